@@ -1,0 +1,3 @@
+"""An event-driven deployer for a shared Airflow."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Settings, read once: `DEPLOYER_…`, an env file, `…_FILE`, systemd credentials."""

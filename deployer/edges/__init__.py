@@ -1,0 +1,1 @@
+"""One vendor a module, no decisions; only `deployer.app` imports from here."""

@@ -1,0 +1,113 @@
+"""Everything this program raises on purpose, in one tree.
+
+    DeployerError
+    ├── PusherError            the author of the push can mend it
+    │   └── RequirementsRefused
+    ├── OperatorError          the teacher's side; tried again on its own
+    │   ├── GitError
+    │   │   └── UnknownCommit
+    │   ├── AirflowError
+    │   │   └── AirflowUnreachable
+    │   ├── ServicesError
+    │   ├── PreflightError
+    │   ├── DiskError
+    │   └── JournalError
+    ├── WebhookRejected        an HTTP request that is not a delivery of ours
+    ├── SettingsError          all mistakes of the settings at once
+    └── WorkerRunning          a second worker on the same state
+
+A message says what happened, where, and what to do next. It is shown to
+students and the teacher alike, so it never holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DeployerError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class PusherError(DeployerError):
+    """The author of the push can mend it: ends as `failed` or `broken`."""
+
+
+class RequirementsRefused(PusherError):
+    """`requirements.txt` can't be read or installed.
+
+    Attributes:
+        line: number of the offending line, from 1; None if no single line is to blame.
+        reason: one sentence for a status, without the line number.
+    """
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        self.reason = reason
+        self.line = line
+        super().__init__(
+            f"requirements.txt:{line} {reason}" if line else f"requirements.txt: {reason}"
+        )
+
+
+class OperatorError(DeployerError):
+    """The operator's side failed: ends as `error`, tried again on its own."""
+
+
+class GitError(OperatorError):
+    """Git, or the repository's host, did not do what was asked."""
+
+
+class UnknownCommit(GitError):
+    """The mirror holds no such commit."""
+
+
+class AirflowError(OperatorError):
+    """Airflow answered, but not as its API promises (rights, version, a 5xx)."""
+
+
+class AirflowUnreachable(AirflowError):
+    """No answer from Airflow within the bound."""
+
+
+class ServicesError(OperatorError):
+    """Airflow's processes or containers could not be built, started or found healthy."""
+
+
+class PreflightError(OperatorError):
+    """The isolated parser itself does not work; says nothing about the files."""
+
+
+class DiskError(OperatorError):
+    """A release could not be written."""
+
+
+class JournalError(OperatorError):
+    """The journal can't be read or written."""
+
+
+class WebhookRejected(DeployerError):
+    """An HTTP request that is not a delivery of ours.
+
+    Attributes:
+        http_status: what GitHub is answered, e.g. 401.
+    """
+
+    def __init__(self, http_status: int, reason: str) -> None:
+        self.http_status = http_status
+        super().__init__(reason)
+
+
+class SettingsError(DeployerError):
+    """All mistakes of the settings, so that one round mends them.
+
+    Attributes:
+        mistakes: one line each.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class WorkerRunning(DeployerError):
+    """Another worker holds this state; the message names it."""

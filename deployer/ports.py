@@ -1,0 +1,385 @@
+"""What `deploy` and `worker` need from the world.
+
+Each protocol has one real implementation in `deployer.edges`, one shared fake in
+`tests/fakes.py`, and one contract test that both must pass. Every method is
+bounded in time and may be called again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from deployer.core.model import (
+    AirflowHealth,
+    Deployment,
+    Examined,
+    Observation,
+    Plan,
+    State,
+    Status,
+    StepRecord,
+    Tree,
+    Trigger,
+    Verdict,
+)
+
+
+class Repository(Protocol):
+    """A mirror of the class repository."""
+
+    def fetch(self) -> str:
+        """Bring the mirror up to date and return the branch's tip (40 hex digits).
+
+        Raises:
+            GitError: the host is out of reach, refuses, or has no such branch.
+        """
+
+    def tree(self, sha: str) -> Tree:
+        """Return the commit's tree; costs what changed since the tree read before.
+
+        Raises:
+            UnknownCommit: the mirror does not hold it.
+        """
+
+    def contains(self, tip: str, sha: str) -> bool:
+        """Tell whether `sha` is `tip` or an ancestor of it.
+
+        Raises:
+            UnknownCommit: the mirror does not hold `sha`.
+        """
+
+    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
+        """Return the paths that differ between two commits, sorted.
+
+        `old` None or unknown to the mirror: compare with `new`'s first parent; a root
+        commit differs in all its paths.
+
+        Raises:
+            UnknownCommit: the mirror does not hold `new`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A published tree.
+
+    Attributes:
+        name: `<sha>`, or `<sha>-<n>` where the same commit is published again with
+            other contents: one name never means two contents.
+        sha: the commit it was made of.
+        written: files that did not come by hard link from the release before.
+    """
+
+    name: str
+    sha: str
+    written: int = 0
+
+
+class Releases(Protocol):
+    """Release directories and the `current` link."""
+
+    def live(self) -> Release | None:
+        """Return the release that `current` names, None before the first."""
+
+    def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
+        """Write `tree` beside the live release and swap `current` by one rename.
+
+        Files whose contents equal the live release's are hard links to it (inode and
+        mtime kept), unless they are in `touch`: those get a new modification time
+        just before the swap. For a path in `held` the live release's version is
+        kept, or the path is left out if it is not live. The canary is written anew.
+
+        Raises:
+            DiskError: nothing was swapped.
+            UnknownCommit: the mirror does not hold the tree's commit.
+        """
+
+    def restore(self, name: str) -> None:
+        """Point `current` back at the release `name`.
+
+        Raises:
+            DiskError: there is no such release.
+        """
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        """Remove the oldest releases beyond `keep` and half-written ones; return their names.
+
+        Never removes the live one or one named in `in_use`.
+        """
+
+
+class Airflow(Protocol):
+    """The running Airflow, over its REST API."""
+
+    def poke(self) -> None:
+        """Ask the dag-processor to look at the bundle now.
+
+        Before Airflow knows the canary (first start) this does nothing.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+    def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
+        """Return the DAGs parsed from `release`, the DAGs `dag_ids`, and recent import errors.
+
+        The number of calls does not grow with the number of files of the class.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+    def health(self) -> AirflowHealth:
+        """Return the heartbeats of scheduler and dag-processor.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+    def versions_in_use(self) -> frozenset[str]:
+        """Return the releases that DAGs or unfinished runs still refer to.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+
+class Services(Protocol):
+    """Airflow's packages and processes."""
+
+    def installed(self) -> str | None:
+        """Return the text of the `requirements.txt` that runs now, None if not known."""
+
+    def resolve(self, text: str) -> str:
+        """Prove that `text` installs beside Airflow's own pins; return one line about it.
+
+        Changes nothing that runs.
+
+        Raises:
+            RequirementsRefused: it does not; the author can mend it.
+            ServicesError: the proof itself could not be made.
+        """
+
+    def build(self, text: str) -> str:
+        """Make the new environment or image beside the running one; return one line about it.
+
+        Raises:
+            RequirementsRefused: it installs, but is broken (`pip check`, Airflow's start).
+            ServicesError
+        """
+
+    def recreate(self, services: Sequence[str]) -> str:
+        """Stop `services` and start them on what was built; return one line about it.
+
+        Raises:
+            ServicesError
+        """
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        """Wait, bounded, until `services` run and are healthy; return one line about it.
+
+        Raises:
+            ServicesError: they are not; the message ends with the failing one's last log lines.
+        """
+
+    def put_back(self, services: Sequence[str]) -> str:
+        """Go back to the packages before the last `build` and recreate `services`.
+
+        Raises:
+            ServicesError
+        """
+
+
+class Examiner(Protocol):
+    """The isolated parser."""
+
+    def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
+        """Parse `paths` of `tree`, each in a process of its own; one result a path, same order.
+
+        Raises:
+            PreflightError: the parser itself does not work.
+        """
+
+
+class StatusBoard(Protocol):
+    """Where commit statuses go."""
+
+    def post(self, status: Status, target_url: str | None) -> Posted:
+        """Post one status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """GitHub took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Not now. `after_s`: GitHub's own word on when, None if it said nothing."""
+
+    reason: str
+    after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForGood:
+    """Never: the same request would be refused again."""
+
+    reason: str
+
+
+Posted = Accepted | RetryLater | RefusedForGood
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A commit that a push named as the branch's tip, or that somebody asked for.
+
+    Attributes:
+        id: grows in the order of arrival.
+        sha: None: "whatever the tip is" (`deployer deploy`).
+        before: tip that the push named before it, None if there was none or it is not known.
+        forced: the push said it rewrote history.
+    """
+
+    id: int
+    sha: str | None
+    before: str | None
+    trigger: Trigger
+    received_at: datetime
+    forced: bool = False
+
+
+class Journal(Protocol):
+    """The only truth about deployments; one writer for all but deliveries."""
+
+    # -- written by the web process and the command line
+
+    def record_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> bool:
+        """Write a delivery durably; False if this guid is known already (nothing written).
+
+        `payload` holds the parsed fields of a push (`ref`, `before`, `after`, `forced`,
+        `pusher`), or nothing. Concurrent calls may share one commit to disk.
+
+        Raises:
+            JournalError
+        """
+
+    def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
+        """Write a wish of the teacher's; return the announcement's id."""
+
+    # -- the worker's
+
+    def unseen(self) -> tuple[Announcement, ...]:
+        """Return the announcements not yet attached to a deployment, oldest first."""
+
+    def queue(
+        self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
+    ) -> int:
+        """Make a deployment in state `queued`; return its id."""
+
+    def attach(self, announcement: int, deployment: int) -> None:
+        """Say which deployment answers an announcement."""
+
+    def start(self, deployment: int, *, at: datetime, base_sha: str | None) -> None:
+        """Set `running`; steps and verdicts of an interrupted try are cleared."""
+
+    def set_plan(self, deployment: int, plan: Plan, covers: Sequence[str]) -> None: ...
+
+    def add_step(self, deployment: int, step: StepRecord) -> None: ...
+
+    def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None: ...
+
+    def end(self, deployment: int, state: State, *, at: datetime, reason: str = "") -> None: ...
+
+    def live_sha(self) -> str | None:
+        """Return the commit known to be live and judged, None: not known, redo everything."""
+
+    def set_live(self, sha: str | None) -> None: ...
+
+    def refusal(self, requirements_hash: str) -> str | None:
+        """Return why this text was refused before, None if it was not."""
+
+    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None: ...
+
+    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+        """Write the worker's heartbeat; a `tip` of None keeps the one before."""
+
+    # -- the outbox
+
+    def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
+        """Add statuses to the outbox.
+
+        A status still owed for the same commit and context is replaced. One that says
+        what was said last (same state and description) is not added again.
+        """
+
+    def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
+        """Return statuses to be tried now, oldest first."""
+
+    def posted(self, owed: int, *, at: datetime) -> None: ...
+
+    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None: ...
+
+    def refused(self, owed: int, *, error: str) -> None: ...
+
+    # -- for everybody who asks
+
+    def deployment(self, deployment: int) -> Deployment | None: ...
+
+    def deployments(
+        self, *, limit: int = 20, folder: str | None = None, state: State | None = None
+    ) -> tuple[Deployment, ...]:
+        """Return deployments, newest first, whole."""
+
+    def judging(self, sha: str) -> Deployment | None:
+        """Return the newest deployment of `sha` or covering it.
+
+        A superseded one is returned only for want of another.
+        """
+
+    def pulse(self) -> Pulse:
+        """Return what readiness is judged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A status in the outbox that is due; `target_url` is made of PUBLIC_URL when it is posted."""
+
+    id: int
+    status: Status
+    attempts: int
+    owed_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What readiness is judged by.
+
+    Attributes:
+        beat_at: the worker's last heartbeat.
+        tip, tip_checked_at: the branch's tip when it was last asked for.
+        tip_since: when this tip was first seen.
+        live_sha: as `Journal.live_sha`.
+        oldest_owed: when the oldest status still owed was made.
+        owed: how many statuses are owed.
+    """
+
+    beat_at: datetime | None
+    tip: str | None
+    tip_checked_at: datetime | None
+    tip_since: datetime | None
+    live_sha: str | None
+    oldest_owed: datetime | None
+    owed: int
+
+
+class Bell(Protocol):
+    """Wakes the worker; ringing a bell that nobody hears is no error."""
+
+    def ring(self) -> None: ...
