@@ -9,6 +9,7 @@
     │   ├── AirflowError
     │   │   └── AirflowUnreachable
     │   ├── ServicesError
+    │   ├── PlanError
     │   ├── PreflightError
     │   ├── DiskError
     │   └── JournalError
@@ -71,6 +72,10 @@ class AirflowUnreachable(AirflowError):
 
 class ServicesError(OperatorError):
     """Airflow's processes or containers could not be built, started or found healthy."""
+
+
+class PlanError(OperatorError):
+    """There is no way from what is live to the tip with the settings as they are."""
 
 
 class PreflightError(OperatorError):

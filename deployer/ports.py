@@ -16,8 +16,10 @@ from deployer.core.model import (
     AirflowHealth,
     Deployment,
     Examined,
+    Live,
     Observation,
     Plan,
+    Pulse,
     State,
     Status,
     StepRecord,
@@ -278,6 +280,9 @@ class Journal(Protocol):
     def unseen(self) -> tuple[Announcement, ...]:
         """Return the announcements not yet attached to a deployment, oldest first."""
 
+    def unfinished(self) -> tuple[Deployment, ...]:
+        """Return the deployments that a crash left `queued` or `running`, oldest first."""
+
     def queue(
         self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
     ) -> int:
@@ -286,21 +291,39 @@ class Journal(Protocol):
     def attach(self, announcement: int, deployment: int) -> None:
         """Say which deployment answers an announcement."""
 
-    def start(self, deployment: int, *, at: datetime, base_sha: str | None) -> None:
+    def start(
+        self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
+    ) -> None:
         """Set `running`; steps and verdicts of an interrupted try are cleared."""
 
-    def set_plan(self, deployment: int, plan: Plan, covers: Sequence[str]) -> None: ...
+    def set_plan(self, deployment: int, plan: Plan) -> None: ...
 
     def add_step(self, deployment: int, step: StepRecord) -> None: ...
 
     def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None: ...
 
-    def end(self, deployment: int, state: State, *, at: datetime, reason: str = "") -> None: ...
+    def end(
+        self,
+        deployment: int,
+        state: State,
+        *,
+        at: datetime,
+        reason: str = "",
+        statuses: Sequence[Status] = (),
+        supersedes: Collection[int] = (),
+    ) -> None:
+        """End a deployment and those it supersedes, and owe `statuses`, in one transaction."""
 
-    def live_sha(self) -> str | None:
-        """Return the commit known to be live and judged, None: not known, redo everything."""
+    def live(self) -> Live | None:
+        """Return what is known to be live and judged, None: not known, redo everything."""
 
-    def set_live(self, sha: str | None) -> None: ...
+    def set_live(self, live: Live | None) -> None: ...
+
+    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
+        """Return the DAG ids that the newest verdict on each of `paths` names."""
+
+    def before_of(self, sha: str) -> str | None:
+        """Return the tip that the newest announcement of `sha` named before it."""
 
     def refusal(self, requirements_hash: str) -> str | None:
         """Return why this text was refused before, None if it was not."""
@@ -322,7 +345,7 @@ class Journal(Protocol):
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
         """Return statuses to be tried now, oldest first."""
 
-    def posted(self, owed: int, *, at: datetime) -> None: ...
+    def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None: ...
 
     def try_again(self, owed: int, *, due_at: datetime, error: str) -> None: ...
 
@@ -343,6 +366,12 @@ class Journal(Protocol):
         A superseded one is returned only for want of another.
         """
 
+    def complete(self, prefix: str) -> str | None:
+        """Return the one commit known here that starts with `prefix`; None: none, or several."""
+
+    def answer_to(self, announcement: int) -> Deployment | None:
+        """Return the deployment that an announcement is attached to."""
+
     def pulse(self) -> Pulse:
         """Return what readiness is judged by."""
 
@@ -357,29 +386,26 @@ class Owed:
     owed_since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """What readiness is judged by.
+class Clock(Protocol):
+    """Time, so that a test need not wait."""
 
-    Attributes:
-        beat_at: the worker's last heartbeat.
-        tip, tip_checked_at: the branch's tip when it was last asked for.
-        tip_since: when this tip was first seen.
-        live_sha: as `Journal.live_sha`.
-        oldest_owed: when the oldest status still owed was made.
-        owed: how many statuses are owed.
-    """
+    def now(self) -> datetime:
+        """Return the time of day, UTC."""
 
-    beat_at: datetime | None
-    tip: str | None
-    tip_checked_at: datetime | None
-    tip_since: datetime | None
-    live_sha: str | None
-    oldest_owed: datetime | None
-    owed: int
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+    def sleep(self, seconds: float) -> None: ...
 
 
 class Bell(Protocol):
     """Wakes the worker; ringing a bell that nobody hears is no error."""
 
     def ring(self) -> None: ...
+
+
+class Listener(Protocol):
+    """The other end of the bell."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until somebody rang or the time is over; several rings count once."""

@@ -82,6 +82,19 @@ class Tree:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is known to be live and judged.
+
+    Attributes:
+        sha: commit of the live release.
+        held: files of that commit whose live version is an older one, or none; sorted.
+    """
+
+    sha: str
+    held: tuple[str, ...] = ()
+
+
 # --- the plan --------------------------------------------------------------
 
 
@@ -382,3 +395,28 @@ class Deployment:
     steps: tuple[StepRecord, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     statuses: tuple[StatusRecord, ...] = ()
+
+
+# --- the worker, seen from outside --------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What readiness is judged by.
+
+    Attributes:
+        beat_at: the worker's last heartbeat.
+        tip, tip_checked_at: the branch's tip when it was last asked for.
+        tip_since: when this tip was first seen.
+        live_sha: commit known to be live and judged, None: not known.
+        oldest_owed: when the oldest status still owed was made.
+        owed: how many statuses are owed.
+    """
+
+    beat_at: datetime | None
+    tip: str | None
+    tip_checked_at: datetime | None
+    tip_since: datetime | None
+    live_sha: str | None
+    oldest_owed: datetime | None
+    owed: int

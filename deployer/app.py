@@ -1,0 +1,206 @@
+"""The only wiring: settings to edges, edges to the processes that use them.
+
+Edges are imported where they are used: the web process must stay small, and the
+worker's libraries (git, Airflow's client) are none of its business.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+
+from deployer import logs
+from deployer.config import Settings
+from deployer.edges.clock import SystemClock
+from deployer.errors import SettingsError
+from deployer.ports import Bell, Journal
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from pydantic import SecretStr
+
+    from deployer.deploy import Parts
+    from deployer.edges.local import LocalAirflow
+    from deployer.worker.process import Signals, Worker
+
+log = structlog.get_logger()
+
+DOORBELL = "doorbell.sock"
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Open the journal and bring its schema up to date.
+
+    Raises:
+        JournalError
+    """
+    from deployer.edges.journal import SqlJournal
+
+    return SqlJournal.open(settings.journal_url, migrate=True)
+
+
+def doorbell(settings: Settings) -> Bell:
+    """Return what wakes the worker of this state."""
+    from deployer.edges.doorbell import Doorbell
+
+    return Doorbell(settings.state_dir / DOORBELL)
+
+
+def run_web(settings: Settings) -> None:
+    """Serve until told to stop."""
+    from deployer.web.serve import serve
+
+    logs.set_up("web", state_dir=settings.state_dir, secrets=_secrets(settings))
+    open_journal(settings)  # a mistake shows here, in one line, not in a worker of gunicorn
+
+    def make_app() -> Flask:
+        return web_app(settings)
+
+    log.info("web listens", bind=settings.bind)
+    serve(make_app, settings.bind)
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Raises:
+        WorkerRunning: another worker holds this state.
+        JournalError, OperatorError, SettingsError
+    """
+    from deployer.edges.lock import only_worker
+    from deployer.worker.process import Signals
+
+    logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
+    with only_worker(settings.state_dir):
+        signals = Signals()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: signals.stop.set())
+        with _worker(settings, signals) as worker:
+            log.info("worker starts", repo=settings.github_repo, branch=settings.branch)
+            worker.run()
+            log.info("worker stops")
+
+
+def web_app(settings: Settings) -> Flask:
+    """Return the WSGI application."""
+    from deployer.web import Receiving, create_app
+
+    return create_app(
+        journal=open_journal(settings),
+        bell=doorbell(settings),
+        receiving=Receiving(
+            secrets=[secret.get_secret_value() for secret in settings.webhook_secret],
+            repo=settings.github_repo,
+            branch=settings.branch,
+        ),
+        public_url=settings.public_url,
+        now=SystemClock().now,
+    )
+
+
+@contextmanager
+def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
+    from deployer.deploy import Limits
+    from deployer.edges.doorbell import DoorbellListener
+    from deployer.edges.github import GitHub
+    from deployer.worker.outbox import Outbox
+    from deployer.worker.process import Worker
+    from deployer.worker.turns import Branch, Turns
+
+    parts = _parts(settings)
+    outbox = None
+    if settings.github_token:
+        board = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
+        outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
+    else:
+        log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
+    limits = Limits(
+        parse_timeout_s=settings.parse_timeout_s,
+        services=settings.recreate_services,
+        keep_releases=settings.keep_releases,
+    )
+    listener = DoorbellListener(settings.state_dir / DOORBELL)
+    try:
+        yield Worker(
+            turns=Turns(parts, limits, Branch(settings.branch), owed=signals.owed.set),
+            outbox=outbox,
+            listener=listener,
+            journal=parts.journal,
+            clock=parts.clock,
+            signals=signals,
+            poll_interval_s=settings.poll_interval_s,
+        )
+    finally:
+        listener.close()
+
+
+def _parts(settings: Settings) -> Parts:
+    from deployer.deploy import Parts
+    from deployer.edges.airflow import AirflowRest
+    from deployer.edges.gitrepo import GitRepository
+    from deployer.edges.preflight import LocalExaminer
+    from deployer.edges.releases import ReleaseStore
+
+    if settings.services != "local":
+        raise SettingsError(
+            ["DEPLOYER_SERVICES compose comes with a later version; set it to local"]
+        )
+    airflow = local_airflow(settings)
+    repository = GitRepository(
+        settings.repo_url,
+        settings.branch,
+        settings.checkout_dir,
+        token=_plain(settings.github_token),
+    )
+    releases = ReleaseStore(settings.checkout_dir, repository)
+    return Parts(
+        repository=repository,
+        releases=releases,
+        airflow=AirflowRest(
+            settings.airflow_url,
+            settings.airflow_username or airflow.username,
+            _plain(settings.airflow_password) or airflow.password,
+        ),
+        services=airflow,
+        examiner=LocalExaminer(airflow, releases),
+        journal=open_journal(settings),
+        clock=SystemClock(),
+    )
+
+
+def local_airflow(
+    settings: Settings, *, progress: Callable[[str], None] = lambda _: None
+) -> LocalAirflow:
+    """Return the embedded Airflow of this state; the demo starts and stops it."""
+    from deployer.edges.local import LocalAirflow
+
+    port = urlsplit(settings.airflow_url).port
+    if port is None:
+        raise SettingsError(["DEPLOYER_AIRFLOW_URL must name a port for the embedded Airflow"])
+    return LocalAirflow(
+        settings.state_dir / "airflow",
+        root=settings.checkout_dir,
+        port=port,
+        resolve_timeout_s=settings.resolve_timeout_s,
+        health_timeout_s=settings.health_timeout_s,
+        progress=progress,
+    )
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return everything that must stand in no log."""
+    given: list[SecretStr | None] = [
+        *settings.webhook_secret,
+        settings.github_token,
+        settings.airflow_password,
+    ]
+    return [secret.get_secret_value() for secret in given if secret]
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -1,0 +1,87 @@
+"""Commands that only read the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+
+import click
+
+from deployer import app, config
+from deployer.cli import tables
+from deployer.core.model import Deployment, State
+from deployer.core.readiness import reasons
+from deployer.core.render import as_json as deployment_as_json
+from deployer.core.render import timestamp
+from deployer.errors import DeployerError
+from deployer.ports import Journal
+
+RECENT = 10
+SHA_LENGTH, SHORT_SHA = 40, 7
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(*, as_json: bool) -> None:
+    """Show what is live, whether the deployer does its job, and the last deployments."""
+    journal = app.open_journal(config.load(os.environ))
+    pulse = journal.pulse()
+    why_not = reasons(pulse, datetime.now(UTC))
+    recent = journal.deployments(limit=RECENT)
+    if as_json:
+        found = {
+            "ready": not why_not,
+            "reasons": list(why_not),
+            "live_sha": pulse.live_sha,
+            "tip": pulse.tip,
+            "worker_beat_at": timestamp(pulse.beat_at) if pulse.beat_at else None,
+            "statuses_owed": pulse.owed,
+            "deployments": [deployment_as_json(d) for d in recent],
+        }
+        click.echo(json.dumps(found, indent=2))
+        return
+    out = tables.console()
+    out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
+    out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
+    out.print(f"outbox   {pulse.owed} statuses owed")
+    out.print("ready    " + ("yes" if not why_not else "no: " + "; ".join(why_not)))
+    if recent:
+        out.print(tables.listing(recent))
+
+
+@click.command()
+@click.argument("what", metavar="SHA|ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(what: str, *, as_json: bool) -> None:
+    """Show one deployment: the one with that id, or the one that judged that commit.
+
+    A commit may be shortened to 7 digits. Exit status 1 if the deployment failed.
+    """
+    journal = app.open_journal(config.load(os.environ))
+    found = _find(journal, what)
+    if as_json:
+        click.echo(json.dumps(deployment_as_json(found), indent=2))
+    else:
+        tables.show(found)
+    if found.state in {State.BROKEN, State.FAILED, State.ERROR}:
+        raise SystemExit(1)
+
+
+def _find(journal: Journal, what: str) -> Deployment:
+    text = what.lower()
+    if not text or not set(text) <= set("0123456789abcdef"):
+        raise click.BadParameter("give a deployment's id or a commit")
+    found = None
+    if len(text) == SHA_LENGTH:
+        found = journal.judging(text)
+    elif text.isdigit() and len(text) < SHORT_SHA:
+        found = journal.deployment(int(text))
+    elif len(text) >= SHORT_SHA:
+        full = journal.complete(text)
+        found = journal.judging(full) if full else None
+    else:
+        raise click.BadParameter(f"a shortened commit needs {SHORT_SHA} digits")
+    if found is None:
+        raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
+    return found

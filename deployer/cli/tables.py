@@ -1,0 +1,125 @@
+"""Deployments as tables: colours on a terminal, plain text in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deployer.core.model import Deployment, Outcome, State, StatusState, Verdict, folder_of
+
+STYLES: dict[str, str] = {
+    State.SUCCEEDED: "green",
+    State.BROKEN: "yellow",
+    State.FAILED: "red",
+    State.ERROR: "red",
+    State.RUNNING: "cyan",
+    StatusState.SUCCESS: "green",
+    StatusState.FAILURE: "red",
+    Outcome.PARSED: "green",
+    Outcome.BROKEN: "red",
+    Outcome.HELD: "red",
+    Outcome.TIMEOUT: "red",
+    "ok": "green",
+}
+PIPE_WIDTH = 200
+"""Columns when nobody's terminal limits them: a line is not broken for `grep`."""
+
+
+def console() -> Console:
+    """Return where tables go: standard output as it is now."""
+    return Console(
+        width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False
+    )
+
+
+def coloured(word: str) -> Text:
+    """Return a state, outcome or step in its colour."""
+    return Text(word, style=STYLES.get(word, ""))
+
+
+def show(deployment: Deployment) -> None:
+    """Print one deployment, whole."""
+    out = console()
+    head = Text.assemble(
+        f"deployment {deployment.id}  ",
+        coloured(str(deployment.state)),
+        f"  {deployment.sha[:7]}  {deployment.ref.removeprefix('refs/heads/')}"
+        f"  by {deployment.trigger}  {_took(deployment.queued_at, deployment.finished_at)}",
+    )
+    out.print(head)
+    if deployment.reason:
+        out.print(Text(deployment.reason))
+    if deployment.steps:
+        out.print(_steps(deployment))
+    if deployment.verdicts:
+        out.print(_verdicts(deployment.verdicts))
+    if deployment.statuses:
+        out.print(_statuses(deployment))
+
+
+def listing(deployments: Sequence[Deployment]) -> Table:
+    """Return deployments, a line each."""
+    table = _table("id", "commit", "state", "by", "queued (UTC)", "took", "folders")
+    for d in deployments:
+        folders = sorted({f for v in d.verdicts if (f := folder_of(v.path))})
+        table.add_row(
+            str(d.id),
+            d.sha[:7],
+            coloured(str(d.state)),
+            str(d.trigger),
+            f"{d.queued_at:%Y-%m-%d %H:%M:%S}",
+            _took(d.queued_at, d.finished_at),
+            " ".join(folders),
+        )
+    return table
+
+
+def _steps(deployment: Deployment) -> Table:
+    table = _table("step", "", "seconds", "detail")
+    for step in deployment.steps:
+        seconds = (step.finished_at - step.started_at).total_seconds()
+        table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", Text(step.detail))
+    return table
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Table:
+    table = _table("file", "outcome", "proof", "DAGs, or what is wrong")
+    for v in verdicts:
+        what = ", ".join(v.dag_ids)
+        if v.error:
+            where = f"line {v.error.line}: " if v.error.line else ""
+            what = f"{where}{v.error.type}: {v.error.message}"
+        table.add_row(Text(v.path), coloured(str(v.outcome)), str(v.proof), Text(what))
+    return table
+
+
+def _statuses(deployment: Deployment) -> Table:
+    table = _table("commit", "context", "state", "description", "posted")
+    for record in deployment.statuses:
+        status = record.status
+        posted = "yes" if record.posted_at else record.error or "owed"
+        table.add_row(
+            status.sha[:7],
+            status.context,
+            coloured(str(status.state)),
+            Text(status.description),
+            Text(posted),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _took(start: datetime, end: datetime | None) -> str:
+    return f"{(end - start).total_seconds():.1f} s" if end else "…"

@@ -1,0 +1,79 @@
+"""Commands that ask the worker for something."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+import click
+
+from deployer import app, config
+from deployer.cli import tables
+from deployer.core.model import Deployment, State, Trigger
+from deployer.core.readiness import BEAT_STALE
+from deployer.errors import OperatorError
+from deployer.ports import Journal
+
+LOOK_EVERY_S = 0.2
+LONGEST_WAIT_S = 1800.0
+"""More than all bounds of one deployment with the default settings together."""
+EXIT_OF = {
+    State.SUCCEEDED: 0,
+    State.BROKEN: 1,
+    State.FAILED: 1,
+    State.ERROR: 3,
+    State.SUPERSEDED: 0,
+}
+
+
+def full_sha(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
+    if value is None:
+        return None
+    sha = value.lower()
+    if len(sha) != 40 or not set(sha) <= set("0123456789abcdef"):  # noqa: PLR2004 - SHA-1's length
+        raise click.BadParameter("a full commit id has 40 hex digits (git rev-parse HEAD)")
+    return sha
+
+
+@click.command()
+@click.argument("sha", required=False, callback=full_sha)
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
+def deploy(sha: str | None, *, wait: bool) -> None:
+    """Deploy the branch's tip now, and judge all of it anew.
+
+    With SHA: only if the branch holds that commit. What goes live is the tip all the same.
+    """
+    settings = config.load(os.environ)
+    journal = app.open_journal(settings)
+    wish = journal.request_deploy(sha, Trigger.MANUAL)
+    app.doorbell(settings).ring()
+    if not wait:
+        click.echo("asked the worker to deploy; `deployer status` shows how it goes")
+        return
+    ended = _wait(journal, wish)
+    tables.show(ended)
+    raise SystemExit(EXIT_OF[ended.state])
+
+
+def _wait(journal: Journal, wish: int) -> Deployment:
+    """Wait until the deployment that answers a wish has ended.
+
+    Raises:
+        OperatorError: no worker runs, or it takes longer than any bound allows.
+    """
+    until = time.monotonic() + LONGEST_WAIT_S
+    asked_at = datetime.now(UTC)
+    while time.monotonic() < until:
+        answer = journal.answer_to(wish)
+        if answer is not None and answer.state.ended:
+            return answer
+        beat_at = journal.pulse().beat_at
+        silent_since = max(beat_at, asked_at) if beat_at else asked_at
+        if datetime.now(UTC) - silent_since > BEAT_STALE:
+            raise OperatorError(
+                "no worker answers; start `deployer worker`: the wish is kept in the journal"
+            )
+        time.sleep(LOOK_EVERY_S)
+    raise OperatorError(f"no end after {LONGEST_WAIT_S:.0f} s; see `deployer logs -f`")

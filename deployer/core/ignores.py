@@ -1,0 +1,143 @@
+"""Which files Airflow's `.airflowignore` hides from it.
+
+Follows airflow 3.3.2, `_shared/module_loading/file_discovery.py`, with the default
+syntax (glob): a pattern with a slash before its end is matched against the path
+relative to the ignore file's directory, any other one against the bare name; rules
+of deeper files come after those of higher ones, and the last match decides; an
+ignored directory is not entered, so nothing below it can be un-ignored. Hidden
+directories and `__pycache__` are no exception there: Airflow looks into them.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+NAME = ".airflowignore"
+
+_MOST_WILDCARDS = 4
+"""Each `*` of a segment multiplies the time of a match that fails by the name's length:
+five took over a minute on a name of 250 characters, in Airflow as in here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One pattern; `relative_to` is None where it is matched against the bare name."""
+
+    pattern: GitIgnoreSpecPattern
+    relative_to: str | None
+    dir_only: bool
+
+
+class Ignores:
+    """The ignore files of one tree, each compiled once, each directory judged once."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """Take the text of each ignore file, by its path; none may be `unreadable`.
+
+        Raises:
+            ValueError, re.error: a pattern is invalid.
+        """
+        self._own = {
+            path.removesuffix(f"/{NAME}"): _compile(text, path.removesuffix(f"/{NAME}"))
+            for path, text in texts.items()
+        }
+        # None: the directory, or one above it, is ignored.
+        self._in_force: dict[str, tuple[_Rule, ...] | None] = {}
+
+    def hides(self, path: str) -> bool:
+        """Tell whether Airflow passes over the file `path` of the tree."""
+        directory, _, name = path.rpartition("/")
+        if directory not in self._in_force:
+            self._judge(directory)
+        rules = self._in_force[directory]
+        return rules is None or name == NAME or _matched(path, rules, is_dir=False)
+
+    def _judge(self, directory: str) -> None:
+        """Note the rules in force in `directory` and above, those of higher ones first."""
+        known = self._in_force
+        parts = directory.split("/")
+        inherited: tuple[_Rule, ...] | None = ()
+        # A loop, since a path may be deeper than Python's stack.
+        for depth in range(1, len(parts) + 1):
+            here = "/".join(parts[:depth])
+            if here not in known:
+                if inherited is None or _matched(here, inherited, is_dir=True):
+                    known[here] = None
+                else:
+                    known[here] = inherited + self._own.get(here, ())
+            inherited = known[here]
+
+
+def unreadable(content: bytes) -> str | None:
+    """Return why no `.airflowignore` may hold `content`, in one sentence, None if it may.
+
+    One that Airflow can't read ends its dag-processor for everybody, and again after
+    each restart while it stays in the tree.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        return f"byte {exc.start + 1} is not UTF-8, which would stop Airflow for everybody"
+    for number, pattern in _patterns(text):
+        counts = [pattern.count("**"), *(name.count("*") for name in pattern.split("/"))]
+        if max(counts) > _MOST_WILDCARDS:
+            return (
+                f"line {number}: more than {_MOST_WILDCARDS} wildcards in one name "
+                "could keep Airflow busy for hours"
+            )
+        try:
+            _rule(pattern, "")
+        except (ValueError, re.error, OverflowError, RecursionError):
+            return (
+                f"line {number}: {pattern[:40]!r} is not a valid pattern, "
+                "which would stop Airflow for everybody"
+            )
+    return None
+
+
+def _patterns(text: str) -> list[tuple[int, str]]:
+    """Return the lines that Airflow takes for patterns, each with its number from 1."""
+    # Airflow reads in text mode: universal newlines.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    stripped = ((number, re.sub(r"\s*#.*", "", line)) for number, line in enumerate(lines, 1))
+    return [(number, pattern) for number, pattern in stripped if pattern]
+
+
+def _compile(text: str, directory: str) -> tuple[_Rule, ...]:
+    rules = (_rule(pattern, directory) for _, pattern in _patterns(text))
+    return tuple(rule for rule in rules if rule is not None)
+
+
+def _rule(pattern: str, directory: str) -> _Rule | None:
+    """Compile one pattern; None if it matches nothing."""
+    if pattern.strip() == "/":
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `[[:alpha:]]` is only odd
+        # Airflow uses its deprecated alias, GitWildMatchPattern.
+        compiled = GitIgnoreSpecPattern(pattern)
+    if compiled.include is None:
+        return None
+    bare = pattern.lstrip("!").rstrip()
+    anchored = pattern.startswith("/") or "/" in pattern.rstrip("/")
+    return _Rule(compiled, directory if anchored else None, dir_only=bare.endswith("/"))
+
+
+def _matched(path: str, rules: tuple[_Rule, ...], *, is_dir: bool) -> bool:
+    ignored = False
+    for rule in rules:
+        if rule.dir_only and not is_dir:
+            continue
+        seen = (
+            path.rpartition("/")[2]
+            if rule.relative_to is None
+            else path.removeprefix(f"{rule.relative_to}/")
+        )
+        if rule.pattern.match_file(f"{seen}/" if is_dir else seen) is not None:
+            ignored = bool(rule.pattern.include)
+    return ignored

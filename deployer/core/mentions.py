@@ -1,0 +1,90 @@
+"""Which files use a data file, judged by the paths in their string constants.
+
+A DAG reads SQL, YAML or a dbt project by path, and no import says so. Rules of
+thumb, in favour of parsing one file too many:
+
+- A file under `include/` concerns each file that mentions `include` together with
+  its first component below (`include/dbt_project/…`: `dbt_project`), and each that
+  mentions `include` but nothing that is there: it computes the name.
+- A data file in `dags/<folder>/` or `include/<folder>/` concerns the files of the
+  same folder that mention its name, a directory of its own below the folder, its
+  ending (`.sql`, as in `name + ".sql"`), or a pattern that fits (`*.yaml`); and
+  those elsewhere that mention the folder as well. Python files are no data there: they
+  concern who imports them.
+
+Not seen: a directory that is listed whole, a path out of the environment, a
+template included by a template. Airflow's own re-parse catches up with those.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from deployer.core.model import INCLUDE, File
+
+_IN_A_FOLDER = 3  # components: dags/<folder>/<name>
+
+
+def users(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
+    """Return the paths of `files` that use one of the paths `moved` as data.
+
+    `files` is the new tree; `moved` are the paths that differ from the old one, those
+    that exist no more included.
+    """
+    moved = list(moved)
+    data = [path for path in moved if not path.endswith(".py")]
+    return _of_include(files, moved) | _of_folders(files, data)
+
+
+def _of_include(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
+    stirred = {_below_include(path) for path in moved if path.startswith(INCLUDE)}
+    if not stirred:
+        return frozenset()
+    there = stirred | {_below_include(path) for path in files if path.startswith(INCLUDE)}
+    found = set()
+    for path, file in files.items():
+        if "include" in file.facts.mentions:
+            named = file.facts.mentions & there
+            if not named or named & stirred:
+                found.add(path)
+    return frozenset(found)
+
+
+def _below_include(path: str) -> str:
+    return path.split("/", 2)[1]
+
+
+def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
+    names_by_folder: dict[str, set[str]] = defaultdict(set)
+    for path in moved:
+        folder, names = _split(path)
+        names_by_folder[folder].update(names)
+    return frozenset(
+        path
+        for folder, names in names_by_folder.items()
+        for path, file in files.items()
+        if path.startswith(f"{folder}/") or folder.rpartition("/")[2] in file.facts.mentions
+        if _fits(file.facts.mentions, names)
+    )
+
+
+def _split(path: str) -> tuple[str, tuple[str, ...]]:
+    """Return the folder that owns `path`, and what below it may be mentioned."""
+    parts = path.split("/")
+    depth = 2 if len(parts) >= _IN_A_FOLDER else 1
+    _, dot, ending = parts[-1].rpartition(".")
+    return "/".join(parts[:depth]), (*parts[depth:], dot + ending)
+
+
+def _fits(mentions: frozenset[str], names: set[str]) -> bool:
+    if not mentions.isdisjoint(names):
+        return True
+    patterns = [mention for mention in mentions if _is_pattern(mention)]
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def _is_pattern(mention: str) -> bool:
+    # A lone `*` says nothing: it is in every other cron expression.
+    return "*" in mention and mention.strip("*") != ""

@@ -1,0 +1,181 @@
+"""Decide what one deployment must do to the running stack.
+
+Pure: no clock, disk or network. `deployer.deploy` gathers both trees, calls
+`plan`, then applies the steps in order; a test compares two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployer.core import imports, mentions, requirements
+from deployer.core.ignores import Ignores
+from deployer.core.model import (
+    DAGS,
+    OPS_FOLDER,
+    File,
+    Parse,
+    Plan,
+    Preflight,
+    Publish,
+    Recreate,
+    RequirementsDiff,
+    Resolve,
+    Step,
+    Tree,
+    folder_of,
+)
+from deployer.errors import PlanError, RequirementsRefused
+
+
+def plan(
+    live: Tree | None,
+    tip: Tree,
+    *,
+    installed: str | None,
+    refusals: Mapping[str, str],
+    services: tuple[str, ...],
+) -> Plan:
+    """Return what brings `live` to `tip`.
+
+    Args:
+        live: the tree *known to be live*. None: that is not known (first deploy, or the
+            last one died half-way), so everything is redone.
+        tip: the tree to be made live.
+        installed: text of the `requirements.txt` that runs now. None: not known, so the
+            tip's is resolved and the services recreated.
+        refusals: reasons by fingerprint of requirements that were refused before; these
+            are not tried again, the packages stay as they are.
+        services: what to recreate when packages move, in this order.
+
+    The tip is published even if no file moved: `current` names the commit that is live.
+
+    Raises:
+        PlanError: packages must move and `services` is empty.
+    """
+    packages = _packages(installed, tip.requirements or "", refusals)
+    dag_files, deleted = _dag_files(live, tip, packages_move=packages.move)
+    recreate = services if packages.move else ()
+    if packages.move and not services:
+        raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
+
+    steps: list[Step] = []
+    if dag_files:
+        steps.append(Preflight(dag_files))
+    if packages.move:
+        # Before publishing: the first parse of the new release must see the new packages,
+        # or its verdict would be about neither state (docs/decisions/003).
+        steps.append(Resolve(tip.requirements or ""))
+        steps.append(Recreate(services, packages.names))
+    steps.append(Publish(touch=dag_files))
+    if dag_files or deleted:
+        steps.append(Parse(dag_files, deleted))
+    return Plan(
+        dag_files=dag_files,
+        deleted=deleted,
+        requirements=packages.diff,
+        recreate=recreate,
+        refused=packages.refused,
+        left_out=tip.left_out,
+        steps=tuple(steps),
+    )
+
+
+# --- files -----------------------------------------------------------------
+
+
+def _dag_files(
+    live: Tree | None, tip: Tree, *, packages_move: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the DAG files to parse again, and those that were live and are no more."""
+    now = _Discovery(tip)
+    if live is None:
+        return tuple(sorted(path for path in tip.files if now.finds(path))), ()
+
+    moved = _moved(live.files, tip.files)
+    stirred = moved | mentions.users(tip.files, moved)
+    if packages_move:  # a package may mend or break whatever imports packages
+        stirred |= imports.outsiders(tip.files)
+    stirred |= imports.importers(tip.files, stirred)
+    # Where nothing stirred, only another ignore file can make a difference.
+    suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
+    before = _Discovery(live)
+    dag_files, deleted = [], []
+    for path in sorted(suspects):
+        was, is_now = before.finds(path), now.finds(path)
+        if is_now and (path in stirred or not was):
+            dag_files.append(path)
+        if was and not is_now:
+            deleted.append(path)
+    return tuple(dag_files), tuple(deleted)
+
+
+def _moved(old: Mapping[str, File], new: Mapping[str, File]) -> frozenset[str]:
+    """Return the paths that were added, changed or deleted."""
+    changed = {path for path, file in new.items() if path not in old or old[path].blob != file.blob}
+    return frozenset(changed | (old.keys() - new.keys()))
+
+
+class _Discovery:
+    """What Airflow's search for DAG files finds in a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._files = tree.files
+        self._ignores = Ignores(tree.ignores)
+
+    def finds(self, path: str) -> bool:
+        file = self._files.get(path)
+        return (
+            file is not None
+            and file.facts.may_hold_dag
+            and path.startswith(DAGS)
+            and folder_of(path) != OPS_FOLDER
+            and not self._ignores.hides(path)
+        )
+
+
+# --- packages --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Packages:
+    """What happens to the packages.
+
+    Attributes:
+        move: they are resolved and built anew.
+        names: the requirements that moved, sorted; may be none if nothing was known.
+        diff: the same as lines, also of what was refused.
+        refused: why the tip's text is not tried.
+    """
+
+    move: bool = False
+    names: tuple[str, ...] = ()
+    diff: RequirementsDiff = field(default=RequirementsDiff())
+    refused: str | None = None
+
+
+def _packages(installed: str | None, wanted: str, refusals: Mapping[str, str]) -> _Packages:
+    try:
+        new = requirements.parse(wanted)
+    except RequirementsRefused as exc:
+        return _Packages(refused=str(exc))
+    old = _parsed(installed)
+    if old == new:
+        return _Packages()
+    refused = refusals.get(new.fingerprint)
+    return _Packages(
+        move=refused is None,
+        names=requirements.moved(old, new),
+        diff=requirements.diff(old, new),
+        refused=refused,
+    )
+
+
+def _parsed(installed: str | None) -> requirements.Requirements | None:
+    if installed is None:
+        return None
+    try:
+        return requirements.parse(installed)
+    except RequirementsRefused:
+        return None  # an older deployer took it, or somebody edited it: as good as unknown

@@ -1,0 +1,182 @@
+"""Decide which entries of a commit go into a release, by name and kind.
+
+Pure: entries in, paths out. What the content decides (size, a broken
+`.airflowignore`) is judged where contents are read.
+
+Several of these have been seen to kill Airflow's dag-processor for the whole class,
+and again after each restart: a name that is not UTF-8, a link that loops or leads to
+another folder (airflow 3.3.2, `file_discovery.py:180`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from deployer.core.model import DAGS, INCLUDE, OPS_FOLDER, REQUIREMENTS, LeftOut
+
+LINK: Final = "120000"
+SUBMODULE: Final = "160000"
+
+MAX_NAME_BYTES: Final = 255  # NAME_MAX of ext4, XFS and btrfs
+MAX_PATH_BYTES: Final = 512
+"""Airflow 3.3.2 keeps an import error's file in a column of 1,024 characters
+(`models/errors.py:36`); PostgreSQL refuses more, which ends the dag-processor."""
+
+_MAX_HOPS: Final = 40  # Linux's own bound on links in one path, path_resolution(7)
+_NOTHING: Final = "the link leads to nothing in dags/ or include/ of this commit"
+_OUTSIDE: Final = "the link leads out of the repository"
+_LINE_BREAKING: Final = frozenset({"Cc", "Zl", "Zp"})  # Unicode's control, line, paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of `git ls-tree -r`: `mode` as git prints it, `path` as the bytes it is."""
+
+    mode: str
+    blob: str
+    path: bytes
+
+
+def shown(path: bytes) -> str:
+    """Return `path` as one printable line, odd bytes and characters as escapes."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def publishable(
+    entries: Iterable[Entry], targets: Mapping[str, bytes]
+) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
+    """Return the blob id of each path that may be published, and what is left out.
+
+    `entries` are a commit's `dags`, `include` and `requirements.txt`; `targets` the texts
+    of its links by blob id. A link to a file comes out as that file's blob.
+    """
+    tree: dict[bytes, Entry] = {}
+    left_out: list[LeftOut] = []
+    for entry in entries:
+        if entry.path in tree:
+            left_out.append(LeftOut(shown(entry.path), "the commit holds this name twice"))
+        else:
+            tree[entry.path] = entry
+    # A path of absurd depth is left out by its length; its folders are not worth listing.
+    folders = {up for path in tree if len(path) <= MAX_PATH_BYTES for up in _parents(path)}
+
+    files: dict[str, str] = {}
+    for path, entry in sorted(tree.items()):
+        found = _judged(entry, tree, folders, targets)
+        if isinstance(found, Entry):
+            files[path.decode()] = found.blob
+        else:
+            left_out.append(LeftOut(shown(path), found))
+    return files, tuple(left_out)
+
+
+def _judged(
+    entry: Entry,
+    tree: Mapping[bytes, Entry],
+    folders: Collection[bytes],
+    targets: Mapping[str, bytes],
+) -> Entry | str:
+    """Return the entry whose content is published for `entry`, or why there is none."""
+    reason = _bad_name(entry.path)
+    if reason is not None:
+        return reason
+    if entry.path in folders:  # only a hand-made commit holds one name as file and folder
+        return "the commit holds this name as a file and as a folder"
+    if entry.mode == SUBMODULE:
+        return "submodules are not fetched; commit the files themselves"
+    if entry.mode != LINK:
+        return entry
+    found = _followed(entry.path, tree, folders, targets)
+    if isinstance(found, Entry) and (
+        found.mode == SUBMODULE or found.path == REQUIREMENTS.encode() or _bad_name(found.path)
+    ):
+        return "the link leads to something that is not published"
+    return found
+
+
+@lru_cache(maxsize=16_384)  # nearly all names come again with each push
+def _bad_name(path: bytes) -> str | None:
+    """Return why nothing can be published under this name, None if it can."""
+    try:
+        text = path.decode("utf-8")
+    except UnicodeDecodeError:
+        return "the file name is not UTF-8, which would stop Airflow's dag-processor for everybody"
+    parts = text.split("/")
+    reasons = {
+        f"{parts[0]} must be a {'file' if parts[0] == REQUIREMENTS else 'folder'}": (
+            text != REQUIREMENTS and not text.startswith((DAGS, INCLUDE))
+        ),
+        "the file name holds a control character or a line break": any(
+            unicodedata.category(character) in _LINE_BREAKING for character in text
+        ),
+        "the path is not one that git itself would make": any(
+            part in {"", ".", ".."} or part.lower() == ".git" for part in parts
+        ),
+        f"the name is too long ({MAX_NAME_BYTES} bytes a name, {MAX_PATH_BYTES} bytes a path)": (
+            len(path) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_NAME_BYTES for part in parts)
+        ),
+        f"{DAGS}{OPS_FOLDER}/ belongs to the deployer": (
+            f"{text}/".startswith(f"{DAGS}{OPS_FOLDER}/")
+        ),
+        "compiled Python is not published: it could run in place of the source": (
+            "__pycache__" in parts or text.endswith((".pyc", ".pyo"))
+        ),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _followed(
+    path: bytes,
+    tree: Mapping[bytes, Entry],
+    folders: Collection[bytes],
+    targets: Mapping[str, bytes],
+) -> Entry | str:
+    """Follow the link at `path` inside the commit, name by name as a kernel would.
+
+    Returns the entry it ends at, or why it ends at none.
+    """
+    for _ in range(_MAX_HOPS):
+        found = _first_entry(path, tree, folders)
+        if isinstance(found, str):
+            return found
+        entry, rest = found
+        if entry.mode != LINK:
+            return _NOTHING if rest else entry
+        target = targets[entry.blob]
+        if target.startswith(b"/"):
+            return _OUTSIDE
+        path = b"/".join([entry.path.rpartition(b"/")[0], target, *rest])
+    return "the link leads back to itself"
+
+
+def _first_entry(
+    path: bytes, tree: Mapping[bytes, Entry], folders: Collection[bytes]
+) -> tuple[Entry, list[bytes]] | str:
+    """Return the first entry on the way along `path` and the names after it, or why none."""
+    at: list[bytes] = []
+    parts = path.split(b"/")
+    for number, part in enumerate(parts, 1):
+        if part == b"..":
+            if not at:
+                return _OUTSIDE
+            at.pop()
+        elif part not in {b"", b"."}:
+            at.append(part)
+            here = b"/".join(at)
+            if here in tree:
+                return tree[here], parts[number:]
+            if here not in folders:
+                return _NOTHING
+    return "the link leads to a folder; only links to files are published"
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    """Yield the folders above `path`, from the nearest."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path

@@ -1,0 +1,180 @@
+"""Say on GitHub how a deployment went: contexts, states, descriptions.
+
+`airflow/deploy` is about the whole commit; `airflow/<folder>` about one student's
+files. A broken file reddens the commits that touched its folder, nobody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from deployer.core.model import (
+    DAGS,
+    REQUIREMENTS,
+    Outcome,
+    State,
+    Status,
+    StatusState,
+    Verdict,
+    folder_of,
+)
+
+DEPLOY = "airflow/deploy"
+MAX_DESCRIPTION = 140
+"""Characters; GitHub answers 422 to more (GITHUB.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit that a push named as the branch's tip.
+
+    Attributes:
+        sha: full commit id.
+        changed: paths that differ from the tip named before it; empty while not known.
+    """
+
+    sha: str
+    changed: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(sorted({folder for path in self.changed if (folder := folder_of(path))}))
+
+    @property
+    def touches_requirements(self) -> bool:
+        return REQUIREMENTS in self.changed
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the deployment that answers a commit ended.
+
+    Attributes:
+        tip: the commit that was deployed.
+        state: never queued, running or superseded.
+        seconds: from the announcement to the end.
+        verdicts: of all files of the deployment.
+        refused: why `requirements.txt` was not installed, None if it was or did not move.
+        reason: why it failed, for `failed` and `error`.
+    """
+
+    tip: str
+    state: State
+    seconds: float
+    verdicts: tuple[Verdict, ...] = ()
+    refused: str | None = None
+    reason: str = ""
+
+
+def cut(text: str) -> str:
+    """Return `text` on one line, at most 140 characters, cut at the end with `…`."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_DESCRIPTION else line[: MAX_DESCRIPTION - 1] + "…"
+
+
+def pending(commit: Commit, note: str = "waiting for its turn") -> tuple[Status, ...]:
+    """Return what a commit shows until its deployment has ended."""
+    contexts = (DEPLOY, *(_context(folder) for folder in commit.folders))
+    return tuple(Status(commit.sha, name, StatusState.PENDING, cut(note)) for name in contexts)
+
+
+def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
+    """Return the end of a commit that a forced push removed."""
+    return tuple(
+        Status(commit.sha, status.context, StatusState.ERROR, f"no longer on {branch}")
+        for status in pending(commit)
+    )
+
+
+def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
+    """Return how one commit ended: one status for each context it has."""
+    return (
+        _deploy(commit, ending),
+        *(_folder(commit, folder, ending) for folder in commit.folders),
+    )
+
+
+def _context(folder: str) -> str:
+    return f"airflow/{folder}"
+
+
+def _deploy(commit: Commit, ending: Ending) -> Status:
+    match ending.state:
+        case State.SUCCEEDED | State.BROKEN:
+            if ending.refused and commit.touches_requirements:
+                state, text = StatusState.FAILURE, f"{ending.refused}; packages kept"
+            else:
+                state, text = StatusState.SUCCESS, _live(commit, ending)
+        case State.FAILED:
+            state, text = StatusState.FAILURE, ending.reason
+        case State.ERROR:
+            state, text = StatusState.ERROR, ending.reason
+        case State.QUEUED | State.RUNNING | State.SUPERSEDED:
+            raise ValueError(f"{ending.state} is no end that a commit can show")
+        case _ as never:
+            assert_never(never)
+    if commit.sha != ending.tip:
+        text = f"deployed as part of {ending.tip[:7]}: {text}"
+    return Status(commit.sha, DEPLOY, state, cut(text))
+
+
+def _live(commit: Commit, ending: Ending) -> str:
+    tried = [v for v in ending.verdicts if v.outcome is not Outcome.DELETED]
+    good = sum(v.good for v in tried)
+    count = f"{good}" if good == len(tried) else f"{good} of {len(tried)}"
+    files = "file" if len(tried) == 1 else "files"
+    parsed = f"{count} {files} parsed" if tried else "no DAG file to parse,"
+    text = f"live: {parsed} in {ending.seconds:.1f} s"
+    if ending.refused:
+        text += "; packages kept"
+    # A shared helper can break a folder that the commit did not touch.
+    elsewhere = [v for v in tried if not v.good and not _answers_for(commit, folder_of(v.path))]
+    if elsewhere and ending.tip == commit.sha:
+        text += f"; {_bad(elsewhere, DAGS)}"
+    return text
+
+
+def _answers_for(commit: Commit, folder: str | None) -> bool:
+    return folder in commit.folders
+
+
+def _folder(commit: Commit, folder: str, ending: Ending) -> Status:
+    mine = [v for v in ending.verdicts if folder_of(v.path) == folder]
+    bad = [v for v in mine if not v.good]
+    match ending.state:
+        case State.FAILED:
+            state, text = StatusState.FAILURE, ending.reason
+        case State.ERROR:
+            state, text = StatusState.ERROR, ending.reason
+        case _ if bad:
+            state, text = StatusState.FAILURE, _bad(bad, f"{DAGS}{folder}/")
+        case _:
+            state, text = StatusState.SUCCESS, _good(mine)
+    return Status(commit.sha, _context(folder), state, cut(text))
+
+
+def _good(verdicts: Sequence[Verdict]) -> str:
+    ids = sorted({dag_id for v in verdicts for dag_id in v.dag_ids})
+    if ids:
+        return f"{len(ids)} {'DAG' if len(ids) == 1 else 'DAGs'}: {', '.join(ids)}"
+    deleted = [v.path.rsplit("/", 1)[-1] for v in verdicts if v.outcome is Outcome.DELETED]
+    if deleted:
+        return f"deleted: {', '.join(sorted(deleted))}"
+    return "live; no DAG in what changed"
+
+
+def _bad(verdicts: Sequence[Verdict], prefix: str) -> str:
+    first = min(verdicts, key=lambda v: v.path)
+    more = f" (+{len(verdicts) - 1} more)" if len(verdicts) > 1 else ""
+    name = first.path.removeprefix(prefix)
+    if first.outcome is Outcome.TIMEOUT:
+        return f"{name}: no verdict from Airflow within {first.waited_s:.0f} s{more}"
+    error = first.error
+    if error is None:
+        return f"{name}: {first.outcome}{more}"
+    if first.outcome is Outcome.HELD:
+        return f"{name} is held: {error.message}{more}"
+    where = f"{name}:{error.line}" if error.line else name
+    return f"{where} {error.type}: {error.message}{more}"

@@ -1,0 +1,109 @@
+"""Read Python's tracebacks as Airflow stores them in its import errors.
+
+What Airflow keeps (3.3.2, dag_processing/importers/python_importer.py:238, dagbag.py:365,
+processor.py:283) is one of
+
+- `traceback.format_exc`: frames, then `type: message`, with chained exceptions before it;
+- `type: message` alone, for what a DAG is refused for after its file was imported: a cycle,
+  the class's policy, an unknown executor;
+- a bare sentence.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deployer.core.model import ParseError
+
+UNNAMED = "DagImportError"
+"""Type of an error for which Airflow kept a bare sentence: its own class for that."""
+
+MAX_MESSAGE = 500
+"""Characters of a message, enough for any page; the trace has it whole."""
+
+_CHAINED = re.compile(
+    r"\n\n(?:During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):\n\n"
+)
+_HEADER = re.compile(
+    r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
+)
+_MEMBERS = re.compile(r"^  \+-\+-", re.MULTILINE)  # where the exceptions inside a group begin
+_BAR = re.compile(r"^  \| ", re.MULTILINE)  # what a group's own lines begin with
+_FRAME = re.compile(r'^[ |]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
+_ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
+_RELEASE = re.compile(r"/releases/([^/\s\"']+)/")
+
+
+def read(trace: str, path: str) -> ParseError:
+    """Return type, message and line of an import error of the file `path`.
+
+    `path` is relative to the repository's root, while the trace holds absolute ones. The
+    line is the last one of that file that the trace shows, so a helper's error is put down
+    to the line that imports it; of a zip, it is the line in the module within. None if
+    Airflow's trace, which has a limited depth, does not reach the file.
+
+    The message is one line, with paths cut down to those of the repository.
+    """
+    *before, last = _CHAINED.split(trace)
+    last = _own_part(last)
+    name, message = _error(last)
+    return ParseError(
+        name,
+        _shorten(message[:MAX_MESSAGE], path),
+        _line("\n".join([*before, last]), path),
+        trace=trace,
+    )
+
+
+def releases(trace: str) -> frozenset[str]:
+    """Return the names of the releases that the trace's paths mention."""
+    return frozenset(_RELEASE.findall(trace))
+
+
+def _own_part(block: str) -> str:
+    """Return a block without the exceptions that are members of a group."""
+    members = _MEMBERS.search(block)
+    return block[: members.start()] if members else block
+
+
+def _error(block: str) -> tuple[str, str]:
+    """Return the short name of the type, and the message, of one traceback."""
+    header = _HEADER.search(block)
+    if header:
+        lines = _BAR.sub("", block[header.end() :]).splitlines()
+        # Frames, and the source lines in them, are indented.
+        first = next((n for n, line in enumerate(lines) if line and line[0] != " "), len(lines))
+    else:
+        lines = block.strip().splitlines()
+        first = 0
+    said = lines[first:]
+    if not said:
+        return UNNAMED, "no reason given"
+    error = _ERROR.fullmatch(said[0])
+    if error is None:
+        return UNNAMED, said[0]
+    name = error["type"].rpartition(".")[2]
+    return name, _one_line([error["message"] or "", *said[1:]])
+
+
+def _one_line(lines: list[str]) -> str:
+    """Return the first line that says something, with the next one where it ends in a colon."""
+    said = [line.strip() for line in lines if line.strip()]
+    return " ".join(said[: 2 if said and said[0].endswith(":") else 1])
+
+
+def _line(text: str, path: str) -> int | None:
+    numbers = [int(frame["line"]) for frame in _FRAME.finditer(text) if _is_of(frame["file"], path)]
+    return numbers[-1] if numbers else None
+
+
+def _is_of(file: str, path: str) -> bool:
+    """Tell whether an absolute file name is that of `path`, or lies within the zip `path`."""
+    return f"/{file}/".endswith(f"/{path}/") or (path.endswith(".zip") and f"/{path}/" in file)
+
+
+def _shorten(message: str, path: str) -> str:
+    """Cut the part of a path that is a server's and not the repository's."""
+    message = re.sub(rf"/[^\s\"']*/{re.escape(path)}", path.replace("\\", r"\\"), message)
+    return re.sub(r"(?:/[^\s\"'/]+)*/releases/[^/\s\"']+/", "", message)

@@ -1,0 +1,159 @@
+"""Judge files by what Airflow says of them.
+
+A `Watch` starts when a release has been published; each look at Airflow folds into a
+new one, until no file is waiting. Pure: the shell looks, sleeps and pokes.
+
+What makes a verdict final (AIRFLOW.md, 2): a fresh stamp proves nothing, since Airflow
+stamps when it persists, not when it parses. `fileloc` and the paths in a trace are
+filled in by the parsing child, and the class's bundle gives it
+`releases/<name>/dags`; so they name the release that was really read. Where an error
+names no path, parses of one file never overlap, so the second distinct stamp after the
+change is the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from deployer.core import trace
+from deployer.core.model import (
+    CANARY_DAG_ID,
+    Observation,
+    Outcome,
+    ParseError,
+    Proof,
+    SeenDag,
+    SeenError,
+    Verdict,
+)
+
+STAMPS_FOR_PROOF = 2
+NOTHING = Observation()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The wait for Airflow's verdicts on one release.
+
+    Attributes:
+        release: name of the published release.
+        waiting: changed DAG files without a verdict yet.
+        leaving: deleted DAG files that Airflow may still show.
+        holds_no_dag: files in which the isolated parse found neither DAG nor error.
+        before: what Airflow said before the change; none of it is evidence.
+        looked: Airflow has been seen to read this release.
+        stamps: distinct stamps seen since the change, by file, of errors without a path.
+        settled: verdicts so far, by path.
+    """
+
+    release: str
+    waiting: frozenset[str]
+    leaving: frozenset[str] = frozenset()
+    holds_no_dag: frozenset[str] = frozenset()
+    before: Observation = NOTHING
+    looked: bool = False
+    stamps: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    settled: Mapping[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return self.looked and not self.waiting and not self.leaving
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts so far, by path."""
+        return tuple(self.settled[path] for path in sorted(self.settled))
+
+    def look(self, seen: Observation, *, waited_s: float) -> Watch:
+        """Fold one look at Airflow, taken `waited_s` after the release went live."""
+        known = {(dag.dag_id, dag.stamp) for dag in self.before.dags}
+        fresh = tuple(
+            dag
+            for dag in seen.dags
+            if (dag.dag_id, dag.stamp) not in known and names_release(dag.fileloc, self.release)
+        )
+        stamps = self._count(seen)
+        settled = dict(self.settled)
+        for path in self.waiting:
+            verdict = self._of_error(path, seen, stamps, waited_s) or _of_dags(
+                path, fresh, waited_s
+            )
+            if verdict is not None:
+                settled[path] = verdict
+        looked = self.looked or any(dag.dag_id == CANARY_DAG_ID for dag in fresh)
+        if looked:
+            settled |= self._without_a_trace(seen, settled, waited_s)
+        return replace(
+            self,
+            waiting=self.waiting - settled.keys(),
+            leaving=self.leaving - settled.keys(),
+            looked=looked,
+            stamps=stamps,
+            settled=settled,
+        )
+
+    def give_up(self, *, waited_s: float) -> Watch:
+        """Settle what is still waiting: its bound has passed."""
+        late = {
+            path: Verdict(path, Outcome.TIMEOUT, waited_s=waited_s)
+            for path in self.waiting | self.leaving
+        }
+        return replace(
+            self, waiting=frozenset(), leaving=frozenset(), settled={**self.settled, **late}
+        )
+
+    def _count(self, seen: Observation) -> Mapping[str, frozenset[str]]:
+        """Add the stamps of errors that name no file of any release."""
+        known = {(error.path, error.stamp) for error in self.before.errors}
+        stamps = dict(self.stamps)
+        for error in seen.errors:
+            pathless = not trace.releases(error.trace)
+            if pathless and error.path in self.waiting and (error.path, error.stamp) not in known:
+                stamps[error.path] = stamps.get(error.path, frozenset()) | {error.stamp}
+        return stamps
+
+    def _of_error(
+        self, path: str, seen: Observation, stamps: Mapping[str, frozenset[str]], waited_s: float
+    ) -> Verdict | None:
+        error = next((error for error in seen.errors if error.path == path), None)
+        if error is None or error in self.before.errors:
+            return None
+        if self.release in trace.releases(error.trace):
+            proof = Proof.RELEASE
+        elif len(stamps.get(path, ())) >= STAMPS_FOR_PROOF:
+            proof = Proof.STAMPS
+        else:
+            return None
+        return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
+
+    def _without_a_trace(
+        self, seen: Observation, settled: Mapping[str, Verdict], waited_s: float
+    ) -> dict[str, Verdict]:
+        """Settle what Airflow shows by showing nothing, once it is known to have looked."""
+        found = {
+            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
+            for path in self.waiting & self.holds_no_dag - settled.keys()
+        }
+        shown = {dag.path for dag in seen.dags if not dag.stale}
+        shown |= {error.path for error in seen.errors}
+        for path in self.leaving - shown:
+            found[path] = Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
+        return found
+
+
+def names_release(path: str, release: str) -> bool:
+    """Tell whether an absolute path lies in the release directory of that name."""
+    return f"/releases/{release}/" in path
+
+
+def _of_dags(path: str, fresh: tuple[SeenDag, ...], waited_s: float) -> Verdict | None:
+    # All DAGs of one file are persisted in one transaction (AIRFLOW.md): one seen, all seen.
+    ids = tuple(sorted(dag.dag_id for dag in fresh if dag.path == path and not dag.stale))
+    if not ids:
+        return None
+    return Verdict(path, Outcome.PARSED, ids, proof=Proof.RELEASE, waited_s=waited_s)
+
+
+def _read(error: SeenError) -> ParseError:
+    return trace.read(error.trace, error.path)

@@ -1,0 +1,361 @@
+"""Carry one commit from git to a verdict: gather both trees, plan, apply, judge.
+
+Each effect may be repeated: a deployment that died half-way is run again from its
+first step, and a comment at each effect says what is true if the process dies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import structlog
+
+from deployer.core import requirements
+from deployer.core.model import (
+    CANARY_DAG_ID,
+    Live,
+    Outcome,
+    Parse,
+    ParseError,
+    Plan,
+    Preflight,
+    Proof,
+    Publish,
+    Recreate,
+    Resolve,
+    State,
+    StepName,
+    StepRecord,
+    Tree,
+    Verdict,
+)
+from deployer.core.plan import plan
+from deployer.core.verdict import Watch
+from deployer.errors import (
+    AirflowError,
+    AirflowUnreachable,
+    DeployerError,
+    PusherError,
+    RequirementsRefused,
+    ServicesError,
+    UnknownCommit,
+)
+from deployer.ports import (
+    Airflow,
+    Clock,
+    Examiner,
+    Journal,
+    Releases,
+    Repository,
+    Services,
+)
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 0.1
+"""Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
+POKE_EVERY_S = 3.0
+"""A poke that comes while a parse is pending is dropped, so it is said again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The world, as one deployment needs it."""
+
+    repository: Repository
+    releases: Releases
+    airflow: Airflow
+    services: Services
+    examiner: Examiner
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much.
+
+    Attributes:
+        parse_timeout_s: seconds from publishing to the last verdict.
+        services: what is recreated when packages move, in this order.
+        keep_releases: releases kept for rollback and running tasks.
+    """
+
+    parse_timeout_s: float
+    services: tuple[str, ...]
+    keep_releases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a deployment ended.
+
+    Attributes:
+        state: succeeded, broken, failed or error.
+        refused: why `requirements.txt` was not installed, None if it was or did not move.
+        reason: why it is `failed` or `error`.
+    """
+
+    state: State
+    verdicts: tuple[Verdict, ...] = ()
+    refused: str | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the steps of one deployment hand to the later ones."""
+
+    held: dict[str, Verdict] = field(default_factory=dict)
+    holds_no_dag: frozenset[str] = frozenset()
+    refused: str | None = None
+    release: str = ""
+    published_at: float = 0.0  # monotonic seconds
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Note:
+    """The detail that a step leaves in the journal."""
+
+    text: str = ""
+
+
+class Run:
+    """One deployment, from its first step to its last."""
+
+    def __init__(self, parts: Parts, limits: Limits, deployment: int) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._deployment = deployment
+        self._progress = _Progress()
+
+    def __call__(self, tip: str) -> Result:
+        """Make `tip` the live commit and judge it; never raises a DeployerError."""
+        try:
+            return self._go(tip)
+        except PusherError as exc:
+            return Result(State.FAILED, self._verdicts(), reason=str(exc))
+        except DeployerError as exc:
+            return Result(State.ERROR, self._verdicts(), reason=str(exc))
+
+    def _go(self, sha: str) -> Result:
+        parts, journal = self._parts, self._parts.journal
+        live = journal.live()
+        with self.step(StepName.PLAN) as note:
+            tip = parts.repository.tree(sha)
+            old = self._tree_of(live)
+            the_plan = plan(
+                old,
+                tip,
+                installed=parts.services.installed(),
+                refusals=self._refusals(tip),
+                services=self._limits.services,
+            )
+            journal.set_plan(self._deployment, the_plan)
+            note.text = _in_words(the_plan)
+        self._progress.refused = the_plan.refused
+        self._hold_left_out(old, the_plan)
+        carried = _still_held(live, the_plan, tip)
+        for step in the_plan.steps:
+            match step:
+                case Preflight():
+                    self._preflight(step, tip)
+                case Resolve():
+                    self._resolve(step)
+                case Recreate():
+                    self._recreate(step, tip)
+                case Publish():
+                    self._publish(step, tip, carried)
+                case Parse():
+                    self._parse(step)
+                case _ as never:
+                    assert_never(never)
+        verdicts = self._verdicts()
+        held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
+        journal.set_live(Live(sha, tuple(sorted(held | carried))))
+        newly_refused = self._progress.refused and (
+            old is None or old.requirements != tip.requirements
+        )
+        bad = newly_refused or not all(v.good for v in verdicts)
+        return Result(
+            State.BROKEN if bad else State.SUCCEEDED, verdicts, refused=self._progress.refused
+        )
+
+    # -- the steps
+
+    def _preflight(self, step: Preflight, tip: Tree) -> None:
+        with self.step(StepName.PREFLIGHT) as note:
+            # Dying here leaves nothing behind: the isolated parse has no effect.
+            examined = self._parts.examiner.examine(tip, step.paths)
+            for result in examined:
+                if result.harm:
+                    self._hold(result.path, result.harm, Proof.PREFLIGHT)
+            self._progress.holds_no_dag = frozenset(
+                r.path for r in examined if not (r.dag_ids or r.error or r.harm)
+            )
+            note.text = f"{len(examined)} examined, {len(self._progress.held)} held"
+
+    def _resolve(self, step: Resolve) -> None:
+        services = self._parts.services
+        try:
+            with self.step(StepName.RESOLVE) as note:
+                note.text = services.resolve(step.text)
+            with self.step(StepName.BUILD) as note:
+                # Dying here leaves a build that nobody runs; the next one replaces it.
+                note.text = services.build(step.text)
+        except RequirementsRefused as exc:
+            self._refuse(step.text, str(exc))
+
+    def _recreate(self, step: Recreate, tip: Tree) -> None:
+        if self._progress.refused:
+            return
+        services = self._parts.services
+        try:
+            with self.step(StepName.RECREATE) as note:
+                # Dying here leaves services on either package set; `installed` tells which.
+                note.text = services.recreate(step.services)
+            with self.step(StepName.HEALTH) as note:
+                note.text = services.wait_healthy(step.services)
+        except ServicesError as exc:
+            with self.step(StepName.ROLLBACK) as note:
+                note.text = services.put_back(step.services)
+            with self.step(StepName.HEALTH) as note:
+                note.text = services.wait_healthy(step.services)
+            # The packages before are healthy, so it was the new ones.
+            self._refuse(tip.requirements or "", f"Airflow does not start with it: {exc}")
+
+    def _publish(self, step: Publish, tip: Tree, carried: frozenset[str]) -> None:
+        with self.step(StepName.PUBLISH) as note:
+            held = carried | {path for path in self._progress.held if path in tip.files}
+            # From here on what is live is not known until it is judged: dying before or
+            # after the rename makes the next deployment redo everything.
+            self._parts.journal.set_live(None)
+            release = self._parts.releases.publish(tip, touch=step.touch, held=held)
+            self._progress.release = release.name
+            self._progress.published_at = self._parts.clock.monotonic()
+            note.text = f"release {release.name}, {release.written} written"
+
+    def _parse(self, step: Parse) -> None:
+        with self.step(StepName.PARSE) as note:
+            watch = self._watch(
+                Watch(
+                    self._progress.release,
+                    waiting=frozenset(step.paths) - self._progress.held.keys(),
+                    leaving=frozenset(step.deleted),
+                    holds_no_dag=self._progress.holds_no_dag,
+                )
+            )
+            self._progress.verdicts += watch.verdicts
+            note.text = f"{len(watch.verdicts)} verdicts"
+
+    def _watch(self, watch: Watch) -> Watch:
+        """Look at Airflow until all is settled or the bound has passed."""
+        airflow, clock = self._parts.airflow, self._parts.clock
+        known = self._parts.journal.dag_ids(watch.leaving)
+        started = self._progress.published_at
+        poked: float | None = None
+        trouble: AirflowError | None = None
+        while not watch.done:
+            now = clock.monotonic()
+            if now - started >= self._limits.parse_timeout_s:
+                break
+            try:
+                if poked is None or now - poked >= POKE_EVERY_S:
+                    airflow.poke()
+                    poked = now
+                seen = airflow.observe(watch.release, {CANARY_DAG_ID, *known})
+                watch = watch.look(seen, waited_s=round(clock.monotonic() - started, 3))
+                trouble = None
+            except AirflowUnreachable as exc:
+                trouble = exc
+            if not watch.done:
+                clock.sleep(LOOK_EVERY_S)
+        if watch.done:
+            return watch
+        waited_s = round(clock.monotonic() - started, 3)
+        if trouble is not None:
+            raise trouble
+        if not watch.looked:
+            raise AirflowError(
+                f"Airflow's dag-processor did not read the release within {waited_s:.0f} s;"
+                " see that it runs (its heartbeat is on /api/v2/monitor/health)"
+            )
+        return watch.give_up(waited_s=waited_s)
+
+    # -- small parts
+
+    def _tree_of(self, live: Live | None) -> Tree | None:
+        try:
+            return self._parts.repository.tree(live.sha) if live else None
+        except UnknownCommit:  # the mirror was made anew after a forced push
+            return None
+
+    def _refusals(self, tip: Tree) -> dict[str, str]:
+        """Return why the tip's requirements were refused before, by fingerprint."""
+        try:
+            fingerprint = requirements.parse(tip.requirements or "").fingerprint
+        except RequirementsRefused:
+            return {}  # the plan says so itself
+        reason = self._parts.journal.refusal(fingerprint)
+        return {fingerprint: reason} if reason else {}
+
+    def _refuse(self, text: str, reason: str) -> None:
+        self._progress.refused = reason
+        self._parts.journal.refuse(
+            requirements.parse(text).fingerprint, reason, at=self._parts.clock.now()
+        )
+
+    def _hold_left_out(self, old: Tree | None, the_plan: Plan) -> None:
+        """Redden what can't be published at all, once: when it comes."""
+        before = old.left_out if old else ()
+        for item in the_plan.left_out:
+            if item not in before:
+                self._hold(item.path, item.reason, Proof.NONE)
+
+    def _hold(self, path: str, reason: str, proof: Proof) -> None:
+        error = ParseError("Held", reason)
+        self._progress.held[path] = Verdict(path, Outcome.HELD, error=error, proof=proof)
+
+    def _verdicts(self) -> tuple[Verdict, ...]:
+        both = [*self._progress.held.values(), *self._progress.verdicts]
+        return tuple(sorted(both, key=lambda v: v.path))
+
+    @contextmanager
+    def step(self, name: StepName) -> Iterator[_Note]:
+        """Write how a step went, and how long it took, whatever becomes of it."""
+        clock, note = self._parts.clock, _Note()
+        started_at, started = clock.now(), clock.monotonic()
+        state = "failed"
+        try:
+            yield note
+            state = "ok"
+        except DeployerError as exc:
+            note.text = str(exc)
+            raise
+        finally:
+            record = StepRecord(name, state, started_at, clock.now(), note.text)
+            self._parts.journal.add_step(self._deployment, record)
+            write = log.info if state == "ok" else log.warning
+            seconds = round(clock.monotonic() - started, 3)
+            write("step", step=str(name), state=state, seconds=seconds, detail=note.text)
+
+
+def _still_held(live: Live | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
+    """Return files held before that nothing in this push could have mended."""
+    held = live.held if live else ()
+    return frozenset(p for p in held if p in tip.files and p not in the_plan.dag_files)
+
+
+def _in_words(the_plan: Plan) -> str:
+    parts = [f"{len(the_plan.dag_files)} to parse"]
+    if the_plan.deleted:
+        parts.append(f"{len(the_plan.deleted)} deleted")
+    if the_plan.recreate:
+        parts.append(f"recreate {', '.join(the_plan.recreate)}")
+    if the_plan.refused:
+        parts.append(f"packages kept: {the_plan.refused}")
+    return ", ".join(parts)

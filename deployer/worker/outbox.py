@@ -1,0 +1,79 @@
+"""Post what is owed: one status at a time, at GitHub's pace, until taken or refused for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import assert_never
+
+import structlog
+
+from deployer.core.pacing import Pace, retry_delay_s
+from deployer.ports import (
+    Accepted,
+    Clock,
+    Journal,
+    Owed,
+    Posted,
+    RefusedForGood,
+    RetryLater,
+    StatusBoard,
+)
+
+log = structlog.get_logger()
+
+REST_S = 2.0
+"""Between two looks at an empty outbox, if nobody says that it is filled."""
+
+
+class Outbox:
+    """The outbox's postman; `post_next` is called by one thread only."""
+
+    def __init__(
+        self, journal: Journal, board: StatusBoard, clock: Clock, *, public_url: str | None
+    ) -> None:
+        self._journal = journal
+        self._board = board
+        self._clock = clock
+        self._public_url = public_url
+        self._pace = Pace()
+        self._closed_until = 0.0  # monotonic; GitHub's own word on when to come back
+
+    def post_next(self) -> float:
+        """Post the oldest status that is due; return seconds until the next try makes sense."""
+        now = self._clock.monotonic()
+        open_at = max(self._pace.next_write_at(now), self._closed_until)
+        if open_at > now:
+            return open_at - now
+        due = self._journal.due(self._clock.now())
+        if not due:
+            return REST_S
+        owed = due[0]
+        target_url = self._target(owed)
+        answer = self._board.post(owed.status, target_url)
+        # Dying here posts it once more: GitHub shows the last of two equal ones.
+        self._pace = self._pace.wrote(self._clock.monotonic())
+        self._record(owed, answer, target_url)
+        return 0.0
+
+    def _target(self, owed: Owed) -> str | None:
+        return f"{self._public_url}/commits/{owed.status.sha}" if self._public_url else None
+
+    def _record(self, owed: Owed, answer: Posted, target_url: str | None) -> None:
+        status, now = owed.status, self._clock.now()
+        said = {"sha": status.sha, "context": status.context, "state": str(status.state)}
+        match answer:
+            case Accepted():
+                self._journal.posted(owed.id, at=now, target_url=target_url)
+                log.info("status", **said, description=status.description)
+            case RetryLater(reason, after_s):
+                delay_s = retry_delay_s(owed.attempts + 1, after_s)
+                if after_s is not None:
+                    self._closed_until = self._clock.monotonic() + after_s
+                due_at = now + timedelta(seconds=delay_s)
+                self._journal.try_again(owed.id, due_at=due_at, error=reason)
+                log.warning("status owed", **said, reason=reason, again_in_s=round(delay_s, 1))
+            case RefusedForGood(reason):
+                self._journal.refused(owed.id, error=reason)
+                log.error("status refused", **said, reason=reason)
+            case _ as never:
+                assert_never(never)

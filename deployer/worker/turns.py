@@ -1,0 +1,375 @@
+"""Decide what to deploy next, and answer every commit that somebody announced.
+
+A delivery means "this branch is dirty", never "deploy that sha": one turn asks git for
+the tip, makes that live, and lets every announced commit that the tip contains end as
+the tip did. What was announced while a turn ran is answered by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from threading import RLock
+
+import structlog
+
+from deployer.core.model import Deployment, State, Status, StepName, StepRecord, Trigger
+from deployer.core.status import Commit, Ending, final, gone, pending
+from deployer.deploy import Limits, Parts, Result, Run
+from deployer.errors import DeployerError, GitError, UnknownCommit
+from deployer.ports import Announcement
+
+log = structlog.get_logger()
+
+REPLICATION = timedelta(seconds=60)
+"""How long a commit may be announced before git shows it; after that it is gone."""
+FETCH_BOUND_S = 20.0
+"""Seconds for which git is asked again while somebody waits for an answer."""
+FETCH_AGAIN_S = 2.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The branch's tip, and when and for how long git was asked."""
+
+    tip: str
+    step: StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Whose turns these are: `name` as in BRANCH."""
+
+    name: str
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.name}"
+
+
+class Place(Enum):
+    """Where an announced commit stands to the tip."""
+
+    ON_BRANCH = "on branch"
+    GONE = "gone"
+    UNSEEN = "unseen"  # announced so recently that git may not show it yet
+
+
+class Turns:
+    """One deployment after the other; `take_in` may be called from another thread."""
+
+    def __init__(
+        self, parts: Parts, limits: Limits, branch: Branch, *, owed: Callable[[], None]
+    ) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._branch = branch
+        self._owed = owed  # called when the outbox was filled
+        self._intake = RLock()
+        self._failures = 0
+
+    # -- intake
+
+    def take_in(self) -> bool:
+        """Give each announced commit its place in the queue; True if any is new.
+
+        A wish of the teacher's (`deployer deploy`) waits for the turn itself.
+        """
+        journal, clock = self._parts.journal, self._parts.clock
+        found = False
+        with self._intake:
+            waiting = {d.sha: d.id for d in journal.unfinished()}
+            live = journal.live()
+            for announced in journal.unseen():
+                if announced.trigger is Trigger.MANUAL:
+                    found = True
+                    continue
+                sha = announced.sha or ""
+                # A redelivery, or a push that the poll found first: answered already.
+                known = waiting.get(sha)
+                if known is None and live and live.sha == sha and (judged := journal.judging(sha)):
+                    known = judged.id
+                if known is None:
+                    known = self._queue(sha, announced.before, announced.trigger)
+                    journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
+                    waiting[sha] = known
+                    log.info("announced", sha=sha, deployment=known)
+                    found = True
+                # Dying before this line queues nothing twice: `waiting` knows the sha.
+                journal.attach(announced.id, known)
+        return found
+
+    def _queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
+        return self._parts.journal.queue(
+            sha,
+            base_sha=base_sha,
+            ref=self._branch.ref,
+            trigger=trigger,
+            at=self._parts.clock.now(),
+        )
+
+    # -- a turn
+
+    def turn(self) -> float | None:
+        """Do what there is to do; return in how many seconds to try again, None: at the poll."""
+        journal = self._parts.journal
+        self.take_in()
+        try:
+            fetched = self._fetch(patient=bool(journal.unfinished() or self._wishes()))
+        except GitError as exc:
+            return self._git_failed(exc)
+        tip = fetched.tip
+        journal.beat(at=self._parts.clock.now(), tip=tip, tip_checked_at=self._parts.clock.now())
+        self.take_in()  # what came while git was asked is probably in the tip
+        with self._intake:
+            rows = journal.unfinished()
+            wishes = self._wishes()
+            places = {row.id: self._place(row, tip) for row in rows}
+        mine = next((row for row in rows if row.sha == tip), None)
+        covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
+        self._dismiss([row for row in rows if places[row.id] is Place.GONE])
+        wishes = self._grantable(wishes, tip)
+        live = journal.live()
+        if mine or wishes or live is None or live.sha != tip:
+            return self._deploy(fetched, mine, covered, wishes)
+        if covered:
+            self._answer_late(tip, covered)
+        return FETCH_AGAIN_S if Place.UNSEEN in places.values() else None
+
+    def _wishes(self) -> list[Announcement]:
+        return [a for a in self._parts.journal.unseen() if a.trigger is Trigger.MANUAL]
+
+    def _fetch(self, *, patient: bool) -> Fetched:
+        clock = self._parts.clock
+        started_at, started = clock.now(), clock.monotonic()
+        while True:
+            try:
+                tip = self._parts.repository.fetch()
+            except GitError:
+                if not patient or clock.monotonic() - started > FETCH_BOUND_S:
+                    raise
+                clock.sleep(FETCH_AGAIN_S)
+            else:
+                step = StepRecord(StepName.FETCH, "ok", started_at, clock.now(), f"tip {tip[:7]}")
+                return Fetched(tip, step)
+
+    def _place(self, row: Deployment, tip: str) -> Place:
+        try:
+            there = self._parts.repository.contains(tip, row.sha)
+        except UnknownCommit:
+            young = self._parts.clock.now() - row.queued_at < REPLICATION
+            return Place.UNSEEN if young else Place.GONE
+        return Place.ON_BRANCH if there else Place.GONE
+
+    def _deploy(
+        self,
+        fetched: Fetched,
+        mine: Deployment | None,
+        covered: Sequence[Deployment],
+        wishes: Sequence[Announcement],
+    ) -> float | None:
+        journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
+        live = journal.live()
+        again = self._tried_before(tip)
+        with self._intake:
+            if mine is None:
+                why = Trigger.MANUAL if wishes else covered[-1].trigger if covered else Trigger.POLL
+                deployment = self._queue(tip, live.sha if live else None, why)
+            else:
+                deployment = mine.id
+            for wish in wishes:
+                journal.attach(wish.id, deployment)
+        if wishes:  # a teacher who asks by hand wants all of it judged anew
+            journal.set_live(None)
+        shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
+        journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
+        journal.add_step(deployment, fetched.step)
+        commits = [self._commit(sha, live.sha if live else None) for sha in shas]
+        fresh = [commit for commit in commits if commit.sha not in again]
+        journal.owe(
+            _all(pending(c, "deploying") for c in fresh), deployment=deployment, at=clock.now()
+        )
+        structlog.contextvars.bind_contextvars(deployment=deployment)
+        try:
+            log.info("started", sha=tip, covers=len(shas))
+            result = self._run(deployment, tip)
+            self._end(deployment, tip, commits, result, supersedes=[row.id for row in covered])
+        finally:
+            structlog.contextvars.unbind_contextvars("deployment")
+        if result.state is State.ERROR:
+            return self._later()
+        self._failures = 0
+        self._clean_up()
+        return 0.0
+
+    def _run(self, deployment: int, tip: str) -> Result:
+        try:
+            return Run(self._parts, self._limits, deployment)(tip)
+        except Exception as exc:  # a fault of ours must not stop the class's deployer
+            log.exception("fault")
+            return Result(State.ERROR, reason=f"fault in the deployer: {type(exc).__name__}")
+
+    def _end(
+        self,
+        deployment: int,
+        tip: str,
+        commits: Sequence[Commit],
+        result: Result,
+        *,
+        supersedes: Sequence[int],
+    ) -> None:
+        journal, now = self._parts.journal, self._parts.clock.now()
+        journal.set_verdicts(deployment, result.verdicts)
+        record = journal.deployment(deployment)
+        since = record.queued_at if record else now
+        ending = Ending(
+            tip,
+            result.state,
+            (now - since).total_seconds(),
+            result.verdicts,
+            result.refused,
+            result.reason,
+        )
+        journal.end(
+            deployment,
+            result.state,
+            at=now,
+            reason=result.reason or result.refused or "",
+            statuses=_all(final(commit, ending) for commit in commits),
+            supersedes=supersedes,
+        )
+        log.info(
+            "ended",
+            state=str(result.state),
+            sha=tip,
+            seconds=round(ending.seconds, 2),
+            files=len(result.verdicts),
+            reason=result.reason or result.refused or "",
+        )
+
+    def _grantable(self, wishes: Sequence[Announcement], tip: str) -> list[Announcement]:
+        """Answer wishes for commits that the branch does not hold; return the others."""
+        granted = []
+        for wish in wishes:
+            if wish.sha is None or self._on_branch(tip, wish.sha):
+                granted.append(wish)
+                continue
+            journal, now = self._parts.journal, self._parts.clock.now()
+            refused = self._queue(wish.sha, None, wish.trigger)
+            journal.attach(wish.id, refused)
+            reason = f"{wish.sha[:7]} is not on {self._branch.name}; push it there first"
+            journal.end(refused, State.FAILED, at=now, reason=reason)
+            log.warning("refused", deployment=refused, reason=reason)
+        return granted
+
+    # -- commits that are answered without a deployment of their own
+
+    def _dismiss(self, rows: Sequence[Deployment]) -> None:
+        """End commits that a forced push removed."""
+        for row in rows:
+            commit = self._commit(row.sha, row.base_sha)
+            self._parts.journal.end(
+                row.id,
+                State.SUPERSEDED,
+                at=self._parts.clock.now(),
+                reason=f"no longer on {self._branch.name}",
+                statuses=gone(commit, self._branch.name),
+            )
+            log.info("gone", sha=row.sha, deployment=row.id)
+
+    def _answer_late(self, tip: str, rows: Sequence[Deployment]) -> None:
+        """End commits that came to be known only after their successor was live."""
+        judged = self._parts.journal.judging(tip)
+        if judged is None or not judged.state.ended:
+            return
+        ending = _ending_of(judged)
+        for row in rows:
+            self._parts.journal.end(
+                row.id,
+                State.SUPERSEDED,
+                at=self._parts.clock.now(),
+                reason=f"deployed as part of {tip[:7]}",
+                statuses=final(self._commit(row.sha, row.base_sha), ending),
+            )
+
+    def _commit(self, sha: str, before: str | None) -> Commit:
+        named = self._parts.journal.before_of(sha) or before
+        try:
+            changed = self._parts.repository.changed_paths(named if named != sha else None, sha)
+        except UnknownCommit:
+            changed = ()
+        return Commit(sha, changed)
+
+    # -- failures
+
+    def _git_failed(self, exc: GitError) -> float | None:
+        """End what waits for git; the next turn that reaches it covers the same commits."""
+        journal, clock = self._parts.journal, self._parts.clock
+        log.warning("fetch failed", reason=str(exc))
+        rows = journal.unfinished()
+        if not rows:
+            return self._later() if self._wishes() else None
+        *others, newest = rows
+        shas = tuple(dict.fromkeys(row.sha for row in rows))
+        journal.start(newest.id, at=clock.now(), base_sha=newest.base_sha, covers=shas)
+        now = clock.now()
+        journal.add_step(newest.id, StepRecord(StepName.FETCH, "failed", now, now, str(exc)))
+        self._end(
+            newest.id,
+            newest.sha,
+            [self._commit(row.sha, row.base_sha) for row in rows],
+            Result(State.ERROR, reason=str(exc)),
+            supersedes=[row.id for row in others],
+        )
+        return self._later()
+
+    def _tried_before(self, tip: str) -> tuple[str, ...]:
+        """Return commits that ended in `error` and that no later deployment has answered."""
+        journal = self._parts.journal
+        owed = []
+        for failed in journal.deployments(limit=1, state=State.ERROR):
+            for sha in failed.covers:
+                judged = journal.judging(sha)
+                if judged and judged.id == failed.id and self._on_branch(tip, sha):
+                    owed.append(sha)
+        return tuple(owed)
+
+    def _on_branch(self, tip: str, sha: str) -> bool:
+        try:
+            return self._parts.repository.contains(tip, sha)
+        except UnknownCommit:
+            return False
+
+    def _later(self) -> float:
+        self._failures += 1
+        return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)
+
+    def _clean_up(self) -> None:
+        """Remove old releases; nobody waits for it and nobody misses it."""
+        try:
+            in_use = self._parts.airflow.versions_in_use()
+            removed = self._parts.releases.prune(self._limits.keep_releases, in_use)
+        except DeployerError as exc:
+            log.warning("clean-up failed", reason=str(exc))
+        else:
+            if removed:
+                log.info("releases removed", count=len(removed))
+
+
+def _all(groups: Iterable[Iterable[Status]]) -> list[Status]:
+    return [status for group in groups for status in group]
+
+
+def _ending_of(judged: Deployment) -> Ending:
+    ended = judged.finished_at or judged.queued_at
+    return Ending(
+        judged.sha,
+        judged.state,
+        (ended - judged.queued_at).total_seconds(),
+        judged.verdicts,
+        judged.plan.refused,
+        judged.reason,
+    )

@@ -1,0 +1,316 @@
+"""How `GitHub` asks, and how it classifies what it is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+import structlog.testing
+from pydantic import SecretStr
+
+from deployer.core.model import Status, StatusState
+from deployer.edges.github import GitHub
+from deployer.errors import SettingsError
+from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
+
+NOW = 1_800_000_000.0
+SHA = "0123456789" * 4
+STATUS = Status(SHA, "airflow/deploy", StatusState.SUCCESS, "live: 2 files parsed in 0.9 s")
+TOKEN = "gho_not-a-real-token-at-all"
+API = "https://api.github.test"
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def board(handler: Handler) -> GitHub:
+    client = httpx.Client(transport=httpx.MockTransport(handler))
+    return GitHub(API, "class/airflow-class", SecretStr(TOKEN), client=client, now=lambda: NOW)
+
+
+def answered(status: int, body: object = None, headers: dict[str, str] | None = None) -> Posted:
+    said = {"message": "as GitHub puts it"} if body is None else body
+    with_body = {"text": said} if isinstance(said, str) else {"json": said}
+    answer = httpx.Response(status, headers=headers, **with_body)
+    return board(lambda _request: answer).post(STATUS, None)
+
+
+def retry(posted: Posted) -> RetryLater:
+    assert isinstance(posted, RetryLater)
+    return posted
+
+
+def test_the_request_is_what_github_documents() -> None:
+    seen: list[httpx.Request] = []
+
+    def github(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(201, json={"id": 1})
+
+    assert board(github).post(STATUS, "https://deployer.test/commits/0") == Accepted()
+
+    (request,) = seen
+    assert request.method == "POST"
+    assert str(request.url) == f"{API}/repos/class/airflow-class/statuses/{SHA}"
+    assert request.headers["accept"] == "application/vnd.github+json"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["x-github-api-version"] == "2022-11-28"
+    assert request.headers["user-agent"].startswith("class-airflow-deployer/")
+    assert json.loads(request.content) == {
+        "state": "success",
+        "context": "airflow/deploy",
+        "description": "live: 2 files parsed in 0.9 s",
+        "target_url": "https://deployer.test/commits/0",
+    }
+
+
+# -- limits
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_retry_after_is_obeyed(status: int) -> None:
+    assert retry(answered(status, headers={"retry-after": "37"})).after_s == 37.0
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_spent_limit_waits_for_its_reset(status: int) -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) + 240)}
+
+    assert retry(answered(status, headers=headers)).after_s == 240.0
+
+
+def test_retry_after_comes_before_the_reset() -> None:
+    headers = {
+        "retry-after": "5",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(int(NOW) + 240),
+    }
+
+    assert retry(answered(403, headers=headers)).after_s == 5.0
+
+
+def test_a_reset_in_the_past_still_waits_a_moment() -> None:
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) - 1000)}
+
+    assert retry(answered(429, headers=headers)).after_s == 1.0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "999999999"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"},
+    ],
+)
+def test_no_limit_costs_more_than_githubs_longest_window(headers: dict[str, str]) -> None:
+    assert retry(answered(429, headers=headers)).after_s == 3600.0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"retry-after": "Fri, 31 Dec 2027 23:59:59 GMT"},
+        {"x-ratelimit-remaining": "12", "x-ratelimit-reset": str(int(NOW) + 240)},
+        {"x-ratelimit-remaining": "0"},
+    ],
+)
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_limit_that_says_nothing_waits_a_minute(status: int, headers: dict[str, str]) -> None:
+    assert retry(answered(status, headers=headers)).after_s == 60.0
+
+
+# -- what the teacher can mend
+
+
+def test_a_token_without_the_right_is_tried_again_and_told_which_right_it_needs() -> None:
+    posted = answered(403, headers={"x-accepted-github-permissions": "statuses=write"})
+
+    assert "statuses=write" in retry(posted).reason
+
+
+def test_an_expired_token_is_tried_again_and_says_what_to_do() -> None:
+    assert "DEPLOYER_GITHUB_TOKEN" in retry(answered(401)).reason
+
+
+def test_404_is_tried_again_since_it_may_hide_a_private_repository() -> None:
+    reason = retry(answered(404)).reason
+
+    assert "class/airflow-class" in reason
+    assert "the token may not write" in reason
+
+
+# -- for good
+
+
+@pytest.mark.parametrize("status", [400, 405, 410, 413, 422, 451])
+def test_other_refusals_of_github_are_for_good_with_its_message(status: int) -> None:
+    posted = answered(status)
+
+    assert posted == RefusedForGood(f"GitHub answered {status}: as GitHub puts it")
+
+
+def test_a_422_tells_the_single_errors() -> None:
+    posted = answered(
+        422,
+        {
+            "message": "Validation Failed",
+            "errors": [
+                {"code": "custom", "message": "description is too long"},
+                {"field": "target_url", "code": "invalid"},
+                "another form",
+            ],
+        },
+    )
+
+    assert posted == RefusedForGood(
+        "GitHub answered 422: Validation Failed; description is too long;"
+        " target_url: invalid; another form"
+    )
+
+
+def test_a_long_message_is_cut() -> None:
+    posted = answered(422, {"message": "x" * 5000})
+
+    assert isinstance(posted, RefusedForGood)
+    assert len(posted.reason) < 400
+    assert posted.reason.endswith("…")
+
+
+# -- not GitHub's word
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 407, 413, 422, 502])
+def test_an_answer_that_is_not_json_is_some_proxys_and_tried_again(status: int) -> None:
+    posted = answered(status, "<html>blocked by policy</html>", {"content-type": "text/html"})
+
+    assert "text/html" in retry(posted).reason
+
+
+@pytest.mark.parametrize("body", [[1, 2], "null", "", "\udcff".encode("utf-8", "replace").decode()])
+def test_a_201_without_a_json_object_is_not_taken_for_granted(body: object) -> None:
+    assert isinstance(answered(201, body), RetryLater)
+
+
+@pytest.mark.parametrize("status", [200, 204, 304, 408, 500, 502, 503, 504])
+def test_what_is_neither_taken_nor_refused_is_tried_again(status: int) -> None:
+    posted = retry(answered(status))
+
+    assert posted.after_s is None
+    assert str(status) in posted.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("disconnected"),
+        httpx.DecodingError("not gzip"),
+    ],
+)
+def test_no_answer_is_tried_again(error: httpx.RequestError) -> None:
+    def github(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    posted = retry(board(github).post(STATUS, None))
+
+    assert type(error).__name__ in posted.reason
+
+
+# -- redirects
+
+
+def renamed(status: int, location: str) -> tuple[GitHub, list[httpx.Request]]:
+    seen: list[httpx.Request] = []
+
+    def github(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.url.path.startswith("/repos/class/"):
+            return httpx.Response(status, headers={"location": location})
+        return httpx.Response(201, json={"id": 1})
+
+    return board(github), seen
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("location", [f"{API}/repositories/7/statuses/x", "/repositories/7/s/x"])
+def test_a_renamed_repository_is_followed_with_method_and_body(status: int, location: str) -> None:
+    github, seen = renamed(status, location)
+
+    assert github.post(STATUS, None) == Accepted()
+
+    assert [request.method for request in seen] == ["POST", "POST"]
+    assert seen[0].content == seen[1].content
+    assert "authorization" in seen[1].headers
+
+
+def test_a_renamed_repository_is_logged_once() -> None:
+    github, _ = renamed(301, f"{API}/repositories/7/statuses/x")
+
+    with structlog.testing.capture_logs() as logs:
+        github.post(STATUS, None)
+        github.post(STATUS, None)
+
+    assert [line["event"] for line in logs] == ["github.moved"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://evil.test/repos/x/y/statuses/z",
+        "http://api.github.test/repositories/7/statuses/x",
+        "https://api.github.test:8443/repositories/7/statuses/x",
+        "https://api.github.test@evil.test/x",
+        "//evil.test/x",
+    ],
+)
+def test_the_token_is_never_sent_to_another_host(location: str) -> None:
+    github, seen = renamed(301, location)
+
+    posted = retry(github.post(STATUS, None))
+
+    assert len(seen) == 1
+    assert "another host" in posted.reason
+
+
+@pytest.mark.parametrize("location", ["", "https://[broken/"])
+def test_a_redirect_to_nowhere_ends(location: str) -> None:
+    github, _ = renamed(307, location)
+
+    assert isinstance(github.post(STATUS, None), RetryLater)
+
+
+# -- the token
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422, 500])
+def test_the_token_is_in_no_reason_even_if_github_echoes_it(status: int) -> None:
+    posted = answered(status, {"message": f"Bad credentials: {TOKEN}", "errors": [TOKEN]})
+
+    assert isinstance(posted, RetryLater | RefusedForGood)
+    assert TOKEN not in posted.reason
+    assert "[token]" in posted.reason
+
+
+def test_the_token_is_in_no_reason_of_a_failed_connection() -> None:
+    def github(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(f"proxy refused Bearer {TOKEN}")
+
+    assert TOKEN not in retry(board(github).post(STATUS, None)).reason
+
+
+def test_the_token_is_in_no_repr() -> None:
+    github = board(lambda _request: httpx.Response(201, json={}))
+
+    assert TOKEN not in repr(github) + repr(vars(github))
+
+
+@pytest.mark.parametrize("token", ["", "with space", "line\nbreak", "é"])
+def test_a_token_that_no_header_carries_is_a_mistake_of_the_settings(token: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        GitHub(API, "class/airflow-class", SecretStr(token))
+
+    assert not token or token not in str(caught.value)

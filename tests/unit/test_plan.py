@@ -1,0 +1,322 @@
+"""From what is live to what is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.core import requirements
+from deployer.core.model import (
+    File,
+    LeftOut,
+    Parse,
+    Plan,
+    Preflight,
+    Publish,
+    Recreate,
+    RequirementsDiff,
+    Resolve,
+    Tree,
+)
+from deployer.core.plan import plan
+from deployer.core.sources import facts
+from deployer.errors import PlanError
+
+DAG = "from airflow.sdk import DAG\n"
+SERVICES = ("airflow-scheduler", "airflow-dag-processor")
+
+TAXI = "dags/lasse/taxi.py"
+BIKES = "dags/maria/bikes.py"
+HELPERS = "dags/lasse/helpers.py"
+CLASS = {
+    TAXI: f"{DAG}from lasse.helpers import f\n",
+    HELPERS: "from include.sql import text\n",
+    BIKES: f"{DAG}DBT = 'include/dbt_project'\n",
+    "include/sql.py": "",
+    "include/dbt_project/trips.sql": "select 1",
+}
+
+
+def tree(files: dict[str, str], *, requirements: str | None = None, sha: str = "a") -> Tree:
+    """Return a tree of these texts; `.airflowignore` files among them are obeyed."""
+    return Tree(
+        sha=sha * 40,
+        files={path: File(text, facts(path, text.encode())) for path, text in files.items()},
+        requirements=requirements,
+        ignores={path: text for path, text in files.items() if path.endswith(".airflowignore")},
+    )
+
+
+def planned(
+    live: Tree | None,
+    tip: Tree,
+    *,
+    installed: str | None = "",
+    refusals: dict[str, str] | None = None,
+) -> Plan:
+    return plan(live, tip, installed=installed, refusals=refusals or {}, services=SERVICES)
+
+
+def pushed(*without: str, **changes: str) -> Plan:
+    """Return the plan for the class's tree with `changes`, `without` these paths."""
+    files = {path: text for path, text in CLASS.items() if path not in without}
+    return planned(tree(CLASS), tree({**files, **changes}, sha="b"))
+
+
+# --- which DAG files -------------------------------------------------------
+
+
+def test_a_changed_dag_file_is_parsed_and_no_other() -> None:
+    result = pushed(**{TAXI: f"{DAG}# changed"})
+    assert result == Plan(
+        dag_files=(TAXI,), steps=(Preflight((TAXI,)), Publish((TAXI,)), Parse((TAXI,), ()))
+    )
+
+
+def test_a_new_dag_file_is_parsed() -> None:
+    assert pushed(**{"dags/lasse/new.py": DAG}).dag_files == ("dags/lasse/new.py",)
+
+
+def test_a_deleted_dag_file_is_waited_for_and_touches_nothing() -> None:
+    result = pushed(TAXI)
+    assert result == Plan(deleted=(TAXI,), steps=(Publish(()), Parse((), (TAXI,))))
+
+
+def test_a_moved_dag_file_is_parsed_in_its_new_place_and_gone_from_the_old() -> None:
+    result = pushed(TAXI, **{"dags/lasse/cab.py": CLASS[TAXI]})
+    assert (result.dag_files, result.deleted) == (("dags/lasse/cab.py",), (TAXI,))
+
+
+@pytest.mark.parametrize(
+    ("path", "importer"),
+    [(HELPERS, TAXI), ("include/sql.py", TAXI), ("include/dbt_project/trips.sql", BIKES)],
+)
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "changed"])
+def test_who_uses_a_file_that_moved_is_parsed(path: str, importer: str, *, deleted: bool) -> None:
+    result = pushed(path) if deleted else pushed(**{path: "# changed"})
+    assert (result.dag_files, result.deleted) == ((importer,), ())
+
+
+def test_a_new_file_that_an_import_was_missing_parses_the_importer() -> None:
+    assert pushed(**{"dags/lasse/__init__.py": ""}).dag_files == (TAXI,)
+
+
+def test_a_module_that_reads_data_passes_the_change_on_to_its_importers() -> None:
+    files = {"dags/lasse/dag.py": f"{DAG}import lasse.sql", "dags/lasse/sql.py": "Q = 'q.sql'"}
+    live = tree({**files, "dags/lasse/q.sql": "1"})
+    tip = tree({**files, "dags/lasse/q.sql": "2"})
+    assert planned(live, tip).dag_files == ("dags/lasse/dag.py",)
+
+
+@pytest.mark.parametrize(
+    "path", ["dags/lasse/notes.md", "dags/lasse/unused.py", "include/other/x.sql", "dags/_ops/x.py"]
+)
+def test_a_file_that_no_dag_uses_is_published_and_nothing_is_parsed(path: str) -> None:
+    assert pushed(**{path: DAG if "_ops" in path else "x"}) == Plan(steps=(Publish(()),))
+
+
+def test_a_commit_that_moves_no_file_is_published_all_the_same() -> None:
+    assert pushed() == Plan(steps=(Publish(()),))
+
+
+def test_dag_files_are_looked_for_under_dags_alone() -> None:
+    assert pushed(**{"include/sql.py": DAG}).dag_files == (TAXI,)
+
+
+def test_a_file_that_became_a_dag_file_is_parsed_and_one_that_ceased_to_be_is_deleted() -> None:
+    result = pushed(**{HELPERS: DAG, BIKES: "x = 1"})
+    assert (result.dag_files, result.deleted) == ((HELPERS, TAXI), (BIKES,))
+
+
+def test_a_deleted_helper_is_no_deleted_dag_file() -> None:
+    assert pushed(HELPERS).deleted == ()
+
+
+# --- .airflowignore --------------------------------------------------------
+
+IGNORE = "dags/.airflowignore"
+
+
+def test_a_newly_ignored_dag_file_counts_as_deleted() -> None:
+    result = pushed(**{IGNORE: "taxi.py"})
+    assert (result.dag_files, result.deleted) == ((), (TAXI,))
+
+
+def test_a_dag_file_that_is_ignored_no_longer_is_parsed_though_it_did_not_change() -> None:
+    result = planned(tree({**CLASS, IGNORE: "taxi.py"}), tree(CLASS))
+    assert (result.dag_files, result.deleted) == ((TAXI,), ())
+
+
+def test_an_ignored_dag_file_may_change_or_go_without_a_word() -> None:
+    live = tree({**CLASS, IGNORE: "lasse"})
+    changed = tree({**CLASS, IGNORE: "lasse", TAXI: DAG})
+    gone = tree({path: text for path, text in CLASS.items() if path != TAXI} | {IGNORE: "lasse"})
+    for tip in (changed, gone):
+        assert planned(live, tip) == Plan(steps=(Publish(()),))
+
+
+# --- nothing known ---------------------------------------------------------
+
+
+def test_with_nothing_known_to_be_live_every_dag_file_is_parsed() -> None:
+    tip = tree({**CLASS, IGNORE: "old.py", "dags/maria/old.py": DAG, "dags/_ops/x.py": DAG})
+    assert planned(None, tip) == Plan(
+        dag_files=(TAXI, BIKES),
+        steps=(Preflight((TAXI, BIKES)), Publish((TAXI, BIKES)), Parse((TAXI, BIKES), ())),
+    )
+
+
+def test_an_empty_tree_is_published() -> None:
+    assert planned(None, tree({})) == Plan(steps=(Publish(()),))
+
+
+def test_what_was_left_out_is_told() -> None:
+    left_out = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
+    assert planned(None, replace(tree({}), left_out=left_out)).left_out == left_out
+
+
+# --- requirements ----------------------------------------------------------
+
+
+def wanting(wanted: str | None, **known: object) -> Plan:
+    tip = tree(CLASS, requirements=wanted)
+    return planned(tip, tip, **known)  # type: ignore[arg-type]  # passed on as they are
+
+
+def test_packages_that_move_are_resolved_and_recreated_before_publishing() -> None:
+    wanted = "pandas==2.2\nscipy\n"
+    live, tip = tree(CLASS), tree({**CLASS, TAXI: DAG}, requirements=wanted)
+    result = planned(live, tip, installed="pandas==2.1\nnumpy\n")
+    assert result.requirements == RequirementsDiff(("scipy",), ("numpy",), ("pandas==2.2",))
+    assert result.recreate == SERVICES
+    assert result.refused is None
+    assert result.steps == (
+        Preflight((TAXI,)),
+        Resolve(wanted),
+        Recreate(SERVICES, ("numpy", "pandas", "scipy")),
+        Publish((TAXI,)),
+        Parse((TAXI,), ()),
+    )
+
+
+def test_packages_that_move_have_all_judged_anew_that_imports_packages() -> None:
+    packaged = {"dags/maria/frames.py": "import pandas\n", BIKES: f"{DAG}import maria.frames\n"}
+    plain = {TAXI: f"{DAG}import json\nfrom airflow.sdk import task\nimport lasse.helpers\n"}
+    same = tree({**CLASS, **packaged, **plain}, requirements="pandas")
+    assert planned(same, same, installed="").dag_files == (BIKES,)
+    assert planned(same, same, installed="pandas").dag_files == ()
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [
+        ("Pandas == 2.2  # why\n\nnumpy", "numpy\npandas==2.2.0"),
+        ("", None),
+        ("# none", ""),
+    ],
+)
+def test_texts_that_install_the_same_move_nothing(installed: str, wanted: str | None) -> None:
+    assert wanting(wanted, installed=installed) == Plan(steps=(Publish(()),))
+
+
+def test_a_deleted_requirements_file_removes_what_it_asked_for() -> None:
+    result = wanting(None, installed="pandas")
+    assert result.requirements == RequirementsDiff(removed=("pandas",))
+    assert result.steps == (Resolve(""), Recreate(SERVICES, ("pandas",)), Publish(()))
+
+
+@pytest.mark.parametrize("installed", [None, "== nonsense"], ids=["unknown", "unreadable"])
+def test_with_nothing_known_to_be_installed_everything_is_made_anew(installed: str | None) -> None:
+    result = wanting("pandas", installed=installed)
+    assert result.requirements == RequirementsDiff(added=("pandas",))
+    assert result.steps == (Resolve("pandas"), Recreate(SERVICES, ("pandas",)), Publish(()))
+
+
+def test_with_nothing_known_even_an_empty_file_is_proven() -> None:
+    result = wanting(None, installed=None)
+    assert result.steps == (Resolve(""), Recreate(SERVICES, ()), Publish(()))
+
+
+def test_requirements_that_were_refused_before_are_not_tried_again() -> None:
+    refusals = {requirements.parse("pandas==99").fingerprint: "there is no pandas 99"}
+    result = wanting("pandas ==99  # again", installed="numpy", refusals=refusals)
+    assert result == Plan(
+        requirements=RequirementsDiff(("pandas==99",), ("numpy",)),
+        refused="there is no pandas 99",
+        steps=(Publish(()),),
+    )
+
+
+def test_what_is_installed_is_not_held_against_anybody_though_it_was_refused_once() -> None:
+    refusals = {requirements.parse("pandas").fingerprint: "the index was broken that day"}
+    assert wanting("pandas", installed="pandas", refusals=refusals).refused is None
+
+
+def test_requirements_that_cannot_be_read_keep_the_packages_and_name_the_line() -> None:
+    result = wanting("pandas\nnum py\n", installed="pandas")
+    assert result.refused is not None
+    assert result.refused.startswith("requirements.txt:2 ")
+    assert replace(result, refused=None) == Plan(steps=(Publish(()),))
+
+
+def test_requirements_refused_as_a_whole_name_no_line() -> None:
+    result = wanting("#" * 2_000_000, installed="pandas")
+    assert result.refused is not None
+    assert result.refused.startswith("requirements.txt: ")
+
+
+def test_moving_packages_without_services_to_recreate_is_the_operators_mistake() -> None:
+    tip = tree({}, requirements="pandas")
+    with pytest.raises(PlanError, match="RECREATE_SERVICES"):
+        plan(None, tip, installed="", refusals={}, services=())
+    assert plan(None, tip, installed="pandas", refusals={}, services=()).recreate == ()
+
+
+# --- for any two trees -----------------------------------------------------
+
+PATHS = st.sampled_from(
+    [TAXI, BIKES, HELPERS, "dags/x.py", "dags/_ops/x.py", "include/sql.py", "dags/lasse/q.sql"]
+)
+TEXTS = st.sampled_from([DAG, CLASS[TAXI], CLASS[HELPERS], CLASS[BIKES], "", f"{DAG}Q = 'q.sql'"])
+IGNORES = st.dictionaries(
+    st.sampled_from([IGNORE, "dags/lasse/.airflowignore"]),
+    st.sampled_from(["", "taxi.py", "lasse/", "*.py", "!taxi.py"]),
+)
+TREES = st.builds(
+    lambda files, ignores: tree({**files, **ignores}), st.dictionaries(PATHS, TEXTS), IGNORES
+)
+
+
+def found(at: Tree) -> set[str]:
+    return set(planned(None, at).dag_files)
+
+
+@given(TREES)
+def test_a_tree_that_is_live_needs_nothing_but_its_name(same: Tree) -> None:
+    assert planned(same, same) == Plan(steps=(Publish(()),))
+
+
+@given(TREES, TREES)
+def test_each_dag_file_that_changed_is_parsed_and_each_that_went_is_deleted(
+    live: Tree, tip: Tree
+) -> None:
+    result = planned(live, tip)
+    changed = {path for path, file in tip.files.items() if live.files.get(path) != file}
+    assert set(result.dag_files) >= found(tip) & changed
+    assert set(result.dag_files) >= found(tip) - found(live)
+    assert set(result.dag_files) <= found(tip)
+    assert set(result.deleted) == found(live) - found(tip)
+
+
+@given(TREES, TREES)
+def test_a_plan_is_sorted_and_its_steps_say_what_it_says(live: Tree, tip: Tree) -> None:
+    result = planned(live, tip)
+    assert list(result.dag_files) == sorted(set(result.dag_files))
+    assert list(result.deleted) == sorted(set(result.deleted))
+    assert Publish(result.dag_files) in result.steps
+    assert (Preflight(result.dag_files) in result.steps) == bool(result.dag_files)
+    verdicts_wanted = bool(result.dag_files or result.deleted)
+    assert (Parse(result.dag_files, result.deleted) in result.steps) == verdicts_wanted

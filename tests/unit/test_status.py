@@ -1,0 +1,176 @@
+"""What a commit shows: contexts, states and at most 140 characters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.core.model import Outcome, ParseError, Proof, State, Status, StatusState, Verdict
+from deployer.core.status import Commit, Ending, cut, final, gone, pending
+
+TIP, OVERTAKEN = "a" * 40, "b" * 40
+TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
+PARSED = Verdict(TAXI, Outcome.PARSED, ("lasse_taxi",), proof=Proof.RELEASE)
+NO_PANDAS = ParseError("ModuleNotFoundError", "No module named 'pandas'", 12)
+BROKEN = Verdict(WEATHER, Outcome.BROKEN, error=NO_PANDAS, proof=Proof.RELEASE)
+
+
+def ended(state: State = State.SUCCEEDED, *verdicts: Verdict, **more: object) -> Ending:
+    return Ending(TIP, state, 1.23, verdicts, **more)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def said(statuses: tuple[Status, ...]) -> dict[str, tuple[str, str]]:
+    return {s.context: (s.state.value, s.description) for s in statuses}
+
+
+def test_a_commit_has_a_context_for_itself_and_each_folder_that_differs() -> None:
+    commit = Commit(TIP, (WEATHER, TAXI, "dags/lasse/sql/a.sql", "dags/common.py", "README.md"))
+    assert [s.context for s in pending(commit)] == [
+        "airflow/deploy",
+        "airflow/lasse",
+        "airflow/maria",
+    ]
+    assert {s.state for s in pending(commit)} == {StatusState.PENDING}
+
+
+def test_a_good_push_says_how_many_files_in_how_many_seconds_and_which_dags() -> None:
+    assert said(final(Commit(TIP, (TAXI,)), ended(State.SUCCEEDED, PARSED))) == {
+        "airflow/deploy": ("success", "live: 1 file parsed in 1.2 s"),
+        "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
+    }
+
+
+def test_several_dags_are_listed() -> None:
+    two = Verdict(TAXI, Outcome.PARSED, ("lasse_b", "lasse_a"))
+    assert said(final(Commit(TIP, (TAXI,)), ended(State.SUCCEEDED, two)))["airflow/lasse"] == (
+        "success",
+        "2 DAGs: lasse_a, lasse_b",
+    )
+
+
+def test_a_broken_file_reddens_its_own_folder_with_file_line_and_error() -> None:
+    commit = Commit(TIP, (WEATHER,))
+    assert said(final(commit, ended(State.BROKEN, PARSED, BROKEN))) == {
+        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s"),
+        "airflow/maria": ("failure", "weather.py:12 ModuleNotFoundError: No module named 'pandas'"),
+    }
+
+
+def test_a_broken_file_of_another_reddens_no_commit_that_did_not_touch_it() -> None:
+    overtaken = said(final(Commit(OVERTAKEN, (TAXI,)), ended(State.BROKEN, PARSED, BROKEN)))
+    assert {state for state, _ in overtaken.values()} == {"success"}
+
+
+def test_a_folder_broken_through_a_shared_helper_is_named_on_the_commit_that_did_it() -> None:
+    commit = Commit(TIP, ("dags/common.py",))
+    assert said(final(commit, ended(State.BROKEN, BROKEN)))["airflow/deploy"] == (
+        "success",
+        "live: 0 of 1 file parsed in 1.2 s;"
+        " maria/weather.py:12 ModuleNotFoundError: No module named 'pandas'",
+    )
+
+
+def test_an_overtaken_commit_ends_as_the_one_that_overtook_it() -> None:
+    overtaken = said(final(Commit(OVERTAKEN, (TAXI,)), ended(State.SUCCEEDED, PARSED)))
+    assert overtaken["airflow/deploy"] == (
+        "success",
+        "deployed as part of aaaaaaa: live: 1 file parsed in 1.2 s",
+    )
+
+
+def test_a_commit_that_a_forced_push_removed_says_so_in_every_context() -> None:
+    assert said(gone(Commit(TIP, (TAXI,)), "main")) == {
+        "airflow/deploy": ("error", "no longer on main"),
+        "airflow/lasse": ("error", "no longer on main"),
+    }
+
+
+def test_refused_requirements_redden_the_commit_that_touched_them() -> None:
+    end = ended(State.BROKEN, refused="requirements.txt:3 no such package")
+    assert said(final(Commit(TIP, ("requirements.txt",)), end))["airflow/deploy"] == (
+        "failure",
+        "requirements.txt:3 no such package; packages kept",
+    )
+
+
+def test_refused_requirements_stay_a_note_on_other_commits() -> None:
+    end = ended(State.SUCCEEDED, PARSED, refused="requirements.txt:3 no such package")
+    assert said(final(Commit(TIP, (TAXI,)), end))["airflow/deploy"] == (
+        "success",
+        "live: 1 file parsed in 1.2 s; packages kept",
+    )
+
+
+@pytest.mark.parametrize(("state", "shown"), [(State.FAILED, "failure"), (State.ERROR, "error")])
+def test_a_deployment_that_did_not_go_live_says_why_in_every_context(
+    state: State, shown: str
+) -> None:
+    end = ended(state, reason="Airflow did not answer")
+    assert said(final(Commit(TIP, (TAXI,)), end)) == {
+        "airflow/deploy": (shown, "Airflow did not answer"),
+        "airflow/lasse": (shown, "Airflow did not answer"),
+    }
+
+
+def test_a_deployment_under_way_has_no_final_status() -> None:
+    with pytest.raises(ValueError, match="running is no end"):
+        final(Commit(TIP), ended(State.RUNNING))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "text"),
+    [
+        ((Verdict(TAXI, Outcome.DELETED),), "deleted: taxi.py"),
+        ((Verdict(TAXI, Outcome.NO_DAG),), "live; no DAG in what changed"),
+        ((), "live; no DAG in what changed"),
+    ],
+)
+def test_a_folder_without_dags_to_name_is_green(verdicts: tuple[Verdict, ...], text: str) -> None:
+    shown = said(final(Commit(TIP, (TAXI,)), ended(State.SUCCEEDED, *verdicts)))
+    assert shown["airflow/lasse"] == ("success", text)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (
+            Verdict(TAXI, Outcome.HELD, error=ParseError("Held", "crashes its parser")),
+            "taxi.py is held: crashes its parser",
+        ),
+        (
+            Verdict(TAXI, Outcome.TIMEOUT, waited_s=90.2),
+            "taxi.py: no verdict from Airflow within 90 s",
+        ),
+        (Verdict(TAXI, Outcome.BROKEN), "taxi.py: broken"),
+        (
+            Verdict(TAXI, Outcome.BROKEN, error=ParseError("Violation", "needs a tag")),
+            "taxi.py Violation: needs a tag",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_in_one_line(verdict: Verdict, text: str) -> None:
+    shown = said(final(Commit(TIP, (TAXI,)), ended(State.BROKEN, verdict)))
+    assert shown["airflow/lasse"] == ("failure", text)
+
+
+def test_further_broken_files_of_a_folder_are_counted() -> None:
+    other = Verdict("dags/lasse/z.py", Outcome.BROKEN, error=NO_PANDAS)
+    first = Verdict("dags/lasse/sub/a.py", Outcome.BROKEN, error=NO_PANDAS)
+    shown = said(final(Commit(TIP, (TAXI,)), ended(State.BROKEN, other, first)))
+    assert shown["airflow/lasse"][1].startswith("sub/a.py:12 ModuleNotFoundError")
+    assert shown["airflow/lasse"][1].endswith("(+1 more)")
+
+
+def test_a_push_without_dag_files_says_so() -> None:
+    assert said(final(Commit(TIP, ("README.md",)), ended())) == {
+        "airflow/deploy": ("success", "live: no DAG file to parse, in 1.2 s")
+    }
+
+
+@given(st.text(max_size=400))
+def test_a_description_is_one_line_of_at_most_140_characters(text: str) -> None:
+    line = cut(text)
+    assert len(line) <= 140
+    assert "\n" not in line
+    assert line == " ".join(text.split()) or line.endswith("…")
