@@ -1,13 +1,13 @@
 """What `deploy` and `worker` need from the world.
 
 Each protocol has one real implementation in `deployer.edges`, one shared fake in
-`tests/fakes.py`, and one contract test that both must pass. Every method is
+`tests/fakes/`, and one contract test that both must pass. Every method is
 bounded in time and may be called again after a crash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -270,6 +270,15 @@ class Journal(Protocol):
 
         Raises:
             JournalError
+        """
+
+    def offer_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> Callable[[], bool]:
+        """Put a delivery in line for the next commit to disk; what is returned waits for it.
+
+        `record_delivery` in two steps, so that one thread can have many deliveries share
+        a commit. Until the second step nothing is promised.
         """
 
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:

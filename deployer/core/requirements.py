@@ -35,7 +35,7 @@ _ARCHIVES = (
     ".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz",
     ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma",
 )  # fmt: skip
-_SINGLE_EQUALS = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*=\s*\w")
+_SINGLE_EQUALS = re.compile(r"[\w.-]+\s*(?:\[[^]]*\]\s*)?=\s*\w")
 _LONGEST_WHY = 150  # characters
 
 

@@ -69,8 +69,12 @@ class Ending:
 
 
 def cut(text: str) -> str:
-    """Return `text` on one line, at most 140 characters, cut at the end with `…`."""
-    line = " ".join(text.split())
+    """Return `text` on one line, at most 140 characters, cut at the end with `…`.
+
+    Characters beyond U+FFFF become `?`: GitHub has been seen to refuse a description for
+    an emoji, and a refused status is lost for good.
+    """
+    line = "".join(c if c <= "\uffff" else "?" for c in " ".join(text.split()))
     return line if len(line) <= MAX_DESCRIPTION else line[: MAX_DESCRIPTION - 1] + "…"
 
 

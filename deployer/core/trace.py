@@ -100,7 +100,8 @@ def _line(text: str, path: str) -> int | None:
 
 def _is_of(file: str, path: str) -> bool:
     """Tell whether an absolute file name is that of `path`, or lies within the zip `path`."""
-    return f"/{file}/".endswith(f"/{path}/") or (path.endswith(".zip") and f"/{path}/" in file)
+    file = f"/{file}"
+    return file.endswith(f"/{path}") or (path.endswith(".zip") and f"/{path}/" in file)
 
 
 def _shorten(message: str, path: str) -> str:

@@ -173,4 +173,8 @@ def test_a_description_is_one_line_of_at_most_140_characters(text: str) -> None:
     line = cut(text)
     assert len(line) <= 140
     assert "\n" not in line
-    assert line == " ".join(text.split()) or line.endswith("…")
+    assert line.endswith("…") or len(line) == len(" ".join(text.split()))
+
+
+def test_a_description_holds_no_character_that_github_refuses() -> None:
+    assert cut("moo \N{COW} moo") == "moo ? moo"

@@ -1,0 +1,48 @@
+"""Which files of a tree the isolated parse of some of them could read.
+
+Pure, and rather too many than too few: with 3,000 DAG files and one changed, only
+what that one may refer to is laid out for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
+
+from deployer.core.model import File, folder_of
+
+
+def surroundings(files: Mapping[str, File], paths: Collection[str]) -> frozenset[str]:
+    """Return `paths`, and all files of the tree that parsing them could import or read.
+
+    That is: whatever holds no DAG, the folders of `paths` whole, and those other DAG files
+    whose module or file name, or whose folder as a string, occurs in any of these. Only
+    names that are put together at run time go unseen.
+    """
+    folders = {folder_of(path) for path in paths}
+    found = {
+        path
+        for path, file in files.items()
+        if path in paths or not file.facts.may_hold_dag or folder_of(path) in folders
+    }
+    needed: set[str] = set()
+    while found:
+        needed |= found
+        imported = {name for path in found for name in _imported(files[path])}
+        mentioned = {name for path in found for name in files[path].facts.mentions}
+        found = {
+            path
+            for path in files.keys() - needed
+            if _modules(path) & imported or not mentioned.isdisjoint(path.split("/")[1:])
+        }
+    return frozenset(needed)
+
+
+def _imported(file: File) -> set[str]:
+    return {part for _, dotted in file.facts.imports for part in dotted.split(".")}
+
+
+def _modules(path: str) -> set[str]:
+    """Return the names by which an import could mean this file: its own, or its package's."""
+    at = PurePosixPath(path)
+    return {at.stem, at.parent.name} if at.stem == "__init__" else {at.stem}

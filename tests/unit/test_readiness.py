@@ -1,0 +1,84 @@
+"""When the deployer as a whole counts as ready."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployer.core.model import Pulse
+from deployer.core.readiness import reasons
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TIP, OLD = "a" * 40, "b" * 40
+
+
+def ago(**age: float) -> datetime:
+    return NOW - timedelta(**age)
+
+
+WELL = Pulse(
+    beat_at=ago(seconds=2),
+    tip=TIP,
+    tip_checked_at=ago(seconds=20),
+    tip_since=ago(hours=5),
+    live_sha=TIP,
+    oldest_owed=None,
+    owed=0,
+)
+
+
+def test_a_deployer_that_works_has_no_reason_against_it() -> None:
+    assert reasons(WELL, NOW) == ()
+
+
+def test_times_ahead_of_this_clock_are_fresh() -> None:
+    ahead = replace(WELL, beat_at=ago(hours=-1), tip_checked_at=ago(hours=-1))
+    assert reasons(ahead, NOW) == ()
+
+
+@pytest.mark.parametrize(
+    "on_the_bound",
+    [
+        {"beat_at": ago(seconds=30)},
+        {"tip_checked_at": ago(minutes=5)},
+        {"live_sha": OLD, "tip_since": ago(minutes=10)},
+        {"oldest_owed": ago(minutes=10), "owed": 3},
+    ],
+)
+def test_a_bound_itself_is_still_fine(on_the_bound: dict[str, object]) -> None:
+    assert reasons(replace(WELL, **on_the_bound), NOW) == ()  # type: ignore[arg-type]  # mixed fields
+
+
+@pytest.mark.parametrize(
+    ("beyond", "reason"),
+    [
+        ({"beat_at": ago(seconds=31)}, "the worker's last heartbeat was 31 s ago"),
+        ({"beat_at": None}, "the worker has never run"),
+        ({"tip_checked_at": ago(minutes=7)}, "the branch's tip was last checked 7 min ago"),
+        ({"tip_checked_at": None}, "the branch's tip was never checked"),
+        (
+            {"live_sha": OLD, "tip_since": ago(minutes=11)},
+            "bbbbbbb is live, behind the tip for 11 min",
+        ),
+        (
+            {"live_sha": None, "tip_since": ago(minutes=11)},
+            "nothing that is known is live, behind the tip for 11 min",
+        ),
+        (
+            {"oldest_owed": ago(minutes=11), "owed": 3},
+            "3 commit statuses wait to be posted, the oldest for 11 min",
+        ),
+    ],
+)
+def test_beyond_its_bound_each_counts(beyond: dict[str, object], reason: str) -> None:
+    assert reasons(replace(WELL, **beyond), NOW) == (reason,)  # type: ignore[arg-type]  # as above
+
+
+def test_a_new_installation_names_all_that_is_missing() -> None:
+    nothing = Pulse(None, None, None, None, None, None, 0)
+    assert reasons(nothing, NOW) == (
+        "the worker has never run",
+        "the branch's tip was never checked",
+    )

@@ -1,0 +1,535 @@
+"""Every announced commit gets exactly one end, whatever comes in between."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core.model import (
+    CANARY,
+    Live,
+    Outcome,
+    Proof,
+    State,
+    StepName,
+    Trigger,
+)
+from deployer.errors import DiskError
+from tests.fakes.airflow import Broken
+from tests.fakes.world import SERVICES, World
+
+TAXI, WEATHER, HELLO = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/class_demo/hello.py"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a class with two students, whose first deployment is over."""
+    world = World()
+    world.announced(TAXI, WEATHER)
+    assert world.turns.turn() is not None
+    return world
+
+
+# --- the main job ----------------------------------------------------------
+
+
+def test_the_first_deployment_judges_every_dag_file() -> None:
+    world = World()
+    sha = world.announced(TAXI, WEATHER)
+    world.turns.turn()
+    judged = world.judging(sha)
+    assert judged.state is State.SUCCEEDED
+    assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
+    assert {v.proof for v in judged.verdicts} == {Proof.RELEASE}
+    assert world.journal.live() == Live(sha)
+
+
+def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha) == {
+        "airflow/deploy": ("success", "live: 1 file parsed in 0.0 s"),
+        "airflow/lasse": ("success", "1 DAG: taxi"),
+    }
+    assert world.judging(sha).base_sha is not None
+    assert [s.name for s in world.judging(sha).steps] == [
+        StepName.FETCH,
+        StepName.PLAN,
+        StepName.PREFLIGHT,
+        StepName.PUBLISH,
+        StepName.PARSE,
+    ]
+
+
+def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
+    world.breaks(WEATHER)
+    sha = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.state(sha) is State.BROKEN
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+    assert world.said(sha)["airflow/maria"] == (
+        "failure",
+        "weather.py:2 ModuleNotFoundError: No module named 'nothing_of_that_name'",
+    )
+
+
+def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> None:
+    before = world.repository.tip
+    sha = world.repository.push({TAXI: None})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.DELETED]
+    assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
+
+
+def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: World) -> None:
+    pokes = world.airflow.pokes
+    sha = world.announced("README.md")
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.airflow.pokes == pokes
+
+
+def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
+    sha = world.announced(TAXI)
+    assert world.turns.take_in()
+    assert world.said(sha) == {"airflow/deploy": ("pending", "waiting for its turn")}
+    assert world.state(sha) is State.QUEUED
+
+
+# --- several pushes --------------------------------------------------------
+
+
+def test_an_overtaken_commit_ends_as_the_one_that_overtook_it(world: World) -> None:
+    first, second = world.announced(TAXI), world.announced(WEATHER)
+    world.turns.turn()
+    assert world.judging(first) == world.judging(second)
+    assert world.judging(second).covers == (first, second)
+    assert world.said(first) == {
+        "airflow/deploy": (
+            "success",
+            f"deployed as part of {second[:7]}: live: 2 files parsed in 0.0 s",
+        ),
+        "airflow/lasse": ("success", "1 DAG: taxi"),
+    }
+    states = {d.sha: d.state for d in world.journal.deployments(limit=3)}
+    assert states[first] is State.SUPERSEDED
+
+
+def test_deliveries_out_of_order_deploy_the_tip_once(world: World) -> None:
+    before = world.repository.tip
+    first = world.push(TAXI)
+    second = world.push(TAXI)
+    world.deliver(second, first)
+    world.deliver(first, before)
+    world.turns.turn()
+    assert world.releases.swaps[-1] == second
+    assert world.said(first)["airflow/deploy"][0] == "success"
+    assert world.said(second)["airflow/deploy"][0] == "success"
+
+
+def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(world: World) -> None:
+    before = world.repository.tip
+    first = world.push(TAXI)
+    second = world.announced(WEATHER)
+    world.turns.turn()
+    published = len(world.releases.swaps)
+    world.deliver(first, before)
+    world.turns.turn()
+    assert len(world.releases.swaps) == published
+    assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+    assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    count = len(world.journal.records)
+    world.deliver(sha)
+    assert world.turns.turn() is None
+    assert len(world.journal.records) == count
+    assert world.journal.unseen() == ()
+
+
+def test_a_push_whose_delivery_was_lost_is_found_by_the_poll(world: World) -> None:
+    sha = world.push(TAXI)
+    world.turns.turn()
+    assert world.judging(sha).trigger is Trigger.POLL
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_commit_that_a_forced_push_removed_ends_as_error(world: World) -> None:
+    base = world.repository.tip
+    removed = world.announced(TAXI)
+    world.repository.fetch()
+    world.deliver(
+        world.repository.push({WEATHER: "from airflow.sdk import dag  # forced\n"}, onto=base),
+        removed,
+        forced=True,
+    )
+    world.turns.turn()
+    assert set(world.said(removed).values()) == {("error", "no longer on main")}
+    assert "airflow/lasse" in world.said(removed)
+    assert world.state(removed) is State.SUPERSEDED
+
+
+def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
+    unseen = "f" * 40
+    world.deliver(unseen, world.repository.tip)
+    again_s = world.turns.turn()
+    assert again_s is not None
+    assert again_s < 5
+    assert world.said(unseen)["airflow/deploy"][0] == "pending"
+
+
+def test_a_commit_that_git_never_shows_does_not_stay_pending(world: World) -> None:
+    unseen = "f" * 40
+    world.deliver(unseen, world.repository.tip)
+    world.turns.turn()
+    world.clock.sleep(61)
+    world.turns.turn()
+    assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
+
+
+# --- what would hurt others ------------------------------------------------
+
+
+def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) -> None:
+    live = world.releases.live()
+    assert live is not None
+    kept = world.releases.whole[live.name][TAXI]
+    world.examiner.finds(TAXI, harm="crashes its parser (signal 11)")
+    sha = world.announced(TAXI, WEATHER)
+    world.turns.turn()
+    assert world.state(sha) is State.BROKEN
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "taxi.py is held: crashes its parser (signal 11)",
+    )
+    assert world.said(sha)["airflow/maria"][0] == "success"
+    assert world.releases.whole[sha][TAXI] == kept
+
+
+def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> None:
+    world.examiner.finds(TAXI, harm="hangs")
+    world.announced(TAXI)
+    world.turns.turn()
+    asked = len(world.examiner.asked)
+    other = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.examiner.asked[asked:] == [(WEATHER,)]
+    assert world.releases.published[-1][2] == {TAXI}
+    assert world.said(other)["airflow/maria"][0] == "success"
+    assert world.journal.live() == Live(other, (TAXI,))
+
+
+def test_a_held_file_goes_live_when_it_is_mended(world: World) -> None:
+    world.examiner.finds(TAXI, harm="hangs")
+    world.announced(TAXI)
+    world.turns.turn()
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    mended = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert world.journal.live() == Live(mended)
+
+
+def test_what_cannot_be_published_is_red_once(world: World) -> None:
+    from deployer.core.model import LeftOut  # noqa: PLC0415 - used here alone
+
+    sha = world.announced(TAXI)
+    bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
+    world.repository.left_out[sha] = bad
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"][1] == ".airflowignore is held: byte 1 is not UTF-8"
+    later = world.announced(TAXI)
+    world.repository.left_out[later] = bad
+    world.turns.turn()
+    assert world.said(later)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
+    world.examiner.finds(TAXI)
+    world.releases.contents[TAXI] = ()
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.NO_DAG]
+    assert world.state(sha) is State.SUCCEEDED
+
+
+def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
+    world.airflow.deaf.add(TAXI)
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "taxi.py: no verdict from Airflow within 90 s",
+    )
+
+
+# --- packages --------------------------------------------------------------
+
+
+def test_new_packages_are_installed_before_the_dag_that_needs_them_is_published(
+    world: World,
+) -> None:
+    before = world.repository.tip
+    sha = world.repository.push(
+        {"requirements.txt": "pandas\n", TAXI: "# airflow dag\nimport pandas"}
+    )
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.text == "pandas\n"
+    assert world.services.recreated == [SERVICES]
+    names = [s.name for s in world.judging(sha).steps]
+    assert names.index(StepName.HEALTH) < names.index(StepName.PUBLISH)
+
+
+def test_a_comment_in_the_requirements_restarts_nothing(world: World) -> None:
+    before = world.repository.tip
+    sha = world.repository.push({"requirements.txt": "# only words\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.recreated == []
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+
+
+def test_refused_requirements_redden_their_own_commit_and_keep_the_packages(world: World) -> None:
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    before = world.repository.tip
+    sha = world.repository.push({"requirements.txt": "nonsense\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.state(sha) is State.BROKEN
+    assert world.said(sha)["airflow/deploy"] == (
+        "failure",
+        "requirements.txt:1 there is no package nonsense; packages kept",
+    )
+    assert world.services.recreated == []
+
+
+def test_refused_requirements_are_tried_once_and_delay_nobody_else(world: World) -> None:
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    world.repository.push({"requirements.txt": "nonsense\n"})
+    world.turns.turn()
+    world.services.refuses.clear()
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert StepName.RESOLVE not in [s.name for s in world.judging(sha).steps]
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.said(sha)["airflow/deploy"] == (
+        "success",
+        "live: 1 file parsed in 0.0 s; packages kept",
+    )
+
+
+def test_packages_that_break_airflow_are_taken_back(world: World) -> None:
+    world.services.breaks.add("breaks\n")
+    before = world.repository.tip
+    sha = world.repository.push({"requirements.txt": "breaks\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.text == ""
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    steps = [(s.name, s.state) for s in world.judging(sha).steps]
+    assert (StepName.HEALTH, "failed") in steps
+    assert (StepName.ROLLBACK, "ok") in steps
+    assert world.journal.live() == Live(sha)
+
+
+# --- the operator's side fails ---------------------------------------------
+
+
+def test_git_out_of_reach_ends_as_error_and_is_mended_by_itself(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.repository.down = "github.com does not answer"
+    again_s = world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/deploy"] == ("error", "github.com does not answer")
+    assert again_s == 5.0
+    world.repository.down = None
+    world.turns.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_retries_come_ever_more_seldom(world: World) -> None:
+    world.announced(TAXI)
+    world.airflow.reachable = False
+    assert [world.turns.turn() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_airflow_out_of_reach_waits_within_its_bound_and_ends_as_error(world: World) -> None:
+    world.airflow.reachable = False
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.clock.elapsed_s == pytest.approx(90, abs=1)
+    assert world.said(sha)["airflow/lasse"] == ("error", "no answer from the fake")
+    assert world.journal.live() is None
+    world.airflow.reachable = True
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_dag_processor_that_does_not_look_is_the_operators_fault(world: World) -> None:
+    world.airflow.deaf |= {TAXI, CANARY}
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert "dag-processor" in text
+
+
+def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -> None:
+    first, second = world.announced(TAXI), world.announced(WEATHER)
+    world.airflow.reachable = False
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][0] == "error"
+    world.airflow.reachable = True
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][0] == "success"
+    assert world.judging(first).covers == (first, second)
+
+
+def test_a_full_disk_leaves_the_release_before_live(world: World) -> None:
+    live = world.releases.live()
+    world.releases.full = True
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.releases.live() == live
+
+
+def test_a_broken_isolated_parser_publishes_nothing(world: World) -> None:
+    published = len(world.releases.swaps)
+    world.examiner.down = "Airflow can't be imported"
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert len(world.releases.swaps) == published
+
+
+def test_a_fault_of_the_deployer_ends_the_deployment_and_not_the_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.releases, "publish", fault)
+    sha = world.announced(TAXI)
+    assert world.turns.turn() == 5.0
+    assert world.said(sha)["airflow/deploy"] == (
+        "error",
+        "fault in the deployer: ZeroDivisionError",
+    )
+
+
+def test_old_releases_that_cannot_be_removed_hurt_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> tuple[str, ...]:
+        raise DiskError("read-only file system")
+
+    monkeypatch.setattr(world.releases, "prune", full)
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+
+
+# --- dying half-way --------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process dies: no handler of the deployer's runs."""
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        ("repository", "tree"),
+        ("examiner", "examine"),
+        ("releases", "publish"),
+        ("airflow", "observe"),
+        ("journal", "set_plan"),
+        ("journal", "set_live"),
+        ("journal", "end"),
+    ],
+)
+def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: str, method: str
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    sha = world.announced(TAXI)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(world, part), method, die)
+        with pytest.raises(Killed):
+            world.turns.turn()
+    world.worker().turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha) == {
+        "airflow/deploy": ("success", world.said(sha)["airflow/deploy"][1]),
+        "airflow/lasse": ("success", "1 DAG: taxi"),
+    }
+    assert world.journal.unfinished() == ()
+
+
+def test_what_was_half_live_is_never_taken_for_live(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = world.repository.tip
+    assert base is not None
+    world.breaks(TAXI)
+    world.announced(TAXI)
+    monkeypatch.setattr(world.airflow, "observe", lambda *_: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
+        world.turns.turn()
+    monkeypatch.undo()
+    # The author takes it back by force: what git shows is what was live before it all.
+    world.repository.tip = base
+    del world.releases.contents[TAXI]
+    world.worker().turn()
+    assert [v.path for v in world.journal.deployments(limit=1)[0].verdicts] == [TAXI, WEATHER]
+    assert world.journal.live() == Live(base)
+
+
+# --- wishes ----------------------------------------------------------------
+
+
+def test_a_wish_judges_all_of_the_live_commit_anew(world: World) -> None:
+    wish = world.wish()
+    world.turns.turn()
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.state is State.SUCCEEDED
+    assert answer.trigger is Trigger.MANUAL
+    assert [v.path for v in answer.verdicts] == [TAXI, WEATHER]
+
+
+def test_a_wish_for_an_older_commit_deploys_the_tip(world: World) -> None:
+    older = world.repository.tip
+    tip = world.push(WEATHER)
+    wish = world.wish(older)
+    world.turns.turn()
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.sha == tip
+
+
+def test_a_wish_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) -> None:
+    wish = world.wish("f" * 40)
+    world.turns.turn()
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.state is State.FAILED
+    assert "not on main" in answer.reason
+
+
+def test_broken_contents_can_be_told_from_dags() -> None:
+    world = World()
+    world.releases.contents[TAXI] = Broken("SyntaxError: invalid syntax", line=7)
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py:7 SyntaxError: invalid syntax")
