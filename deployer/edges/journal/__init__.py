@@ -1,0 +1,18 @@
+"""The journal in a database: SQLAlchemy Core, SQLite by default, PostgreSQL by URL.
+
+store        `SqlJournal`, the port's one real implementation
+engine       connections, transactions, and a database's errors in our words
+schema       is the schema there, and whose turn it is to migrate it
+migrations/  Alembic's, shipped inside the package; imported only to migrate
+tables       the schema as the code sees it, and the column types
+codec        plans and parse errors as JSON
+deliveries   many threads' deliveries in one commit to disk
+deployments  what the worker writes
+outbox       statuses owed to GitHub
+marks        what is live, what was refused, the heartbeat
+reading      whole deployments
+"""
+
+from deployer.edges.journal.store import SqlJournal
+
+__all__ = ["SqlJournal"]

@@ -1,0 +1,84 @@
+"""Plans and parse errors as the JSON that the journal keeps.
+
+Pure. A plan's `steps` are not kept: they are the worker's orders, made anew from
+the trees when a deployment is redone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.core.model import LeftOut, ParseError, Plan, RequirementsDiff
+
+# A NUL, which PostgreSQL's text refuses, and halves of surrogate pairs, which are not UTF-8.
+# Both reach us from outside: a JSON escape in a payload, an exception's text in a DAG file.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return `text` with what no database takes as text replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return `plan` without its steps, made of what `json.dumps` takes."""
+    moved = plan.requirements
+    return {
+        "dag_files": [clean(path) for path in plan.dag_files],
+        "deleted": [clean(path) for path in plan.deleted],
+        "requirements": {
+            "added": [clean(line) for line in moved.added],
+            "removed": [clean(line) for line in moved.removed],
+            "changed": [clean(line) for line in moved.changed],
+        },
+        "recreate": list(plan.recreate),
+        "refused": None if plan.refused is None else clean(plan.refused),
+        "left_out": [
+            {"path": clean(left.path), "reason": clean(left.reason)} for left in plan.left_out
+        ],
+    }
+
+
+def plan_from_json(stored: Mapping[str, Any]) -> Plan:
+    """Return the plan that `plan_to_json` made `stored` of; keys it lacks are empty."""
+    moved = stored.get("requirements", {})
+    return Plan(
+        dag_files=tuple(stored.get("dag_files", ())),
+        deleted=tuple(stored.get("deleted", ())),
+        requirements=RequirementsDiff(
+            added=tuple(moved.get("added", ())),
+            removed=tuple(moved.get("removed", ())),
+            changed=tuple(moved.get("changed", ())),
+        ),
+        recreate=tuple(stored.get("recreate", ())),
+        refused=stored.get("refused"),
+        left_out=tuple(
+            LeftOut(path=left["path"], reason=left["reason"]) for left in stored.get("left_out", ())
+        ),
+    )
+
+
+def error_to_json(error: ParseError | None) -> dict[str, Any] | None:
+    """Return `error` made of what `json.dumps` takes."""
+    if error is None:
+        return None
+    return {
+        "type": clean(error.type),
+        "message": clean(error.message),
+        "line": error.line,
+        "trace": clean(error.trace),
+    }
+
+
+def error_from_json(stored: Mapping[str, Any] | None) -> ParseError | None:
+    """Return the error that `error_to_json` made `stored` of."""
+    if stored is None:
+        return None
+    return ParseError(
+        type=stored["type"],
+        message=stored["message"],
+        line=stored["line"],
+        trace=stored["trace"],
+    )

@@ -1,0 +1,181 @@
+"""Deliveries, written durably by many threads at once.
+
+Waiting for the disk is what a commit costs, and one wait can serve all who stand
+in line: whoever finds nobody writing writes for everybody who waits, and hands over
+to the first of those who came meanwhile. There is no thread of its own, so nothing
+to start after a fork and nothing to stop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects import postgresql, sqlite
+
+from deployer.core.model import Trigger
+from deployer.edges.journal.engine import BUSY_TIMEOUT_S
+from deployer.edges.journal.tables import announcements, deliveries
+from deployer.errors import JournalError
+
+WAIT_S: Final = 2 * BUSY_TIMEOUT_S + 5.0
+"""Bound for a caller: the batch being written when it came, then its own."""
+
+_NO_COMMIT = "0" * 40  # GitHub's `before` of a new branch, `after` of a deleted one
+_PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher")
+
+Row = Mapping[str, Any]
+
+
+def row(
+    *,
+    guid: str,
+    event: str,
+    result: str,
+    reason: str,
+    payload: Mapping[str, object],
+    received_at: datetime,
+) -> Row:
+    """Return the row of table `deliveries`; of the payload, a push's fields only."""
+    return {
+        "guid": guid,
+        "event": event,
+        "result": result,
+        "reason": reason,
+        "received_at": received_at,
+        **{name: payload.get(name) for name in _PUSH_FIELDS},
+    }
+
+
+def write(connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
+    """Write rows with distinct guids; announce the queued pushes; return the new guids."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    unless_known = (
+        dialect.insert(deliveries)
+        .on_conflict_do_nothing(index_elements=[deliveries.c.guid])
+        .returning(deliveries.c.guid)
+    )
+    # In the order of guids: two web hosts on one PostgreSQL must not wait for each other's rows.
+    in_order = sorted(rows, key=lambda row: str(row["guid"]))
+    new = frozenset(connection.execute(unless_known, in_order).scalars())
+    announced = [_announcement(row) for row in rows if row["guid"] in new and _is_queued(row)]
+    if announced:
+        connection.execute(insert(announcements), announced)
+    return new
+
+
+def _is_queued(row: Row) -> bool:
+    return bool(row["event"] == "push" and row["result"] == "queued")
+
+
+def _announcement(row: Row) -> Row:
+    return {
+        "delivery": row["guid"],
+        "sha": row["after"],
+        "before": None if row["before"] == _NO_COMMIT else row["before"],
+        "forced": bool(row["forced"]),
+        "trigger": Trigger.WEBHOOK,
+        "received_at": row["received_at"],
+    }
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One caller in line.
+
+    Attributes:
+        awaited: the caller is there to go on; one who is not is never handed the writing.
+        turn: set when the caller must go on: to write, or because its row was written.
+        done: the commit that held the row was tried.
+        new: the row was new.
+        error: why the commit failed.
+    """
+
+    row: Row
+    turn: threading.Event = field(default_factory=threading.Event)
+    awaited: bool = False
+    done: bool = False
+    new: bool = False
+    error: BaseException | None = None
+
+
+class GroupCommit:
+    """Lets concurrent callers share one transaction."""
+
+    def __init__(self, commit: Callable[[Sequence[Row]], frozenset[str]]) -> None:
+        """`commit` writes rows with distinct guids durably, all or none; returns the new guids."""
+        self._commit = commit
+        self._lock = threading.Lock()
+        self._line: list[_Ticket] = []
+        self._writing = False
+
+    def add(self, row: Row) -> bool:
+        """Return when the row is on disk; False if its guid was known or another's in the batch.
+
+        Raises:
+            JournalError: the commit that would have held it failed.
+        """
+        return self.offer(row)()
+
+    def offer(self, row: Row) -> Callable[[], bool]:
+        """Put a row in line; what is returned does what `add` does, and must be called once."""
+        ticket = _Ticket(row)
+        with self._lock:
+            self._line.append(ticket)
+        return partial(self._await, ticket)
+
+    def _await(self, ticket: _Ticket) -> bool:
+        with self._lock:
+            ticket.awaited = True
+            if not self._writing and not ticket.done:
+                self._writing = True
+                ticket.turn.set()
+        if not ticket.turn.wait(WAIT_S):
+            self._leave(ticket)
+        if not ticket.done:
+            self._write_all()
+        if ticket.error is not None:
+            raise JournalError(str(ticket.error)) from ticket.error
+        return ticket.new
+
+    def _leave(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if ticket.turn.is_set():  # at the last moment
+                return
+            # Being written just now it may still succeed: then GitHub, told that it
+            # failed, sends it again and it is a duplicate. No harm.
+            if ticket in self._line:
+                self._line.remove(ticket)
+        raise JournalError(f"the journal did not take a delivery within {WAIT_S:.0f} s")
+
+    def _write_all(self) -> None:
+        """Write for everybody in line, the caller included, then hand over."""
+        with self._lock:
+            batch, self._line = self._line, []
+        first: dict[str, _Ticket] = {}
+        for ticket in batch:
+            first.setdefault(ticket.row["guid"], ticket)
+        try:
+            new = self._commit([ticket.row for ticket in first.values()])
+        except BaseException as exc:
+            for ticket in batch:
+                ticket.error = exc
+            if not isinstance(exc, JournalError):
+                raise  # a worker being stopped, or a bug; the others must not wait for it
+        else:
+            for guid in new:
+                first[guid].new = True
+        finally:
+            with self._lock:
+                for ticket in batch:
+                    ticket.done = True
+                    ticket.turn.set()
+                heir = next((ticket for ticket in self._line if ticket.awaited), None)
+                self._writing = heir is not None
+                if heir is not None:
+                    heir.turn.set()

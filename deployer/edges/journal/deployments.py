@@ -1,0 +1,231 @@
+"""What the worker writes about deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
+
+from deployer.core.model import Plan, State, StepRecord, Trigger, Verdict, folder_of
+from deployer.edges.journal.codec import error_to_json, plan_from_json, plan_to_json
+from deployer.edges.journal.tables import (
+    announcements,
+    covers,
+    deployments,
+    folders,
+    steps,
+    verdicts,
+)
+from deployer.errors import JournalError
+from deployer.ports import Announcement
+
+
+def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
+    """Add an announcement that no delivery made; return its id."""
+    made = connection.execute(
+        insert(announcements).returning(announcements.c.id),
+        {"sha": sha, "trigger": trigger, "received_at": at, "forced": False},
+    )
+    return int(made.scalar_one())
+
+
+def unseen(connection: Connection) -> tuple[Announcement, ...]:
+    found = connection.execute(
+        select(announcements)
+        .where(announcements.c.deployment_id.is_(None))
+        .order_by(announcements.c.id)
+    )
+    return tuple(
+        Announcement(
+            id=row.id,
+            sha=row.sha,
+            before=row.before,
+            trigger=Trigger(row.trigger),
+            received_at=row.received_at,
+            forced=row.forced,
+        )
+        for row in found
+    )
+
+
+def attach(connection: Connection, announcement: int, deployment: int) -> None:
+    _change(connection, announcements, announcement, deployment_id=deployment)
+
+
+def queue(
+    connection: Connection,
+    sha: str,
+    *,
+    base_sha: str | None,
+    ref: str,
+    trigger: Trigger,
+    at: datetime,
+) -> int:
+    made = connection.execute(
+        insert(deployments).returning(deployments.c.id),
+        {
+            "sha": sha,
+            "base_sha": base_sha,
+            "ref": ref,
+            "trigger": trigger,
+            "state": State.QUEUED,
+            "queued_at": at,
+            "reason": "",
+            "plan": plan_to_json(Plan()),
+        },
+    )
+    return int(made.scalar_one())
+
+
+def before_of(connection: Connection, sha: str) -> str | None:
+    return connection.execute(
+        select(announcements.c.before)
+        .where(announcements.c.sha == sha, announcements.c.before.is_not(None))
+        .order_by(announcements.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def start(
+    connection: Connection,
+    deployment: int,
+    *,
+    at: datetime,
+    base_sha: str | None,
+    shas: Sequence[str],
+) -> None:
+    _change(
+        connection,
+        deployments,
+        deployment,
+        state=State.RUNNING,
+        started_at=at,
+        finished_at=None,
+        base_sha=base_sha,
+        reason="",
+    )
+    for table in (covers, steps, verdicts):
+        connection.execute(delete(table).where(table.c.deployment_id == deployment))
+    _insert(
+        connection,
+        covers,
+        [
+            {"deployment_id": deployment, "position": position, "sha": sha}
+            for position, sha in enumerate(shas)
+        ],
+    )
+    _set_folders(connection, deployment)
+
+
+def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
+    _change(connection, deployments, deployment, plan=plan_to_json(plan))
+    _set_folders(connection, deployment)
+
+
+def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
+    connection.execute(
+        insert(steps),
+        {
+            "deployment_id": deployment,
+            "name": step.name,
+            "state": step.state,
+            "started_at": step.started_at,
+            "finished_at": step.finished_at,
+            "detail": step.detail,
+        },
+    )
+
+
+def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdict]) -> None:
+    connection.execute(delete(verdicts).where(verdicts.c.deployment_id == deployment))
+    _insert(
+        connection,
+        verdicts,
+        [
+            {
+                "deployment_id": deployment,
+                "path": verdict.path,
+                "outcome": verdict.outcome,
+                "dag_ids": list(verdict.dag_ids),
+                "error": error_to_json(verdict.error),
+                "proof": verdict.proof,
+                "waited_s": verdict.waited_s,
+            }
+            for verdict in found
+        ],
+    )
+    _set_folders(connection, deployment)
+
+
+def end(
+    connection: Connection,
+    deployment: int,
+    state: State,
+    *,
+    at: datetime,
+    reason: str,
+    supersedes: Collection[int],
+) -> None:
+    _change(connection, deployments, deployment, state=state, finished_at=at, reason=reason)
+    for other in supersedes:
+        _change(
+            connection,
+            deployments,
+            other,
+            state=State.SUPERSEDED,
+            finished_at=at,
+            reason=f"part of deployment {deployment}",
+        )
+
+
+def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
+    newest = (
+        select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))
+        .where(verdicts.c.path.in_(paths))
+        .group_by(verdicts.c.path)
+        .subquery()
+    )
+    found = connection.execute(
+        select(verdicts.c.dag_ids).join(
+            newest,
+            and_(
+                verdicts.c.path == newest.c.path,
+                verdicts.c.deployment_id == newest.c.deployment_id,
+            ),
+        )
+    )
+    return frozenset(dag_id for row in found for dag_id in row.dag_ids)
+
+
+def _set_folders(connection: Connection, deployment: int) -> None:
+    """Note the folders that the deployment's plan and verdicts touch, for the folders' pages."""
+    stored = connection.execute(
+        select(deployments.c.plan).where(deployments.c.id == deployment)
+    ).scalar_one()
+    plan = plan_from_json(stored)
+    judged = connection.execute(
+        select(verdicts.c.path).where(verdicts.c.deployment_id == deployment)
+    ).scalars()
+    touched = {folder_of(path) for path in (*plan.dag_files, *plan.deleted, *judged)} - {None}
+    connection.execute(delete(folders).where(folders.c.deployment_id == deployment))
+    _insert(
+        connection, folders, [{"deployment_id": deployment, "folder": name} for name in touched]
+    )
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:  # an empty list would insert one row of defaults
+        connection.execute(insert(table), rows)
+
+
+def _change(connection: Connection, table: Table, number: int, **values: object) -> None:
+    """Change one row.
+
+    Raises:
+        JournalError: there is none of that number.
+    """
+    changed = connection.execute(update(table).where(table.c.id == number).values(values))
+    if not changed.rowcount:
+        raise JournalError(f"the journal holds no {table.name.removesuffix('s')} {number}")

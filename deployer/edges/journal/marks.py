@@ -1,0 +1,67 @@
+"""What the worker remembers beside its deployments: what is live, what was refused, the tip."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from deployer.core.model import Live, Pulse
+from deployer.edges.journal.codec import clean
+from deployer.edges.journal.outbox import Standing
+from deployer.edges.journal.tables import outbox, refusals, worker
+
+
+def live(connection: Connection) -> Live | None:
+    row = connection.execute(select(worker.c.live_sha, worker.c.live_held)).one()
+    return None if row.live_sha is None else Live(row.live_sha, tuple(row.live_held))
+
+
+def set_live(connection: Connection, now_live: Live | None) -> None:
+    held = [clean(path) for path in now_live.held] if now_live else []
+    connection.execute(
+        update(worker).values(live_sha=now_live.sha if now_live else None, live_held=held)
+    )
+
+
+def refusal(connection: Connection, fingerprint: str) -> str | None:
+    return connection.execute(
+        select(refusals.c.reason).where(refusals.c.fingerprint == fingerprint)
+    ).scalar_one_or_none()
+
+
+def refuse(connection: Connection, fingerprint: str, reason: str, *, at: datetime) -> None:
+    connection.execute(delete(refusals).where(refusals.c.fingerprint == fingerprint))
+    connection.execute(insert(refusals), {"fingerprint": fingerprint, "reason": reason, "at": at})
+
+
+def beat(
+    connection: Connection, *, at: datetime, tip: str | None, tip_checked_at: datetime | None
+) -> None:
+    marks: dict[str, Any] = {"beat_at": at}
+    if tip is not None:
+        marks["tip"] = tip
+        if tip != connection.execute(select(worker.c.tip)).scalar_one():
+            marks["tip_since"] = tip_checked_at or at
+    if tip_checked_at is not None:
+        marks["tip_checked_at"] = tip_checked_at
+    connection.execute(update(worker).values(marks))
+
+
+def pulse(connection: Connection) -> Pulse:
+    seen = connection.execute(select(worker)).one()
+    owed, oldest = connection.execute(
+        select(func.count(), func.min(outbox.c.owed_since)).where(
+            outbox.c.standing == Standing.OWED
+        )
+    ).one()
+    return Pulse(
+        beat_at=seen.beat_at,
+        tip=seen.tip,
+        tip_checked_at=seen.tip_checked_at,
+        tip_since=seen.tip_since,
+        live_sha=seen.live_sha,
+        oldest_owed=oldest,
+        owed=owed,
+    )

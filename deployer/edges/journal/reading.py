@@ -1,0 +1,180 @@
+"""Whole deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, union
+
+from deployer.core.model import (
+    Deployment,
+    Outcome,
+    Proof,
+    State,
+    Status,
+    StatusRecord,
+    StatusState,
+    StepName,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+from deployer.edges.journal.codec import clean, error_from_json, plan_from_json
+from deployer.edges.journal.tables import (
+    announcements,
+    covers,
+    deployments,
+    folders,
+    outbox,
+    statements,
+    steps,
+    verdicts,
+)
+
+MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
+
+
+def deployment(connection: Connection, number: int) -> Deployment | None:
+    if not 0 < number <= MAX_ID:
+        return None
+    return next(iter(_whole(connection, [number])), None)
+
+
+def newest(
+    connection: Connection, *, limit: int, folder: str | None, state: State | None
+) -> tuple[Deployment, ...]:
+    query = select(deployments.c.id).order_by(deployments.c.id.desc()).limit(max(limit, 0))
+    if folder is not None:
+        touching = select(folders.c.deployment_id).where(folders.c.folder == folder)
+        query = query.where(deployments.c.id.in_(touching))
+    if state is not None:
+        query = query.where(deployments.c.state == state)
+    return _whole(connection, _ids(connection, query))
+
+
+def unfinished(connection: Connection) -> tuple[Deployment, ...]:
+    query = (
+        select(deployments.c.id)
+        .where(deployments.c.state.in_([State.QUEUED, State.RUNNING]))
+        .order_by(deployments.c.id)
+    )
+    return _whole(connection, _ids(connection, query))
+
+
+def judging(connection: Connection, sha: str) -> Deployment | None:
+    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
+    query = (
+        select(deployments.c.id)
+        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
+        .order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc())
+        .limit(1)
+    )
+    return next(iter(_whole(connection, _ids(connection, query))), None)
+
+
+def answer_to(connection: Connection, announcement: int) -> Deployment | None:
+    query = select(announcements.c.deployment_id).where(
+        announcements.c.id == announcement, announcements.c.deployment_id.is_not(None)
+    )
+    return next(iter(_whole(connection, _ids(connection, query))), None)
+
+
+def complete(connection: Connection, prefix: str) -> str | None:
+    begins = clean(prefix.lower())
+    named = [
+        select(column).where(func.substr(column, 1, len(begins)) == begins)
+        for column in (deployments.c.sha, covers.c.sha, announcements.c.sha)
+    ]
+    found = connection.execute(union(*named).limit(2)).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
+def _ids(connection: Connection, query: Select[int]) -> Sequence[int]:
+    return connection.execute(query).scalars().all()
+
+
+def _whole(connection: Connection, ids: Sequence[int]) -> tuple[Deployment, ...]:
+    """Return those of `ids` that exist, in the order of `ids`; always five statements."""
+
+    def parts(query: Select[Any], owner: ColumnElement[int]) -> dict[int, list[Row[Any]]]:
+        found: dict[int, list[Row[Any]]] = {number: [] for number in ids}
+        for row in connection.execute(query.where(owner.in_(ids))):
+            found[row.deployment_id].append(row)
+        return found
+
+    if not ids:
+        return ()
+    found = {
+        row.id: row
+        for row in connection.execute(select(deployments).where(deployments.c.id.in_(ids)))
+    }
+    covered = parts(select(covers).order_by(covers.c.position), covers.c.deployment_id)
+    taken = parts(select(steps).order_by(steps.c.id), steps.c.deployment_id)
+    judged = parts(select(verdicts), verdicts.c.deployment_id)
+    said = parts(
+        select(statements.c.deployment_id, outbox)
+        .join(outbox, outbox.c.place == statements.c.place)
+        .order_by(outbox.c.place, outbox.c.id),
+        statements.c.deployment_id,
+    )
+    return tuple(
+        Deployment(
+            id=row.id,
+            sha=row.sha,
+            base_sha=row.base_sha,
+            ref=row.ref,
+            trigger=Trigger(row.trigger),
+            state=State(row.state),
+            queued_at=row.queued_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            covers=tuple(part.sha for part in covered[row.id]),
+            reason=row.reason,
+            plan=plan_from_json(row.plan),
+            steps=tuple(_step(part) for part in taken[row.id]),
+            # Sorted here: the order of PostgreSQL's text depends on its locale.
+            verdicts=tuple(
+                sorted((_verdict(part) for part in judged[row.id]), key=lambda it: it.path)
+            ),
+            statuses=tuple(_last_words(said[row.id])),
+        )
+        for number in ids
+        if (row := found.get(number)) is not None
+    )
+
+
+def _step(row: Row[Any]) -> StepRecord:
+    return StepRecord(
+        name=StepName(row.name),
+        state=row.state,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        detail=row.detail,
+    )
+
+
+def _verdict(row: Row[Any]) -> Verdict:
+    return Verdict(
+        path=row.path,
+        outcome=Outcome(row.outcome),
+        dag_ids=tuple(row.dag_ids),
+        error=error_from_json(row.error),
+        proof=Proof(row.proof),
+        waited_s=row.waited_s,
+    )
+
+
+def _last_words(rows: Sequence[Row[Any]]) -> Iterator[StatusRecord]:
+    """The last status for each commit and context, in the order of first mention."""
+    last: dict[tuple[str, str], Row[Any]] = {}
+    for row in rows:
+        last[row.sha, row.context_key] = row
+    for row in last.values():
+        yield StatusRecord(
+            status=Status(row.sha, row.context, StatusState(row.state), row.description),
+            target_url=row.target_url,
+            posted_at=row.posted_at,
+            attempts=row.attempts,
+            error=row.error,
+        )

@@ -1,0 +1,225 @@
+"""`SqlJournal`: each method one transaction, no exception but `JournalError`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+from deployer.core.model import (
+    Deployment,
+    Live,
+    Plan,
+    Pulse,
+    State,
+    Status,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
+from deployer.edges.journal.engine import Database
+from deployer.ports import Announcement, Owed
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlJournal:
+    """The journal (`ports.Journal`) in SQLite or PostgreSQL; may be shared by threads."""
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime] = _utc_now) -> None:
+        """`database` has the schema already; `open` sees to it."""
+        self._database = database
+        self._now = now
+        self._deliveries = deliveries.GroupCommit(self._write_deliveries)
+
+    @classmethod
+    def open(cls, url: str, *, migrate: bool, now: Callable[[], datetime] = _utc_now) -> SqlJournal:
+        """Open the journal at an SQLAlchemy URL.
+
+        `migrate`: make the tables if there are none, and bring older ones up to date. Any
+        process may; of several at once one does it and the others wait. No connection
+        stays open, so the process may fork afterwards.
+
+        Raises:
+            JournalError: it can't be opened; its tables are of a newer deployer; they are
+                missing or of an older one and `migrate` is False.
+        """
+        database = Database(url)
+        try:
+            schema.ensure(database, migrate=migrate)
+        finally:
+            database.close()
+        return cls(database, now=now)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._database.close()
+
+    # -- written by the web process and the command line
+
+    def record_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> bool:
+        return self.offer_delivery(
+            guid=guid, event=event, result=result, reason=reason, payload=payload
+        )()
+
+    def offer_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> Callable[[], bool]:
+        return self._deliveries.offer(
+            deliveries.row(
+                guid=guid,
+                event=event,
+                result=result,
+                reason=reason,
+                payload=payload,
+                received_at=self._now(),
+            )
+        )
+
+    def _write_deliveries(self, rows: Sequence[deliveries.Row]) -> frozenset[str]:
+        with self._database.writing() as connection:
+            return deliveries.write(connection, rows)
+
+    def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
+        with self._database.writing() as connection:
+            return deployments.announce(connection, sha, trigger, at=self._now())
+
+    # -- the worker's
+
+    def unseen(self) -> tuple[Announcement, ...]:
+        with self._database.reading() as connection:
+            return deployments.unseen(connection)
+
+    def unfinished(self) -> tuple[Deployment, ...]:
+        with self._database.reading() as connection:
+            return reading.unfinished(connection)
+
+    def queue(
+        self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
+    ) -> int:
+        with self._database.writing() as connection:
+            return deployments.queue(
+                connection, sha, base_sha=base_sha, ref=ref, trigger=trigger, at=at
+            )
+
+    def attach(self, announcement: int, deployment: int) -> None:
+        with self._database.writing() as connection:
+            deployments.attach(connection, announcement, deployment)
+
+    def start(
+        self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
+    ) -> None:
+        with self._database.writing() as connection:
+            deployments.start(connection, deployment, at=at, base_sha=base_sha, shas=covers)
+
+    def set_plan(self, deployment: int, plan: Plan) -> None:
+        with self._database.writing() as connection:
+            deployments.set_plan(connection, deployment, plan)
+
+    def add_step(self, deployment: int, step: StepRecord) -> None:
+        with self._database.writing() as connection:
+            deployments.add_step(connection, deployment, step)
+
+    def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
+        with self._database.writing() as connection:
+            deployments.set_verdicts(connection, deployment, verdicts)
+
+    def end(
+        self,
+        deployment: int,
+        state: State,
+        *,
+        at: datetime,
+        reason: str = "",
+        statuses: Sequence[Status] = (),
+        supersedes: Collection[int] = (),
+    ) -> None:
+        with self._database.writing() as connection:
+            deployments.end(
+                connection, deployment, state, at=at, reason=reason, supersedes=supersedes
+            )
+            outbox.owe(connection, statuses, deployment=deployment, at=at)
+
+    def live(self) -> Live | None:
+        with self._database.reading() as connection:
+            return marks.live(connection)
+
+    def set_live(self, live: Live | None) -> None:
+        with self._database.writing() as connection:
+            marks.set_live(connection, live)
+
+    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return deployments.dag_ids(connection, paths)
+
+    def before_of(self, sha: str) -> str | None:
+        with self._database.reading() as connection:
+            return deployments.before_of(connection, sha)
+
+    def refusal(self, requirements_hash: str) -> str | None:
+        with self._database.reading() as connection:
+            return marks.refusal(connection, requirements_hash)
+
+    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
+        with self._database.writing() as connection:
+            marks.refuse(connection, requirements_hash, reason, at=at)
+
+    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+        with self._database.writing() as connection:
+            marks.beat(connection, at=at, tip=tip, tip_checked_at=tip_checked_at)
+
+    # -- the outbox
+
+    def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
+        if not statuses:
+            return
+        with self._database.writing() as connection:
+            outbox.owe(connection, statuses, deployment=deployment, at=at)
+
+    def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
+        with self._database.reading() as connection:
+            return outbox.due(connection, at, limit)
+
+    def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None:
+        with self._database.writing() as connection:
+            outbox.posted(connection, owed, at=at, target_url=target_url)
+
+    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None:
+        with self._database.writing() as connection:
+            outbox.try_again(connection, owed, due_at=due_at, error=error)
+
+    def refused(self, owed: int, *, error: str) -> None:
+        with self._database.writing() as connection:
+            outbox.refused(connection, owed, error=error)
+
+    # -- for everybody who asks
+
+    def deployment(self, deployment: int) -> Deployment | None:
+        with self._database.reading() as connection:
+            return reading.deployment(connection, deployment)
+
+    def deployments(
+        self, *, limit: int = 20, folder: str | None = None, state: State | None = None
+    ) -> tuple[Deployment, ...]:
+        with self._database.reading() as connection:
+            return reading.newest(connection, limit=limit, folder=folder, state=state)
+
+    def judging(self, sha: str) -> Deployment | None:
+        with self._database.reading() as connection:
+            return reading.judging(connection, sha)
+
+    def complete(self, prefix: str) -> str | None:
+        with self._database.reading() as connection:
+            return reading.complete(connection, prefix)
+
+    def answer_to(self, announcement: int) -> Deployment | None:
+        with self._database.reading() as connection:
+            return reading.answer_to(connection, announcement)
+
+    def pulse(self) -> Pulse:
+        with self._database.reading() as connection:
+            return marks.pulse(connection)

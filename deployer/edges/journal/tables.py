@@ -1,0 +1,226 @@
+"""The schema as the code sees it; `migrations/` is how a database comes to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from deployer.edges.journal.codec import clean
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time that comes back timezone-aware and in UTC from every database.
+
+    SQLite keeps text without a zone; PostgreSQL answers in the session's zone.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CleanText(TypeDecorator[str]):
+    """Text of any origin: what a database would refuse is replaced, see `codec.clean`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        # str() for enums too: psycopg would write a member's name instead of its value.
+        return None if value is None else clean(str(value))
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("guid", CleanText, nullable=False, unique=True),
+    Column("event", CleanText, nullable=False),
+    Column("result", CleanText, nullable=False),
+    Column("reason", CleanText, nullable=False),
+    Column("ref", CleanText),
+    Column("before", CleanText),
+    Column("after", CleanText),
+    Column("forced", Boolean),
+    Column("pusher", CleanText),
+    Column("received_at", UtcTime, nullable=False),
+)
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery", CleanText, ForeignKey("deliveries.guid")),
+    Column("sha", CleanText, index=True),
+    Column("before", CleanText),
+    Column("forced", Boolean, nullable=False),
+    Column("trigger", CleanText, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("deployment_id", Integer, ForeignKey("deployments.id")),
+    sqlite_autoincrement=True,
+)
+_UNSEEN = text("deployment_id IS NULL")
+Index(
+    "ix_announcements_unseen",
+    announcements.c.id,
+    sqlite_where=_UNSEEN,
+    postgresql_where=_UNSEEN,
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha", CleanText, nullable=False, index=True),
+    Column("base_sha", CleanText),
+    Column("ref", CleanText, nullable=False),
+    Column("trigger", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False, index=True),
+    Column("queued_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("reason", CleanText, nullable=False),
+    Column("plan", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def _part_of_deployment() -> Column[int]:
+    return Column(
+        "deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True, nullable=False
+    )
+
+
+covers = Table(
+    "covers",
+    metadata,
+    _part_of_deployment(),
+    Column("position", Integer, primary_key=True),
+    Column("sha", CleanText, nullable=False, index=True),
+)
+
+folders = Table(  # those that a deployment's plan or verdicts touch
+    "folders",
+    metadata,
+    _part_of_deployment(),
+    Column("folder", CleanText, primary_key=True, index=True),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", Integer, primary_key=True),  # in the order they were taken
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), nullable=False, index=True),
+    Column("name", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime, nullable=False),
+    Column("detail", CleanText, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    _part_of_deployment(),
+    Column("path", CleanText, primary_key=True, index=True),
+    Column("outcome", CleanText, nullable=False),
+    Column("dag_ids", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("proof", CleanText, nullable=False),
+    Column("waited_s", Float, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Its place in the line; a status that replaces one still owed takes over that one's.
+    Column("place", Integer, nullable=False, index=True),
+    Column("standing", CleanText, nullable=False),  # outbox.Standing
+    Column("sha", CleanText, nullable=False),
+    Column("context", CleanText, nullable=False),
+    Column("context_key", CleanText, nullable=False),  # lower case: GitHub ignores it
+    Column("state", CleanText, nullable=False),
+    Column("description", CleanText, nullable=False),
+    Column("owed_since", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("target_url", CleanText),
+    Column("posted_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
+    Column("error", CleanText),
+    Index("ix_outbox_said", "sha", "context_key", "id"),
+    sqlite_autoincrement=True,
+)
+_OWED = text("standing = 'owed'")
+Index(  # one at most owed for a commit and context: their order can never invert
+    "ix_outbox_owed",
+    outbox.c.sha,
+    outbox.c.context_key,
+    unique=True,
+    sqlite_where=_OWED,
+    postgresql_where=_OWED,
+)
+
+statements = Table(  # which deployments said what stands at a place of the outbox
+    "statements",
+    metadata,
+    _part_of_deployment(),
+    Column("place", Integer, primary_key=True),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("fingerprint", CleanText, primary_key=True),
+    Column("reason", CleanText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+worker = Table(  # one row, made by the first migration
+    "worker",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("live_sha", CleanText),
+    Column("live_held", JSON, nullable=False),  # paths
+    Column("beat_at", UtcTime),
+    Column("tip", CleanText),
+    Column("tip_checked_at", UtcTime),
+    Column("tip_since", UtcTime),
+)

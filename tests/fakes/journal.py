@@ -1,0 +1,322 @@
+"""A journal in memory: what `SqlJournal` promises, without a database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from deployer.core.model import (
+    Deployment,
+    Live,
+    Plan,
+    Pulse,
+    State,
+    Status,
+    StatusRecord,
+    StepRecord,
+    Trigger,
+    Verdict,
+    folder_of,
+)
+from deployer.errors import JournalError
+from deployer.ports import Announcement, Owed
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A row of the outbox; `standing` is owed, replaced, posted or refused."""
+
+    id: int
+    place: int
+    record: StatusRecord
+    owed_since: datetime
+    due_at: datetime
+    standing: str = "owed"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.record.status.sha, self.record.status.context.lower())
+
+
+class FakeJournal:
+    """Implements `ports.Journal`.
+
+    Attributes:
+        announced: all announcements by id, with the deployment that answers each.
+        records: deployments by id, without their statuses.
+        lines: the outbox, oldest first.
+        broken: set to have every delivery fail, as with a full disk.
+    """
+
+    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._guids: set[str] = set()
+        self.announced: dict[int, tuple[Announcement, int | None]] = {}
+        self.records: dict[int, Deployment] = {}
+        self.lines: list[Line] = []
+        self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
+        self._live: Live | None = None
+        self._refusals: dict[str, str] = {}
+        self._pulse = Pulse(None, None, None, None, None, None, 0)
+        self.broken = False
+
+    # -- written by the web process and the command line
+
+    def record_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> bool:
+        with self._lock:
+            if self.broken:
+                raise JournalError("the journal can't be written: disk full")
+            if guid in self._guids:
+                return False
+            self._guids.add(guid)
+            if event == "push" and result == "queued":
+                before = str(payload["before"]) if payload.get("before") else None
+                self._announce(
+                    str(payload["after"]),
+                    Trigger.WEBHOOK,
+                    before=None if before == "0" * 40 else before,
+                    forced=bool(payload.get("forced")),
+                )
+            return True
+
+    def offer_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> Callable[[], bool]:
+        return partial(
+            self.record_delivery,
+            guid=guid,
+            event=event,
+            result=result,
+            reason=reason,
+            payload=payload,
+        )
+
+    def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
+        with self._lock:
+            return self._announce(sha, trigger)
+
+    def _announce(
+        self, sha: str | None, trigger: Trigger, *, before: str | None = None, forced: bool = False
+    ) -> int:
+        number = len(self.announced) + 1
+        made = Announcement(number, sha, before, trigger, self._now(), forced)
+        self.announced[number] = (made, None)
+        return number
+
+    # -- the worker's
+
+    def unseen(self) -> tuple[Announcement, ...]:
+        return tuple(made for made, answered_by in self.announced.values() if answered_by is None)
+
+    def unfinished(self) -> tuple[Deployment, ...]:
+        return tuple(self._whole(d) for d in self.records.values() if not d.state.ended)
+
+    def queue(
+        self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
+    ) -> int:
+        number = len(self.records) + 1
+        self.records[number] = Deployment(number, sha, base_sha, ref, trigger, State.QUEUED, at)
+        return number
+
+    def attach(self, announcement: int, deployment: int) -> None:
+        self._record(deployment)
+        if announcement not in self.announced:
+            raise JournalError(f"the journal holds no announcement {announcement}")
+        self.announced[announcement] = (self.announced[announcement][0], deployment)
+
+    def start(
+        self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
+    ) -> None:
+        self.records[deployment] = replace(
+            self._record(deployment),
+            state=State.RUNNING,
+            started_at=at,
+            finished_at=None,
+            base_sha=base_sha,
+            covers=tuple(covers),
+            reason="",
+            steps=(),
+            verdicts=(),
+        )
+
+    def set_plan(self, deployment: int, plan: Plan) -> None:
+        kept = replace(plan, steps=())
+        self.records[deployment] = replace(self._record(deployment), plan=kept)
+
+    def add_step(self, deployment: int, step: StepRecord) -> None:
+        record = self._record(deployment)
+        self.records[deployment] = replace(record, steps=(*record.steps, step))
+
+    def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
+        in_order = tuple(sorted(verdicts, key=lambda verdict: verdict.path))
+        self.records[deployment] = replace(self._record(deployment), verdicts=in_order)
+
+    def end(
+        self,
+        deployment: int,
+        state: State,
+        *,
+        at: datetime,
+        reason: str = "",
+        statuses: Sequence[Status] = (),
+        supersedes: Collection[int] = (),
+    ) -> None:
+        ended = {deployment: replace(self._record(deployment), state=state, reason=reason)}
+        for other in supersedes:
+            why = f"part of deployment {deployment}"
+            ended[other] = replace(self._record(other), state=State.SUPERSEDED, reason=why)
+        for number, record in ended.items():
+            self.records[number] = replace(record, finished_at=at)
+        self.owe(statuses, deployment=deployment, at=at)
+
+    def live(self) -> Live | None:
+        return self._live
+
+    def set_live(self, live: Live | None) -> None:
+        self._live = live
+
+    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
+        newest = {v.path: v for d in self.records.values() for v in d.verdicts}
+        return frozenset(
+            dag_id for path in paths if path in newest for dag_id in newest[path].dag_ids
+        )
+
+    def before_of(self, sha: str) -> str | None:
+        named = [made.before for made, _ in self.announced.values() if made.sha == sha]
+        return next((before for before in reversed(named) if before is not None), None)
+
+    def refusal(self, requirements_hash: str) -> str | None:
+        return self._refusals.get(requirements_hash)
+
+    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
+        self._refusals[requirements_hash] = reason
+
+    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+        was = self._pulse
+        moved = tip is not None and tip != was.tip
+        self._pulse = replace(
+            was,
+            beat_at=at,
+            tip=tip or was.tip,
+            tip_checked_at=tip_checked_at or was.tip_checked_at,
+            tip_since=(tip_checked_at or at) if moved else was.tip_since,
+        )
+
+    # -- the outbox
+
+    def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
+        self._record(deployment)
+        for status in statuses:
+            place = self._owe(status, at)
+            self._said.setdefault(deployment, {})[place] = None
+
+    def _owe(self, status: Status, at: datetime) -> int:
+        key = (status.sha, status.context.lower())
+        last = next((line for line in reversed(self.lines) if line.key == key), None)
+        words = last and (last.record.status.state, last.record.status.description)
+        if last and last.standing != "refused" and words == (status.state, status.description):
+            return last.place
+        new = Line(len(self.lines) + 1, len(self.lines) + 1, StatusRecord(status), at, at)
+        if last and last.standing == "owed":
+            last.standing = "replaced"
+            new.place, new.owed_since, new.due_at = last.place, last.owed_since, last.due_at
+            new.record = replace(last.record, status=status)
+        self.lines.append(new)
+        return new.place
+
+    def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
+        waiting = [line for line in self.lines if line.standing == "owed" and line.due_at <= at]
+        return tuple(
+            Owed(line.id, line.record.status, line.record.attempts, line.owed_since)
+            for line in sorted(waiting, key=lambda line: line.place)[:limit]
+        )
+
+    def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None:
+        line = self._line(owed)
+        self._settle(line, "posted", posted_at=at, error=None)
+        line.record = replace(line.record, target_url=target_url)
+
+    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None:
+        place = self._line(owed).place
+        for line in self.lines:
+            if line.place == place and line.standing == "owed":
+                line.due_at = due_at
+                self._settle(line, "owed", posted_at=None, error=error)
+
+    def refused(self, owed: int, *, error: str) -> None:
+        self._settle(self._line(owed), "refused", posted_at=None, error=error)
+
+    def _settle(
+        self, line: Line, standing: str, *, posted_at: datetime | None, error: str | None
+    ) -> None:
+        line.standing = standing
+        attempts = line.record.attempts + 1
+        line.record = replace(line.record, posted_at=posted_at, error=error, attempts=attempts)
+
+    def _line(self, owed: int) -> Line:
+        if not 0 < owed <= len(self.lines):
+            raise JournalError(f"the journal owes no status {owed}")
+        return self.lines[owed - 1]
+
+    # -- for everybody who asks
+
+    def deployment(self, deployment: int) -> Deployment | None:
+        found = self.records.get(deployment)
+        return None if found is None else self._whole(found)
+
+    def deployments(
+        self, *, limit: int = 20, folder: str | None = None, state: State | None = None
+    ) -> tuple[Deployment, ...]:
+        found = [
+            self._whole(record)
+            for record in reversed(self.records.values())
+            if (folder is None or folder in _folders(record))
+            and (state is None or record.state is state)
+        ]
+        return tuple(found[: max(limit, 0)])
+
+    def judging(self, sha: str) -> Deployment | None:
+        judging = [d for d in self.records.values() if sha in {d.sha, *d.covers}]
+        best = max(judging, key=lambda d: (d.state is not State.SUPERSEDED, d.id), default=None)
+        return None if best is None else self._whole(best)
+
+    def complete(self, prefix: str) -> str | None:
+        known = {sha for d in self.records.values() for sha in (d.sha, *d.covers)}
+        known |= {made.sha for made, _ in self.announced.values() if made.sha}
+        found = [sha for sha in known if sha.startswith(prefix.lower())]
+        return found[0] if len(found) == 1 else None
+
+    def answer_to(self, announcement: int) -> Deployment | None:
+        _, number = self.announced.get(announcement, (None, None))
+        return None if number is None else self.deployment(number)
+
+    def pulse(self) -> Pulse:
+        owed = [line.owed_since for line in self.lines if line.standing == "owed"]
+        return replace(
+            self._pulse,
+            live_sha=self._live.sha if self._live else None,
+            oldest_owed=min(owed, default=None),
+            owed=len(owed),
+        )
+
+    def _record(self, deployment: int) -> Deployment:
+        if deployment not in self.records:
+            raise JournalError(f"the journal holds no deployment {deployment}")
+        return self.records[deployment]
+
+    def _whole(self, record: Deployment) -> Deployment:
+        said = self._said.get(record.id, {})
+        mine = sorted((x for x in self.lines if x.place in said), key=lambda x: (x.place, x.id))
+        last = {line.key: line.record for line in mine}
+        return replace(record, statuses=tuple(last.values()))
+
+
+def _folders(record: Deployment) -> set[str | None]:
+    paths = (*record.plan.dag_files, *record.plan.deleted, *(v.path for v in record.verdicts))
+    return {folder_of(path) for path in paths}

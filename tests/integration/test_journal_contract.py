@@ -1,0 +1,735 @@
+"""What each journal must do: the fake, SQLite, and PostgreSQL if there is one.
+
+`DEPLOYER_TEST_POSTGRES_URL` names a database in which the tests may make schemas.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from deployer.core.model import (
+    Deployment,
+    LeftOut,
+    Live,
+    Outcome,
+    ParseError,
+    Plan,
+    Proof,
+    Publish,
+    Pulse,
+    RequirementsDiff,
+    State,
+    Status,
+    StatusRecord,
+    StatusState,
+    StepName,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+from deployer.edges.journal import SqlJournal
+from deployer.errors import JournalError
+from deployer.ports import Journal, Owed
+from tests.fakes.journal import FakeJournal
+
+POSTGRES_URL = os.environ.get("DEPLOYER_TEST_POSTGRES_URL")
+
+REF = "refs/heads/main"
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        "sqlite",
+        pytest.param(
+            "postgresql",
+            marks=pytest.mark.skipif(
+                POSTGRES_URL is None, reason="DEPLOYER_TEST_POSTGRES_URL is not set"
+            ),
+        ),
+    ]
+)
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    if request.param == "fake":
+        yield FakeJournal(now=lambda: NOW)
+        return
+    if request.param == "sqlite":
+        yield from _opened(f"sqlite:///{tmp_path}/journal.sqlite3")
+        return
+    assert POSTGRES_URL is not None
+    url = make_url(POSTGRES_URL).set(drivername="postgresql+psycopg")
+    schema = f"test_{uuid4().hex}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+            yield from _opened(
+                # A zone other than UTC: times must come back in UTC all the same.
+                url.update_query_dict(
+                    {"options": f"-csearch_path={schema} -ctimezone=Asia/Kathmandu"}
+                ).render_as_string(hide_password=False)
+            )
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    finally:
+        engine.dispose()
+
+
+def _opened(url: str) -> Iterator[Journal]:
+    journal = SqlJournal.open(url, migrate=True, now=lambda: NOW)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def push(journal: Journal, guid: str, sha: str = A, before: str | None = B) -> bool:
+    return journal.record_delivery(
+        guid=guid,
+        event="push",
+        result="queued",
+        reason="",
+        payload={"ref": REF, "before": before, "after": sha, "forced": True, "pusher": "lasse"},
+    )
+
+
+def queued(journal: Journal, sha: str = A, at: datetime = NOW) -> int:
+    return journal.queue(sha, base_sha=None, ref=REF, trigger=Trigger.WEBHOOK, at=at)
+
+
+def started(journal: Journal, sha: str = A, covers: tuple[str, ...] = ()) -> int:
+    number = queued(journal, sha)
+    journal.start(number, at=NOW, base_sha=None, covers=covers or (sha,))
+    return number
+
+
+def whole(journal: Journal, number: int) -> Deployment:
+    found = journal.deployment(number)
+    assert found is not None
+    return found
+
+
+def status(
+    state: StatusState = StatusState.PENDING,
+    description: str = "",
+    *,
+    sha: str = A,
+    context: str = "airflow/deploy",
+) -> Status:
+    return Status(sha, context, state, description or str(state))
+
+
+PENDING, SUCCESS = status(StatusState.PENDING), status(StatusState.SUCCESS)
+
+
+def due(journal: Journal, at: datetime = NOW, limit: int = 100) -> tuple[Owed, ...]:
+    return journal.due(at, limit)
+
+
+def words(journal: Journal, at: datetime = NOW) -> list[Status]:
+    return [owed.status for owed in due(journal, at)]
+
+
+def verdict(path: str, *dag_ids: str, outcome: Outcome = Outcome.PARSED) -> Verdict:
+    return Verdict(path, outcome, dag_ids, proof=Proof.RELEASE, waited_s=0.5)
+
+
+# -- deliveries and announcements
+
+
+def test_a_queued_push_is_announced(journal: Journal) -> None:
+    assert push(journal, "1")
+    (announced,) = journal.unseen()
+    assert (announced.sha, announced.before, announced.forced) == (A, B, True)
+    assert (announced.trigger, announced.received_at) == (Trigger.WEBHOOK, NOW)
+    assert announced.received_at.tzinfo is UTC
+
+
+def test_a_guid_is_taken_once(journal: Journal) -> None:
+    assert push(journal, "1")
+    assert not push(journal, "1", sha=B)
+    assert [announced.sha for announced in journal.unseen()] == [A]
+
+
+def test_an_offered_delivery_is_written_when_it_is_waited_for(journal: Journal) -> None:
+    payload = {"ref": REF, "before": B, "after": A, "forced": False, "pusher": "lasse"}
+    waits = [
+        journal.offer_delivery(guid=guid, event="push", result="queued", reason="", payload=payload)
+        for guid in ("1", "2", "1")
+    ]
+    assert [wait() for wait in waits] == [True, True, False]
+    assert len(journal.unseen()) == 2
+
+
+def test_a_delivery_that_is_not_queued_announces_nothing(journal: Journal) -> None:
+    assert journal.record_delivery(
+        guid="1", event="ping", result="ignored", reason="a ping", payload={}
+    )
+    assert not journal.record_delivery(
+        guid="1", event="ping", result="ignored", reason="a ping", payload={}
+    )
+    assert journal.unseen() == ()
+
+
+@pytest.mark.parametrize("before", ["0" * 40, None])
+def test_a_new_branch_has_no_tip_before(journal: Journal, before: str | None) -> None:
+    push(journal, "1", before=before)
+    assert journal.unseen()[0].before is None
+
+
+def test_announcements_come_in_the_order_of_arrival(journal: Journal) -> None:
+    push(journal, "z", sha=A)
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    push(journal, "b", sha=C)
+    found = journal.unseen()
+    assert [announced.sha for announced in found] == [A, None, C]
+    assert found[1].id == wish
+    assert found[1].trigger is Trigger.MANUAL
+    assert [announced.id for announced in found] == sorted(announced.id for announced in found)
+
+
+def test_an_attached_announcement_is_seen(journal: Journal) -> None:
+    push(journal, "1")
+    journal.request_deploy(B, Trigger.ROLLBACK)
+    first, second = journal.unseen()
+    journal.attach(first.id, queued(journal))
+    assert journal.unseen() == (second,)
+
+
+def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> None:
+    push(journal, "1", sha=A, before=B)
+    push(journal, "2", sha=A, before=C)
+    push(journal, "3", sha=B, before=None)
+    journal.request_deploy(A, Trigger.MANUAL)
+    assert journal.before_of(A) == C
+    assert journal.before_of(B) is None
+    assert journal.before_of(C) is None
+
+
+# -- deployments
+
+
+def test_a_deployment_begins_queued(journal: Journal) -> None:
+    number = journal.queue(A, base_sha=B, ref=REF, trigger=Trigger.POLL, at=NOW)
+    assert whole(journal, number) == Deployment(number, A, B, REF, Trigger.POLL, State.QUEUED, NOW)
+
+
+def test_a_deployment_comes_back_whole(journal: Journal) -> None:
+    plan = Plan(
+        dag_files=("dags/lasse/b.py", "dags/lasse/a.py"),
+        deleted=("dags/maria/old.py",),
+        requirements=RequirementsDiff(added=("pandas",), removed=("x==1",), changed=("y>2",)),
+        recreate=("airflow-scheduler",),
+        refused="line 3: no such package",
+        left_out=(LeftOut("dags/x\u00fc.py", "why"),),
+    )
+    steps = tuple(
+        StepRecord(name, state, after(n), after(n + 0.5), f"detail {n}")
+        for n, (name, state) in enumerate(
+            [(StepName.PUBLISH, "ok"), (StepName.FETCH, "skipped"), (StepName.PARSE, "failed")]
+        )
+    )
+    error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 12, "Traceback …")
+    broken = Verdict("dags/lasse/b.py", Outcome.BROKEN, error=error, waited_s=0.25)
+    parsed = verdict("dags/lasse/a.py", "z", "a")
+    number = queued(journal, C)
+    journal.start(number, at=after(1), base_sha=B, covers=[B, A, C])
+    journal.set_plan(number, plan)
+    for step in steps:
+        journal.add_step(number, step)
+    journal.set_verdicts(number, [broken, parsed])
+    journal.end(number, State.BROKEN, at=after(9), reason="one file", statuses=[PENDING])
+    found = whole(journal, number)
+    assert found == Deployment(
+        id=number,
+        sha=C,
+        base_sha=B,
+        ref=REF,
+        trigger=Trigger.WEBHOOK,
+        state=State.BROKEN,
+        queued_at=NOW,
+        started_at=after(1),
+        finished_at=after(9),
+        covers=(B, A, C),
+        reason="one file",
+        plan=plan,
+        steps=steps,
+        verdicts=(parsed, broken),
+        statuses=found.statuses,
+    )
+    assert [record.status for record in found.statuses] == [PENDING]
+    assert found.finished_at is not None
+    assert found.finished_at.tzinfo is UTC
+
+
+def test_a_plans_steps_are_not_kept(journal: Journal) -> None:
+    number = started(journal)
+    journal.set_plan(number, Plan(dag_files=("dags/a/x.py",), steps=(Publish(()),)))
+    assert whole(journal, number).plan == Plan(dag_files=("dags/a/x.py",))
+
+
+def test_a_time_of_another_zone_comes_back_in_utc(journal: Journal) -> None:
+    number = queued(journal, at=NOW.astimezone(timezone(timedelta(hours=-7))))
+    found = whole(journal, number).queued_at
+    assert found == NOW
+
+
+def test_starting_again_clears_the_interrupted_try(journal: Journal) -> None:
+    number = started(journal, covers=(A, B))
+    journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, NOW))
+    journal.set_verdicts(number, [verdict("dags/maria/x.py")])
+    journal.start(number, at=after(60), base_sha=C, covers=(A,))
+    found = whole(journal, number)
+    assert (found.steps, found.verdicts, found.covers) == ((), (), (A,))
+    assert (found.state, found.started_at, found.base_sha) == (State.RUNNING, after(60), C)
+    assert journal.deployments(folder="maria") == ()
+
+
+def test_starting_an_ended_one_again_makes_it_unfinished(journal: Journal) -> None:
+    number = started(journal)
+    journal.end(number, State.ERROR, at=NOW, reason="disk full")
+    journal.start(number, at=after(1), base_sha=None, covers=(A,))
+    found = whole(journal, number)
+    assert (found.finished_at, found.reason) == (None, "")
+    assert journal.unfinished() == (found,)
+
+
+def test_verdicts_are_replaced_as_a_whole(journal: Journal) -> None:
+    number = started(journal)
+    journal.set_verdicts(number, [verdict("dags/a/x.py"), verdict("dags/b/y.py")])
+    journal.set_verdicts(number, [verdict("dags/b/y.py"), verdict("dags/a/Z.py")])
+    assert [found.path for found in whole(journal, number).verdicts] == [
+        "dags/a/Z.py",
+        "dags/b/y.py",
+    ]
+    journal.set_verdicts(number, [])
+    assert whole(journal, number).verdicts == ()
+
+
+def test_ending_ends_those_it_supersedes(journal: Journal) -> None:
+    one, two, other = queued(journal, A), queued(journal, B), queued(journal, B)
+    last = started(journal, C, covers=(A, B, C))
+    journal.end(last, State.SUCCEEDED, at=after(5), supersedes=[one, two])
+    for number in (one, two):
+        found = whole(journal, number)
+        assert (found.state, found.finished_at) == (State.SUPERSEDED, after(5))
+        assert str(last) in found.reason
+    assert [found.id for found in journal.unfinished()] == [other]
+
+
+def test_unfinished_are_queued_and_running_oldest_first(journal: Journal) -> None:
+    first, ended, last = queued(journal, A), started(journal, B), started(journal, C)
+    journal.end(ended, State.FAILED, at=NOW)
+    assert [(found.id, found.state) for found in journal.unfinished()] == [
+        (first, State.QUEUED),
+        (last, State.RUNNING),
+    ]
+
+
+def test_what_concerns_an_unknown_deployment_is_an_error(journal: Journal) -> None:
+    with pytest.raises(JournalError):
+        journal.start(7, at=NOW, base_sha=None, covers=())
+    with pytest.raises(JournalError):
+        journal.set_plan(7, Plan())
+    with pytest.raises(JournalError):
+        journal.add_step(7, StepRecord(StepName.FETCH, "ok", NOW, NOW))
+    with pytest.raises(JournalError):
+        journal.set_verdicts(7, [verdict("dags/a/x.py")])
+    with pytest.raises(JournalError):
+        journal.end(7, State.FAILED, at=NOW)
+    with pytest.raises(JournalError):
+        journal.owe([PENDING], deployment=7, at=NOW)
+    with pytest.raises(JournalError):
+        journal.attach(7, queued(journal))
+
+
+# -- asking for deployments
+
+
+@pytest.mark.parametrize("number", [0, -1, 99, 10**30])
+def test_a_deployment_that_is_not_there_is_none(journal: Journal, number: int) -> None:
+    queued(journal)
+    assert journal.deployment(number) is None
+
+
+def test_deployments_come_newest_first_up_to_the_limit(journal: Journal) -> None:
+    numbers = [queued(journal) for _ in range(25)]
+    newest = numbers[::-1]
+    assert [found.id for found in journal.deployments()] == newest[:20]
+    assert [found.id for found in journal.deployments(limit=3)] == newest[:3]
+    assert journal.deployments(limit=0) == ()
+    assert journal.deployments(limit=-1) == ()
+
+
+def test_deployments_in_a_list_are_whole(journal: Journal) -> None:
+    for sha in (A, B):
+        number = started(journal, sha, covers=(C, sha))
+        journal.set_plan(number, Plan(dag_files=(f"dags/{sha[0]}/x.py",)))
+        journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, NOW, sha))
+        journal.set_verdicts(number, [verdict(f"dags/{sha[0]}/x.py", "x")])
+        journal.owe([status(sha=sha)], deployment=number, at=NOW)
+    listed = journal.deployments()
+    assert listed == tuple(whole(journal, found.id) for found in listed)
+    assert [found.steps[0].detail for found in listed] == [B, A]
+    assert [found.statuses[0].status.sha for found in listed] == [B, A]
+
+
+def test_a_folders_deployments_planned_or_judged_a_file_in_it(journal: Journal) -> None:
+    planned, deleted, judged, other = (started(journal) for _ in range(4))
+    journal.set_plan(planned, Plan(dag_files=("dags/lasse/x.py", "dags/lasse/y.py")))
+    journal.set_plan(deleted, Plan(deleted=("dags/lasse/x.py",)))
+    journal.set_verdicts(judged, [verdict("dags/lasse/deep/x.py")])
+    journal.set_plan(judged, Plan(dag_files=("dags/maria/x.py",)))
+    journal.set_plan(other, Plan(dag_files=("dags/lasse.py", "dags/lassen/x.py")))
+    assert [found.id for found in journal.deployments(folder="lasse")] == [
+        judged,
+        deleted,
+        planned,
+    ]
+    assert [found.id for found in journal.deployments(folder="maria")] == [judged]
+    assert journal.deployments(folder="nobody") == ()
+
+
+def test_deployments_can_be_asked_for_by_state_and_folder(journal: Journal) -> None:
+    broken, fine = started(journal), started(journal)
+    for number, state in ((broken, State.BROKEN), (fine, State.SUCCEEDED)):
+        journal.set_plan(number, Plan(dag_files=("dags/lasse/x.py",)))
+        journal.end(number, state, at=NOW)
+    assert [found.id for found in journal.deployments(state=State.BROKEN)] == [broken]
+    assert [found.id for found in journal.deployments(folder="lasse", state=State.SUCCEEDED)] == [
+        fine
+    ]
+    assert journal.deployments(folder="maria", state=State.BROKEN) == ()
+
+
+def test_the_newest_that_covers_a_commit_judges_it(journal: Journal) -> None:
+    started(journal, A)
+    covering = started(journal, B, covers=(A, B))
+    assert whole(journal, covering) == journal.judging(A) == journal.judging(B)
+    again = queued(journal, A)
+    found = journal.judging(A)
+    assert found is not None
+    assert found.id == again
+    assert journal.judging(C) is None
+
+
+def test_a_superseded_one_judges_only_for_want_of_another(journal: Journal) -> None:
+    first, superseded = started(journal, A), queued(journal, A)
+    journal.end(superseded, State.SUPERSEDED, at=NOW)
+    alone = queued(journal, B)
+    journal.end(alone, State.SUPERSEDED, at=NOW)
+    for sha, number in ((A, first), (B, alone)):
+        found = journal.judging(sha)
+        assert found is not None
+        assert found.id == number
+
+
+def test_dag_ids_are_those_of_the_newest_verdict_on_each_path(journal: Journal) -> None:
+    old, new = started(journal, A), started(journal, B)
+    journal.set_verdicts(new, [verdict("dags/a/x.py", "new", "newer")])
+    journal.set_verdicts(
+        old, [verdict("dags/a/x.py", "old"), verdict("dags/a/y.py", "y"), verdict("dags/a/z.py")]
+    )
+    assert journal.dag_ids(["dags/a/x.py", "dags/a/y.py"]) == {"new", "newer", "y"}
+    assert journal.dag_ids(["dags/a/z.py", "dags/never.py"]) == frozenset()
+    assert journal.dag_ids([]) == frozenset()
+
+
+def test_an_announcement_is_answered_by_what_it_is_attached_to(journal: Journal) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    assert journal.answer_to(wish) is None
+    number = started(journal)
+    journal.attach(wish, number)
+    assert journal.answer_to(wish) == whole(journal, number)
+    assert journal.answer_to(wish + 1) is None
+
+
+def test_a_commit_is_known_by_the_beginning_of_its_id(journal: Journal) -> None:
+    announced, deployed, covered = "1a" + "0" * 38, "2b" + "0" * 38, "1b" + "0" * 38
+    push(journal, "1", sha=announced)
+    started(journal, deployed, covers=(covered, deployed))
+    for sha in (announced, deployed, covered):
+        assert journal.complete(sha[:2]) == sha
+        assert journal.complete(sha) == sha
+    assert journal.complete("1A0") == announced
+    assert journal.complete("1") is None
+    assert journal.complete("3") is None
+    assert journal.complete("2%") is None
+
+
+# -- what the worker remembers
+
+
+def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: Journal) -> None:
+    assert journal.live() is None
+    journal.set_live(Live(A, ("dags/a/x.py", "dags/b/y.py")))
+    assert journal.live() == Live(A, ("dags/a/x.py", "dags/b/y.py"))
+    journal.set_live(Live(B))
+    assert journal.live() == Live(B)
+    journal.set_live(None)
+    assert journal.live() is None
+
+
+def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> None:
+    assert journal.refusal("hash") is None
+    journal.refuse("hash", "no such package", at=NOW)
+    journal.refuse("hash", "conflicts with airflow", at=after(1))
+    assert journal.refusal("hash") == "conflicts with airflow"
+    assert journal.refusal("other") is None
+
+
+def test_a_new_journal_has_no_pulse(journal: Journal) -> None:
+    assert journal.pulse() == Pulse(None, None, None, None, None, None, 0)
+
+
+def test_a_beat_without_a_tip_keeps_the_tip(journal: Journal) -> None:
+    journal.beat(at=after(1), tip=A, tip_checked_at=NOW)
+    journal.beat(at=after(2), tip=None, tip_checked_at=None)
+    assert journal.pulse() == Pulse(after(2), A, NOW, NOW, None, None, 0)
+
+
+def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    journal.beat(at=after(60), tip=A, tip_checked_at=after(59))
+    assert journal.pulse().tip_since == NOW
+    assert journal.pulse().tip_checked_at == after(59)
+    journal.beat(at=after(120), tip=B, tip_checked_at=after(119))
+    assert journal.pulse().tip_since == after(119)
+
+
+def test_the_pulse_tells_what_is_live_and_owed(journal: Journal) -> None:
+    number = started(journal)
+    journal.set_live(Live(C, ("dags/a/x.py",)))
+    journal.owe([status(context="one")], deployment=number, at=after(5))
+    journal.owe([status(context="two"), status(context="six")], deployment=number, at=after(8))
+    pulse = journal.pulse()
+    assert (pulse.live_sha, pulse.oldest_owed, pulse.owed) == (C, after(5), 3)
+
+
+# -- the outbox
+
+
+def test_statuses_are_due_in_the_order_they_were_owed(journal: Journal) -> None:
+    number = started(journal)
+    owed = [status(context=f"airflow/{name}") for name in ("z", "a", "m")]
+    journal.owe(owed, deployment=number, at=NOW)
+    assert words(journal) == owed
+    assert [one.status for one in journal.due(NOW)] == owed[:1]
+    assert [(one.attempts, one.owed_since) for one in due(journal)] == [(0, NOW)] * 3
+
+
+def test_a_status_is_not_due_before_its_time(journal: Journal) -> None:
+    journal.owe([PENDING], deployment=started(journal), at=after(1))
+    assert words(journal, NOW) == []
+    assert words(journal, after(1)) == [PENDING]
+
+
+def test_a_posted_status_is_no_longer_owed(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    assert whole(journal, number).statuses == (StatusRecord(PENDING),)
+    journal.posted(due(journal)[0].id, at=after(1), target_url="https://x.example/1")
+    assert due(journal, after(99)) == ()
+    assert whole(journal, number).statuses == (
+        StatusRecord(PENDING, "https://x.example/1", posted_at=after(1), attempts=1),
+    )
+
+
+def test_a_refused_status_is_no_longer_owed_and_says_why(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    journal.refused(due(journal)[0].id, error="No commit found for SHA")
+    assert due(journal, after(99)) == ()
+    (record,) = whole(journal, number).statuses
+    assert (record.posted_at, record.attempts) == (None, 1)
+    assert record.error == "No commit found for SHA"
+
+
+def test_a_status_to_be_tried_again_waits_and_counts(journal: Journal) -> None:
+    number = started(journal)
+    other = status(context="airflow/lasse")
+    journal.owe([PENDING, other], deployment=number, at=NOW)
+    first = due(journal)[0]
+    journal.try_again(first.id, due_at=after(60), error="502")
+    assert words(journal) == [other]
+    assert words(journal, after(60)) == [PENDING, other]
+    assert due(journal, after(60))[0].attempts == 1
+    journal.posted(first.id, at=after(61), target_url=None)
+    record = whole(journal, number).statuses[0]
+    assert (record.attempts, record.error) == (2, None)
+
+
+def test_a_status_that_replaces_an_owed_one_keeps_its_place_and_age(journal: Journal) -> None:
+    number = started(journal)
+    other = status(context="airflow/lasse")
+    journal.owe([PENDING, other], deployment=number, at=NOW)
+    journal.owe([SUCCESS], deployment=number, at=after(5))
+    assert words(journal, after(5)) == [SUCCESS, other]
+    assert due(journal, after(5))[0].owed_since == NOW
+    assert journal.pulse().owed == 2
+
+
+def test_a_replacement_waits_as_long_as_what_it_replaced(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    journal.try_again(due(journal)[0].id, due_at=after(60), error="502")
+    journal.owe([SUCCESS], deployment=number, at=after(5))
+    assert words(journal, after(59)) == []
+    assert [(one.status, one.attempts) for one in due(journal, after(60))] == [(SUCCESS, 1)]
+
+
+def test_contexts_that_differ_in_case_are_one(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([status(context="airflow/Lasse")], deployment=number, at=NOW)
+    later = status(StatusState.SUCCESS, context="airflow/lasse")
+    journal.owe([later], deployment=number, at=NOW)
+    assert words(journal) == [later]
+
+
+def test_the_last_of_several_in_one_call_is_owed(journal: Journal) -> None:
+    journal.owe([PENDING, SUCCESS], deployment=started(journal), at=NOW)
+    assert words(journal) == [SUCCESS]
+
+
+def test_what_was_said_last_is_not_said_again(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    assert words(journal) == [PENDING]
+    journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    assert words(journal) == []
+
+
+def test_what_was_said_before_something_else_is_said_again(journal: Journal) -> None:
+    number = started(journal)
+    for said in (PENDING, SUCCESS):
+        journal.owe([said], deployment=number, at=NOW)
+        journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    assert words(journal) == [PENDING]
+
+
+def test_the_same_state_with_other_words_is_said(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    other = status(StatusState.PENDING, "deploying")
+    journal.owe([other], deployment=number, at=NOW)
+    assert words(journal) == [other]
+
+
+def test_what_was_refused_was_not_said(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    journal.refused(due(journal)[0].id, error="no permission")
+    journal.owe([PENDING], deployment=number, at=NOW)
+    assert words(journal) == [PENDING]
+
+
+def test_a_status_replaced_on_its_way_to_github_leaves_the_new_one_owed(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    (on_its_way,) = due(journal)
+    journal.owe([SUCCESS], deployment=number, at=NOW)
+    journal.posted(on_its_way.id, at=NOW, target_url=None)
+    assert words(journal) == [SUCCESS]
+
+
+def test_not_now_for_a_replaced_status_holds_the_new_one_back(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([PENDING], deployment=number, at=NOW)
+    (on_its_way,) = due(journal)
+    journal.owe([SUCCESS], deployment=number, at=NOW)
+    journal.try_again(on_its_way.id, due_at=after(30), error="rate limit")
+    assert words(journal, after(29)) == []
+    assert words(journal, after(30)) == [SUCCESS]
+
+
+def test_the_order_of_one_commits_context_never_inverts(journal: Journal) -> None:
+    number = started(journal)
+    sent: list[Status] = []
+    states = list(StatusState)
+    for step in range(24):
+        journal.owe([status(states[step % 4], str(step))], deployment=number, at=after(step))
+        for owed in due(journal, after(step)):
+            if step % 3 == 0:
+                journal.try_again(owed.id, due_at=after(step + 2), error="502")
+            else:
+                sent.append(owed.status)
+                journal.posted(owed.id, at=after(step), target_url=None)
+    numbers = [int(one.description) for one in sent]
+    assert numbers == sorted(numbers)
+    assert len(numbers) > 5
+
+
+def test_a_status_that_is_not_there_cant_be_settled(journal: Journal) -> None:
+    with pytest.raises(JournalError):
+        journal.posted(5, at=NOW, target_url=None)
+    with pytest.raises(JournalError):
+        journal.refused(5, error="")
+    with pytest.raises(JournalError):
+        journal.try_again(5, due_at=NOW, error="")
+
+
+def test_a_deployment_shows_its_last_word_on_each_commit_and_context(journal: Journal) -> None:
+    number = started(journal, B, covers=(A, B))
+    contexts = [(A, "airflow/deploy"), (B, "airflow/deploy"), (A, "airflow/lasse")]
+    for state in (StatusState.PENDING, StatusState.FAILURE):
+        journal.owe(
+            [status(state, sha=sha, context=context) for sha, context in contexts],
+            deployment=number,
+            at=NOW,
+        )
+        if state is StatusState.PENDING:
+            journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    shown = whole(journal, number).statuses
+    assert [(record.status.sha, record.status.context) for record in shown] == contexts
+    assert {record.status.state for record in shown} == {StatusState.FAILURE}
+    assert {record.posted_at for record in shown} == {None}
+
+
+def test_a_status_replaced_by_a_later_deployment_is_shown_by_both(journal: Journal) -> None:
+    first, later = started(journal, A), started(journal, B, covers=(A, B))
+    journal.owe([PENDING], deployment=first, at=NOW)
+    journal.owe([SUCCESS], deployment=later, at=NOW)
+    for number in (first, later):
+        assert [record.status for record in whole(journal, number).statuses] == [SUCCESS]
+
+
+def test_a_posted_status_stays_its_deployments_own(journal: Journal) -> None:
+    first, later = started(journal, A), started(journal, B, covers=(A, B))
+    journal.owe([PENDING], deployment=first, at=NOW)
+    journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    journal.owe([SUCCESS], deployment=later, at=NOW)
+    assert [record.status for record in whole(journal, first).statuses] == [PENDING]
+    assert [record.status for record in whole(journal, later).statuses] == [SUCCESS]
+
+
+def test_a_deployment_that_repeats_what_was_said_shows_it(journal: Journal) -> None:
+    first, again = started(journal), started(journal)
+    journal.owe([SUCCESS], deployment=first, at=NOW)
+    journal.posted(due(journal)[0].id, at=after(1), target_url=None)
+    journal.end(again, State.SUCCEEDED, at=after(2), statuses=[SUCCESS])
+    (record,) = whole(journal, again).statuses
+    assert (record.status, record.posted_at) == (SUCCESS, after(1))
+
+
+def test_a_deployment_that_cant_end_owes_nothing(journal: Journal) -> None:
+    number = started(journal)
+    with pytest.raises(JournalError):
+        journal.end(number, State.SUCCEEDED, at=NOW, statuses=[SUCCESS], supersedes=[99])
+    assert whole(journal, number).state is State.RUNNING
+    assert words(journal) == []

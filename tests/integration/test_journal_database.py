@@ -1,0 +1,456 @@
+"""What the journal owes to its database: schema, durability, several processes, faults."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+
+import deployer.edges.journal.migrations as migrations_package
+from deployer.core.model import (
+    Live,
+    Outcome,
+    ParseError,
+    Plan,
+    State,
+    Status,
+    StatusState,
+    StepName,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+from deployer.edges.journal import SqlJournal, deliveries
+from deployer.edges.journal.engine import Database
+from deployer.edges.journal.schema import REVISIONS
+from deployer.edges.journal.tables import metadata
+from deployer.errors import JournalError
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+A = "a" * 40
+REF = "refs/heads/main"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/journal.sqlite3"
+
+
+@pytest.fixture
+def journal(url: str, tmp_path: Path) -> Iterator[SqlJournal]:
+    (tmp_path / "state").mkdir()
+    journal = SqlJournal.open(url, migrate=True)
+    yield journal
+    journal.close()
+
+
+def push(journal: SqlJournal, guid: str, **fields: object) -> bool:
+    payload = {"ref": REF, "before": None, "after": A, "forced": False, "pusher": "lasse"}
+    return journal.record_delivery(
+        guid=guid, event="push", result="queued", reason="", payload=payload | fields
+    )
+
+
+def running(journal: SqlJournal) -> int:
+    number = journal.queue(A, base_sha=None, ref=REF, trigger=Trigger.POLL, at=NOW)
+    journal.start(number, at=NOW, base_sha=None, covers=[A])
+    return number
+
+
+def python(code: str, *args: str) -> subprocess.Popen[str]:
+    """Start another process of the deployer's."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *args],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """Return what it printed, when it ended well."""
+    try:
+        said, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    return said
+
+
+# -- the schema
+
+
+def test_migrating_makes_the_tables_that_the_code_works_on(journal: SqlJournal) -> None:
+    with journal._database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_all_migrations_are_known_by_number() -> None:
+    scripts = ScriptDirectory(str(Path(migrations_package.__file__).parent))
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
+
+
+def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> None:
+    assert push(journal, "1")
+    for migrate in (True, False):
+        again = SqlJournal.open(url, migrate=migrate)
+        assert not push(again, "1")
+        again.close()
+
+
+def test_without_migrating_a_journal_must_be_there(journal: SqlJournal, url: str) -> None:
+    journal.close()
+    file = Path(url.removeprefix("sqlite:///"))
+    file.unlink()
+    with pytest.raises(JournalError, match="can't be read"):
+        SqlJournal.open(url, migrate=False)
+    assert not file.exists()
+    file.touch()
+    with pytest.raises(JournalError, match="start `deployer worker`"):
+        SqlJournal.open(url, migrate=False)
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+def test_a_journal_of_a_newer_deployer_is_left_alone(
+    journal: SqlJournal, url: str, *, migrate: bool
+) -> None:
+    with journal._database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(JournalError, match="written by a newer deployer"):
+        SqlJournal.open(url, migrate=migrate)
+
+
+def test_processes_that_open_a_new_journal_at_once_make_it_once(url: str, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    code = """
+import sys
+from deployer.edges.journal import SqlJournal
+sys.stdin.readline()
+journal = SqlJournal.open(sys.argv[1], migrate=True)
+journal.beat(at=__import__("datetime").datetime.now(__import__("datetime").UTC),
+             tip=None, tip_checked_at=None)
+journal.close()
+"""
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, url],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for opener in openers:
+        assert opener.stdin
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+    for opener in openers:
+        assert finished(opener) == ""
+
+
+def test_alembic_is_imported_to_migrate_only(journal: SqlJournal, url: str) -> None:
+    code = """
+import sys
+from deployer.edges.journal import SqlJournal
+SqlJournal.open(sys.argv[1], migrate=True).pulse()
+print("alembic" in sys.modules)
+"""
+    assert finished(python(code, url)).strip() == "False"
+
+
+# -- what comes in
+
+
+def test_text_that_no_database_takes_is_mended(journal: SqlJournal) -> None:
+    bad = "a\x00b\ud800"
+    good = "a\ufffdb\ufffd"
+    assert push(journal, "1", pusher=bad, ref=bad)
+    number = running(journal)
+    journal.set_plan(number, Plan(dag_files=(f"dags/x/{bad}.py",), refused=bad))
+    journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, NOW, bad))
+    journal.set_verdicts(
+        number,
+        [Verdict(f"dags/x/{bad}", Outcome.BROKEN, error=ParseError(bad, bad, trace=bad))],
+    )
+    status = Status(A, "airflow/x", StatusState.FAILURE, bad)
+    for _ in range(2):
+        journal.owe([status], deployment=number, at=NOW)
+    journal.set_live(Live(A, (bad,)))
+    found = journal.deployment(number)
+    assert found is not None
+    assert (found.plan.refused, found.steps[0].detail) == (good, good)
+    assert found.verdicts[0].path == f"dags/x/{good}"
+    assert found.verdicts[0].error == ParseError(good, good, trace=good)
+    assert [one.status.description for one in journal.due(NOW, 9)] == [good]
+    assert journal.live() == Live(A, (good,))
+    assert journal.deployments(folder=bad) == ()
+    assert journal.complete(bad) is None
+
+
+def test_a_time_without_a_zone_is_refused(journal: SqlJournal) -> None:
+    with pytest.raises(JournalError, match="no time zone"):
+        journal.beat(at=NOW.replace(tzinfo=None), tip=None, tip_checked_at=None)
+
+
+# -- durability and several who write
+
+
+def test_a_commit_is_on_disk_when_it_returns(journal: SqlJournal) -> None:
+    with journal._database.writing() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}  # 2: FULL
+
+
+def test_many_threads_record_each_guid_once(journal: SqlJournal) -> None:
+    guids = [str(number % 300) for number in range(600)]
+    with ThreadPoolExecutor(32) as pool:
+        taken = list(pool.map(lambda guid: push(journal, guid), guids))
+    assert sum(taken) == 300
+    assert len(journal.unseen()) == 300
+
+
+def test_a_delivery_survives_a_kill_right_after_its_answer(journal: SqlJournal, url: str) -> None:
+    code = """
+import os, signal, sys
+from deployer.edges.journal import SqlJournal
+journal = SqlJournal.open(sys.argv[1], migrate=False)
+journal.record_delivery(guid="1", event="push", result="queued", reason="", payload={"after": "a"})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = python(code, url)
+    killed.communicate(timeout=60)
+    assert not push(journal, "1")
+    assert len(journal.unseen()) == 1
+
+
+def test_web_worker_and_readers_never_find_the_journal_locked(
+    journal: SqlJournal, url: str
+) -> None:
+    web = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from deployer.edges.journal import SqlJournal
+journal = SqlJournal.open(sys.argv[1], migrate=True)
+def push(number):
+    return journal.record_delivery(guid=f"{sys.argv[2]}-{number}", event="push", result="queued",
+                                   reason="", payload={"after": "a" * 40})
+with ThreadPoolExecutor(16) as pool:
+    print(sum(pool.map(push, range(1500))))
+journal.close()
+"""
+    reader = """
+import sys
+from deployer.edges.journal import SqlJournal
+journal = SqlJournal.open(sys.argv[1], migrate=True)
+for _ in range(150):
+    for found in journal.deployments(limit=5):
+        assert [step.detail for step in found.steps] == [v.path for v in found.verdicts], found
+    journal.pulse()
+journal.close()
+"""
+    others = [python(web, url, "one"), python(web, url, "two"), python(reader, url)]
+    try:
+        for _ in range(30):
+            number = running(journal)
+            with journal._database.writing():
+                pass
+            journal.owe(
+                [Status(A, f"airflow/{number}", StatusState.PENDING, "")],
+                deployment=number,
+                at=NOW,
+            )
+            journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+            journal.end(number, State.SUCCEEDED, at=NOW)
+        assert [finished(other).strip() for other in others] == ["1500", "1500", ""]
+    finally:
+        for other in others:
+            other.kill()
+    assert len(journal.unseen()) == 3000
+    assert journal.pulse().owed == 30
+
+
+def test_a_forked_child_and_its_parent_both_go_on(journal: SqlJournal) -> None:
+    assert push(journal, "parent")
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: os._exit(0 if push(journal, "child") else 1)
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert push(journal, "parent again")
+    assert len(journal.unseen()) == 3
+
+
+# -- faults
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite://", "needs a file"),
+        ("mysql://u:hunter2@db/x", "not in mysql"),
+        ("nonsense hunter2", "not an SQLAlchemy URL"),
+        ("sqlite:////dev/null/journal.sqlite3", "can't be created"),
+        ("sqlite:////nowhere/at/all/journal.sqlite3", "check that /nowhere/at/all exists"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x?connect_timeout=2", "can't be read"),
+    ],
+)
+def test_what_cant_be_opened_says_why_and_no_password(url: str, says: str) -> None:
+    with pytest.raises(JournalError, match=says) as caught:
+        SqlJournal.open(url, migrate=True)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "journal.sqlite3"
+    file.write_bytes(b"something else entirely " * 100)
+    with pytest.raises(JournalError, match="put a backup in its place"):
+        SqlJournal.open(f"sqlite:///{file}", migrate=True)
+    assert file.read_bytes().startswith(b"something else")
+
+
+def test_a_removed_directory_is_noticed_and_its_return_too(
+    journal: SqlJournal, tmp_path: Path
+) -> None:
+    push(journal, "1")
+    shutil.copytree(tmp_path / "state", tmp_path / "backup")
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(JournalError, match="check that it exists"):
+        push(journal, "2")
+    with pytest.raises(JournalError):
+        journal.pulse()
+    (tmp_path / "backup").rename(tmp_path / "state")
+    assert not push(journal, "1")
+    assert push(journal, "2")
+
+
+def test_a_full_disk_fails_deliveries_until_there_is_room(journal: SqlJournal) -> None:
+    full = True
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(journal._database.engine, "connect", limit)
+    journal.close()
+
+    def fill() -> None:
+        for number in range(2000):
+            push(journal, str(number), pusher="x" * 1000)
+
+    with pytest.raises(JournalError, match=r"full; free some space"):
+        fill()
+    full = False
+    journal.close()
+    assert push(journal, "last")
+
+
+def test_a_failed_batch_leaves_no_row_of_it(journal: SqlJournal) -> None:
+    rows = [
+        deliveries.row(
+            guid=guid,
+            event="push",
+            result="queued",
+            reason="",
+            payload={"after": "a" * 40},
+            received_at=at,
+        )
+        for guid, at in (("1", NOW), ("2", NOW.replace(tzinfo=None)))
+    ]
+    with pytest.raises(JournalError):
+        journal._write_deliveries(rows)
+    assert journal.unseen() == ()
+    assert push(journal, "1")
+
+
+def test_an_error_tells_neither_the_statement_nor_what_was_to_be_written(
+    journal: SqlJournal,
+) -> None:
+    with journal._database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE steps")
+    with pytest.raises(JournalError) as caught:
+        journal.add_step(1, StepRecord(StepName.FETCH, "ok", NOW, NOW, "what was to be written"))
+    assert "INSERT" not in str(caught.value)
+    assert "to be written" not in f"{caught.value}{caught.value.__cause__}"
+
+
+CALLS: dict[str, Callable[[SqlJournal], Any]] = {
+    "record_delivery": lambda journal: push(journal, "1"),
+    "offer_delivery": lambda journal: journal.offer_delivery(
+        guid="1", event="ping", result="ignored", reason="", payload={}
+    )(),
+    "request_deploy": lambda journal: journal.request_deploy(A, Trigger.MANUAL),
+    "unseen": lambda journal: journal.unseen(),
+    "unfinished": lambda journal: journal.unfinished(),
+    "queue": lambda journal: journal.queue(A, base_sha=None, ref=REF, trigger=Trigger.POLL, at=NOW),
+    "attach": lambda journal: journal.attach(1, 1),
+    "start": lambda journal: journal.start(1, at=NOW, base_sha=None, covers=[A]),
+    "set_plan": lambda journal: journal.set_plan(1, Plan()),
+    "add_step": lambda journal: journal.add_step(1, StepRecord(StepName.FETCH, "ok", NOW, NOW)),
+    "set_verdicts": lambda journal: journal.set_verdicts(1, [Verdict("x", Outcome.PARSED)]),
+    "end": lambda journal: journal.end(1, State.FAILED, at=NOW),
+    "live": lambda journal: journal.live(),
+    "set_live": lambda journal: journal.set_live(None),
+    "dag_ids": lambda journal: journal.dag_ids(["x"]),
+    "before_of": lambda journal: journal.before_of(A),
+    "refusal": lambda journal: journal.refusal("x"),
+    "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
+    "beat": lambda journal: journal.beat(at=NOW, tip=A, tip_checked_at=NOW),
+    "owe": lambda journal: journal.owe(
+        [Status(A, "airflow/deploy", StatusState.PENDING, "")], deployment=1, at=NOW
+    ),
+    "due": lambda journal: journal.due(NOW),
+    "posted": lambda journal: journal.posted(1, at=NOW, target_url=None),
+    "try_again": lambda journal: journal.try_again(1, due_at=NOW, error=""),
+    "refused": lambda journal: journal.refused(1, error=""),
+    "deployment": lambda journal: journal.deployment(1),
+    "deployments": lambda journal: journal.deployments(),
+    "judging": lambda journal: journal.judging(A),
+    "complete": lambda journal: journal.complete("a"),
+    "answer_to": lambda journal: journal.answer_to(1),
+    "pulse": lambda journal: journal.pulse(),
+}
+
+
+def test_every_method_is_tried_on_a_damaged_journal() -> None:
+    public = {name for name in vars(SqlJournal) if not name.startswith("_")}
+    assert set(CALLS) == public - {"open", "close"}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_damaged_journal_raises_nothing_but_journal_errors(
+    journal: SqlJournal, tmp_path: Path, call: Callable[[SqlJournal], Any]
+) -> None:
+    journal.close()
+    for file in (tmp_path / "state").iterdir():
+        file.write_bytes(b"\x00damaged" * 1000)
+    with pytest.raises(JournalError, match="put a backup in its place") as caught:
+        call(journal)
+    assert caught.value.__cause__ is not None
+
+
+def test_a_name_of_a_database_holds_no_password() -> None:
+    database = Database("postgresql://u:hunter2@127.0.0.1/x")
+    assert database.name == "postgresql://u:***@127.0.0.1/x"
+    assert "hunter2" not in repr(database.engine)
