@@ -19,6 +19,8 @@ _ENV = {
     "PATH": os.environ.get("PATH", os.defpath),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
+    **{f"GIT_{who}_NAME": "Class" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "class@example.org" for who in ("AUTHOR", "COMMITTER")},
 }
 _FILE, _LINK, _SUBMODULE = "100644", "120000", "160000"
 

@@ -1,0 +1,236 @@
+"""The bare mirror of the class repository: fetched, healed, tidied, read by blob id.
+
+Objects are not put through `transfer.fsckObjects`: one odd commit in somebody's history
+would stop the fetch for the whole class. git checks that each object is what its id says;
+names and kinds are judged in `core.publishable`, and nothing is ever checked out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+
+from deployer.edges.gitrun import GitRunner, Ran
+from deployer.errors import GitError, SettingsError, UnknownCommit
+
+_LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
+_GC_S: Final = 300.0
+_NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
+
+# git-check-ref-format(1), rules 1 to 10; and no leading "-", as `git branch` has it.
+_NO_BRANCH: Final = re.compile(
+    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/|^[-./]|[./]$|\.lock$|^$|^HEAD$"
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Mirror:
+    """`<directory>/mirror.git` with one branch. This process is its only writer."""
+
+    def __init__(
+        self,
+        url: str,
+        branch: str,
+        directory: Path,
+        *,
+        token: str | None = None,
+        fetch_timeout_s: float = 60,
+        clone_timeout_s: float = 600,
+    ) -> None:
+        """Touch nothing yet; the first `fetch` makes the mirror.
+
+        Raises:
+            SettingsError: `url` or `branch` is nothing that git should be given.
+        """
+        if not is_branch(branch):
+            raise SettingsError([f"DEPLOYER_BRANCH: {branch!r} can't be the name of a branch"])
+        self._git = GitRunner(url, token=token)
+        self._url = url
+        self._branch = branch
+        self._directory = directory
+        self._path = directory / "mirror.git"
+        self._fetch_timeout_s = fetch_timeout_s
+        self._clone_timeout_s = clone_timeout_s
+        self._damaged = False
+        self._tip: str | None = None
+
+    def fetch(self) -> str:
+        """Bring the branch up to date, a forced push included; return its tip.
+
+        A mirror that is missing or damaged is made anew.
+
+        Raises:
+            GitError: the host is out of reach, refuses, is too slow or has no such branch.
+        """
+        tip = None
+        if not self._damaged and (self._path / "HEAD").is_file():
+            tip = self._updated()
+        if tip is None:
+            tip = self._made_anew()
+        elif tip == self._tip:
+            self._tidy()  # nothing came: the idle moment
+        self._tip = tip
+        return tip
+
+    def run(self, *args: str) -> Ran:
+        """Run one git command that only reads the mirror."""
+        return self._git.run(f"--git-dir={self._path}", *args, timeout_s=_LOCAL_S)
+
+    def damage(self, words: str) -> GitError:
+        """Take note that the mirror can't be read; return the error to raise."""
+        self._damaged = True
+        return GitError(f"the mirror can't be read, the next fetch makes it anew: {words}")
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each blob's id and content, in the order of `ids`, out of one process.
+
+        Raises:
+            UnknownCommit: the mirror does not hold one of them.
+            GitError: the mirror can't be read.
+        """
+        if not ids:
+            return
+        with self._git.reading(
+            f"--git-dir={self._path}",
+            *("cat-file", "--batch", "--buffer"),
+            timeout_s=self._clone_timeout_s,
+            stdin="".join(f"{blob}\n" for blob in ids).encode(),
+        ) as out:
+            for blob in ids:
+                yield blob, self._content(blob, out)
+
+    def _content(self, blob: str, out: IO[bytes]) -> bytes:
+        # git-cat-file(1), BATCH OUTPUT: "<id> <type> <size>" LF content LF, or "<id> missing" LF
+        match out.readline().split():
+            case [_, b"blob", size]:
+                content = out.read(int(size) + 1)
+                if len(content) == int(size) + 1:
+                    return content[:-1]
+            case [_, b"missing"]:
+                self._damaged = True  # a commit's blobs come and go with it
+                raise UnknownCommit(f"the mirror does not hold the object {blob}")
+            case _:
+                pass
+        raise self.damage(f"object {blob}")
+
+    # -- fetching
+
+    def _updated(self) -> str | None:
+        """Fetch into the mirror; return the tip, None if the mirror is at fault."""
+        for _ in range(2):  # a connection that broke once is no reason to clone
+            self._remove_stale_locks()
+            ran = self._fetched(self._path, self._fetch_timeout_s)
+            if ran.status == 0:
+                return self._tip_of(self._path)
+            self._ask_host(ran)
+        log.warning("git.mirror_damaged", mirror=str(self._path), words=ran.words)
+        return None
+
+    def _made_anew(self) -> str:
+        """Clone beside the mirror, then put the clone in its place; return the tip."""
+        new, old = self._directory / "mirror.git.new", self._directory / "mirror.git.old"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            _remove(new)
+            # An empty template: no hooks.
+            ran = self._git.run(
+                *("init", "--quiet", "--bare", "--template=", "--end-of-options", str(new)),
+                timeout_s=_LOCAL_S,
+            )
+            if ran.status == 0:
+                new.chmod(0o700)  # Airflow reads releases, never this
+                ran = self._fetched(new, self._clone_timeout_s)
+            tip = self._tip_of(new) if ran.status == 0 else None
+            if tip is None:
+                self._ask_host(ran)
+                raise GitError(f"the mirror {self._path} can't be made: {ran.words}")
+            _remove(old)
+            if self._path.exists():
+                self._path.rename(old)
+            new.rename(self._path)  # dying before this leaves no mirror: the next fetch clones
+            _remove(old)
+        except OSError as exc:
+            raise GitError(f"the mirror {self._path} can't be made: {exc}") from exc
+        self._damaged = False
+        return tip
+
+    def _fetched(self, mirror: Path, timeout_s: float) -> Ran:
+        ref = f"refs/heads/{self._branch}"
+        options = ("--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
+        return self._git.run(
+            f"--git-dir={mirror}",
+            *("fetch", *options, "--no-write-fetch-head", "--no-show-forced-updates"),
+            *("--end-of-options", self._url, f"+{ref}:{ref}"),
+            timeout_s=timeout_s,
+        )
+
+    def _ask_host(self, failed: Ran) -> None:
+        """Find out who is to blame for a fetch that failed; return if the host is not.
+
+        git ends with 128 whatever happened, so the host is asked again without the mirror.
+
+        Raises:
+            GitError
+        """
+        if failed.timed_out:
+            raise GitError(f"git fetch from {self._host} did not end within its bound")
+        ran = self._git.run(
+            f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
+            *("ls-remote", "--exit-code", "--end-of-options", self._url),
+            f"refs/heads/{self._branch}",
+            timeout_s=self._fetch_timeout_s,
+        )
+        if ran.status == _NO_SUCH_REF:
+            raise GitError(f"{self._host} has no branch {self._branch!r}")
+        if ran.timed_out:
+            raise GitError(f"{self._host} did not answer within {self._fetch_timeout_s:g} s")
+        if ran.status != 0:
+            raise GitError(f"git can't fetch from {self._host}: {ran.words}")
+
+    @property
+    def _host(self) -> str:
+        return self._git.redacted(self._url)
+
+    def _tip_of(self, mirror: Path) -> str | None:
+        ran = self._git.run(
+            f"--git-dir={mirror}",
+            *("rev-parse", "--verify", "--quiet", f"refs/heads/{self._branch}^{{commit}}"),
+            timeout_s=_LOCAL_S,
+        )
+        return ran.out.decode().strip() if ran.status == 0 else None
+
+    # -- house-keeping
+
+    def _remove_stale_locks(self) -> None:
+        """Remove what a git that was killed left locked: nobody else writes here."""
+        for places in ("", "refs/**/", "objects/info/**/", "objects/pack/"):
+            for lock in list(self._path.glob(f"{places}*.lock")):
+                lock.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Let git pack what many fetches left behind, when it finds that worth while.
+
+        What a forced push removed stays for gc's grace of two weeks.
+        """
+        ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_GC_S)
+        if ran.status != 0:
+            log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)
+
+
+def is_branch(name: str) -> bool:
+    """Tell whether git would let a branch have this name."""
+    return _NO_BRANCH.search(name) is None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

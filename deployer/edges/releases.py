@@ -1,0 +1,252 @@
+"""Releases: whole trees side by side, one of them live by a link.
+
+    <CHECKOUT_DIR>/releases/<name>/     a whole release (see `release_dir`)
+    <CHECKOUT_DIR>/releases/.tmp-…      one being made or removed; rubbish after a crash
+    <CHECKOUT_DIR>/releases/.published  every name ever given, oldest first, one a line
+    <CHECKOUT_DIR>/current -> releases/<name>
+
+What changes what is live is one rename of a link. At every other point a crash leaves
+the release before live and whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from deployer.core.model import REQUIREMENTS, Tree
+from deployer.core.surroundings import surroundings
+from deployer.edges import release_dir
+from deployer.edges.release_dir import Blobs, Contents
+from deployer.errors import DiskError
+from deployer.ports import Release
+
+_NAME: Final = re.compile(r"([0-9a-f]{40})(?:-[1-9][0-9]*)?")
+_TMP: Final = ".tmp-"
+
+
+class ReleaseStore:
+    """`ports.Releases` under `directory`, with files out of `source`. For one process."""
+
+    def __init__(self, directory: Path, source: Blobs) -> None:
+        """Touch nothing yet."""
+        self._directory = directory
+        self._releases = directory / "releases"
+        self._current = directory / "current"
+        self._log = self._releases / ".published"
+        self._source = source
+
+    def live(self) -> Release | None:
+        try:
+            name = self._current.readlink().name
+        except OSError:
+            return None
+        named = _NAME.fullmatch(name)
+        if named is None or not release_dir.is_whole(self._releases / name):
+            return None
+        return Release(name, named[1])
+
+    def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
+        """As the port says. What is live already, with nothing to touch, is left as it is."""
+        live = self._live_contents()
+        files, requirements = _wanted(tree, live, held)
+        fresh = frozenset(touch).intersection(files) - frozenset(held)
+        if live and live.sha == tree.sha and live.files == files and not fresh:
+            return Release(live.root.name, live.sha)
+        with _disk_errors("the release before stays live"):
+            self._make_root()
+            names = self._published()
+            name = self._free_name(tree.sha, names)
+            building = self._releases / f"{_TMP}{name}"
+            root = self._releases / name
+            try:
+                written = self._filled(building, files, requirements, live, fresh)
+                canary = release_dir.add_canary(building, name)
+                release_dir.make_whole(building, tree.sha, files, [*written, canary])
+                self._note(name)
+                building.rename(root)
+                # Dying here: a whole release that nothing names; `prune` sees to it.
+                _touch([root / path.relative_to(building) for path in (*written, canary)])
+                self._make_live(name)
+            except BaseException:
+                if self._live_name() != name:
+                    shutil.rmtree(building, ignore_errors=True)
+                    shutil.rmtree(root, ignore_errors=True)
+                raise
+        return Release(name, tree.sha, len(written))
+
+    @contextmanager
+    def lay_out(self, tree: Tree, paths: Collection[str]) -> Iterator[Path]:
+        """Hand out a directory like a release with `paths` and what they may refer to.
+
+        Live nowhere, and no file in it is a link to one that is: it is for code that is not
+        trusted yet. Removed afterwards.
+
+        Raises:
+            DiskError, UnknownCommit, GitError
+        """
+        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths)}
+        with _disk_errors("nothing was published"):
+            self._make_root()
+            root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
+        try:
+            with _disk_errors("nothing was published"):
+                release_dir.fill(root, files, like=None, fresh=(), source=self._source)
+            yield root
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+    def restore(self, name: str) -> None:
+        if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
+            raise DiskError(f"there is no release {name!r} under {self._releases}")
+        with _disk_errors("what was live stays live"):
+            self._make_live(name)
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        """As the port says.
+
+        Raises:
+            DiskError: one can't be removed; the next call tries again.
+        """
+        if not self._releases.is_dir():
+            return ()
+        with _disk_errors("what is live is not concerned"):
+            age = {name: number for number, name in enumerate(self._published())}
+            whole: list[str] = []
+            torn: list[str] = []
+            for entry in self._releases.iterdir():
+                if entry.name.startswith(_TMP):
+                    torn.append(entry.name)
+                elif _NAME.fullmatch(entry.name):
+                    (whole if release_dir.is_whole(entry) else torn).append(entry.name)
+            whole.sort(key=lambda name: age.get(name, -1))
+            spared = {self._live_name(), *in_use, *whole[max(len(whole) - keep, 0) :]}
+            doomed = [name for name in (*sorted(torn), *whole) if name not in spared]
+            for name in doomed:
+                self._remove(name)
+        return tuple(doomed)
+
+    # -- parts
+
+    def _filled(
+        self,
+        root: Path,
+        files: Mapping[str, str],
+        requirements: bytes,
+        live: Contents | None,
+        fresh: Collection[str],
+    ) -> list[Path]:
+        if root.exists():
+            shutil.rmtree(root)  # of a try that died
+        root.mkdir()
+        root.chmod(0o755)
+        source = _With(requirements, self._source)
+        return release_dir.fill(root, files, like=live, fresh=fresh, source=source)
+
+    def _make_root(self) -> None:
+        for directory in (self._directory, self._releases):
+            if not directory.is_dir():
+                directory.mkdir(parents=True)
+                directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
+
+    def _make_live(self, name: str) -> None:
+        link = self._directory / ".current.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("releases", name))  # relative: mounted elsewhere, it still leads there
+        link.replace(self._current)
+        # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
+        with suppress(OSError):  # it is live all the same
+            release_dir.flush(self._directory)
+
+    def _live_name(self) -> str | None:
+        live = self.live()
+        return live.name if live else None
+
+    def _live_contents(self) -> Contents | None:
+        name = self._live_name()
+        return release_dir.contents(self._releases / name) if name else None
+
+    def _remove(self, name: str) -> None:
+        doomed = self._releases / name
+        if not name.startswith(_TMP):
+            # Under a name that says so: half removed, it must not look like a release.
+            doomed = doomed.rename(self._releases / f"{_TMP}{name}")
+        shutil.rmtree(doomed)
+
+    # -- names
+
+    def _published(self) -> list[str]:
+        try:
+            return self._log.read_text("ascii", "replace").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _note(self, name: str) -> None:
+        """Write down that `name` is given away, for good: Airflow remembers names too."""
+        with self._log.open("a+b") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(end - 1, 0))
+            torn = log.read(1) not in {b"", b"\n"}  # a crash in the middle of a line
+            log.write(b"\n" * torn + name.encode() + b"\n")
+        release_dir.flush(self._log)
+
+    def _free_name(self, sha: str, given: Collection[str]) -> str:
+        taken = {*given, *(entry.name for entry in self._releases.iterdir())}
+        count = 1
+        name = sha
+        while name in taken:
+            count += 1
+            name = f"{sha}-{count}"
+        return name
+
+
+class _With:
+    """Blobs, and one more content that comes from no commit."""
+
+    def __init__(self, content: bytes, source: Blobs) -> None:
+        self._id = release_dir.blob_id(content)
+        self._content = content
+        self._source = source
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        if self._id in ids:
+            yield self._id, self._content
+        yield from self._source.blobs([blob for blob in ids if blob != self._id])
+
+
+def _wanted(
+    tree: Tree, live: Contents | None, held: Collection[str]
+) -> tuple[dict[str, str], bytes]:
+    """Return the blob id of each file of the release, and the text of its requirements."""
+    files = {path: file.blob for path, file in tree.files.items()}
+    for path in held:
+        files.pop(path, None)
+        if live and path in tree.files and path in live.files:
+            files[path] = live.files[path]
+    # The text as it was understood, which is what is installed, whatever the file's encoding.
+    requirements = (tree.requirements or "").encode()
+    if tree.requirements is not None:
+        files[REQUIREMENTS] = release_dir.blob_id(requirements)
+    return files, requirements
+
+
+def _touch(paths: Collection[Path]) -> None:
+    """Give all `paths` one modification time: now. Last, for Airflow compares it with its own."""
+    now = time.time_ns()
+    for path in paths:
+        os.utime(path, ns=(now, now))
+
+
+@contextmanager
+def _disk_errors(consequence: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise DiskError(f"{exc}; {consequence}") from exc

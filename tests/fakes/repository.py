@@ -1,0 +1,114 @@
+"""The class repository in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+
+from deployer.core import ignores
+from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, File, LeftOut, Tree
+from deployer.core.sources import facts
+from deployer.errors import GitError, UnknownCommit
+
+
+class FakeRepository:
+    """A `Repository` whose commits are made by calling `push`.
+
+    Attributes:
+        tip: what the branch names at the host; `fetch` makes it known here.
+        down: why the host can't be fetched from, None: it can.
+        fetches: how many fetches there were, whatever became of them.
+        left_out: what the tree of a commit leaves out, by commit, for tests that need it.
+    """
+
+    def __init__(self) -> None:
+        self.tip: str | None = None
+        self.down: str | None = None
+        self.fetches = 0
+        self.left_out: dict[str, tuple[LeftOut, ...]] = {}
+        self._files: dict[str, dict[str, str]] = {}
+        self._parents: dict[str, str | None] = {}
+        self._contents: dict[str, bytes] = {}
+        self._here: set[str] = set()
+
+    # -- the host's side
+
+    def push(self, changes: Mapping[str, str | None], *, onto: str | None = None) -> str:
+        """Commit `changes` (None: removed) onto the tip, or by force onto `onto`; move the tip."""
+        parent = onto or self.tip
+        files = dict(self._files[parent]) if parent else {}
+        for path, text in changes.items():
+            if text is None:
+                del files[path]
+            else:
+                files[path] = text
+        sha = hashlib.sha1(repr((len(self._files), parent)).encode()).hexdigest()  # noqa: S324
+        self._files[sha] = files
+        self._parents[sha] = parent
+        self.tip = sha
+        return sha
+
+    # -- the port
+
+    def fetch(self) -> str:
+        self.fetches += 1
+        if self.down is not None:
+            raise GitError(self.down)
+        if self.tip is None:
+            raise GitError("the repository has no branch 'main'")
+        self._here.update(self._line(self.tip))
+        return self.tip
+
+    def tree(self, sha: str) -> Tree:
+        self._require(sha)
+        texts = self._files[sha]
+        published = {p: t for p, t in texts.items() if p.startswith((DAGS, INCLUDE))}
+        return Tree(
+            sha=sha,
+            files={path: self._file(path, text) for path, text in published.items()},
+            requirements=texts.get(REQUIREMENTS),
+            ignores={p: t for p, t in published.items() if p.endswith(f"/{ignores.NAME}")},
+            left_out=self.left_out.get(sha, ()),
+        )
+
+    def contains(self, tip: str, sha: str) -> bool:
+        self._require(sha)
+        self._require(tip)
+        return sha in self._line(tip)
+
+    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
+        self._require(new)
+        base = old if old in self._here else self._parents[new]
+        before = self._files[base] if base else {}
+        after = self._files[new]
+        paths = before.keys() | after.keys()
+        return tuple(sorted(path for path in paths if before.get(path) != after.get(path)))
+
+    # -- as `GitRepository` has it beside the port
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each blob's id and content, of trees read before."""
+        for blob in ids:
+            if blob not in self._contents:
+                raise UnknownCommit(f"the mirror does not hold the object {blob}")
+            yield blob, self._contents[blob]
+
+    def _file(self, path: str, text: str) -> File:
+        content = text.encode()
+        header = f"blob {len(content)}\0".encode()
+        blob = hashlib.sha1(header + content).hexdigest()  # noqa: S324 - as git names blobs
+        self._contents[blob] = content
+        return File(blob, facts(path, content))
+
+    def _line(self, sha: str) -> set[str]:
+        """Return `sha` and all its ancestors."""
+        line = set()
+        at: str | None = sha
+        while at is not None:
+            line.add(at)
+            at = self._parents[at]
+        return line
+
+    def _require(self, sha: str) -> None:
+        if sha not in self._here:
+            raise UnknownCommit(f"the mirror holds no commit {sha}")

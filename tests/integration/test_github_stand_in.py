@@ -1,0 +1,743 @@
+"""The stand-in for GitHub, with real git clients and a real receiver of its deliveries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from deployer.core.model import Status, StatusState
+from deployer.demo.github import StandIn
+from deployer.demo.github.contract import Contract, ContractBroken
+from deployer.demo.github.faults import Fault
+from deployer.edges.github import GitHub
+from deployer.ports import Accepted, RetryLater
+
+REPO = "class/airflow-class"
+SECRET = "It's a Secret to Everybody"
+TOKEN = "a-token"
+ZERO = "0" * 40
+BOUND_S = 20.0
+HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "Authorization": f"Bearer {TOKEN}",
+    "X-GitHub-Api-Version": "2022-11-28",
+}
+
+
+# -- the world around it
+
+
+@dataclass(frozen=True)
+class Received:
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        payload: dict[str, Any] = json.loads(self.body)
+        return payload
+
+
+class Receiver:
+    """Takes deliveries on a free port; `status` is what it answers."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.status = 202
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.received.append(Received(dict(self.headers), body))
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Student:
+    """A clone, and git in it."""
+
+    def __init__(self, path: Path, git_url: str) -> None:
+        self.path = path
+        self._run("clone", "--quiet", git_url, str(path))
+        self.git("checkout", "-B", "main")
+
+    def git(self, *arguments: str) -> str:
+        return self._run("-C", str(self.path), *arguments)
+
+    def commit(self, path: str, content: str | bytes, message: str = "a change") -> str:
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def push(self, *arguments: str) -> None:
+        self.git("push", "--quiet", "origin", *(arguments or ("main",)))
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": os.devnull,
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_AUTHOR_NAME": "Lasse Berg",
+                "GIT_AUTHOR_EMAIL": "lasse@example.org",
+                "GIT_COMMITTER_NAME": "Lasse Berg",
+                "GIT_COMMITTER_EMAIL": "lasse@example.org",
+            },
+        )
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def github(tmp_path: Path, receiver: Receiver) -> Iterator[StandIn]:
+    with StandIn(
+        tmp_path / "github", repo=REPO, webhook_url=receiver.url, secret=SECRET, token=TOKEN
+    ) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def lasse(tmp_path: Path, github: StandIn) -> Student:
+    return Student(tmp_path / "lasse", github.git_url)
+
+
+def post_status(github: StandIn, sha: str, body: object, **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{github.url}/repos/{REPO}/statuses/{sha}", json=body, headers=HEADERS | headers
+    )
+
+
+def get(github: StandIn, path: str) -> httpx.Response:
+    return httpx.get(f"{github.url}/repos/{REPO}{path}", headers=HEADERS)
+
+
+# -- git and its deliveries
+
+
+def test_a_push_is_delivered_signed_with_githubs_headers(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    sha = lasse.commit("dags/lasse/taxi.py", "x = 1", "taxi\n\nwith a body")
+    lasse.push()
+
+    (delivery,) = github.wait_for_deliveries(1, BOUND_S)
+
+    (received,) = receiver.received
+    signature = hmac.new(SECRET.encode(), received.body, hashlib.sha256).hexdigest()
+    assert received.headers["X-Hub-Signature-256"] == f"sha256={signature}"
+    assert received.headers["X-GitHub-Event"] == "push"
+    assert received.headers["X-GitHub-Delivery"] == delivery.guid
+    assert received.headers["X-GitHub-Hook-ID"] == str(github.hook_id)
+    assert received.headers["Content-Type"] == "application/json"
+    assert received.headers["User-Agent"].startswith("GitHub-Hookshot/")
+    payload = received.payload
+    assert payload["ref"] == "refs/heads/main"
+    assert (payload["before"], payload["after"]) == (ZERO, sha)
+    assert (payload["created"], payload["deleted"], payload["forced"]) == (True, False, False)
+    assert payload["repository"]["full_name"] == REPO
+    assert payload["pusher"]["name"] == "lasse-berg"
+    assert payload["head_commit"]["id"] == sha
+    assert payload["head_commit"]["message"] == "taxi\n\nwith a body"
+    assert (delivery.status, delivery.status_code) == ("OK", 202)
+
+
+def test_the_payload_lists_the_commits_oldest_first_with_their_paths(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    base = lasse.commit("dags/lasse/old.py", "1")
+    lasse.push()
+    first = lasse.commit("dags/lasse/é ü\n.py", "2")
+    (lasse.path / "dags/lasse/old.py").unlink()
+    second = lasse.commit("dags/lasse/é ü\n.py", "3")
+    lasse.git("commit", "--quiet", "--allow-empty", "--message", "nothing")
+    lasse.push()
+
+    github.wait_for_deliveries(2, BOUND_S)
+
+    payload = receiver.received[1].payload
+    assert payload["before"] == base
+    assert [commit["id"] for commit in payload["commits"][:2]] == [first, second]
+    assert [
+        (commit["added"], commit["modified"], commit["removed"]) for commit in payload["commits"]
+    ] == [
+        (["dags/lasse/é ü\n.py"], [], []),
+        ([], ["dags/lasse/é ü\n.py"], ["dags/lasse/old.py"]),
+        ([], [], []),
+    ]
+
+
+def test_a_clone_gets_what_was_pushed(github: StandIn, lasse: Student, tmp_path: Path) -> None:
+    sha = lasse.commit("dags/lasse/taxi.py", "x = 1")
+    lasse.push()
+
+    maria = Student(tmp_path / "maria", github.git_url)
+
+    assert maria.git("rev-parse", "HEAD") == sha
+
+
+def test_a_push_too_big_for_one_request_buffer_arrives_whole(
+    github: StandIn, lasse: Student, tmp_path: Path
+) -> None:
+    # Over http.postBuffer (1 MiB) git probes first and then sends chunks of unknown length.
+    blob = os.urandom(3 * 1024 * 1024)
+    lasse.commit("data.bin", blob)
+    lasse.push()
+
+    maria = Student(tmp_path / "maria", github.git_url)
+
+    assert (maria.path / "data.bin").read_bytes() == blob
+
+
+def test_a_fetch_with_a_long_gzipped_request_is_understood(
+    github: StandIn, lasse: Student, tmp_path: Path
+) -> None:
+    # Git compresses requests over 1 KiB: a fetch that offers many commits is one.
+    lasse.commit("a", "0")
+    lasse.push()
+    maria = Student(tmp_path / "maria", github.git_url)
+    for number in range(40):
+        maria.commit("b", str(number))
+    sha = lasse.commit("a", "1")
+    lasse.push()
+
+    maria.git("fetch", "--quiet", "origin")
+
+    assert maria.git("rev-parse", "origin/main") == sha
+
+
+def test_a_forced_push_says_so_and_the_old_commit_can_still_be_fetched(
+    github: StandIn, receiver: Receiver, lasse: Student, tmp_path: Path
+) -> None:
+    base = lasse.commit("a", "1")
+    dropped = lasse.commit("a", "2")
+    lasse.push()
+    lasse.git("reset", "--quiet", "--hard", base)
+    new = lasse.commit("a", "3")
+    lasse.push("--force", "main")
+
+    github.wait_for_deliveries(2, BOUND_S)
+
+    payload = receiver.received[1].payload
+    assert (payload["before"], payload["after"], payload["forced"]) == (dropped, new, True)
+    assert [commit["id"] for commit in payload["commits"]] == [new]
+    maria = Student(tmp_path / "maria", github.git_url)
+    maria.git("fetch", "--quiet", "origin", dropped)
+
+
+def test_a_new_branch_names_the_one_it_came_from_and_lists_its_own_commits(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    lasse.commit("a", "1")
+    lasse.push()
+    lasse.push("main:same")
+    lasse.git("checkout", "--quiet", "-b", "topic")
+    own = lasse.commit("b", "1")
+    lasse.push("topic")
+
+    github.wait_for_deliveries(3, BOUND_S)
+
+    same, topic = (received.payload for received in receiver.received[1:])
+    assert (same["ref"], same["base_ref"], same["commits"]) == (
+        "refs/heads/same",
+        "refs/heads/main",
+        [],
+    )
+    assert topic["base_ref"] is None
+    assert [commit["id"] for commit in topic["commits"]] == [own]
+
+
+def test_a_deleted_branch_ends_in_zeros(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push("main", "main:topic")
+    github.wait_for_deliveries(2, BOUND_S)
+    lasse.push("--delete", "topic")
+
+    github.wait_for_deliveries(3, BOUND_S)
+
+    payload = receiver.received[2].payload
+    assert payload["ref"] == "refs/heads/topic"
+    assert (payload["before"], payload["after"], payload["deleted"]) == (sha, ZERO, True)
+    assert payload["head_commit"] is None
+    assert payload["commits"] == []
+
+
+def test_an_annotated_tag_is_delivered_with_the_commit_behind_it(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    lasse.git("tag", "--annotate", "--message", "week 11", "v1")
+    lasse.push("v1")
+
+    github.wait_for_deliveries(2, BOUND_S)
+
+    payload = receiver.received[1].payload
+    assert payload["ref"] == "refs/tags/v1"
+    assert payload["after"] == lasse.git("rev-parse", "v1") != sha
+    assert payload["head_commit"]["id"] == sha
+    assert (payload["base_ref"], payload["forced"]) == ("refs/heads/main", False)
+
+
+def test_more_than_three_tags_at_once_are_not_announced(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    lasse.commit("a", "1")
+    for number in range(4):
+        lasse.git("tag", f"v{number}")
+    lasse.push("--tags", "main")
+
+    github.wait_for_deliveries(1, BOUND_S)
+    github.ping()
+    github.wait_for_deliveries(2, BOUND_S)
+
+    assert [one.headers["X-GitHub-Event"] for one in receiver.received] == ["push", "ping"]
+
+
+def test_a_push_that_moves_nothing_is_not_announced(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    lasse.commit("a", "1")
+    lasse.push()
+    lasse.push()
+    github.ping()
+
+    github.wait_for_deliveries(2, BOUND_S)
+
+    assert [one.headers["X-GitHub-Event"] for one in receiver.received] == ["push", "ping"]
+
+
+def test_a_refused_delivery_is_kept_and_not_sent_again_until_somebody_asks(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    receiver.status = 500
+    lasse.commit("a", "1")
+    lasse.push()
+    (failed,) = github.wait_for_deliveries(1, BOUND_S)
+    receiver.status = 202
+    attempts = f"/hooks/{github.hook_id}/deliveries/{failed.id}/attempts"
+
+    answer = httpx.post(f"{github.url}/repos/{REPO}{attempts}", headers=HEADERS)
+    again = github.wait_for_deliveries(2, BOUND_S)[1]
+
+    assert answer.status_code == 202
+    assert failed.status_code == 500
+    assert (again.guid, again.redelivery, again.status_code) == (failed.guid, True, 202)
+    first, second = receiver.received
+    assert first.body == second.body
+    assert first.headers["X-GitHub-Delivery"] == second.headers["X-GitHub-Delivery"]
+    assert github.violations == ()
+
+
+def test_a_receiver_out_of_reach_is_kept_as_502(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    receiver.close()
+    lasse.commit("a", "1")
+    lasse.push()
+
+    (delivery,) = github.wait_for_deliveries(1, BOUND_S)
+
+    assert (delivery.status, delivery.status_code) == ("failed to connect", 502)
+
+
+def test_deliveries_are_listed_newest_first_in_pages(github: StandIn, lasse: Student) -> None:
+    for number in range(3):
+        lasse.commit("a", str(number))
+        lasse.push()
+    github.wait_for_deliveries(3, BOUND_S)
+
+    first = get(github, f"/hooks/{github.hook_id}/deliveries?per_page=2")
+    rest = httpx.get(first.links["next"]["url"], headers=HEADERS)
+    failed = get(github, f"/hooks/{github.hook_id}/deliveries?status=failure")
+    whole = get(github, f"/hooks/{github.hook_id}/deliveries/1")
+
+    assert [item["id"] for item in first.json() + rest.json()] == [3, 2, 1]
+    assert failed.json() == []
+    assert whole.json()["request"]["payload"]["ref"] == "refs/heads/main"
+    assert github.violations == ()
+
+
+def test_another_repository_is_not_found(github: StandIn, lasse: Student) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        lasse.git("ls-remote", f"{github.url}/class/other.git")
+
+    assert "not found" in caught.value.stderr
+
+
+# -- commit statuses
+
+
+def test_statuses_are_kept_combined_and_listed_as_github_does(
+    github: StandIn, lasse: Student
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    for context, state in [
+        ("airflow/deploy", "pending"),
+        ("airflow/lasse", "failure"),
+        ("Airflow/Deploy", "success"),
+    ]:
+        assert post_status(github, sha, {"context": context, "state": state}).status_code == 201
+
+    combined = get(github, "/commits/heads/main/status").json()
+    listed = get(github, f"/commits/{sha}/statuses").json()
+
+    assert combined["sha"] == sha
+    assert combined["state"] == "failure"
+    assert {s["context"]: s["state"] for s in combined["statuses"]} == {
+        "Airflow/Deploy": "success",
+        "airflow/lasse": "failure",
+    }
+    assert [s["state"] for s in listed] == ["success", "failure", "pending"]
+    assert github.violations == ()
+
+
+def test_a_status_wakes_who_waits_for_it(github: StandIn, lasse: Student) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    board = GitHub(github.url, REPO, SecretStr(TOKEN))
+    poster = threading.Thread(
+        target=board.post, args=(Status(sha, "airflow/deploy", StatusState.SUCCESS, "live"), None)
+    )
+    poster.start()
+
+    status = github.wait_for_status(sha, "airflow/deploy", {"success", "failure"}, BOUND_S)
+
+    poster.join()
+    board.close()
+    assert (status.state, status.description) == ("success", "live")
+
+
+def test_waiting_for_a_status_is_bounded_and_tells_what_there_was(
+    github: StandIn, lasse: Student
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    post_status(github, sha, {"context": "airflow/deploy", "state": "pending"})
+
+    with pytest.raises(TimeoutError, match="airflow/deploy=pending"):
+        github.wait_for_status(sha, "airflow/deploy", {"success"}, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("sha", "body", "message"),
+    [
+        ("f" * 40, {"state": "success"}, f"No commit found for SHA: {'f' * 40}"),
+        ("main", {"state": "success"}, "sha must be a 40 character SHA1"),
+    ],
+)
+def test_a_status_on_no_commit_is_a_422(
+    github: StandIn, sha: str, body: object, message: str
+) -> None:
+    answer = post_status(github, sha, body)
+
+    assert (answer.status_code, answer.json()["message"]) == (422, message)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"description": "x" * 141}, "description is too long (maximum is 140 characters)"),
+        ({"target_url": "javascript:alert(1)"}, "Target url must use http(s) scheme"),
+    ],
+)
+def test_a_status_that_github_would_refuse_is_a_422(
+    github: StandIn, lasse: Student, more: dict[str, str], message: str
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+
+    answer = post_status(github, sha, {"state": "success"} | more)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"] == message
+
+
+def test_a_context_takes_a_thousand_statuses(github: StandIn, lasse: Student) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    for _ in range(1000):
+        github._parts.statuses.add(
+            sha, context="airflow/deploy", state="success", description=None, target_url=None
+        )
+
+    full = post_status(github, sha, {"state": "success", "context": "AIRFLOW/deploy"})
+    other = post_status(github, sha, {"state": "success", "context": "airflow/lasse"})
+
+    assert (full.status_code, other.status_code) == (422, 201)
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer wrong", f"Basic {TOKEN}", "Bearer é"])
+def test_a_wrong_token_is_a_401(github: StandIn, authorization: str) -> None:
+    headers = {name.encode(): value.encode() for name, value in HEADERS.items()}
+    headers[b"Authorization"] = authorization.encode()
+
+    answer = httpx.post(
+        f"{github.url}/repos/{REPO}/statuses/{'f' * 40}",
+        json={"state": "success"},
+        headers=headers,
+    )
+
+    assert answer.status_code == 401
+
+
+# -- held against GitHub's description
+
+
+@pytest.mark.parametrize(
+    ("body", "violation"),
+    [
+        ({}, "'state' is a required property"),
+        ({"state": "done"}, "'done' is not one of"),
+        ({"state": "success", "context": 7}, "body.context: 7 is not of type 'string'"),
+        ([], "body: [] is not of type 'object'"),
+    ],
+)
+def test_a_body_that_is_not_githubs_is_refused_and_recorded(
+    github: StandIn, body: object, violation: str
+) -> None:
+    answer = post_status(github, "f" * 40, body)
+
+    assert answer.status_code == 422
+    (recorded,) = github.violations
+    assert violation in recorded
+    assert httpx.get(f"{github.url}/_stand-in/violations").json() == [recorded]
+
+
+def test_a_body_that_is_not_json_is_a_400_and_recorded(github: StandIn) -> None:
+    answer = httpx.post(
+        f"{github.url}/repos/{REPO}/statuses/{'f' * 40}", content=b"{", headers=HEADERS
+    )
+
+    assert answer.status_code == 400
+    assert "not JSON" in github.violations[0]
+
+
+def test_a_target_url_of_null_is_githubs(github: StandIn) -> None:
+    post_status(github, "f" * 40, {"state": "success", "target_url": None})
+
+    assert github.violations == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("User-Agent", "", 403),
+        ("X-GitHub-Api-Version", "1999-01-01", 400),
+        ("Accept", "text/html", 422),  # served: there is no such commit
+    ],
+)
+def test_a_header_that_github_asks_for_is_missed(
+    github: StandIn, header: str, value: str, status: int
+) -> None:
+    answer = post_status(github, "f" * 40, {"state": "success"}, **{header: value})
+
+    assert answer.status_code == status
+    (recorded,) = github.violations
+    assert header in recorded
+
+
+def test_a_query_that_github_does_not_know_is_recorded(github: StandIn) -> None:
+    assert get(github, f"/hooks/{github.hook_id}/deliveries?per_page=many").status_code == 422
+    assert get(github, f"/hooks/{github.hook_id}/deliveries?limit=5").status_code == 422
+
+    assert len(github.violations) == 2
+
+
+def test_an_answer_that_is_not_githubs_raises() -> None:
+    contract = Contract()
+    create = contract.operation("post", "/repos/{owner}/{repo}/statuses/{sha}")
+    combined = contract.operation("get", "/repos/{owner}/{repo}/commits/{ref}/status")
+
+    with pytest.raises(ContractBroken, match="'url' is a required property"):
+        contract.check_answer(create, 201, {"state": "success"})
+    with pytest.raises(ContractBroken, match="does not answer 299"):
+        contract.check_answer(create, 299, {})
+    with pytest.raises(ContractBroken, match="is not a 'uri'"):
+        contract.check_answer(combined, 200, {"url": "nowhere"})
+    with pytest.raises(ContractBroken, match="message"):
+        contract.check_answer(create, 422, {"documentation_url": "x"})
+
+
+# -- faults, as the deployer meets them
+
+
+def test_faults_are_met_once_each_in_order_and_then_it_works(
+    github: StandIn, lasse: Student
+) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    status = Status(sha, "airflow/deploy", StatusState.PENDING, "queued")
+    board = GitHub(github.url, REPO, SecretStr(TOKEN))
+    knob = f"{github.url}/_stand-in/faults"
+    httpx.post(knob, json={"status": 500, "times": 2}).raise_for_status()
+    httpx.post(knob, json={"status": 403, "headers": {"retry-after": "9"}}).raise_for_status()
+    httpx.post(knob, json={"drop": True}).raise_for_status()
+
+    answers = [board.post(status, None) for _ in range(5)]
+
+    board.close()
+    assert [type(answer) for answer in answers] == [RetryLater] * 4 + [Accepted]
+    assert isinstance(answers[2], RetryLater)
+    assert answers[2].after_s == 9.0
+    assert len(github.statuses(sha)) == 1
+
+
+def test_a_slow_github_is_given_up(github: StandIn) -> None:
+    github.faults.add(Fault(delay_s=60.0))
+    with httpx.Client(timeout=0.2) as client:
+        board = GitHub(github.url, REPO, SecretStr(TOKEN), client=client)
+
+        answer = board.post(Status("f" * 40, "airflow/deploy", StatusState.ERROR, "x"), None)
+
+    assert isinstance(answer, RetryLater)
+    assert "ReadTimeout" in answer.reason
+
+
+def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lasse: Student) -> None:
+    sha = lasse.commit("a", "1")
+    lasse.push()
+    board = GitHub(github.url, "class/old-name", SecretStr(TOKEN))
+    new_home = f"{github.url}/repos/{REPO}/statuses/{sha}"
+    github.faults.add(Fault(status=301, headers={"Location": new_home}))
+
+    answer = board.post(Status(sha, "airflow/deploy", StatusState.SUCCESS, "live"), None)
+
+    board.close()
+    assert answer == Accepted()
+    assert len(github.statuses(sha)) == 1
+
+
+def test_gits_side_can_fail_too(github: StandIn, lasse: Student) -> None:
+    github.faults.add(Fault(status=503, on="git"))
+
+    with pytest.raises(subprocess.CalledProcessError):
+        lasse.git("ls-remote", "origin")
+
+    assert lasse.git("ls-remote", "origin") == ""
+
+
+def test_an_unknown_fault_is_refused(github: StandIn) -> None:
+    answer = httpx.post(f"{github.url}/_stand-in/faults", json={"stauts": 500})
+
+    assert answer.status_code == 400
+
+
+# -- the page
+
+
+def test_the_page_lists_commits_with_their_newest_statuses(github: StandIn, lasse: Student) -> None:
+    sha = lasse.commit("a", "1", "<b>mend</b> the taxi")
+    lasse.push()
+    github.wait_for_deliveries(1, BOUND_S)
+    page = "https://deployer.example.org/commits/1"
+    post_status(github, sha, {"context": "airflow/lasse", "state": "pending"})
+    post_status(
+        github,
+        sha,
+        {
+            "context": "airflow/lasse",
+            "state": "failure",
+            "description": "line 12",
+            "target_url": page,
+        },
+    )
+
+    front = httpx.get(github.url).text
+    branch = httpx.get(f"{github.url}/{REPO}/commits/main").text
+
+    for text in (front, branch):
+        assert "&lt;b&gt;mend&lt;/b&gt; the taxi" in text
+        assert sha[:7] in text
+        assert "line 12" in text
+        assert f'href="{page}"' in text
+        assert 'title="pending"' not in text
+    assert httpx.get(f"{github.url}/{REPO}/commits/nowhere").status_code == 404
+
+
+def test_the_page_of_an_empty_repository_says_so(github: StandIn) -> None:
+    assert "Nothing was pushed to main yet" in httpx.get(github.url).text
+
+
+def test_a_restart_serves_the_same_repository(tmp_path: Path) -> None:
+    root = tmp_path / "github"
+    with StandIn(root, secret=SECRET, token=TOKEN) as first:
+        student = Student(tmp_path / "lasse", first.git_url)
+        sha = student.commit("a", "1")
+        student.push()
+    with StandIn(root, secret=SECRET, token=TOKEN) as second:
+        assert second.repository.commit_of("main") == sha
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{REPO}/commits/nowhere/status",
+        f"{REPO}/commits/nowhere/statuses",
+        f"{REPO}/hooks/1/deliveries",
+        f"{REPO}/hooks/292430182/deliveries/7",
+        "class/other/commits/main/status",
+    ],
+)
+def test_what_is_not_there_is_githubs_404(github: StandIn, path: str) -> None:
+    answer = httpx.get(f"{github.url}/repos/{path}", headers=HEADERS)
+
+    assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")
+    assert github.violations == ()
+
+
+def test_while_the_hook_is_switched_off_events_are_lost(
+    github: StandIn, receiver: Receiver, lasse: Student
+) -> None:
+    github.webhook_url = None
+    lasse.commit("a", "1")
+    lasse.push()
+    github.webhook_url = receiver.url
+    github.ping()
+
+    github.wait_for_deliveries(1, BOUND_S)
+
+    assert [one.headers["X-GitHub-Event"] for one in receiver.received] == ["ping"]

@@ -1,0 +1,532 @@
+"""`GitRepository` where only real git can be hurt: hostile commits, crashes, secrets."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from deployer.core.model import Tree
+from deployer.edges import gitrepo, mirror
+from deployer.edges.gitrepo import GitRepository
+from deployer.edges.gitrun import GitRunner
+from deployer.errors import GitError, SettingsError, UnknownCommit
+from tests.classrepo import ClassRepo
+
+TOKEN = "ghs_made/up+secret"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> ClassRepo:
+    return ClassRepo(tmp_path / "class.git")
+
+
+@pytest.fixture
+def repository(host: ClassRepo, tmp_path: Path) -> GitRepository:
+    return GitRepository(host.url, "main", tmp_path / "checkout")
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path) -> Path:
+    return tmp_path / "checkout" / "mirror.git"
+
+
+def fetched(host: ClassRepo, repository: GitRepository) -> Tree:
+    sha = host.commit()
+    assert repository.fetch() == sha
+    return repository.tree(sha)
+
+
+def reasons(tree: Tree) -> dict[str, str]:
+    return {left.path: left.reason for left in tree.left_out}
+
+
+# --- hostile commits
+
+
+def test_what_would_stop_airflow_for_all_is_left_out_and_the_rest_stays(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/lasse/fine.py", "fine")
+    host.write(b"dags/amy/\xe6.py", "latin-1 name")
+    host.write("dags/amy/a\nb.py", "")
+    host.write("dags/amy/.airflowignore", "[z-a]\n")
+    host.write("dags/maria/.airflowignore", b"\xff\n")
+    host.write("dags/_ops/canary.py", "import os; os._exit(1)")
+    host.write("dags/amy/__pycache__/x.cpython-312.pyc", b"\x00")
+    host.submodule("dags/amy/lib")
+    host.link("dags/amy/loop", "loop")
+    host.link("dags/amy/passwd.py", "/etc/passwd")
+    host.link("dags/amy/up.py", "../../../../etc/passwd")
+    host.link("dags/amy/folder", "../lasse")
+    host.link("dags/amy/dangling.py", "gone.py")
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["dags/lasse/fine.py"]
+    assert set(reasons(tree)) == {
+        "dags/_ops/canary.py",
+        "dags/amy/.airflowignore",
+        "dags/amy/__pycache__/x.cpython-312.pyc",
+        r"dags/amy/\xe6.py",
+        r"dags/amy/a\nb.py",
+        "dags/amy/dangling.py",
+        "dags/amy/folder",
+        "dags/amy/lib",
+        "dags/amy/loop",
+        "dags/amy/passwd.py",
+        "dags/amy/up.py",
+        "dags/maria/.airflowignore",
+    }
+    assert tree.ignores == {}
+
+
+def test_a_link_to_a_file_comes_out_with_that_files_blob_and_facts(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("include/lib/real.py", "import pandas\n")
+    host.link("dags/amy/linked.py", "../../include/lib/real.py")
+
+    files = fetched(host, repository).files
+
+    assert files["dags/amy/linked.py"] == files["include/lib/real.py"]
+    assert (0, "pandas") in files["dags/amy/linked.py"].facts.imports
+
+
+def test_a_linked_requirements_file_is_read_through_the_link(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("include/requirements.txt", "pandas\n")
+    host.link("requirements.txt", "include/requirements.txt")
+
+    assert fetched(host, repository).requirements == "pandas\n"
+
+
+def test_requirements_that_are_no_utf8_come_out_as_text_with_the_bad_byte_marked(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("requirements.txt", b"\xef\xbb\xbfpandas\nnum\xffpy\n")
+
+    assert fetched(host, repository).requirements == "pandas\nnum\ufffdpy\n"
+
+
+def test_attributes_of_the_repository_neither_hide_nor_filter_a_file(
+    host: ClassRepo, repository: GitRepository, tmp_path: Path
+) -> None:
+    ran = tmp_path / "the-filter-ran"
+    host.git("config", "filter.evil.smudge", f"touch {ran}")
+    host.write(".gitattributes", "dags/** export-ignore filter=evil ident text eol=crlf\n")
+    host.write("dags/lasse/a.py", "x = '$Id$'\n")
+
+    tree = fetched(host, repository)
+    [(_, content)] = repository.blobs([tree.files["dags/lasse/a.py"].blob])
+
+    assert content == b"x = '$Id$'\n"
+    assert not ran.exists()
+
+
+def test_no_hook_runs_neither_the_hosts_nor_one_in_the_mirror(
+    host: ClassRepo, repository: GitRepository, mirrored: Path, tmp_path: Path
+) -> None:
+    ran = tmp_path / "a-hook-ran"
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    for git_dir in (host.bare, mirrored):
+        for name in ("reference-transaction", "post-update", "pre-auto-gc", "post-checkout"):
+            hook = git_dir / "hooks" / name
+            hook.parent.mkdir(exist_ok=True)
+            hook.write_text(f"#!/bin/sh\ntouch {ran}\n")
+            hook.chmod(0o755)
+
+    subprocess.run(["git", "--git-dir", mirrored, "update-ref", "refs/x", "main"], check=True)
+    assert ran.exists(), "the hooks are such that plain git runs them"
+    ran.unlink()
+    sha = host.git("commit-tree", "-m", "next", "main^{tree}").decode().strip()
+    (host.bare / "refs/heads/main").write_text(sha)
+
+    assert repository.fetch() == sha
+    assert not ran.exists()
+
+
+def test_a_file_past_the_bound_is_left_out(
+    host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gitrepo, "MAX_FILE_MB", 1)
+    host.write("dags/a/big.csv", b"x" * 1_000_001)
+    host.write("dags/a/fits.csv", b"x" * 1_000_000)
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["dags/a/fits.csv"]
+    assert "larger than 1 MB" in reasons(tree)["dags/a/big.csv"]
+
+
+def test_a_tree_that_only_a_forger_could_make_does_not_stop_the_class(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/lasse/a.py", "1")
+    host.commit()
+    blob = host.git("rev-parse", "main:dags/lasse/a.py").decode().strip()
+    names = [b"..", b".git", b"good.py", b"good.py"]
+    evil = b"".join(b"100644 %s\0%s" % (name, bytes.fromhex(blob)) for name in names)
+    sub = host.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=evil)
+    root = host.git("mktree", stdin=b"040000 tree " + sub.strip() + b"\tdags\n")
+    sha = host.git("commit-tree", "-m", "forged", root.decode().strip()).decode().strip()
+    host.reset(sha)
+
+    assert repository.fetch() == sha
+    tree = repository.tree(sha)
+
+    assert list(tree.files) == ["dags/good.py"]
+    assert sorted(reasons(tree)) == ["dags/..", "dags/.git", "dags/good.py"]
+
+
+@pytest.mark.parametrize("sha", ["--output=x", "HEAD", "main", "A" * 40, "a" * 39, "", "a" * 41])
+def test_what_is_no_full_commit_id_never_reaches_git(
+    host: ClassRepo, repository: GitRepository, sha: str
+) -> None:
+    host.write("dags/a.py", "1")
+    tip = fetched(host, repository).sha
+
+    for ask in (repository.tree, lambda s: repository.contains(tip, s)):
+        with pytest.raises(UnknownCommit):
+            ask(sha)
+    with pytest.raises(UnknownCommit):
+        repository.changed_paths(None, sha)
+
+
+def test_the_id_of_something_that_is_no_commit_is_an_unknown_commit(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/a.py", "1")
+    tree = fetched(host, repository)
+    blob = tree.files["dags/a.py"].blob
+
+    for other in (blob, host.git("rev-parse", "main^{tree}").decode().strip()):
+        with pytest.raises(UnknownCommit):
+            repository.tree(other)
+
+
+@pytest.mark.parametrize("branch", ["--upload-pack=touch x", "-d", "a b", "a..b", ""])
+def test_a_branch_that_looks_like_an_option_is_a_mistake_of_the_settings(
+    tmp_path: Path, branch: str
+) -> None:
+    with pytest.raises(SettingsError, match="DEPLOYER_BRANCH"):
+        GitRepository("https://host/x", branch, tmp_path)
+
+
+# --- what a tree costs
+
+
+def test_a_second_tree_reads_only_what_changed(
+    host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        host.write(f"dags/a/d{number}.py", f"x = {number}")
+    host.link("dags/a/link.py", "d1.py")
+    before = fetched(host, repository)
+    asked: list[str] = []
+    blobs = mirror.Mirror.blobs
+
+    def counted(self: mirror.Mirror, ids: dict[str, object]) -> Iterator[tuple[str, bytes]]:
+        asked.extend(ids)
+        return blobs(self, ids)
+
+    monkeypatch.setattr(mirror.Mirror, "blobs", counted)
+    host.write("dags/a/d3.py", "changed")
+
+    after = fetched(host, repository)
+    repository.tree(before.sha)
+
+    assert asked == [after.files["dags/a/d3.py"].blob]
+
+
+# --- crashes
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        *("refs/heads/main.lock", "packed-refs.lock", "HEAD.lock", "config.lock"),
+        *("shallow.lock", "objects/info/commit-graphs/commit-graph-chain.lock"),
+    ],
+)
+def test_a_lock_left_by_a_killed_git_does_not_stop_the_fetch(
+    host: ClassRepo, repository: GitRepository, mirrored: Path, lock: str
+) -> None:
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    (mirrored / lock).parent.mkdir(exist_ok=True)
+    (mirrored / lock).touch()
+    inode = mirrored.stat().st_ino
+    host.write("dags/a.py", "2")
+
+    fetched(host, repository)
+
+    assert not (mirrored / lock).exists()
+    assert mirrored.stat().st_ino == inode, "mended, not made anew"
+
+
+def emptied_ref(git_dir: Path) -> None:
+    (git_dir / "refs/heads/main").write_text("")
+
+
+def gone_objects(git_dir: Path) -> None:
+    shutil.rmtree(git_dir / "objects")
+    (git_dir / "objects").mkdir()
+
+
+def gone_refs(git_dir: Path) -> None:
+    shutil.rmtree(git_dir / "refs")
+
+
+def emptied_config(git_dir: Path) -> None:
+    (git_dir / "config").write_text("[core")
+
+
+def emptied_objects(git_dir: Path) -> None:
+    for path in git_dir.glob("objects/??/*"):
+        path.chmod(0o644)
+        path.write_bytes(b"")
+
+
+def half_cloned(git_dir: Path) -> None:
+    shutil.rmtree(git_dir)
+    (git_dir / "objects").mkdir(parents=True)
+
+
+def a_file_in_its_place(git_dir: Path) -> None:
+    shutil.rmtree(git_dir)
+    git_dir.touch()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        emptied_ref,
+        gone_objects,
+        gone_refs,
+        emptied_config,
+        emptied_objects,
+        half_cloned,
+        a_file_in_its_place,
+    ],
+)
+def test_a_damaged_mirror_is_made_anew(
+    host: ClassRepo,
+    repository: GitRepository,
+    mirrored: Path,
+    damage: object,
+) -> None:
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    assert callable(damage)
+    damage(mirrored)
+    host.write("dags/b.py", "2")
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["dags/a.py", "dags/b.py"]
+    assert sorted(path.name for path in mirrored.parent.iterdir()) == ["mirror.git"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+def test_damage_that_only_reading_finds_is_mended_by_the_next_fetch(
+    host: ClassRepo, repository: GitRepository, mirrored: Path, content: bytes | None
+) -> None:
+    host.write("dags/a.py", "one text")
+    sha = fetched(host, repository).sha
+    blob = host.git("rev-parse", "main:dags/a.py").decode().strip()
+    loose = mirrored / "objects" / blob[:2] / blob[2:]
+    loose.unlink()
+    if content is not None:
+        loose.write_bytes(content)
+    anew = GitRepository(host.url, "main", mirrored.parent)
+
+    assert anew.fetch() == sha
+    with pytest.raises(GitError):
+        anew.tree(sha)
+    anew.fetch()
+
+    assert list(anew.tree(sha).files) == ["dags/a.py"]
+
+
+def test_a_host_that_is_gone_costs_no_mirror(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    inode = mirrored.stat().st_ino
+    host.bare.rename(host.bare.with_name("away.git"))
+
+    with pytest.raises(GitError, match="can't fetch"):
+        repository.fetch()
+
+    assert mirrored.stat().st_ino == inode
+
+
+def test_a_mirror_that_cannot_be_written_is_a_git_error(host: ClassRepo, tmp_path: Path) -> None:
+    host.write("dags/a.py", "1")
+    host.commit()
+    (tmp_path / "file").touch()
+
+    with pytest.raises(GitError, match="can't be made"):
+        GitRepository(host.url, "main", tmp_path / "file" / "checkout").fetch()
+
+
+def test_a_year_of_fetches_is_packed_when_nothing_comes(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    # Each fetch a pack of its own, and three of them are many.
+    for key, value in (("fetch.unpackLimit", "1"), ("gc.autoPackLimit", "3")):
+        subprocess.run(["git", "--git-dir", mirrored, "config", key, value], check=True)
+    for number in range(5):
+        host.write(f"dags/d{number}.py", f"{number}")
+        fetched(host, repository)
+    assert len(list(mirrored.glob("objects/pack/*.pack"))) == 5
+
+    sha = repository.fetch()
+
+    assert len(list(mirrored.glob("objects/pack/*.pack"))) == 1
+    assert "dags/d4.py" in repository.tree(sha).files
+
+
+# --- bounds and secrets
+
+
+class _Host(BaseHTTPRequestHandler):
+    """An HTTP host that asks for a password, and remembers what it was given."""
+
+    given: ClassVar[list[str]] = []
+    stall: ClassVar[threading.Event | None] = None
+
+    def do_GET(self) -> None:
+        self.given.append(self.headers.get("Authorization", ""))
+        if self.stall is not None:
+            self.stall.wait(30)
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def locked_host() -> Iterator[tuple[str, type[_Host]]]:
+    class Handler(_Host):
+        given: ClassVar[list[str]] = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/class.git", Handler
+    if Handler.stall is not None:
+        Handler.stall.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_token_is_given_to_the_host_that_asks_and_stands_in_no_error(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path
+) -> None:
+    url, handler = locked_host
+    repository = GitRepository(url, "main", tmp_path, token=TOKEN)
+
+    with pytest.raises(GitError) as caught:
+        repository.fetch()
+
+    basic = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
+    assert f"Basic {basic}" in handler.given
+    assert TOKEN not in str(caught.value)
+    assert "can't fetch" in str(caught.value)
+
+
+def test_without_a_token_git_asks_nobody_and_fails(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path
+) -> None:
+    url, handler = locked_host
+
+    with pytest.raises(GitError, match="terminal prompts disabled"):
+        GitRepository(url, "main", tmp_path).fetch()
+
+    assert set(handler.given) == {""}
+
+
+def test_a_password_in_the_url_stands_in_no_error(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path
+) -> None:
+    url = locked_host[0].replace("://", "://bot:hush-hush@")
+
+    with pytest.raises(GitError) as caught:
+        GitRepository(url, "main", tmp_path).fetch()
+
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_host_that_never_answers_is_given_up_within_the_bound(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path
+) -> None:
+    url, handler = locked_host
+    handler.stall = threading.Event()
+    repository = GitRepository(url, "main", tmp_path, fetch_timeout_s=0.5, clone_timeout_s=0.5)
+
+    with pytest.raises(GitError, match="did not end within its bound"):
+        repository.fetch()
+
+
+def test_git_sees_neither_the_workers_secrets_nor_its_git_variables(
+    host: ClassRepo, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "environment"
+    real_git = shutil.which("git")
+    fake_bin = tmp_path / "bin"
+    fake_bin.mkdir()
+    (fake_bin / "git").write_text(f'#!/bin/sh\nenv > {seen}\nexec {real_git} "$@"\n')
+    (fake_bin / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake_bin}:{os.environ['PATH']}")
+    for name in ("DEPLOYER_GITHUB_TOKEN", "DEPLOYER_DATABASE_URL", "GIT_DIR", "GIT_TRACE_CURL"):
+        monkeypatch.setenv(name, "leaked")
+    monkeypatch.setenv("GIT_SSL_CAINFO", "/etc/ca.pem")
+    host.write("dags/a.py", "1")
+
+    fetched(host, repository)
+
+    text = seen.read_text()
+    assert "leaked" not in text
+    assert "GIT_SSL_CAINFO=/etc/ca.pem" in text
+    assert "GIT_TERMINAL_PROMPT=0" in text
+
+
+def test_a_machine_without_git_is_told_so(
+    host: ClassRepo, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("env", "timeout"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+
+    with pytest.raises(GitError, match="git is not installed"):
+        repository.fetch()
+
+
+def test_only_the_protocol_of_the_url_is_allowed(host: ClassRepo) -> None:
+    host.write("dags/a.py", "1")
+    host.commit()
+
+    for url, works in ((host.url, True), ("https://host/x.git", False)):
+        ran = GitRunner(url).run("ls-remote", host.url, timeout_s=20)
+        assert (ran.status == 0) is works

@@ -1,0 +1,412 @@
+"""`ReleaseStore` where only a real disk can be hurt: links, modes, crashes."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployer.core.model import CANARY, CANARY_DAG_ID, File, Tree
+from deployer.edges import release_dir
+from deployer.edges.gitrepo import GitRepository
+from deployer.edges.release_dir import blob_id
+from deployer.edges.releases import ReleaseStore
+from deployer.errors import DiskError, UnknownCommit
+from deployer.ports import Release
+from tests.classrepo import ClassRepo
+from tests.fakes.repository import FakeRepository
+
+
+@pytest.fixture
+def repository() -> FakeRepository:
+    return FakeRepository()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "checkout"
+
+
+@pytest.fixture
+def store(root: Path, repository: FakeRepository) -> ReleaseStore:
+    return ReleaseStore(root, repository)
+
+
+def pushed(repository: FakeRepository, changes: dict[str, str | None]) -> Tree:
+    sha = repository.push(changes)
+    repository.fetch()
+    return repository.tree(sha)
+
+
+def publish(store: ReleaseStore, tree: Tree, *touch: str) -> Release:
+    return store.publish(tree, touch=touch, held=())
+
+
+def leftovers(root: Path) -> list[str]:
+    return [path.name for path in (root / "releases").iterdir() if path.name.startswith(".tmp")]
+
+
+# --- what is on the disk
+
+
+def test_current_is_a_relative_link_so_that_it_holds_where_the_folder_is_mounted(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    tree = pushed(repository, {"dags/a/x.py": "1", "requirements.txt": "pandas\n"})
+    publish(store, tree)
+    moved = root.with_name("mounted-elsewhere")
+    root.rename(moved)
+
+    assert (moved / "current").readlink() == Path("releases", tree.sha)
+    assert (moved / "current/dags/a/x.py").read_text() == "1"
+    assert (moved / "current/requirements.txt").read_text() == "pandas\n"
+
+
+def test_an_unchanged_file_is_the_same_inode_and_a_changed_one_has_the_newest_time(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    first = publish(store, pushed(repository, {f"dags/a/{name}.py": name for name in "xyz"}))
+    second = publish(
+        store, pushed(repository, {"dags/a/x.py": "new", "dags/a/n.py": "n"}), "dags/a/y.py"
+    )
+
+    before, after = (root / "releases" / release.name / "dags/a" for release in (first, second))
+    assert (before / "z.py").samefile(after / "z.py")
+    assert not (before / "y.py").samefile(after / "y.py")
+    times = {(after / name).stat().st_mtime_ns for name in ("x.py", "y.py", "n.py")}
+    assert len(times) == 1
+    assert times.pop() > max(path.stat().st_mtime_ns for path in before.iterdir())
+    assert (root / "releases" / second.name / CANARY).stat().st_mtime_ns == (
+        after / "x.py"
+    ).stat().st_mtime_ns
+
+
+def test_everything_can_be_read_by_airflows_user_whatever_the_umask(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        publish(store, pushed(repository, {"dags/a/b/x.py": "1", "include/q.sql": ""}))
+    finally:
+        os.umask(before)
+
+    whole = (root, root / "releases", *(root / "current").resolve().rglob("*"))
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in whole}
+    assert modes == {(True, 0o755), (False, 0o644)}
+
+
+def test_the_canary_is_a_dag_without_tasks_that_names_its_release(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    tree = pushed(repository, {"dags/a/x.py": "1"})
+    names = [publish(store, tree).name, publish(store, tree, "dags/a/x.py").name]
+
+    texts = [(root / "releases" / name / CANARY).read_text() for name in names]
+
+    assert all(name in text.splitlines()[0] for name, text in zip(names, texts, strict=True))
+    assert texts[0] != texts[1]
+    imported, assigned = ast.parse(texts[0]).body
+    assert isinstance(imported, ast.ImportFrom)
+    assert imported.module == "airflow.sdk"
+    assert isinstance(assigned, ast.Assign)
+    assert CANARY_DAG_ID in ast.unparse(assigned)
+
+
+def test_a_commit_with_nothing_in_it_still_has_the_folders_that_airflow_expects(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    publish(store, pushed(repository, {"README.md": ""}))
+
+    assert (root / "current/dags").is_dir()
+    assert (root / "current/include").is_dir()
+    assert not (root / "current/requirements.txt").exists()
+
+
+def test_links_and_executable_files_of_a_real_commit_come_out_plain(
+    root: Path, tmp_path: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    host.write("dags/a/real.py", "x = '$Id$'\r\n")
+    host.write("dags/a/run.sh", "#!/bin/sh\n", mode="100755")
+    host.link("dags/b/linked.py", "../a/real.py")
+    host.write(".gitattributes", "* text eol=lf ident export-ignore\n")
+    sha = host.commit()
+    repository = GitRepository(host.url, "main", root)
+    repository.fetch()
+
+    release = ReleaseStore(root, repository).publish(repository.tree(sha), touch=(), held=())
+
+    dags = root / "releases" / release.name / "dags"
+    assert not (dags / "b/linked.py").is_symlink()
+    assert (dags / "b/linked.py").read_bytes() == b"x = '$Id$'\r\n"
+    assert (dags / "a/run.sh").stat().st_mode & 0o777 == 0o644
+    assert release.written == 3
+
+
+# --- damage
+
+
+def test_a_file_that_somebody_removed_from_the_live_release_is_written_again(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1", "dags/a/y.py": "1"}))
+    (root / "current/dags/a/x.py").unlink()
+
+    release = publish(store, pushed(repository, {"dags/a/y.py": "2"}))
+
+    assert (root / "current/dags/a/x.py").read_text() == "1"
+    assert release.written == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"sha": 1, "files": 2}', "[]", "\x00"])
+def test_a_release_with_a_spoilt_manifest_lends_no_file(
+    store: ReleaseStore, repository: FakeRepository, root: Path, text: str
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+    (root / "current/.manifest.json").write_text(text)
+
+    release = publish(store, pushed(repository, {"dags/a/y.py": "2"}))
+
+    assert release.written == 2
+
+
+def test_a_link_that_leads_nowhere_is_no_release(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+    shutil.rmtree((root / "current").resolve())
+
+    assert store.live() is None
+    assert publish(store, pushed(repository, {"dags/a/y.py": "2"})).written == 2
+
+
+def test_a_disk_that_takes_no_links_gets_copies(
+    store: ReleaseStore, repository: FakeRepository, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(31, "Too many links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    release = publish(store, pushed(repository, {"dags/a/y.py": "2"}))
+
+    assert release.written == 2
+    assert (root / "current/dags/a/x.py").read_text() == "1"
+
+
+def test_a_name_torn_off_by_a_crash_does_not_swallow_the_next_one(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    first = pushed(repository, {"dags/a/x.py": "1"})
+    publish(store, first)
+    with (root / "releases/.published").open("a") as log:
+        log.write("0123")
+    second = pushed(repository, {"dags/a/x.py": "2"})
+    publish(store, second)
+
+    lines = (root / "releases/.published").read_text().splitlines()
+
+    assert lines == [first.sha, "0123", second.sha]
+
+
+def test_a_commit_whose_contents_are_gone_changes_nothing(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    live = publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+    lost = Tree("e" * 40, {"dags/a/x.py": File("d" * 40)})
+
+    with pytest.raises(UnknownCommit):
+        publish(store, lost)
+
+    assert store.live() == Release(live.name, live.sha)
+    assert leftovers(root) == []
+
+
+@pytest.mark.parametrize("path", ["../x", "dags/../../x", "/etc/x", "README.md", "releases/x"])
+def test_a_path_outside_a_release_is_never_written(store: ReleaseStore, path: str) -> None:
+    with pytest.raises(ValueError, match="outside a release"):
+        publish(store, Tree("e" * 40, {path: File("d" * 40)}))
+
+
+def test_a_place_that_cannot_be_written_is_a_disk_error_that_names_it(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    root.mkdir()
+    (root / "releases").touch()
+
+    with pytest.raises(DiskError, match="releases"):
+        publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+
+
+def test_a_folder_in_the_place_of_the_link_is_a_disk_error_and_nothing_stays_behind(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    (root / "current/important").mkdir(parents=True)
+
+    with pytest.raises(DiskError, match="current"):
+        publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+
+    assert (root / "current/important").is_dir()
+    assert [path.name for path in (root / "releases").iterdir()] == [".published"]
+
+
+# --- pruning
+
+
+def test_prune_removes_what_a_crash_left_and_spares_what_is_not_ours(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    release = publish(store, pushed(repository, {"dags/a/x.py": "1"}))
+    torn = "c" * 40
+    (root / "releases" / torn / "dags").mkdir(parents=True)
+    (root / "releases/.tmp-look").mkdir()
+    (root / "releases/notes").mkdir()
+
+    assert sorted(store.prune(1, ())) == [".tmp-look", torn]
+
+    names = {path.name for path in (root / "releases").iterdir()}
+    assert names == {".published", "notes", release.name}
+
+
+# --- a look before publishing
+
+
+def test_what_is_laid_out_is_like_a_release_but_shares_no_file_with_a_live_one(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    dag = "from airflow.sdk import DAG"
+    first = {"dags/a/x.py": dag, "dags/a/help.py": "1", "dags/b/y.py": dag, "include/q": "1"}
+    publish(store, pushed(repository, dict(first)))
+    tree = pushed(repository, {"dags/a/x.py": dag + "\n"})
+
+    with store.lay_out(tree, ["dags/a/x.py"]) as laid_out:
+        files = {p.relative_to(laid_out).as_posix(): p for p in laid_out.rglob("*") if p.is_file()}
+        assert sorted(files) == ["dags/a/help.py", "dags/a/x.py", "include/q"]
+        assert files["dags/a/x.py"].read_text() == dag + "\n"
+        assert {path.stat().st_nlink for path in files.values()} == {1}
+
+    assert leftovers(root) == []
+    assert (root / "current/dags/a/x.py").read_text() == dag
+
+
+def test_a_tree_that_cannot_be_laid_out_leaves_nothing_behind(
+    store: ReleaseStore, root: Path
+) -> None:
+    lost = Tree("e" * 40, {"dags/a/x.py": File("d" * 40)})
+
+    with pytest.raises(UnknownCommit), store.lay_out(lost, ["dags/a/x.py"]):
+        pytest.fail("entered")
+
+    assert leftovers(root) == []
+
+
+# --- dying
+
+
+_EFFECTS = frozenset(
+    {
+        *("open", "os.mkdir", "os.chmod", "os.link", "os.rename", "os.symlink", "os.utime"),
+        *("os.remove", "os.rmdir", "os.truncate", "shutil.rmtree", "tempfile.mkdtemp"),
+    }
+)
+
+
+def dies_at(effect: int, work: object) -> bool:
+    """Do `work` in a child that is gone, as by `kill -9`, right before its n-th effect.
+
+    Returns whether it died; otherwise it had fewer effects and did the work.
+    """
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def hook(event: str, _: object) -> None:
+            nonlocal count
+            count += event in _EFFECTS
+            if count == effect:
+                os._exit(9)
+
+        sys.addaudithook(hook)
+        assert callable(work)
+        work()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in {0, 9}
+    return code == 9
+
+
+def held_by(root: Path, name: str) -> dict[str, str]:
+    """Return what a release holds, read off the disk; it must be whole."""
+    release = root / "releases" / name
+    contents = release_dir.contents(release)
+    assert contents is not None
+    on_disk = {path: blob_id((release / path).read_bytes()) for path in contents.files}
+    assert on_disk == dict(contents.files)
+    assert (release / CANARY).is_file()
+    return on_disk
+
+
+def stamps(root: Path, name: str) -> dict[str, tuple[int, int]]:
+    release = root / "releases" / name
+    found = [path for path in release.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def test_killed_at_any_effect_of_publishing_what_is_live_is_whole_and_the_next_try_works(
+    tmp_path: Path, repository: FakeRepository
+) -> None:
+    old = pushed(repository, {"dags/a/x.py": "1", "dags/a/y.py": "1", "requirements.txt": "a"})
+    new = pushed(repository, {"dags/a/x.py": "2", "dags/b/z.py": "1", "include/q.sql": "1"})
+    effect, died = 0, True
+    while died:
+        effect += 1
+        root = tmp_path / str(effect)
+        store = ReleaseStore(root, repository)
+        first = publish(store, old)
+        before = stamps(root, first.name)
+
+        died = dies_at(effect, lambda store=store: publish(store, new, "dags/a/y.py"))
+
+        live = store.live()
+        assert live is not None
+        assert held_by(root, live.name)
+        assert stamps(root, first.name) == before
+        again = publish(store, new, "dags/a/y.py")
+        assert held_by(root, again.name).keys() == {*new.files, "requirements.txt"}
+        assert store.live() == Release(again.name, new.sha)
+        store.prune(1, ())
+        assert leftovers(root) == []
+        assert held_by(root, again.name)
+    assert effect > 20
+
+
+def test_killed_at_any_effect_of_pruning_a_release_is_whole_or_gone(
+    tmp_path: Path, repository: FakeRepository
+) -> None:
+    trees = [pushed(repository, {"dags/a/x.py": str(number)}) for number in range(3)]
+    effect, died = 0, True
+    while died:
+        effect += 1
+        root = tmp_path / str(effect)
+        store = ReleaseStore(root, repository)
+        names = [publish(store, tree).name for tree in trees]
+
+        died = dies_at(effect, lambda store=store: store.prune(1, ()))
+
+        for name in names:
+            try:
+                store.restore(name)
+            except DiskError:
+                assert not (root / "releases" / name).exists()
+            else:
+                assert held_by(root, name)
+        store.restore(names[-1])
+        store.prune(1, ())
+        assert {p.name for p in (root / "releases").iterdir()} == {".published", names[-1]}
+    assert effect > 3

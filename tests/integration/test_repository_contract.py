@@ -1,0 +1,192 @@
+"""What every Repository does: the shared fake, and `GitRepository` over a real git repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployer.edges.gitrepo import GitRepository
+from deployer.errors import GitError, UnknownCommit
+from deployer.ports import Repository
+from tests.classrepo import ClassRepo
+from tests.fakes.repository import FakeRepository
+
+UNKNOWN = "0123456789" * 4
+DAG = "from airflow.sdk import DAG\nimport lib.money\n"
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A repository, and the host it is fetched from."""
+
+    repository: Repository
+    push: Callable[..., str]
+    break_host: Callable[[], None]
+
+
+def fake(_: Path) -> Rig:
+    repository = FakeRepository()
+
+    def break_host() -> None:
+        repository.down = "the host is out of reach"
+
+    return Rig(repository, repository.push, break_host)
+
+
+def real(directory: Path) -> Rig:
+    host = ClassRepo(directory / "class.git")
+
+    def push(changes: Mapping[str, str | None], *, onto: str | None = None) -> str:
+        if onto:
+            host.reset(onto)
+        for path, text in changes.items():
+            if text is None:
+                host.remove(path)
+            else:
+                host.write(path, text)
+        return host.commit()
+
+    def break_host() -> None:
+        host.bare.rename(directory / "moved.git")
+
+    return Rig(GitRepository(host.url, "main", directory / "checkout"), push, break_host)
+
+
+@pytest.fixture(params=[fake, real])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    make: Callable[[Path], Rig] = request.param
+    return make(tmp_path)
+
+
+def test_fetch_returns_the_tip_of_the_first_push_and_of_each_later_one(rig: Rig) -> None:
+    first = rig.push({"dags/a.py": "1"})
+    assert rig.repository.fetch() == first
+
+    second = rig.push({"dags/a.py": "2"})
+    assert rig.repository.fetch() == second
+    assert rig.repository.fetch() == second
+
+
+def test_a_forced_push_moves_the_tip_back_and_what_it_removed_stays_known(rig: Rig) -> None:
+    first = rig.push({"dags/a.py": "1"})
+    removed = rig.push({"dags/a.py": "2"})
+    rig.repository.fetch()
+    forced = rig.push({"dags/a.py": "3"}, onto=first)
+
+    assert rig.repository.fetch() == forced
+    assert rig.repository.contains(forced, first)
+    assert not rig.repository.contains(forced, removed)
+
+
+def test_a_host_out_of_reach_is_a_git_error_and_the_next_fetch_may_work(rig: Rig) -> None:
+    tip = rig.push({"dags/a.py": "1"})
+    rig.repository.fetch()
+    rig.break_host()
+
+    with pytest.raises(GitError):
+        rig.repository.fetch()
+    assert list(rig.repository.tree(tip).files) == ["dags/a.py"]
+
+
+def test_a_branch_that_is_not_there_is_a_git_error_that_names_it(rig: Rig) -> None:
+    with pytest.raises(GitError, match="no branch 'main'"):
+        rig.repository.fetch()
+
+
+def test_a_tree_holds_files_with_their_facts_requirements_and_ignore_files(rig: Rig) -> None:
+    sha = rig.push(
+        {
+            "dags/lasse/taxi.py": DAG,
+            "dags/lasse/.airflowignore": "scratch\n",
+            "include/lib/money.py": "rate = 7.46\n",
+            "requirements.txt": "pandas\n",
+            "README.md": "hello",
+            "tests/test_x.py": "",
+        }
+    )
+    rig.repository.fetch()
+
+    tree = rig.repository.tree(sha)
+
+    assert tree.sha == sha
+    assert sorted(tree.files) == [
+        "dags/lasse/.airflowignore",
+        "dags/lasse/taxi.py",
+        "include/lib/money.py",
+    ]
+    assert (0, "lib.money") in tree.files["dags/lasse/taxi.py"].facts.imports
+    assert tree.files["dags/lasse/taxi.py"].facts.may_hold_dag
+    assert tree.requirements == "pandas\n"
+    assert tree.ignores == {"dags/lasse/.airflowignore": "scratch\n"}
+    assert tree.left_out == ()
+
+
+def test_equal_contents_have_equal_blobs_in_every_commit_and_path(rig: Rig) -> None:
+    first = rig.push({"dags/a.py": "same", "dags/b.py": "same", "dags/c.py": "one"})
+    second = rig.push({"dags/c.py": "two"})
+    rig.repository.fetch()
+
+    before, after = rig.repository.tree(first).files, rig.repository.tree(second).files
+
+    assert before["dags/a.py"] == before["dags/b.py"] == after["dags/a.py"]
+    assert before["dags/c.py"].blob != after["dags/c.py"].blob
+
+
+def test_a_commit_without_requirements_has_none(rig: Rig) -> None:
+    sha = rig.push({"README.md": ""})
+    rig.repository.fetch()
+
+    tree = rig.repository.tree(sha)
+
+    assert (dict(tree.files), tree.requirements) == ({}, None)
+
+
+def test_a_commit_contains_itself_and_its_ancestors_but_no_descendant(rig: Rig) -> None:
+    first = rig.push({"dags/a.py": "1"})
+    second = rig.push({"dags/a.py": "2"})
+    rig.repository.fetch()
+
+    assert rig.repository.contains(second, first)
+    assert rig.repository.contains(second, second)
+    assert not rig.repository.contains(first, second)
+
+
+def test_changed_paths_are_those_that_differ_from_a_known_commit_or_else_from_the_parent(
+    rig: Rig,
+) -> None:
+    first = rig.push({"dags/a.py": "1", "dags/b.py": "1", "README.md": "1"})
+    rig.push({"dags/a.py": "2"})
+    third = rig.push({"dags/b.py": None, "include/c.sql": "1"})
+    rig.repository.fetch()
+    changed = rig.repository.changed_paths
+
+    assert changed(first, third) == ("dags/a.py", "dags/b.py", "include/c.sql")
+    assert changed(None, third) == ("dags/b.py", "include/c.sql")
+    assert changed(UNKNOWN, third) == ("dags/b.py", "include/c.sql")
+    assert changed(third, third) == ()
+
+
+def test_a_root_commit_differs_in_all_its_paths(rig: Rig) -> None:
+    root = rig.push({"dags/a.py": "1", "README.md": "1"})
+    rig.repository.fetch()
+
+    assert rig.repository.changed_paths(None, root) == ("README.md", "dags/a.py")
+
+
+def test_a_commit_that_was_never_fetched_is_unknown_to_every_question(rig: Rig) -> None:
+    tip = rig.push({"dags/a.py": "1"})
+    rig.repository.fetch()
+    unfetched = rig.push({"dags/a.py": "2"})
+
+    for sha in (UNKNOWN, unfetched):
+        with pytest.raises(UnknownCommit):
+            rig.repository.tree(sha)
+        with pytest.raises(UnknownCommit):
+            rig.repository.contains(tip, sha)
+        with pytest.raises(UnknownCommit):
+            rig.repository.contains(sha, tip)
+        with pytest.raises(UnknownCommit):
+            rig.repository.changed_paths(tip, sha)
