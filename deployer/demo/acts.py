@@ -1,0 +1,139 @@
+"""The acts of the demo: who pushes what, and how each commit must end.
+
+An act that ends otherwise is a fault of the product, and the demo's exit status says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from deployer.demo import samples
+from deployer.demo.stage import Stage
+from deployer.demo.student import Push
+
+PACKAGE = "cowsay"
+"""Small, pure Python, and nothing that Airflow brings along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How one pushed commit must end.
+
+    Attributes:
+        contexts: state by context, e.g. `{"airflow/maria": "failure"}`; exactly these.
+        says: text that the description of a context must hold.
+    """
+
+    push: Push
+    contexts: Mapping[str, str]
+    says: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that happens.
+
+    Attributes:
+        play: does it, and returns what must come of it.
+        restarts: Airflow's processes are restarted by it, else they must not be.
+    """
+
+    title: str
+    play: Callable[[Stage], list[Expected]]
+    restarts: bool = False
+
+
+def acts() -> Iterator[Act]:
+    """Yield the acts in the order in which they are played."""
+    yield Act("the class repository goes live", _first)
+    yield Act("lasse changes his DAG", _change)
+    yield Act("maria pushes a file with a missing import", _missing_import)
+    yield Act("lasse and maria push within a moment", _two_at_once)
+    yield Act("maria mends hers", _mend)
+    yield Act("a comment in requirements.txt", _comment)
+    yield Act(f"a small real package: {PACKAGE}", _package, restarts=True)
+
+
+def _expect(push: Push, says: Mapping[str, str] | None = None, **folders: str) -> Expected:
+    contexts = {"airflow/deploy": "success"}
+    contexts |= {f"airflow/{folder}": state for folder, state in folders.items()}
+    return Expected(push, contexts, says or {})
+
+
+def _first(stage: Stage) -> list[Expected]:
+    teacher = stage.student("teacher")
+    teacher.commit("Start the class repository", samples.class_repository())
+    return [
+        _expect(
+            teacher.push(),
+            {"airflow/lasse": "lasse_taxi_pipeline", "airflow/deploy": "3 files parsed"},
+            class_demo="success",
+            lasse="success",
+            maria="success",
+        )
+    ]
+
+
+def _change(stage: Stage) -> list[Expected]:
+    lasse = stage.student("lasse")
+    lasse.pull()
+    text = lasse.read(samples.TAXI).replace("max_active_runs=1", "max_active_runs=2")
+    lasse.commit("Allow two runs at once", {samples.TAXI: text})
+    return [_expect(lasse.push(), {"airflow/lasse": "1 DAG: lasse_taxi_pipeline"}, lasse="success")]
+
+
+def _missing_import(stage: Stage) -> list[Expected]:
+    maria = stage.student("maria")
+    maria.pull()
+    text = maria.read(samples.WEATHER).replace(
+        "import pendulum\n", "import pandas_typo\nimport pendulum\n"
+    )
+    maria.commit("Use pandas", {samples.WEATHER: text})
+    line = text.splitlines().index("import pandas_typo") + 1
+    says = f"weather.py:{line} ModuleNotFoundError: No module named 'pandas_typo'"
+    return [_expect(maria.push(), {"airflow/maria": says}, maria="failure")]
+
+
+def _two_at_once(stage: Stage) -> list[Expected]:
+    lasse, maria = stage.student("lasse"), stage.student("maria")
+    lasse.commit("Add a report", {"dags/lasse/report.py": samples.dag("lasse", "report")})
+    first = lasse.push()
+    maria.commit("Add a diary", {"dags/maria/diary.py": samples.dag("maria", "diary")})
+    second = maria.push()
+    return [
+        _expect(first, {"airflow/lasse": "lasse_report"}, lasse="success"),
+        _expect(second, {"airflow/maria": "maria_diary"}, maria="success"),
+    ]
+
+
+def _mend(stage: Stage) -> list[Expected]:
+    maria = stage.student("maria")
+    maria.pull()
+    text = maria.read(samples.WEATHER).replace("import pandas_typo\n", "")
+    maria.commit("Do without pandas", {samples.WEATHER: text})
+    return [_expect(maria.push(), {"airflow/maria": "1 DAG: maria_weather"}, maria="success")]
+
+
+def _comment(stage: Stage) -> list[Expected]:
+    teacher = stage.student("teacher")
+    teacher.pull()
+    text = f"{teacher.read(samples.REQUIREMENTS)}# Ask the teacher before you add a large one.\n"
+    teacher.commit("Say how packages are added", {samples.REQUIREMENTS: text})
+    return [_expect(teacher.push())]
+
+
+def _package(stage: Stage) -> list[Expected]:
+    lasse = stage.student("lasse")
+    lasse.pull()
+    files = {
+        samples.REQUIREMENTS: f"{lasse.read(samples.REQUIREMENTS)}{PACKAGE}\n",
+        "dags/lasse/herd.py": samples.dag(
+            "lasse",
+            "herd",
+            imports=f"import {PACKAGE}\n",
+            body=f'return len({PACKAGE}.get_output_string("cow", "moo"))',
+        ),
+    }
+    lasse.commit(f"Use {PACKAGE}", files)
+    return [_expect(lasse.push(), {"airflow/lasse": "lasse_herd"}, lasse="success")]

@@ -1,0 +1,222 @@
+"""The REST API: commit statuses and webhook deliveries, held against GitHub's description."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from deployer.demo.github import shapes
+from deployer.demo.github.contract import (
+    API_VERSIONS,
+    Contract,
+    ContractBroken,
+    Operation,
+    header_mistakes,
+)
+from deployer.demo.github.parts import Parts, base_url, meet_fault
+from deployer.demo.github.webhook import HOOK_ID
+
+DESCRIPTION_LENGTH = 140
+_COMMIT = "/repos/{owner}/{repo}/commits/{ref}"
+_DELIVERIES = "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: object
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _no(status: int, message: str, *errors: shapes.Json) -> Answer:
+    return Answer(status, shapes.error(status, message, errors))
+
+
+def _invalid_status(message: str, **more: str) -> Answer:
+    error = {"resource": "Status", "code": "custom", "message": message} | more
+    return _no(422, "Validation Failed", error)
+
+
+class Api:
+    """GitHub's answers to the requests that the deployer makes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._contract = Contract()
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("api", __name__)
+        for method, path, answer, anonymous in (
+            ("post", "/repos/{owner}/{repo}/statuses/{sha}", self.create_status, False),
+            ("get", f"{_COMMIT}/statuses", self.list_statuses, True),
+            ("get", f"{_COMMIT}/status", self.combined_status, True),
+            ("get", _DELIVERIES, self.list_deliveries, False),
+            ("get", f"{_DELIVERIES}/{{delivery_id}}", self.get_delivery, False),
+            ("post", f"{_DELIVERIES}/{{delivery_id}}/attempts", self.redeliver, False),
+        ):
+            operation = self._contract.operation(method, path)
+            blueprint.add_url_rule(
+                self._rule(operation),
+                endpoint=answer.__name__,
+                view_func=self._view(operation, answer, anonymous=anonymous),
+                methods=[method.upper()],
+            )
+        return blueprint
+
+    # -- the operations
+
+    def create_status(self, path: Mapping[str, str], body: shapes.Json) -> Answer:
+        sha, url = path["sha"], body.get("target_url")
+        if not re.fullmatch(r"[0-9a-f]{40}", sha):
+            return _no(422, "sha must be a 40 character SHA1")
+        if self._parts.repository.commit_of(sha) is None:
+            return _no(422, f"No commit found for SHA: {sha}")
+        if len(body.get("description") or "") > DESCRIPTION_LENGTH:
+            return _invalid_status(
+                f"description is too long (maximum is {DESCRIPTION_LENGTH} characters)",
+                field="description",
+            )
+        if url and not url.startswith(("http://", "https://")):
+            return _invalid_status("Target url must use http(s) scheme", field="target_url")
+        status = self._parts.statuses.add(
+            sha,
+            context=body.get("context", "default"),
+            state=body["state"],
+            description=body.get("description"),
+            target_url=url,
+        )
+        if status is None:
+            return _invalid_status(
+                "This SHA and context has reached the maximum number of statuses."
+            )
+        shown = shapes.status(base_url(), self._parts.full_name, status)
+        return Answer(201, shown, {"Location": shown["url"]})
+
+    def list_statuses(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+        sha = self._parts.repository.commit_of(path["ref"])
+        if sha is None:
+            return _no(404, "Not Found")
+        newest_first = self._parts.statuses.of(sha)[::-1]
+        per_page = _per_page()
+        start = (request.args.get("page", 1, int) - 1) * per_page
+        page = newest_first[start : start + per_page]
+        name = self._parts.full_name
+        return Answer(200, [shapes.status(base_url(), name, status) for status in page])
+
+    def combined_status(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+        sha = self._parts.repository.commit_of(path["ref"])
+        if sha is None:
+            return _no(404, "Not Found")
+        latest = self._parts.statuses.latest(sha)
+        return Answer(200, shapes.combined(base_url(), self._parts.full_name, sha, latest))
+
+    def list_deliveries(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+        if path["hook_id"] != str(HOOK_ID):
+            return _no(404, "Not Found")
+        newest_first = list(self._parts.webhook.deliveries[::-1])
+        wanted = request.args.get("status")
+        if wanted:
+            lowest, highest = {"success": (200, 399), "failure": (400, 599)}[wanted]
+            newest_first = [d for d in newest_first if lowest <= d.status_code <= highest]
+        cursor = request.args.get("cursor", type=int)
+        if cursor is not None:
+            newest_first = [delivery for delivery in newest_first if delivery.id <= cursor]
+        page, rest = newest_first[: _per_page()], newest_first[_per_page() :]
+        more = f"{request.base_url}?per_page={_per_page()}&cursor={rest[0].id}" if rest else ""
+        headers = {"Link": f'<{more}>; rel="next"'} if more else {}
+        return Answer(200, [delivery.item() for delivery in page], headers)
+
+    def get_delivery(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+        delivery = self._parts.webhook.find(int(path["delivery_id"]))
+        if delivery is None or path["hook_id"] != str(HOOK_ID):
+            return _no(404, "Not Found")
+        return Answer(200, delivery.whole())
+
+    def redeliver(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+        delivery = self._parts.webhook.find(int(path["delivery_id"]))
+        if delivery is None or path["hook_id"] != str(HOOK_ID):
+            return _no(404, "Not Found")
+        self._parts.webhook.redeliver(delivery)
+        return Answer(202, {})
+
+    # -- around them
+
+    def _rule(self, operation: Operation) -> str:
+        """Return Flask's form of an OpenAPI path."""
+        rule = operation.path
+        for parameter in self._contract.parameters(operation):
+            kind = "path:" if parameter.get("x-multi-segment") else ""
+            rule = rule.replace(f"{{{parameter['name']}}}", f"<{kind}{parameter['name']}>")
+        return rule
+
+    def _view(
+        self,
+        operation: Operation,
+        answer: Callable[[Mapping[str, str], shapes.Json], Answer],
+        *,
+        anonymous: bool,
+    ) -> Callable[..., Response]:
+        def view(**path: str) -> Response:
+            if (met := meet_fault(self._parts.faults, "api")) is not None:
+                return met
+            body, refused = self._read(operation, path, anonymous=anonymous)
+            given = refused or answer(path, body)
+            try:
+                self._contract.check_answer(operation, given.status, given.body)
+            except ContractBroken as exc:
+                self._parts.violations.add(str(exc))
+                raise
+            response = jsonify(given.body)
+            response.status_code = given.status
+            response.headers.update(given.headers)
+            return response
+
+        return view
+
+    def _read(
+        self, operation: Operation, path: Mapping[str, str], *, anonymous: bool
+    ) -> tuple[Any, Answer | None]:
+        """Check a request; return its JSON body and, if it is refused, the answer."""
+        for mistake in header_mistakes(request.headers):
+            self._parts.violations.add(f"{operation}: {mistake}")
+        refused = self._refused_by_headers(anonymous=anonymous)
+        if refused is not None:
+            return None, refused
+        if not self._parts.is_here(path["owner"], path["repo"]):
+            return None, _no(404, "Not Found")
+        try:
+            # GitHub reads the body as JSON whatever content type it comes under.
+            body = request.get_json(force=True) if request.get_data() else {}
+        except BadRequest:
+            self._parts.violations.add(f"{operation}: the body is not JSON")
+            return None, _no(400, "Problems parsing JSON")
+        mistakes = self._contract.parameter_mistakes(operation, path, request.args)
+        mistakes += self._contract.body_mistakes(operation, body)
+        for mistake in mistakes:
+            self._parts.violations.add(f"{operation}: {mistake}")
+        if mistakes:
+            return None, _no(422, "Invalid request.\n\n" + "\n".join(mistakes))
+        return body, None
+
+    def _refused_by_headers(self, *, anonymous: bool) -> Answer | None:
+        if not request.headers.get("User-Agent"):
+            return _no(403, "Request forbidden by administrative rules. Set a User-Agent header")
+        if request.headers.get("X-GitHub-Api-Version", "2022-11-28") not in API_VERSIONS:
+            return _no(400, "This API version is not supported")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if not given:
+            return None if anonymous else _no(401, "Requires authentication")
+        right = hmac.compare_digest(given.encode(), self._parts.token.encode())
+        if scheme.lower() not in {"bearer", "token"} or not right:
+            return _no(401, "Bad credentials")
+        return None
+
+
+def _per_page() -> int:
+    return max(1, min(request.args.get("per_page", 30, int), 100))

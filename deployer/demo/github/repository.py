@@ -1,0 +1,207 @@
+"""A real bare git repository, served by git's own `git http-backend`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TIMEOUT_S = 120.0
+NO_COMMIT = "0" * 40
+
+_SETTINGS = {
+    "http.receivepack": "true",  # anyone who reaches the demo may push
+    "http.uploadpack": "true",
+    # As GitHub has it: any commit can be fetched, the unreachable ones of a forced push too.
+    "uploadpack.allowAnySHA1InWant": "true",
+    "uploadpack.allowFilter": "true",
+    "receive.denyNonFastForwards": "false",
+    "receive.denyDeleteCurrent": "ignore",
+    "gc.auto": "0",
+    "receive.autogc": "false",
+}
+_FIELDS = ("%H", "%T", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B")
+_FORMAT = "%x00".join(_FIELDS) + "%x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit and the paths it changed, compared with its first parent.
+
+    Attributes:
+        committed_at: RFC 3339, with the committer's own offset.
+    """
+
+    sha: str
+    tree: str
+    author: Person
+    committer: Person
+    committed_at: str
+    message: str
+    added: tuple[str, ...]
+    modified: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class CgiRequest:
+    """What `git http-backend` wants to know of a request (RFC 3875's names)."""
+
+    method: str
+    path_info: str
+    query: str
+    content_type: str
+    content_encoding: str
+    git_protocol: str
+    user: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CgiAnswer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class BareRepository:
+    """One repository at `root/<owner>/<name>.git`, made if it is not there."""
+
+    def __init__(self, root: Path, full_name: str, *, branch: str = "main") -> None:
+        self._root = root
+        self.path = root / f"{full_name}.git"
+        self.branch = branch
+        if not (self.path / "HEAD").exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _run(["init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.path)])
+            for name, value in _SETTINGS.items():
+                self._git("config", name, value)
+
+    def refs(self) -> dict[str, str]:
+        """Return what each ref names, by full ref name."""
+        out = self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.splitlines())
+        return {name: target for target, _, name in lines}
+
+    def commit_of(self, name: str) -> str | None:
+        """Return the commit that a sha, branch or tag names; None if there is none."""
+        spec = f"{name}^{{commit}}"
+        found = self._try("rev-parse", "--quiet", "--verify", "--end-of-options", spec)
+        return found.strip() if found is not None else None
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        return self._try("merge-base", "--is-ancestor", old, new) is not None
+
+    def commits(self, *revisions: str, most: int) -> tuple[Commit, ...]:
+        """Return the newest `most` commits that `git rev-list` would give, newest first."""
+        out = self._git(
+            "log",
+            "-z",
+            f"--max-count={most}",
+            "--root",
+            "--no-renames",
+            "--diff-merges=first-parent",
+            "--name-status",
+            f"--format={_FORMAT}",
+            *revisions,
+            "--",
+        )
+        return tuple(_parse_log(out))
+
+    def serve(self, request: CgiRequest) -> CgiAnswer:
+        """Answer one request of a git client."""
+        # The body is here whole, so its length is known whether it came chunked or not;
+        # http-backend itself undoes gzip.
+        out = subprocess.run(
+            ["git", "http-backend"],
+            input=request.body,
+            capture_output=True,
+            check=True,
+            timeout=TIMEOUT_S,
+            env=_environment()
+            | {
+                "GIT_PROJECT_ROOT": str(self._root.resolve()),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": request.git_protocol,
+                "REQUEST_METHOD": request.method,
+                "PATH_INFO": request.path_info,
+                "QUERY_STRING": request.query,
+                "CONTENT_TYPE": request.content_type,
+                "CONTENT_LENGTH": str(len(request.body)),
+                "HTTP_CONTENT_ENCODING": request.content_encoding,
+                "REMOTE_USER": request.user,
+                "REMOTE_ADDR": "127.0.0.1",
+            },
+        ).stdout
+        head, _, body = out.partition(b"\r\n\r\n")
+        pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
+        headers = tuple((name, value) for name, _, value in pairs if name != "Status")
+        status = next((value for name, _, value in pairs if name == "Status"), "200 OK")
+        return CgiAnswer(int(status.split()[0]), headers, body)
+
+    def _git(self, *arguments: str) -> str:
+        return _run(["--git-dir", str(self.path), *arguments])
+
+    def _try(self, *arguments: str) -> str | None:
+        """Return git's output, None if it exits otherwise than 0."""
+        try:
+            return self._git(*arguments)
+        except subprocess.CalledProcessError:
+            return None
+
+
+def _parse_log(out: str) -> Iterator[Commit]:
+    """Parse NUL-separated fields, an empty one, then letter and path of each changed file."""
+    tokens: Sequence[str] = out.split("\0")
+    at = 0
+    while at + len(_FIELDS) < len(tokens):
+        sha, tree, an, ae, _, cn, ce, committed_at, message = tokens[at : at + len(_FIELDS)]
+        at += len(_FIELDS) + 1
+        changed: dict[str, list[str]] = {"A": [], "D": [], "M": []}
+        while at + 1 < len(tokens) and len(letter := tokens[at].strip()) == 1:
+            changed.get(letter, changed["M"]).append(tokens[at + 1])  # T: the type changed
+            at += 2
+        yield Commit(
+            sha=sha.strip(),
+            tree=tree,
+            author=Person(an, ae),
+            committer=Person(cn, ce),
+            committed_at=committed_at,
+            message=message.rstrip("\n"),
+            added=tuple(changed["A"]),
+            modified=tuple(changed["M"]),
+            removed=tuple(changed["D"]),
+        )
+
+
+def _run(arguments: list[str]) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_S,
+        env=_environment(),
+    )
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which no settings of the person at the machine count."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }

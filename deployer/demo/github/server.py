@@ -1,0 +1,146 @@
+"""The stand-in in a thread, on a free port of the loopback, for the demo and the tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from deployer.demo.github.app import EXTENSION, create_stand_in
+from deployer.demo.github.faults import Faults
+from deployer.demo.github.parts import Parts
+from deployer.demo.github.repository import BareRepository
+from deployer.demo.github.statuses import PostedStatus
+from deployer.demo.github.webhook import HOOK_ID, Delivery
+
+STOP_S = 15.0
+POLL_S = 0.05
+"""How soon the server notices that it should stop."""
+
+
+class StandIn:
+    """GitHub, on this machine. `start()` and `stop()`, or a `with` statement.
+
+    Attributes:
+        url: the server's address, to be used as GITHUB_API_URL.
+        git_url: the repository, to be used as REPO_URL; pushes need no credentials.
+        faults: faults to be met by the next requests.
+    """
+
+    hook_id = HOOK_ID
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        repo: str = "class/airflow-class",
+        webhook_url: str | None = None,
+        secret: str,
+        token: str,
+        port: int = 0,
+    ) -> None:
+        app = create_stand_in(root, repo=repo, webhook_url=webhook_url, secret=secret, token=token)
+        self._parts: Parts = app.extensions[EXTENSION]
+        self._server: BaseWSGIServer = make_server(
+            "127.0.0.1", port, app, threaded=True, request_handler=_Handler
+        )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            args=(POLL_S,),
+            name="github-stand-in",
+            daemon=True,
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.git_url = f"{self.url}/{repo}.git"
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and delivering; waits for a delivery that is under way."""
+        self._parts.faults.stopping.set()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(STOP_S)
+        self._server.server_close()
+        self._parts.webhook.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where push events go. None: they are lost, as when a hook is switched off."""
+        return self._parts.webhook.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._parts.webhook.url = url
+
+    @property
+    def faults(self) -> Faults:
+        return self._parts.faults
+
+    @property
+    def repository(self) -> BareRepository:
+        return self._parts.repository
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """Requests, and answers of our own, that are not as GitHub describes them."""
+        return self._parts.violations.all()
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Webhook deliveries that ended, oldest first."""
+        return self._parts.webhook.deliveries
+
+    def ping(self) -> None:
+        """Send `ping`, as GitHub does when a hook is made."""
+        self._parts.webhook.send(
+            "ping", lambda: {"zen": "Keep it logically awesome.", "hook_id": HOOK_ID}
+        )
+
+    def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
+        """Return all statuses of a commit, oldest first."""
+        return self._parts.statuses.of(sha)
+
+    def wait_for_status(
+        self, sha: str, context: str, states: Collection[str], bound_s: float
+    ) -> PostedStatus:
+        """Return the status of `sha` and `context` in one of `states`, once it is there.
+
+        Raises:
+            TimeoutError: it was not within `bound_s`.
+        """
+        return self._parts.statuses.wait_for(sha, context, states, bound_s)
+
+    def wait_for_deliveries(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
+        """Return all deliveries, once there are `count` of them.
+
+        Raises:
+            TimeoutError: there were fewer within `bound_s`.
+        """
+        return self._parts.webhook.wait_for(count, bound_s)
+
+
+class _Handler(WSGIRequestHandler):
+    """HTTP/1.1, so that git's `Expect: 100-continue` and chunked bodies are understood."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: the page and the statuses tell what happened."""

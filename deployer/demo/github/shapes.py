@@ -1,0 +1,213 @@
+"""JSON as GitHub writes it.
+
+The shapes of REST answers are checked against openapi.json as they are given. The
+push payload's are of https://docs.github.com/webhooks/webhook-events-and-payloads#push
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from deployer.demo.github.repository import NO_COMMIT, Commit, Person
+from deployer.demo.github.statuses import PostedStatus, combined_state
+
+Json = dict[str, Any]
+
+DOCUMENTATION = "https://docs.github.com/rest"
+REPOSITORY_ID = 1296269
+
+# Ends of a repository's URLs, below https://api.github.com/repos/<owner>/<name>.
+_REPOSITORY_URLS = {
+    "archive_url": "/{archive_format}{/ref}",
+    "assignees_url": "/assignees{/user}",
+    "blobs_url": "/git/blobs{/sha}",
+    "branches_url": "/branches{/branch}",
+    "collaborators_url": "/collaborators{/collaborator}",
+    "comments_url": "/comments{/number}",
+    "commits_url": "/commits{/sha}",
+    "compare_url": "/compare/{base}...{head}",
+    "contents_url": "/contents/{+path}",
+    "contributors_url": "/contributors",
+    "deployments_url": "/deployments",
+    "downloads_url": "/downloads",
+    "events_url": "/events",
+    "forks_url": "/forks",
+    "git_commits_url": "/git/commits{/sha}",
+    "git_refs_url": "/git/refs{/sha}",
+    "git_tags_url": "/git/tags{/sha}",
+    "hooks_url": "/hooks",
+    "issue_comment_url": "/issues/comments{/number}",
+    "issue_events_url": "/issues/events{/number}",
+    "issues_url": "/issues{/number}",
+    "keys_url": "/keys{/key_id}",
+    "labels_url": "/labels{/name}",
+    "languages_url": "/languages",
+    "merges_url": "/merges",
+    "milestones_url": "/milestones{/number}",
+    "notifications_url": "/notifications{?since,all,participating}",
+    "pulls_url": "/pulls{/number}",
+    "releases_url": "/releases{/id}",
+    "stargazers_url": "/stargazers",
+    "statuses_url": "/statuses/{sha}",
+    "subscribers_url": "/subscribers",
+    "subscription_url": "/subscription",
+    "tags_url": "/tags",
+    "teams_url": "/teams",
+    "trees_url": "/git/trees{/sha}",
+    "url": "",
+}
+_USER_URLS = {
+    "url": "",
+    "followers_url": "/followers",
+    "following_url": "/following{/other_user}",
+    "gists_url": "/gists{/gist_id}",
+    "starred_url": "/starred{/owner}{/repo}",
+    "subscriptions_url": "/subscriptions",
+    "organizations_url": "/orgs",
+    "repos_url": "/repos",
+    "events_url": "/events{/privacy}",
+    "received_events_url": "/received_events",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What one push did to one ref; `before` or `after` is all zeros where there was none."""
+
+    ref: str
+    before: str
+    after: str
+    pusher: str | None
+
+
+def login(name: str) -> str:
+    """Return what a person of that name might be called on GitHub."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "somebody"
+
+
+def user(base: str, name: str) -> Json:
+    return {
+        "login": name,
+        "id": 1,
+        "node_id": "MDQ6VXNlcjE=",
+        "avatar_url": f"{base}/_stand-in/avatar",
+        "gravatar_id": "",
+        "html_url": f"{base}/{name}",
+        "type": "User",
+        "site_admin": False,
+    } | {key: f"{base}/users/{name}{end}" for key, end in _USER_URLS.items()}
+
+
+def repository(base: str, full_name: str) -> Json:
+    owner, _, name = full_name.partition("/")
+    return {
+        "id": REPOSITORY_ID,
+        "node_id": "MDEwOlJlcG9zaXRvcnkxMjk2MjY5",
+        "name": name,
+        "full_name": full_name,
+        "owner": user(base, owner),
+        "private": False,
+        "html_url": f"{base}/{full_name}",
+        "description": None,
+        "fork": False,
+    } | {key: f"{base}/repos/{full_name}{end}" for key, end in _REPOSITORY_URLS.items()}
+
+
+def _status(base: str, full_name: str, status: PostedStatus) -> Json:
+    at = timestamp(status.received_at)
+    return {
+        "url": f"{base}/repos/{full_name}/statuses/{status.sha}",
+        "avatar_url": f"{base}/_stand-in/avatar",
+        "id": status.id,
+        "node_id": f"SC_{status.id}",
+        "state": status.state,
+        "description": status.description,
+        "target_url": status.target_url,
+        "context": status.context,
+        "created_at": at,
+        "updated_at": at,
+    }
+
+
+def status(base: str, full_name: str, status: PostedStatus) -> Json:
+    return _status(base, full_name, status) | {"creator": user(base, "deployer")}
+
+
+def combined(base: str, full_name: str, sha: str, latest: Sequence[PostedStatus]) -> Json:
+    commit_url = f"{base}/repos/{full_name}/commits/{sha}"
+    return {
+        "state": combined_state(latest),
+        "statuses": [_status(base, full_name, status) for status in latest],
+        "sha": sha,
+        "total_count": len(latest),
+        "repository": repository(base, full_name),
+        "commit_url": commit_url,
+        "url": f"{commit_url}/status",
+    }
+
+
+def error(status: int, message: str, errors: Sequence[Json] = ()) -> Json:
+    said: Json = {"message": message, "documentation_url": DOCUMENTATION, "status": str(status)}
+    return said | ({"errors": list(errors)} if errors else {})
+
+
+def push_payload(
+    base: str,
+    full_name: str,
+    push: Push,
+    *,
+    commits: Sequence[Commit],
+    head: Commit | None,
+    forced: bool,
+    base_ref: str | None,
+) -> Json:
+    """Build the payload of a `push` event; `commits` oldest first."""
+    owner = full_name.partition("/")[0]
+    pusher = push.pusher or (login(head.committer.name) if head else owner)
+    web = f"{base}/{full_name}"
+    span = f"{push.before[:12]}...{push.after[:12]}"
+    return {
+        "ref": push.ref,
+        "before": push.before,
+        "after": push.after,
+        "repository": repository(base, full_name)
+        | {"default_branch": "main", "clone_url": f"{web}.git"},
+        "pusher": {"name": pusher, "email": f"{pusher}@users.noreply.github.com"},
+        "sender": user(base, pusher),
+        "created": push.before == NO_COMMIT,
+        "deleted": push.after == NO_COMMIT,
+        "forced": forced,
+        "base_ref": base_ref,
+        "compare": f"{web}/compare/{span}",
+        "commits": [_commit(web, commit) for commit in commits],
+        "head_commit": _commit(web, head) if head else None,
+    }
+
+
+def _commit(web: str, commit: Commit) -> Json:
+    return {
+        "id": commit.sha,
+        "tree_id": commit.tree,
+        "distinct": True,
+        "message": commit.message,
+        "timestamp": commit.committed_at,
+        "url": f"{web}/commit/{commit.sha}",
+        "author": _person(commit.author),
+        "committer": _person(commit.committer),
+        "added": list(commit.added),
+        "removed": list(commit.removed),
+        "modified": list(commit.modified),
+    }
+
+
+def _person(person: Person) -> Json:
+    return {"name": person.name, "email": person.email, "username": login(person.name)}
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as GitHub does: UTC, whole seconds, Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

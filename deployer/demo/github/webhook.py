@@ -1,0 +1,197 @@
+"""Signed webhook deliveries, as GitHub sends and keeps them.
+
+One after the other in a thread of their own, each tried once: GitHub never
+redelivers by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from deployer.demo.github.shapes import REPOSITORY_ID, timestamp
+
+Json = dict[str, Any]
+
+HOOK_ID = 292430182
+TIMEOUT_S = 10.0
+"""GitHub's own: a 2xx is due within it."""
+LARGEST = 25 * 1024 * 1024
+"""Bytes; GitHub does not deliver a larger payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One try to deliver one event.
+
+    Attributes:
+        guid: the event's; a redelivery has a new `id` and the same guid.
+        status: `OK`, or what went wrong.
+        status_code: the receiver's; 502 no connection, 504 no answer in time.
+        duration_s: from sending to the answer.
+    """
+
+    id: int
+    guid: str
+    event: str
+    redelivery: bool
+    delivered_at: datetime
+    duration_s: float
+    status: str
+    status_code: int
+    url: str
+    request_headers: dict[str, str]
+    payload: Json
+    response_headers: dict[str, str]
+    response_body: str
+
+    def item(self) -> Json:
+        """Return the delivery as GitHub lists it."""
+        return {
+            "id": self.id,
+            "guid": self.guid,
+            "delivered_at": timestamp(self.delivered_at),
+            "redelivery": self.redelivery,
+            "duration": round(self.duration_s, 3),
+            "status": self.status,
+            "status_code": self.status_code,
+            "event": self.event,
+            "action": None,
+            "installation_id": None,
+            "repository_id": REPOSITORY_ID,
+            "throttled_at": None,
+        }
+
+    def whole(self) -> Json:
+        """Return the delivery as GitHub shows a single one."""
+        return self.item() | {
+            "url": self.url,
+            "request": {"headers": self.request_headers, "payload": self.payload},
+            "response": {"headers": self.response_headers, "payload": self.response_body},
+        }
+
+
+class Webhook:
+    """The repository's one webhook.
+
+    Attributes:
+        url: where deliveries go; None: the hook is switched off and events are lost,
+            as they are on GitHub.
+    """
+
+    def __init__(self, url: str | None, secret: str, complain: Callable[[str], None]) -> None:
+        self.url = url
+        self._secret = secret.encode()
+        self._complain = complain
+        self._changed = threading.Condition()
+        self._deliveries: list[Delivery] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="github-hookshot")
+        # Deliveries come from the world outside: no proxy of this machine is involved.
+        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Return all deliveries that ended, oldest first."""
+        with self._changed:
+            return tuple(self._deliveries)
+
+    def find(self, delivery: int) -> Delivery | None:
+        return next((known for known in self.deliveries if known.id == delivery), None)
+
+    def wait_for(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
+        """Return the deliveries once there are `count` of them.
+
+        Raises:
+            TimeoutError: there were fewer within `bound_s`.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._deliveries) >= count, bound_s):
+                raise TimeoutError(f"{len(self._deliveries)} of {count} deliveries ended")
+            return tuple(self._deliveries)
+
+    def send(self, event: str, payload: Callable[[], Json]) -> None:
+        """Deliver an event soon; `payload` is called in the delivery thread."""
+        url, guid = self.url, str(uuid.uuid4())
+        if url is not None:
+            self._soon(lambda: self._deliver(url, event, guid, payload(), redelivery=False))
+
+    def redeliver(self, delivery: Delivery) -> None:
+        """Deliver the same event again soon, under the same guid, to where the hook points now."""
+        url, event, guid = self.url or delivery.url, delivery.event, delivery.guid
+        self._soon(lambda: self._deliver(url, event, guid, delivery.payload, redelivery=True))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        self._thread.submit(work).add_done_callback(self._complain_of)
+
+    def _complain_of(self, work: Future[None]) -> None:
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._complain(f"delivery: {type(error).__name__}: {error}")
+
+    def _deliver(self, url: str, event: str, guid: str, payload: Json, *, redelivery: bool) -> None:
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(body) > LARGEST:
+            return
+        headers = {
+            "Accept": "*/*",
+            "Content-Type": "application/json",
+            "User-Agent": "GitHub-Hookshot/deed0ff",
+            "X-GitHub-Delivery": guid,
+            "X-GitHub-Event": event,
+            "X-GitHub-Hook-ID": str(HOOK_ID),
+            "X-GitHub-Hook-Installation-Target-ID": str(REPOSITORY_ID),
+            "X-GitHub-Hook-Installation-Target-Type": "repository",
+            "X-Hub-Signature": f"sha1={self._sign(body, 'sha1')}",
+            "X-Hub-Signature-256": f"sha256={self._sign(body, 'sha256')}",
+        }
+        at, started_s = datetime.now(UTC), time.monotonic()
+        answer, status, status_code = self._post(url, body, headers)
+        with self._changed:
+            self._deliveries.append(
+                Delivery(
+                    id=len(self._deliveries) + 1,
+                    guid=guid,
+                    event=event,
+                    redelivery=redelivery,
+                    delivered_at=at,
+                    duration_s=time.monotonic() - started_s,
+                    status=status,
+                    status_code=status_code,
+                    url=url,
+                    request_headers=headers,
+                    payload=payload,
+                    response_headers=dict(answer.headers) if answer else {},
+                    response_body=answer.text if answer else "",
+                )
+            )
+            self._changed.notify_all()
+
+    def _post(
+        self, url: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[httpx.Response | None, str, int]:
+        try:
+            answer = self._client.post(url, content=body, headers=headers)
+        except httpx.TimeoutException:
+            return None, "timed out", 504
+        except httpx.RequestError:
+            return None, "failed to connect", 502
+        ok = answer.is_success
+        status = "OK" if ok else f"Invalid HTTP Response: {answer.status_code}"
+        return answer, status, answer.status_code
+
+    def _sign(self, body: bytes, digest: str) -> str:
+        return hmac.new(self._secret, body, getattr(hashlib, digest)).hexdigest()

@@ -1,0 +1,57 @@
+"""What the demo's students push, and the class repository that they start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deployer.errors import OperatorError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+WEATHER = "dags/maria/weather.py"
+TAXI = "dags/lasse/taxi_pipeline.py"
+REQUIREMENTS = "requirements.txt"
+
+
+def class_repository() -> dict[str, bytes]:
+    """Return the files of the class repository in small, by path.
+
+    Raises:
+        OperatorError: the installation does not carry it.
+    """
+    for root in (_PACKAGE / "_class", _PACKAGE.parent):
+        if (root / "dags" / "class_demo" / "hello.py").is_file():
+            files = [root / REQUIREMENTS, *sorted((root / "dags").rglob("*.py"))]
+            return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    raise OperatorError(f"{_PACKAGE} holds no sample DAGs: install the deployer again")
+
+
+def dag(student: str, name: str, *, imports: str = "", body: str = "return 1") -> str:
+    """Return the text of a small DAG file that follows the class's conventions."""
+    return f'''\
+"""{student}'s {name}."""
+
+from __future__ import annotations
+
+import pendulum
+{imports}from airflow.sdk import dag, task
+
+
+@dag(
+    dag_id="{student}_{name}",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    tags=["student:{student}"],
+    default_args={{"owner": "{student}"}},
+)
+def {name}():
+    @task
+    def work() -> int:
+        {body}
+
+    work()
+
+
+{name}()
+'''

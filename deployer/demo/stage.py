@@ -1,0 +1,195 @@
+"""Everything the main job needs, on this machine: GitHub's stand-in, Airflow, web, worker.
+
+The demo, the end-to-end tests and the benchmarks all play on the same stage.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+
+from deployer import app, config
+from deployer.config import Settings
+from deployer.demo.github import StandIn
+from deployer.demo.student import Student
+from deployer.edges.local import LocalAirflow
+from deployer.errors import ServicesError
+
+REPO = "class/airflow-class"
+START_BOUND_S = 60.0
+STOP_BOUND_S = 20.0
+LOOK_EVERY_S = 0.05
+
+
+@dataclass(slots=True)
+class Part:
+    """One process of the deployer: `web` or `worker`."""
+
+    name: str
+    environment: Mapping[str, str]
+    log: Path
+    _process: subprocess.Popen[bytes] | None = None
+    _file: IO[bytes] | None = None
+
+    def start(self) -> None:
+        self._file = self.log.open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deployer", self.name],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=self._file,
+            stderr=self._file,
+        )
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ServicesError(f"the demo's {self.name} was not started")
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to stop, and make it after a while."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_BOUND_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self._file is not None:
+            self._file.close()
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass(slots=True)
+class Stage:
+    """Use it as a context manager; `folder` is its own and may be removed afterwards.
+
+    Attributes:
+        say: told what takes longer than a moment.
+        more: further settings for web and worker, `DEPLOYER_…`.
+    """
+
+    folder: Path
+    say: Callable[[str], None]
+    more: Mapping[str, str] = field(default_factory=dict)
+    hub: StandIn = field(init=False)
+    settings: Settings = field(init=False)
+    airflow: LocalAirflow = field(init=False)
+    web: Part = field(init=False)
+    worker: Part = field(init=False)
+    _ending: ExitStack = field(default_factory=ExitStack)
+    _students: dict[str, Student] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        with self._ending as ending:
+            self._start()
+            self._ending = ending.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ending.close()
+
+    @property
+    def web_url(self) -> str:
+        return f"http://{self.settings.bind}"
+
+    def airflow_pids(self) -> dict[str, int]:
+        """Return the process id of each of Airflow's services."""
+        return self.airflow.pids()
+
+    def student(self, name: str) -> Student:
+        """Return the student of that name, with a clone of the class repository."""
+        if name not in self._students:
+            self._students[name] = Student.clone(name, self.hub.git_url, self.folder / "students")
+        return self._students[name]
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask the deployer's web process."""
+        return httpx.get(self.web_url + path, timeout=10)
+
+    def _start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        secret, token = secrets.token_hex(20), secrets.token_hex(20)
+        self.hub = StandIn(self.folder / "github", repo=REPO, secret=secret, token=token)
+        self.hub.start()
+        self._ending.callback(self.hub.stop)
+        environment = self._environment(secret, token)
+        self.settings = config.load(environment)
+        self.hub.webhook_url = f"{self.web_url}/webhook"
+
+        self.airflow = app.local_airflow(self.settings, progress=self.say)
+        self._ending.callback(self.airflow.stop)
+        self.say("starting Airflow")
+        self.airflow.start()
+        for name in ("web", "worker"):
+            part = Part(name, environment, self.folder / f"{name}.log")
+            setattr(self, name, part)
+            self._ending.callback(part.stop)
+            part.start()
+        self._wait_for_web()
+        self.airflow.wait_healthy(self.settings.recreate_services)
+
+    def _environment(self, secret: str, token: str) -> dict[str, str]:
+        """Return what web and worker see: nothing of the caller's own settings."""
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(config.PREFIX)}
+        web, airflow = _free_port(), _free_port()
+        return ours | {
+            "DEPLOYER_GITHUB_REPO": REPO,
+            "DEPLOYER_REPO_URL": self.hub.git_url,
+            "DEPLOYER_GITHUB_API_URL": self.hub.url,
+            "DEPLOYER_GITHUB_TOKEN": token,
+            "DEPLOYER_WEBHOOK_SECRET": secret,
+            "DEPLOYER_STATE_DIR": str(self.folder / "state"),
+            "DEPLOYER_CHECKOUT_DIR": str(self.folder / "class"),
+            "DEPLOYER_AIRFLOW_URL": f"http://127.0.0.1:{airflow}",
+            "DEPLOYER_SERVICES": "local",
+            "DEPLOYER_BIND": f"127.0.0.1:{web}",
+            "DEPLOYER_PUBLIC_URL": f"http://127.0.0.1:{web}",
+            **self.more,
+        }
+
+    def _wait_for_web(self) -> None:
+        until = time.monotonic() + START_BOUND_S
+        while time.monotonic() < until:
+            try:
+                if self.get("/healthz").is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            if not self.web.lives:
+                break
+            time.sleep(LOOK_EVERY_S)
+        raise ServicesError(f"the demo's web process does not answer; see {self.web.log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
