@@ -167,7 +167,11 @@ def _parts(settings: Settings) -> Parts:
             _plain(settings.airflow_password) or airflow.password,
         ),
         services=airflow,
-        examiner=LocalExaminer(airflow, releases),
+        examiner=LocalExaminer(
+            python=lambda: airflow.python,
+            script=airflow.place.files / "preflight.py",
+            materialiser=releases,
+        ),
         journal=open_journal(settings),
         clock=SystemClock(),
     )

@@ -95,12 +95,14 @@ class Result:
 
     Attributes:
         state: succeeded, broken, failed or error.
+        live: what is known to be live now; None: what was known before, if anything.
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it is `failed` or `error`.
     """
 
     state: State
     verdicts: tuple[Verdict, ...] = ()
+    live: Live | None = None
     refused: str | None = None
     reason: str = ""
 
@@ -176,13 +178,15 @@ class Run:
                     assert_never(never)
         verdicts = self._verdicts()
         held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
-        journal.set_live(Live(sha, tuple(sorted(held | carried))))
         newly_refused = self._progress.refused and (
             old is None or old.requirements != tip.requirements
         )
         bad = newly_refused or not all(v.good for v in verdicts)
         return Result(
-            State.BROKEN if bad else State.SUCCEEDED, verdicts, refused=self._progress.refused
+            State.BROKEN if bad else State.SUCCEEDED,
+            verdicts,
+            live=Live(sha, tuple(sorted(held | carried))),
+            refused=self._progress.refused,
         )
 
     # -- the steps

@@ -241,6 +241,9 @@ class Turns:
             statuses=_all(final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
+        # Dying before this line leaves it unknown what is live: all is judged once more.
+        if result.live is not None:
+            journal.set_live(result.live)
         log.info(
             "ended",
             state=str(result.state),

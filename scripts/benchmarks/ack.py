@@ -14,18 +14,19 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import selectors
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 CONNECTIONS = 32
@@ -112,8 +113,16 @@ def _ratio(figures: dict[str, Json], key: str) -> float:
 
 @contextlib.contextmanager
 def _deployer(folder: Path) -> Iterator[Side]:
-    command = [sys.executable, __file__, "--serve", str(folder)]
-    with _server("deployer", "/webhook", command, folder) as side:
+    port = _free_port()
+    settings = {
+        "DEPLOYER_STATE_DIR": str(folder),
+        "DEPLOYER_GITHUB_REPO": REPO,
+        "DEPLOYER_WEBHOOK_SECRET": SECRET,
+        "DEPLOYER_BIND": f"127.0.0.1:{port}",
+    }
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("DEPLOYER_")} | settings
+    command = [sys.executable, "-m", "deployer", "web"]
+    with _server("deployer", "/webhook", port, command, folder, environ) as side:
         yield side
 
 
@@ -130,19 +139,25 @@ def _peer(folder: Path) -> Iterator[Side]:
             [{"id": "push", "execute-command": "/bin/true", "trigger-rule": {"match": signed}}]
         )
     )
-    command = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port"]
-    with _server("peer", "/hooks/push", command, folder) as side:
+    port = _free_port()
+    command = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
+    with _server("peer", "/hooks/push", port, command, folder, os.environ) as side:
         yield side
 
 
 @contextlib.contextmanager
-def _server(name: str, path: str, command: list[str], folder: Path) -> Iterator[Side]:
-    """Run `command` with a free port as its last argument until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+def _server(  # noqa: PLR0917  # two callers, both here
+    name: str,
+    path: str,
+    port: int,
+    command: list[str],
+    folder: Path,
+    environ: Mapping[str, str],
+) -> Iterator[Side]:
+    """Run `command`, which listens on `port`, until the block ends."""
     with (
         (folder / f"{name}.log").open("wb") as log,
-        subprocess.Popen([*command, str(port)], stdout=log, stderr=log) as process,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environ) as process,
     ):
         try:
             _await_port(port, process)
@@ -150,6 +165,12 @@ def _server(name: str, path: str, command: list[str], folder: Path) -> Iterator[
         finally:
             process.terminate()
             process.wait(timeout=START_S)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -161,31 +182,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"{process.args!r} did not start to listen")
 
 
-def _serve(folder: Path, port: str) -> None:
-    """Be the deployer's web process: its real parts, wired as `deployer web` wires them."""
-    from deployer import logs  # noqa: PLC0415  # the load generator shall stay small
-    from deployer.edges.doorbell import Doorbell  # noqa: PLC0415
-    from deployer.edges.journal import SqlJournal  # noqa: PLC0415
-    from deployer.web import Receiving, create_app  # noqa: PLC0415
-    from deployer.web.serve import serve  # noqa: PLC0415
-
-    logs.set_up("web", state_dir=folder)
-    journal = SqlJournal.open(f"sqlite:///{folder}/deployer.db", migrate=True)
-    serve(
-        lambda: create_app(
-            journal=journal,
-            bell=Doorbell(folder / "doorbell"),
-            receiving=Receiving((SECRET,), REPO, "main"),
-            public_url=None,
-            now=lambda: datetime.now(UTC),
-        ),
-        f"127.0.0.1:{port}",
-    )
-
-
 def _count_deliveries(folder: Path) -> int:
-    import sqlite3  # noqa: PLC0415  # likewise
-
     with contextlib.closing(sqlite3.connect(folder / "deployer.db")) as connection:
         return int(connection.execute("SELECT count(*) FROM deliveries").fetchone()[0])
 
@@ -353,12 +350,9 @@ def _body(number: int) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--load", nargs=3, metavar=("PORT", "PATH", "S"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.serve:
-        _serve(Path(args.serve[0]), args.serve[1])
-    elif args.load:
+    if args.load:
         print(json.dumps(_load(int(args.load[0]), args.load[1], float(args.load[2]))))
     else:
         figures = run()

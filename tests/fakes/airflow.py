@@ -1,0 +1,148 @@
+"""The one fake of `ports.Airflow`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deployer.core.model import (
+    CANARY,
+    CANARY_DAG_ID,
+    AirflowHealth,
+    Observation,
+    SeenDag,
+    SeenError,
+)
+from deployer.errors import AirflowUnreachable
+
+ROOT = "/srv/class-airflow/releases"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that does not parse; `error` is the last line of its trace."""
+
+    error: str = "ModuleNotFoundError: No module named 'nothing_of_that_name'"
+    line: int = 2
+
+
+Contents = tuple[str, ...] | Broken
+"""What a file holds: the ids of its DAGs, or why it does not parse."""
+
+
+class FakeAirflow:
+    """Airflow with the class's bundle, whose dag-processor looks at a release when poked.
+
+    A test says what `serve` publishes; a `poke` parses what changed since the one before,
+    as Airflow does: unchanged files keep the release they were parsed from, a file that
+    breaks leaves its DAGs stale at the release before.
+
+    Attributes:
+        reachable: False: every call raises AirflowUnreachable.
+        pokes: how often it was poked.
+        looks_late: observations after a poke that do not show it yet.
+        deaf: paths that are never parsed (their parser crashes without a trace).
+        alive: False: the dag-processor's heartbeat stands still.
+        pinned: releases that unfinished runs refer to.
+    """
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.pokes = 0
+        self.looks_late = 0
+        self.deaf: set[str] = set()
+        self.alive = True
+        self.pinned: set[str] = set()
+        self._release = ""
+        self._served: dict[str, Contents] = {}
+        self._changed: set[str] = set()
+        self._dags: dict[str, SeenDag] = {}
+        self._errors: dict[str, SeenError] = {}
+        self._clock = 0
+        self._late = 0
+        self._beat = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def serve(self, release: str, changes: Mapping[str, Contents | None]) -> None:
+        """Make `release` the live one: that before with `changes` (None: deleted).
+
+        The canary comes with every release, written anew.
+        """
+        self._release = release
+        for path, contents in {**changes, CANARY: (CANARY_DAG_ID,)}.items():
+            self._changed.add(path)
+            if contents is None:
+                self._served.pop(path, None)
+            else:
+                self._served[path] = contents
+
+    def look(self) -> None:
+        """Parse what changed, as the dag-processor does by itself at its next refresh."""
+        for path in sorted(self._changed - self.deaf):
+            self._parse(path)
+        self._changed &= self.deaf
+
+    # -- ports.Airflow
+
+    def poke(self) -> None:
+        self._answer()
+        self.pokes += 1
+        self._late = self.looks_late
+        if CANARY_DAG_ID in self._dags and not self._late:
+            self.look()
+
+    def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
+        self._answer()
+        if self._late:
+            self._late -= 1
+            if not self._late:
+                self.look()
+        wanted = set(dag_ids)
+        return Observation(
+            dags=tuple(
+                dag
+                for dag in self._dags.values()
+                if f"/{release}/" in dag.fileloc or dag.dag_id in wanted
+            ),
+            errors=tuple(self._errors.values()),
+        )
+
+    def health(self) -> AirflowHealth:
+        self._answer()
+        if self.alive:
+            self._beat = datetime.now(UTC)
+        return AirflowHealth(datetime.now(UTC), self._beat, database_ok=True)
+
+    def versions_in_use(self) -> frozenset[str]:
+        self._answer()
+        by_dags = {
+            dag.fileloc.removeprefix(f"{ROOT}/").partition("/")[0]
+            for dag in self._dags.values()
+            if not dag.stale
+        }
+        return frozenset(by_dags | self.pinned)
+
+    # -- inside
+
+    def _answer(self) -> None:
+        if not self.reachable:
+            raise AirflowUnreachable("no answer from the fake")
+
+    def _parse(self, path: str) -> None:
+        self._clock += 1
+        stamp = f"2026-01-01T00:00:00.{self._clock:06}Z"
+        contents = self._served.get(path)
+        fileloc = f"{ROOT}/{self._release}/{path}"
+        self._errors.pop(path, None)
+        found = contents if isinstance(contents, tuple) else ()
+        for dag in [d for d in self._dags.values() if d.path == path and d.dag_id not in found]:
+            self._dags[dag.dag_id] = SeenDag(dag.dag_id, path, dag.fileloc, dag.stamp, stale=True)
+        for dag_id in found:
+            self._dags[dag_id] = SeenDag(dag_id, path, fileloc, stamp)
+        if isinstance(contents, Broken):
+            trace = (
+                "Traceback (most recent call last):\n"
+                f'  File "{fileloc}", line {contents.line}, in <module>\n'
+                f"{contents.error}\n"
+            )
+            self._errors[path] = SeenError(path, trace, stamp)

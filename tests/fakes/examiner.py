@@ -1,0 +1,44 @@
+"""An isolated parser in memory: finds what it is told to find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from deployer.core.model import Examined, ParseError, Tree
+from deployer.errors import PreflightError
+
+
+class FakeExaminer:
+    """Implements `ports.Examiner`.
+
+    A file of which nothing was said holds one DAG, named after the file.
+
+    Attributes:
+        asked: the paths of each examination, in order.
+        down: why the parser itself does not work, None: it does.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.down: str | None = None
+        self._finds: dict[str, Examined] = {}
+
+    def finds(
+        self,
+        path: str,
+        *,
+        dag_ids: tuple[str, ...] = (),
+        error: ParseError | None = None,
+        harm: str | None = None,
+    ) -> None:
+        """Say what is found in `path` from now on; with nothing said: no DAG."""
+        self._finds[path] = Examined(path, dag_ids, error, harm)
+
+    def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
+        self.asked.append(tuple(paths))
+        if paths and self.down:
+            raise PreflightError(self.down)
+        return tuple(
+            self._finds.get(path, Examined(path, (PurePosixPath(path).stem,))) for path in paths
+        )
