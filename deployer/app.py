@@ -134,9 +134,11 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             clock=parts.clock,
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
+            prepare=parts.examiner.warm_up,
         )
     finally:
         listener.close()
+        parts.examiner.close()
 
 
 def _parts(settings: Settings) -> Parts:
@@ -171,6 +173,7 @@ def _parts(settings: Settings) -> Parts:
             python=lambda: airflow.python,
             script=airflow.place.files / "preflight.py",
             materialiser=releases,
+            env=airflow.parsing_environment(),
         ),
         journal=open_journal(settings),
         clock=SystemClock(),

@@ -57,7 +57,7 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.1
 """Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
-POKE_EVERY_S = 3.0
+POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
 
 

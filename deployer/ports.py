@@ -198,6 +198,16 @@ class Services(Protocol):
 class Examiner(Protocol):
     """The isolated parser."""
 
+    def warm_up(self) -> None:
+        """Make ready, so that the first push need not wait for it.
+
+        Raises:
+            PreflightError: the parser itself does not work.
+        """
+
+    def close(self) -> None:
+        """End it; the next `examine` makes it ready again."""
+
     def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
         """Parse `paths` of `tree`, each in a process of its own; one result a path, same order.
 

@@ -78,10 +78,15 @@ def cut(text: str) -> str:
     return line if len(line) <= MAX_DESCRIPTION else line[: MAX_DESCRIPTION - 1] + "…"
 
 
-def pending(commit: Commit, note: str = "waiting for its turn") -> tuple[Status, ...]:
-    """Return what a commit shows until its deployment has ended."""
+def pending(commit: Commit) -> tuple[Status, ...]:
+    """Return what a commit shows until its deployment has ended.
+
+    The words stay the same from the announcement on, so that they are posted only once.
+    """
     contexts = (DEPLOY, *(_context(folder) for folder in commit.folders))
-    return tuple(Status(commit.sha, name, StatusState.PENDING, cut(note)) for name in contexts)
+    return tuple(
+        Status(commit.sha, name, StatusState.PENDING, "on its way to Airflow") for name in contexts
+    )
 
 
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:

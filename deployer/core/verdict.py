@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 
 from deployer.core import trace
 from deployer.core.model import (
-    CANARY_DAG_ID,
     Observation,
     Outcome,
     ParseError,
@@ -81,7 +80,9 @@ class Watch:
             )
             if verdict is not None:
                 settled[path] = verdict
-        looked = self.looked or any(dag.dag_id == CANARY_DAG_ID for dag in fresh)
+        # Whatever was read from the release shows that the bundle has moved on to it.
+        read = (verdict.proof is Proof.RELEASE for verdict in settled.values())
+        looked = self.looked or bool(fresh) or any(read)
         if looked:
             settled |= self._without_a_trace(seen, settled, waited_s)
         return replace(

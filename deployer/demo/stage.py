@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import httpx
 
@@ -24,8 +24,10 @@ from deployer import app, config
 from deployer.config import Settings
 from deployer.demo.github import StandIn
 from deployer.demo.student import Student
-from deployer.edges.local import LocalAirflow
 from deployer.errors import ServicesError
+
+if TYPE_CHECKING:
+    from deployer.edges.local import LocalAirflow
 
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0

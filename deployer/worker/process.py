@@ -44,6 +44,7 @@ class Worker:
         clock: Clock,
         signals: Signals,
         poll_interval_s: float,
+        prepare: Callable[[], None],
     ) -> None:
         self._turns = turns
         self._outbox = outbox
@@ -52,6 +53,7 @@ class Worker:
         self._clock = clock
         self._signals = signals
         self._poll_interval_s = poll_interval_s
+        self._prepare = prepare  # in the thread that takes the turns
 
     def run(self) -> None:
         """Work until told to stop.
@@ -82,7 +84,6 @@ class Worker:
                     beat_at = self._clock.monotonic()
                 if self._turns.take_in():
                     signals.turn.set()
-                    signals.owed.set()
                 self._listener.wait(NET_S)
             except DeployerError as exc:  # the journal's disk is full, say: it may come back
                 log.warning("intake failed", reason=str(exc))
@@ -91,6 +92,10 @@ class Worker:
     def _take_turns(self) -> None:
         signals = self._signals
         wait_s: float = 0.0
+        try:
+            self._prepare()
+        except DeployerError as exc:  # the first turn meets it again, and reports it
+            log.warning("not ready yet", reason=str(exc))
         while not signals.stop.is_set():
             signals.turn.wait(wait_s)
             signals.turn.clear()

@@ -95,6 +95,7 @@ class Turns:
                 if known is None:
                     known = self._queue(sha, announced.before, announced.trigger)
                     journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
+                    self._owed()
                     waiting[sha] = known
                     log.info("announced", sha=sha, deployment=known)
                     found = True
@@ -189,9 +190,8 @@ class Turns:
         journal.add_step(deployment, fetched.step)
         commits = [self._commit(sha, live.sha if live else None) for sha in shas]
         fresh = [commit for commit in commits if commit.sha not in again]
-        journal.owe(
-            _all(pending(c, "deploying") for c in fresh), deployment=deployment, at=clock.now()
-        )
+        journal.owe(_all(pending(c) for c in fresh), deployment=deployment, at=clock.now())
+        self._owed()
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
@@ -241,6 +241,7 @@ class Turns:
             statuses=_all(final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
+        self._owed()
         # Dying before this line leaves it unknown what is live: all is judged once more.
         if result.live is not None:
             journal.set_live(result.live)
@@ -281,6 +282,7 @@ class Turns:
                 reason=f"no longer on {self._branch.name}",
                 statuses=gone(commit, self._branch.name),
             )
+            self._owed()
             log.info("gone", sha=row.sha, deployment=row.id)
 
     def _answer_late(self, tip: str, rows: Sequence[Deployment]) -> None:
@@ -297,6 +299,7 @@ class Turns:
                 reason=f"deployed as part of {tip[:7]}",
                 statuses=final(self._commit(row.sha, row.base_sha), ending),
             )
+            self._owed()
 
     def _commit(self, sha: str, before: str | None) -> Commit:
         named = self._parts.journal.before_of(sha) or before

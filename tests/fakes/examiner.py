@@ -17,11 +17,13 @@ class FakeExaminer:
     Attributes:
         asked: the paths of each examination, in order.
         down: why the parser itself does not work, None: it does.
+        closed: it was told to end.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.down: str | None = None
+        self.closed = False
         self._finds: dict[str, Examined] = {}
 
     def finds(
@@ -34,6 +36,13 @@ class FakeExaminer:
     ) -> None:
         """Say what is found in `path` from now on; with nothing said: no DAG."""
         self._finds[path] = Examined(path, dag_ids, error, harm)
+
+    def warm_up(self) -> None:
+        if self.down:
+            raise PreflightError(self.down)
+
+    def close(self) -> None:
+        self.closed = True
 
     def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
         self.asked.append(tuple(paths))

@@ -66,8 +66,10 @@ def test_a_folder_broken_through_a_shared_helper_is_named_on_the_commit_that_did
     commit = Commit(TIP, ("dags/common.py",))
     assert said(final(commit, ended(State.BROKEN, BROKEN)))["airflow/deploy"] == (
         "success",
-        "live: 0 of 1 file parsed in 1.2 s;"
-        " maria/weather.py:12 ModuleNotFoundError: No module named 'pandas'",
+        (
+            "live: 0 of 1 file parsed in 1.2 s;"
+            " maria/weather.py:12 ModuleNotFoundError: No module named 'pandas'"
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from deployer.core.model import (
     Trigger,
 )
 from deployer.errors import DiskError
+from deployer.worker.turns import Branch, Turns
 from tests.fakes.airflow import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -93,8 +94,22 @@ def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: W
 def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
     sha = world.announced(TAXI)
     assert world.turns.take_in()
-    assert world.said(sha) == {"airflow/deploy": ("pending", "waiting for its turn")}
+    assert world.said(sha) == {"airflow/deploy": ("pending", "on its way to Airflow")}
     assert world.state(sha) is State.QUEUED
+
+
+def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
+    told: list[int] = []
+    turns = Turns(
+        world.parts,
+        world.limits,
+        Branch("main"),
+        owed=lambda: told.append(len(world.journal.due(world.clock.now(), limit=99))),
+    )
+    owed_before = len(world.journal.due(world.clock.now(), limit=99))
+    world.announced(TAXI)
+    turns.turn()
+    assert [count - owed_before for count in told] == [1, 2, 2]
 
 
 # --- several pushes --------------------------------------------------------

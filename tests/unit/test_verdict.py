@@ -64,6 +64,13 @@ def test_all_dags_of_a_file_are_named() -> None:
     assert only(watch(TAXI).look(seen, waited_s=1)).dag_ids == ("a", "b")
 
 
+def test_an_error_without_a_path_does_not_show_that_airflow_looked_at_the_release() -> None:
+    after = watch(TAXI)
+    for stamp in ("t1", "t2"):
+        after = after.look(Observation(errors=(error(TAXI, None, stamp),)), waited_s=1)
+    assert not after.looked
+
+
 def test_a_fresh_stamp_on_the_release_before_is_no_verdict() -> None:
     seen = Observation(dags=(canary(NEW), dag(TAXI, OLD, stamp="t9")))
     after = watch(TAXI).look(seen, waited_s=1)
@@ -95,7 +102,7 @@ def test_an_error_whose_trace_names_the_release_is_broken() -> None:
     assert verdict.proof is Proof.RELEASE
     assert verdict.error is not None
     assert (verdict.error.type, verdict.error.line) == ("ModuleNotFoundError", 12)
-    assert not after.done  # Airflow itself has not been seen to look yet
+    assert after.done  # it was read from the release, so Airflow has looked
 
 
 def test_an_error_of_the_release_before_is_no_verdict() -> None:

@@ -1,0 +1,115 @@
+"""The doorbell between the web process and the worker: a Unix datagram socket.
+
+A ring carries nothing; what is to be done stands in the journal. One that gets lost
+costs the worker's next poll, so ringing never fails and never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_SUN_PATH = 107
+"""Bytes that an AF_UNIX address takes, its closing NUL left out (man 7 unix)."""
+
+_MODE = 0o660
+"""The web process runs as another user; both are in the socket's group."""
+
+_BURST = 10_000
+"""Rings swallowed at once at most, so that somebody who rings for ever can't hold the worker."""
+
+
+class Doorbell:
+    """The button. Safe to share between threads and across a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Never connected: each ring looks the path up, and finds the worker of that moment.
+        self._socket = _datagram_socket()
+
+    def ring(self) -> None:
+        """Wake the worker if it listens."""
+        # OSError covers all that may be: nobody has bound it yet (ENOENT), nobody listens any
+        # more (ECONNREFUSED), the queue is full of rings not heard yet (EAGAIN).
+        with suppress(OSError), _address(self._path) as address:
+            self._socket.sendto(b"\0", address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class DoorbellListener:
+    """The bell. One process listens; a socket that a dead one left behind is replaced.
+
+    Raises:
+        OSError: `path` can't be bound (no such folder, no right to write there).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._socket = _datagram_socket()
+        try:
+            _bind(self._socket, path)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return True as soon as it has rung since the last call, False after `timeout_s`.
+
+        However often it rang, that is one True.
+        """
+        if not select.select([self._socket], [], [], max(timeout_s, 0))[0]:
+            return False
+        with suppress(BlockingIOError):
+            for _ in range(_BURST):
+                self._socket.recv(1)
+        return True
+
+    def close(self) -> None:
+        """Stop listening; the socket's file stays, for the next listener to replace."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _datagram_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    # Bound beside its place, then renamed into it: at no moment is there no socket that the
+    # group may ring. If we die between the two, the next listener removes the leftover.
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with _address(fresh) as address:
+        listener.bind(address)
+    fresh.chmod(_MODE)
+    fresh.replace(path)
+
+
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """Give an address of `path` that fits into AF_UNIX, however deep it lies."""
+    if len(os.fsencode(path)) <= _SUN_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

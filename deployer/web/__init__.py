@@ -1,0 +1,62 @@
+"""The internet-facing process: GitHub's deliveries in, pages and JSON out.
+
+It knows the webhook secret and the journal, and nothing else that is worth stealing.
+`webhook`, `health`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
+`serve` runs it all under gunicorn with the worker of `buffering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from flask import Flask, Response
+
+from deployer.ports import Bell, Journal
+from deployer.web import api, faults, health, pages
+from deployer.web.headers import HEADERS
+from deployer.web.mounted import Mounted
+from deployer.web.webhook import Receiving, Webhook
+
+__all__ = ["Receiving", "create_app"]
+
+
+def create_app(
+    *,
+    journal: Journal,
+    bell: Bell,
+    receiving: Receiving,
+    public_url: str | None,
+    now: Callable[[], datetime],
+) -> Flask:
+    """Return the WSGI application.
+
+    Args:
+        journal: deliveries go in, all that is shown comes out.
+        bell: rung after each delivery on disk.
+        receiving: what makes a request a delivery of ours.
+        public_url: where the pages are reached; its path is where they are mounted.
+        now: aware UTC; a test's clock.
+    """
+    app = Flask(__name__)
+    # Else Flask answers OPTIONS itself, with 200, where the contract says 405.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider only
+    app.json.compact = True  # type: ignore[attr-defined]  # likewise
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+
+    app.register_blueprint(health.blueprint(journal, now))
+    app.register_blueprint(api.blueprint(journal))
+    app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
+    faults.register(app)
+
+    @app.after_request
+    def guard(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        return response
+
+    # Flask's documented way to put middleware around an application.
+    deliveries = Webhook(app.wsgi_app, journal, bell, receiving)
+    app.wsgi_app = Mounted(deliveries, urlsplit(public_url or "").path)  # type: ignore[method-assign]
+    return app

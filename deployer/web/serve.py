@@ -1,0 +1,136 @@
+"""Run the application under gunicorn, with the settings that this job needs."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn import systemd, util
+from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+from deployer.errors import OperatorError
+from deployer.web.buffering import BufferingWorker
+
+BACKLOG = 512
+SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
+
+SETTINGS: dict[str, Any] = {
+    # One process: it is small, and the journal's commits to disk are shared among its threads.
+    "workers": 1,
+    "worker_class": BufferingWorker,
+    # For pages and the API; deliveries have their own.
+    "threads": 4,
+    # Below a process's usual 1024 open files.
+    "worker_connections": 512,
+    # Longer than the 2 minutes for which proxies such as Caddy keep a connection for reuse, so
+    # that it is never we who close one just as a delivery is sent on it.
+    "keepalive": 150,
+    "backlog": BACKLOG,
+    "timeout": 30,  # seconds without a sign of life from the worker's event loop
+    "graceful_timeout": 10,
+    "limit_request_line": 4094,
+    "limit_request_fields": 64,
+    "limit_request_field_size": 8190,
+    # No second way in: gunicorn's control socket, HTTP/2 over clear text, trusted proxy headers.
+    "control_socket_disable": True,
+    "http_protocols": "h1",
+    "forwarded_allow_ips": "",
+    "proc_name": "deployer-web",
+}
+
+
+def serve(make_app: Callable[[], Flask], bind: str) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way. Does not return: it exits.
+
+    Args:
+        make_app: called in the worker process, after the fork: database connections must not
+            cross it.
+        bind: `host:port` or `unix:/path`; unused if systemd hands over its sockets.
+
+    Raises:
+        OperatorError: `bind` can't be listened on.
+    """
+    given_by_systemd = systemd.listen_fds(unset_environment=False) > 0
+    address = bind if given_by_systemd else f"fd://{_listen(bind)}"
+    # What is imported so far is shared with the worker for good, if the collector leaves it be.
+    gc.collect()
+    gc.freeze()
+    _Server(make_app, address).run()
+
+
+class _Server(BaseApplication):
+    """gunicorn, told what to do by this program instead of by its own command line."""
+
+    def __init__(self, make_app: Callable[[], Flask], address: str) -> None:
+        self._make_app = make_app
+        self._address = address
+        super().__init__()
+
+    def load_config(self) -> None:
+        cfg: Config = self.cfg
+        for name, value in SETTINGS.items():
+            cfg.set(name, value)
+        cfg.set("bind", self._address)
+        cfg.set("logger_class", _Log)
+
+    def load(self) -> Flask:  # type: ignore[override]  # the stub's WSGI is wider than PEP 3333
+        return self._make_app()
+
+
+class _Log(Logger):
+    """gunicorn's own events go where all others go; requests are logged by the application."""
+
+    def setup(self, cfg: Config) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.propagate = True
+
+
+def _listen(bind: str) -> int:
+    """Return a listening socket's descriptor.
+
+    gunicorn could do it itself, but tries for 5 s and then exits without saying why.
+    """
+    where = util.parse_address(bind)
+    try:
+        listener = _tcp(*where) if isinstance(where, tuple) else _unix(Path(str(where)))
+    except OSError as exc:
+        raise OperatorError(f"can't listen on {bind}: {os.strerror(exc.errno or 0)}") from exc
+    return listener.detach()
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def _unix(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket():
+            _refuse_if_alive(path)
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(SOCKET_MODE)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _refuse_if_alive(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return  # left behind by a process that died
+    raise OSError(errno.EADDRINUSE, "another process listens there")

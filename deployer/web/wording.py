@@ -1,0 +1,74 @@
+"""What the templates call: each takes a value of the model and returns a short text.
+
+Pure, and plain text: Jinja does the escaping.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint
+
+from deployer.core.model import Deployment, Outcome, StepRecord, Verdict, folder_of
+
+MINUTE_S = 60
+
+
+def teach(routes: Blueprint) -> None:
+    """Make the words below known to the templates, as filters."""
+    for word in (short, folders, seconds, clock, ago, place, tally):
+        routes.add_app_template_filter(word)
+
+
+def short(sha: str) -> str:
+    return sha[:7]
+
+
+def folders(deployment: Deployment) -> tuple[str, ...]:
+    """Return the students' folders that a deployment touched, sorted."""
+    paths = [
+        *deployment.plan.dag_files,
+        *deployment.plan.deleted,
+        *(verdict.path for verdict in deployment.verdicts),
+    ]
+    return tuple(sorted({folder for path in paths if (folder := folder_of(path))}))
+
+
+def seconds(thing: Deployment | StepRecord) -> str:
+    """Return how long it took, from being queued for a deployment; empty: it has not ended."""
+    began = thing.queued_at if isinstance(thing, Deployment) else thing.started_at
+    if thing.finished_at is None:
+        return ""
+    took_s = (thing.finished_at - began).total_seconds()
+    if took_s < MINUTE_S:
+        return f"{took_s:.2f} s"
+    return f"{int(took_s) // MINUTE_S} min {int(took_s) % MINUTE_S} s"
+
+
+def clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    passed_s = int((now - at).total_seconds())
+    for unit_s, unit in ((86_400, "d"), (3_600, "h"), (MINUTE_S, "min")):
+        if passed_s >= unit_s:
+            return f"{passed_s // unit_s} {unit} ago"
+    return f"{passed_s} s ago" if passed_s > 0 else "just now"
+
+
+def place(verdict: Verdict) -> str:
+    """Return `path:line` if the error has a line, else the path."""
+    line = verdict.error and verdict.error.line
+    return f"{verdict.path}:{line}" if line else verdict.path
+
+
+def tally(deployment: Deployment) -> str:
+    """Return what came out for the files, as in `2 parsed, 1 broken`."""
+    counts = {
+        outcome: sum(verdict.outcome is outcome for verdict in deployment.verdicts)
+        for outcome in Outcome
+    }
+    return ", ".join(
+        f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count
+    )

@@ -1,0 +1,252 @@
+"""The embedded Airflow and the class's bundle, for real: one Airflow for the whole session."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from airflow_client.client.api.dag_version_api import DagVersionApi
+
+from deployer.edges.local import COMMANDS, LocalAirflow
+from deployer.errors import RequirementsRefused, ServicesError
+from tests.integration.airflow_world import World, broken_text, dag_text
+
+pytestmark = pytest.mark.airflow
+
+PACKAGE = "cowsay==6.1"  # pure Python, one wheel, and nothing of Airflow's needs it
+
+
+@pytest.fixture
+def name() -> str:
+    return f"l{uuid4().hex[:8]}"
+
+
+# -- the bundle
+
+
+def test_a_file_that_did_not_change_is_not_parsed_again_and_keeps_its_release(
+    world: World, name: str
+) -> None:
+    first = world.publish({f"dags/{name}/stays.py": dag_text(f"{name}_stays")})
+    stays = world.dag_from(first, f"{name}_stays")
+    second = world.publish({f"dags/{name}/moves.py": dag_text(f"{name}_moves")})
+    world.dag_from(second, f"{name}_moves")
+    now = {d.dag_id: d for d in world.airflow.observe(second, [stays.dag_id]).dags}[stays.dag_id]
+    # Airflow parses every file again each 30 s; unless that just happened, nothing moved.
+    assert now == stays or f"/{second}/" in now.fileloc
+
+
+def test_include_is_imported_from_the_release_that_is_parsed(world: World, name: str) -> None:
+    helper = f"include/{name}.py"
+    text = dag_text(name, head=f"from include.{name} import SUFFIX").replace(
+        f'dag_id="{name}"', f'dag_id="{name}_" + SUFFIX'
+    )
+    path = f"dags/{name}/uses.py"
+    world.dag_from(world.publish({helper: "SUFFIX = 'one'\n", path: text}), f"{name}_one")
+    world.dag_from(world.publish({helper: "SUFFIX = 'two'\n", path: text}), f"{name}_two")
+
+
+def test_an_error_inside_include_names_the_release_and_both_files(world: World, name: str) -> None:
+    path, helper = f"dags/{name}/uses.py", f"include/{name}.py"
+    release = world.publish(
+        {helper: broken_text(1), path: dag_text(name, head=f"import include.{name}")}
+    )
+    trace = world.error_from(release, path).trace
+    assert f"/releases/{release}/{path}" in trace
+    assert f"/releases/{release}/{helper}" in trace
+
+
+def test_a_task_runs_the_release_of_its_run_with_the_include_of_that_release(
+    world: World, name: str, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    text = dag_text(
+        name,
+        head=f"from include.{name} import WORD",
+        body=f"open({str(told)!r}, 'w').write(WORD + ' ' + __file__)",
+    )
+    release = world.publish({f"include/{name}.py": "WORD = 'hello'\n", f"dags/{name}/t.py": text})
+    world.dag_from(release, name)
+    airflow(world, "dags", "unpause", "-y", name)
+    airflow(world, "dags", "trigger", name)
+    world.wait(release, [], lambda _: told.exists() or None, f"a run of {name}")
+    word, file = told.read_text().split()
+    assert word == "hello"
+    assert file.endswith(f"/releases/{release}/dags/{name}/t.py")
+
+
+def test_airflow_links_a_version_to_its_commit(world: World, name: str) -> None:
+    release = world.publish({f"dags/{name}/v.py": dag_text(name)})
+    world.dag_from(release, name)
+    api = DagVersionApi(world.airflow._calls._client)
+    said = json.loads(api.get_dag_versions_without_preload_content(name).data)
+    (version,) = said["dag_versions"]
+    assert version["bundle_version"] == release
+    assert version["bundle_url"] == f"https://github.com/class/airflow-class/tree/{release}/dags"
+
+
+# -- packages
+
+
+def test_a_package_that_does_not_exist_is_refused_with_its_line(world: World) -> None:
+    with pytest.raises(RequirementsRefused) as caught:
+        world.local.resolve("# ours\nsix\nno-such-package-anywhere-zz==1\n")
+    assert caught.value.line == 3
+    assert "no-such-package-anywhere-zz" in caught.value.reason
+
+
+def test_a_version_that_airflows_own_pins_forbid_is_refused(world: World) -> None:
+    with pytest.raises(RequirementsRefused) as caught:
+        world.local.resolve("jinja2<3\n")
+    assert caught.value.line == 1
+    assert "jinja2" in caught.value.reason
+
+
+def test_resolving_too_long_is_given_up_and_is_not_the_pushers_fault(world: World) -> None:
+    hasty = LocalAirflow(
+        world.local.place.state.parent,
+        root=world.releases.root,
+        port=world.local.place.port,
+        resolve_timeout_s=0.001,
+    )
+    with pytest.raises(ServicesError, match=r"did not finish within 0\.001 s"):
+        hasty.resolve(PACKAGE)
+
+
+def test_resolving_changes_nothing(world: World) -> None:
+    before, python = world.local.installed(), world.local.python
+    assert "cowsay" in world.local.resolve(PACKAGE)
+    assert (world.local.installed(), world.local.python) == (before, python)
+
+
+def test_a_package_is_built_beside_installed_by_recreate_and_put_back(
+    world: World, name: str
+) -> None:
+    services = tuple(COMMANDS)
+    path = f"dags/{name}/moo.py"
+    text = dag_text(name, head="import cowsay")
+    before = world.local.installed()
+    release = world.publish({path: text})
+    assert "cowsay" in world.error_from(release, path).trace
+
+    assert "cowsay==6.1" in world.local.build(f"{PACKAGE}  # moo\n")
+    assert world.local.installed() == before
+    world.local.recreate(services)
+    world.local.wait_healthy(services)
+    assert world.local.installed() == f"{PACKAGE}  # moo\n"
+    world.dag_from(world.publish({path: f"{text}\n# again\n"}), name)
+
+    world.local.put_back(services)
+    world.local.wait_healthy(services)
+    assert world.local.installed() == before
+    release = world.publish({path: f"{text}\n# and again\n"})
+    assert "cowsay" in world.error_from(release, path).trace
+
+
+# -- processes
+
+
+def test_a_second_instance_takes_over_what_runs(world: World) -> None:
+    again = LocalAirflow(
+        world.local.place.state.parent,
+        root=world.releases.root,
+        port=world.local.place.port,
+        repo_url=world.local.place.repo_url,
+    )
+    before = {name: again._processes.running(name) for name in COMMANDS}
+    again.start()
+    assert {name: again._processes.running(name) for name in COMMANDS} == before
+    assert None not in before.values()
+    assert again.password == world.local.password
+
+
+def test_secrets_are_readable_by_their_owner_alone(world: World) -> None:
+    place = world.local.place
+    for file in (place.state / "secrets.json", place.passwords):
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_service_that_is_not_ours_is_an_error_that_names_those_there_are(world: World) -> None:
+    with pytest.raises(ServicesError, match="airflow-dag-processor"):
+        world.local.recreate(["postgres"])
+
+
+def airflow(world: World, *args: str) -> str:
+    """Run one of Airflow's own commands beside it."""
+    done = subprocess.run(
+        [str(world.local.python), "-m", "airflow", *args],
+        env=world.local.airflow_environment(),
+        cwd=world.local.place.home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+BUNDLE = """
+import json, os, shutil, sys
+from pathlib import Path
+from class_bundle import ClassBundle, ReleaseGone
+
+root = Path(sys.argv[1])
+def bundle(version=None):
+    return ClassBundle(name="class", version=version, root=str(root), repo_url="https://h/o/n/")
+def live(name):
+    (root / "releases" / name / "dags").mkdir(parents=True, exist_ok=True)
+    (root / "new").symlink_to(f"releases/{name}")
+    (root / "new").replace(root / "current")
+def importable():
+    return [p.removeprefix(str(root)) for p in sys.path if p.startswith(str(root))]
+
+said = {}
+main = bundle()
+main.initialize(); main.refresh()
+said["before the first release"] = [os.listdir(main.path), main.get_current_version(), importable()]
+live("a" * 40)
+said["until it refreshes"] = main.get_current_version()
+main.refresh()
+said["after it"] = [str(main.path.relative_to(root)), main.get_current_version().version]
+live("b" * 40 + "-2"); main.refresh()
+said["importable"] = importable()
+old = bundle("a" * 40); old.initialize(); old.refresh()
+said["pinned"] = [str(old.path.relative_to(root)), importable()]
+said["url"] = main.view_url("b" * 40 + "-2")
+shutil.rmtree(root / "releases" / ("a" * 40))
+try:
+    bundle("a" * 40).initialize()
+except ReleaseGone as gone:
+    said["gone"] = str(gone)
+print("\\n" + json.dumps(said))
+"""
+
+
+def test_the_bundle_follows_current_at_its_refresh_and_never_hands_out_the_link(
+    world: World, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [str(world.local.python), "-c", BUNDLE, str(tmp_path)],
+        env=world.local.airflow_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    a, b = "a" * 40, "b" * 40
+    assert said["before the first release"] == [[], None, []]
+    assert said["until it refreshes"] is None
+    assert said["after it"] == [f"releases/{a}/dags", a]
+    assert said["importable"] == [f"/releases/{b}-2"]
+    # An old run's callback must not take the live release from the files parsed next.
+    assert said["pinned"] == [f"releases/{a}/dags", [f"/releases/{b}-2"]]
+    assert said["url"] == f"https://h/o/n/tree/{b}/dags"
+    assert a in said["gone"]
+    assert "no longer kept" in said["gone"]
