@@ -61,6 +61,11 @@ POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
 
 
+OVERLOOKED_AFTER_S = 3.0
+"""A file that was being parsed at the swap is not looked at again for half a minute,
+unless its modification time moves once more (docs/airflow-facts.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The world, as one deployment needs it."""
@@ -269,8 +274,11 @@ class Run:
                 break
             try:
                 if poked is None or now - poked >= POKE_EVERY_S:
+                    if now - started >= OVERLOOKED_AFTER_S:
+                        self._parts.releases.touch(watch.waiting)
                     airflow.poke()
                     poked = now
+                    log.info("poked", seconds=round(clock.monotonic() - now, 3))
                 seen = airflow.observe(watch.release, {CANARY_DAG_ID, *known})
                 watch = watch.look(seen, waited_s=round(clock.monotonic() - started, 3))
                 trouble = None

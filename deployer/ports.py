@@ -99,6 +99,15 @@ class Releases(Protocol):
             UnknownCommit: the mirror does not hold the tree's commit.
         """
 
+    def touch(self, paths: Collection[str]) -> None:
+        """Give files that the last `publish` touched a new modification time once more.
+
+        Airflow overlooks a change that came while it was parsing the file's old text.
+
+        Raises:
+            DiskError
+        """
+
     def restore(self, name: str) -> None:
         """Point `current` back at the release `name`.
 

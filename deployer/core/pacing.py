@@ -46,6 +46,10 @@ class Pace:
             *(self.writes[-most] + span for span, most in WINDOWS if len(self.writes) >= most),
         )
 
+    def room(self, now: float) -> int:
+        """Return how many writes the burst would still take back to back, 0 to BURST."""
+        return BURST - math.ceil(max(0.0, self.rested_at - now) / REFILL_S)
+
     def wrote(self, at: float) -> Pace:
         """Return the pace after a write at `at`, whatever GitHub answered to it."""
         kept = max(most for _, most in WINDOWS)

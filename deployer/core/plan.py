@@ -65,7 +65,7 @@ def plan(
         steps.append(Preflight(dag_files))
     if packages.move:
         # Before publishing: the first parse of the new release must see the new packages,
-        # or its verdict would be about neither state (docs/decisions/003).
+        # or its verdict would be about neither state (docs/decisions/001).
         steps.append(Resolve(tip.requirements or ""))
         steps.append(Recreate(services, packages.names))
     steps.append(Publish(touch=dag_files))

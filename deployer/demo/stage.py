@@ -156,6 +156,8 @@ class Stage:
             part.start()
         self._wait_for_web()
         self.airflow.wait_healthy(self.settings.recreate_services)
+        if not self.worker.lives:
+            raise ServicesError(f"the demo's worker ended by itself; see {self.worker.log}")
 
     def _environment(self, secret: str, token: str) -> dict[str, str]:
         """Return what web and worker see: nothing of the caller's own settings."""

@@ -1,7 +1,8 @@
 """Calls of Airflow's REST API v2 with the official client: log in, page, tell errors apart.
 
-The client's models are not used, only its addresses and parameters: building them costs
-more than the call itself, and they reject what a newer Airflow adds to an answer.
+Its addresses and parameters are used, its models not: they refuse a whole list for one value
+of an enumeration that a newer Airflow added, or one field missing, among dozens nobody here
+reads. (Speed is no reason: 1000 rows take them 16 ms, plain JSON 5 ms.)
 """
 
 from __future__ import annotations

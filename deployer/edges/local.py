@@ -22,7 +22,7 @@ import httpx
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.local_env import BaseEnvironment, Environments, resolve
 from deployer.edges.local_processes import Processes
-from deployer.edges.local_settings import USERNAME, Place, Secrets, environment
+from deployer.edges.local_settings import SETTINGS, USERNAME, Place, Secrets, environment
 from deployer.errors import ServicesError
 
 COMMANDS = {
@@ -125,6 +125,11 @@ class LocalAirflow:
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
         return environment(self.place, self._secrets(), os.environ)
+
+    def parsing_environment(self) -> dict[str, str]:
+        """Return what the isolated parse needs of it: settings and policy, no secret."""
+        settings = {f"AIRFLOW__{name}": value for name, value in SETTINGS.items()}
+        return {**settings, "PYTHONPATH": str(self.place.files)}
 
     # -- ports.Services
 

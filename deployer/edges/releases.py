@@ -103,6 +103,15 @@ class ReleaseStore:
         finally:
             shutil.rmtree(root, ignore_errors=True)
 
+    def touch(self, paths: Collection[str]) -> None:
+        name = self._live_name()
+        if name is None:
+            return
+        with _disk_errors("it stays live as it is"):
+            places = [self._releases / name / path for path in paths]
+            # A hard link is an older release's file too: that one must not be parsed again.
+            _touch([place for place in places if place.is_file() and place.stat().st_nlink == 1])
+
     def restore(self, name: str) -> None:
         if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
             raise DiskError(f"there is no release {name!r} under {self._releases}")

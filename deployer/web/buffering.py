@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, made deaf to slow clients.
+"""gunicorn's threaded worker, made deaf to slow clients and quick with deliveries.
 
 Stock gthread gives a connection to a thread at its first byte; the thread then reads
 with no time limit, so as many clients as there are threads, each sending a byte now and
@@ -9,9 +9,9 @@ Here the event loop collects requests, and a thread gets one only when all of it
 arrived: a thread never waits for a client. Whoever is too slow, or holds the oldest
 unfinished request when room runs out, is cut off.
 
-Deliveries that arrived together are answered together by one thread, so that they share a
-commit to disk. With a thread for each, a burst spent two thirds of its processor time on
-switching between them. Pages have threads of their own, gunicorn's.
+Deliveries that arrived together go to one thread together, so that they share a commit
+to disk; with a thread for each, a burst spent most of its processor time on switching
+between them. All else is answered by gunicorn's own threads, one request in each.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.http import Request
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from deployer.web.answering import Connection, answer
-from deployer.web.framing import Arrival
+from deployer.web import plain
+from deployer.web.framing import Arrival, Inbox
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_S = 10.0
 """For one whole request, from its first byte. GitHub gives up after 10 s itself."""
 
 ANSWER_S = 30.0
-"""For the application and for sending what it answers."""
+"""For the application, and for a client to take what it answers."""
 
 LINGER_S = 2.0
 """After closing our side, for the client to read the answer and close its own."""
@@ -43,16 +48,40 @@ LINGER_S = 2.0
 HELD_LIMIT = 64 * 1024 * 1024
 """Bytes of unfinished requests in memory, all connections together."""
 
-BATCHES = 2
-"""Batches of deliveries in threads at once: one is parsed while the other one is written."""
+BATCHES = 1
+"""Batches of deliveries in threads at once."""
+
+BATCH_SIZE = 64
+"""Deliveries in a batch for which no more are waited."""
 
 _RECEIVE = 64 * 1024  # bytes at a time
-_SEND_BUFFER = 256 * 1024  # bytes; pages fit, so that a thread does not wait for slow readers
 _HARMLESS = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
 
+class Connection(TConn):
+    """One client.
+
+    Attributes:
+        inbox: what it has sent and nobody has read.
+        held: bytes of the request being collected or answered.
+        whole: all of the request that a thread has is here, so another may follow it.
+        deadline: on the monotonic clock, for whatever the connection is doing now.
+    """
+
+    parser: RequestParser
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401  # gunicorn's to define
+        super().__init__(*args)
+        self.inbox = Inbox()
+        self.parser = RequestParser(self.cfg, self.inbox, self.client)
+        self.initialized = True  # else gunicorn makes a parser that reads the socket
+        self.held = 0
+        self.whole = False
+        self.deadline = 0.0
+
+
 class BufferingWorker(ThreadWorker):
-    """See the module. The base class still accepts, owns the threads, and stops in good order."""
+    """See the module. The base class accepts, answers what is not plain, stops in good order."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # gunicorn's
         super().__init__(*args, **kwargs)
@@ -62,11 +91,11 @@ class BufferingWorker(ThreadWorker):
         self._lingering: dict[Connection, None] = {}
         self._held = 0
         self._next_sweep = 0.0
-        self._deliveries: list[Connection] = []  # whole, waiting for a thread
+        self._deliveries: list[tuple[Connection, WSGIEnvironment]] = []  # waiting for a thread
         self._batches = 0
         self._desk = ThreadPoolExecutor(BATCHES, thread_name_prefix="deliveries")
 
-    # -- the way of a connection
+    # -- a request arrives
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -75,7 +104,6 @@ class BufferingWorker(ThreadWorker):
             if exc.errno in _HARMLESS:
                 return
             raise
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.nr_conns += 1
         conn = Connection(self.cfg, client, address, listener.getsockname())
         self._collect(conn, patience_s=REQUEST_S)
@@ -101,64 +129,81 @@ class BufferingWorker(ThreadWorker):
     def _add(self, conn: Connection, data: bytes) -> None:
         if not conn.held:
             conn.deadline = time.monotonic() + REQUEST_S
-        arrival = conn.inbox.add(data)
         conn.held += len(data)
         self._held += len(data)
+        arrival = conn.inbox.add(data)
         if arrival is Arrival.HEAD_TOO_LONG:
             self._refuse(conn, "431 Request Header Fields Too Large")
         elif arrival is Arrival.PARTIAL:
             if conn.inbox.expects_continue:
                 conn.inbox.expects_continue = False
-                _send(conn, "100 Continue\r\n")
+                _send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
             self._make_room()
         else:
             self._unwatch(conn, self._collecting)
             conn.whole = arrival is Arrival.WHOLE
-            conn.deadline = time.monotonic() + ANSWER_S
-            self._answering[conn] = None
-            if conn.inbox.is_post:
-                # Its socket stays non-blocking: an answer is short, and whoever has not read so
-                # many of them that it does not fit is cut off instead of holding up the batch.
-                self._deliveries.append(conn)
-            else:
-                conn.sock.setblocking(True)
-                self._hand_over(self.tpool, [conn], self._on_answered)
+            self._begin(conn)
+
+    # -- and is answered
+
+    def _begin(self, conn: Connection) -> None:
+        conn.deadline = time.monotonic() + ANSWER_S
+        self._answering[conn] = None
+        delivery = plain.read(conn.inbox.peek()) if conn.whole else None
+        if delivery is None:
+            self.enqueue_req(conn)
+        else:
+            next(conn.inbox)
+            self._deliveries.append((conn, delivery))
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
-        """Do a round of the event loop."""
-        super().wait_for_and_dispatch_events(timeout)
-        if self._deliveries and self._batches < BATCHES:
+        """Do a round of the event loop; deliveries become a batch once a round brings no more."""
+        before = len(self._deliveries)
+        may_begin = before > 0 and self._batches < BATCHES
+        super().wait_for_and_dispatch_events(0 if may_begin else timeout)
+        if may_begin and (len(self._deliveries) == before or before >= BATCH_SIZE):
             self._batches += 1
-            batch, self._deliveries = self._deliveries, []
-            self._hand_over(self._desk, batch, self._on_batch_answered)
+            conns, environs = zip(*self._deliveries, strict=True)
+            self._deliveries = []
+            self._desk.submit(plain.answer, self.wsgi, environs).add_done_callback(
+                partial(self.method_queue.defer, self._on_batch_answered, conns)
+            )
 
-    def _hand_over(
-        self,
-        pool: ThreadPoolExecutor,
-        conns: list[Connection],
-        then: Callable[[list[Connection], list[bool]], None],
+    def notify(self) -> None:
+        """Show gunicorn's master a sign of life. The base class calls it in each round."""
+        if time.monotonic() >= self._next_sweep:
+            super().notify()
+
+    def _on_batch_answered(
+        self, conns: tuple[Connection, ...], answers: Future[list[bytes]]
     ) -> None:
-        """Have a thread answer one request of each, then the event loop go on with them."""
-
-        def done(future: Future[list[bool]]) -> None:
-            kept = [False] * len(conns) if future.exception() else future.result()
-            self.method_queue.defer(then, conns, kept)
-
-        pool.submit(answer, self, conns).add_done_callback(done)
-
-    def _on_batch_answered(self, conns: list[Connection], kept: list[bool]) -> None:
         self._batches -= 1
-        self._on_answered(conns, kept)
+        failure = answers.exception()
+        if failure is not None:
+            self.log.error("a batch of deliveries failed", exc_info=failure)
+        for number, conn in enumerate(conns):
+            # Never blocks: whoever has left so many answers unread that it does not fit is cut off.
+            self._go_on(conn, keep=failure is None and _send(conn, answers.result()[number]))
 
-    def _on_answered(self, conns: list[Connection], kept: list[bool]) -> None:
-        for conn, keep in zip(conns, kept, strict=True):
-            del self._answering[conn]
-            self._release(conn)
-            if keep:
-                patience_s = float(self.cfg.keepalive if self.alive else LINGER_S)
-                self._collect(conn, patience_s=patience_s)
-            else:
-                self._linger(conn)
+    def handle_request(self, req: Request, conn: TConn) -> bool:
+        """Answer in one of gunicorn's threads."""
+        if isinstance(conn, Connection) and not conn.whole:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
+        """Go on after one of gunicorn's threads; called in the event loop."""
+        assert isinstance(conn, Connection)  # noqa: S101  # accept makes no other
+        kept = not fs.cancelled() and fs.exception() is None and bool(fs.result())
+        self._go_on(conn, keep=kept and conn.whole)
+
+    def _go_on(self, conn: Connection, *, keep: bool) -> None:
+        del self._answering[conn]
+        self._release(conn)
+        if keep:
+            self._collect(conn, patience_s=float(self.cfg.keepalive if self.alive else LINGER_S))
+        else:
+            self._linger(conn)
 
     def _linger(self, conn: Connection) -> None:
         """Close our side and swallow what still comes.
@@ -193,15 +238,15 @@ class BufferingWorker(ThreadWorker):
         if now < self._next_sweep:
             return
         self._next_sweep = now + 1
-        for conn in _overdue(self._collecting, now):
+        for conn in [conn for conn in self._collecting if conn.deadline < now]:
             if conn.held:
                 self._refuse(conn, "408 Request Timeout")
             else:
                 self._drop(conn, self._collecting)
-        for conn in _overdue(self._lingering, now):
+        for conn in [conn for conn in self._lingering if conn.deadline < now]:
             self._drop(conn, self._lingering)
-        for conn in _overdue(self._answering, now):
-            # The thread's send fails, and _on_answered does the rest.
+        for conn in [conn for conn in self._answering if conn.deadline < now]:
+            # A thread's send fails, and the connection goes its way.
             with suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
@@ -214,7 +259,7 @@ class BufferingWorker(ThreadWorker):
     def _refuse(self, conn: Connection, status: str) -> None:
         self._unwatch(conn, self._collecting)
         self._release(conn)
-        _send(conn, f"{status}\r\nConnection: close\r\nContent-Length: 0\r\n")
+        _send(conn, f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
         self._linger(conn)
 
     # -- housekeeping
@@ -244,11 +289,7 @@ class BufferingWorker(ThreadWorker):
 
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
-        conn.sock.close()
-
-
-def _overdue(group: dict[Connection, None], now: float) -> Iterator[Connection]:
-    return iter([conn for conn in group if conn.deadline < now])
+        conn.close()
 
 
 def _receive(conn: Connection) -> bytes | None:
@@ -261,7 +302,9 @@ def _receive(conn: Connection) -> bytes | None:
         return b""
 
 
-def _send(conn: Connection, status_and_headers: str) -> None:
-    """Send a short answer without a body, or a part of it if the client does not read."""
-    with suppress(OSError):
-        conn.sock.send(f"HTTP/1.1 {status_and_headers}\r\n".encode())
+def _send(conn: Connection, data: bytes) -> bool:
+    """Send without waiting; False: not all of it went."""
+    try:
+        return conn.sock.send(data) == len(data)
+    except OSError:
+        return False

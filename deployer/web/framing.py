@@ -53,9 +53,8 @@ class Inbox:
         self._chunked_bytes = 0  # announced by the chunk lines read so far
         self.expects_continue = False
 
-    @property
-    def is_post(self) -> bool:
-        return self._bytes.startswith(b"POST ")
+    def peek(self) -> bytes:
+        return bytes(self._bytes)
 
     def __len__(self) -> int:
         return len(self._bytes)

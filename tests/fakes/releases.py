@@ -64,6 +64,15 @@ class FakeReleases:
         written = sum(file.written_at == self._clock for file in files.values())
         return Release(name, tree.sha, written)
 
+    def touch(self, paths: Collection[str]) -> None:
+        live = self.live()
+        self._clock += 1
+        mine = self.whole[live.name] if live else {}
+        for path in mine.keys() & set(paths):
+            shared = sum(files.get(path) is mine[path] for files in self.whole.values()) > 1
+            if not shared:
+                mine[path] = Stamped(mine[path].blob, self._clock)
+
     def restore(self, name: str) -> None:
         if name not in self.whole:
             raise DiskError(f"there is no release {name!r}")

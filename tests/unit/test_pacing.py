@@ -89,3 +89,12 @@ def test_githubs_own_word_is_waited_for_and_grows_with_each_attempt() -> None:
 
 def test_jitter_stretches_the_doubling_alone() -> None:
     assert retry_delay_s(3, 60.0, jitter=0.5) == pytest.approx(66.0)
+
+
+def test_the_room_left_in_the_burst_is_counted() -> None:
+    pace = Pace()
+    assert pace.room(100.0) == BURST
+    pace = pace.wrote(100.0).wrote(100.0)
+    assert pace.room(100.0) == BURST - 2
+    assert pace.room(101.5) == BURST - 1
+    assert pace.room(200.0) == BURST

@@ -1,0 +1,146 @@
+"""Parse one DAG file exactly as Airflow's dag-processor does, without its database.
+
+Runs in a fork that `preflight` makes. `_parse_file` is the dag-processor's own function
+(airflow 3.3.2, dag_processing/processor.py:234): stability check, import, policy, bagging,
+serialization. Only what surrounds it there is set up here.
+
+Variables and connections come from the metadata database there and are all missing here, so
+an ordinary error found here is a hint and never final. Defaults work:
+`Variable.get("x", default=…)`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
+from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    ErrorResponse,
+    VariableKeysResult,
+    _RequestFrame,
+)
+from airflow.sdk.execution_time.supervisor import block_orm_access
+from airflow.serialization.serialized_objects import DagSerialization
+from preflight_warden import PR_SET_PDEATHSIG, Task, prctl, say
+
+__all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
+
+REPORT = 3
+"""The descriptor of the report, right after the standard ones."""
+MAX_TRACE = 20_000
+"""Characters of one trace; its end says what went wrong."""
+
+
+def warm_up() -> None:
+    """Load what nearly every file needs, so that no fork has to."""
+    with DAG("warm_up", schedule=None) as dag:
+        try:
+            from airflow.providers.standard.operators.bash import BashOperator  # noqa: PLC0415
+            from airflow.providers.standard.operators.python import PythonOperator  # noqa: PLC0415
+        except ImportError:  # an Airflow without its standard provider parses all the same
+            pass
+        else:
+            BashOperator(task_id="bash", bash_command="true")
+            PythonOperator(task_id="python", python_callable=warm_up)
+    DagSerialization.to_dict(dag)
+
+
+def run(task: Task, report: int) -> NoReturn:
+    """Be the parser: shut the door, parse, report, end as Airflow's own parser does."""
+    try:
+        me = os.getpid()
+        os.setsid()
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Airflow handles SIGSEGV in Python, so a real fault would be met again and again
+        # until the time is over (dag_processing/importers/python_importer.py). Blocked, it ends the
+        # process at once (man 2 sigprocmask).
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
+        report = _keep_only(report)
+        outcome = _outcome(task)
+        if os.getpid() != me:
+            os._exit(0)  # the file forked, and here comes the copy
+        say(report, outcome)
+        atexit._run_exitfuncs()  # noqa: SLF001  # as airflow/sdk/execution_time/supervisor.py, _fork_main
+    finally:
+        os._exit(0)
+
+
+def _outcome(task: Task) -> dict[str, Any]:
+    try:
+        return {"ended": "reported", **_parse(task.root, task.path)}
+    except BaseException as exc:  # noqa: BLE001  # what Airflow lets through ends its parser
+        return {"ended": "raised", "what": type(exc).__name__}
+
+
+def _keep_only(report: int) -> int:
+    """Close every descriptor but `report`; the standard ones see nothing."""
+    if report != REPORT:
+        os.dup2(report, REPORT)
+    os.set_inheritable(REPORT, False)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.closerange(REPORT + 1, 1 << 30)
+    return REPORT
+
+
+# --- as the dag-processor does it ------------------------------------------
+
+
+def _parse(root: str, path: str) -> dict[str, Any]:
+    """Return the `dag_ids` and the `errors` (text by Airflow's name of the file) of one file."""
+    file = Path(root, path)
+    if not file.is_file():
+        return {"dag_ids": [], "errors": {path: f"FileNotFoundError: there is no file {path}"}}
+    _be_a_parsing_child(root)
+    result = _parse_file(
+        DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
+        structlog.get_logger(logger_name="task"),
+    )
+    assert result is not None  # noqa: S101  # None answers callback requests alone
+    # Airflow's parser sends its result so; a value that does not fit ends it without a word.
+    _RequestFrame(id=0, body=result.model_dump()).as_bytes()
+    return {
+        "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
+        "errors": {
+            name: text[-MAX_TRACE:] for name, text in sorted((result.import_errors or {}).items())
+        },
+    }
+
+
+def _be_a_parsing_child(root: str) -> None:
+    """Set up what the dag-processor's fork has (`_parse_file_entrypoint`, `_fork_main`)."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    task_runner.SUPERVISOR_COMMS = _NothingStored()
+    block_orm_access()
+    atexit._clear()  # noqa: SLF001  # there too: nothing of the parent ends in the child
+    # The class's bundle appends the release; BundleDagBag its `dags` after it.
+    sys.path.append(root)
+
+
+class _NothingStored:
+    """Answers for the execution API: no variable and no connection exists."""
+
+    def send(self, msg: object) -> object:
+        match type(msg).__name__:
+            case "GetVariableKeys":
+                return VariableKeysResult(keys=[], total_entries=0)
+            case "GetVariable":
+                return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+            case "GetConnection":
+                return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+        return None
+
+    async def asend(self, msg: object) -> object:
+        return self.send(msg)
