@@ -247,13 +247,15 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
     found = {}
     try:
         with path.open(encoding="utf-8") as stream:
+            # Not `dotenv_values`: that passes over what it does not understand.
             lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as exc:
         mistakes.append(f"{_ENV_FILE} {path} can't be read: {_reason(exc)}")
         return {}
     for line in lines:
         if line.error:
-            number = line.original.line
+            text = line.original.string  # with the empty lines before it
+            number = line.original.line + text[: -len(text.lstrip())].count("\n")
             mistakes.append(f"{_ENV_FILE} {path}, line {number}: can't be understood")
         # A name without the prefix is for somebody else who shares the file (Compose does).
         elif line.key and line.key.startswith(PREFIX) and line.value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -40,7 +40,8 @@ def set_up(process: str, *, state_dir: Path | None, secrets: Sequence[str] = ())
         cache_logger_on_first_use=True,
     )
     screen = logging.StreamHandler(sys.stderr)
-    screen.setFormatter(_formatter(human() if sys.stderr.isatty() else as_json(), shared))
+    on_terminal = sys.stderr.isatty()
+    screen.setFormatter(_formatter(human(colours=True) if on_terminal else as_json(), shared))
     root = logging.getLogger()
     root.handlers = [screen]
     root.setLevel(logging.INFO)
@@ -53,9 +54,20 @@ def set_up(process: str, *, state_dir: Path | None, secrets: Sequence[str] = ())
         root.addHandler(file)
 
 
-def human() -> Processor:
+def human(*, colours: bool) -> Processor:
     """Return the renderer for people."""
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=18)
+    render = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18)
+
+    def safely(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        shown = {k: printable(v) if isinstance(v, str) else v for k, v in event.items()}
+        return str(render(logger, method, shown))
+
+    return safely
+
+
+def printable(text: str) -> str:
+    """Return `text` fit for a terminal: no escape sequence of a student's reaches it."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text.replace("\t", " "))
 
 
 def as_json() -> Processor:
@@ -81,15 +93,25 @@ def _formatter(renderer: Processor, shared: Sequence[Processor]) -> logging.Form
     )
 
 
-def _redact(secrets: Sequence[str]) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+def _redact(secrets: Iterable[str]) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
     """Return a processor that takes secrets out by value: their formats are not fixed."""
-    known = [secret for secret in secrets if secret]
+    # The longest first: one secret may be part of another.
+    known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+
+    def clean(value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [clean(inner) for inner in value]
+        text = str(value)  # as the renderer would: a path, an error
+        for secret in known:
+            text = text.replace(secret, REDACTED)
+        return text
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        for secret in known:
-            for key, value in event.items():
-                if isinstance(value, str) and secret in value:
-                    event[key] = value.replace(secret, REDACTED)
-        return event
+        # Names with an underscore are structlog's own, and not shown.
+        return {k: v if k.startswith("_") else clean(v) for k, v in event.items()}
 
     return redact

@@ -353,6 +353,9 @@ class Journal(Protocol):
     def before_of(self, sha: str) -> str | None:
         """Return the tip that the newest announcement of `sha` named before it."""
 
+    def forced_away(self, sha: str) -> bool:
+        """Tell whether a forced push replaced `sha`, and nobody announced it again since."""
+
     def refusal(self, requirements_hash: str) -> str | None:
         """Return why this text was refused before, None if it was not."""
 

@@ -30,6 +30,6 @@ def test_the_tree_holds_dag_files():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(DAGS).as_posix())
 def test_file_parses(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(DAGS))
-    bag = DagBag(dag_folder=str(path), include_examples=False, safe_mode=True)
+    bag = DagBag(dag_folder=str(path), safe_mode=True)
     assert bag.import_errors == {}
     assert bag.dags, f"{path.name} speaks of DAGs and makes none"

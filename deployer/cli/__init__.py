@@ -1,4 +1,4 @@
-"""The command line: one module for the processes, one for wishes, one for questions.
+"""The command line: one module for the processes, one for wishes, two for questions.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -7,17 +7,58 @@ Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from deployer import __version__
-from deployer.cli import asking, following, processes, wishes
 from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerRunning
 
 EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
 
+COMMANDS = {
+    "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
+    "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
+    "deploy": ("wishes", "Deploy the branch's tip now, and judge all of it anew."),
+    "status": ("asking", "Show what is live, if all is well, and the last deployments."),
+    "show": ("asking", "Show one deployment, by its id or by a commit."),
+    "logs": ("following", "Show the log of web and worker."),
+    "demo": ("processes", "Try it all on this machine, without GitHub or Docker."),
+}
+"""Where each command is, and what `deployer --help` says of it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    """Imports a command when it is run: `web` stays small in memory, `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"deployer.cli.{module}"), cmd_name)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="deployer")
 def commands() -> None:
     """Deploy the class repository to the class's Airflow, and say how it went.
@@ -27,22 +68,13 @@ def commands() -> None:
     """
 
 
-for command in (
-    processes.web,
-    processes.worker,
-    processes.demo,
-    wishes.deploy,
-    asking.status,
-    asking.show,
-    following.logs,
-):
-    commands.add_command(command)
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command and exit; each error of ours is a readable line and its exit status.
 
-
-def main() -> None:
-    """Run a command; every error of ours becomes one readable line and its exit status."""
+    `args`: those of the process if None.
+    """
     try:
-        commands(prog_name="deployer")
+        commands(args, prog_name="deployer")
     except SettingsError as exc:
         for mistake in exc.mistakes:
             click.echo(f"deployer: {mistake}", err=True)
@@ -52,7 +84,4 @@ def main() -> None:
         sys.exit(EXIT_OUT_OF_REACH)
     except DeployerError as exc:
         click.echo(f"deployer: {exc}", err=True)
-        sys.exit(EXIT_FAILED)
-    except BrokenPipeError:  # `deployer logs | head`
-        sys.stderr.close()
         sys.exit(EXIT_FAILED)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer.core.model import Deployment, Outcome, State, StatusState, Verdict, folder_of
+from deployer.logs import printable
 
 STYLES: dict[str, str] = {
     State.SUCCEEDED: "green",
@@ -27,15 +28,28 @@ STYLES: dict[str, str] = {
     Outcome.TIMEOUT: "red",
     "ok": "green",
 }
-PIPE_WIDTH = 200
+PIPE_WIDTH = 100_000
 """Columns when nobody's terminal limits them: a line is not broken for `grep`."""
 
 
 def console() -> Console:
-    """Return where tables go: standard output as it is now."""
+    """Return where tables go: standard output as it is now.
+
+    What is printed is never markup: names and messages are students'.
+    """
+    terminal = sys.stdout.isatty()
     return Console(
-        width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False
+        width=None if terminal else PIPE_WIDTH,
+        force_terminal=terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
+
+
+def plain(text: str) -> Text:
+    """Return what others wrote, on one line and without a terminal's escape sequences."""
+    return Text(" ".join(printable(text).split()))
 
 
 def coloured(word: str) -> Text:
@@ -49,12 +63,12 @@ def show(deployment: Deployment) -> None:
     head = Text.assemble(
         f"deployment {deployment.id}  ",
         coloured(str(deployment.state)),
-        f"  {deployment.sha[:7]}  {deployment.ref.removeprefix('refs/heads/')}"
+        f"  {deployment.sha[:7]}  {printable(deployment.ref.removeprefix('refs/heads/'))}"
         f"  by {deployment.trigger}  {_took(deployment.queued_at, deployment.finished_at)}",
     )
     out.print(head)
     if deployment.reason:
-        out.print(Text(deployment.reason))
+        out.print(plain(deployment.reason))
     if deployment.steps:
         out.print(_steps(deployment))
     if deployment.verdicts:
@@ -75,7 +89,7 @@ def listing(deployments: Sequence[Deployment]) -> Table:
             str(d.trigger),
             f"{d.queued_at:%Y-%m-%d %H:%M:%S}",
             _took(d.queued_at, d.finished_at),
-            " ".join(folders),
+            plain(" ".join(folders)),
         )
     return table
 
@@ -84,7 +98,7 @@ def _steps(deployment: Deployment) -> Table:
     table = _table("step", "", "seconds", "detail")
     for step in deployment.steps:
         seconds = (step.finished_at - step.started_at).total_seconds()
-        table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", Text(step.detail))
+        table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", plain(step.detail))
     return table
 
 
@@ -95,7 +109,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
         if v.error:
             where = f"line {v.error.line}: " if v.error.line else ""
             what = f"{where}{v.error.type}: {v.error.message}"
-        table.add_row(Text(v.path), coloured(str(v.outcome)), str(v.proof), Text(what))
+        table.add_row(plain(v.path), coloured(str(v.outcome)), str(v.proof), plain(what))
     return table
 
 
@@ -106,10 +120,10 @@ def _statuses(deployment: Deployment) -> Table:
         posted = "yes" if record.posted_at else record.error or "owed"
         table.add_row(
             status.sha[:7],
-            status.context,
+            plain(status.context),
             coloured(str(status.state)),
-            Text(status.description),
-            Text(posted),
+            plain(status.description),
+            plain(posted),
         )
     return table
 

@@ -16,6 +16,8 @@ from deployer.errors import OperatorError
 from deployer.ports import Journal
 
 LOOK_EVERY_S = 0.2
+SILENCE = BEAT_STALE
+"""How long a worker may give no sign of life before nobody waits for it any more."""
 LONGEST_WAIT_S = 1800.0
 """More than all bounds of one deployment with the default settings together."""
 EXIT_OF = {
@@ -71,7 +73,7 @@ def _wait(journal: Journal, wish: int) -> Deployment:
             return answer
         beat_at = journal.pulse().beat_at
         silent_since = max(beat_at, asked_at) if beat_at else asked_at
-        if datetime.now(UTC) - silent_since > BEAT_STALE:
+        if datetime.now(UTC) - silent_since > SILENCE:
             raise OperatorError(
                 "no worker answers; start `deployer worker`: the wish is kept in the journal"
             )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0
 STOP_BOUND_S = 20.0
+COMMAND_BOUND_S = 300.0
 LOOK_EVERY_S = 0.05
 
 
@@ -46,6 +47,8 @@ class Part:
     _file: IO[bytes] | None = None
 
     def start(self) -> None:
+        """Start it, or start it again."""
+        self._close_log()
         self._file = self.log.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deployer", self.name],
@@ -73,14 +76,17 @@ class Part:
                 self._process.wait(STOP_BOUND_S)
             except subprocess.TimeoutExpired:
                 self.kill()
-        if self._file is not None:
-            self._file.close()
+        self._close_log()
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _close_log(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 @dataclass(slots=True)
@@ -134,6 +140,17 @@ class Stage:
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""
         return httpx.get(self.web_url + path, timeout=10)
+
+    def run_deployer(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the deployer on this stage and wait for its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "deployer", *args],
+            env=dict(self.worker.environment),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_BOUND_S,
+            check=False,
+        )
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployer.errors import OperatorError, WorkerRunning
@@ -20,25 +21,35 @@ def only_worker(state_dir: Path) -> Iterator[None]:
 
     Raises:
         WorkerRunning: another process holds it; the message names it.
-        OperatorError: the state directory can't be written.
+        OperatorError: the lock's file can't be written or locked.
     """
     path = state_dir / NAME
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("a+b", buffering=0)
     except OSError as exc:
-        raise OperatorError(f"{path} can't be written: {exc}; see DEPLOYER_STATE_DIR") from exc
+        raise OperatorError(
+            f"{path} can't be written: {exc.strerror}; see DEPLOYER_STATE_DIR"
+        ) from exc
     with file:
         try:
             # The kernel drops it with the process, kill -9 included (man 2 flock).
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            file.seek(0)
             raise WorkerRunning(
-                f"another worker holds {path}: {file.read().strip() or 'it is just starting'};"
+                f"another worker holds {path}: {_holder(file)};"
                 " stop that one first, or give this one a DEPLOYER_STATE_DIR of its own"
             ) from exc
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        except OSError as exc:  # a file system without locks
+            raise OperatorError(
+                f"{path} can't be locked: {exc.strerror}; see DEPLOYER_STATE_DIR"
+            ) from exc
+        with suppress(OSError):  # it is held; on a full disk it just can't say by whom
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} on {socket.gethostname()}".encode())
         yield
+
+
+def _holder(file: io.FileIO) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace").strip() or "it is just starting"

@@ -9,9 +9,9 @@ Here the event loop collects requests, and a thread gets one only when all of it
 arrived: a thread never waits for a client. Whoever is too slow, or holds the oldest
 unfinished request when room runs out, is cut off.
 
-Deliveries that arrived together go to one thread together, so that they share a commit
-to disk; with a thread for each, a burst spent most of its processor time on switching
-between them. All else is answered by gunicorn's own threads, one request in each.
+Deliveries have one thread, which takes all that have arrived at a time: they share a
+commit to disk. With a thread for each, a burst spent most of its processor time on
+switching between them. All else is answered by gunicorn's own threads, one request in each.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.http import Request
 from gunicorn.http.parser import RequestParser
@@ -34,7 +33,7 @@ from deployer.web import plain
 from deployer.web.framing import Arrival, Inbox
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 REQUEST_S = 10.0
 """For one whole request, from its first byte. GitHub gives up after 10 s itself."""
@@ -48,11 +47,8 @@ LINGER_S = 2.0
 HELD_LIMIT = 64 * 1024 * 1024
 """Bytes of unfinished requests in memory, all connections together."""
 
-BATCHES = 1
-"""Batches of deliveries in threads at once."""
-
 BATCH_SIZE = 64
-"""Deliveries in a batch for which no more are waited."""
+"""So many deliveries are not made to wait for more."""
 
 _RECEIVE = 64 * 1024  # bytes at a time
 _HARMLESS = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
@@ -63,6 +59,7 @@ class Connection(TConn):
 
     Attributes:
         inbox: what it has sent and nobody has read.
+        watched: the event loop is told when it can be read.
         held: bytes of the request being collected or answered.
         whole: all of the request that a thread has is here, so another may follow it.
         deadline: on the monotonic clock, for whatever the connection is doing now.
@@ -75,6 +72,7 @@ class Connection(TConn):
         self.inbox = Inbox()
         self.parser = RequestParser(self.cfg, self.inbox, self.client)
         self.initialized = True  # else gunicorn makes a parser that reads the socket
+        self.watched = False
         self.held = 0
         self.whole = False
         self.deadline = 0.0
@@ -91,9 +89,9 @@ class BufferingWorker(ThreadWorker):
         self._lingering: dict[Connection, None] = {}
         self._held = 0
         self._next_sweep = 0.0
-        self._deliveries: list[tuple[Connection, WSGIEnvironment]] = []  # waiting for a thread
-        self._batches = 0
-        self._desk = ThreadPoolExecutor(BATCHES, thread_name_prefix="deliveries")
+        self._deliveries: list[tuple[Connection, WSGIEnvironment]] = []  # waiting for their thread
+        self._busy = False  # that thread is
+        self._desk = ThreadPoolExecutor(1, thread_name_prefix="deliveries")
 
     # -- a request arrives
 
@@ -112,19 +110,24 @@ class BufferingWorker(ThreadWorker):
     def _collect(self, conn: Connection, *, patience_s: float) -> None:
         """Wait for a request; what the parser has read ahead is its beginning."""
         conn.deadline = time.monotonic() + patience_s
-        self._watch(conn, self._collecting, self._on_arrival)
+        self._collecting[conn] = None
+        self._watch(conn)
         ahead = conn.parser.unreader.take_buffered()
         if ahead:
             self._add(conn, ahead)
 
-    def _on_arrival(self, conn: Connection, _: object) -> None:
-        if conn not in self._collecting:
-            return  # cut off in this very round, for another one's sake
-        data = _receive(conn)
-        if data:
-            self._add(conn, data)
-        elif data == b"":
-            self._drop(conn, self._collecting)
+    def _on_readable(self, conn: Connection, _: object) -> None:
+        if conn in self._collecting:
+            data = _receive(conn)
+            if data:
+                self._add(conn, data)
+            elif data == b"":
+                self._drop(conn, self._collecting)
+        elif conn in self._lingering:
+            if _receive(conn) == b"":
+                self._drop(conn, self._lingering)
+        elif conn.watched:  # it sends before it is answered, or was cut off in this very round
+            self._unwatch(conn)
 
     def _add(self, conn: Connection, data: bytes) -> None:
         if not conn.held:
@@ -140,7 +143,7 @@ class BufferingWorker(ThreadWorker):
                 _send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
             self._make_room()
         else:
-            self._unwatch(conn, self._collecting)
+            del self._collecting[conn]
             conn.whole = arrival is Arrival.WHOLE
             self._begin(conn)
 
@@ -159,13 +162,14 @@ class BufferingWorker(ThreadWorker):
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Do a round of the event loop; deliveries become a batch once a round brings no more."""
         before = len(self._deliveries)
-        may_begin = before > 0 and self._batches < BATCHES
+        may_begin = before > 0 and not self._busy
         super().wait_for_and_dispatch_events(0 if may_begin else timeout)
         if may_begin and (len(self._deliveries) == before or before >= BATCH_SIZE):
-            self._batches += 1
+            self._busy = True
             conns, environs = zip(*self._deliveries, strict=True)
             self._deliveries = []
-            self._desk.submit(plain.answer, self.wsgi, environs).add_done_callback(
+            app = cast("WSGIApplication", self.wsgi)  # the stub's is wider than PEP 3333
+            self._desk.submit(plain.answer, app, environs).add_done_callback(
                 partial(self.method_queue.defer, self._on_batch_answered, conns)
             )
 
@@ -177,7 +181,7 @@ class BufferingWorker(ThreadWorker):
     def _on_batch_answered(
         self, conns: tuple[Connection, ...], answers: Future[list[bytes]]
     ) -> None:
-        self._batches -= 1
+        self._busy = False
         failure = answers.exception()
         if failure is not None:
             self.log.error("a batch of deliveries failed", exc_info=failure)
@@ -217,11 +221,8 @@ class BufferingWorker(ThreadWorker):
             self._close(conn)
             return
         conn.deadline = time.monotonic() + LINGER_S
-        self._watch(conn, self._lingering, self._on_leftover)
-
-    def _on_leftover(self, conn: Connection, _: object) -> None:
-        if conn in self._lingering and _receive(conn) == b"":
-            self._drop(conn, self._lingering)
+        self._lingering[conn] = None
+        self._watch(conn)
 
     # -- bounds
 
@@ -257,29 +258,25 @@ class BufferingWorker(ThreadWorker):
                 conn.deadline = min(conn.deadline, deadline)
 
     def _refuse(self, conn: Connection, status: str) -> None:
-        self._unwatch(conn, self._collecting)
+        del self._collecting[conn]
         self._release(conn)
         _send(conn, f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
         self._linger(conn)
 
     # -- housekeeping
 
-    def _watch(
-        self,
-        conn: Connection,
-        group: dict[Connection, None],
-        callback: Callable[[Connection, object], None],
-    ) -> None:
+    def _watch(self, conn: Connection) -> None:
         conn.sock.setblocking(False)
-        group[conn] = None
-        self.poller.register(conn.sock, EVENT_READ, partial(callback, conn))
+        if not conn.watched:
+            self.poller.register(conn.sock, EVENT_READ, partial(self._on_readable, conn))
+            conn.watched = True
 
-    def _unwatch(self, conn: Connection, group: dict[Connection, None]) -> None:
+    def _unwatch(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
-        del group[conn]
+        conn.watched = False
 
     def _drop(self, conn: Connection, group: dict[Connection, None]) -> None:
-        self._unwatch(conn, group)
+        del group[conn]
         self._release(conn)
         self._close(conn)
 
@@ -289,6 +286,8 @@ class BufferingWorker(ThreadWorker):
 
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
+        if conn.watched:
+            self._unwatch(conn)
         conn.close()
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,15 @@ _HEAD = re.compile(rb"POST (/[A-Za-z0-9/_-]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[\t
 _HEADER = re.compile(rb"([A-Za-z0-9-]+):[ \t]*([\t -~]*?)[ \t]*\r\n")
 _SPECIAL = frozenset(
     f"HTTP_{name}"
-    for name in "CONNECTION EXPECT KEEP_ALIVE TE TRAILER TRANSFER_ENCODING UPGRADE".split()
+    for name in (
+        "CONNECTION",
+        "EXPECT",
+        "KEEP_ALIVE",
+        "TE",
+        "TRAILER",
+        "TRANSFER_ENCODING",
+        "UPGRADE",
+    )
 )
 _ALWAYS: dict[str, Any] = {
     "REQUEST_METHOD": "POST",
@@ -47,10 +56,7 @@ def read(request: bytes) -> WSGIEnvironment | None:
     if head is None:
         return None
     pairs = _HEADER.findall(head[2])
-    headers = {
-        "HTTP_" + name.decode("ascii").upper().replace("-", "_"): value.decode("ascii")
-        for name, value in pairs
-    }
+    headers = {_environ_name(name): value.decode("ascii") for name, value in pairs}
     body = request[head.end() :]
     length = headers.pop("HTTP_CONTENT_LENGTH", "")
     if (
@@ -67,6 +73,11 @@ def read(request: bytes) -> WSGIEnvironment | None:
         "wsgi.input": io.BytesIO(body),
         **headers,
     }
+
+
+@lru_cache(maxsize=256)  # the same few for each request
+def _environ_name(header: bytes) -> str:
+    return "HTTP_" + header.decode("ascii").upper().replace("-", "_")
 
 
 def answer(app: WSGIApplication, requests: Sequence[WSGIEnvironment]) -> list[bytes]:
@@ -87,7 +98,7 @@ class _Exchange:
         self._parts: Iterable[bytes] = app(environ, self._start)
 
     def _start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
+        self, status: str, headers: list[tuple[str, str]], _exc_info: object = None, /
     ) -> Any:  # noqa: ANN401  # PEP 3333's write(), which nobody here uses
         lines = [f"{name}: {value}" for name, value in headers if name != "Content-Length"]
         self._head = "\r\n".join([f"HTTP/1.1 {status}", f"Date: {_date()}", *lines])

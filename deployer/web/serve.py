@@ -82,7 +82,12 @@ class _Server(BaseApplication):
         cfg.set("logger_class", _Log)
 
     def load(self) -> Flask:  # type: ignore[override]  # the stub's WSGI is wider than PEP 3333
-        return self._make_app()
+        app = self._make_app()
+        # None of this is ever garbage. Looking through it would stop all threads for some 5 ms,
+        # several times a second in a burst.
+        gc.collect()
+        gc.freeze()
+        return app
 
 
 class _Log(Logger):

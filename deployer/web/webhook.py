@@ -40,6 +40,13 @@ _REASONS = {
     503: "503 Service Unavailable",
 }
 _HEADERS = [("Content-Type", "application/json"), ("Allow", "POST"), *HEADERS.items()]
+_GIVEN = {
+    "CONTENT_TYPE": "content-type",
+    "HTTP_CONTENT_ENCODING": "content-encoding",
+    "HTTP_X_GITHUB_DELIVERY": "x-github-delivery",
+    "HTTP_X_GITHUB_EVENT": "x-github-event",
+    "HTTP_X_HUB_SIGNATURE_256": "x-hub-signature-256",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +147,8 @@ def _throw(exc: Exception) -> NoReturn:
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:
-    """Return the request's headers by lower-case name."""
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
-    headers["content-type"] = environ.get("CONTENT_TYPE", "")
-    return headers
+    """Return the headers that make a delivery, by name, as far as they are there."""
+    return {name: environ[key] for key, name in _GIVEN.items() if key in environ}
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -32,7 +32,10 @@ class Signals:
 
 
 class Worker:
-    """Runs until `signals.stop` is set; a second call of `run` is not meant."""
+    """Runs until `signals.stop` is set; a second call of `run` is not meant.
+
+    No loop ends before that, whatever happens in it: what failed is tried again.
+    """
 
     def __init__(
         self,
@@ -85,8 +88,8 @@ class Worker:
                 if self._turns.take_in():
                     signals.turn.set()
                 self._listener.wait(NET_S)
-            except DeployerError as exc:  # the journal's disk is full, say: it may come back
-                log.warning("intake failed", reason=str(exc))
+            except Exception as exc:
+                _tell("intake failed", exc)
                 signals.stop.wait(FAULT_PAUSE_S)
 
     def _take_turns(self) -> None:
@@ -94,8 +97,8 @@ class Worker:
         wait_s: float = 0.0
         try:
             self._prepare()
-        except DeployerError as exc:  # the first turn meets it again, and reports it
-            log.warning("not ready yet", reason=str(exc))
+        except Exception as exc:  # the first turn meets it again, and reports it
+            _tell("not ready yet", exc)
         while not signals.stop.is_set():
             signals.turn.wait(wait_s)
             signals.turn.clear()
@@ -103,11 +106,8 @@ class Worker:
                 return
             try:
                 again_s = self._turns.turn()
-            except DeployerError as exc:
-                log.warning("turn failed", reason=str(exc))
-                again_s = FAULT_PAUSE_S
-            except Exception:
-                log.exception("fault")
+            except Exception as exc:
+                _tell("turn failed", exc)
                 again_s = FAULT_PAUSE_S
             wait_s = self._poll_interval_s if again_s is None else again_s
 
@@ -117,9 +117,17 @@ class Worker:
         while outbox and not signals.stop.is_set():
             try:
                 wait_s = outbox.post_next()
-            except Exception:
-                log.exception("fault")
+            except Exception as exc:
+                _tell("posting failed", exc)
                 wait_s = FAULT_PAUSE_S
             if wait_s:
                 signals.owed.wait(wait_s)
                 signals.owed.clear()
+
+
+def _tell(what: str, exc: Exception) -> None:
+    """Log what a loop goes on after: the journal's disk may be full, and have room again."""
+    if isinstance(exc, DeployerError):
+        log.warning(what, reason=str(exc))
+    else:
+        log.error(what, exc_info=exc)

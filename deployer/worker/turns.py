@@ -162,7 +162,8 @@ class Turns:
             there = self._parts.repository.contains(tip, row.sha)
         except UnknownCommit:
             young = self._parts.clock.now() - row.queued_at < REPLICATION
-            return Place.UNSEEN if young else Place.GONE
+            lost = self._parts.journal.forced_away(row.sha)
+            return Place.UNSEEN if young and not lost else Place.GONE
         return Place.ON_BRANCH if there else Place.GONE
 
     def _deploy(

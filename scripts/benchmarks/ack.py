@@ -113,6 +113,10 @@ def _ratio(figures: dict[str, Json], key: str) -> float:
 
 @contextlib.contextmanager
 def _deployer(folder: Path) -> Iterator[Side]:
+    # As on every start but the first: who makes the tables has Alembic in memory.
+    make = "from deployer.edges.journal import SqlJournal as J; J.open({!r}, migrate=True)"
+    url = f"sqlite:///{folder}/deployer.db"
+    subprocess.run([sys.executable, "-c", make.format(url)], check=True)
     port = _free_port()
     settings = {
         "DEPLOYER_STATE_DIR": str(folder),

@@ -191,6 +191,11 @@ class FakeJournal:
         named = [made.before for made, _ in self.announced.values() if made.sha == sha]
         return next((before for before in reversed(named) if before is not None), None)
 
+    def forced_away(self, sha: str) -> bool:
+        made = [made for made, _ in self.announced.values()]
+        removed = max((m.id for m in made if m.before == sha and m.forced), default=0)
+        return removed > max((m.id for m in made if m.sha == sha), default=0)
+
     def refusal(self, requirements_hash: str) -> str | None:
         return self._refusals.get(requirements_hash)
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deployer.core.model import CANARY_DAG_ID
 from deployer.edges.airflow import AirflowRest
-from deployer.edges.local import COMMANDS, LocalAirflow
+from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
+from deployer.edges.local_env import BaseEnvironment
 from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, World
+
+hypothesis.settings.register_profile("deployer", deadline=None, database=None)
+hypothesis.settings.load_profile("deployer")
+
+
+@pytest.fixture(scope="session")
+def airflow_python() -> Path:
+    """The interpreter of Airflow's own environment, made once and kept outside the repository."""
+    base = BaseEnvironment(default_cache())
+    base.ensure(print)
+    return base.python
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """What each journal must do: the fake, SQLite, and PostgreSQL if there is one.
 
-`DEPLOYER_TEST_POSTGRES_URL` names a database in which the tests may make schemas.
+`TEST_POSTGRES_URL` names a database in which the tests may make schemas.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from deployer.errors import JournalError
 from deployer.ports import Journal, Owed
 from tests.fakes.journal import FakeJournal
 
-POSTGRES_URL = os.environ.get("DEPLOYER_TEST_POSTGRES_URL")
+POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL")
 
 REF = "refs/heads/main"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -56,9 +56,7 @@ def after(seconds: float) -> datetime:
         "sqlite",
         pytest.param(
             "postgresql",
-            marks=pytest.mark.skipif(
-                POSTGRES_URL is None, reason="DEPLOYER_TEST_POSTGRES_URL is not set"
-            ),
+            marks=pytest.mark.skipif(POSTGRES_URL is None, reason="TEST_POSTGRES_URL is not set"),
         ),
     ]
 )
@@ -95,13 +93,15 @@ def _opened(url: str) -> Iterator[Journal]:
         journal.close()
 
 
-def push(journal: Journal, guid: str, sha: str = A, before: str | None = B) -> bool:
+def push(
+    journal: Journal, guid: str, sha: str = A, before: str | None = B, *, forced: bool = True
+) -> bool:
     return journal.record_delivery(
         guid=guid,
         event="push",
         result="queued",
         reason="",
-        payload={"ref": REF, "before": before, "after": sha, "forced": True, "pusher": "lasse"},
+        payload={"ref": REF, "before": before, "after": sha, "forced": forced, "pusher": "lasse"},
     )
 
 
@@ -216,6 +216,19 @@ def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> 
     assert journal.before_of(A) == C
     assert journal.before_of(B) is None
     assert journal.before_of(C) is None
+
+
+def test_a_commit_that_a_forced_push_replaced_is_known_until_it_is_announced_again(
+    journal: Journal,
+) -> None:
+    push(journal, "1", sha=A, before=B, forced=False)
+    assert not journal.forced_away(A)
+    assert not journal.forced_away(B)
+    push(journal, "2", sha=C, before=A)
+    assert journal.forced_away(A)
+    push(journal, "3", sha=A, before=C)
+    assert not journal.forced_away(A)
+    assert journal.forced_away(C)
 
 
 # -- deployments

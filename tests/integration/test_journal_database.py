@@ -414,6 +414,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "set_live": lambda journal: journal.set_live(None),
     "dag_ids": lambda journal: journal.dag_ids(["x"]),
     "before_of": lambda journal: journal.before_of(A),
+    "forced_away": lambda journal: journal.forced_away(A),
     "refusal": lambda journal: journal.refusal("x"),
     "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
     "beat": lambda journal: journal.beat(at=NOW, tip=A, tip_checked_at=NOW),

@@ -204,6 +204,14 @@ def test_a_delivery_in_chunks_is_taken(web: Web) -> None:
         assert answer(client).status == 202
 
 
+def test_a_proxy_that_speaks_http_1_0_is_served(web: Web) -> None:
+    """As nginx does unless told otherwise."""
+    with web.connect() as client:
+        client.sendall(request(Connection="close").replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert answer(client).status == 202
+        assert client.recv(1) == b""
+
+
 def test_a_client_that_asks_before_sending_the_body_is_told_once_to_go_on(web: Web) -> None:
     whole = request(Expect="100-continue")
     with web.connect() as client:

@@ -188,6 +188,14 @@ def test_a_commit_that_a_forced_push_removed_ends_as_error(world: World) -> None
     assert world.state(removed) is State.SUPERSEDED
 
 
+def test_a_removed_commit_that_git_never_showed_is_told_at_once(world: World) -> None:
+    base, removed = world.repository.tip, "f" * 40
+    world.deliver(removed, base)
+    world.deliver(world.push(TAXI), removed, forced=True)
+    world.turns.turn()
+    assert world.said(removed) == {"airflow/deploy": ("error", "no longer on main")}
+
+
 def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
     unseen = "f" * 40
     world.deliver(unseen, world.repository.tip)

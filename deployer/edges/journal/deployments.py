@@ -88,6 +88,16 @@ def before_of(connection: Connection, sha: str) -> str | None:
     ).scalar_one_or_none()
 
 
+def forced_away(connection: Connection, sha: str) -> bool:
+    announced = select(func.max(announcements.c.id)).where(announcements.c.sha == sha)
+    removed = select(func.max(announcements.c.id)).where(
+        announcements.c.before == sha, announcements.c.forced
+    )
+    last_announced = connection.execute(announced).scalar_one()
+    last_removed = connection.execute(removed).scalar_one()
+    return last_removed is not None and last_removed > (last_announced or 0)
+
+
 def start(
     connection: Connection,
     deployment: int,

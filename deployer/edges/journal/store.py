@@ -160,6 +160,10 @@ class SqlJournal:
         with self._database.reading() as connection:
             return deployments.before_of(connection, sha)
 
+    def forced_away(self, sha: str) -> bool:
+        with self._database.reading() as connection:
+            return deployments.forced_away(connection, sha)
+
     def refusal(self, requirements_hash: str) -> str | None:
         with self._database.reading() as connection:
             return marks.refusal(connection, requirements_hash)

@@ -1,0 +1,633 @@
+"""The command line on a real journal: what it prints, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer import app
+from deployer.cli import COMMANDS, main, wishes
+from deployer.cli.following import Tail
+from deployer.config import Settings
+from deployer.core.model import (
+    Live,
+    Outcome,
+    ParseError,
+    Proof,
+    State,
+    Status,
+    StatusState,
+    StepName,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+from deployer.core.render import as_json
+from deployer.edges.doorbell import DoorbellListener
+from deployer.edges.journal import SqlJournal
+from deployer.edges.lock import only_worker
+from deployer.errors import OperatorError
+
+BOUND_S = 20.0
+"""How long something that must happen is waited for on a busy machine."""
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+A, B, C = "a1b2c3d" + "0" * 33, "b" * 40, "1234567" + "c" * 33
+REASON = "No module named 'nothing_of_that_name', " + "which is told at length " * 12
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the state's folder; the settings are the least that is needed."""
+    for name in [name for name in os.environ if name.startswith("DEPLOYER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DEPLOYER_GITHUB_REPO", "class/airflow-class")
+    monkeypatch.setenv("DEPLOYER_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(wishes, "LOOK_EVERY_S", 0.01)
+    return tmp_path
+
+
+@pytest.fixture
+def run(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Return what runs a command in this process, its output in a pipe.
+
+    A command leaves its journal and its bell to the end of the process: closed here.
+    """
+    opened: list[Any] = []
+
+    def kept(make: Callable[[Settings], object]) -> Callable[[Settings], object]:
+        def made(settings: Settings) -> object:
+            opened.append(make(settings))
+            return opened[-1]
+
+        return made
+
+    monkeypatch.setattr(app, "open_journal", kept(app.open_journal))
+    monkeypatch.setattr(app, "doorbell", kept(app.doorbell))
+
+    def do(*args: str) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main(args)
+        said = capsys.readouterr()
+        code = exited.value.code
+        assert code is None or isinstance(code, int)
+        return Ended(code or 0, said.out, said.err)
+
+    yield do
+    for thing in opened:
+        thing.close()
+
+
+@pytest.fixture
+def journal(state_dir: Path) -> Iterator[SqlJournal]:
+    journal = SqlJournal.open(f"sqlite:///{state_dir}/deployer.db", migrate=True)
+    yield journal
+    journal.close()
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def deployed(
+    journal: SqlJournal,
+    sha: str,
+    state: State,
+    *,
+    verdicts: tuple[Verdict, ...] = (),
+    statuses: tuple[Status, ...] = (),
+    reason: str = "",
+) -> int:
+    """Write a deployment as the worker does; return its id."""
+    number = journal.queue(
+        sha, base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=NOW
+    )
+    journal.start(number, at=NOW, base_sha=None, covers=[sha])
+    journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, at(0.25), "tip"))
+    journal.set_verdicts(number, verdicts)
+    journal.end(number, state, at=at(1.5), reason=reason, statuses=statuses)
+    return number
+
+
+def broken(journal: SqlJournal) -> int:
+    """Write a deployment of which a file does not parse, for a reason of many words."""
+    return deployed(
+        journal,
+        A,
+        State.BROKEN,
+        verdicts=(
+            Verdict(
+                "dags/maria/weather.py",
+                Outcome.BROKEN,
+                error=ParseError("ModuleNotFoundError", REASON, 12),
+                proof=Proof.RELEASE,
+            ),
+            Verdict("dags/lasse/taxi.py", Outcome.PARSED, ("lasse_taxi",), proof=Proof.RELEASE),
+        ),
+        statuses=(Status(A, "airflow/maria", StatusState.FAILURE, "weather.py:12 No module"),),
+    )
+
+
+def line_with(text: str, *words: str) -> str:
+    """Return the one line that holds all `words`."""
+    (line,) = [line for line in text.splitlines() if all(word in line for word in words)]
+    return line
+
+
+# --- help, and wrong use ---------------------------------------------------------
+
+
+def test_python_m_deployer_lists_all_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deployer", "--help"], check=True, capture_output=True, text=True
+    )
+    named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
+    assert named == ["web", "worker", "deploy", "status", "show", "logs", "demo"]
+
+
+def test_help_needs_none_of_the_libraries_that_work_does() -> None:
+    code = "import sys; from deployer.cli import main\ntry: main(['-h'])\nexcept SystemExit: pass\n"
+    heavy = {"rich", "pydantic", "structlog", "sqlalchemy", "git", "httpx", "flask"}
+    done = subprocess.run(
+        [sys.executable, "-c", code + f"assert not {heavy} & set(sys.modules), 'imported'"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_says_how_it_is_used(run: Run, command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.status == 0
+    assert ended.out.startswith(f"Usage: deployer {command} ")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("nope",), ("show",), ("status", "--yaml"), ("logs", "--deployment", "x"), ("deploy", "abc")],
+)
+def test_wrong_use_ends_with_2(run: Run, args: tuple[str, ...]) -> None:
+    ended = run(*args)
+    assert ended.status == 2
+    assert "Usage: deployer" in ended.err
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "status", "deploy", "logs"])
+def test_all_mistakes_of_the_settings_are_listed_and_end_with_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.delenv("DEPLOYER_GITHUB_REPO")
+    monkeypatch.setenv("DEPLOYER_KEEP_RELEASES", "0")
+    monkeypatch.setenv("DEPLOYER_BRNACH", "main")
+    ended = run(command)
+    assert ended.status == 2
+    said = [
+        "deployer: DEPLOYER_BRNACH is not a setting of the deployer",
+        "deployer: DEPLOYER_GITHUB_REPO is required",
+        "deployer: DEPLOYER_KEEP_RELEASES is wrong: input should be greater than or equal to 1",
+    ]
+    needed = ["deployer: DEPLOYER_WEBHOOK_SECRET is required"]
+    assert ended.err.splitlines() == said + (needed if command == "web" else [])
+    assert ended.out == ""
+
+
+def test_a_journal_out_of_reach_ends_with_3(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state_dir / "file").write_text("")
+    monkeypatch.setenv("DEPLOYER_STATE_DIR", str(state_dir / "file"))
+    ended = run("status")
+    assert ended.status == 3
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -> None:
+    with only_worker(state_dir):
+        second = subprocess.run(
+            [sys.executable, "-m", "deployer", "worker"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+        )
+    assert second.returncode == 3
+    assert f"pid {os.getpid()} on " in line_with(second.stderr, "deployer: another worker holds")
+
+
+# --- status ----------------------------------------------------------------------
+
+
+def test_status_of_a_state_on_which_nothing_ran(run: Run) -> None:
+    ended = run("status")
+    assert ended.status == 0
+    assert line_with(ended.out, "live") == "live     not known yet"
+    assert line_with(ended.out, "ready").startswith("ready    no: the worker has never run; ")
+
+
+def test_status_tells_what_is_live_and_what_came_last(run: Run, journal: SqlJournal) -> None:
+    broken(journal)
+    (owed,) = journal.due(NOW + timedelta(days=1))
+    journal.posted(owed.id, at=NOW, target_url=None)
+    deployed(journal, B, State.SUCCEEDED)
+    journal.set_live(Live(B))
+    now = datetime.now(UTC)
+    journal.beat(at=now, tip=B, tip_checked_at=now)
+    ended = run("status")
+    assert ended.status == 0
+    assert [" ".join(line.split()) for line in ended.out.splitlines()] == [
+        "live bbbbbbb",
+        "tip bbbbbbb",
+        "outbox 0 statuses owed",
+        "ready yes",
+        "id commit state by queued (UTC) took folders",
+        "2 bbbbbbb succeeded webhook 2026-03-01 09:15:00 1.5 s",
+        "1 a1b2c3d broken webhook 2026-03-01 09:15:00 1.5 s lasse maria",
+    ]
+
+
+def test_status_as_json(run: Run, journal: SqlJournal) -> None:
+    number = deployed(journal, B, State.SUCCEEDED)
+    journal.set_live(Live(B))
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    found = json.loads(run("status", "--json").out)
+    record = journal.deployment(number)
+    assert record is not None
+    reasons = found.pop("reasons")
+    assert found == {
+        "ready": False,
+        "live_sha": B,
+        "tip": A,
+        "worker_beat_at": "2026-03-01T09:15:00.000Z",
+        "statuses_owed": 0,
+        "deployments": [as_json(record)],
+    }
+    assert reasons[0].startswith("the worker's last heartbeat was ")
+
+
+# --- show ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.SUCCEEDED, 0),
+        (State.SUPERSEDED, 0),
+        (State.BROKEN, 1),
+        (State.FAILED, 1),
+        (State.ERROR, 1),
+    ],
+)
+def test_show_ends_with_1_if_the_deployment_failed(
+    run: Run, journal: SqlJournal, state: State, status: int
+) -> None:
+    number = deployed(journal, B, state, reason="the disk is full")
+    ended = run("show", str(number))
+    assert ended.status == status
+    assert line_with(ended.out, "deployment 1", str(state), "bbbbbbb", "main", "1.5 s")
+    assert line_with(ended.out, "the disk is full")
+
+
+@pytest.mark.parametrize("what", [A, A[:7], A[:9].upper()])
+def test_show_finds_the_deployment_that_judged_a_commit(
+    run: Run, journal: SqlJournal, what: str
+) -> None:
+    deployed(journal, B, State.SUCCEEDED)
+    broken(journal)
+    assert line_with(run("show", what).out, "deployment 2", "broken")
+
+
+def test_show_takes_seven_digits_for_a_commit_and_fewer_for_an_id(
+    run: Run, journal: SqlJournal
+) -> None:
+    deployed(journal, C, State.SUCCEEDED)
+    assert run("show", "1234567").status == 0
+    assert run("show", "1").status == 0
+    assert run("show", "123456").status == 1
+
+
+def test_show_as_json_is_the_contracts(run: Run, journal: SqlJournal) -> None:
+    record = journal.deployment(broken(journal))
+    assert record is not None
+    ended = run("show", "1", "--json")
+    assert ended.status == 1
+    assert json.loads(ended.out) == as_json(record)
+
+
+@pytest.mark.parametrize("what", ["7", "0" * 40, "dddddddd", "a" * 41])
+def test_what_the_journal_does_not_know_ends_with_1_and_one_line(run: Run, what: str) -> None:
+    ended = run("show", what)
+    assert (ended.status, ended.out) == (1, "")
+    assert (
+        ended.err
+        == f"deployer: the journal knows no {what}; `deployer status` lists the last ones\n"
+    )
+
+
+@pytest.mark.parametrize("what", ["main", "a1b", "-1", ""])
+def test_what_is_neither_id_nor_commit_ends_with_2(run: Run, what: str) -> None:
+    assert run("show", "--", what).status == 2
+
+
+def test_in_a_pipe_each_row_is_one_plain_line(run: Run, journal: SqlJournal) -> None:
+    broken(journal)
+    out = run("show", "1").out
+    assert "\x1b" not in out
+    words = f"line 12: ModuleNotFoundError: {REASON.strip()}"
+    assert line_with(out, "dags/maria/weather.py", "broken", "release", words)
+    assert line_with(out, "dags/lasse/taxi.py", "parsed", "lasse_taxi")
+    assert line_with(out, "fetch", "ok", "0.25")
+    assert line_with(out, "a1b2c3d", "airflow/maria", "failure", "weather.py:12", "owed")
+
+
+def test_what_students_write_is_shown_as_it_is_and_steers_nothing(
+    run: Run, journal: SqlJournal
+) -> None:
+    deployed(
+        journal,
+        A,
+        State.BROKEN,
+        verdicts=(
+            Verdict(
+                "dags/[red]:smile:/a.py",
+                Outcome.BROKEN,
+                error=ParseError("E", "\x1b[2Jtwo\nlines [bold]\tx"),
+            ),
+        ),
+        statuses=(Status(A, "airflow/[red]:smile:", StatusState.FAILURE, "[link=x]"),),
+    )
+    out = run("show", "1").out
+    assert line_with(out, "dags/[red]:smile:/a.py", "E: ?[2Jtwo lines [bold] x")
+    assert line_with(out, "airflow/[red]:smile:", "[link=x]")
+    assert line_with(run("status").out, "a1b2c3d", "[red]:smile:")
+
+
+def test_on_a_terminal_there_are_colours(
+    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(journal, B, State.SUCCEEDED)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        with pytest.raises(SystemExit):
+            main(["show", "1"])
+        shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "\x1b[32msucceeded" in shown
+
+
+# --- deploy ----------------------------------------------------------------------
+
+
+def test_deploy_leaves_a_wish_in_the_journal(run: Run, journal: SqlJournal) -> None:
+    ended = run("deploy")
+    assert ended.status == 0
+    assert ended.out.startswith("asked the worker to deploy")
+    (wish,) = journal.unseen()
+    assert (wish.sha, wish.trigger) == (None, Trigger.MANUAL)
+
+
+def test_deploy_of_a_commit_asks_for_that_one(run: Run, journal: SqlJournal) -> None:
+    assert run("deploy", A.upper()).status == 0
+    assert [wish.sha for wish in journal.unseen()] == [A]
+
+
+@contextmanager
+def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]:
+    """Be a worker that is woken once and ends what is wished for in `state`."""
+
+    def work(bell: DoorbellListener) -> None:
+        if not bell.wait(BOUND_S):
+            return
+        (wish,) = journal.unseen()
+        number = journal.queue(
+            B, base_sha=None, ref="refs/heads/main", trigger=Trigger.MANUAL, at=NOW
+        )
+        journal.attach(wish.id, number)
+        journal.start(number, at=NOW, base_sha=None, covers=[B])
+        journal.end(number, state, at=at(2))
+
+    with DoorbellListener(state_dir / app.DOORBELL) as bell:
+        thread = threading.Thread(target=work, args=(bell,))
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join(BOUND_S)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [(State.SUCCEEDED, 0), (State.BROKEN, 1), (State.ERROR, 3)]
+)
+def test_deploy_rings_waits_for_the_end_and_ends_as_that(
+    run: Run, state_dir: Path, journal: SqlJournal, state: State, status: int
+) -> None:
+    with worker(state_dir, journal, state):
+        ended = run("deploy", "--wait")
+    assert ended.status == status
+    assert line_with(ended.out, "deployment 1", str(state))
+
+
+def test_deploy_waits_for_no_worker_that_is_silent(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes, "SILENCE", timedelta(0))
+    journal.beat(at=NOW, tip=None, tip_checked_at=None)
+    ended = run("deploy", "--wait")
+    assert ended.status == 3
+    assert ended.err.startswith("deployer: no worker answers; ")
+    assert len(journal.unseen()) == 1, "the wish is kept"
+
+
+def test_deploy_does_not_wait_for_ever(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes, "LONGEST_WAIT_S", 0.0)
+    ended = run("deploy", "--wait")
+    assert ended.status == 3
+    assert "no end after 0 s" in ended.err
+
+
+# --- logs ------------------------------------------------------------------------
+
+
+def event(name: str, second: int, **more: object) -> str:
+    return json.dumps({"event": name, "timestamp": f"2026-03-01T09:15:{second:02}Z", **more}) + "\n"
+
+
+def names(out: str) -> list[str]:
+    """Return the events printed: the word after the time."""
+    return [line.split()[1] for line in out.splitlines()]
+
+
+@pytest.fixture
+def folder(state_dir: Path) -> Path:
+    folder = state_dir / "logs"
+    folder.mkdir()
+    return folder
+
+
+def test_logs_shows_all_processes_in_the_order_of_time(run: Run, folder: Path) -> None:
+    (folder / "worker.jsonl.1").write_text(event("first", 1))
+    (folder / "worker.jsonl").write_text(event("third", 3, sha="abc") + event("fifth", 5))
+    (folder / "web.jsonl").write_text(event("second", 2) + event("fourth", 4))
+    ended = run("logs")
+    assert ended.status == 0
+    assert names(ended.out) == ["first", "second", "third", "fourth", "fifth"]
+    assert line_with(ended.out, "third", "sha=abc")
+    assert "\x1b" not in ended.out
+
+
+def test_logs_of_one_deployment(run: Run, folder: Path) -> None:
+    (folder / "worker.jsonl").write_text(
+        event("mine", 1, deployment=12) + event("other", 2, deployment=13) + event("none", 3)
+    )
+    assert names(run("logs", "--deployment", "12").out) == ["mine"]
+
+
+def test_lines_that_are_no_events_are_passed_over(run: Run, folder: Path) -> None:
+    (folder / "worker.jsonl").write_bytes(
+        b"plain words\n[1]\n\xff\n\n" + event("whole", 1).encode() + b'{"event": "half'
+    )
+    assert names(run("logs").out) == ["whole"]
+
+
+def test_logs_without_any_log_ends_with_3(run: Run) -> None:
+    ended = run("logs")
+    assert ended.status == 3
+    assert "nothing has run on this state yet" in ended.err
+
+
+def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
+    log = folder / "worker.jsonl"
+    log.write_text(event("before", 1))
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "deployer", "logs", "-f"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        watched(process),
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+
+        def next_name() -> str:
+            assert process.stdout is not None
+            (name,) = names(process.stdout.readline())
+            return name
+
+        assert next_name() == "before"
+        with log.open("a") as file:
+            file.write(event("written", 2))
+        assert next_name() == "written"
+        with log.open("a") as file:
+            file.write(event("last", 3))
+        log.rename(folder / "worker.jsonl.1")
+        log.write_text(event("rotated", 4))
+        assert [next_name(), next_name()] == ["last", "rotated"]
+        (folder / "web.jsonl").write_text(event("new", 5))
+        assert next_name() == "new"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(BOUND_S) == 0
+        assert process.stderr.read() == ""
+
+
+@contextmanager
+def watched(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill a process that outlives the bound, so that nobody reads from it for ever."""
+    guard = threading.Timer(BOUND_S, process.kill)
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
+        process.kill()
+
+
+# --- a log file that is being written ----------------------------------------------
+
+
+@contextmanager
+def tail_of(path: Path) -> Iterator[Callable[[], list[str]]]:
+    """Return what reads the names of the events that are new."""
+    tail = Tail(path)
+    try:
+        yield lambda: [found["event"] for found in tail.read()]
+    finally:
+        tail.close()
+
+
+def test_a_half_written_line_is_read_once_it_is_whole(folder: Path) -> None:
+    path, line = folder / "web.jsonl", event("halved", 1)
+    with path.open("w") as file, tail_of(path) as new:
+        file.write(line[:20])
+        file.flush()
+        assert new() == []
+        file.write(line[20:] + event("next", 2)[:9])
+        file.flush()
+        assert new() == ["halved"]
+        file.write(event("next", 2)[9:])
+        file.flush()
+        assert new() == ["next"]
+        assert new() == []
+
+
+def test_what_was_written_before_and_after_a_rotation_is_read(folder: Path) -> None:
+    path = folder / "web.jsonl"
+    path.write_text(event("one", 1))
+    with tail_of(path) as new:
+        assert new() == ["one"]
+        with path.open("a") as file:
+            file.write(event("two", 2))
+        path.rename(folder / "web.jsonl.1")
+        assert new() == ["two"], "its successor is not there yet"
+        path.write_text(event("three", 3) + event("four", 4))
+        assert new() == ["three", "four"]
+
+
+def test_a_log_that_somebody_emptied_is_read_from_its_start(folder: Path) -> None:
+    path = folder / "web.jsonl"
+    path.write_text(event("one", 1) + event("two", 2))
+    with tail_of(path) as new:
+        assert new() == ["one", "two"]
+        path.write_text(event("three", 3))
+        assert new() == ["three"]
+
+
+def test_a_log_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "web.jsonl").mkdir()
+    with pytest.raises(OperatorError, match=r"web\.jsonl can't be read: Is a directory"):
+        Tail(folder / "web.jsonl")

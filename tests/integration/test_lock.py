@@ -1,0 +1,108 @@
+"""One worker on one state."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deployer.edges.lock import NAME, only_worker
+from deployer.errors import OperatorError, WorkerRunning
+
+BOUND_S = 20.0
+
+# It starts a child of its own, which outlives it, as Airflow's processes outlive a worker.
+HOLDER = """
+import subprocess, sys
+from pathlib import Path
+from deployer.edges.lock import only_worker
+with only_worker(Path(sys.argv[1])):
+    subprocess.Popen(["cat"], stdout=subprocess.DEVNULL)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding_elsewhere(state_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run another process that holds the lock."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(state_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        guard = threading.Timer(BOUND_S, process.kill)
+        guard.start()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            guard.cancel()
+            process.kill()  # and its child ends with its input
+
+
+def test_a_second_worker_refuses_and_names_the_first(tmp_path: Path) -> None:
+    with (
+        holding_elsewhere(tmp_path) as first,
+        pytest.raises(WorkerRunning) as refused,
+        only_worker(tmp_path),
+    ):
+        pass
+    assert f"another worker holds {tmp_path / NAME}: " in str(refused.value)
+    assert f"pid {first.pid} on {socket.gethostname()};" in str(refused.value)
+
+
+def test_the_lock_goes_with_a_killed_process_though_its_children_live(tmp_path: Path) -> None:
+    with holding_elsewhere(tmp_path) as first:
+        first.kill()
+        first.wait(BOUND_S)
+        with only_worker(tmp_path):
+            assert (tmp_path / NAME).read_text() == f"pid {os.getpid()} on {socket.gethostname()}"
+
+
+def test_a_worker_that_ends_by_an_error_leaves_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk"), only_worker(tmp_path):
+        raise OSError("disk")
+    with only_worker(tmp_path):
+        assert (tmp_path / NAME).exists()
+
+
+def test_two_states_have_two_workers(tmp_path: Path) -> None:
+    with only_worker(tmp_path / "one"), only_worker(tmp_path / "two"):
+        assert (tmp_path / "two" / NAME).exists()
+
+
+def test_the_state_is_made_if_it_is_not_there(tmp_path: Path) -> None:
+    with only_worker(tmp_path / "var" / "lib"):
+        assert (tmp_path / "var" / "lib" / NAME).exists()
+
+
+def test_a_holder_that_has_not_said_its_name_yet_holds_it_all_the_same(tmp_path: Path) -> None:
+    with only_worker(tmp_path):
+        (tmp_path / NAME).write_text("")
+        with pytest.raises(WorkerRunning, match="just starting"), only_worker(tmp_path):
+            pass
+
+
+def test_a_full_disk_does_not_keep_the_worker_from_its_lock(tmp_path: Path) -> None:
+    (tmp_path / NAME).symlink_to("/dev/full")
+    with only_worker(tmp_path), pytest.raises(WorkerRunning), only_worker(tmp_path):
+        pass
+
+
+def test_a_state_that_cannot_be_written_is_the_operators(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(OperatorError, match="can't be written: .*; see DEPLOYER_STATE_DIR"),
+        only_worker(tmp_path / "file" / "state"),
+    ):
+        pass
