@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from deployer.core.model import CANARY_DAG_ID
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
 from deployer.edges.local_env import BaseEnvironment
+from tests.integration import postgres
 from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, World
+from tests.integration.ports import free_port
 
 hypothesis.settings.register_profile("deployer", deadline=None, database=None)
 hypothesis.settings.load_profile("deployer")
@@ -25,6 +27,22 @@ def airflow_python() -> Path:
     base = BaseEnvironment(default_cache())
     base.ensure(print)
     return base.python
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A database in which the tests may make schemas: TEST_POSTGRES_URL, or a server of our own."""
+    if named := os.environ.get("TEST_POSTGRES_URL"):
+        yield named
+        return
+    programs = postgres.binaries()
+    if programs is None:
+        reason = "PostgreSQL is not installed; scripts/test does so as root on Debian"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with postgres.server(programs) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +69,3 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
     finally:
         local.stop()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

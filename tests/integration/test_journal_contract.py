@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -39,8 +38,6 @@ from deployer.errors import JournalError
 from deployer.ports import Journal, Owed
 from tests.fakes.journal import FakeJournal
 
-POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL")
-
 REF = "refs/heads/main"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -50,16 +47,7 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-@pytest.fixture(
-    params=[
-        "fake",
-        "sqlite",
-        pytest.param(
-            "postgresql",
-            marks=pytest.mark.skipif(POSTGRES_URL is None, reason="TEST_POSTGRES_URL is not set"),
-        ),
-    ]
-)
+@pytest.fixture(params=["fake", "sqlite", "postgresql"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     if request.param == "fake":
         yield FakeJournal(now=lambda: NOW)
@@ -67,8 +55,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     if request.param == "sqlite":
         yield from _opened(f"sqlite:///{tmp_path}/journal.sqlite3")
         return
-    assert POSTGRES_URL is not None
-    url = make_url(POSTGRES_URL).set(drivername="postgresql+psycopg")
+    url = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
     schema = f"test_{uuid4().hex}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:

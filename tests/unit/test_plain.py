@@ -78,6 +78,13 @@ def test_garbage_anywhere_never_becomes_another_body(rubbish: bytes, one: int, t
         assert not any(character in "\r\n\0" for value in texts(environ) for character in value)
 
 
+def test_a_header_of_spaces_costs_no_more_than_its_length() -> None:
+    """A pattern that tries each way to share them out would take minutes."""
+    environ = plain.read(HEAD + b"X: " + b" " * 30_000 + b"x" + b" " * 30_000 + b"\r\n\r\nhello")
+    assert environ is not None
+    assert environ["HTTP_X"] == "x"
+
+
 def texts(environ: dict[str, object]) -> list[str]:
     return [value for value in environ.values() if isinstance(value, str)]
 

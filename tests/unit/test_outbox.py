@@ -1,0 +1,244 @@
+"""The postman: what is owed goes out, at GitHub's pace, and nothing gets lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from deployer.core.model import State, Status, StatusRecord, StatusState, Trigger
+from deployer.core.pacing import BURST
+from deployer.ports import RefusedForGood, RetryLater
+from deployer.worker.outbox import RESERVED, REST_S, Outbox
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.journal import FakeJournal
+from tests.fakes.statusboard import FakeStatusBoard
+
+URL = "https://deploy.example.org"
+
+
+class Post:
+    """An outbox with a journal to fill, a board to post to, and a clock to move."""
+
+    def __init__(self, public_url: str | None = URL) -> None:
+        self.clock = FakeClock()
+        self.journal = FakeJournal(now=self.clock.now)
+        self.board = FakeStatusBoard()
+        self.outbox = self.restarted(public_url)
+        self.deployment = self.journal.queue(
+            sha(0), base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=START
+        )
+
+    def restarted(self, public_url: str | None = URL) -> Outbox:
+        return Outbox(self.journal, self.board, self.clock, public_url=public_url)
+
+    def owe(self, number: int, state: StatusState = StatusState.SUCCESS, words: str = "ok") -> None:
+        """Owe a status on the commit `number`."""
+        status = Status(sha(number), "airflow/deploy", state, words)
+        self.journal.owe([status], deployment=self.deployment, at=self.clock.now())
+
+    def go_on(self, seconds: float) -> list[int]:
+        """Post as the worker does for so long; return the commits posted, in order."""
+        before, until = len(self.board.posted), self.clock.elapsed_s + seconds
+        while True:
+            wait_s = self.outbox.post_next()
+            if self.clock.elapsed_s + wait_s > until:
+                self.clock.elapsed_s = until
+                return [int(status.sha, 16) for status, _ in self.board.posted[before:]]
+            self.clock.sleep(wait_s)
+
+    def records(self) -> tuple[StatusRecord, ...]:
+        deployment = self.journal.deployment(self.deployment)
+        assert deployment is not None
+        return deployment.statuses
+
+    def owed(self) -> int:
+        return self.journal.pulse().owed
+
+
+def sha(number: int) -> str:
+    return f"{number:040x}"
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+# --- posting -------------------------------------------------------------------
+
+
+def test_an_empty_outbox_rests(post: Post) -> None:
+    assert post.outbox.post_next() == REST_S
+    assert post.board.tries == 0
+
+
+def test_what_is_owed_goes_at_once_one_after_the_other_oldest_first(post: Post) -> None:
+    for number in (3, 1, 2):
+        post.owe(number)
+    assert [post.outbox.post_next() for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert [int(status.sha, 16) for status, _ in post.board.posted] == [3, 1, 2]
+    assert post.owed() == 0
+
+
+def test_one_call_posts_one_status(post: Post) -> None:
+    post.owe(1)
+    post.owe(2)
+    post.outbox.post_next()
+    assert post.board.tries == 1
+
+
+def test_what_was_posted_is_written_down_and_not_posted_again(post: Post) -> None:
+    post.clock.sleep(7)
+    post.owe(1)
+    assert post.go_on(60) == [1]
+    (record,) = post.records()
+    assert record.posted_at == START + timedelta(seconds=7)
+    assert (record.attempts, record.error) == (1, None)
+    assert post.board.tries == 1
+
+
+def test_a_status_links_to_its_commits_page(post: Post) -> None:
+    post.owe(5)
+    post.go_on(0)
+    assert [url for _, url in post.board.posted] == [f"{URL}/commits/{sha(5)}"]
+    assert post.records()[0].target_url == f"{URL}/commits/{sha(5)}"
+
+
+def test_without_a_public_url_a_status_links_to_nothing() -> None:
+    post = Post(public_url=None)
+    post.owe(5)
+    post.go_on(0)
+    assert [url for _, url in post.board.posted] == [None]
+
+
+# --- the right of way ------------------------------------------------------------
+
+
+def test_a_verdict_overtakes_what_is_pending(post: Post) -> None:
+    post.owe(1, StatusState.PENDING)
+    post.owe(2, StatusState.FAILURE)
+    post.owe(3, StatusState.PENDING)
+    assert post.go_on(0) == [2, 1, 3]
+
+
+def test_pending_ones_leave_room_for_verdicts_and_go_when_there_is_more(post: Post) -> None:
+    for number in range(BURST):
+        post.owe(number, StatusState.PENDING)
+    assert post.go_on(0) == list(range(BURST - RESERVED))
+    for number in range(100, 100 + RESERVED):
+        post.owe(number)
+    assert post.go_on(0) == list(range(100, 100 + RESERVED))
+    assert post.go_on(60) == list(range(BURST - RESERVED, BURST))
+    assert post.owed() == 0
+
+
+def test_a_pending_one_that_waits_is_replaced_by_its_verdict(post: Post) -> None:
+    for number in range(BURST):
+        post.owe(number, StatusState.PENDING)
+    post.go_on(0)
+    post.owe(BURST - 1, StatusState.SUCCESS)
+    post.go_on(60)
+    assert [s.state for s, _ in post.board.posted if s.sha == sha(BURST - 1)] == ["success"]
+
+
+# --- the pace --------------------------------------------------------------------
+
+
+def test_a_burst_goes_at_once_and_is_paid_off_by_the_second(post: Post) -> None:
+    for number in range(BURST + 5):
+        post.owe(number)
+    assert len(post.go_on(0)) == BURST
+    assert len(post.go_on(3)) == 3
+    assert len(post.go_on(2)) == 2
+
+
+def test_refused_posts_count_for_the_pace_as_well(post: Post) -> None:
+    post.board.unknown = {sha(number) for number in range(BURST + 5)}
+    for number in range(BURST + 5):
+        post.owe(number)
+    post.go_on(0)
+    assert post.board.tries == BURST
+
+
+# --- not now, and never ------------------------------------------------------------
+
+
+def test_while_github_is_down_all_stays_owed_and_goes_when_it_is_back(post: Post) -> None:
+    post.board.down = "503 Service Unavailable"
+    for number in range(4):
+        post.owe(number)
+    assert post.go_on(3600) == []
+    assert post.owed() == 4
+    tried = post.board.tries
+    assert 4 < tried < 4 * 30, "each is tried again, and more and more seldom"
+    assert {record.error for record in post.records()} == {"503 Service Unavailable"}
+    post.board.down = None
+    assert sorted(post.go_on(600)) == [0, 1, 2, 3]
+    assert post.owed() == 0
+    assert all(record.posted_at and record.error is None for record in post.records())
+
+
+def test_one_that_has_to_wait_does_not_hold_up_the_others(post: Post) -> None:
+    post.board.answers.append(RetryLater("a timeout"))
+    post.owe(1)
+    post.owe(2)
+    assert post.go_on(0) == [2]
+    assert post.go_on(10) == [1]
+
+
+def test_until_github_says_so_nothing_is_tried(post: Post) -> None:
+    post.board.answers.append(RetryLater("secondary rate limit", after_s=90))
+    post.owe(1)
+    post.owe(2)
+    assert post.go_on(89) == []
+    assert post.board.tries == 1
+    assert post.go_on(10) == [2, 1]
+
+
+def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
+    post.board.answers.append(RetryLater("secondary rate limit", after_s=90))
+    post.owe(1)
+    post.go_on(30)
+    post.owe(2)
+    assert post.go_on(59) == []
+    assert post.go_on(10) == [2, 1]
+
+
+def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) -> None:
+    post.board.answers.append(RefusedForGood("No commit found for SHA"))
+    post.owe(1)
+    post.owe(2)
+    assert post.go_on(3600) == [2]
+    assert post.board.tries == 2
+    assert post.owed() == 0
+    refused = post.records()[0]
+    assert (refused.posted_at, refused.error) == (None, "No commit found for SHA")
+
+
+def test_what_is_owed_outlives_the_worker(post: Post) -> None:
+    post.board.down = "no route to host"
+    post.owe(1)
+    post.go_on(60)
+    post.board.down = None
+    post.outbox = post.restarted()
+    assert post.go_on(300) == [1]
+    assert post.records()[0].attempts > 1
+
+
+def test_a_verdict_that_comes_while_its_pending_is_tried_again_is_the_one_posted(
+    post: Post,
+) -> None:
+    post.board.down = "503"
+    post.owe(1, StatusState.PENDING)
+    post.go_on(5)
+    post.board.down = None
+    post.owe(1, StatusState.FAILURE, "it is broken")
+    post.go_on(300)
+    assert [status.state for status, _ in post.board.posted] == ["failure"]
+
+
+def test_a_verdict_given_in_the_deployments_end_is_owed(post: Post) -> None:
+    status = Status(sha(0), "airflow/lasse", StatusState.SUCCESS, "1 DAG")
+    post.journal.end(post.deployment, State.SUCCEEDED, at=START, statuses=[status])
+    assert post.go_on(0) == [0]
