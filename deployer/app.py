@@ -17,7 +17,7 @@ import structlog
 from deployer import logs
 from deployer.config import Settings
 from deployer.edges.clock import SystemClock
-from deployer.errors import SettingsError
+from deployer.errors import DeployerError, SettingsError
 from deployer.ports import Bell, Journal
 
 if TYPE_CHECKING:
@@ -31,17 +31,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DOORBELL = "doorbell.sock"
+GUNICORN_GIVES_UP = 3
+"""A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
 
-def open_journal(settings: Settings) -> Journal:
+def open_journal(settings: Settings, *, reading: bool = False) -> Journal:
     """Open the journal and bring its schema up to date.
+
+    `reading`: make and change nothing; a teacher's `sudo deployer status` must not leave a
+    database that the service can't write.
 
     Raises:
         JournalError
     """
     from deployer.edges.journal import SqlJournal
 
-    return SqlJournal.open(settings.journal_url, migrate=True)
+    return SqlJournal.open(settings.journal_url, migrate=not reading)
 
 
 def doorbell(settings: Settings) -> Bell:
@@ -53,13 +58,18 @@ def doorbell(settings: Settings) -> Bell:
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop."""
-    from deployer.web.serve import serve
+    from deployer.edges.server import serve
 
     logs.set_up("web", state_dir=settings.state_dir, secrets=_secrets(settings))
-    open_journal(settings)  # a mistake shows here, in one line, not in a worker of gunicorn
 
     def make_app() -> Flask:
-        return web_app(settings)
+        # In gunicorn's worker, after the fork: its master stays small, and no connection
+        # to the database crosses a fork.
+        try:
+            return web_app(settings)
+        except DeployerError as exc:
+            log.error("web can't start", reason=str(exc))  # noqa: TRY400 - one line tells it all
+            raise SystemExit(GUNICORN_GIVES_UP) from exc
 
     log.info("web listens", bind=settings.bind)
     serve(make_app, settings.bind)
@@ -205,8 +215,10 @@ def _secrets(settings: Settings) -> list[str]:
         *settings.webhook_secret,
         settings.github_token,
         settings.airflow_password,
+        settings.database_url,
     ]
-    return [secret.get_secret_value() for secret in given if secret]
+    within_the_url = urlsplit(settings.journal_url).password
+    return [*(secret.get_secret_value() for secret in given if secret), within_the_url or ""]
 
 
 def _plain(secret: SecretStr | None) -> str | None:

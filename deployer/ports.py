@@ -7,7 +7,7 @@ bounded in time and may be called again after a crash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -291,15 +291,6 @@ class Journal(Protocol):
             JournalError
         """
 
-    def offer_delivery(
-        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
-    ) -> Callable[[], bool]:
-        """Put a delivery in line for the next commit to disk; what is returned waits for it.
-
-        `record_delivery` in two steps, so that one thread can have many deliveries share
-        a commit. Until the second step nothing is promised.
-        """
-
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
         """Write a wish of the teacher's; return the announcement's id."""
 
@@ -409,12 +400,13 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A status in the outbox that is due; `target_url` is made of PUBLIC_URL when it is posted."""
+    """A status in the outbox that is due, and the deployment that says it."""
 
     id: int
     status: Status
     attempts: int
     owed_since: datetime
+    deployment: int
 
 
 class Clock(Protocol):

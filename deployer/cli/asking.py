@@ -25,7 +25,7 @@ SHA_LENGTH, SHORT_SHA = 40, 7
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
     """Show what is live, whether the deployer does its job, and the last deployments."""
-    journal = app.open_journal(config.load(os.environ))
+    journal = app.open_journal(config.load(os.environ), reading=True)
     pulse = journal.pulse()
     why_not = reasons(pulse, datetime.now(UTC))
     recent = journal.deployments(limit=RECENT)
@@ -50,15 +50,25 @@ def status(*, as_json: bool) -> None:
         out.print(tables.listing(recent))
 
 
+def id_or_commit(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Accept a deployment's id, or a commit of at least 7 digits."""
+    text = value.lower()
+    if not text or not set(text) <= set("0123456789abcdef"):
+        raise click.BadParameter("give a deployment's id or a commit")
+    if not text.isdigit() and len(text) < SHORT_SHA:
+        raise click.BadParameter(f"a shortened commit needs {SHORT_SHA} digits")
+    return text
+
+
 @click.command()
-@click.argument("what", metavar="SHA|ID")
+@click.argument("what", metavar="SHA|ID", callback=id_or_commit)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(what: str, *, as_json: bool) -> None:
     """Show one deployment: the one with that id, or the one that judged that commit.
 
     A commit may be shortened to 7 digits. Exit status 1 if the deployment failed.
     """
-    journal = app.open_journal(config.load(os.environ))
+    journal = app.open_journal(config.load(os.environ), reading=True)
     found = _find(journal, what)
     if as_json:
         click.echo(json.dumps(deployment_as_json(found), indent=2))
@@ -69,19 +79,11 @@ def show(what: str, *, as_json: bool) -> None:
 
 
 def _find(journal: Journal, what: str) -> Deployment:
-    text = what.lower()
-    if not text or not set(text) <= set("0123456789abcdef"):
-        raise click.BadParameter("give a deployment's id or a commit")
-    found = None
-    if len(text) == SHA_LENGTH:
-        found = journal.judging(text)
-    elif text.isdigit() and len(text) < SHORT_SHA:
-        found = journal.deployment(int(text))
-    elif len(text) >= SHORT_SHA:
-        full = journal.complete(text)
-        found = journal.judging(full) if full else None
+    if what.isdigit() and len(what) < SHORT_SHA:
+        found = journal.deployment(int(what))
     else:
-        raise click.BadParameter(f"a shortened commit needs {SHORT_SHA} digits")
+        full = what if len(what) == SHA_LENGTH else journal.complete(what)
+        found = journal.judging(full) if full else None
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
     return found

@@ -10,7 +10,6 @@ it: SIGTERM to git and its helpers, upon which git removes its lock files, then 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from git.cmd import Git
 
+from deployer.core.remote import scheme_of
 from deployer.errors import GitError, SettingsError
 
 # What git may see of the worker's environment: where programs are, the machine's
@@ -71,6 +71,10 @@ class GitRunner:
             SettingsError: git would not fetch from such a URL, or should not.
         """
         scheme = scheme_of(url)
+        if scheme is None:
+            raise SettingsError(
+                ["DEPLOYER_REPO_URL: git fetches from https, http, ssh or file here"]
+            )
         config = {
             "core.hooksPath": os.devnull,
             "gc.autoDetach": "false",  # we are the only writer, and know when we write
@@ -154,21 +158,6 @@ class GitRunner:
         # The host's own words are among git's: no escape sequence of theirs reaches a terminal.
         printable = (c if c.isprintable() or c == "\n" else "?" for c in words.strip())
         return "".join(printable)[-_SHOWN_CHARACTERS:]
-
-
-def scheme_of(url: str) -> str:
-    """Return the one protocol that `url` needs: `https`, `http`, `ssh` or `file`.
-
-    Raises:
-        SettingsError: any other, a remote helper (`ext::…`), an option in disguise.
-    """
-    named = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
-    if named and named[1] in {"https", "http", "ssh", "file"} and url.isprintable():
-        return named[1]
-    if not named and not url.startswith("-") and "::" not in url and url.isprintable() and url:
-        # git-fetch(1), "GIT URLS": host:path if no slash comes before the colon.
-        return "ssh" if ":" in url.partition("/")[0] else "file"
-    raise SettingsError(["DEPLOYER_REPO_URL: git fetches from https, http, ssh or file here"])
 
 
 def _config_variables(config: Mapping[str, str]) -> dict[str, str]:

@@ -52,4 +52,4 @@ def only_worker(state_dir: Path) -> Iterator[None]:
 
 def _holder(file: io.FileIO) -> str:
     file.seek(0)
-    return file.read().decode(errors="replace").strip() or "it is just starting"
+    return file.read(200).decode(errors="replace").strip() or "it is just starting"

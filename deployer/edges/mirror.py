@@ -8,7 +8,6 @@ names and kinds are judged in `core.publishable`, and nothing is ever checked ou
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -16,17 +15,13 @@ from typing import IO, Final
 
 import structlog
 
+from deployer.core.remote import is_branch
 from deployer.edges.gitrun import GitRunner, Ran
 from deployer.errors import GitError, SettingsError, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
 _GC_S: Final = 300.0
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
-
-# git-check-ref-format(1), rules 1 to 10; and no leading "-", as `git branch` has it.
-_NO_BRANCH: Final = re.compile(
-    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/|^[-./]|[./]$|\.lock$|^$|^HEAD$"
-)
 
 log = structlog.get_logger(__name__)
 
@@ -222,11 +217,6 @@ class Mirror:
         ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_GC_S)
         if ran.status != 0:
             log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)
-
-
-def is_branch(name: str) -> bool:
-    """Tell whether git would let a branch have this name."""
-    return _NO_BRANCH.search(name) is None
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
 `webhook`, `health`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
-`serve` runs it all under gunicorn with the worker of `buffering`.
+`deployer.edges.server` runs it under gunicorn.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 
 from deployer.ports import Bell, Journal
-from deployer.web import api, faults, health, pages
-from deployer.web.headers import HEADERS
+from deployer.web import api, faults, health, pages, webhook
 from deployer.web.mounted import Mounted
-from deployer.web.webhook import Receiving, Webhook
+from deployer.web.webhook import Receiving
 
 __all__ = ["Receiving", "create_app"]
+
+HEADERS = {
+    # Self-contained pages: one style sheet of our own, no script, no image, no frame, no form.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def create_app(
@@ -46,6 +55,7 @@ def create_app(
     app.json.compact = True  # type: ignore[attr-defined]  # likewise
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
 
+    app.register_blueprint(webhook.blueprint(journal, bell, receiving))
     app.register_blueprint(health.blueprint(journal, now))
     app.register_blueprint(api.blueprint(journal))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
@@ -57,6 +67,5 @@ def create_app(
         return response
 
     # Flask's documented way to put middleware around an application.
-    deliveries = Webhook(app.wsgi_app, journal, bell, receiving)
-    app.wsgi_app = Mounted(deliveries, urlsplit(public_url or "").path)  # type: ignore[method-assign]
+    app.wsgi_app = Mounted(app.wsgi_app, urlsplit(public_url or "").path)  # type: ignore[method-assign]
     return app

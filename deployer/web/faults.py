@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RoutingException
 
-from deployer.errors import JournalError
+from deployer.errors import JournalError, WebhookRejected
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ _TITLES = {
 
 
 def register(app: Flask) -> None:
+    app.register_error_handler(WebhookRejected, _rejected)
     app.register_error_handler(JournalError, _journal_failed)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _broken)
@@ -41,6 +42,11 @@ def answer(status: int, reason: str) -> Response:
         )
     response.status_code = status
     return response
+
+
+def _rejected(exc: WebhookRejected) -> Response:
+    log.warning("delivery_rejected", status=exc.http_status, reason=str(exc))
+    return answer(exc.http_status, str(exc))
 
 
 def _journal_failed(exc: JournalError) -> Response:

@@ -75,7 +75,12 @@ class Outbox:
 
     def _record(self, owed: Owed, answer: Posted, target_url: str | None) -> None:
         status, now = owed.status, self._clock.now()
-        said = {"sha": status.sha, "context": status.context, "state": str(status.state)}
+        said = {
+            "deployment": owed.deployment,
+            "sha": status.sha,
+            "context": status.context,
+            "state": str(status.state),
+        }
         match answer:
             case Accepted():
                 self._journal.posted(owed.id, at=now, target_url=target_url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import TypeVar
 
 import structlog
 
@@ -14,6 +15,9 @@ from deployer.worker.outbox import Outbox
 from deployer.worker.turns import Turns
 
 log = structlog.get_logger()
+
+Done = TypeVar("Done")
+Else = TypeVar("Else")
 
 NET_S = 2.0
 """Between two looks into the journal for what no bell has announced."""
@@ -57,6 +61,7 @@ class Worker:
         self._signals = signals
         self._poll_interval_s = poll_interval_s
         self._prepare = prepare  # in the thread that takes the turns
+        self._beat_at = float("-inf")
 
     def run(self) -> None:
         """Work until told to stop.
@@ -79,55 +84,51 @@ class Worker:
 
     def _listen(self) -> None:
         signals = self._signals
-        beat_at = float("-inf")
         while not signals.stop.is_set():
-            try:
-                if self._clock.monotonic() - beat_at >= BEAT_S:
-                    self._journal.beat(at=self._clock.now(), tip=None, tip_checked_at=None)
-                    beat_at = self._clock.monotonic()
-                if self._turns.take_in():
-                    signals.turn.set()
-                self._listener.wait(NET_S)
-            except Exception as exc:
-                _tell("intake failed", exc)
-                signals.stop.wait(FAULT_PAUSE_S)
+            pause_s = _tried("intake failed", self._listen_once, FAULT_PAUSE_S)
+            if pause_s:
+                signals.stop.wait(pause_s)
+
+    def _listen_once(self) -> float:
+        now = self._clock.monotonic()
+        if now - self._beat_at >= BEAT_S:
+            self._journal.beat(at=self._clock.now(), tip=None, tip_checked_at=None)
+            self._beat_at = now
+        if self._turns.take_in():
+            self._signals.turn.set()
+        self._listener.wait(NET_S)
+        return 0.0
 
     def _take_turns(self) -> None:
         signals = self._signals
-        wait_s: float = 0.0
-        try:
-            self._prepare()
-        except Exception as exc:  # the first turn meets it again, and reports it
-            _tell("not ready yet", exc)
-        while not signals.stop.is_set():
+        _tried("preparation failed", self._prepare, None)  # the first turn meets it again
+        wait_s = 0.0
+        while True:
             signals.turn.wait(wait_s)
             signals.turn.clear()
             if signals.stop.is_set():
                 return
-            try:
-                again_s = self._turns.turn()
-            except Exception as exc:
-                _tell("turn failed", exc)
-                again_s = FAULT_PAUSE_S
+            again_s = _tried("turn failed", self._turns.turn, FAULT_PAUSE_S)
             wait_s = self._poll_interval_s if again_s is None else again_s
 
     def _post(self) -> None:
         signals = self._signals
-        outbox = self._outbox
-        while outbox and not signals.stop.is_set():
-            try:
-                wait_s = outbox.post_next()
-            except Exception as exc:
-                _tell("posting failed", exc)
-                wait_s = FAULT_PAUSE_S
+        while self._outbox and not signals.stop.is_set():
+            wait_s = _tried("posting failed", self._outbox.post_next, FAULT_PAUSE_S)
             if wait_s:
                 signals.owed.wait(wait_s)
                 signals.owed.clear()
 
 
-def _tell(what: str, exc: Exception) -> None:
-    """Log what a loop goes on after: the journal's disk may be full, and have room again."""
-    if isinstance(exc, DeployerError):
-        log.warning(what, reason=str(exc))
-    else:
-        log.error(what, exc_info=exc)
+def _tried(complaint: str, work: Callable[[], Done], if_failed: Else) -> Done | Else:
+    """Return what `work` returns; a failure is logged, and the loop goes on.
+
+    The journal's disk may be full, say, and have room again.
+    """
+    try:
+        return work()
+    except DeployerError as exc:
+        log.warning(complaint, reason=str(exc))
+    except Exception:
+        log.exception(complaint)
+    return if_failed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from threading import RLock
 
@@ -70,6 +70,7 @@ class Turns:
         self._owed = owed  # called when the outbox was filled
         self._intake = RLock()
         self._failures = 0
+        self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
 
@@ -85,7 +86,8 @@ class Turns:
             live = journal.live()
             for announced in journal.unseen():
                 if announced.trigger is Trigger.MANUAL:
-                    found = True
+                    found = found or announced.id > self._last_wish
+                    self._last_wish = max(self._last_wish, announced.id)
                     continue
                 sha = announced.sha or ""
                 # A redelivery, or a push that the poll found first: answered already.
@@ -127,18 +129,26 @@ class Turns:
         self.take_in()  # what came while git was asked is probably in the tip
         with self._intake:
             rows = journal.unfinished()
-            wishes = self._wishes()
-            places = {row.id: self._place(row, tip) for row in rows}
+            places = {
+                row.id: self._place(row.sha, row.queued_at, fetched, patience=REPLICATION)
+                for row in rows
+            }
+            asked = {
+                wish: self._place(wish.sha, wish.received_at, fetched, patience=timedelta(0))
+                for wish in self._wishes()
+            }
         mine = next((row for row in rows if row.sha == tip), None)
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
         self._dismiss([row for row in rows if places[row.id] is Place.GONE])
-        wishes = self._grantable(wishes, tip)
+        self._refuse([wish for wish, place in asked.items() if place is Place.GONE])
+        wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         live = journal.live()
         if mine or wishes or live is None or live.sha != tip:
             return self._deploy(fetched, mine, covered, wishes)
         if covered:
             self._answer_late(tip, covered)
-        return FETCH_AGAIN_S if Place.UNSEEN in places.values() else None
+        unseen = Place.UNSEEN in {*places.values(), *asked.values()}
+        return FETCH_AGAIN_S if unseen else None
 
     def _wishes(self) -> list[Announcement]:
         return [a for a in self._parts.journal.unseen() if a.trigger is Trigger.MANUAL]
@@ -157,14 +167,20 @@ class Turns:
                 step = StepRecord(StepName.FETCH, "ok", started_at, clock.now(), f"tip {tip[:7]}")
                 return Fetched(tip, step)
 
-    def _place(self, row: Deployment, tip: str) -> Place:
+    def _place(
+        self, sha: str | None, announced_at: datetime, fetched: Fetched, *, patience: timedelta
+    ) -> Place:
+        """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
+        known = True
         try:
-            there = self._parts.repository.contains(tip, row.sha)
+            if sha is None or self._parts.repository.contains(fetched.tip, sha):
+                return Place.ON_BRANCH
         except UnknownCommit:
-            young = self._parts.clock.now() - row.queued_at < REPLICATION
-            lost = self._parts.journal.forced_away(row.sha)
-            return Place.UNSEEN if young and not lost else Place.GONE
-        return Place.ON_BRANCH if there else Place.GONE
+            known = self._parts.journal.forced_away(sha or "")
+        began = fetched.step.started_at
+        if announced_at > began:  # this fetch can't have brought it
+            return Place.UNSEEN
+        return Place.UNSEEN if not known and began - announced_at < patience else Place.GONE
 
     def _deploy(
         self,
@@ -255,20 +271,15 @@ class Turns:
             reason=result.reason or result.refused or "",
         )
 
-    def _grantable(self, wishes: Sequence[Announcement], tip: str) -> list[Announcement]:
-        """Answer wishes for commits that the branch does not hold; return the others."""
-        granted = []
+    def _refuse(self, wishes: Sequence[Announcement]) -> None:
+        """Answer wishes for commits that the branch does not hold."""
         for wish in wishes:
-            if wish.sha is None or self._on_branch(tip, wish.sha):
-                granted.append(wish)
-                continue
-            journal, now = self._parts.journal, self._parts.clock.now()
-            refused = self._queue(wish.sha, None, wish.trigger)
+            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
+            refused = self._queue(sha, None, wish.trigger)
             journal.attach(wish.id, refused)
-            reason = f"{wish.sha[:7]} is not on {self._branch.name}; push it there first"
+            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
             journal.end(refused, State.FAILED, at=now, reason=reason)
             log.warning("refused", deployment=refused, reason=reason)
-        return granted
 
     # -- commits that are answered without a deployment of their own
 

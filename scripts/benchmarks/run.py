@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-import ack
 import click
-import latency
+
+from scripts.benchmarks import ack, latency
 
 Figures = dict[str, object]
 BENCHMARKS: Mapping[str, Callable[[], Figures]] = {"latency": latency.run, "ack": ack.run}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 
 import pytest
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.airflow
 BOUND_S = 120.0
 
 
-def push(student: Student, message: str, files: dict[str, str | None]) -> Push:
+def push(student: Student, message: str, files: Mapping[str, str | None]) -> Push:
     student.commit(message, files)
     return student.push()
 

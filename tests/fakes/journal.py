@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 
 from deployer.core.model import (
     Deployment,
@@ -84,18 +83,6 @@ class FakeJournal:
                     forced=bool(payload.get("forced")),
                 )
             return True
-
-    def offer_delivery(
-        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
-    ) -> Callable[[], bool]:
-        return partial(
-            self.record_delivery,
-            guid=guid,
-            event=event,
-            result=result,
-            reason=reason,
-            payload=payload,
-        )
 
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
         with self._lock:
@@ -230,15 +217,20 @@ class FakeJournal:
         new = Line(len(self.lines) + 1, len(self.lines) + 1, StatusRecord(status), at, at)
         if last and last.standing == "owed":
             last.standing = "replaced"
-            new.place, new.owed_since, new.due_at = last.place, last.owed_since, last.due_at
-            new.record = replace(last.record, status=status)
+            new.place, new.owed_since = last.place, last.owed_since
         self.lines.append(new)
         return new.place
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
         waiting = [line for line in self.lines if line.standing == "owed" and line.due_at <= at]
         return tuple(
-            Owed(line.id, line.record.status, line.record.attempts, line.owed_since)
+            Owed(
+                line.id,
+                line.record.status,
+                line.record.attempts,
+                line.owed_since,
+                max(number for number, places in self._said.items() if line.place in places),
+            )
             for line in sorted(waiting, key=lambda line: line.place)[:limit]
         )
 

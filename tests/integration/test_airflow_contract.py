@@ -17,7 +17,7 @@ from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow
 from tests.fakes.airflow import Broken, Contents, FakeAirflow
 from tests.integration.airflow_world import PATIENCE_S, World, broken_text, dag_text
-from tests.integration.conftest import free_port
+from tests.integration.ports import free_port
 
 
 class Rig(Protocol):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -81,9 +81,9 @@ def run(
     """
     opened: list[Any] = []
 
-    def kept(make: Callable[[Settings], object]) -> Callable[[Settings], object]:
-        def made(settings: Settings) -> object:
-            opened.append(make(settings))
+    def kept(make: Callable[..., object]) -> Callable[..., object]:
+        def made(settings: Settings, **how: bool) -> object:
+            opened.append(make(settings, **how))
             return opened[-1]
 
         return made
@@ -247,7 +247,14 @@ def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -
 # --- status ----------------------------------------------------------------------
 
 
-def test_status_of_a_state_on_which_nothing_ran(run: Run) -> None:
+def test_status_of_a_state_on_which_nothing_ran_makes_no_journal(run: Run, state_dir: Path) -> None:
+    ended = run("status")
+    assert ended.status == 3
+    assert "the journal" in ended.err
+    assert not list(state_dir.rglob("*.db"))
+
+
+def test_status_before_the_first_deployment(run: Run, journal: SqlJournal) -> None:
     ended = run("status")
     assert ended.status == 0
     assert line_with(ended.out, "live") == "live     not known yet"
@@ -344,7 +351,9 @@ def test_show_as_json_is_the_contracts(run: Run, journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("what", ["7", "0" * 40, "dddddddd", "a" * 41])
-def test_what_the_journal_does_not_know_ends_with_1_and_one_line(run: Run, what: str) -> None:
+def test_what_the_journal_does_not_know_ends_with_1_and_one_line(
+    run: Run, journal: SqlJournal, what: str
+) -> None:
     ended = run("show", what)
     assert (ended.status, ended.out) == (1, "")
     assert (
@@ -616,6 +625,26 @@ def test_what_was_written_before_and_after_a_rotation_is_read(folder: Path) -> N
         assert new() == ["two"], "its successor is not there yet"
         path.write_text(event("three", 3) + event("four", 4))
         assert new() == ["three", "four"]
+
+
+def test_a_line_written_between_the_last_look_and_a_rotation_is_read(folder: Path) -> None:
+    path = folder / "web.jsonl"
+
+    class Overtaken(Tail):
+        """A tail in whose back the file is written to and rotated, after it saw its end."""
+
+        def _successor(self) -> BinaryIO | None:
+            if not path.with_suffix(".jsonl.1").exists():
+                with path.open("a") as file:
+                    file.write(event("late", 2))
+                path.rename(path.with_suffix(".jsonl.1"))
+                path.write_text(event("rotated", 3))
+            return super()._successor()
+
+    path.write_text(event("early", 1))
+    tail = Overtaken(path)
+    assert [found["event"] for found in tail.read()] == ["early", "late", "rotated"]
+    tail.close()
 
 
 def test_a_log_that_somebody_emptied_is_read_from_its_start(folder: Path) -> None:

@@ -397,9 +397,6 @@ def test_an_error_tells_neither_the_statement_nor_what_was_to_be_written(
 
 CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "record_delivery": lambda journal: push(journal, "1"),
-    "offer_delivery": lambda journal: journal.offer_delivery(
-        guid="1", event="ping", result="ignored", reason="", payload={}
-    )(),
     "request_deploy": lambda journal: journal.request_deploy(A, Trigger.MANUAL),
     "unseen": lambda journal: journal.unseen(),
     "unfinished": lambda journal: journal.unfinished(),

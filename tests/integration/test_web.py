@@ -34,7 +34,7 @@ from deployer.core.model import (
 from deployer.errors import JournalError
 from deployer.ports import Journal
 from deployer.web import Receiving, create_app
-from deployer.web.framing import BODY_LIMIT
+from deployer.web.webhook import BODY_LIMIT
 from tests.fakes.bell import FakeBell
 from tests.fakes.journal import FakeJournal
 

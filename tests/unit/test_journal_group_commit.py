@@ -137,23 +137,6 @@ def test_a_writer_that_is_stopped_leaves_nobody_waiting(callers: Callers) -> Non
     assert second.result(BOUND_S)
 
 
-def test_offered_rows_share_the_commit_of_the_first_who_waits(callers: Callers) -> None:
-    waits = [callers.group.offer({"guid": guid}) for guid in ("a", "b", "a")]
-    callers.disk.end()
-    assert [wait() for wait in reversed(waits)] == [False, True, True]
-    assert callers.disk.batches == [["a", "b"]]
-
-
-def test_an_offer_made_during_a_commit_is_written_once_it_is_waited_for(callers: Callers) -> None:
-    first = callers.writing("a")
-    wait = callers.group.offer({"guid": "b"})
-    callers.disk.end()
-    assert first.result(BOUND_S)
-    callers.disk.end()
-    assert wait()
-    assert callers.disk.batches == [["a"], ["b"]]
-
-
 def test_waiting_is_bounded(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     first = callers.writing("a")
     monkeypatch.setattr(deliveries, "WAIT_S", 0.05)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from deployer.core.model import State, Status, StatusRecord, StatusState, Trigger
+from deployer.core.model import Status, StatusRecord, StatusState, Trigger
 from deployer.core.pacing import BURST
 from deployer.ports import RefusedForGood, RetryLater
 from deployer.worker.outbox import RESERVED, REST_S, Outbox
@@ -236,9 +236,3 @@ def test_a_verdict_that_comes_while_its_pending_is_tried_again_is_the_one_posted
     post.owe(1, StatusState.FAILURE, "it is broken")
     post.go_on(300)
     assert [status.state for status, _ in post.board.posted] == ["failure"]
-
-
-def test_a_verdict_given_in_the_deployments_end_is_owed(post: Post) -> None:
-    status = Status(sha(0), "airflow/lasse", StatusState.SUCCESS, "1 DAG")
-    post.journal.end(post.deployment, State.SUCCEEDED, at=START, statuses=[status])
-    assert post.go_on(0) == [0]

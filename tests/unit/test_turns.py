@@ -214,6 +214,54 @@ def test_a_commit_that_git_never_shows_does_not_stay_pending(world: World) -> No
     assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
 
 
+def test_a_commit_announced_during_a_long_fetch_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = world.repository.fetch
+    late: list[str] = []
+
+    def slow() -> str:
+        tip = fetch()
+        late.append(world.announced(TAXI))
+        world.turns.take_in()
+        world.clock.sleep(90)
+        return tip
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.repository, "fetch", slow)
+        world.turns.turn()
+    assert world.said(late[0])["airflow/deploy"][0] == "pending"
+    world.turns.turn()
+    assert world.said(late[0])["airflow/deploy"][0] == "success"
+
+
+def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = world.repository.fetch
+    wishes: list[int] = []
+
+    def slow() -> str:
+        tip = fetch()
+        world.clock.sleep(1)
+        wishes.append(world.wish(world.push(TAXI)))
+        return tip
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.repository, "fetch", slow)
+        assert world.turns.turn() == 2.0
+    world.turns.turn()
+    answer = world.journal.answer_to(wishes[0])
+    assert answer is not None
+    assert answer.state is State.SUCCEEDED
+
+
+def test_a_wish_that_waits_for_git_wakes_nobody_twice(world: World) -> None:
+    world.wish()
+    assert world.turns.take_in()
+    assert not world.turns.take_in()
+
+
 # --- what would hurt others ------------------------------------------------
 
 

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert
@@ -89,7 +88,6 @@ class _Ticket:
     """One caller in line.
 
     Attributes:
-        awaited: the caller is there to go on; one who is not is never handed the writing.
         turn: set when the caller must go on: to write, or because its row was written.
         done: the commit that held the row was tried.
         new: the row was new.
@@ -98,7 +96,6 @@ class _Ticket:
 
     row: Row
     turn: threading.Event = field(default_factory=threading.Event)
-    awaited: bool = False
     done: bool = False
     new: bool = False
     error: BaseException | None = None
@@ -120,19 +117,10 @@ class GroupCommit:
         Raises:
             JournalError: the commit that would have held it failed.
         """
-        return self.offer(row)()
-
-    def offer(self, row: Row) -> Callable[[], bool]:
-        """Put a row in line; what is returned does what `add` does, and must be called once."""
         ticket = _Ticket(row)
         with self._lock:
             self._line.append(ticket)
-        return partial(self._await, ticket)
-
-    def _await(self, ticket: _Ticket) -> bool:
-        with self._lock:
-            ticket.awaited = True
-            if not self._writing and not ticket.done:
+            if not self._writing:
                 self._writing = True
                 ticket.turn.set()
         if not ticket.turn.wait(WAIT_S):
@@ -175,7 +163,6 @@ class GroupCommit:
                 for ticket in batch:
                     ticket.done = True
                     ticket.turn.set()
-                heir = next((ticket for ticket in self._line if ticket.awaited), None)
-                self._writing = heir is not None
-                if heir is not None:
-                    heir.turn.set()
+                self._writing = bool(self._line)
+                if self._line:
+                    self._line[0].turn.set()

@@ -38,15 +38,20 @@ def owe(
         if last is not None and _says(last, status):
             place = last.place
         elif last is not None and last.standing == Standing.OWED:
-            place = _replace(connection, last, status)
+            place = _replace(connection, last, status, at)
         else:
             place = _append(connection, status, at)
         _remember(connection, deployment, place)
 
 
 def due(connection: Connection, at: datetime, limit: int) -> tuple[Owed, ...]:
+    said_by = (
+        select(func.max(statements.c.deployment_id))
+        .where(statements.c.place == outbox.c.place)
+        .scalar_subquery()
+    )
     found = connection.execute(
-        select(outbox)
+        select(outbox, said_by.label("deployment"))
         .where(outbox.c.standing == Standing.OWED, outbox.c.due_at <= at)
         .order_by(outbox.c.place)
         .limit(limit)
@@ -57,6 +62,7 @@ def due(connection: Connection, at: datetime, limit: int) -> tuple[Owed, ...]:
             status=Status(row.sha, row.context, StatusState(row.state), row.description),
             attempts=row.attempts,
             owed_since=row.owed_since,
+            deployment=row.deployment,
         )
         for row in found
     )
@@ -123,7 +129,9 @@ def _append(connection: Connection, status: Status, at: datetime) -> int:
     return int(made.scalar_one())
 
 
-def _replace(connection: Connection, last: Row[tuple[object, ...]], status: Status) -> int:
+def _replace(
+    connection: Connection, last: Row[tuple[object, ...]], status: Status, at: datetime
+) -> int:
     connection.execute(
         update(outbox).where(outbox.c.id == last.id).values(standing=Standing.REPLACED)
     )
@@ -133,9 +141,10 @@ def _replace(connection: Connection, last: Row[tuple[object, ...]], status: Stat
             place=last.place,
             standing=Standing.OWED,
             owed_since=last.owed_since,
-            due_at=last.due_at,
-            attempts=last.attempts,
-            error=last.error,
+            # At once: a verdict need not wait out the retries of its `pending`. Where GitHub
+            # itself has said "not now", the worker waits for all of them.
+            due_at=at,
+            attempts=0,
             **_words(status),
         )
         .returning(outbox.c.place)

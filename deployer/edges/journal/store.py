@@ -62,14 +62,7 @@ class SqlJournal:
     def record_delivery(
         self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
     ) -> bool:
-        return self.offer_delivery(
-            guid=guid, event=event, result=result, reason=reason, payload=payload
-        )()
-
-    def offer_delivery(
-        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
-    ) -> Callable[[], bool]:
-        return self._deliveries.offer(
+        return self._deliveries.add(
             deliveries.row(
                 guid=guid,
                 event=event,
