@@ -126,7 +126,11 @@ def _listen(bind: str) -> int:
 
 def _tcp(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # Inherited by what it accepts. gunicorn writes head and body of an answer one after the
+    # other; with Nagle's algorithm the second waits 40 ms for the first to be acknowledged.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _unix(path: Path) -> socket.socket:
