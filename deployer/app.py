@@ -118,9 +118,10 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
     from deployer.deploy import Limits
     from deployer.edges.doorbell import DoorbellListener
     from deployer.edges.github import GitHub
+    from deployer.worker.answers import Branch
     from deployer.worker.outbox import Outbox
     from deployer.worker.process import Worker
-    from deployer.worker.turns import Branch, Turns
+    from deployer.worker.turns import Turns
 
     parts = _parts(settings)
     outbox = None

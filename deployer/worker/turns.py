@@ -7,7 +7,7 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -15,11 +15,12 @@ from threading import RLock
 
 import structlog
 
-from deployer.core.model import Deployment, State, Status, StepName, StepRecord, Trigger
-from deployer.core.status import Commit, Ending, final, gone, pending
+from deployer.core.model import Deployment, State, StepName, StepRecord, Trigger
+from deployer.core.status import Commit, Ending, final, pending
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import DeployerError, GitError, UnknownCommit
 from deployer.ports import Announcement
+from deployer.worker.answers import Answers, Branch, every
 
 log = structlog.get_logger()
 
@@ -37,17 +38,6 @@ class Fetched:
 
     tip: str
     step: StepRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """Whose turns these are: `name` as in BRANCH."""
-
-    name: str
-
-    @property
-    def ref(self) -> str:
-        return f"refs/heads/{self.name}"
 
 
 class Place(Enum):
@@ -68,8 +58,10 @@ class Turns:
         self._limits = limits
         self._branch = branch
         self._owed = owed  # called when the outbox was filled
+        self._answers = Answers(parts, branch, owed=owed)
         self._intake = RLock()
         self._failures = 0
+        self._given_up: str | None = None  # a tip that its author must mend
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
@@ -139,14 +131,15 @@ class Turns:
             }
         mine = next((row for row in rows if row.sha == tip), None)
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
-        self._dismiss([row for row in rows if places[row.id] is Place.GONE])
-        self._refuse([wish for wish, place in asked.items() if place is Place.GONE])
+        self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
+        self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         live = journal.live()
-        if mine or wishes or live is None or live.sha != tip:
+        behind = (live is None or live.sha != tip) and tip != self._given_up
+        if mine or wishes or behind:
             return self._deploy(fetched, mine, covered, wishes)
         if covered:
-            self._answer_late(tip, covered)
+            self._answers.late(tip, covered)
         unseen = Place.UNSEEN in {*places.values(), *asked.values()}
         return FETCH_AGAIN_S if unseen else None
 
@@ -191,7 +184,7 @@ class Turns:
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
-        again = self._tried_before(tip)
+        again = self._answers.owed_since_an_error(tip)
         with self._intake:
             if mine is None:
                 why = Trigger.MANUAL if wishes else covered[-1].trigger if covered else Trigger.POLL
@@ -205,9 +198,9 @@ class Turns:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        commits = [self._commit(sha, live.sha if live else None) for sha in shas]
+        commits = [self._answers.commit(sha, live.sha if live else None) for sha in shas]
         fresh = [commit for commit in commits if commit.sha not in again]
-        journal.owe(_all(pending(c) for c in fresh), deployment=deployment, at=clock.now())
+        journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
@@ -219,6 +212,7 @@ class Turns:
         if result.state is State.ERROR:
             return self._later()
         self._failures = 0
+        self._given_up = tip if result.state is State.FAILED else None
         self._clean_up()
         return 0.0
 
@@ -255,7 +249,7 @@ class Turns:
             result.state,
             at=now,
             reason=result.reason or result.refused or "",
-            statuses=_all(final(commit, ending) for commit in commits),
+            statuses=every(final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
         self._owed()
@@ -270,56 +264,6 @@ class Turns:
             files=len(result.verdicts),
             reason=result.reason or result.refused or "",
         )
-
-    def _refuse(self, wishes: Sequence[Announcement]) -> None:
-        """Answer wishes for commits that the branch does not hold."""
-        for wish in wishes:
-            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
-            refused = self._queue(sha, None, wish.trigger)
-            journal.attach(wish.id, refused)
-            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
-            journal.end(refused, State.FAILED, at=now, reason=reason)
-            log.warning("refused", deployment=refused, reason=reason)
-
-    # -- commits that are answered without a deployment of their own
-
-    def _dismiss(self, rows: Sequence[Deployment]) -> None:
-        """End commits that a forced push removed."""
-        for row in rows:
-            commit = self._commit(row.sha, row.base_sha)
-            self._parts.journal.end(
-                row.id,
-                State.SUPERSEDED,
-                at=self._parts.clock.now(),
-                reason=f"no longer on {self._branch.name}",
-                statuses=gone(commit, self._branch.name),
-            )
-            self._owed()
-            log.info("gone", sha=row.sha, deployment=row.id)
-
-    def _answer_late(self, tip: str, rows: Sequence[Deployment]) -> None:
-        """End commits that came to be known only after their successor was live."""
-        judged = self._parts.journal.judging(tip)
-        if judged is None or not judged.state.ended:
-            return
-        ending = _ending_of(judged)
-        for row in rows:
-            self._parts.journal.end(
-                row.id,
-                State.SUPERSEDED,
-                at=self._parts.clock.now(),
-                reason=f"deployed as part of {tip[:7]}",
-                statuses=final(self._commit(row.sha, row.base_sha), ending),
-            )
-            self._owed()
-
-    def _commit(self, sha: str, before: str | None) -> Commit:
-        named = self._parts.journal.before_of(sha) or before
-        try:
-            changed = self._parts.repository.changed_paths(named if named != sha else None, sha)
-        except UnknownCommit:
-            changed = ()
-        return Commit(sha, changed)
 
     # -- failures
 
@@ -338,28 +282,11 @@ class Turns:
         self._end(
             newest.id,
             newest.sha,
-            [self._commit(row.sha, row.base_sha) for row in rows],
+            [self._answers.commit(row.sha, row.base_sha) for row in rows],
             Result(State.ERROR, reason=str(exc)),
             supersedes=[row.id for row in others],
         )
         return self._later()
-
-    def _tried_before(self, tip: str) -> tuple[str, ...]:
-        """Return commits that ended in `error` and that no later deployment has answered."""
-        journal = self._parts.journal
-        owed = []
-        for failed in journal.deployments(limit=1, state=State.ERROR):
-            for sha in failed.covers:
-                judged = journal.judging(sha)
-                if judged and judged.id == failed.id and self._on_branch(tip, sha):
-                    owed.append(sha)
-        return tuple(owed)
-
-    def _on_branch(self, tip: str, sha: str) -> bool:
-        try:
-            return self._parts.repository.contains(tip, sha)
-        except UnknownCommit:
-            return False
 
     def _later(self) -> float:
         self._failures += 1
@@ -375,19 +302,3 @@ class Turns:
         else:
             if removed:
                 log.info("releases removed", count=len(removed))
-
-
-def _all(groups: Iterable[Iterable[Status]]) -> list[Status]:
-    return [status for group in groups for status in group]
-
-
-def _ending_of(judged: Deployment) -> Ending:
-    ended = judged.finished_at or judged.queued_at
-    return Ending(
-        judged.sha,
-        judged.state,
-        (ended - judged.queued_at).total_seconds(),
-        judged.verdicts,
-        judged.plan.refused,
-        judged.reason,
-    )

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from deployer.core.model import Deployment, State, Tree, Trigger
 from deployer.deploy import Limits, Parts
 from deployer.ports import Release
-from deployer.worker.turns import Branch, Turns
+from deployer.worker.answers import Branch
+from deployer.worker.turns import Turns
 from tests.fakes.airflow import Broken, Contents, FakeAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.examiner import FakeExaminer

@@ -13,8 +13,9 @@ from deployer.core.model import (
     StepName,
     Trigger,
 )
-from deployer.errors import DiskError
-from deployer.worker.turns import Branch, Turns
+from deployer.errors import DiskError, PusherError
+from deployer.worker.answers import Branch
+from deployer.worker.turns import Turns
 from tests.fakes.airflow import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -493,6 +494,21 @@ def test_a_fault_of_the_deployer_ends_the_deployment_and_not_the_worker(
         "error",
         "fault in the deployer: ZeroDivisionError",
     )
+
+
+def test_a_tip_that_its_author_must_mend_is_not_tried_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PusherError("the tree can't be published")
+
+    monkeypatch.setattr(world.releases, "publish", refuse)
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/deploy"] == ("failure", "the tree can't be published")
+    count = len(world.journal.records)
+    assert world.turns.turn() is None
+    assert len(world.journal.records) == count
 
 
 def test_old_releases_that_cannot_be_removed_hurt_nobody(

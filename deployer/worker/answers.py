@@ -1,0 +1,121 @@
+"""Answer commits: what they changed, and how those end that get no deployment of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from deployer.core.model import Deployment, State, Status
+from deployer.core.status import Commit, Ending, final, gone
+from deployer.deploy import Parts
+from deployer.errors import UnknownCommit
+from deployer.ports import Announcement
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Whose turns these are: `name` as in BRANCH."""
+
+    name: str
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.name}"
+
+
+class Answers:
+    """What is said of commits beside the one that is deployed."""
+
+    def __init__(self, parts: Parts, branch: Branch, *, owed: Callable[[], None]) -> None:
+        self._parts = parts
+        self._branch = branch
+        self._owed = owed  # called when the outbox was filled
+
+    def commit(self, sha: str, before: str | None) -> Commit:
+        """Return a commit with what differs from the tip named before it, else from `before`."""
+        named = self._parts.journal.before_of(sha) or before
+        try:
+            changed = self._parts.repository.changed_paths(named if named != sha else None, sha)
+        except UnknownCommit:
+            changed = ()
+        return Commit(sha, changed)
+
+    def dismiss(self, rows: Sequence[Deployment]) -> None:
+        """End commits that a forced push removed."""
+        for row in rows:
+            commit = self.commit(row.sha, row.base_sha)
+            self._parts.journal.end(
+                row.id,
+                State.SUPERSEDED,
+                at=self._parts.clock.now(),
+                reason=f"no longer on {self._branch.name}",
+                statuses=gone(commit, self._branch.name),
+            )
+            self._owed()
+            log.info("gone", sha=row.sha, deployment=row.id)
+
+    def late(self, tip: str, rows: Sequence[Deployment]) -> None:
+        """End commits that came to be known only after their successor was live."""
+        judged = self._parts.journal.judging(tip)
+        if judged is None or not judged.state.ended:
+            return
+        ending = _ending_of(judged)
+        for row in rows:
+            self._parts.journal.end(
+                row.id,
+                State.SUPERSEDED,
+                at=self._parts.clock.now(),
+                reason=f"deployed as part of {tip[:7]}",
+                statuses=final(self.commit(row.sha, row.base_sha), ending),
+            )
+            self._owed()
+
+    def refuse(self, wishes: Sequence[Announcement]) -> None:
+        """Answer wishes for commits that the branch does not hold."""
+        for wish in wishes:
+            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
+            refused = journal.queue(
+                sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
+            )
+            journal.attach(wish.id, refused)
+            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
+            journal.end(refused, State.FAILED, at=now, reason=reason)
+            log.warning("refused", deployment=refused, reason=reason)
+
+    def owed_since_an_error(self, tip: str) -> tuple[str, ...]:
+        """Return commits that ended in `error` and that no later deployment has answered."""
+        journal = self._parts.journal
+        owed = []
+        for failed in journal.deployments(limit=1, state=State.ERROR):
+            for sha in failed.covers:
+                judged = journal.judging(sha)
+                if judged and judged.id == failed.id and self._on_branch(tip, sha):
+                    owed.append(sha)
+        return tuple(owed)
+
+    def _on_branch(self, tip: str, sha: str) -> bool:
+        try:
+            return self._parts.repository.contains(tip, sha)
+        except UnknownCommit:
+            return False
+
+
+def every(groups: Iterable[Iterable[Status]]) -> list[Status]:
+    """Return the statuses of all groups, in order."""
+    return [status for group in groups for status in group]
+
+
+def _ending_of(judged: Deployment) -> Ending:
+    ended = judged.finished_at or judged.queued_at
+    return Ending(
+        judged.sha,
+        judged.state,
+        (ended - judged.queued_at).total_seconds(),
+        judged.verdicts,
+        judged.plan.refused,
+        judged.reason,
+    )
