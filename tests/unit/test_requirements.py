@@ -584,3 +584,7 @@ def test_a_diff_is_empty_just_if_the_texts_are_equal(
 ) -> None:
     old, new = parse(one[0]), parse(other[1])
     assert bool(diff(old, new)) is (old != new)
+
+
+def test_a_backslash_at_the_very_end_continues_nothing() -> None:
+    assert parse("numpy\npandas\\") == parse("numpy\npandas")
