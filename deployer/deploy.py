@@ -274,15 +274,14 @@ class Run:
                 break
             try:
                 if poked is None or now - poked >= POKE_EVERY_S:
-                    if now - started >= OVERLOOKED_AFTER_S:
-                        self._parts.releases.touch(watch.waiting)
-                    airflow.poke()
+                    self._poke(watch)
                     poked = now
-                    log.info("poked", seconds=round(clock.monotonic() - now, 3))
                 seen = airflow.observe(watch.release, {CANARY_DAG_ID, *known})
                 watch = watch.look(seen, waited_s=round(clock.monotonic() - started, 3))
                 trouble = None
-            except AirflowUnreachable as exc:
+            except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
+                if trouble is None:
+                    log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
                 trouble = exc
             if not watch.done:
                 clock.sleep(LOOK_EVERY_S)
@@ -297,6 +296,14 @@ class Run:
                 " see that it runs (its heartbeat is on /api/v2/monitor/health)"
             )
         return watch.give_up(waited_s=waited_s)
+
+    def _poke(self, watch: Watch) -> None:
+        """Have Airflow look now, also at what it may have overlooked."""
+        clock, began = self._parts.clock, self._parts.clock.monotonic()
+        if began - self._progress.published_at >= OVERLOOKED_AFTER_S:
+            self._parts.releases.touch(watch.waiting)
+        self._parts.airflow.poke()
+        log.info("poked", seconds=round(clock.monotonic() - began, 3))
 
     # -- small parts
 

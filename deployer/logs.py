@@ -45,8 +45,9 @@ def set_up(process: str, *, state_dir: Path | None, secrets: Sequence[str] = ())
     root.handlers = [_Foreign(sinks)]
     root.setLevel(logging.INFO)
     # Their INFO lines are a line for each request of ours.
-    for chatty in ("httpx", "httpcore", "git", "urllib3", "alembic"):
+    for chatty in ("httpx", "httpcore", "git", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry is a warning to it
 
 
 class _Sinks:

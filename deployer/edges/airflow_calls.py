@@ -212,7 +212,10 @@ class Calls:
             response = send()
             data = response.data
         except (urllib3.exceptions.HTTPError, OSError) as exc:
-            raise AirflowUnreachable(f"no answer from {self._url} to {name}: {exc}") from exc
+            # Students read this: what urllib3 says of its pools and retries is in the cause.
+            raise AirflowUnreachable(
+                f"Airflow does not answer at {self._url}; see that its api-server runs"
+            ) from exc
         finally:
             self._on_call(name, time.monotonic() - began)
         try:

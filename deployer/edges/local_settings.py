@@ -28,8 +28,8 @@ SETTINGS: Mapping[str, str] = {
     # A file's new text is what tasks run, at once and not after 30 s.
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "CORE__DAGBAG_IMPORT_TIMEOUT": "15",
-    # The default of 2 hides the student's own lines.
-    "CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "10",
+    # The default of 2 hides the student's own lines; under a decorated task, 10 does too.
+    "CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "30",
     "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "25",
     # Nets under the poke, which does the work.
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",

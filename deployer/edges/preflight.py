@@ -39,7 +39,7 @@ BASE_ENV: Mapping[str, str] = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",  # in memory, never opened
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "15",
-    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "10",
+    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "30",
 }
 """What the parser sees where the caller says nothing else; never the deployer's own."""
 
