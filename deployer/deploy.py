@@ -15,7 +15,6 @@ import structlog
 
 from deployer.core import requirements
 from deployer.core.model import (
-    CANARY_DAG_ID,
     Live,
     Outcome,
     Parse,
@@ -35,8 +34,6 @@ from deployer.core.model import (
 from deployer.core.plan import plan
 from deployer.core.verdict import Watch
 from deployer.errors import (
-    AirflowError,
-    AirflowUnreachable,
     DeployerError,
     PusherError,
     RequirementsRefused,
@@ -52,18 +49,9 @@ from deployer.ports import (
     Repository,
     Services,
 )
+from deployer.waiting import Waiting
 
 log = structlog.get_logger()
-
-LOOK_EVERY_S = 0.1
-"""Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
-POKE_EVERY_S = 1.0
-"""A poke that comes while a parse is pending is dropped, so it is said again."""
-
-
-OVERLOOKED_AFTER_S = 3.0
-"""A file that was being parsed at the swap is not looked at again for half a minute,
-unless its modification time moves once more (docs/airflow-facts.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +126,9 @@ class Run:
         self._parts = parts
         self._limits = limits
         self._deployment = deployment
+        self._waiting = Waiting(
+            parts.airflow, parts.releases, parts.clock, timeout_s=limits.parse_timeout_s
+        )
         self._progress = _Progress()
 
     def __call__(self, tip: str) -> Result:
@@ -250,60 +241,18 @@ class Run:
 
     def _parse(self, step: Parse) -> None:
         with self.step(StepName.PARSE) as note:
-            watch = self._watch(
+            watch = self._waiting.until_settled(
                 Watch(
                     self._progress.release,
                     waiting=frozenset(step.paths) - self._progress.held.keys(),
                     leaving=frozenset(step.deleted),
                     holds_no_dag=self._progress.holds_no_dag,
-                )
+                ),
+                since=self._progress.published_at,
+                known=self._parts.journal.dag_ids(step.deleted),
             )
             self._progress.verdicts += watch.verdicts
             note.text = f"{len(watch.verdicts)} verdicts"
-
-    def _watch(self, watch: Watch) -> Watch:
-        """Look at Airflow until all is settled or the bound has passed."""
-        airflow, clock = self._parts.airflow, self._parts.clock
-        known = self._parts.journal.dag_ids(watch.leaving)
-        started = self._progress.published_at
-        poked: float | None = None
-        trouble: AirflowError | None = None
-        while not watch.done:
-            now = clock.monotonic()
-            if now - started >= self._limits.parse_timeout_s:
-                break
-            try:
-                if poked is None or now - poked >= POKE_EVERY_S:
-                    self._poke(watch)
-                    poked = now
-                seen = airflow.observe(watch.release, {CANARY_DAG_ID, *known})
-                watch = watch.look(seen, waited_s=round(clock.monotonic() - started, 3))
-                trouble = None
-            except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
-                if trouble is None:
-                    log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
-                trouble = exc
-            if not watch.done:
-                clock.sleep(LOOK_EVERY_S)
-        if watch.done:
-            return watch
-        waited_s = round(clock.monotonic() - started, 3)
-        if trouble is not None:
-            raise trouble
-        if not watch.looked:
-            raise AirflowError(
-                f"Airflow's dag-processor did not read the release within {waited_s:.0f} s;"
-                " see that it runs (its heartbeat is on /api/v2/monitor/health)"
-            )
-        return watch.give_up(waited_s=waited_s)
-
-    def _poke(self, watch: Watch) -> None:
-        """Have Airflow look now, also at what it may have overlooked."""
-        clock, began = self._parts.clock, self._parts.clock.monotonic()
-        if began - self._progress.published_at >= OVERLOOKED_AFTER_S:
-            self._parts.releases.touch(watch.waiting)
-        self._parts.airflow.poke()
-        log.info("poked", seconds=round(clock.monotonic() - began, 3))
 
     # -- small parts
 

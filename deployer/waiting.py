@@ -1,0 +1,90 @@
+"""Wait for Airflow's verdicts: look, poke, and know when to stop.
+
+The rules are `core.verdict`'s; this loop only looks at the world and at the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import structlog
+
+from deployer.core.model import CANARY_DAG_ID
+from deployer.core.verdict import Watch
+from deployer.errors import AirflowError, AirflowUnreachable
+from deployer.ports import Airflow, Clock, Releases
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 0.1
+"""Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
+POKE_EVERY_S = 1.0
+"""A poke that comes while a parse is pending is dropped, so it is said again."""
+
+
+OVERLOOKED_AFTER_S = 3.0
+"""A file that was being parsed at the swap is not looked at again for half a minute,
+unless its modification time moves once more (docs/airflow-facts.md)."""
+
+
+class Waiting:
+    """The wait for one Airflow; `timeout_s` bounds it, from the publication on."""
+
+    def __init__(
+        self, airflow: Airflow, releases: Releases, clock: Clock, *, timeout_s: float
+    ) -> None:
+        self._airflow = airflow
+        self._releases = releases
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    def until_settled(self, watch: Watch, *, since: float, known: Collection[str]) -> Watch:
+        """Return `watch` with a verdict on each of its files.
+
+        Args:
+            watch: what is waited for.
+            since: when its release went live, on the monotonic clock.
+            known: ids of the DAGs that its deleted files held.
+
+        Raises:
+            AirflowError: Airflow does not answer, or its dag-processor does not look; so
+                nothing is known of the files.
+        """
+        poked = float("-inf")
+        trouble: AirflowError | None = None
+        while not watch.done:
+            now = self._clock.monotonic()
+            if now - since >= self._timeout_s:
+                return self._given_up(watch, waited_s=now - since, trouble=trouble)
+            try:
+                if now - poked >= POKE_EVERY_S:
+                    self._poke(watch, since)
+                    poked = now
+                seen = self._airflow.observe(watch.release, {CANARY_DAG_ID, *known})
+                watch = watch.look(seen, waited_s=round(self._clock.monotonic() - since, 3))
+                trouble = None
+            except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
+                if trouble is None:
+                    log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
+                trouble = exc
+            if not watch.done:
+                self._clock.sleep(LOOK_EVERY_S)
+        return watch
+
+    def _poke(self, watch: Watch, since: float) -> None:
+        """Have Airflow look now, also at what it may have overlooked."""
+        began = self._clock.monotonic()
+        if began - since >= OVERLOOKED_AFTER_S:
+            self._releases.touch(watch.waiting)
+        self._airflow.poke()
+        log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
+
+    def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:
+        if trouble is not None:
+            raise trouble
+        if not watch.looked:
+            raise AirflowError(
+                f"Airflow's dag-processor did not read the release within {waited_s:.0f} s;"
+                " see that it runs (its heartbeat is on /api/v2/monitor/health)"
+            )
+        return watch.give_up(waited_s=round(waited_s, 3))
