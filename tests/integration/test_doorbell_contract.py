@@ -71,15 +71,20 @@ def test_ringing_on_and_on_neither_blocks_nor_fails(pair: Pair) -> None:
     assert pair.listener.wait(0)
 
 
-def test_ringing_where_nobody_ever_listened_is_no_error(button: Doorbell) -> None:
+def test_ringing_where_nobody_ever_listened_leaves_nothing(
+    button: Doorbell, tmp_path: Path
+) -> None:
     button.ring()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_ringing_where_nobody_listens_any_more_is_no_error(
+def test_ringing_where_nobody_listens_any_more_is_not_heard_later(
     button: Doorbell, tmp_path: Path
 ) -> None:
     DoorbellListener(tmp_path / "doorbell.sock").close()
     button.ring()
+    with DoorbellListener(tmp_path / "doorbell.sock") as listener:
+        assert not listener.wait(0)
 
 
 def test_a_new_listener_takes_the_place_of_a_dead_one(button: Doorbell, tmp_path: Path) -> None:

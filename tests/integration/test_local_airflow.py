@@ -45,8 +45,10 @@ def test_include_is_imported_from_the_release_that_is_parsed(world: World, name:
         f'dag_id="{name}"', f'dag_id="{name}_" + SUFFIX'
     )
     path = f"dags/{name}/uses.py"
-    world.dag_from(world.publish({helper: "SUFFIX = 'one'\n", path: text}), f"{name}_one")
-    world.dag_from(world.publish({helper: "SUFFIX = 'two'\n", path: text}), f"{name}_two")
+    one = world.dag_from(world.publish({helper: "SUFFIX = 'one'\n", path: text}), f"{name}_one")
+    two = world.dag_from(world.publish({helper: "SUFFIX = 'two'\n", path: text}), f"{name}_two")
+    assert one.path == two.path == path
+    assert one.fileloc != two.fileloc
 
 
 def test_an_error_inside_include_names_the_release_and_both_files(world: World, name: str) -> None:

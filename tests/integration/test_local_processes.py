@@ -127,6 +127,7 @@ def test_stopping_one_leaves_the_other(rig: Rig) -> None:
 
 def test_stopping_what_never_ran_is_no_error(rig: Rig) -> None:
     rig.processes.stop(["one"], within_s=5)
+    assert rig.processes.running("one") is None
 
 
 def test_a_program_that_is_not_there_is_an_error(rig: Rig) -> None:

@@ -122,5 +122,6 @@ WORDS = st.text(alphabet="ab*?[]!.-~&|", min_size=1, max_size=8)
 
 @given(st.sets(WORDS), st.lists(WORDS, min_size=1, max_size=3))
 def test_no_odd_mention_makes_it_raise(mentions: set[str], below: list[str]) -> None:
-    users(files("include", *mentions), ["/".join(["dags", "lasse", *below])])
-    users(files("include", *mentions), ["/".join(["include", *below])])
+    tree = files("include", *mentions)
+    assert users(tree, ["/".join(["dags", "lasse", *below])]) <= tree.keys()
+    assert users(tree, ["/".join(["include", *below])]) <= tree.keys()

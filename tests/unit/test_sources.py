@@ -159,13 +159,13 @@ def test_odd_escapes_of_a_student_raise_no_warning() -> None:
 @example(b"PK\x05\x06")
 @example(b"# coding: undefined\n")
 def test_no_content_makes_it_raise(content: bytes) -> None:
-    facts(PATH, content)
-    facts("dags/lasse/archive", content)
+    assert isinstance(facts(PATH, content), Facts)
+    assert isinstance(facts("dags/lasse/archive", content), Facts)
 
 
 @given(st.text(alphabet="from import.as,()*#\n ab\\\"'", max_size=200))
 def test_no_text_like_imports_makes_the_patterns_raise(text: str) -> None:
-    facts(PATH, UNPARSABLE + text.encode())
+    assert isinstance(facts(PATH, UNPARSABLE + text.encode()), Facts)
 
 
 # --- mentions --------------------------------------------------------------
