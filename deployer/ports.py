@@ -300,7 +300,7 @@ class Journal(Protocol):
         """Return the announcements not yet attached to a deployment, oldest first."""
 
     def unfinished(self) -> tuple[Deployment, ...]:
-        """Return the deployments that a crash left `queued` or `running`, oldest first."""
+        """Return the deployments that are `queued` or `running`, oldest first."""
 
     def queue(
         self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime

@@ -23,8 +23,10 @@ CANARY_DAG_ID = "_ops_canary"
 
 def folder_of(path: str) -> str | None:
     """Return the student's folder that `path` lies in, None outside `dags/<folder>/`."""
-    parts = path.split("/")
-    return parts[1] if len(parts) > 2 and parts[0] == "dags" else None  # noqa: PLR2004
+    match path.split("/"):
+        case ["dags", folder, _, *_]:
+            return folder
+    return None
 
 
 # --- a commit's tree -------------------------------------------------------
@@ -37,8 +39,8 @@ class Facts:
     Attributes:
         imports: one entry an import statement's name, as `(level, dotted name)`;
             `from .a import b` gives `(1, "a")` and `(1, "a.b")`, for `b` may be a module.
-        mentions: path components found in string constants, lower-cased not.
-        may_hold_dag: Airflow's safe mode would look at it (`dag` and `airflow` both occur),
+        mentions: path components found in string constants, as they are written.
+        may_hold_dag: Airflow's safe mode would look at it (`airflow`, and `dag` or `asset`),
             or it is a zip.
     """
 

@@ -127,8 +127,7 @@ def _listen(bind: str) -> int:
 def _tcp(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    # Inherited by what it accepts. gunicorn writes head and body of an answer one after the
-    # other; with Nagle's algorithm the second waits 40 ms for the first to be acknowledged.
+    # Inherited by what it accepts; gunicorn sets it on the sockets that it makes itself.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

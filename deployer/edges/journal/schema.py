@@ -74,7 +74,7 @@ def _up_to_date(connection: Connection, name: str) -> bool:
 def _upgrade(connection: Connection) -> None:
     """Run the missing migrations inside the connection's transaction."""
     from alembic import command  # noqa: PLC0415 - see the module's docstring
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415 - likewise
 
     config = Config()
     # `%` begins an interpolation in a ConfigParser's value.
