@@ -6,9 +6,11 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,9 +18,10 @@ import structlog
 
 from deployer import logs
 from deployer.config import Settings
+from deployer.core.checkup import Finding
 from deployer.edges.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
-from deployer.ports import Bell, Journal
+from deployer.ports import Bell, Journal, Services
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from deployer.deploy import Parts
     from deployer.edges.local import LocalAirflow
+    from deployer.edges.preflight.asking import Where
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
@@ -96,6 +100,19 @@ def run_worker(settings: Settings) -> None:
             log.info("worker stops")
 
 
+def checkup(settings: Settings) -> tuple[Finding, ...]:
+    """Check all that a deployment needs; one finding a line, nothing is changed.
+
+    Raises:
+        SettingsError: the embedded Airflow needs a port.
+    """
+    from deployer.edges.checkup import probes
+    from deployer.edges.checkup.running import run
+
+    local = local_airflow(settings) if settings.services == "local" else None
+    return run(probes(settings, local), secrets=_secrets(settings))
+
+
 def web_app(settings: Settings) -> Flask:
     """Return the WSGI application."""
     from deployer.web import Receiving, create_app
@@ -132,6 +149,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
     limits = Limits(
         parse_timeout_s=settings.parse_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
         services=settings.recreate_services,
         keep_releases=settings.keep_releases,
     )
@@ -156,14 +174,9 @@ def _parts(settings: Settings) -> Parts:
     from deployer.deploy import Parts
     from deployer.edges.airflow import AirflowRest
     from deployer.edges.gitrepo import GitRepository
-    from deployer.edges.preflight import LocalExaminer
+    from deployer.edges.preflight.examiner import IsolatedExaminer
     from deployer.edges.releases import ReleaseStore
 
-    if settings.services != "local":
-        raise SettingsError(
-            ["DEPLOYER_SERVICES compose comes with a later version; set it to local"]
-        )
-    airflow = local_airflow(settings)
     repository = GitRepository(
         settings.repo_url,
         settings.branch,
@@ -171,24 +184,49 @@ def _parts(settings: Settings) -> Parts:
         token=_plain(settings.github_token),
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
+    host = _on_this_machine(settings) if settings.services == "local" else _in_compose(settings)
     return Parts(
         repository=repository,
         releases=releases,
-        airflow=AirflowRest(
-            settings.airflow_url,
-            settings.airflow_username or airflow.username,
-            _plain(settings.airflow_password) or airflow.password,
-        ),
-        services=airflow,
-        examiner=LocalExaminer(
-            python=lambda: airflow.python,
-            script=airflow.place.files / "preflight.py",
-            materialiser=releases,
-            env=airflow.parsing_environment(),
-        ),
+        airflow=AirflowRest(settings.airflow_url, host.username, host.password),
+        services=host.services,
+        examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),
         clock=SystemClock(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """Where Airflow runs: what recreates it, and where files are parsed on its packages."""
+
+    services: Services
+    now: Where
+    built: Where
+    username: str | None
+    password: str | None
+
+
+def _on_this_machine(settings: Settings) -> _Host:
+    from deployer.edges.preflight.local import LocalParser
+
+    airflow = local_airflow(settings)
+    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
+    return _Host(
+        services=airflow,
+        now=LocalParser(lambda: airflow.python, script, env),
+        built=LocalParser(lambda: airflow.built_python, script, env),
+        username=settings.airflow_username or airflow.username,
+        password=_plain(settings.airflow_password) or airflow.password,
+    )
+
+
+def _in_compose(settings: Settings) -> _Host:
+    from deployer.edges.compose.making import compose_airflow
+
+    made = compose_airflow(settings, os.environ)
+    password = _plain(settings.airflow_password)
+    return _Host(made.services, made.now, made.built, settings.airflow_username, password)
 
 
 def local_airflow(

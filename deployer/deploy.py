@@ -6,15 +6,13 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-import structlog
-
-from deployer.core import requirements
+from deployer.core import requirements, stack
 from deployer.core.model import (
+    Examined,
     Live,
     Outcome,
     Parse,
@@ -27,12 +25,12 @@ from deployer.core.model import (
     Resolve,
     State,
     StepName,
-    StepRecord,
     Tree,
     Verdict,
 )
 from deployer.core.plan import plan
 from deployer.core.verdict import Watch
+from deployer.draining import Drain
 from deployer.errors import (
     DeployerError,
     PusherError,
@@ -49,9 +47,9 @@ from deployer.ports import (
     Repository,
     Services,
 )
+from deployer.rollout import Rollout
+from deployer.steps import Steps
 from deployer.waiting import Waiting
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +71,13 @@ class Limits:
 
     Attributes:
         parse_timeout_s: seconds from publishing to the last verdict.
+        drain_timeout_s: seconds that running tasks are waited for before services are recreated.
         services: what is recreated when packages move, in this order.
         keep_releases: releases kept for rollback and running tasks.
     """
 
     parse_timeout_s: float
+    drain_timeout_s: float
     services: tuple[str, ...]
     keep_releases: int
 
@@ -105,6 +105,7 @@ class _Progress:
     """What the steps of one deployment hand to the later ones."""
 
     held: dict[str, Verdict] = field(default_factory=dict)
+    examined: tuple[Examined, ...] = ()
     holds_no_dag: frozenset[str] = frozenset()
     refused: str | None = None
     release: str = ""
@@ -112,20 +113,32 @@ class _Progress:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Note:
-    """The detail that a step leaves in the journal."""
-
-    text: str = ""
-
-
 class Run:
-    """One deployment, from its first step to its last."""
+    """One deployment, from its first step to its last.
 
-    def __init__(self, parts: Parts, limits: Limits, deployment: int) -> None:
+    Args:
+        tell: given a few words when something takes long.
+        retry_refused: try requirements again that were refused before.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        limits: Limits,
+        deployment: int,
+        *,
+        tell: Callable[[str], None],
+        retry_refused: bool = False,
+    ) -> None:
         self._parts = parts
         self._limits = limits
         self._deployment = deployment
+        self._retry_refused = retry_refused
+        self._step = Steps(parts.journal, parts.clock, deployment)
+        self._drain = Drain(
+            parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
+        )
+        self._rollout = Rollout(parts.services, parts.examiner, self._drain, self._step, tell=tell)
         self._waiting = Waiting(
             parts.airflow, parts.releases, parts.clock, timeout_s=limits.parse_timeout_s
         )
@@ -143,7 +156,8 @@ class Run:
     def _go(self, sha: str) -> Result:
         parts, journal = self._parts, self._parts.journal
         live = journal.live()
-        with self.step(StepName.PLAN) as note:
+        with self._step(StepName.PLAN) as note:
+            parts.services.tidy()
             tip = parts.repository.tree(sha)
             old = self._tree_of(live)
             the_plan = plan(
@@ -154,7 +168,9 @@ class Run:
                 services=self._limits.services,
             )
             journal.set_plan(self._deployment, the_plan)
-            note.text = _in_words(the_plan)
+            note.text = _in_words(the_plan, self._drift(tip))
+        if not the_plan.recreate:
+            self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
         self._hold_left_out(old, the_plan)
         carried = _still_held(live, the_plan, tip)
@@ -163,7 +179,7 @@ class Run:
                 case Preflight():
                     self._preflight(step, tip)
                 case Resolve():
-                    self._resolve(step)
+                    self._prove(step, tip)
                 case Recreate():
                     self._recreate(step, tip)
                 case Publish():
@@ -188,48 +204,36 @@ class Run:
     # -- the steps
 
     def _preflight(self, step: Preflight, tip: Tree) -> None:
-        with self.step(StepName.PREFLIGHT) as note:
+        with self._step(StepName.PREFLIGHT) as note:
             # Dying here leaves nothing behind: the isolated parse has no effect.
             examined = self._parts.examiner.examine(tip, step.paths)
             for result in examined:
                 if result.harm:
                     self._hold(result.path, result.harm, Proof.PREFLIGHT)
+            self._progress.examined = examined
             self._progress.holds_no_dag = frozenset(
                 r.path for r in examined if not (r.dag_ids or r.error or r.harm)
             )
             note.text = f"{len(examined)} examined, {len(self._progress.held)} held"
 
-    def _resolve(self, step: Resolve) -> None:
-        services = self._parts.services
+    def _prove(self, step: Resolve, tip: Tree) -> None:
         try:
-            with self.step(StepName.RESOLVE) as note:
-                note.text = services.resolve(step.text)
-            with self.step(StepName.BUILD) as note:
-                # Dying here leaves a build that nobody runs; the next one replaces it.
-                note.text = services.build(step.text)
+            self._rollout.prove(step.text, tip, self._progress.examined)
         except RequirementsRefused as exc:
             self._refuse(step.text, str(exc))
 
     def _recreate(self, step: Recreate, tip: Tree) -> None:
         if self._progress.refused:
             return
-        services = self._parts.services
         try:
-            with self.step(StepName.RECREATE) as note:
-                # Dying here leaves services on either package set; `installed` tells which.
-                note.text = services.recreate(step.services)
-            with self.step(StepName.HEALTH) as note:
-                note.text = services.wait_healthy(step.services)
-        except ServicesError as exc:
-            with self.step(StepName.ROLLBACK) as note:
-                note.text = services.put_back(step.services)
-            with self.step(StepName.HEALTH) as note:
-                note.text = services.wait_healthy(step.services)
-            # The packages before are healthy, so it was the new ones.
-            self._refuse(tip.requirements or "", f"Airflow does not start with it: {exc}")
+            self._rollout.swap(step.services)
+        except RequirementsRefused as exc:
+            self._refuse(tip.requirements or "", str(exc))
+        # After the refusal is written: if this fails, the bad packages are not tried again.
+        self._drain.reopen()
 
     def _publish(self, step: Publish, tip: Tree, carried: frozenset[str]) -> None:
-        with self.step(StepName.PUBLISH) as note:
+        with self._step(StepName.PUBLISH) as note:
             held = carried | {path for path in self._progress.held if path in tip.files}
             # From here on what is live is not known until it is judged: dying before or
             # after the rename makes the next deployment redo everything.
@@ -240,7 +244,7 @@ class Run:
             note.text = f"release {release.name}, {release.written} written"
 
     def _parse(self, step: Parse) -> None:
-        with self.step(StepName.PARSE) as note:
+        with self._step(StepName.PARSE) as note:
             watch = self._waiting.until_settled(
                 Watch(
                     self._progress.release,
@@ -262,8 +266,17 @@ class Run:
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
 
+    def _drift(self, tip: Tree) -> str | None:
+        """Return what is to be said of the compose file in the repository."""
+        try:
+            return stack.drift(tip.compose, self._parts.services.own_stack())
+        except ServicesError as exc:
+            return str(exc)
+
     def _refusals(self, tip: Tree) -> dict[str, str]:
         """Return why the tip's requirements were refused before, by fingerprint."""
+        if self._retry_refused:
+            return {}
         try:
             fingerprint = requirements.parse(tip.requirements or "").fingerprint
         except RequirementsRefused:
@@ -292,25 +305,6 @@ class Run:
         both = [*self._progress.held.values(), *self._progress.verdicts]
         return tuple(sorted(both, key=lambda v: v.path))
 
-    @contextmanager
-    def step(self, name: StepName) -> Iterator[_Note]:
-        """Write how a step went, and how long it took, whatever becomes of it."""
-        clock, note = self._parts.clock, _Note()
-        started_at, started = clock.now(), clock.monotonic()
-        state = "failed"
-        try:
-            yield note
-            state = "ok"
-        except DeployerError as exc:
-            note.text = str(exc)
-            raise
-        finally:
-            record = StepRecord(name, state, started_at, clock.now(), note.text)
-            self._parts.journal.add_step(self._deployment, record)
-            write = log.info if state == "ok" else log.warning
-            seconds = round(clock.monotonic() - started, 3)
-            write("step", step=str(name), state=state, seconds=seconds, detail=note.text)
-
 
 def _still_held(live: Live | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
     """Return files held before that nothing in this push could have mended."""
@@ -318,7 +312,7 @@ def _still_held(live: Live | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
     return frozenset(p for p in held if p in tip.files and p not in the_plan.dag_files)
 
 
-def _in_words(the_plan: Plan) -> str:
+def _in_words(the_plan: Plan, drift: str | None) -> str:
     parts = [f"{len(the_plan.dag_files)} to parse"]
     if the_plan.deleted:
         parts.append(f"{len(the_plan.deleted)} deleted")
@@ -326,4 +320,6 @@ def _in_words(the_plan: Plan) -> str:
         parts.append(f"recreate {', '.join(the_plan.recreate)}")
     if the_plan.refused:
         parts.append(f"packages kept: {the_plan.refused}")
+    if drift:
+        parts.append(drift)
     return ", ".join(parts)

@@ -9,6 +9,7 @@
     │   ├── AirflowError
     │   │   └── AirflowUnreachable
     │   ├── ServicesError
+    │   │   └── NotHealthy
     │   ├── PlanError
     │   ├── PreflightError
     │   ├── DiskError
@@ -72,6 +73,10 @@ class AirflowUnreachable(AirflowError):
 
 class ServicesError(OperatorError):
     """Airflow's processes or containers could not be built, started or found healthy."""
+
+
+class NotHealthy(ServicesError):
+    """Airflow's processes or containers were started, and do not work; ends with log lines."""
 
 
 class PlanError(OperatorError):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from deployer.core.model import (
     AirflowHealth,
+    Busy,
     Deployment,
     Examined,
     Live,
@@ -157,12 +158,51 @@ class Airflow(Protocol):
             AirflowUnreachable, AirflowError
         """
 
+    def pools(self) -> Mapping[str, int]:
+        """Return the slots of each pool by its name; -1: no limit.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        """Give a pool that many slots; one that is gone is passed over.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+    def busy(self) -> tuple[Busy, ...]:
+        """Return the task instances that are with the executor: running, queued or restarting.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
 
 class Services(Protocol):
     """Airflow's packages and processes."""
 
+    def tidy(self) -> None:
+        """Remove what a deployment that died left behind; safe to call at any time.
+
+        Raises:
+            ServicesError
+        """
+
+    def own_stack(self) -> str | None:
+        """Return the text of the operator's own compose file, None where there is none.
+
+        Raises:
+            ServicesError: it can't be read.
+        """
+
     def installed(self) -> str | None:
-        """Return the text of the `requirements.txt` that runs now, None if not known."""
+        """Return the text of the `requirements.txt` that runs now, None if not known.
+
+        Raises:
+            ServicesError
+        """
 
     def resolve(self, text: str) -> str:
         """Prove that `text` installs beside Airflow's own pins; return one line about it.
@@ -180,6 +220,7 @@ class Services(Protocol):
         Raises:
             RequirementsRefused: it installs, but is broken (`pip check`, Airflow's start).
             ServicesError
+            DiskError: there is no room for it.
         """
 
     def recreate(self, services: Sequence[str]) -> str:
@@ -193,7 +234,8 @@ class Services(Protocol):
         """Wait, bounded, until `services` run and are healthy; return one line about it.
 
         Raises:
-            ServicesError: they are not; the message ends with the failing one's last log lines.
+            NotHealthy: they are not; the message ends with the failing one's last log lines.
+            ServicesError: it can't be told.
         """
 
     def put_back(self, services: Sequence[str]) -> str:
@@ -217,8 +259,12 @@ class Examiner(Protocol):
     def close(self) -> None:
         """End it; the next `examine` makes it ready again."""
 
-    def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
+    def examine(
+        self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
+    ) -> tuple[Examined, ...]:
         """Parse `paths` of `tree`, each in a process of its own; one result a path, same order.
+
+        `on_built`: with the packages of the last `Services.build`, not with those that run.
 
         Raises:
             PreflightError: the parser itself does not work.
@@ -351,6 +397,12 @@ class Journal(Protocol):
         """Return why this text was refused before, None if it was not."""
 
     def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None: ...
+
+    def drained(self) -> Mapping[str, int]:
+        """Return the slots that pools had before they were emptied; empty: none is."""
+
+    def set_drained(self, slots: Mapping[str, int]) -> None:
+        """Keep the slots of pools that are about to be emptied; empty: they have them back."""
 
     def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
         """Write the worker's heartbeat; a `tip` of None keeps the one before."""

@@ -15,6 +15,7 @@ from typing import TypeAlias
 DAGS = "dags/"
 INCLUDE = "include/"
 REQUIREMENTS = "requirements.txt"
+COMPOSE_FILE = "docker-compose.yaml"
 OPS_FOLDER = "_ops"
 """Folder of `dags/` that belongs to the deployer; a push's files there are left out."""
 CANARY = f"{DAGS}{OPS_FOLDER}/canary.py"
@@ -73,6 +74,8 @@ class Tree:
         sha: full commit id, 40 lowercase hex digits.
         files: by path, under `dags/` and `include/`; only what will be published.
         requirements: text of `requirements.txt`, None if the commit has none.
+        compose: text of `docker-compose.yaml`, None if the commit has none; never used, only
+            compared with the operator's own copy.
         ignores: text of each `.airflowignore` under `dags/`, by its path.
         left_out: what a release must not hold (it would kill the dag-processor for all).
     """
@@ -80,6 +83,7 @@ class Tree:
     sha: str
     files: Mapping[str, File]
     requirements: str | None = None
+    compose: str | None = None
     ignores: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
 
@@ -220,6 +224,15 @@ class AirflowHealth:
     scheduler: datetime | None
     dag_processor: datetime | None
     database_ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A task instance that the executor has; `state` is running, queued or restarting."""
+
+    dag_id: str
+    task_id: str
+    state: str
 
 
 # --- verdicts --------------------------------------------------------------

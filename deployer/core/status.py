@@ -89,6 +89,11 @@ def pending(commit: Commit) -> tuple[Status, ...]:
     )
 
 
+def waiting(commit: Commit, words: str) -> Status:
+    """Return what a commit shows while its deployment waits for something that takes long."""
+    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(words))
+
+
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
     """Return the end of a commit that a forced push removed."""
     return tuple(

@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -104,7 +104,7 @@ def _follow(stage: Stage, expected: Expected, out: Console) -> Iterator[str]:
 
 
 def _restarts(
-    act: Act, before: dict[str, int], after: dict[str, int], out: Console
+    act: Act, before: Mapping[str, int], after: Mapping[str, int], out: Console
 ) -> Iterator[str]:
     moved = sorted(name for name in before if after.get(name) != before[name])
     if moved:

@@ -11,12 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, Protocol, Self
 
 import httpx
 
@@ -26,14 +26,40 @@ from deployer.demo.github import StandIn
 from deployer.demo.student import Student
 from deployer.errors import ServicesError
 
-if TYPE_CHECKING:
-    from deployer.edges.local import LocalAirflow
-
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0
 STOP_BOUND_S = 20.0
 COMMAND_BOUND_S = 300.0
 LOOK_EVERY_S = 0.05
+
+
+class RunningAirflow(Protocol):
+    """The Airflow of a stage."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def username(self) -> str: ...
+
+    @property
+    def password(self) -> str: ...
+
+    def start(self) -> None:
+        """Start it; need not wait until it is healthy."""
+
+    def stop(self) -> None: ...
+
+    def pids(self) -> Mapping[str, int]:
+        """Return the process id of each service that lives."""
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        """Wait, bounded, until `services` are healthy."""
+
+
+def embedded(settings: Settings, say: Callable[[str], None]) -> RunningAirflow:
+    """Return the Airflow that needs nothing but this machine."""
+    return app.local_airflow(settings, progress=say)
 
 
 @dataclass(slots=True)
@@ -96,14 +122,16 @@ class Stage:
     Attributes:
         say: told what takes longer than a moment.
         more: further settings for web and worker, `DEPLOYER_…`.
+        make_airflow: says which Airflow plays.
     """
 
     folder: Path
     say: Callable[[str], None]
     more: Mapping[str, str] = field(default_factory=dict)
+    make_airflow: Callable[[Settings, Callable[[str], None]], RunningAirflow] = embedded
     hub: StandIn = field(init=False)
     settings: Settings = field(init=False)
-    airflow: LocalAirflow = field(init=False)
+    airflow: RunningAirflow = field(init=False)
     web: Part = field(init=False)
     worker: Part = field(init=False)
     _ending: ExitStack = field(default_factory=ExitStack)
@@ -127,7 +155,7 @@ class Stage:
     def web_url(self) -> str:
         return f"http://{self.settings.bind}"
 
-    def airflow_pids(self) -> dict[str, int]:
+    def airflow_pids(self) -> Mapping[str, int]:
         """Return the process id of each of Airflow's services."""
         return self.airflow.pids()
 
@@ -162,7 +190,7 @@ class Stage:
         self.settings = config.load(environment)
         self.hub.webhook_url = f"{self.web_url}/webhook"
 
-        self.airflow = app.local_airflow(self.settings, progress=self.say)
+        self.airflow = self.make_airflow(self.settings, self.say)
         self._ending.callback(self.airflow.stop)
         self.say("starting Airflow")
         self.airflow.start()

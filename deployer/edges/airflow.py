@@ -1,7 +1,7 @@
 """The running Airflow over its REST API v2.
 
-The official client takes 1.5 s to import, so `airflow_calls`, which does, is loaded at the
-first call: by the worker alone.
+The official client takes 1.5 s to import, so what does so, `airflow_calls` and
+`airflow_session`, is loaded at the first call: by the worker alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from deployer.core.model import (
     CANARY_DAG_ID,
     DAGS,
     AirflowHealth,
+    Busy,
     Observation,
     SeenDag,
     SeenError,
@@ -99,18 +100,30 @@ class AirflowRest:
             used.update(version["bundle_version"] for version in run["dag_versions"])
         return frozenset(version for version in used if version)
 
+    def pools(self) -> Mapping[str, int]:
+        return {row["name"]: row["slots"] for row in self._calls.pools()}
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        # PostgreSQL makes this wait for a scheduler that is just handing out slots, which holds
+        # a lock on the pools (airflow/jobs/scheduler_job_runner.py:600): what that one started
+        # is `busy` once this returns. SQLite has no such lock, so there it may come a moment late.
+        self._calls.resize_pool(name, slots)
+
+    def busy(self) -> tuple[Busy, ...]:
+        # A deferred task is with the triggerer, and needs a slot to go on.
+        rows = self._calls.task_instances(["running", "queued", "restarting"])
+        return tuple(Busy(row["dag_id"], row["task_id"], row["state"]) for row in rows)
+
     @property
     def _calls(self) -> Calls:
         if self._loaded is None:
             from deployer.edges.airflow_calls import Calls  # noqa: PLC0415  # takes 1.5 s
+            from deployer.edges.airflow_session import Session  # noqa: PLC0415  # likewise
 
-            self._loaded = Calls(
-                self._url,
-                self._login,
-                bundle=self._bundle,
-                timeout_s=self._timeout_s,
-                on_call=self._on_call,
+            session = Session(
+                self._url, self._login, timeout_s=self._timeout_s, on_call=self._on_call
             )
+            self._loaded = Calls(session, bundle=self._bundle, timeout_s=self._timeout_s)
         return self._loaded
 
 

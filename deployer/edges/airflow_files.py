@@ -22,3 +22,15 @@ def airflow_files() -> Path:
         if (place / "class_bundle.py").is_file():
             return place
     raise ServicesError(f"{_PACKAGE} holds no _airflow/class_bundle.py: install the deployer again")
+
+
+def dockerfile() -> Path:
+    """Return the deployer's own Dockerfile of the class's image.
+
+    Raises:
+        ServicesError: it is not there.
+    """
+    for place in (_PACKAGE / "_stack", _PACKAGE.parent):
+        if (place / "Dockerfile").is_file():
+            return place / "Dockerfile"
+    raise ServicesError(f"{_PACKAGE} holds no _stack/Dockerfile: install the deployer again")

@@ -7,14 +7,23 @@ No working copy: `git checkout` and `git archive` would run the filters and obey
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from deployer.core import ignores
-from deployer.core.model import CANARY, DAGS, REQUIREMENTS, Facts, File, LeftOut, Tree
-from deployer.core.publishable import LINK, Entry, publishable, shown
+from deployer.core.model import (
+    CANARY,
+    COMPOSE_FILE,
+    DAGS,
+    REQUIREMENTS,
+    Facts,
+    File,
+    LeftOut,
+    Tree,
+)
+from deployer.core.publishable import LINK, SUBMODULE, Entry, publishable, shown
 from deployer.core.sources import facts
 from deployer.edges.gitrun import Ran
 from deployer.edges.mirror import Mirror
@@ -37,7 +46,7 @@ class _Read:
     """What a tree takes from the content of one blob, read as one kind of file.
 
     Attributes:
-        text: of an `.airflowignore` or of `requirements.txt`.
+        text: of an `.airflowignore`, of `requirements.txt` or of `docker-compose.yaml`.
         target: of a link.
         refused: why a file with this content is left out, None if it is not.
     """
@@ -113,7 +122,7 @@ class GitRepository:
 
     def tree(self, sha: str) -> Tree:
         """As the port says: one `ls-tree`, and one `cat-file` for all blobs not seen lately."""
-        what = (f"{_checked(sha)}^{{commit}}", "--", "dags", "include", REQUIREMENTS)
+        what = (f"{_checked(sha)}^{{commit}}", "--", "dags", "include", REQUIREMENTS, COMPOSE_FILE)
         ran = self._mirror.run("ls-tree", "-r", "-z", "--full-tree", *what)
         if ran.status != 0:
             self._require(sha)
@@ -121,10 +130,13 @@ class GitRepository:
         entries = [_entry(line) for line in ran.out.split(b"\0") if line]
         links = self._reads({(entry.blob, LINK) for entry in entries if entry.mode == LINK})
         targets = {blob: read.target for (blob, _), read in links.items()}
-        blobs, left_out = publishable(entries, targets)
-        reads = self._reads({(blob, _kind(path)) for path, blob in blobs.items()})
+        stack = _stack(entries)
+        blobs, left_out = publishable((e for e in entries if not _is_stack(e)), targets)
+        wanted = {(blob, _kind(path)) for path, blob in blobs.items()}
+        reads = self._reads(wanted | ({(stack, COMPOSE_FILE)} if stack else set()))
         self._known_before, self._known = self._known, reads | links
-        return _tree(sha, blobs, reads, left_out)
+        compose = reads[stack, COMPOSE_FILE].text if stack else None
+        return replace(_tree(sha, blobs, reads, left_out), compose=compose)
 
     def _reads(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], _Read]:
         """Return what each blob says as each kind of file; only unknown ones are read."""
@@ -165,6 +177,18 @@ def _entry(line: bytes) -> Entry:
     return Entry(mode, blob, path)
 
 
+def _is_stack(entry: Entry) -> bool:
+    """Tell what is under the compose file's name, if only by a folder of that name."""
+    return entry.path.split(b"/")[0] == COMPOSE_FILE.encode()
+
+
+def _stack(entries: Iterable[Entry]) -> str | None:
+    """Return the blob of `docker-compose.yaml`, None if there is no such file."""
+    name = COMPOSE_FILE.encode()
+    plain = (e.blob for e in entries if e.path == name and e.mode not in {LINK, SUBMODULE})
+    return next(plain, None)
+
+
 def _kind(path: str) -> str:
     name = path.rpartition("/")[2]
     if path == REQUIREMENTS or (name == ignores.NAME and path.startswith(DAGS)):
@@ -180,7 +204,7 @@ def _read(kind: str, content: bytes) -> _Read:
     if kind == ignores.NAME:
         refused = ignores.unreadable(content)
         return _Read(refused=refused) if refused else _Read(text=content.decode())
-    if kind == REQUIREMENTS:
+    if kind in {REQUIREMENTS, COMPOSE_FILE}:
         # A byte that is no UTF-8 spoils its own line, which is then refused with its number.
         return _Read(text=content.decode("utf-8-sig", "replace"))
     return _Read(facts=facts(kind, content))

@@ -14,16 +14,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 
-import httpx
-
+from deployer.edges import airflow_health
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.local_env import BaseEnvironment, Environments, resolve
 from deployer.edges.local_processes import Processes
 from deployer.edges.local_settings import SETTINGS, USERNAME, Place, Secrets, environment
-from deployer.errors import ServicesError
+from deployer.edges.slots import Slot
+from deployer.errors import NotHealthy, ServicesError
 
 COMMANDS = {
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
@@ -31,9 +30,6 @@ COMMANDS = {
     "airflow-dag-processor": ("dag-processor",),
 }
 """Airflow's command by the name its service has in the class's docker-compose.yaml."""
-_HEALTH = {"airflow-scheduler": "scheduler", "airflow-dag-processor": "dag_processor"}
-_ASK_S = 5.0
-_FIRST_ASK_S = 60.0
 _LOOK_S = 0.1
 
 
@@ -122,6 +118,11 @@ class LocalAirflow:
         """Interpreter of the environment that runs now; moves with each `recreate`."""
         return self._environments.python()
 
+    @property
+    def built_python(self) -> Path:
+        """Interpreter of the last `build`, until `recreate` makes it the one that runs."""
+        return self._environments.python(Slot.NEXT)
+
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
         return environment(self.place, self._secrets(), os.environ)
@@ -133,7 +134,16 @@ class LocalAirflow:
 
     # -- ports.Services
 
+    def tidy(self) -> None:
+        """Nothing to do: the next build removes what no link names."""
+
+    def own_stack(self) -> str | None:
+        return None
+
     def installed(self) -> str | None:
+        in_use = self._in_use()
+        if in_use and in_use != {self.python.parent.parent}:
+            return None  # died between moving the packages and restarting all of it
         return self._environments.text()
 
     def resolve(self, text: str) -> str:
@@ -164,16 +174,17 @@ class LocalAirflow:
         while waiting:
             for name in waiting:
                 if not self._processes.running(name):
-                    raise ServicesError(f"{name} ended:\n{self._processes.last_lines(name)}")
+                    raise NotHealthy(f"{name} ended:\n{self._processes.last_lines(name)}")
             waiting = self._unhealthy(waiting)
             if waiting and time.monotonic() - began > self._health_timeout_s:
                 name = waiting[0]
-                raise ServicesError(
+                raise NotHealthy(
                     f"{name} is not healthy after {self._health_timeout_s:g} s:\n"
                     f"{self._processes.last_lines(name)}"
                 )
             if waiting:
                 time.sleep(_LOOK_S)
+        self._environments.confirm()
         return f"{', '.join(names)} healthy after {time.monotonic() - began:.1f} s"
 
     # -- inside
@@ -211,41 +222,11 @@ class LocalAirflow:
         return {Path(process.program).parent.parent for process in processes if process}
 
     def _unhealthy(self, names: Sequence[str]) -> list[str]:
-        """Return those of `names` that Airflow does not call healthy.
-
-        A heartbeat counts if it is younger than its process: Airflow goes on calling the one
-        before healthy for 30 s (`[scheduler] scheduler_health_check_threshold`).
-        """
-        try:
-            answer = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=_ASK_S, trust_env=False)
-            health = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
-            return list(names)
-        return [name for name in names if not self._healthy(name, health)]
-
-    def _healthy(self, name: str, health: dict[str, dict[str, str | None]]) -> bool:
-        process = self._processes.running(name)
-        part = _HEALTH.get(name)
-        if process is None or health["metadatabase"]["status"] != "healthy":
-            return False
-        if part is None:
-            return self._takes_tasks()
-        beat = health[part][f"latest_{part}_heartbeat"]
-        return bool(beat) and datetime.fromisoformat(str(beat)) >= process.started_at
-
-    def _takes_tasks(self) -> bool:
-        """Ask for the execution API's health, which builds that API if nothing did before.
-
-        Airflow builds it at the first call, 4 s during which its api-server answers nobody:
-        better now than when the first task starts.
-        """
-        try:
-            answer = httpx.get(
-                f"{self.url}/execution/health", timeout=_FIRST_ASK_S, trust_env=False
-            )
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
+        """Return those of `names` that do not run, or that Airflow does not call healthy."""
+        found = {name: self._processes.running(name) for name in names}
+        running = {name: process.started_at for name, process in found.items() if process}
+        silent = airflow_health.unhealthy(self.url, running)
+        return [name for name in names if name not in running or name in silent]
 
 
 def default_cache() -> Path:

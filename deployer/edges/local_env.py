@@ -5,9 +5,7 @@ beside this module, compiled, with an empty migrated database next to it. Each p
 environments are clones of it by hard link (0.3 s, no disk) plus the class's packages:
 
     <state>/env/1, 2, …   environments; each holds the text it was made of
-    <state>/env/current   what runs
-    <state>/env/next      built and not yet running
-    <state>/env/previous  what ran before, for going back
+    <state>/env/current, next, previous   links to them (deployer.edges.slots)
 
 A clone keeps its modification times, so the base's `.pyc` serve it. Its scripts name the
 base's interpreter, so nothing here runs a script: always `<env>/bin/python -m …`.
@@ -26,6 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployer.edges import local_uv as uv
+from deployer.edges import slots
+from deployer.edges.link_slots import LinkSlots
+from deployer.edges.slots import Slot
+from deployer.edges.uv_text import added, last_line, reason_of, refusal, safe_requirements
 from deployer.errors import RequirementsRefused, ServicesError
 
 LOCK = Path(__file__).with_name("local_airflow.txt")
@@ -95,7 +97,7 @@ class BaseEnvironment:
     @staticmethod
     def _checked(answer: uv.Answer) -> str:
         if answer.status:
-            raise ServicesError(f"Airflow can't be installed: {_end_of(answer.text)}")
+            raise ServicesError(f"Airflow can't be installed: {last_line(answer.text)}")
         return answer.text
 
 
@@ -103,29 +105,32 @@ class Environments:
     """One place's environments."""
 
     def __init__(self, directory: Path, base: BaseEnvironment, files: Path) -> None:
-        self._directory = directory
+        self._links = LinkSlots(directory)
         self._base = base
         self._check = files / "import_check.py"
 
-    def python(self) -> Path:
-        """Return the interpreter of what runs, by its own path.
+    def python(self, slot: Slot = Slot.CURRENT) -> Path:
+        """Return the interpreter of what runs, or of another slot, by its own path.
 
         Not through the link: a process that is not restarted would import from the next one.
+
+        Raises:
+            ServicesError: nothing has that name.
         """
-        current = self._target("current")
-        if current is None:
-            raise ServicesError("the embedded Airflow was never started: run `deployer demo`")
-        return current / "bin" / "python"
+        environment = self._links.target(slot)
+        if environment is None:
+            raise ServicesError(f"the embedded Airflow has no {slot} packages: run `deployer demo`")
+        return environment / "bin" / "python"
 
     def text(self) -> str | None:
-        """Return the `requirements.txt` that `current` was made of, None before the first."""
-        current = self._target("current")
+        """Return the `requirements.txt` of what was last found healthy, None if not known."""
+        current = slots.healthy(self._links)
         return _text_file(current).read_text() if current else None
 
     def ensure_current(self) -> None:
         """Make the first environment, without packages of the class."""
-        if self._target("current") is None:
-            self._point("current", self._clone(""))
+        if self._links.target(Slot.CURRENT) is None:
+            self._links.point(Slot.CURRENT, self._clone(""))
 
     def build(
         self, text: str, airflow_env: Mapping[str, str], *, in_use: Collection[Path]
@@ -140,8 +145,8 @@ class Environments:
             RequirementsRefused: it does not install, or not work.
             ServicesError: uv itself failed, or took too long.
         """
-        safe = uv.safe_requirements(text)
-        self._remove_unnamed(in_use)
+        safe = safe_requirements(text)
+        self._links.remove_unnamed(in_use)
         made = self._clone(text)
         python = made / "bin" / "python"
         asked = made / "asked.txt"
@@ -152,7 +157,7 @@ class Environments:
             cwd=made,
         )
         _raise_for(text, answer, "uv pip install")
-        new = uv.added(answer.text)
+        new = added(answer.text)
         checks = (
             ("uv pip check", [sys.executable, "-m", "uv", "pip", "check", "--python", str(python)]),
             ("import", [str(python), str(self._check), *(name.partition("==")[0] for name in new)]),
@@ -162,64 +167,30 @@ class Environments:
             env = None if what == "uv pip check" else airflow_env
             said = uv.run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
             if said.status:
-                raise RequirementsRefused(f"installs, but {what} fails: {_end_of(said.text)}")
-        self._point("next", made)
+                raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
+        self._links.point(Slot.NEXT, made)
         return new
 
     def advance(self) -> None:
-        """Make `next` the current one; nothing to do where there is none.
+        """Make `next` the current one; nothing to do where there is none."""
+        slots.advance(self._links)
 
-        In this order, so that dying between two lines leaves a `next` that is current
-        already: the same calls again do no harm.
-        """
-        new, old = self._target("next"), self._target("current")
-        if new is None:
-            return
-        if old and old != new:
-            self._point("previous", old)
-        self._point("current", new)
-        (self._directory / "next").unlink()
+    def go_back(self) -> None:
+        """Undo the last `build`, and what was advanced since the last `confirm`."""
+        slots.go_back(self._links)
 
-    def go_back(self) -> bool:
-        """Undo the last `build`; return whether `current` moved."""
-        if self._target("next"):
-            (self._directory / "next").unlink()
-            return False
-        before = self._target("previous")
-        if before is None:
-            return False
-        self._point("current", before)
-        (self._directory / "previous").unlink()
-        return True
+    def confirm(self) -> None:
+        """Say that Airflow was found healthy on `current`."""
+        slots.confirm(self._links)
 
     def _clone(self, text: str) -> Path:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        numbers = [int(entry.name) for entry in self._directory.iterdir() if entry.name.isdigit()]
-        made = self._directory / str(max(numbers, default=0) + 1)
+        made = self._links.unused()
         try:
             shutil.copytree(self._base.venv, made, symlinks=True, copy_function=_link_or_copy)
             _text_file(made).write_text(text)
         except OSError as exc:
             raise ServicesError(f"Airflow's environment can't be copied: {exc}") from exc
         return made
-
-    def _target(self, link: str) -> Path | None:
-        try:
-            return self._directory / (self._directory / link).readlink()
-        except FileNotFoundError:
-            return None
-
-    def _point(self, link: str, target: Path) -> None:
-        new = self._directory / f"{link}.new"
-        new.unlink(missing_ok=True)
-        new.symlink_to(target.name)
-        new.replace(self._directory / link)
-
-    def _remove_unnamed(self, in_use: Collection[Path]) -> None:
-        named = {*in_use, *(self._target(link) for link in ("current", "next", "previous"))}
-        for entry in self._directory.iterdir() if self._directory.exists() else ():
-            if entry.name.isdigit() and entry not in named:
-                shutil.rmtree(entry, ignore_errors=True)
 
 
 def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float) -> tuple[str, ...]:
@@ -229,30 +200,25 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
         RequirementsRefused: it does not resolve, or is not allowed.
         ServicesError: uv failed for another reason, or took longer than `within_s`.
     """
-    safe = uv.safe_requirements(text)
+    safe = safe_requirements(text)
     scratch.mkdir(parents=True, exist_ok=True)
     file = scratch / "asked.txt"
     file.write_text(safe)
     args = uv.install_args(base.python, file, base.pins, dry_run=True)
     answer = uv.run_uv(args, within_s=within_s, cwd=scratch)
     _raise_for(text, answer, "uv pip install --dry-run")
-    return uv.added(answer.text)
+    return added(answer.text)
 
 
 def _raise_for(text: str, answer: uv.Answer, what: str) -> None:
     if answer.status == uv.UNSOLVABLE:
-        raise uv.refusal(text, answer.text)
+        raise refusal(text, answer.text)
     if answer.status:
-        raise ServicesError(f"{what} failed: {uv.reason_of(answer.text)}")
+        raise ServicesError(f"{what} failed: {reason_of(answer.text)}")
 
 
 def _text_file(environment: Path) -> Path:
     return environment / "requirements.txt"
-
-
-def _end_of(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -1,33 +1,26 @@
-"""uv, as the embedded Airflow uses it: command lines in, one clear reason out.
+"""uv, as the embedded Airflow runs it.
 
 `requirements.txt` comes with a push, and uv runs on the operator's machine. So that a push
 can neither run code there nor read the operator's files: only wheels are installed (no
-setup script ever runs), options and local paths are refused before uv sees the text, so is
-`${NAME}`, which uv would replace by the operator's environment, and that environment is cut
-down to what uv needs.
+setup script ever runs), the text is checked first (`deployer.edges.uv_text`), and the
+environment is cut down to what uv needs.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from deployer.edges.local_settings import INHERITED
-from deployer.errors import RequirementsRefused, ServicesError
+from deployer.errors import ServicesError
 
 UNSOLVABLE = 1
 """uv's exit status where the requirements are to blame; 2 is any other trouble."""
-_HASH = re.compile(r"\s+--hash[ =]\S+")
-_COMMENT = re.compile(r"(^|\s)#.*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,89 +92,6 @@ def install_args(
         *(("--dry-run",) if dry_run else ()),
         *("--requirement", str(requirements)),
     )
-
-
-def safe_requirements(text: str) -> str:
-    """Return `text` as uv is given it: one requirement a line, only packages of the index.
-
-    uv reads what was checked here and nothing else, so it cannot understand a line otherwise.
-
-    Raises:
-        RequirementsRefused: with the line and what is wrong with it.
-    """
-    return "".join(f"{_checked(number, line)}\n" for number, line in _logical_lines(text))
-
-
-def _checked(number: int, line: str) -> str:
-    if "${" in line:
-        raise RequirementsRefused("environment variables are not allowed here", line=number)
-    if line.startswith("-"):
-        option = re.split(r"[\s=]", line, maxsplit=1)[0]
-        raise RequirementsRefused(f"option {option} is not allowed, only packages", line=number)
-    try:
-        requirement = Requirement(_HASH.sub("", line))
-    except InvalidRequirement:
-        raise RequirementsRefused(f"not a requirement: {line}", line=number) from None
-    if requirement.url and not requirement.url.lower().startswith("https://"):
-        raise RequirementsRefused(
-            f"{requirement.name} must come from the package index or over https", line=number
-        )
-    return line
-
-
-def refusal(text: str, said: str) -> RequirementsRefused:
-    """Turn what uv `said` about `text` into one sentence, and the line it is about."""
-    reason = reason_of(said)
-    return RequirementsRefused(reason, line=_line_of(text, reason))
-
-
-def reason_of(said: str) -> str:
-    """Return the sentence in uv's complaint that says why, without its conclusion.
-
-    uv prints `error: …` and then what caused it, each as `cause: …` (0.13), or as a tree
-    whose last leaf is the reason (`╰─▶ …`, before that).
-    """
-    flat = " ".join(said.split())
-    sentences = re.split(r"(?:\bcause:|╰─▶|├─▶)\s*", flat)
-    reason = sentences[1] if len(sentences) > 1 else flat
-    reason = re.split(r",? we can conclude that|\s+hint:", reason, maxsplit=1)[0]
-    return (
-        reason.removeprefix("error: ").removeprefix("Because ").strip(" .,") or "uv gave no reason"
-    )
-
-
-def added(said: str) -> tuple[str, ...]:
-    """Return the distributions that uv installed or would install, as `name==version`."""
-    return tuple(re.findall(r"^ \+ (\S+==\S+)", said, flags=re.MULTILINE))
-
-
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of each requirement's first line, and it without comment or break."""
-    pending, first = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
-        first = first or number
-        line = pending + _COMMENT.sub("", raw)
-        if raw.endswith("\\") and line.endswith("\\"):
-            pending = line[:-1]
-            continue
-        if line.strip():
-            yield first, line.strip()
-        pending, first = "", 0
-    if pending.strip():
-        yield first, pending.strip()
-
-
-def _line_of(text: str, reason: str) -> int | None:
-    """Return the first line whose package the reason names, those "you require" first."""
-    lines = [(number, canonicalize_name(Requirement(_HASH.sub("", line)).name))
-             for number, line in _logical_lines(text)]  # fmt: skip
-    named = re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason.partition("you require")[2])
-    for words in (named, re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)):
-        blamed = {canonicalize_name(word) for word in words}
-        for number, name in lines:
-            if name in blamed:
-                return number
-    return None
 
 
 def _name(argv: Sequence[str]) -> str:

@@ -132,7 +132,9 @@ class Mirror:
         """Clone beside the mirror, then put the clone in its place; return the tip."""
         new, old = self._directory / "mirror.git.new", self._directory / "mirror.git.old"
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            if not self._directory.is_dir():
+                self._directory.mkdir(parents=True)
+                self._directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
             _remove(new)
             # An empty template: no hooks.
             ran = self._git.run(

@@ -98,6 +98,7 @@ class ReleaseStore:
             root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
         try:
             with _disk_errors("nothing was published"):
+                root.chmod(0o755)  # mkdtemp's is 0700, and a parser in a container is another user
                 release_dir.fill(root, files, like=None, fresh=(), source=self._source)
             yield root
         finally:

@@ -16,7 +16,7 @@ from threading import RLock
 import structlog
 
 from deployer.core.model import Deployment, State, StepName, StepRecord, Trigger
-from deployer.core.status import Commit, Ending, final, pending
+from deployer.core.status import Commit, Ending, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import DeployerError, GitError, UnknownCommit
 from deployer.ports import Announcement
@@ -205,7 +205,7 @@ class Turns:
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
-            result = self._run(deployment, tip)
+            result = self._run(deployment, tip, fresh, retry_refused=bool(wishes))
             self._end(deployment, tip, commits, result, supersedes=[row.id for row in covered])
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
@@ -216,9 +216,19 @@ class Turns:
         self._clean_up()
         return 0.0
 
-    def _run(self, deployment: int, tip: str) -> Result:
+    def _run(
+        self, deployment: int, tip: str, commits: Sequence[Commit], *, retry_refused: bool
+    ) -> Result:
+        journal, clock = self._parts.journal, self._parts.clock
+
+        def tell(words: str) -> None:
+            told = [waiting(commit, words) for commit in commits]
+            journal.owe(told, deployment=deployment, at=clock.now())
+            self._owed()
+
         try:
-            return Run(self._parts, self._limits, deployment)(tip)
+            run = Run(self._parts, self._limits, deployment, tell=tell, retry_refused=retry_refused)
+            return run(tip)
         except Exception as exc:  # a fault of ours must not stop the class's deployer
             log.exception("fault")
             return Result(State.ERROR, reason=f"fault in the deployer: {type(exc).__name__}")

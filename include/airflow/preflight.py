@@ -7,8 +7,8 @@ hundredths.
     client --JSON lines on stdin--> server --fork--> warden --fork--> parser (student's code)
 
 - The *server* never runs a student's code. It lives until its stdin ends, so it needs no
-  socket, no port and no rights, and dies with its client: the same protocol serves a
-  subprocess now and `docker exec -i` or an attached container later. Its own standard output
+  socket, no port and no rights, and dies with its client, in the middle of a request too: the
+  same protocol serves a subprocess and `docker run --interactive`. Its own standard output
   is moved out of reach first, so that nothing printed can mix with the answers.
 - A *warden*, one a file, adopts all that its parser starts (PR_SET_CHILD_SUBREAPER), so a
   process that detached itself is found and ended too. It ends the parser at its bounds.
@@ -19,14 +19,15 @@ hundredths.
 
 Protocol. First line out, once Airflow is imported:
 
-    {"ready": true, "airflow": "3.3.2", "import_s": 4.6}
+    {"ready": true, "protocol": 2, "airflow": "3.3.2", "import_s": 4.6}
 
 A request: `root` is laid out as a release, `paths` lie under its `dags/`:
 
     {"root": "/…", "paths": ["dags/a/x.py"], "parallel": 2,
-     "limits": {"wall_s": 25, "memory_bytes": 1073741824}}
+     "limits": {"wall_s": 25, "memory_bytes": 1073741824, "more_processes": 64}}
 
-An answer a file, in the order in which they end, then `{"done": true}`:
+`more_processes` (than the user has now, while one file is parsed) is null where a container
+bounds them. An answer a file, in the order in which they end, then `{"done": true}`:
 
     {"path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
      "errors": {"a/x.py": "Traceback …"}, "run_s": 0.06, "max_rss_bytes": 141000000}
@@ -46,6 +47,7 @@ import os
 import select
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections import deque
@@ -64,6 +66,7 @@ from preflight_warden import (
     watch_over,
 )
 
+PROTOCOL = 2
 MARGIN_S = 10.0
 """What a warden may take beyond the bound of its parser."""
 
@@ -86,13 +89,14 @@ def main() -> None:
     answer(
         {
             "ready": True,
+            "protocol": PROTOCOL,
             "airflow": preflight_parser.AIRFLOW_VERSION,
             "import_s": round(time.monotonic() - began, 3),
         }
     )
     with os.fdopen(requests, encoding="utf-8") as lines:
         for line in lines:
-            serve(json.loads(line), answer, preflight_parser.run)
+            serve(json.loads(line), answer, preflight_parser.run, client=requests)
             answer({"done": True})
 
 
@@ -118,9 +122,16 @@ class Job:
 
 
 def serve(
-    request: dict[str, Any], answer: Callable[[dict[str, Any]], None], parser: Parser
+    request: dict[str, Any],
+    answer: Callable[[dict[str, Any]], None],
+    parser: Parser,
+    *,
+    client: int,
 ) -> None:
-    """Parse the files of one request, some at a time, and answer as each ends."""
+    """Parse the files of one request, some at a time, and answer as each ends.
+
+    Ends this process, and so all of them, once nobody holds the other end of `client`.
+    """
     limits = Limits(**request["limits"])
     waiting = deque(request["paths"])
     running: dict[int, Job] = {}
@@ -133,7 +144,7 @@ def serve(
                 answer({"path": path, "ended": "setup", "what": repr(exc)})
             else:
                 running[job.pidfd] = job
-        for pidfd in _first_to_end(running) if running else ():
+        for pidfd in _first_to_end(running, client) if running else ():
             job = running.pop(pidfd)
             answer({"path": job.task.path, **_collect(job)})
     # What a file left behind that ended its own warden has come to us.
@@ -152,12 +163,15 @@ def _start(root: str, path: str, limits: Limits, parser: Parser) -> Job:
     return Job(task, pid, os.pidfd_open(pid), result, give_up_at)
 
 
-def _first_to_end(running: dict[int, Job]) -> list[int]:
+def _first_to_end(running: dict[int, Job], client: int) -> list[int]:
     poller = select.poll()
+    poller.register(client, 0)  # POLLHUP comes unasked (man 2 poll)
     for pidfd in running:
         poller.register(pidfd, select.POLLIN)
     patience_s = min(job.give_up_at for job in running.values()) - time.monotonic()
     ended = [pidfd for pidfd, _ in poller.poll(max(patience_s, 0) * 1000)]
+    if client in ended:
+        sys.exit("nobody waits for the answers any more")
     now = time.monotonic()
     return ended or [pidfd for pidfd, job in running.items() if job.give_up_at <= now]
 

@@ -27,7 +27,6 @@ REAP_S = 5.0
 WATCH_MS = 50
 MAX_REPORT_BYTES = 8 << 20
 MAX_FILE_BYTES = 256 << 20
-MORE_PROCESSES = 64
 PAGE_BYTES = resource.getpagesize()
 
 # <linux/prctl.h>
@@ -38,10 +37,16 @@ prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one parse; `memory_bytes` counts on top of Airflow's own."""
+    """Bounds of one parse.
+
+    Attributes:
+        memory_bytes: on top of Airflow's own.
+        more_processes: than this user has now; None: the container bounds them.
+    """
 
     wall_s: float
     memory_bytes: int
+    more_processes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ def watch_over(task: Task, parser: Parser, result: int, *, server: int) -> NoRet
             # Parsers inherit it, so what goes wrong here is never a file's fault.
             _move_to(task.scratch)
             _limit(task.limits)
+            os.scandir(task.root).close()
             if os.getppid() == server:
                 say(result, _watch(task, parser))
         finally:
@@ -109,8 +115,10 @@ def _limit(limits: Limits) -> None:
     # Private writable memory. Not RLIMIT_AS: libraries reserve address space freely. Above the
     # warden's bound, so that a file which survives its MemoryError has been seen to break that.
     _set(resource.RLIMIT_DATA, _data_bytes() + limits.memory_bytes * 5 // 4)
-    if os.getuid() != 0:  # counts all processes of a user; root is exempt (man 2 getrlimit)
-        _set(resource.RLIMIT_NPROC, _tasks_of_this_user() + MORE_PROCESSES)
+    # Counts all processes of a user, those of other containers too, which can't be seen from
+    # within one; root is exempt (man 2 getrlimit).
+    if limits.more_processes is not None and os.getuid() != 0:
+        _set(resource.RLIMIT_NPROC, _tasks_of_this_user() + limits.more_processes)
 
 
 def _set(what: int, most: int) -> None:

@@ -32,7 +32,7 @@ def run() -> dict[str, object]:
     """Return seconds: median and 95th percentile of the whole, median of each part."""
     totals: list[float] = []
     since_delivery: list[float] = []
-    parts: defaultdict[str, list[float]] = defaultdict(list)
+    by_part: defaultdict[str, list[float]] = defaultdict(list)
     with (
         tempfile.TemporaryDirectory(prefix="bench-latency-") as folder,
         Stage(Path(folder), lambda text: print(text, file=sys.stderr)) as stage,
@@ -48,19 +48,19 @@ def run() -> dict[str, object]:
             ended = _ended_at(stage, push, "airflow/lasse")
             totals.append(ended - push.began)
             deployment = stage.get(f"/api/v1/commits/{push.sha}").json()
-            for name, seconds in _parts(deployment).items():
-                parts[name].append(seconds)
+            for name, seconds in parts(deployment).items():
+                by_part[name].append(seconds)
             since_delivery.append(_last_posted_s(deployment))
             time.sleep(PAUSE_S)
         for seconds in _pokes(stage):
-            parts["poke"].append(seconds)
+            by_part["poke"].append(seconds)
     return {
         "n": len(totals),
         "median_s": round(statistics.median(totals), 3),
         "p95_s": round(statistics.quantiles(totals, n=20)[-1], 3),
         "max_s": round(max(totals), 3),
         "delivery_to_last_status_median_s": round(statistics.median(since_delivery), 3),
-        "parts_s": {name: round(statistics.median(all_), 3) for name, all_ in parts.items()},
+        "parts_s": {name: round(statistics.median(all_), 3) for name, all_ in by_part.items()},
     }
 
 
@@ -72,7 +72,7 @@ def _ended_at(stage: Stage, push: Push, folder: str) -> float:
     )
 
 
-def _parts(deployment: dict[str, Any]) -> dict[str, float]:
+def parts(deployment: dict[str, Any]) -> dict[str, float]:
     """Return the seconds of each step, of the wait before them and of the report after."""
     found = {"wait": _between(deployment["queued_at"], deployment["steps"][0]["started_at"])}
     for step in deployment["steps"]:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from scripts.benchmarks import ack, latency
+from scripts.benchmarks import ack, latency, rollout
 
 Figures = dict[str, object]
-BENCHMARKS: Mapping[str, Callable[[], Figures]] = {"latency": latency.run, "ack": ack.run}
+BENCHMARKS: Mapping[str, Callable[[], Figures]] = {
+    "latency": latency.run,
+    "ack": ack.run,
+    "rollout": rollout.run,
+}
 
 
 @click.command()

@@ -9,10 +9,12 @@ BOUND_S = 120.0
 ENDS = frozenset({"success", "failure", "error"})
 
 
-def verdicts(stage: Stage, push: Push, *folders: str) -> dict[str, tuple[str, str]]:
+def verdicts(
+    stage: Stage, push: Push, *folders: str, bound_s: float = BOUND_S
+) -> dict[str, tuple[str, str]]:
     """Return state and description by context, once `airflow/deploy` and `folders` have ended."""
     for context in ("airflow/deploy", *(f"airflow/{folder}" for folder in folders)):
-        stage.hub.wait_for_status(push.sha, context, ENDS, BOUND_S)
+        stage.hub.wait_for_status(push.sha, context, ENDS, bound_s)
     return shown(stage, push.sha)
 
 

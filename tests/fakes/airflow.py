@@ -10,6 +10,7 @@ from deployer.core.model import (
     CANARY,
     CANARY_DAG_ID,
     AirflowHealth,
+    Busy,
     Observation,
     SeenDag,
     SeenError,
@@ -31,6 +32,23 @@ Contents = tuple[str, ...] | Broken
 """What a file holds: the ids of its DAGs, or why it does not parse."""
 
 
+@dataclass
+class Task:
+    """A task instance of an unfinished run.
+
+    Attributes:
+        pool: where it takes a slot.
+        looks: at so many more looks it is still busy; None: until it is taken out of `tasks`.
+        running: it got its slot, and keeps it whatever becomes of the pool.
+    """
+
+    dag_id: str
+    task_id: str
+    pool: str = "default_pool"
+    looks: int | None = None
+    running: bool = False
+
+
 class FakeAirflow:
     """Airflow with the class's bundle, whose dag-processor looks at a release when poked.
 
@@ -45,6 +63,9 @@ class FakeAirflow:
         deaf: paths that are never parsed (their parser crashes without a trace).
         alive: False: the dag-processor's heartbeat stands still.
         pinned: releases that unfinished runs refer to.
+        slots: of each pool by its name; -1: no limit.
+        resizes: pools that were given slots, as `(name, slots)`, oldest first.
+        tasks: those of unfinished runs; each look at who is busy gives free slots to them.
     """
 
     def __init__(self) -> None:
@@ -54,6 +75,9 @@ class FakeAirflow:
         self.deaf: set[str] = set()
         self.alive = True
         self.pinned: set[str] = set()
+        self.slots = {"default_pool": 128}
+        self.resizes: list[tuple[str, int]] = []
+        self.tasks: list[Task] = []
         self._release = ""
         self._served: dict[str, Contents] = {}
         self._changed: set[str] = set()
@@ -122,7 +146,34 @@ class FakeAirflow:
         }
         return frozenset(by_dags | self.pinned)
 
+    def pools(self) -> Mapping[str, int]:
+        self._answer()
+        return dict(self.slots)
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        self._answer()
+        self._schedule()
+        if name in self.slots:
+            self.slots[name] = slots
+            self.resizes.append((name, slots))
+
+    def busy(self) -> tuple[Busy, ...]:
+        self._answer()
+        self.tasks[:] = [task for task in self.tasks if not task.running or task.looks != 0]
+        self._schedule()
+        running = [task for task in self.tasks if task.running]
+        for task in running:
+            task.looks = None if task.looks is None else task.looks - 1
+        return tuple(Busy(task.dag_id, task.task_id, "running") for task in running)
+
     # -- inside
+
+    def _schedule(self) -> None:
+        """Let those begin for whom there is a slot, as the scheduler does all the time."""
+        for task in self.tasks:
+            slots = self.slots.get(task.pool, 0)
+            taken = sum(other.running and other.pool == task.pool for other in self.tasks)
+            task.running = task.running or slots == -1 or taken < slots
 
     def _answer(self) -> None:
         if not self.reachable:

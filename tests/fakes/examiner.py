@@ -15,16 +15,19 @@ class FakeExaminer:
     A file of which nothing was said holds one DAG, named after the file.
 
     Attributes:
-        asked: the paths of each examination, in order.
+        asked: the paths of each examination on the packages that run, in order.
+        asked_on_built: likewise, on those that were built.
         down: why the parser itself does not work, None: it does.
         closed: it was told to end.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.asked_on_built: list[tuple[str, ...]] = []
         self.down: str | None = None
         self.closed = False
         self._finds: dict[str, Examined] = {}
+        self._finds_on_built: dict[str, Examined] = {}
 
     def finds(
         self,
@@ -37,6 +40,17 @@ class FakeExaminer:
         """Say what is found in `path` from now on; with nothing said: no DAG."""
         self._finds[path] = Examined(path, dag_ids, error, harm)
 
+    def finds_on_built(
+        self,
+        path: str,
+        *,
+        dag_ids: tuple[str, ...] = (),
+        error: ParseError | None = None,
+        harm: str | None = None,
+    ) -> None:
+        """Say what is found there on what was built, where that differs."""
+        self._finds_on_built[path] = Examined(path, dag_ids, error, harm)
+
     def warm_up(self) -> None:
         if self.down:
             raise PreflightError(self.down)
@@ -44,10 +58,11 @@ class FakeExaminer:
     def close(self) -> None:
         self.closed = True
 
-    def examine(self, tree: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
-        self.asked.append(tuple(paths))
+    def examine(
+        self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
+    ) -> tuple[Examined, ...]:
+        (self.asked_on_built if on_built else self.asked).append(tuple(paths))
         if paths and self.down:
             raise PreflightError(self.down)
-        return tuple(
-            self._finds.get(path, Examined(path, (PurePosixPath(path).stem,))) for path in paths
-        )
+        finds = {**self._finds, **self._finds_on_built} if on_built else self._finds
+        return tuple(finds.get(path, Examined(path, (PurePosixPath(path).stem,))) for path in paths)

@@ -60,6 +60,7 @@ class FakeJournal:
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
         self._live: Live | None = None
         self._refusals: dict[str, str] = {}
+        self._drained: dict[str, int] = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self.broken = False
 
@@ -188,6 +189,12 @@ class FakeJournal:
 
     def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
         self._refusals[requirements_hash] = reason
+
+    def drained(self) -> Mapping[str, int]:
+        return dict(self._drained)
+
+    def set_drained(self, slots: Mapping[str, int]) -> None:
+        self._drained = dict(slots)
 
     def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
         was = self._pulse

@@ -6,7 +6,15 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 
 from deployer.core import ignores
-from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, File, LeftOut, Tree
+from deployer.core.model import (
+    COMPOSE_FILE,
+    DAGS,
+    INCLUDE,
+    REQUIREMENTS,
+    File,
+    LeftOut,
+    Tree,
+)
 from deployer.core.sources import facts
 from deployer.errors import GitError, UnknownCommit
 
@@ -67,6 +75,7 @@ class FakeRepository:
             sha=sha,
             files={path: self._file(path, text) for path, text in published.items()},
             requirements=texts.get(REQUIREMENTS),
+            compose=texts.get(COMPOSE_FILE),
             ignores={p: t for p, t in published.items() if p.endswith(f"/{ignores.NAME}")},
             left_out=self.left_out.get(sha, ()),
         )

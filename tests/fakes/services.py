@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployer.errors import RequirementsRefused, ServicesError
+from deployer.errors import NotHealthy, RequirementsRefused, ServicesError
 
 
 class FakeServices:
     """Implements `ports.Services`.
 
     Attributes:
-        text: what runs now, None: not known.
+        text: what runs now, healthy or not, None: not known.
         refuses: reason by text that does not install.
         breaks: texts that install and with which Airflow does not start.
         down: why nothing can be recreated (no Docker, say), None: it can.
         recreated: what was recreated, in order.
+        litter: how many things a deployment that died left behind.
+        stack: text of the operator's own compose file, None: there is none.
+        stack_unreadable: why it can't be read, None: it can.
     """
 
     def __init__(self, text: str | None = "") -> None:
@@ -24,11 +27,23 @@ class FakeServices:
         self.breaks: set[str] = set()
         self.down: str | None = None
         self.recreated: list[tuple[str, ...]] = []
+        self.litter = 0
+        self.stack: str | None = None
+        self.stack_unreadable: str | None = None
         self._built: str | None = None
-        self._before: str | None = text
+        self._on_trial = False
+        self._healthy: str | None = text  # what ran before that trial
+
+    def tidy(self) -> None:
+        self.litter = 0
+
+    def own_stack(self) -> str | None:
+        if self.stack_unreadable:
+            raise ServicesError(self.stack_unreadable)
+        return self.stack
 
     def installed(self) -> str | None:
-        return self.text
+        return None if self._on_trial else self.text
 
     def resolve(self, text: str) -> str:
         if text in self.refuses:
@@ -42,18 +57,24 @@ class FakeServices:
     def recreate(self, services: Sequence[str]) -> str:
         if self.down:
             raise ServicesError(self.down)
-        self._before, self.text = self.text, self._built
+        if self._built is not None:
+            if not self._on_trial:
+                self._healthy = self.text
+            self.text, self._built, self._on_trial = self._built, None, True
         self.recreated.append(tuple(services))
         return "recreated"
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         if self.text in self.breaks:
-            raise ServicesError("airflow-scheduler ended: ImportError: broken")
+            raise NotHealthy("airflow-scheduler ended: ImportError: broken")
+        self._on_trial = False
         return "healthy"
 
     def put_back(self, services: Sequence[str]) -> str:
         if self.down:
             raise ServicesError(self.down)
-        self.text = self._before
+        self._built = None
+        if self._on_trial:
+            self.text, self._on_trial = self._healthy, False
         self.recreated.append(tuple(services))
         return "put back"

@@ -54,7 +54,9 @@ class World:
         self.services = FakeServices()
         self.examiner = FakeExaminer()
         self.journal = FakeJournal(now=self.clock.now)
-        self.limits = Limits(parse_timeout_s=90, services=SERVICES, keep_releases=10)
+        self.limits = Limits(
+            parse_timeout_s=90, drain_timeout_s=300, services=SERVICES, keep_releases=10
+        )
         self.parts = Parts(
             self.repository,
             self.releases,

@@ -28,6 +28,11 @@ RUN python3 -m venv /home/airflow/.local \
        apache-airflow-providers-standard \
     && uv pip freeze --quiet > /home/airflow/constraints.txt \
     && find /home/airflow/.local -name __pycache__ -type d -prune -exec rm -rf {} +
+# An operator's own packages, found beside the index by pip and uv alike.
+COPY distributions.py /tmp/distributions.py
+RUN python /tmp/distributions.py /home/airflow/wheels
+ENV PIP_FIND_LINKS=/home/airflow/wheels \
+    UV_FIND_LINKS=/home/airflow/wheels
 COPY entrypoint.sh /entrypoint
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "/entrypoint"]
 CMD []

@@ -110,6 +110,19 @@ def test_a_linked_requirements_file_is_read_through_the_link(
     assert fetched(host, repository).requirements == "pandas\n"
 
 
+def test_a_compose_file_that_is_a_link_or_a_folder_counts_as_none_and_reddens_nobody(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("include/stack.yaml", "services: {}\n")
+    host.link("docker-compose.yaml", "include/stack.yaml")
+    linked = fetched(host, repository)
+    host.remove("docker-compose.yaml")
+    host.write("docker-compose.yaml/inner.yaml", "services: {}\n")
+    folder = fetched(host, repository)
+
+    assert [(tree.compose, tree.left_out) for tree in (linked, folder)] == [(None, ())] * 2
+
+
 def test_requirements_that_are_no_utf8_come_out_as_text_with_the_bad_byte_marked(
     host: ClassRepo, repository: GitRepository
 ) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -33,7 +34,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.edges.journal import SqlJournal
+from deployer.edges.journal import SqlJournal, schema
 from deployer.errors import JournalError
 from deployer.ports import Journal, Owed
 from tests.fakes.journal import FakeJournal
@@ -52,22 +53,33 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     if request.param == "fake":
         yield FakeJournal(now=lambda: NOW)
         return
+    with _database(request, tmp_path) as url:
+        yield from _opened(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of its own, without a journal in it."""
+    with _database(request, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        yield from _opened(f"sqlite:///{tmp_path}/journal.sqlite3")
+        yield f"sqlite:///{tmp_path}/journal.sqlite3"
         return
     url = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
-    schema = f"test_{uuid4().hex}"
+    own = f"test_{uuid4().hex}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-            yield from _opened(
-                # A zone other than UTC: times must come back in UTC all the same.
-                url.update_query_dict(
-                    {"options": f"-csearch_path={schema} -ctimezone=Asia/Kathmandu"}
-                ).render_as_string(hide_password=False)
-            )
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+            connection.execute(text(f"CREATE SCHEMA {own}"))
+            # A zone other than UTC: times must come back in UTC all the same.
+            yield url.update_query_dict(
+                {"options": f"-csearch_path={own} -ctimezone=Asia/Kathmandu"}
+            ).render_as_string(hide_password=False)
+            connection.execute(text(f"DROP SCHEMA {own} CASCADE"))
     finally:
         engine.dispose()
 
@@ -478,6 +490,50 @@ def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> Non
     journal.refuse("hash", "conflicts with airflow", at=after(1))
     assert journal.refusal("hash") == "conflicts with airflow"
     assert journal.refusal("other") is None
+
+
+def test_the_slots_of_emptied_pools_are_kept_until_they_have_them_back(journal: Journal) -> None:
+    assert journal.drained() == {}
+    slots = {"default_pool": 128, "no limit": -1, "größer/als's": 0}
+    journal.set_drained(slots)
+    assert journal.drained() == slots
+    journal.set_drained({"default_pool": 3})
+    assert journal.drained() == {"default_pool": 3}
+    journal.set_drained({})
+    assert journal.drained() == {}
+
+
+def test_the_slots_of_emptied_pools_survive_reopening(url: str) -> None:
+    first = SqlJournal.open(url, migrate=True)
+    first.set_live(Live(A))
+    first.set_drained({"default_pool": 128})
+    first.close()
+    again = SqlJournal.open(url, migrate=True)
+    assert again.drained() == {"default_pool": 128}
+    assert again.live() == Live(A)
+    again.close()
+
+
+def test_a_journal_of_before_drains_is_migrated_and_keeps_what_it_holds(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(schema, "REVISIONS", schema.REVISIONS[:1])
+        old = SqlJournal.open(url, migrate=True)
+        old.set_live(Live(A, ("dags/a/x.py",)))
+        number = queued(old)
+        with pytest.raises(JournalError):
+            old.drained()
+        old.close()
+    with pytest.raises(JournalError, match="start `deployer worker`"):
+        SqlJournal.open(url, migrate=False)
+    journal = SqlJournal.open(url, migrate=True)
+    assert journal.drained() == {}
+    assert journal.live() == Live(A, ("dags/a/x.py",))
+    assert whole(journal, number).state is State.QUEUED
+    journal.set_drained({"default_pool": 128})
+    assert journal.drained() == {"default_pool": 128}
+    journal.close()
 
 
 def test_a_new_journal_has_no_pulse(journal: Journal) -> None:

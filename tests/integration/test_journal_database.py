@@ -396,6 +396,7 @@ def test_an_error_tells_neither_the_statement_nor_what_was_to_be_written(
 
 
 CALLS: dict[str, Callable[[SqlJournal], Any]] = {
+    "hearing": lambda journal: journal.hearing(),
     "record_delivery": lambda journal: push(journal, "1"),
     "request_deploy": lambda journal: journal.request_deploy(A, Trigger.MANUAL),
     "unseen": lambda journal: journal.unseen(),
@@ -414,6 +415,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "forced_away": lambda journal: journal.forced_away(A),
     "refusal": lambda journal: journal.refusal("x"),
     "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
+    "drained": lambda journal: journal.drained(),
+    "set_drained": lambda journal: journal.set_drained({"default_pool": 128}),
     "beat": lambda journal: journal.beat(at=NOW, tip=A, tip_checked_at=NOW),
     "owe": lambda journal: journal.owe(
         [Status(A, "airflow/deploy", StatusState.PENDING, "")], deployment=1, at=NOW

@@ -124,28 +124,29 @@ def test_resolving_changes_nothing(world: World) -> None:
     assert (world.local.installed(), world.local.python) == (before, python)
 
 
-def test_a_package_is_built_beside_installed_by_recreate_and_put_back(
+def test_a_package_is_built_beside_and_put_back_until_airflow_was_healthy_with_it(
     world: World, name: str
 ) -> None:
     services = tuple(COMMANDS)
     path = f"dags/{name}/moo.py"
     text = dag_text(name, head="import cowsay")
+    asked = f"{PACKAGE}  # moo\n"
     before = world.local.installed()
-    release = world.publish({path: text})
-    assert "cowsay" in world.error_from(release, path).trace
 
-    assert "cowsay==6.1" in world.local.build(f"{PACKAGE}  # moo\n")
+    assert "cowsay==6.1" in world.local.build(asked)
     assert world.local.installed() == before
     world.local.recreate(services)
-    world.local.wait_healthy(services)
-    assert world.local.installed() == f"{PACKAGE}  # moo\n"
-    world.dag_from(world.publish({path: f"{text}\n# again\n"}), name)
-
+    assert world.local.installed() is None  # not found healthy yet
     world.local.put_back(services)
     world.local.wait_healthy(services)
     assert world.local.installed() == before
-    release = world.publish({path: f"{text}\n# and again\n"})
-    assert "cowsay" in world.error_from(release, path).trace
+    assert "cowsay" in world.error_from(world.publish({path: text}), path).trace
+
+    world.local.build(asked)
+    world.local.recreate(services)
+    world.local.wait_healthy(services)
+    assert world.local.installed() == asked
+    world.dag_from(world.publish({path: f"{text}\n# again\n"}), name)
 
 
 # -- processes

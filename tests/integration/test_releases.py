@@ -88,14 +88,20 @@ def test_an_unchanged_file_is_the_same_inode_and_a_changed_one_has_the_newest_ti
 def test_everything_can_be_read_by_airflows_user_whatever_the_umask(
     store: ReleaseStore, repository: FakeRepository, root: Path
 ) -> None:
+    tree = pushed(repository, {"dags/a/b/x.py": "1", "include/q.sql": ""})
     before = os.umask(0o077)
     try:
-        publish(store, pushed(repository, {"dags/a/b/x.py": "1", "include/q.sql": ""}))
+        publish(store, tree)
+        with store.lay_out(tree, ["dags/a/b/x.py"]) as laid_out:
+            whole = (
+                *(root, root / "releases"),
+                *((root / "current").resolve(), *(root / "current").resolve().rglob("*")),
+                *(laid_out, *laid_out.rglob("*")),
+            )
+            modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in whole}
     finally:
         os.umask(before)
 
-    whole = (root, root / "releases", *(root / "current").resolve().rglob("*"))
-    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in whole}
     assert modes == {(True, 0o755), (False, 0o644)}
 
 
@@ -145,6 +151,22 @@ def test_links_and_executable_files_of_a_real_commit_come_out_plain(
     assert (dags / "b/linked.py").read_bytes() == b"x = '$Id$'\r\n"
     assert (dags / "a/run.sh").stat().st_mode & 0o777 == 0o644
     assert release.written == 3
+
+
+def test_airflows_user_can_enter_a_directory_that_the_mirror_made_whatever_the_umask(
+    root: Path, tmp_path: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    host.write("dags/a/x.py", "1")
+    host.commit()
+    before = os.umask(0o077)
+    try:
+        GitRepository(host.url, "main", root).fetch()
+    finally:
+        os.umask(before)
+
+    assert root.stat().st_mode & 0o777 == 0o755
+    assert (root / "mirror.git").stat().st_mode & 0o777 == 0o700
 
 
 # --- damage

@@ -141,7 +141,18 @@ def test_a_commit_without_requirements_has_none(rig: Rig) -> None:
 
     tree = rig.repository.tree(sha)
 
-    assert (dict(tree.files), tree.requirements) == ({}, None)
+    assert (dict(tree.files), tree.requirements, tree.compose) == ({}, None, None)
+
+
+def test_a_tree_holds_the_compose_file_as_text_and_not_as_a_file_to_publish(rig: Rig) -> None:
+    sha = rig.push({"docker-compose.yaml": "services: {}\n", "dags/amy/x.py": DAG})
+    rig.repository.fetch()
+
+    tree = rig.repository.tree(sha)
+
+    assert tree.compose == "services: {}\n"
+    assert set(tree.files) == {"dags/amy/x.py"}
+    assert tree.left_out == ()
 
 
 def test_a_commit_contains_itself_and_its_ancestors_but_no_descendant(rig: Rig) -> None:

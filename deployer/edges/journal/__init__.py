@@ -9,7 +9,7 @@ codec        plans and parse errors as JSON
 deliveries   many threads' deliveries in one commit to disk
 deployments  what the worker writes
 outbox       statuses owed to GitHub
-marks        what is live, what was refused, the heartbeat
+marks        what is live, what was refused, pools emptied, the heartbeat
 reading      whole deployments
 """
 

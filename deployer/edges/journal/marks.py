@@ -1,7 +1,11 @@
-"""What the worker remembers beside its deployments: what is live, what was refused, the tip."""
+"""What the worker remembers beside its deployments.
+
+What is live, what was refused, the pools it emptied, the tip.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +38,14 @@ def refusal(connection: Connection, fingerprint: str) -> str | None:
 def refuse(connection: Connection, fingerprint: str, reason: str, *, at: datetime) -> None:
     connection.execute(delete(refusals).where(refusals.c.fingerprint == fingerprint))
     connection.execute(insert(refusals), {"fingerprint": fingerprint, "reason": reason, "at": at})
+
+
+def drained(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute(select(worker.c.drained)).scalar_one())
+
+
+def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
+    connection.execute(update(worker).values(drained=dict(slots)))
 
 
 def beat(

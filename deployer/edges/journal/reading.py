@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, union
@@ -24,6 +26,7 @@ from deployer.edges.journal.codec import clean, error_from_json, plan_from_json
 from deployer.edges.journal.tables import (
     announcements,
     covers,
+    deliveries,
     deployments,
     folders,
     outbox,
@@ -33,6 +36,43 @@ from deployer.edges.journal.tables import (
 )
 
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How well GitHub's deliveries arrive.
+
+    Attributes:
+        last_at: when the last one was accepted, None: none ever was.
+        missed_at: when the newest deployment of a push was queued, if no delivery announced its
+            commit: polling found it. None: one did. The very first one has nothing to be
+            announced against and does not count.
+    """
+
+    last_at: datetime | None
+    missed_at: datetime | None
+
+
+def hearing(connection: Connection) -> Hearing:
+    newest = connection.execute(
+        select(deployments.c.sha, deployments.c.trigger, deployments.c.queued_at)
+        .where(
+            deployments.c.trigger.in_([Trigger.WEBHOOK, Trigger.POLL]),
+            deployments.c.base_sha.is_not(None),
+        )
+        .order_by(deployments.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    missed_at = None
+    if newest is not None and newest.trigger == Trigger.POLL:
+        # A deployment that is tried again is triggered by the poll, though it was announced.
+        announced = select(announcements.c.id).where(
+            announcements.c.sha == newest.sha, announcements.c.delivery.is_not(None)
+        )
+        if connection.execute(announced.limit(1)).one_or_none() is None:
+            missed_at = newest.queued_at
+    last_at = connection.execute(select(func.max(deliveries.c.received_at))).scalar_one()
+    return Hearing(last_at, missed_at)
 
 
 def deployment(connection: Connection, number: int) -> Deployment | None:

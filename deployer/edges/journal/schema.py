@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """All revisions in `migrations/versions`, oldest first; the last is what this code works on."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -81,7 +81,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, REVISIONS[-1])
 
 
 def _create(database: Database, file: Path) -> None:

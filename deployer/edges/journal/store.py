@@ -165,6 +165,14 @@ class SqlJournal:
         with self._database.writing() as connection:
             marks.refuse(connection, requirements_hash, reason, at=at)
 
+    def drained(self) -> Mapping[str, int]:
+        with self._database.reading() as connection:
+            return marks.drained(connection)
+
+    def set_drained(self, slots: Mapping[str, int]) -> None:
+        with self._database.writing() as connection:
+            marks.set_drained(connection, slots)
+
     def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
         with self._database.writing() as connection:
             marks.beat(connection, at=at, tip=tip, tip_checked_at=tip_checked_at)
@@ -220,3 +228,8 @@ class SqlJournal:
     def pulse(self) -> Pulse:
         with self._database.reading() as connection:
             return marks.pulse(connection)
+
+    def hearing(self) -> reading.Hearing:
+        """Return how well deliveries arrive; for `deployer doctor` alone."""
+        with self._database.reading() as connection:
+            return reading.hearing(connection)

@@ -223,4 +223,5 @@ worker = Table(  # one row, made by the first migration
     Column("tip", CleanText),
     Column("tip_checked_at", UtcTime),
     Column("tip_since", UtcTime),
+    Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
 )

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +21,11 @@ from typing import Any
 
 from deployer.errors import PreflightError
 
+PROTOCOL = 2
 STOP_S = 5.0
 MAX_LINE_BYTES = 16 << 20
+MORE_PROCESSES = 64
+LAST_LINES = 3
 
 
 class ParserGone(Exception):
@@ -43,7 +46,7 @@ class Limits:
 
 
 class End(StrEnum):
-    """How the parse of one file ended, as the protocol says; the last is said here."""
+    """How the parse of one file ended, as the protocol says; the last two are said here."""
 
     REPORTED = "reported"
     RAISED = "raised"
@@ -54,6 +57,7 @@ class End(StrEnum):
     LEFT = "left"
     WARDEN = "warden"
     SETUP = "setup"
+    PROCESSES = "processes"
     UNEXAMINED = "unexamined"
 
 
@@ -69,21 +73,43 @@ class Answer:
     errors: tuple[tuple[str, str], ...] = ()
 
 
+Child = subprocess.Popen[bytes]
+
+
+def terminate(child: Child) -> None:
+    """End a parser that is this machine's own process.
+
+    It alone: its wardens are told by the kernel when it dies, and clean up.
+    """
+    child.terminate()
+
+
 class ParserProcess:
     """A warm parser, from its start to its end.
 
     Args:
         command: program and arguments.
         env: its whole environment, but for the directories made here.
-        start_timeout_s: bound of importing Airflow.
+        start_timeout_s: bound of importing Airflow, and of what must be done before.
+        more_processes: how many more processes than now its user may have during a parse;
+            None: something else bounds them.
+        end: called once its standard input was closed, to see that it ends.
 
     Raises:
         PreflightError: it did not get ready.
     """
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], *, start_timeout_s: float
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        start_timeout_s: float,
+        more_processes: int | None = MORE_PROCESSES,
+        end: Callable[[Child], None] = terminate,
     ) -> None:
+        self._more_processes = more_processes
+        self._end = end
         # Never the same twice: a file could leave a configuration behind for the next one.
         self._home = Path(tempfile.mkdtemp(prefix="preflight-"))
         self._unread = b""
@@ -104,11 +130,17 @@ class ParserProcess:
             self._clean_up()
             raise PreflightError(f"the isolated parser can't be started: {exc}") from exc
         try:
-            ready = self._read(time.monotonic() + start_timeout_s)
+            ready = self._ready(time.monotonic() + start_timeout_s)
         except ParserGone as exc:
             said = self._last_words()
             self.close()
             raise PreflightError(f"the isolated parser did not start: {exc}: {said}") from exc
+        if ready.get("protocol") != PROTOCOL:
+            self.close()
+            raise PreflightError(
+                "the isolated parser is that of another version of the deployer: "
+                "build the class's image anew with this one's files"
+            )
         self.import_s = float(ready.get("import_s", 0.0))
 
     def parse(
@@ -123,10 +155,14 @@ class ParserProcess:
             "root": str(root),
             "paths": list(paths),
             "parallel": parallel,
-            "limits": {"wall_s": limits.wall_s, "memory_bytes": limits.memory_mb << 20},
+            "limits": {
+                "wall_s": limits.wall_s,
+                "memory_bytes": limits.memory_mb << 20,
+                "more_processes": self._more_processes,
+            },
         }
         self._write(json.dumps(request).encode() + b"\n")
-        while not (line := self._read(time.monotonic() + silence_s)).get("done"):
+        while not (line := _parsed(self._line(time.monotonic() + silence_s))).get("done"):
             yield _answer(line)
 
     def close(self) -> None:
@@ -136,8 +172,7 @@ class ParserProcess:
             if stream:
                 with contextlib.suppress(OSError):
                     stream.close()
-        # It alone: its wardens are told by the kernel when it dies, and clean up.
-        process.terminate()
+        self._end(process)
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -154,8 +189,9 @@ class ParserProcess:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _last_words(self) -> str:
-        lines = (self._home / "parser.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        text = (self._home / "parser.log").read_text(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return "; ".join(lines[-LAST_LINES:]) or "it said nothing"
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101  # a pipe was asked for
@@ -164,8 +200,16 @@ class ParserProcess:
         except OSError as exc:
             raise ParserGone("it does not take requests") from exc
 
-    def _read(self, until: float) -> dict[str, Any]:
-        """Return the next line, parsed."""
+    def _ready(self, until: float) -> dict[str, Any]:
+        """Return the protocol's first line; an image's entrypoint may print before it."""
+        while True:
+            line = self._line(until)
+            with contextlib.suppress(ParserGone):
+                said = _parsed(line)
+                if said.get("ready"):
+                    return said
+
+    def _line(self, until: float) -> bytes:
         assert self._process.stdout is not None  # noqa: S101  # a pipe was asked for
         stdout = self._process.stdout.fileno()
         while b"\n" not in self._unread:
@@ -177,13 +221,17 @@ class ParserProcess:
             if not data or len(self._unread) > MAX_LINE_BYTES:
                 raise ParserGone("it died" if not data else "it does not end its line")
         line, _, self._unread = self._unread.partition(b"\n")
-        try:
-            value = json.loads(line)
-        except ValueError as exc:
-            raise ParserGone("it does not speak JSON") from exc
-        if not isinstance(value, dict):
-            raise ParserGone("it does not keep to the protocol")
-        return value
+        return line
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as exc:
+        raise ParserGone("it does not speak JSON") from exc
+    if not isinstance(value, dict):
+        raise ParserGone("it does not keep to the protocol")
+    return value
 
 
 def _answer(line: Mapping[str, Any]) -> Answer:

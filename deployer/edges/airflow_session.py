@@ -1,0 +1,131 @@
+"""A session with Airflow's REST API: log in, send a call, tell errors apart."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import urllib3
+from airflow_client.client import Configuration
+from airflow_client.client.api_client import ApiClient
+
+from deployer.errors import AirflowError, AirflowUnreachable
+
+OK, CREATED, FORBIDDEN, NOT_FOUND, CONFLICT = 200, 201, 403, 404, 409
+NOT_LOGGED_IN = {401, FORBIDDEN}
+"""A token that ran out is a 401; one signed with a key of before, a 403, like a missing right
+(airflow/api_fastapi/core_api/security.py)."""
+WRONG_LOGIN = {400, 401, 403, 422}
+"""400 and 422: no name or password at all, to FAB's auth manager and to the simple one."""
+RIGHTS = {
+    "dag": "can read on DAGs",
+    "parseDagFile": "can edit on DAGs",
+    "dags": "can read on DAGs",
+    "import_errors": "can read on ImportError",
+    "dag_runs": "can read on DAGs and on DAG Runs",
+    "pools": "can read on Pools",
+    "pool": "can edit on Pools",
+    "task_instances": "can read on DAGs, on DAG Runs and on Task Instances",
+}
+"""What a role needs for each call, in the words of FAB's auth manager
+(airflow/providers/fab/auth_manager/fab_auth_manager.py, `is_authorized_…`)."""
+
+
+class Session:
+    """One logged-in client; each call is bounded by `timeout_s` and tried once more if it broke.
+
+    Attributes:
+        url: of the api-server.
+        client: what the official client's API classes are made of.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        login: Mapping[str, str | None],
+        *,
+        timeout_s: float,
+        on_call: Callable[[str, float], None],
+    ) -> None:
+        self.url = url
+        self._login = login
+        self._timeout_s = timeout_s
+        self._on_call = on_call
+        self._logged_in = False
+        once_more = urllib3.Retry(total=1, redirect=0, status=0, allowed_methods=None)
+        # Airflow is the operator's own: never asked through the proxy to the world.
+        self.client = ApiClient(Configuration(host=url, retries=once_more, no_proxy="*"))
+
+    def call(
+        self,
+        name: str,
+        send: Callable[[], Any],
+        *,
+        accept: Collection[int] = (OK,),
+        login: bool = True,
+    ) -> tuple[int, Any]:
+        """Return status and body of one call, logged in, and once more if that was not enough."""
+        if login and not self._logged_in:
+            self._log_in()
+        status, body = self._send(name, send)
+        if login and status in NOT_LOGGED_IN:
+            self._log_in()
+            status, body = self._send(name, send)
+            if status == FORBIDDEN:
+                raise AirflowError(
+                    f"{self.url} knows {self._login['username']} but refuses it {name}: its role "
+                    f'needs "{RIGHTS[name]}"; see the role Deployer in docs/operations.md'
+                )
+        if status not in accept:
+            raise AirflowError(f"{self.url} answered {status} to {name}: {_detail(body)}")
+        return status, body
+
+    def _log_in(self) -> None:
+        """Get a day's token; there is no way to renew one but to log in again."""
+        self._logged_in = False
+        self.client.default_headers.pop("Authorization", None)
+        status, body = self._send(
+            "token",
+            lambda: (
+                self.client.call_api(
+                    "POST",
+                    f"{self.url}/auth/token",
+                    header_params={"Content-Type": "application/json"},
+                    body=self._login,
+                    _request_timeout=self._timeout_s,
+                ).response
+            ),
+        )
+        if status in WRONG_LOGIN:
+            raise AirflowError(
+                f"{self.url} does not let {self._login['username']} in ({status}): "
+                "see DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD"
+            )
+        if status != CREATED:
+            raise AirflowError(f"{self.url} answered {status} to token: {_detail(body)}")
+        self.client.default_headers["Authorization"] = f"Bearer {body['access_token']}"
+        self._logged_in = True
+
+    def _send(self, name: str, send: Callable[[], Any]) -> tuple[int, Any]:
+        began = time.monotonic()
+        try:
+            response = send()
+            data = response.data
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            # Students read this: what urllib3 says of its pools and retries is in the cause.
+            raise AirflowUnreachable(
+                f"Airflow does not answer at {self.url}; see that its api-server runs"
+            ) from exc
+        finally:
+            self._on_call(name, time.monotonic() - began)
+        try:
+            return response.status, json.loads(data) if data else None
+        except ValueError:
+            return response.status, data[:200].decode(errors="replace")
+
+
+def _detail(body: object) -> str:
+    """Return the sentence in FastAPI's error body, cut to what fits a line."""
+    return str(body.get("detail") if isinstance(body, dict) else body)[:200]

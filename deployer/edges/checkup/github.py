@@ -1,0 +1,161 @@
+"""What GitHub lets the token do.
+
+A status is posted to a commit that can't exist: GitHub refuses a token without the right
+(403, or 404 where it hides a private repository from it) and says 422, "No commit found for
+SHA", to one that has it. Nothing is written either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from deployer import __version__
+from deployer.core.checkup import Ailment
+from deployer.edges.checkup.asking import ask
+from deployer.edges.github import API_VERSION
+
+NO_COMMIT: Final = "0" * 40
+FEW_REQUESTS: Final = 100
+SOON: Final = timedelta(days=7)
+
+_MADE: Final = (
+    "make a fine-grained token for {repo} with `Commit statuses: write` (and `Contents: read` for"
+    " a private repository), set DEPLOYER_GITHUB_TOKEN and restart the worker"
+)
+_AWAY: Final = (
+    "see that this machine reaches it (proxy, firewall, name service) and DEPLOYER_GITHUB_API_URL;"
+    " statuses wait in the outbox meanwhile"
+)
+_LATER: Final = "wait; if it lasts, look at GitHub's status page. Statuses wait in the outbox"
+
+
+def token(api_url: str, repo: str, secret: str | None, now: datetime) -> str:
+    """Tell whether the token may post commit statuses, for how long and how often.
+
+    Raises:
+        Ailment
+    """
+    make = _MADE.format(repo=repo)
+    if not secret:
+        raise Ailment(
+            "there is no token: commit statuses stay in the outbox, nobody is told on GitHub",
+            f"{make}; where systemd hands it to the worker as a credential, run doctor with"
+            " DEPLOYER_GITHUB_TOKEN_FILE",
+        )
+    where = f"{api_url}/repos/{repo}"
+    answer = ask(
+        "POST",
+        f"{where}/statuses/{NO_COMMIT}",
+        remedy=_AWAY,
+        headers=_headers(secret),
+        body={
+            "state": "pending",
+            "context": "airflow/doctor",
+            "description": "Asked by `deployer doctor`.",
+        },
+    )
+    code = answer.status_code
+    if code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return _standing(repo, answer, now)
+    if _limited(answer):
+        raise Ailment(f"GitHub lets this token wait ({code}): too many requests", _LATER)
+    if code == HTTPStatus.UNAUTHORIZED:
+        raise Ailment("GitHub does not know the token (401): it has expired or is misspelt", make)
+    if answer.is_redirect:
+        raise Ailment(
+            f"{repo} has moved ({code})", "set DEPLOYER_GITHUB_REPO to its new name and restart"
+        )
+    if code in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        raise _refused(where, repo, secret, answer)
+    raise Ailment(f"GitHub answered {code}", _LATER)
+
+
+def ahead(api_url: str, now: datetime) -> timedelta:
+    """Return how far `now` is ahead of GitHub's clock; to the second.
+
+    Raises:
+        Ailment: no answer, or none with a date.
+    """
+    # RFC 9110, 6.6.1: an origin server with a clock sends `Date` with every answer below 500.
+    answer = ask("HEAD", f"{api_url}/", remedy=_AWAY, headers=_headers(None))
+    try:
+        return now - parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError, TypeError) as exc:
+        raise Ailment("GitHub's answer has no date", _AWAY) from exc
+
+
+def _headers(secret: str | None) -> dict[str, str]:
+    authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
+    return {
+        "Accept": "application/vnd.github+json",
+        "User-Agent": f"class-airflow-deployer/{__version__}",
+        "X-GitHub-Api-Version": API_VERSION,
+        **authorization,
+    }
+
+
+def _refused(where: str, repo: str, secret: str, refusal: httpx.Response) -> Ailment:
+    """Find out what the token lacks: the repository, or the right to write statuses."""
+    seen = ask("GET", where, remedy=_AWAY, headers=_headers(secret))
+    if seen.is_success:
+        needed = refusal.headers.get("x-accepted-github-permissions")
+        return Ailment(
+            f"the token sees {repo} but may not write its commit statuses"
+            f" ({refusal.status_code}{f'; needed: {needed}' if needed else ''})",
+            "give it `Commit statuses: write` in its settings on GitHub (a classic token: scope"
+            " repo:status, of an account that may write to the repository)",
+        )
+    return Ailment(
+        f"GitHub shows the token no repository {repo} ({refusal.status_code})",
+        "see that DEPLOYER_GITHUB_REPO is spelt right and that the token was made for it, with"
+        " `Commit statuses: write`; an organisation may have to approve it first",
+    )
+
+
+def _limited(answer: httpx.Response) -> bool:
+    """Tell whether this is a rate limit: a missing right brings neither header."""
+    # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+    return answer.status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} and (
+        answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        or "retry-after" in answer.headers
+        or answer.headers.get("x-ratelimit-remaining") == "0"
+    )
+
+
+def _standing(repo: str, answer: httpx.Response, now: datetime) -> str:
+    """Say what the headers tell of a token that has the right."""
+    said = [f"may write commit statuses of {repo}"]
+    left = answer.headers.get("x-ratelimit-remaining", "")
+    if left.isdigit():
+        said.append(f"{left} requests left this hour")
+        if int(left) < FEW_REQUESTS:
+            raise Ailment(
+                f"only {left} requests are left this hour",
+                "find out who else uses this token, or make one for the deployer alone",
+            )
+    scopes = answer.headers.get("x-oauth-scopes")
+    if scopes:
+        said.append(f"a classic token ({scopes}): a fine-grained one can be given less")
+    expires = _expiry(answer.headers)
+    if expires:
+        said.append(f"expires {expires:%Y-%m-%d}")
+        if expires - now < SOON:
+            raise Ailment(
+                f"the token expires {expires:%Y-%m-%d %H:%M} UTC", _MADE.format(repo=repo)
+            )
+    return ", ".join(said)
+
+
+def _expiry(headers: Mapping[str, str]) -> datetime | None:
+    # 2026-05-01 12:00:00 UTC, or with an offset; no such header: it never expires, or an App's.
+    text = headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,115 @@
+"""What the journal tells of the other processes: the worker's life, deliveries that came."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deployer.core import readiness
+from deployer.core.checkup import Ailment
+from deployer.core.model import Pulse
+from deployer.edges.journal import SqlJournal
+from deployer.edges.journal.reading import Hearing
+from deployer.errors import JournalError
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What was read of the journal, at one moment."""
+
+    pulse: Pulse
+    hearing: Hearing
+
+
+def read(url: str) -> Traces:
+    """Read the journal, and change nothing.
+
+    Raises:
+        Ailment: it can't be read.
+    """
+    try:
+        with closing(SqlJournal.open(url, migrate=False)) as journal:
+            return Traces(journal.pulse(), journal.hearing())
+    except JournalError as exc:
+        raise Ailment(
+            str(exc),
+            "web and worker make it when they start: see that they did, that DEPLOYER_STATE_DIR"
+            " and DEPLOYER_DATABASE_URL are theirs, and that this user may read it",
+        ) from exc
+
+
+def journal_line(_traces: Traces) -> str:
+    return "can be read, its tables are up to date"
+
+
+def worker(traces: Traces, now: datetime) -> str:
+    """Tell whether the worker lives and does its job.
+
+    Raises:
+        Ailment: with the reasons that `/readyz` gives, too.
+    """
+    against = readiness.reasons(traces.pulse, now)
+    if against:
+        raise Ailment(
+            "; ".join(against),
+            "see whether it runs (systemctl status deployer-worker) and what it says"
+            " (`deployer logs`, `deployer status`)",
+        )
+    beat_at = traces.pulse.beat_at or now
+    return f"heartbeat {_ago(now - beat_at)} ago, tip checked, nothing overdue"
+
+
+def secret(configured: Collection[str], traces: Traces | None) -> str:
+    """Tell whether there is a secret that signs GitHub's deliveries.
+
+    `traces`: None if the journal can't be read.
+
+    Raises:
+        Ailment: there is none, and no signed delivery was ever accepted.
+    """
+    if configured:
+        count = len(configured)
+        return "one is set" if count == 1 else f"{count} are set, any of them is accepted"
+    if traces and traces.hearing.last_at:
+        # The web process alone is given it, perhaps as a credential of systemd.
+        return "not among the settings given here; the web process has one, it accepted deliveries"
+    raise Ailment(
+        "none is set: the web process refuses to start without",
+        "set DEPLOYER_WEBHOOK_SECRET to 16 characters or more, and the same as `Secret` of the"
+        " webhook on GitHub",
+    )
+
+
+def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | None) -> str:
+    """Tell whether GitHub's deliveries arrive.
+
+    Raises:
+        Ailment: none ever did, or the last push came without.
+    """
+    last_at, missed_at = traces.hearing.last_at, traces.hearing.missed_at
+    address = f"{public_url or 'https://ADDRESS'}/webhook"
+    if last_at is None:
+        raise Ailment(
+            "no signed delivery has ever been accepted",
+            f"on GitHub, {repo}, Settings, Webhooks: add {address}, content type"
+            " application/json, the secret of DEPLOYER_WEBHOOK_SECRET, event `push`; its ping then"
+            " shows up here",
+        )
+    if missed_at and missed_at > last_at:
+        raise Ailment(
+            f"the newest deployment ({_ago(now - missed_at)} ago) was found by polling, the last"
+            f" delivery came {_ago(now - last_at)} ago",
+            f"on GitHub, {repo}, Settings, Webhooks, {address}: see Recent Deliveries and what"
+            " answered them (401: the secrets differ)",
+        )
+    return f"the last was accepted {_ago(now - last_at)} ago"
+
+
+def _ago(age: timedelta) -> str:
+    seconds = max(int(age.total_seconds()), 0)
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,115 @@
+"""Run probes side by side; none can raise, none can hold up the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from deployer.core.checkup import Ailment, Finding, Mark, NotApplicable
+from deployer.errors import DeployerError
+
+BOUND_S: Final = 30.0
+"""For all of them together; each has shorter bounds of its own for what it asks."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One line of the check-up.
+
+    `ask` returns what it found in one sentence, or raises a DeployerError.
+    """
+
+    name: str
+    ask: Callable[[], str]
+
+
+class Shared(Generic[T]):
+    """What several probes need, got once. The probe `owner` tells why it can't be had."""
+
+    def __init__(self, owner: str, get: Callable[[], T]) -> None:
+        self._owner = owner
+        self._get = get
+        self._lock = threading.Lock()
+        self._got: list[T] = []
+        self._error: DeployerError | None = None
+
+    def get(self) -> T:
+        """Return it, or raise what getting it raised."""
+        with self._lock:
+            if not self._got and self._error is None:
+                try:
+                    self._got.append(self._get())
+                except DeployerError as exc:
+                    self._error = exc
+            if self._error is not None:
+                raise self._error
+            return self._got[0]
+
+    def or_skip(self) -> T:
+        """Return it.
+
+        Raises:
+            NotApplicable: it can't be had; said once, by its owner.
+        """
+        try:
+            return self.get()
+        except DeployerError as exc:
+            raise NotApplicable(f"can't be told: see {self._owner}") from exc
+
+
+def run(
+    probes: Sequence[Probe], *, secrets: Sequence[str] = (), bound_s: float = BOUND_S
+) -> tuple[Finding, ...]:
+    """Return a finding for each probe, in their order. `secrets` stand in none of them."""
+    found: dict[str, Finding] = {}
+
+    def look(probe: Probe) -> None:
+        found[probe.name] = _clean(_finding(probe), secrets)
+
+    # Daemons: one that hangs in the kernel (a dead NFS server) must not keep the process.
+    threads = [threading.Thread(target=look, args=(probe,), daemon=True) for probe in probes]
+    deadline = time.monotonic() + bound_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return tuple(
+        found.get(probe.name)
+        or Finding(
+            probe.name,
+            Mark.FAILED,
+            f"no answer within {bound_s:g} s",
+            "see whether this machine, its disk or its network hangs, then run doctor again",
+        )
+        for probe in probes
+    )
+
+
+def _finding(probe: Probe) -> Finding:
+    try:
+        return Finding(probe.name, Mark.PASSED, probe.ask())
+    except NotApplicable as exc:
+        return Finding(probe.name, Mark.SKIPPED, str(exc))
+    except Ailment as exc:
+        return Finding(probe.name, Mark.FAILED, exc.detail, exc.remedy)
+    except DeployerError as exc:
+        return Finding(probe.name, Mark.FAILED, str(exc), "do as it says, then run doctor again")
+    except Exception as exc:  # noqa: BLE001 - one broken probe must not hide what the others found
+        return Finding(
+            probe.name,
+            Mark.FAILED,
+            f"the check itself broke: {type(exc).__name__}: {exc}",
+            "report this as a bug of the deployer; the other lines stand",
+        )
+
+
+def _clean(finding: Finding, secrets: Sequence[str]) -> Finding:
+    detail, remedy = finding.detail, finding.remedy
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        detail, remedy = detail.replace(secret, "***"), remedy.replace(secret, "***")
+    return Finding(finding.name, finding.state, detail, remedy)

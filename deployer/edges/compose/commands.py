@@ -1,0 +1,77 @@
+"""Every command line of Compose, built here and run in `runner`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, assert_never
+
+from deployer.errors import ServicesError
+
+# github.com/compose-spec/compose-go: loader/normalize.go, schema/compose-spec.json
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_SERVICE = re.compile(r"[a-zA-Z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The operator's own compose file, and the name under which Compose runs it."""
+
+    name: str
+    file: Path
+
+    def __post_init__(self) -> None:
+        """Refuse a name that Compose would refuse, or take for something else."""
+        if not _PROJECT.fullmatch(self.name):
+            raise ServicesError(
+                f"DEPLOYER_COMPOSE_PROJECT: {self.name!r} is no project name of Compose: lower-case"
+                " letters, digits, - and _, a letter or digit first"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Print the file as Compose understands it, as JSON; changes nothing, asks no engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Recreate one service, whatever it runs on, and start it; does not wait for its health.
+
+    Compose makes the new container, stops the old one, removes it, and only then starts the
+    new: never two at once. How long the old one may take is its own `stop_grace_period`.
+    """
+
+    service: str
+
+
+Command: TypeAlias = Config | Up
+
+
+def argv(project: Project, command: Command) -> tuple[str, ...]:
+    """Return the command line, the program's name first.
+
+    Raises:
+        ServicesError: a service's name is none.
+    """
+    docker = (
+        *("docker", "compose", "--ansi", "never", "--progress", "plain"),
+        *("--project-name", project.name, "--file", str(project.file)),
+    )
+    match command:
+        case Config():
+            return (*docker, "config", "--format", "json")
+        case Up(service):
+            if not _SERVICE.fullmatch(service):
+                raise ServicesError(
+                    f"{service!r} is no service's name: see DEPLOYER_RECREATE_SERVICES"
+                )
+            # --no-deps: the database stays untouched. --pull never: what runs was proven here;
+            # a missing image is an error, and never somebody else's of the same name.
+            return (
+                *(*docker, "up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
+                *("--pull", "never", "--", service),
+            )
+        case _ as never:
+            assert_never(never)

@@ -1,0 +1,184 @@
+"""Packages in an image: built of `requirements.txt`, proven, and given the name `current`."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import ImageNotFound, NotFound
+from docker.models.containers import Container
+
+from deployer.edges import slots
+from deployer.edges.compose.engine import asking, check_room
+from deployer.edges.compose.image_build import build_image, context, remove_leftovers
+from deployer.edges.compose.proving import Bounds, Prover, verify_command
+from deployer.edges.compose.throwaway import End, Ended, remove_throwaways, run_throwaway
+from deployer.edges.compose.ways import Packages
+from deployer.edges.slots import Slot
+from deployer.edges.uv_text import added, refusal, safe_requirements
+from deployer.errors import RequirementsRefused
+
+TEXT = "/opt/deployer/requirements.txt"
+"""Where an image holds the class's text it was built of."""
+_MOST_BYTES = 1 << 20
+
+
+class ImageSlots:
+    """The names are tags of one repository; what they lead to are image ids."""
+
+    def __init__(self, client: DockerClient, repository: str) -> None:
+        self._client = client
+        self._repository = repository
+
+    def name(self, slot: Slot) -> str:
+        return f"{self._repository}:{slot}"
+
+    def target(self, slot: Slot) -> str | None:
+        with asking(f"look for the image {self.name(slot)}"):
+            try:
+                return self._client.images.get(self.name(slot)).id
+            except ImageNotFound:
+                return None
+
+    def point(self, slot: Slot, target: str) -> None:
+        with asking(f"name an image {self.name(slot)}"):
+            self._client.images.get(target).tag(self._repository, tag=slot)
+
+    def drop(self, slot: Slot) -> None:
+        """Take the tag away; the engine removes an image with its last, if no container runs it."""
+        with asking(f"take the name {self.name(slot)} away"), suppress(ImageNotFound):
+            # Forced: else an image whose only name this is keeps it while a container runs it.
+            self._client.images.remove(self.name(slot), force=True, noprune=True)
+
+
+class ImageWay:
+    """Implements `ways.Way`.
+
+    Args:
+        project: whose throwaway containers and nameless images are tidied.
+        repository: of the images, e.g. `class-airflow`; the tags are those of `slots.Slot`.
+        base_image: the Airflow that the Dockerfile starts from.
+        dockerfile, files: the deployer's own; `files` is what Airflow runs on its behalf.
+    """
+
+    def __init__(
+        self,
+        client: DockerClient,
+        *,
+        project: str,
+        repository: str,
+        base_image: str,
+        dockerfile: Path,
+        files: Path,
+        bounds: Bounds,
+    ) -> None:
+        self._client = client
+        self._project = project
+        self._base = base_image
+        self._dockerfile = dockerfile
+        self._files = files
+        self._bounds = bounds
+        self._slots = ImageSlots(client, repository)
+        self._prover = Prover(client, project=project, bounds=bounds)
+
+    def packages(self, slot: Slot) -> Packages:
+        return Packages(self._slots.name(slot))
+
+    def installed(self, containers: Sequence[Container]) -> str | None:
+        current = slots.healthy(self._slots)
+        texts: set[str | None] = set()
+        for container in containers:
+            # One on another image was not recreated when the name moved: somebody died there.
+            if current is None or container.attrs["Image"] != current:
+                return None
+            with asking(f"read a file of the container {container.name}"):
+                texts.add(_text_in(container))
+        return texts.pop() if len(texts) == 1 else None
+
+    def resolve(self, text: str) -> tuple[str, ...]:
+        safe = safe_requirements(text)
+        return added(self._prover.resolve(self._running_image(), text, safe))
+
+    def build(self, text: str) -> tuple[str, ...]:
+        """See `ways.Way`; dying in here leaves a nameless image, which `tidy` removes."""
+        safe = safe_requirements(text)
+        check_room(self._client, self._bounds.needs_bytes)
+        image, ended = build_image(
+            self._client,
+            context(self._dockerfile, self._files, project=self._project, text=text, safe=safe),
+            arguments={"AIRFLOW_IMAGE_NAME": self._base},
+            limits=self._bounds.limits,
+            within_s=self._bounds.build_s,
+        )
+        if not image:
+            raise self._refusal(text, ended)
+        new = self._verify(image)
+        self._slots.point(Slot.NEXT, image)
+        return new
+
+    def advance(self) -> None:
+        slots.advance(self._slots)
+
+    def go_back(self) -> None:
+        slots.go_back(self._slots)
+
+    def confirm(self) -> None:
+        slots.confirm(self._slots)
+
+    def tidy(self) -> None:
+        remove_throwaways(self._client, self._project)
+        remove_leftovers(self._client, self._project)
+
+    def _running_image(self) -> str:
+        """Return the image that the class runs, or what it is built from before the first."""
+        return self._slots.target(Slot.CURRENT) or self._base
+
+    def _refusal(self, text: str, ended: Ended) -> RequirementsRefused:
+        """Return the refusal of packages whose installation failed.
+
+        Raises:
+            DiskError, ServicesError: it need not be theirs.
+        """
+        check_room(self._client, self._bounds.needs_bytes)
+        self._prover.blame_index_first(self._running_image())
+        if ended.end is not End.EXITED:
+            return self._prover.too_much(ended, "install", self._bounds.build_s)
+        return refusal(text, ended.text)
+
+    def _verify(self, image: str) -> tuple[str, ...]:
+        ended = run_throwaway(
+            self._client,
+            image,
+            verify_command(self._prover.own(self._base_id())),
+            entrypoint=["bash"],
+            project=self._project,
+            within_s=self._bounds.check_s,
+            limits=self._bounds.limits,
+        )
+        self._prover.raise_for_checks(ended)
+        return added(ended.text)
+
+    def _base_id(self) -> str:
+        """Return the base image's id: its tag may be moved to another while the deployer runs."""
+        with asking(f"look for the image {self._base}"):
+            return self._client.images.get(self._base).id or self._base
+
+
+def _text_in(container: Container) -> str | None:
+    """Return the class's text in a running container, None: it does not run, or has none."""
+    if container.status != "running":
+        return None
+    try:
+        stream, stat = container.get_archive(TEXT)
+    except NotFound:
+        return None
+    if stat is None or stat["size"] > _MOST_BYTES:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        member = tar.next()
+        file = tar.extractfile(member) if member and member.isfile() else None
+        return file.read().decode(errors="replace") if file else None

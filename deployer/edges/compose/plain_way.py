@@ -1,0 +1,183 @@
+"""Packages that Airflow's containers install themselves, at each start, from proven pins.
+
+    <directory>/1, 2, …   requirements.in: the class's text; requirements.txt: what it came to
+    <directory>/current, next, previous   links to them (deployer.edges.slots)
+
+The image's entrypoint runs `pip install ${_PIP_ADDITIONAL_REQUIREMENTS}` in every container,
+without Airflow's constraints, and a container whose pip fails restarts for ever. So it is
+given exact versions that uv found beside Airflow's own pins, and it did just this once
+before, in a throwaway container.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from docker import DockerClient
+from docker.models.containers import Container
+
+from deployer.edges import slots
+from deployer.edges.compose.engine import asking, check_room
+from deployer.edges.compose.pip_text import reason_of_pip
+from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
+from deployer.edges.compose.throwaway import End, remove_throwaways, run_throwaway
+from deployer.edges.compose.ways import Packages
+from deployer.edges.link_slots import LinkSlots
+from deployer.edges.slots import Slot
+from deployer.edges.uv_text import added, blaming, pins, safe_requirements
+from deployer.errors import DiskError
+
+MOUNTED = "/opt/class/packages"
+"""Where Airflow's containers see the directory."""
+_FILES = "/opt/deployer/airflow"
+_TEXT, _PINS = "requirements.in", "requirements.txt"
+
+
+class PlainWay:
+    """Implements `ways.Way`.
+
+    Args:
+        project: whose throwaway containers are tidied.
+        directory: CHECKOUT_DIR/packages.
+        image: what Airflow's containers run.
+        files: the deployer's own, which Airflow runs on its behalf.
+    """
+
+    def __init__(
+        self,
+        client: DockerClient,
+        *,
+        project: str,
+        directory: Path,
+        image: str,
+        files: Path,
+        bounds: Bounds,
+    ) -> None:
+        self._client = client
+        self._project = project
+        self._directory = directory
+        self._image = image
+        self._files = files
+        self._bounds = bounds
+        self._links = LinkSlots(directory)
+        self._prover = Prover(client, project=project, bounds=bounds)
+
+    def packages(self, slot: Slot) -> Packages:
+        return Packages(self._image, f"--requirement {MOUNTED}/{slot}/{_PINS}")
+
+    def ensure_current(self) -> None:
+        """Let `current` lead to no packages at all unless it leads somewhere.
+
+        Without it no container starts, since its pip finds no file.
+
+        Raises:
+            DiskError
+        """
+        with self._writing():
+            if self._links.target(Slot.CURRENT) is None:
+                self._links.point(Slot.CURRENT, self._write("", ""))
+
+    def installed(self, containers: Sequence[Container]) -> str | None:
+        current = slots.healthy(self._links)
+        if current is None:
+            return None
+        moved_at = self._links.moved_at(Slot.CURRENT)
+        for container in containers:
+            state = container.attrs["State"]
+            if not state["Running"] or _seconds(state["StartedAt"]) <= moved_at:
+                return None
+        try:
+            return (current / _TEXT).read_text()
+        except FileNotFoundError:
+            return None
+
+    def resolve(self, text: str) -> tuple[str, ...]:
+        return added(self._prover.resolve(self._image, text, safe_requirements(text)))
+
+    def build(self, text: str) -> tuple[str, ...]:
+        """See `ways.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
+        check_room(self._client, self._bounds.needs_bytes)
+        said = self._prover.resolve(self._image, text, safe_requirements(text))
+        with self._writing():
+            self._links.remove_unnamed()
+            made = self._write(text, pins(said))
+        new = self._prove(text, made)
+        with self._writing():
+            self._links.point(Slot.NEXT, made)
+        return new
+
+    def advance(self) -> None:
+        with self._writing():
+            slots.advance(self._links)
+
+    def go_back(self) -> None:
+        with self._writing():
+            slots.go_back(self._links)
+
+    def confirm(self) -> None:
+        with self._writing():
+            slots.confirm(self._links)
+
+    def tidy(self) -> None:
+        remove_throwaways(self._client, self._project)
+        self._links.remove_unnamed()
+
+    def _prove(self, text: str, made: Path) -> tuple[str, ...]:
+        """Let a container start on `made` as Airflow's will, and check what it has then."""
+        ended = run_throwaway(
+            self._client,
+            self._image,
+            ["bash", *verify_command(self._prover.own(self._image_id()))],
+            project=self._project,
+            within_s=self._bounds.build_s,
+            limits=self._bounds.limits,
+            network=self._bounds.index_network,
+            environment={
+                "_PIP_ADDITIONAL_REQUIREMENTS": f"--requirement {MOUNTED}/{made.name}/{_PINS}",
+                "PYTHONPATH": _FILES,
+            },
+            volumes={self._directory.absolute(): MOUNTED, self._files.absolute(): _FILES},
+        )
+        if ended.end is not End.EXITED:
+            check_room(self._client, self._bounds.needs_bytes)
+            self._prover.blame_index_first(self._image)
+            raise self._prover.too_much(ended, "install", self._bounds.build_s)
+        if ended.status and ended.status not in CHECKS:
+            check_room(self._client, self._bounds.needs_bytes)
+            self._prover.blame_index_first(self._image)
+            raise blaming(text, reason_of_pip(ended.text))
+        self._prover.raise_for_checks(ended)
+        return added(ended.text)
+
+    def _write(self, text: str, exact: str) -> Path:
+        """Make the next numbered directory, readable for Airflow's user whatever the umask is."""
+        made = self._links.unused()
+        self._directory.chmod(0o755)
+        made.mkdir()
+        made.chmod(0o755)
+        for name, content in ((_TEXT, text), (_PINS, exact)):
+            (made / name).write_text(content)
+            (made / name).chmod(0o644)
+        return made
+
+    def _image_id(self) -> str:
+        """Return the image's id: its tag may be moved to another while the deployer runs."""
+        with asking(f"look for the image {self._image}"):
+            return self._client.images.get(self._image).id or self._image
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise DiskError(
+                f"the packages' directory {self._directory} can't be written: {exc}"
+            ) from exc
+
+
+def _seconds(moment: str) -> float:
+    """Return Docker's time, RFC 3339 with nanoseconds, in seconds since the epoch."""
+    return datetime.fromisoformat(moment).timestamp()

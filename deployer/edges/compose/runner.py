@@ -1,0 +1,182 @@
+"""Run Compose such that it may outlive the worker, and never twice at a time.
+
+A worker that dies (SIGKILL, out of memory) must not take Compose along in the middle of a
+recreate, so Compose leads a session of its own and writes into a file and not a pipe, whose
+end it would die of. That file is locked before, and the lock belongs to the open file (flock(2)),
+which Compose and its plugin inherit as their output: the lock is free when the last of them has
+ended. A worker that comes back waits for it instead of starting a second Compose beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from deployer.edges.compose.commands import Command, Project, argv
+from deployer.errors import ServicesError
+
+PASSED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK"),
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+)
+"""What Compose may see of the deployer's environment: how to reach the engine, and no secret,
+since a compose file can put any variable into a container."""
+_ASK_S = 30.0
+_LOOK_S = 0.1
+_SHOWN_LINES = 5
+
+
+class ComposeRunner:
+    """Runs Compose for one project.
+
+    Args:
+        project: whose commands these are.
+        output: file for what Compose says; its directory is made. It is also the lock.
+        environ: of which Compose sees `PASSED`.
+    """
+
+    def __init__(self, project: Project, output: Path, *, environ: Mapping[str, str]) -> None:
+        self.project = project
+        self._output = output
+        self._environment = {name: environ[name] for name in PASSED if name in environ}
+
+    def ask(self, command: Command) -> str:
+        """Run a command that changes nothing; return what it prints.
+
+        Raises:
+            ServicesError: it failed, or took longer than half a minute.
+        """
+        child = self._start(argv(self.project, command), subprocess.PIPE, subprocess.PIPE)
+        try:
+            said, complained = child.communicate(timeout=_ASK_S)
+        except subprocess.TimeoutExpired as exc:
+            raise ServicesError(f"{_name(command)} did not finish within {_ASK_S:g} s") from exc
+        finally:
+            _end(child)
+        self._check(command, child.returncode, complained)
+        return said.decode(errors="replace")
+
+    def run(self, command: Command, *, within_s: float) -> None:
+        """Run a command to its end, after one that an earlier worker may have left running.
+
+        Raises:
+            ServicesError: it failed, or is not over (or the other one) after `within_s` and was
+                killed with all its children; the message ends with its last lines.
+        """
+        with self._locked(within_s) as output:
+            output.truncate(0)
+            child = self._start(argv(self.project, command), output, subprocess.STDOUT)
+            # Dying here leaves Compose to finish by itself, and the lock with it.
+            try:
+                child.wait(within_s)
+            except subprocess.TimeoutExpired as exc:
+                raise ServicesError(
+                    f"{_name(command)} did not finish within {within_s:g} s:"
+                    f"\n{_end_of(self._output.read_bytes())}"
+                ) from exc
+            finally:
+                _end(child)
+        self._check(command, child.returncode, self._output.read_bytes())
+
+    def idle(self) -> bool:
+        """Tell whether no Compose of an earlier worker runs."""
+        try:
+            self.wait_idle(0)
+        except ServicesError:
+            return False
+        return True
+
+    def wait_idle(self, within_s: float) -> None:
+        """Wait until no Compose of an earlier worker runs.
+
+        Raises:
+            ServicesError: it still does after `within_s`.
+        """
+        with self._locked(within_s):
+            pass
+
+    @contextmanager
+    def _locked(self, within_s: float) -> Iterator[IO[bytes]]:
+        try:
+            self._output.parent.mkdir(parents=True, exist_ok=True)
+            file = self._output.open("ab")
+        except OSError as exc:
+            raise ServicesError(f"{self._output} can't be written: {exc.strerror}") from exc
+        with file:
+            over = time.monotonic() + within_s
+            while not _lock(file):
+                if time.monotonic() >= over:
+                    raise ServicesError(
+                        f"a docker compose that an earlier worker started has not ended in"
+                        f" {within_s:g} s; see {self._output} and `ps -C docker-compose -f`"
+                    )
+                time.sleep(_LOOK_S)
+            yield file
+
+    def _start(
+        self, line: tuple[str, ...], out: IO[bytes] | int, err: int
+    ) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                line,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise ServicesError(
+                f"docker can't be started ({exc.strerror}): install Docker Engine and its Compose"
+                " plugin (docker.io and docker-compose-v2, or docker-ce and docker-compose-plugin)"
+            ) from exc
+
+    def _check(self, command: Command, status: int, said: bytes) -> None:
+        if status == 0:
+            return
+        probe = self._start(
+            ("docker", "compose", "version"), subprocess.DEVNULL, subprocess.DEVNULL
+        )
+        try:
+            missing = probe.wait(_ASK_S) != 0
+        except subprocess.TimeoutExpired:
+            missing = False
+        finally:
+            _end(probe)
+        if missing:
+            raise ServicesError(
+                "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
+            )
+        raise ServicesError(f"{_name(command)} failed: {_end_of(said)}")
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the child's group, and forget it."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+
+
+def _name(command: Command) -> str:
+    return f"docker compose {type(command).__name__.lower()}"
+
+
+def _end_of(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(lines[-_SHOWN_LINES:]) or "it said nothing"

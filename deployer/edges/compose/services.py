@@ -1,0 +1,151 @@
+"""The class's Airflow as services of one Compose project; implements `ports.Services`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from docker.client import DockerClient
+from docker.models.containers import Container
+
+from deployer.edges import airflow_health
+from deployer.edges.compose.commands import Up
+from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
+from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.stack import read_stack, read_text
+from deployer.edges.compose.ways import Way
+from deployer.errors import NotHealthy
+
+_MARGIN_S = 120.0
+"""What Compose may take beyond a service's own stop: making and starting a container."""
+_LOOK_S = 0.2
+
+
+class ComposeServices:
+    """Recreates services of the operator's own compose file, one after the other.
+
+    Args:
+        client: may be an `LazyClient`, which connects when it is first needed.
+        runner: runs Compose for the project; knows its file and name.
+        way: how packages get into the containers.
+        services: those that `way` gives packages to, in the order of RECREATE_SERVICES.
+        airflow_url: where the api-server answers this machine.
+        health_timeout_s: bound of `wait_healthy`.
+    """
+
+    def __init__(
+        self,
+        client: DockerClient,
+        runner: ComposeRunner,
+        way: Way,
+        *,
+        services: Sequence[str],
+        airflow_url: str,
+        health_timeout_s: float,
+    ) -> None:
+        self._containers = Containers(client, runner.project.name)
+        self._runner = runner
+        self._way = way
+        self._services = tuple(services)
+        self._airflow_url = airflow_url
+        self._health_timeout_s = health_timeout_s
+
+    def tidy(self) -> None:
+        self._await_orphan()
+        self._containers.remove_twins(self._services)
+        self._way.tidy()
+
+    def own_stack(self) -> str | None:
+        return read_text(self._runner.project.file)
+
+    def installed(self) -> str | None:
+        found: list[Container] = []
+        for service in self._services:
+            containers = self._containers.of(service)
+            if not containers or any(c.status != "running" for c in containers):
+                return None
+            found += containers
+        return self._way.installed(found)
+
+    def resolve(self, text: str) -> str:
+        return f"resolves: {_listed(self._way.resolve(text))}"
+
+    def build(self, text: str) -> str:
+        return f"built: {_listed(self._way.build(text))}"
+
+    def recreate(self, services: Sequence[str]) -> str:
+        return self._move(services, self._way.advance)
+
+    def put_back(self, services: Sequence[str]) -> str:
+        return self._move(services, self._way.go_back)
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        began = time.monotonic()
+        while waiting := self._unhealthy(services):
+            if time.monotonic() - began > self._health_timeout_s:
+                service, why = next(iter(waiting.items()))
+                raise self._failed(
+                    service, f"is not healthy after {self._health_timeout_s:g} s: {why}"
+                )
+            time.sleep(_LOOK_S)
+        self._way.confirm()
+        return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
+
+    # -- inside
+
+    def _move(self, services: Sequence[str], move: Callable[[], None]) -> str:
+        """Move the packages, then recreate; dying anywhere, the same call again ends the same."""
+        stack = read_stack(self._runner, services)
+        self._await_orphan()
+        move()
+        took: list[str] = []
+        for service in services:
+            began = time.monotonic()
+            # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
+            self._containers.remove_twins([service])
+            grace_s = max(stack.services[service].stop_grace_s, self._grace_s(service))
+            self._runner.run(Up(service), within_s=grace_s + _MARGIN_S)
+            took.append(f"{service} in {time.monotonic() - began:.1f} s")
+        return f"recreated {', '.join(took)}"
+
+    def _await_orphan(self) -> None:
+        """Wait for the Compose of a worker that died, as long as its service may take to stop."""
+        if not self._runner.idle():
+            self._runner.wait_idle(max(map(self._grace_s, self._services), default=0) + _MARGIN_S)
+
+    def _grace_s(self, service: str) -> float:
+        return max(map(stop_timeout_s, self._containers.of(service)), default=0.0)
+
+    def _unhealthy(self, services: Sequence[str]) -> dict[str, str]:
+        """Return those of `services` that are not healthy, and what is amiss.
+
+        Raises:
+            NotHealthy: one of them will never be.
+            ServicesError
+        """
+        now = datetime.now(UTC)
+        waiting: dict[str, str] = {}
+        running: dict[str, datetime] = {}
+        for service in services:
+            looks = [look(container) for container in self._containers.of(service)]
+            if not looks:
+                raise NotHealthy(f"{service} has no container: was it removed by hand?")
+            for seen in looks:
+                if failure := seen.failure(now):
+                    raise self._failed(service, failure)
+            if not all(s.healthy(now, vouched_for=airflow_health.knows(service)) for s in looks):
+                waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
+            if all(seen.status == "running" for seen in looks):
+                running[service] = max(seen.started_at for seen in looks)
+        # Before Docker is content, too: the first question makes the api-server ready for tasks.
+        silent = airflow_health.unhealthy(self._airflow_url, running)
+        return waiting | dict.fromkeys(silent, "Airflow does not call it healthy")
+
+    def _failed(self, service: str, what: str) -> NotHealthy:
+        lines = [last_lines(container) for container in self._containers.of(service)[:1]]
+        return NotHealthy("\n".join([f"{service} {what}", *lines]))
+
+
+def _listed(new: Sequence[str]) -> str:
+    return ", ".join(new) if new else "nothing that Airflow does not bring already"

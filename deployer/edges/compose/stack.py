@@ -1,0 +1,139 @@
+"""The operator's stack, as Compose itself understands the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deployer.edges.compose.commands import Config
+from deployer.edges.compose.runner import ComposeRunner
+from deployer.errors import ServicesError
+
+PLAIN_VARIABLE = "_PIP_ADDITIONAL_REQUIREMENTS"
+"""What the official image's entrypoint installs at each start."""
+# docs.docker.com/reference/compose-file/services: stop_grace_period
+_DEFAULT_GRACE_S = 10.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|µs|ns|s)")
+_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the file.
+
+    Attributes:
+        image: as the file names it, None if it is built without a name of its own.
+        build_args: of its `build`, None if it has none.
+        environment: variables of its containers; holds secrets.
+        stop_grace_s: seconds between SIGTERM and SIGKILL.
+        has_health_check: the file gives it one; its image may bring another.
+    """
+
+    image: str | None = None
+    build_args: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stop_grace_s: float = _DEFAULT_GRACE_S
+    has_health_check: bool = False
+
+
+class WayName(StrEnum):
+    """How packages get into the containers (`ways`)."""
+
+    IMAGE = "image"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The whole file: its services by name."""
+
+    file: Path
+    services: Mapping[str, Service]
+
+    def way(self, services: Sequence[str]) -> WayName:
+        """Return how packages get into `services`.
+
+        Raises:
+            ServicesError: into some in this way and into others in the other.
+        """
+        plain = [name for name in services if self.services[name].environment.get(PLAIN_VARIABLE)]
+        if not plain:
+            return WayName.IMAGE
+        if others := [name for name in services if name not in plain]:
+            raise ServicesError(
+                f"{self.file}: {', '.join(plain)} set {PLAIN_VARIABLE} and {', '.join(others)} do"
+                " not; set it for all of them or for none"
+            )
+        return WayName.PLAIN
+
+
+def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:
+    """Let Compose read the file (0.1 s); `services` must be in it.
+
+    Raises:
+        ServicesError: there is no such file, Compose refuses it, or a service is missing.
+    """
+    file = runner.project.file
+    read_text(file)
+    try:
+        said = runner.ask(Config())
+    except ServicesError as exc:
+        raise ServicesError(f"{file} can't be used: {exc}") from exc
+    stack = parse(file, said)
+    if missing := [name for name in services if name not in stack.services]:
+        raise ServicesError(
+            f"{file} has no service {', '.join(missing)}: set DEPLOYER_RECREATE_SERVICES to some"
+            f" of {', '.join(sorted(stack.services))}"
+        )
+    return stack
+
+
+def read_text(file: Path) -> str:
+    """Return the file as it is written.
+
+    Raises:
+        ServicesError
+    """
+    try:
+        return file.read_text()
+    except FileNotFoundError as exc:
+        raise ServicesError(
+            f"{file} is not there: copy docker-compose.yaml and what it names to it, or set"
+            " DEPLOYER_COMPOSE_FILE"
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ServicesError(f"{file} can't be read: {exc}") from exc
+
+
+def parse(file: Path, said: str) -> Stack:
+    """Return the stack that `docker compose config --format json` printed."""
+    services = json.loads(said).get("services") or {}
+    return Stack(file, {name: _service(entry) for name, entry in services.items()})
+
+
+def _service(entry: Mapping[str, Any]) -> Service:
+    build = entry.get("build")
+    grace = entry.get("stop_grace_period")
+    check = entry.get("healthcheck") or {}
+    return Service(
+        image=entry.get("image"),
+        build_args=None if build is None else _texts(build.get("args")),
+        environment=_texts(entry.get("environment")),
+        stop_grace_s=_DEFAULT_GRACE_S if grace is None else seconds(grace),
+        has_health_check=bool(check) and not check.get("disable") and check.get("test") != ["NONE"],
+    )
+
+
+def _texts(values: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return variables that have a value; Compose doubles each `$`, so that it stays one."""
+    return {name: v.replace("$$", "$") for name, v in (values or {}).items() if v is not None}
+
+
+def seconds(duration: str) -> float:
+    """Return the seconds of a duration as Go writes it, e.g. `1m30s`."""
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(duration))

@@ -1,0 +1,73 @@
+"""The two ways in which a class's packages get into Airflow's containers.
+
+- `image`: an image is built of `requirements.txt`, and the containers run it;
+- `plain`: the containers install a list of pinned packages themselves at each start.
+
+Both prove first and move later, by the three names of `deployer.edges.slots`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from docker.models.containers import Container
+
+from deployer.edges.slots import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What a container needs to have one set of packages.
+
+    Attributes:
+        image: its name.
+        at_start: `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
+    """
+
+    image: str
+    at_start: str | None = None
+
+
+class Way(Protocol):
+    """How packages are proven and moved; every method may be called again after a crash."""
+
+    def packages(self, slot: Slot) -> Packages:
+        """Return what a container needs to have what `slot` leads to."""
+
+    def installed(self, containers: Sequence[Container]) -> str | None:
+        """Return the class's text on which all of `containers` run, None if it is not known.
+
+        `containers` are those of the services that are recreated, as just listed; there is at
+        least one. What was not found healthy (`confirm`) is not known.
+
+        Raises:
+            ServicesError: the engine does not answer.
+        """
+
+    def resolve(self, text: str) -> tuple[str, ...]:
+        """Return the distributions that `text` adds to what runs; changes nothing.
+
+        Raises:
+            RequirementsRefused, ServicesError
+        """
+
+    def build(self, text: str) -> tuple[str, ...]:
+        """Make `next` of `text` and prove that it works; return what it adds.
+
+        Raises:
+            RequirementsRefused, ServicesError, DiskError
+        """
+
+    def advance(self) -> None:
+        """Make `next` the current one; nothing to do where there is none."""
+
+    def go_back(self) -> None:
+        """Undo the last `build`, and what was advanced since the last `confirm`."""
+
+    def confirm(self) -> None:
+        """Say that what runs was found healthy."""
+
+    def tidy(self) -> None:
+        """Remove what a call that died left behind, and what no name leads to any more."""

@@ -1,0 +1,19 @@
+"""The isolated parse: what would hurt others is found before it goes live.
+
+A warm Airflow, started when it is first needed, forks one process a file
+(`include/airflow/preflight.py`). What it finds is of two kinds:
+
+- *harm*: the file crashes, ends or hangs its parser, or takes too much memory. In Airflow
+  such a parse leaves no trace but a DAG that goes stale, so this is the last word on it.
+- *an ordinary error*: a hint. Airflow has variables and connections that are missing here,
+  and says the last word itself.
+
+examiner   `IsolatedExaminer`, the port's one real implementation; judges what was found
+asking     one parser kept warm, and how it is found out which file took it down
+process    the protocol, spoken to a child process
+local      where the parser runs, embedded: a process of this user
+container  where the parser runs in Compose: a container of the class's image, cut off
+
+The embedded parser runs students' code as the same user as the deployer, as Airflow itself
+does there; it sees an environment without the deployer's secrets.
+"""

@@ -1,0 +1,197 @@
+"""A class in Docker Compose: stage, students, containers, task instances."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import docker
+import httpx
+import pytest
+
+from deployer.demo import samples
+from deployer.demo.stage import Stage
+from deployer.demo.student import Push
+from tests.compose_stack import ClassStack, Way
+from tests.e2e.watching import verdicts
+
+BOUND_S = 300.0
+SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
+
+
+@dataclass(slots=True)
+class StackAirflow:
+    """`stage.RunningAirflow` over a Compose stack."""
+
+    stack: ClassStack
+
+    username = "deployer"
+
+    @property
+    def url(self) -> str:
+        return self.stack.url
+
+    @property
+    def password(self) -> str:
+        return self.stack.deployer_password
+
+    def start(self) -> None:
+        self.stack.up()
+
+    def stop(self) -> None:
+        self.stack.down()
+
+    def pids(self) -> Mapping[str, int]:
+        client = docker.from_env()
+        try:
+            found = {s: client.containers.get(self.stack.container_id(s)) for s in SERVICES}
+            return {service: one.attrs["State"]["Pid"] for service, one in found.items()}
+        finally:
+            client.close()
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        return f"{', '.join(services)} healthy since `up --wait`"
+
+
+@dataclass(slots=True)
+class Classroom:
+    """What the tests act on."""
+
+    stage: Stage
+    stack: ClassStack
+
+    def push(self, who: str, message: str, files: Mapping[str, str | None]) -> Push:
+        student = self.stage.student(who)
+        student.commit(message, files)
+        return student.push()
+
+    def ends(self, push: Push, *folders: str) -> dict[str, tuple[str, str]]:
+        return verdicts(self.stage, push, *folders, bound_s=BOUND_S)
+
+    def deployment(self, push: Push) -> dict[str, Any]:
+        answer: dict[str, Any] = self.stage.get(f"/api/v1/commits/{push.sha}").json()
+        return answer
+
+    def steps(self, push: Push) -> dict[str, dict[str, str]]:
+        """Return the last record of each step of the deployment that judged a commit."""
+        return {step["name"]: step for step in self.deployment(push)["steps"]}
+
+    def containers(self) -> dict[str, str]:
+        """Return the container id of every service."""
+        return {s: self.stack.container_id(s) for s in (*SERVICES, "postgres")}
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return the worker's log as (event, step)."""
+        file = self.stage.settings.state_dir / "logs" / "worker.jsonl"
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [(line["event"], line.get("doing") or line.get("step") or "") for line in lines]
+
+    def kill_worker_in(self, step: str, seen: int) -> int:
+        """Kill the worker in the middle of a step that begins after `seen` events; start it."""
+        wait_until(lambda: ("begins", step) in self.events()[seen:], f"{step} begins")
+        self.stage.worker.kill()
+        seen = len(self.events())
+        self.stage.worker.start()
+        return seen
+
+    def restart_worker(self, **settings: str) -> None:
+        """Start the worker anew with other settings."""
+        self.stage.worker.stop()
+        self.stage.worker.environment = {**self.stage.worker.environment, **settings}
+        self.stage.worker.start()
+
+    # -- Airflow, as its admin
+
+    def airflow(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        token = httpx.post(
+            f"{self.stack.url}/auth/token",
+            json={"username": "admin", "password": self.stack.admin_password},
+            timeout=30,
+        ).raise_for_status()
+        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
+        url = f"{self.stack.url}/api/v2{path}"
+        answer = httpx.request(method, url, json=body, headers=headers, timeout=30)
+        return answer.raise_for_status().json()
+
+    def trigger(self, dag_id: str) -> str:
+        """Unpause a DAG, trigger a run, and return its id once all its tasks run."""
+        self.airflow("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        run = self.airflow("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})
+        run_id: str = run["dag_run_id"]
+
+        def running() -> bool:
+            states = [task["state"] for task in self.tasks(dag_id, run_id)]
+            return bool(states) and set(states) == {"running"}
+
+        wait_until(running, f"{dag_id} runs")
+        return run_id
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self.airflow("GET", path)["task_instances"]
+        return found
+
+    def outcome(self, dag_id: str, run_id: str) -> dict[str, tuple[str, int]]:
+        """Return state and number of tries of each task, once all have ended."""
+
+        def ended() -> bool:
+            return all(
+                task["state"] in {"success", "failed", "upstream_failed"}
+                for task in self.tasks(dag_id, run_id)
+            )
+
+        wait_until(ended, f"{dag_id} ends")
+        return {t["task_id"]: (t["state"], t["try_number"]) for t in self.tasks(dag_id, run_id)}
+
+    def pools(self) -> dict[str, int]:
+        return {pool["name"]: pool["slots"] for pool in self.airflow("GET", "/pools")["pools"]}
+
+    def throwaways(self) -> list[str]:
+        """Return the names of containers of this class that are no service's."""
+        client = docker.from_env()
+        try:
+            label = f"class-deployer.project={self.stack.project}"
+            found = client.containers.list(all=True, filters={"label": label})
+            return [one.name for one in found if "preflight" not in one.name]
+        finally:
+            client.close()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Return as soon as `holds()`; an Airflow that is away for a moment is asked again."""
+    until = time.monotonic() + BOUND_S
+    while time.monotonic() < until:
+        with suppress(httpx.HTTPError):
+            if holds():
+                return
+        Event().wait(0.1)
+    pytest.fail(f"never within {BOUND_S:g} s: {what}")
+
+
+@contextmanager
+def classroom(folder: Path, project: str, way: Way) -> Iterator[Classroom]:
+    """Start everything; the first deployment is over when it is handed out."""
+    stack = ClassStack(folder, project, way=way)
+    settings = {
+        "DEPLOYER_SERVICES": "compose",
+        "DEPLOYER_COMPOSE_FILE": str(stack.compose_file),
+        "DEPLOYER_COMPOSE_PROJECT": project,
+        "DEPLOYER_AIRFLOW_URL": stack.url,
+        "DEPLOYER_AIRFLOW_USERNAME": "deployer",
+        "DEPLOYER_AIRFLOW_PASSWORD": stack.deployer_password,
+        "DEPLOYER_POLL_INTERVAL_S": "5",
+    }
+    with Stage(folder, print, settings, lambda *_: StackAirflow(stack)) as stage:
+        room = Classroom(stage, stack)
+        teacher = stage.student("teacher")
+        teacher.commit("Start the class repository", samples.class_repository())
+        said = room.ends(teacher.push(), "class_demo", "lasse", "maria")
+        assert {state for state, _ in said.values()} == {"success"}, said
+        yield room
+        assert stage.hub.violations == ()

@@ -1,0 +1,197 @@
+"""`requirements.txt` moves: proven first, then swapped, healthy or taken back. A real engine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from deployer.demo import samples
+from tests.e2e.compose.classroom import SERVICES, Classroom, wait_until
+from tests.e2e.compose.engine import Engine
+from tests.e2e.watching import ENDS, shown
+
+pytestmark = pytest.mark.docker
+
+LONG = '''\
+"""Two tasks of a minute each."""
+
+from __future__ import annotations
+
+import time
+
+from airflow.sdk import dag, task
+
+
+@dag(dag_id="{student}_{name}", schedule=None, tags=["student:{student}"])
+def pipeline():
+    @task(retries=0)
+    def python_minute():
+        time.sleep(60)
+
+    @task.bash(retries=0)
+    def bash_minute():
+        return "sleep 60 && echo done"
+
+    python_minute()
+    bash_minute()
+
+
+pipeline()
+'''
+
+
+def requirements(room: Classroom, *more: str) -> str:
+    """Return the class's requirements with further lines."""
+    text = samples.class_repository()[samples.REQUIREMENTS].decode()
+    return text + "".join(f"{line}\n" for line in more)
+
+
+def is_green(said: dict[str, tuple[str, str]]) -> bool:
+    return {state for state, _ in said.values()} == {"success"}
+
+
+def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    """Return the services whose container is another one."""
+    return {service for service in before if before[service] != after[service]}
+
+
+def start_long_tasks(room: Classroom, name: str) -> tuple[str, str]:
+    """Have a Python and a Bash task of a minute run; return DAG and run."""
+    path = f"dags/lasse/{name}.py"
+    text = LONG.format(student="lasse", name=name)
+    assert is_green(room.ends(room.push("lasse", f"Add {name}", {path: text}), "lasse"))
+    return f"lasse_{name}", room.trigger(f"lasse_{name}")
+
+
+def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    dag_id, run_id = start_long_tasks(room, "long_drained")
+    before, pools = room.containers(), room.pools()
+    text = samples.dag("maria", "says", imports="import cowsay\n")
+    files = {samples.REQUIREMENTS: requirements(room, "cowsay==6.1"), "dags/maria/says.py": text}
+    push = room.push("maria", "Say it with a cow", files)
+    said = room.ends(push, "maria")
+    assert said["airflow/maria"] == ("success", "1 DAG: maria_says")
+    assert said["airflow/deploy"][0] == "success"
+    assert room.outcome(dag_id, run_id) == {
+        "python_minute": ("success", 1),
+        "bash_minute": ("success", 1),
+    }
+    assert moved(before, room.containers()) == set(SERVICES)
+    assert room.pools() == pools
+    steps = room.steps(push)
+    assert steps["drain"]["detail"] == "no task runs"
+    waited = [status.description or "" for status in room.stage.hub.statuses(push.sha)]
+    assert any(f"waiting for {dag_id}.bash_minute" in words for words in waited)
+
+
+def test_tasks_that_outlast_the_drain_end_well_though_the_scheduler_is_stopped_under_them(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    dag_id, run_id = start_long_tasks(room, "long_undrained")
+    room.restart_worker(DEPLOYER_DRAIN_TIMEOUT_S="2")
+    push = room.push("maria", "Colour", {samples.REQUIREMENTS: requirements(room, "colorama")})
+    try:
+        assert is_green(room.ends(push))
+    finally:
+        room.restart_worker(DEPLOYER_DRAIN_TIMEOUT_S="300")
+    assert room.steps(push)["drain"]["detail"].startswith(f"still running: {dag_id}.")
+    assert room.outcome(dag_id, run_id) == {
+        "python_minute": ("success", 1),
+        "bash_minute": ("success", 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [
+        ("too_old", "apache-airflow==1.10.15", "apache-airflow"),
+        ("unknown", "no-such-package-of-that-name==1.0", "no-such-package-of-that-name"),
+        ("typo", "pandas=2.0", "a version is asked for with '==', not '='"),
+        ("no_build", "class-fails-to-build==1.0", "class-fails-to-build"),
+    ],
+)
+def test_an_impossible_line_touches_no_container_and_delays_nobody_else(
+    image_class: Classroom, name: str, line: str, reason: str
+) -> None:
+    room = image_class
+    before = room.containers()
+    asked = requirements(room, line)
+    said = room.ends(room.push("maria", "Want too much", {samples.REQUIREMENTS: asked}))
+    state, text = said["airflow/deploy"]
+    assert state == "failure"
+    assert text.startswith("requirements.txt:")
+    assert reason in text
+    text = samples.dag("lasse", f"after_{name}")
+    after = room.push("lasse", "Go on", {f"dags/lasse/after_{name}.py": text})
+    assert is_green(room.ends(after, "lasse"))
+    assert "resolve" not in room.steps(after)
+    assert room.containers() == before
+
+
+def test_a_comment_or_another_order_restarts_nothing(image_class: Classroom) -> None:
+    room = image_class
+    lines = ["Colorama", "cowsay == 6.1"]
+    first = room.push("maria", "Two", {samples.REQUIREMENTS: requirements(room, *lines)})
+    assert is_green(room.ends(first))
+    before = room.containers()
+    lines = ["# for the cow", "cowsay==6.1", "colorama  # and for colour"]
+    second = room.push("maria", "Same", {samples.REQUIREMENTS: requirements(room, *lines)})
+    assert is_green(room.ends(second))
+    assert room.containers() == before
+
+
+def test_packages_that_break_airflows_start_are_taken_back_though_the_worker_dies_in_it(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    seen = len(room.events())
+    asked = requirements(room, "class-breaks-scheduler==1.0")
+    push = room.push("maria", "Break the class", {samples.REQUIREMENTS: asked})
+    room.kill_worker_in("rollback", seen)
+    said = room.ends(push)
+    assert said["airflow/deploy"][0] == "failure"
+    assert "Airflow does not start with it" in said["airflow/deploy"][1]
+    assert "this scheduler can't start" in room.deployment(push)["steps"][-1]["detail"] or (
+        "this scheduler can't start" in json.dumps(room.deployment(push))
+    )
+    after = room.push("lasse", "Go on", {"dags/lasse/healed.py": samples.dag("lasse", "healed")})
+    assert is_green(room.ends(after, "lasse"))
+    assert room.pools()["default_pool"] > 0
+
+
+def test_a_worker_killed_in_any_step_converges_to_the_tip(image_class: Classroom) -> None:
+    room = image_class
+    seen, pools = len(room.events()), room.pools()
+    push = room.push("maria", "Emoji", {samples.REQUIREMENTS: requirements(room, "emoji")})
+    for step in ("resolve", "build", "drain", "recreate", "health"):
+        seen = room.kill_worker_in(step, seen)
+    assert is_green(room.ends(push))
+    assert room.throwaways() == []
+    assert room.pools() == pools
+    names = set(SERVICES)
+    listed = room.stack.compose("ps", "--all", "--format", "json").stdout.splitlines()
+    found = [json.loads(line) for line in listed]
+    healthy = {one["Service"] for one in found if one["Health"] == "healthy"}
+    assert names <= healthy
+    assert len([one for one in found if one["Service"] in names]) == len(names)
+
+
+def test_an_engine_that_stops_in_the_middle_is_an_error_and_mended_by_itself(
+    image_class: Classroom, engine: Engine
+) -> None:
+    room = image_class
+    seen = len(room.events())
+    push = room.push("maria", "Six", {samples.REQUIREMENTS: requirements(room, "six")})
+    wait_until(lambda: ("begins", "recreate") in room.events()[seen:], "recreate begins")
+    engine.stop()
+    try:
+        room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"error"}, 120)
+    finally:
+        engine.start()
+    room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"success"}, 300)
+    assert {state for state, _ in shown(room.stage, push.sha).values()} <= ENDS

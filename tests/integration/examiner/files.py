@@ -1,0 +1,192 @@
+"""Every kind of file that the isolated parser meets, and what becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+HEAD = "from airflow.sdk import DAG, task\n"
+POLICY = """
+from airflow.exceptions import AirflowClusterPolicyViolation
+
+def dag_policy(dag):
+    if "forbidden" in dag.tags:
+        raise AirflowClusterPolicyViolation(f"{dag.dag_id}: a tag that is not for students")
+"""
+IMPORT_S, PARSE_S, MEMORY_MB = 3, 5, 300
+"""Airflow's own bound of an import, then the parser's of time and memory; the tables know them."""
+
+
+def holding(dag_id: str) -> str:
+    """Return a file's text with one small DAG."""
+    return f'{HEAD}with DAG("{dag_id}"):\n    @task\n    def f(): ...\n    f()\n'
+
+
+GOOD = [
+    pytest.param(holding("one"), ("one",), id="good"),
+    pytest.param(holding("b") + holding("a"), ("a", "b"), id="two DAGs"),
+    pytest.param("x = 'a dag of airflow'\n", (), id="no DAG"),
+    pytest.param(f"# æøå ☃\n{holding('unié')}", ("unié",), id="not ASCII"),
+    pytest.param(holding("crlf").replace("\n", "\r\n"), ("crlf",), id="CRLF"),
+    pytest.param("\ufeff" + holding("bom"), ("bom",), id="BOM"),
+    pytest.param(
+        "import os, sys\n"
+        "print('x' * 1_000_000, flush=True)\n"
+        "print('x', file=sys.stderr)\n"
+        "os.write(1, b'{\"done\": true}\\n')\n" + holding("loud"),
+        ("loud",),
+        id="prints a lot, and what looks like an answer",
+    ),
+    pytest.param(
+        "from airflow.sdk import Variable\nVariable.get('x', default='y')\n" + holding("v"),
+        ("v",),
+        id="variable with a default",
+    ),
+    pytest.param(
+        "import warnings\nwarnings.warn('careful')\n" + holding("w"), ("w",), id="warning"
+    ),
+    pytest.param("import os\nos.fork()\n" + holding("f"), ("f",), id="forks, both run on"),
+    pytest.param(
+        "import subprocess\nsubprocess.run(['true'], check=True)\n" + holding("s"),
+        ("s",),
+        id="runs a program",
+    ),
+    pytest.param(
+        "import os\n"
+        "for name in os.listdir('.'): os.remove(name)\n"
+        "open('junk', 'w').write('x')\n" + holding("d"),
+        ("d",),
+        id="deletes and writes where it is",
+    ),
+]
+"""Text, then the ids of the DAGs in it."""
+
+ORDINARY = [
+    pytest.param(f"{HEAD}\nx = f(1,\n", ("SyntaxError", "'(' was never closed", 3), id="syntax"),
+    pytest.param(
+        f"{HEAD}\nimport nosuchmodule\n",
+        ("ModuleNotFoundError", "No module named 'nosuchmodule'", 3),
+        id="missing import",
+    ),
+    pytest.param(
+        f"{HEAD}import sys\nsys.exit('no way')\n", ("SystemExit", "no way", 3), id="sys.exit"
+    ),
+    pytest.param(
+        f"{HEAD}def f(): f()\nf()\n",
+        ("RecursionError", "maximum recursion depth exceeded", 2),
+        id="recursion",
+    ),
+    pytest.param(
+        f"{HEAD}from airflow.providers.standard.operators.bash import BashOperator\n"
+        "with DAG('b'):\n"
+        "    BashOperator(task_id='x', bash_command='true', nonsense=1)\n",
+        (
+            "TypeError",
+            (
+                "Invalid arguments were passed to BashOperator (task_id: x). "
+                "Invalid arguments were: **kwargs: {'nonsense': 1}"
+            ),
+            4,
+        ),
+        id="bad operator argument",
+    ),
+    pytest.param(
+        f"{HEAD}from airflow.providers.standard.operators.empty import EmptyOperator\n"
+        "with DAG('c'):\n"
+        "    a, b = EmptyOperator(task_id='a'), EmptyOperator(task_id='b')\n"
+        "    a >> b >> a\n",
+        ("AirflowDagCycleException", "Cycle detected in Dag: c. Faulty task: b", None),
+        id="cycle",
+    ),
+    pytest.param(
+        holding("p").replace('"p"', '"p", tags=["forbidden"]'),
+        ("AirflowClusterPolicyViolation", "p: a tag that is not for students", None),
+        id="against the class's policy",
+    ),
+    pytest.param(
+        f"{HEAD}from airflow.sdk import Variable\nVariable.get('x')\n",
+        ("AirflowRuntimeError", "VARIABLE_NOT_FOUND: {'message': 'Variable x not found'}", 3),
+        id="variable without a default",
+    ),
+    pytest.param(
+        f"{HEAD}while True: pass\n",
+        (
+            "AirflowTaskTimeout",
+            "DagBag import timeout for dags/lasse/x.py after 3.0s.",
+            2,
+        ),
+        id="slower than Airflow's import timeout",
+    ),
+]
+"""Text, then type, message and line of the error; the file is `dags/lasse/x.py`."""
+
+HARMFUL = [
+    pytest.param("import os\nos._exit(3)\n", "ends its parser with os._exit(3)", id="os._exit"),
+    pytest.param("import os\nos._exit(0)\n", "ends its parser with os._exit(0)", id="os._exit(0)"),
+    pytest.param(
+        "import ctypes\nctypes.string_at(0)\n",
+        "crashes its parser (signal 11, segmentation fault)",
+        id="segfault",
+    ),
+    pytest.param("import os\nos.abort()\n", "crashes its parser (signal 6, aborted)", id="abort"),
+    pytest.param(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
+        "crashes its parser (signal 9, killed)",
+        id="killed",
+    ),
+    pytest.param(
+        "raise KeyboardInterrupt\n",
+        "ends its parser with KeyboardInterrupt, which Airflow does not catch",
+        id="KeyboardInterrupt",
+    ),
+    pytest.param(
+        "x = " + "+".join(["1"] * 20_000) + "\n",
+        "ends its parser with RecursionError, which Airflow does not catch",
+        id="an expression that Airflow's stability check can't walk",
+    ),
+    pytest.param(
+        "with DAG('big', max_active_runs=10**30): pass\n",
+        "ends its parser with OverflowError, which Airflow does not catch",
+        id="a number that does not fit into the parser's message",
+    ),
+    pytest.param(
+        "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n",
+        "did not finish parsing within 5 s",
+        id="endless, ignores the alarm",
+    ),
+    pytest.param(
+        "import atexit, time\natexit.register(time.sleep, 1000)\n" + holding("late"),
+        "did not finish parsing within 5 s",
+        id="hangs when it ends",
+    ),
+    pytest.param(
+        "x = [bytearray(50_000_000) for _ in range(100)]\n",
+        "needs more than 300 MB of memory to parse",
+        id="memory, bit by bit",
+    ),
+    pytest.param(
+        "x = bytearray(10**12)\n", "needs more than 300 MB of memory to parse", id="memory"
+    ),
+    pytest.param(
+        "try:\n    x = [bytearray(50_000_000) for _ in range(100)]\nexcept MemoryError:\n"
+        "    pass\n" + holding("hog"),
+        "needs more than 300 MB of memory to parse",
+        id="memory, and goes on",
+    ),
+    pytest.param(
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)\n"
+        + holding("parent"),
+        "starts a process that outlives its parse",
+        id="leaves a daemon behind",
+    ),
+    pytest.param(
+        "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1000)\n",
+        "takes down the process that watches its parser",
+        id="kills its warden",
+    ),
+    pytest.param(
+        'import os\nos.write(3, b\'{"ended": "setup"}\')\nos._exit(0)\n',
+        "ends its parser with os._exit(0)",
+        id="forges a report of a broken parser",
+    ),
+]
+"""Text after `HEAD`, then the harm."""

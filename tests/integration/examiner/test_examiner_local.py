@@ -1,0 +1,299 @@
+"""The embedded parser: every kind of file on a real Airflow, and the parser as a process."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployer.core.model import Examined, Tree
+from deployer.edges.preflight import asking
+from deployer.edges.preflight.examiner import IsolatedExaminer
+from deployer.edges.preflight.local import LocalParser
+from deployer.edges.preflight.process import ParserProcess
+from deployer.errors import PreflightError
+from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding
+from tests.integration.examiner.world import SCRIPT, SHA, Disk, Real
+
+
+def examiner_on(python: Path) -> IsolatedExaminer:
+    parser = LocalParser(lambda: python, SCRIPT)
+    return IsolatedExaminer(now=parser, built=parser, materialiser=Disk(python.parent))
+
+
+def test_a_parser_that_is_not_there_says_nothing_about_files(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="can't be started"):
+        examiner_on(tmp_path / "python").examine(Tree(SHA, {}), ["dags/a/one.py"])
+
+
+def test_an_interpreter_without_airflow_is_named_as_the_cause(tmp_path: Path) -> None:
+    bare = tmp_path / "bin" / "python"
+    bare.parent.mkdir()
+    bare.write_text("#!/bin/sh\necho 'ModuleNotFoundError: no airflow' >&2\nexit 1\n")
+    bare.chmod(0o755)
+
+    with pytest.raises(PreflightError, match="did not start: it died: ModuleNotFoundError"):
+        examiner_on(bare).examine(Tree(SHA, {}), ["dags/a/one.py"])
+
+
+# --- every kind of file ----------------------------------------------------
+
+
+def zipped(name: str, text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, text)
+    return packed.getvalue()
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize(("content", "dag_ids"), GOOD)
+def test_a_file_that_parses(local: Real, content: str, dag_ids: tuple[str, ...]) -> None:
+    assert local.look_at(content) == Examined("dags/lasse/x.py", dag_ids)
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize(("content", "expected"), ORDINARY)
+def test_an_ordinary_error_comes_with_the_line(
+    local: Real, content: str, expected: tuple[str, str, int | None]
+) -> None:
+    found = local.look_at(content)
+
+    assert (found.harm, found.dag_ids) == (None, ())
+    assert found.error is not None
+    assert (found.error.type, found.error.message, found.error.line) == expected
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize(("content", "harm"), HARMFUL)
+def test_a_file_that_would_hurt_others(local: Real, content: str, harm: str) -> None:
+    assert local.look_at(HEAD + content) == Examined("dags/lasse/x.py", harm=harm)
+
+
+@pytest.mark.airflow
+def test_a_helpers_missing_import_is_put_down_to_the_line_that_imports_it(local: Real) -> None:
+    local.disk.write("dags/lasse/helper.py", "import os\nimport nosuchmodule\n")
+
+    found = local.look_at(f"{HEAD}\n\nfrom lasse import helper\n")
+
+    assert found.error is not None
+    assert (found.error.type, found.error.line) == ("ModuleNotFoundError", 4)
+
+
+@pytest.mark.airflow
+def test_modules_of_dags_and_of_include_can_be_imported_as_in_airflow(local: Real) -> None:
+    local.disk.write("dags/lasse/helper.py", "NAME = 'from_'\n")
+    local.disk.write("include/names.py", "NAME = 'both'\n")
+
+    found = local.look_at(
+        "from lasse import helper\nfrom include import names\n"
+        + holding("x").replace('"x"', "helper.NAME + names.NAME")
+    )
+
+    assert found == Examined("dags/lasse/x.py", ("from_both",))
+
+
+@pytest.mark.airflow
+def test_a_zip_holds_dags(local: Real) -> None:
+    found = local.look_at(zipped("inner.py", holding("packed")), name="pack.zip")
+
+    assert found == Examined("dags/lasse/pack.zip", ("packed",))
+
+
+@pytest.mark.airflow
+def test_a_zips_error_has_the_line_of_the_module_inside(local: Real) -> None:
+    found = local.look_at(zipped("inner_bad.py", f"{HEAD}\nimport nosuchmodule\n"), name="pack.zip")
+
+    assert found.error is not None
+    assert (found.error.type, found.error.line) == ("ModuleNotFoundError", 3)
+
+
+@pytest.mark.airflow
+def test_a_file_that_is_gone_is_no_file_without_dags(local: Real) -> None:
+    (found,) = local.examine("dags/lasse/gone.py")
+
+    assert found.error is not None
+    assert found.error.type == "FileNotFoundError"
+
+
+@pytest.mark.airflow
+def test_a_trace_shows_the_paths_of_the_repository(local: Real) -> None:
+    found = local.look_at(f"{HEAD}1 / 0\n")
+
+    assert found.error is not None
+    assert 'File "dags/lasse/x.py", line 2' in found.error.trace
+    assert str(local.disk.laid_out[-1]) not in found.error.trace
+
+
+@pytest.mark.airflow
+def test_the_neighbours_of_harmful_files_are_examined_all_the_same(local: Real) -> None:
+    harmful = [
+        "import os; os._exit(1)",
+        "import ctypes; ctypes.string_at(0)",
+        "import os, signal; os.kill(os.getppid(), signal.SIGKILL)",
+        "raise KeyboardInterrupt",
+    ]
+    paths = []
+    for number, line in enumerate(harmful):
+        paths.append(local.disk.write(f"dags/eve/bad{number}.py", f"{HEAD}{line}\n"))
+        paths.append(local.disk.write(f"dags/amy/good{number}.py", holding(f"good{number}")))
+
+    found = local.examine(*paths)
+
+    assert [bool(result.harm) for result in found] == [True, False] * len(harmful)
+    assert [result.dag_ids for result in found[1::2]] == [(f"good{n}",) for n in range(4)]
+
+
+# --- the parser as a process -----------------------------------------------
+
+
+def process_of(local: Real) -> ParserProcess:
+    process = local.examiner._now._process
+    assert process is not None
+    return process
+
+
+def server_pid(local: Real) -> int:
+    return process_of(local)._process.pid
+
+
+def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 15.0) -> None:
+    until = time.monotonic() + bound_s
+    while not condition():
+        assert time.monotonic() < until, f"not within {bound_s} s: {what}"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.airflow
+def test_a_daemon_that_a_file_left_behind_is_ended(local: Real, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    local.look_at(
+        f"{HEAD}import os, pathlib, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork():\n"
+        "        os._exit(0)\n"
+        f"    pathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(1000)\n"
+        "os.wait()\n"
+        "while not "
+        f"os.path.exists({str(note)!r}): time.sleep(0.01)\n"
+    )
+
+    wait_until(lambda: not is_alive(int(note.read_text())), "the daemon is gone")
+
+
+@pytest.mark.airflow
+def test_no_file_leaves_anything_in_the_parsers_directory(local: Real) -> None:
+    local.look_at(f"{HEAD}import tempfile\nopen('junk', 'w')\ntempfile.mkdtemp()\n")
+
+    assert not list(process_of(local)._home.glob("parse-*"))
+
+
+@pytest.mark.airflow
+def test_a_file_sees_neither_secrets_nor_the_parsers_pipes(
+    local: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYER_WEBHOOK_SECRET", "do not tell this to students")
+    local.examiner.close()
+
+    found = local.look_at(
+        f"{HEAD}import os\n"
+        "bad = [name for name in os.environ if 'DEPLOYER' in name]\n"
+        "bad += [fd for fd in os.listdir('/proc/self/fd') if int(fd) < 3 and "
+        "os.readlink(f'/proc/self/fd/{fd}') != os.devnull]\n"
+        "bad += [fd for fd in os.listdir('/proc/self/fd') if int(fd) > 3 and "
+        "os.path.exists(f'/proc/self/fd/{fd}')]\n"
+        "assert not bad, bad\n" + holding("blind")
+    )
+
+    assert found == Examined("dags/lasse/x.py", ("blind",))
+
+
+@pytest.mark.airflow
+def test_a_parser_that_was_killed_is_started_again(local: Real) -> None:
+    local.look_at(holding("before"))
+    os.kill(server_pid(local), 9)
+
+    assert local.look_at(holding("after")).dag_ids == ("after",)
+
+
+@pytest.mark.airflow
+def test_a_file_that_kills_the_parser_is_found_out_and_nobody_else_is_blamed(local: Real) -> None:
+    killer = f"""{HEAD}
+import os, signal
+def parent(pid):
+    return int(open(f"/proc/{{pid}}/stat").read().rpartition(")")[2].split()[1])
+os.kill(parent(os.getppid()), signal.SIGKILL)
+signal.pause()
+"""
+    paths = [
+        local.disk.write("dags/eve/killer.py", killer),
+        local.disk.write("dags/amy/one.py", holding("one")),
+        local.disk.write("dags/amy/two.py", holding("two")),
+    ]
+
+    bad, one, two = local.examine(*paths)
+
+    assert bad.harm == "takes down the process that watches its parser"
+    assert (one.dag_ids, two.dag_ids) == (("one",), ("two",))
+
+
+@pytest.mark.airflow
+def test_files_beyond_the_time_for_one_push_are_held_unexamined(
+    local: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "BUDGET_S", -10_000.0)
+    paths = [local.disk.write(f"dags/a/x{n}.py", holding(f"x{n}")) for n in range(6)]
+
+    found = local.examine(*paths)
+
+    unexamined = "was not examined: the files of this push take too long to parse"
+    assert {result.harm for result in found} == {None, unexamined}
+    assert found[-1].harm == unexamined
+
+
+@pytest.mark.airflow
+def test_another_interpreter_is_used_from_the_next_examination_on(
+    local: Real, airflow_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = local.look_at(holding("before"))
+    pid = server_pid(local)
+    local.look_at(holding("before"))
+    assert server_pid(local) == pid
+    other = tmp_path / "bin" / "python"
+    other.parent.mkdir()
+    other.write_text(f'#!/bin/sh\nexec "{airflow_python}" "$@"\n')
+    other.chmod(0o755)
+    monkeypatch.setattr(local.examiner._now._where, "_python", lambda: other)
+
+    after = local.look_at(holding("before"))
+
+    assert server_pid(local) != pid
+    assert not is_alive(pid)
+    assert after == before
+
+
+@pytest.mark.airflow
+def test_closing_ends_the_parser_and_removes_its_directory(local: Real) -> None:
+    local.look_at(holding("x"))
+    pid = server_pid(local)
+    home = process_of(local)._home
+
+    local.examiner.close()
+
+    assert not is_alive(pid)
+    assert not home.exists()

@@ -1,0 +1,123 @@
+"""An examiner, and the files that a test lets it look at."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from deployer.core.model import Examined, File, ParseError, Tree
+from deployer.edges.preflight.examiner import IsolatedExaminer
+from deployer.edges.preflight.process import Limits
+from deployer.ports import Examiner
+from tests.fakes.examiner import FakeExaminer
+from tests.integration.examiner.files import HEAD, MEMORY_MB, PARSE_S, holding
+
+AIRFLOW_FILES = Path(__file__).parents[3] / "include" / "airflow"
+SCRIPT = AIRFLOW_FILES / "preflight.py"
+SHA = "0" * 40
+LIMITS = Limits(wall_s=PARSE_S, memory_mb=MEMORY_MB)
+NEW = "only_in_what_was_built"
+"""A module that the packages which run now do not have."""
+
+
+class Disk:
+    """Implements `Materialiser` for files that a test writes, laid out under `place`."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.files: dict[str, bytes] = {}
+        self.laid_out: list[Path] = []
+
+    def write(self, path: str, content: str | bytes) -> str:
+        self.files[path] = content.encode() if isinstance(content, str) else content
+        return path
+
+    @contextmanager
+    def lay_out(self, tree: Tree, paths: Sequence[str]) -> Iterator[Path]:
+        root = Path(tempfile.mkdtemp(dir=self.place)).resolve()
+        self.laid_out.append(root)
+        try:
+            root.chmod(0o755)
+            for path, content in self.files.items():
+                file = root / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            yield root
+        finally:
+            shutil.rmtree(root)
+
+
+class Real:
+    """A real examiner with the files it looks at."""
+
+    def __init__(self, examiner: IsolatedExaminer, disk: Disk) -> None:
+        self.examiner = examiner
+        self.disk = disk
+
+    def examine(self, *paths: str) -> tuple[Examined, ...]:
+        files = {path: File(SHA) for path in self.disk.files}
+        return self.examiner.examine(Tree(SHA, files), paths)
+
+    def look_at(self, content: str | bytes, *, name: str = "x.py") -> Examined:
+        """Write one file and examine it."""
+        (found,) = self.examine(self.disk.write(f"dags/lasse/{name}", content))
+        return found
+
+
+class Subject(Protocol):
+    """An examiner, and the means to make it meet each kind of file."""
+
+    @property
+    def examiner(self) -> Examiner: ...
+    def good(self, path: str, dag_id: str) -> None: ...
+    def broken(self, path: str) -> None: ...
+    def harmful(self, path: str) -> None: ...
+    def empty(self, path: str) -> None: ...
+    def good_with_what_was_built(self, path: str, dag_id: str) -> None: ...
+
+
+class FakeSubject:
+    def __init__(self) -> None:
+        self.examiner = FakeExaminer()
+
+    def good(self, path: str, dag_id: str) -> None:
+        self.examiner.finds(path, dag_ids=(dag_id,))
+
+    def broken(self, path: str) -> None:
+        self.examiner.finds(path, error=ParseError("NameError", "name 'x' is not defined", 2))
+
+    def harmful(self, path: str) -> None:
+        self.examiner.finds(path, harm="ends its parser with os._exit(3)")
+
+    def empty(self, path: str) -> None:
+        self.examiner.finds(path)
+
+    def good_with_what_was_built(self, path: str, dag_id: str) -> None:
+        error = ParseError("ModuleNotFoundError", f"No module named '{NEW}'", 1)
+        self.examiner.finds(path, error=error)
+        self.examiner.finds_on_built(path, dag_ids=(dag_id,))
+
+
+class RealSubject:
+    def __init__(self, real: Real) -> None:
+        self.examiner = real.examiner
+        self._disk = real.disk
+
+    def good(self, path: str, dag_id: str) -> None:
+        self._disk.write(path, holding(dag_id))
+
+    def broken(self, path: str) -> None:
+        self._disk.write(path, f"{HEAD}x\n")
+
+    def harmful(self, path: str) -> None:
+        self._disk.write(path, f"{HEAD}import os\nos._exit(3)\n")
+
+    def empty(self, path: str) -> None:
+        self._disk.write(path, "# neither a dag nor airflow\n")
+
+    def good_with_what_was_built(self, path: str, dag_id: str) -> None:
+        self._disk.write(path, f"import {NEW}\n{holding(dag_id)}")

@@ -1,0 +1,242 @@
+"""What the check-up makes of Airflow's answers.
+
+The answers are those of Airflow 3.3.2 with FAB's auth manager, where they were tried with the
+roles Admin, Deployer and Viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployer.config import Settings
+from deployer.core.checkup import Ailment, Mark, NotApplicable
+from deployer.edges.checkup import airflow, probes
+from deployer.edges.checkup.running import run
+from tests.integration.airflow_world import World
+from tests.integration.answering import Answering, Said, answering
+from tests.integration.ports import free_port
+
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+FORBIDDEN = Said(403, {"detail": "Forbidden"})
+
+
+def healthy(**changes: object) -> dict[str, object]:
+    def beat(part: str) -> dict[str, str]:
+        at = (NOW - timedelta(seconds=4)).isoformat()
+        return {"status": "healthy", f"latest_{part}_heartbeat": at}
+
+    return {
+        "metadatabase": {"status": "healthy"},
+        "scheduler": beat("scheduler"),
+        "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+        "dag_processor": beat("dag_processor"),
+        **changes,
+    }
+
+
+def as_deployer() -> dict[str, Said]:
+    """Return what an account with the role Deployer is answered."""
+    return {
+        "POST /auth/token": Said(201, {"access_token": "a-token"}),
+        **{
+            f"GET /api/v2/{path}": Said(200, {"total_entries": 0})
+            for path in ("dags", "importErrors", "pools")
+        },
+        "PATCH /api/v2/": Said(404, {"detail": "was not found"}),
+        "GET /api/v2/connections": FORBIDDEN,
+        "GET /api/v2/variables": FORBIDDEN,
+        "POST /api/v2/dags/": FORBIDDEN,
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[Answering]:
+    with answering(as_deployer()) as served:
+        yield served
+
+
+def logged_in(server: Answering) -> airflow.Account:
+    return airflow.log_in(server.url, "deployer", "a password")
+
+
+def nobody_there() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+# --- health --------------------------------------------------------------------
+
+
+def test_a_healthy_airflow_passes_with_its_heartbeats(server: Answering) -> None:
+    server.answers["GET /api/v2/monitor/health"] = Said(200, healthy())
+    said = airflow.health(server.url, NOW)
+    assert said == "database healthy, heartbeats: the scheduler 4 s ago, the dag-processor 4 s ago"
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"metadatabase": {"status": "unhealthy"}}, "its database is out of reach"),
+        (
+            {
+                "scheduler": {
+                    "status": "unhealthy",
+                    "latest_scheduler_heartbeat": (NOW - timedelta(seconds=31)).isoformat(),
+                }
+            },
+            "the scheduler's last heartbeat was 31 s ago",
+        ),
+        ({"dag_processor": None}, "the dag-processor has never run"),
+    ],
+    ids=["database", "stale", "never ran"],
+)
+def test_an_ailing_part_is_named(
+    server: Answering, changes: dict[str, object], detail: str
+) -> None:
+    server.answers["GET /api/v2/monitor/health"] = Said(200, healthy(**changes))
+    with pytest.raises(Ailment) as told:
+        airflow.health(server.url, NOW)
+    assert told.value.detail == detail
+    assert "restart it" in told.value.remedy
+
+
+@pytest.mark.parametrize("said", [Said(200, {"hello": "world"}), Said(502), Said(200, ["x"])])
+def test_another_program_at_the_address_is_told(server: Answering, said: Said) -> None:
+    server.answers["GET /api/v2/monitor/health"] = said
+    with pytest.raises(Ailment, match="not as Airflow 3 does") as told:
+        airflow.health(server.url, NOW)
+    assert "DEPLOYER_AIRFLOW_URL" in told.value.remedy
+
+
+def test_an_airflow_that_is_away_is_told() -> None:
+    with pytest.raises(Ailment, match="no answer from") as told:
+        airflow.health(nobody_there(), NOW)
+    assert "DEPLOYER_AIRFLOW_URL" in told.value.remedy
+
+
+# --- the account ---------------------------------------------------------------
+
+
+def test_an_account_that_is_let_in_passes(server: Answering) -> None:
+    account = logged_in(server)
+    assert airflow.account_line(account) == "deployer is let in"
+    assert "a-token" not in repr(account)
+
+
+@pytest.mark.parametrize(("name", "password"), [(None, "x"), ("deployer", None), (None, None)])
+def test_an_account_that_is_not_set_is_told(
+    server: Answering, name: str | None, password: str | None
+) -> None:
+    with pytest.raises(Ailment, match="no account is set") as told:
+        airflow.log_in(server.url, name, password)
+    assert "DEPLOYER_AIRFLOW_USERNAME" in told.value.remedy
+    assert server.asked == []
+
+
+def test_a_wrong_password_is_told(server: Answering) -> None:
+    server.answers["POST /auth/token"] = Said(401, {"detail": "Invalid credentials"})
+    with pytest.raises(Ailment, match=r"does not let deployer in \(401\)") as told:
+        logged_in(server)
+    assert "DEPLOYER_AIRFLOW_PASSWORD" in told.value.remedy
+
+
+@pytest.mark.parametrize("said", [Said(500), Said(201, {"token": "elsewhere"})])
+def test_a_login_that_is_none_is_told(server: Answering, said: Said) -> None:
+    server.answers["POST /auth/token"] = said
+    with pytest.raises(Ailment, match=f"answered {said.status} to a login"):
+        logged_in(server)
+
+
+def test_nothing_is_said_of_an_account_while_airflow_is_away() -> None:
+    with pytest.raises(NotApplicable, match="see Airflow health"):
+        airflow.log_in(nobody_there(), "deployer", "a password")
+
+
+# --- its rights ----------------------------------------------------------------
+
+
+def test_the_role_deployer_has_all_rights_and_no_more(server: Answering) -> None:
+    account = logged_in(server)
+    assert "edit DAGs and pools" in airflow.rights(account)
+    assert "read connections" in airflow.excess(account)
+
+
+def test_rights_are_tried_on_what_does_not_exist(server: Answering) -> None:
+    account = logged_in(server)
+    airflow.rights(account)
+    airflow.excess(account)
+    written = [asked for asked in server.asked[1:] if asked.method != "GET"]
+    assert len(written) == 3
+    assert all("/_doctor_" in asked.path for asked in written)
+    assert all(asked.headers["Authorization"] == "Bearer a-token" for asked in server.asked[1:])
+
+
+@pytest.mark.parametrize(
+    ("refused", "right"),
+    [
+        ("GET /api/v2/dags?", "can read on DAGs"),
+        ("GET /api/v2/importErrors", "can read on ImportError"),
+        ("GET /api/v2/dags/~/dagRuns?", "can read on DAG Runs"),
+        ("GET /api/v2/dags/~/dagRuns/~/taskInstances", "can read on Task Instances"),
+        ("GET /api/v2/pools", "can read on Pools"),
+        ("PATCH /api/v2/dags/", "can edit on DAGs"),
+        ("PATCH /api/v2/pools/", "can edit on Pools"),
+    ],
+)
+def test_each_missing_right_is_named(server: Answering, refused: str, right: str) -> None:
+    server.answers.pop(refused, None)
+    server.answers = {refused: FORBIDDEN, **server.answers}
+    with pytest.raises(Ailment) as told:
+        airflow.rights(logged_in(server))
+    assert told.value.detail == f"deployer lacks: {right}"
+    assert "the role Deployer" in told.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("allowed", "what"),
+    [
+        ({"GET /api/v2/connections": Said(200, {})}, "read connections"),
+        ({"GET /api/v2/variables": Said(200, {})}, "read variables"),
+        ({"POST /api/v2/dags/": Said(404, {})}, "start DAG runs"),
+    ],
+)
+def test_each_right_too_many_is_named(
+    server: Answering, allowed: dict[str, Said], what: str
+) -> None:
+    server.answers |= allowed
+    with pytest.raises(Ailment) as told:
+        airflow.excess(logged_in(server))
+    assert told.value.detail == f"deployer has more rights than it needs: it may {what}"
+    assert "and no other" in told.value.remedy
+
+
+def test_an_answer_that_decides_nothing_is_told(server: Answering) -> None:
+    server.answers["GET /api/v2/pools"] = Said(500)
+    with pytest.raises(Ailment, match='answered 500 when "can read on Pools" was tried') as told:
+        airflow.rights(logged_in(server))
+    assert "api-server's log" in told.value.remedy
+
+
+# --- a real one ----------------------------------------------------------------
+
+
+@pytest.mark.airflow
+def test_the_embedded_airflow_is_well(world: World) -> None:
+    settings = Settings(
+        github_repo="class/airflow-class",
+        services="local",
+        airflow_url=world.local.url,
+    )
+    wanted = {"services", "Airflow health", "Airflow account", "Airflow rights"}
+    found = run([p for p in probes(settings, world.local) if p.name in wanted])
+    assert len(found) == len(wanted)
+    assert [finding for finding in found if finding.state is not Mark.PASSED] == []
+
+
+@pytest.mark.airflow
+def test_an_admin_has_more_rights_than_the_deployer_needs(world: World) -> None:
+    account = airflow.log_in(world.local.url, world.local.username, world.local.password)
+    with pytest.raises(Ailment, match="read connections, read variables, start DAG runs"):
+        airflow.excess(account)

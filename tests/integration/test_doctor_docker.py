@@ -1,0 +1,240 @@
+"""What the check-up makes of Docker: a real engine with a project of its own, and its absence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker as sdk
+import pytest
+
+from deployer.core.checkup import Ailment
+from deployer.edges.checkup import compose, docker
+from deployer.edges.checkup.docker import Engine
+from tests.integration.ports import free_port
+
+BOUND_S = 60.0
+SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}
+QUICK = {"interval": "0.2s", "timeout": "5s", "retries": 1}
+SERVICES = {
+    "well": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], **QUICK}},
+    "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK}},
+    "unchecked": SLEEPS,
+    "done": {**SLEEPS, "entrypoint": ["true"]},
+    "crashed": {**SLEEPS, "entrypoint": ["sh", "-c", "exit 3"]},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A running Compose project; `file` names it for the remedy."""
+
+    name: str
+    file: Path
+
+    def compose(self, *args: str) -> None:
+        subprocess.run(
+            ["docker", "compose", "--project-name", self.name, "--file", str(self.file), *args],
+            check=True,
+            capture_output=True,
+        )
+
+    def states(self) -> dict[str, str]:
+        """Return each service's health, else its status."""
+        client = sdk.from_env()
+        try:
+            found = client.containers.list(
+                all=True, filters={"label": f"com.docker.compose.project={self.name}"}
+            )
+            return {
+                container.labels["com.docker.compose.service"]: state.get("Health", {}).get(
+                    "Status", state["Status"]
+                )
+                for container in found
+                for state in [container.attrs["State"]]
+            }
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def engine() -> None:
+    """Require an engine that runs."""
+    ran = subprocess.run(["docker", "info"], check=False, capture_output=True)
+    if ran.returncode != 0:
+        reason = "no Docker engine runs; scripts/docker up starts one"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    file = tmp_path_factory.mktemp("doctor") / "docker-compose.yaml"
+    file.write_text(json.dumps({"services": SERVICES}))  # JSON is YAML
+    made = Project(f"e-doctor-{uuid.uuid4().hex[:8]}", file)
+    expected = {"well": "healthy", "sick": "unhealthy", "unchecked": "running"}
+    expected |= {"done": "exited", "crashed": "exited"}
+    try:
+        made.compose("up", "--detach")
+        deadline = time.monotonic() + BOUND_S
+        while (states := made.states()) != expected:
+            assert time.monotonic() < deadline, states
+            time.sleep(0.05)
+        yield made
+    finally:
+        made.compose("down", "--volumes", "--timeout", "0")
+
+
+def told_of(project: Project, *needed: str) -> Ailment:
+    with pytest.raises(Ailment) as told:
+        docker.containers(project.file, project.name, needed)
+    return told.value
+
+
+@pytest.fixture
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the program that is found as `docker`; not there until a test writes it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path / "docker"
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+# --- the engine --------------------------------------------------------------------
+
+
+@pytest.mark.docker
+def test_an_engine_that_answers_passes(engine: None) -> None:
+    found = docker.engine()
+    assert docker.engine_line(found) == f"Docker {found.version} answers"
+    assert found.data.is_absolute()
+    assert abs(found.ahead_s) < 30
+
+
+def test_an_engine_that_is_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not a socket in the file system: docker-py leaves one unclosed that does not connect.
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
+    for ask in (docker.engine, lambda: docker.containers(tmp_path, "class", ["well"])):
+        with pytest.raises(Ailment, match="Docker does not answer") as told:
+            ask()
+        assert "systemctl start docker" in told.value.remedy
+
+
+def test_an_old_engine_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Ailment, match=r"Docker 19\.03\.15 answers") as told:
+        docker.engine_line(Engine("19.03.15", tmp_path, 0))
+    assert told.value.remedy == "install Docker 20.10 or newer"
+
+
+# --- Compose -------------------------------------------------------------------------
+
+
+@pytest.mark.docker
+def test_a_compose_of_version_2_passes(engine: None) -> None:
+    assert compose.plugin().startswith("Compose ")
+
+
+def test_no_docker_command_is_told(fake_docker: Path) -> None:
+    with pytest.raises(Ailment, match="no command `docker`") as told:
+        compose.plugin()
+    assert "install Compose v2" in told.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"), [("exit 1", "knows no `compose`"), ("echo 1.29.2", "1.29.2 is too old")]
+)
+def test_a_docker_without_compose_2_is_told(fake_docker: Path, text: str, detail: str) -> None:
+    script(fake_docker, text)
+    with pytest.raises(Ailment) as told:
+        compose.plugin()
+    assert detail in told.value.detail
+    assert "docker-compose-plugin" in told.value.remedy
+
+
+def test_a_compose_that_hangs_is_ended_with_its_children(
+    fake_docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose, "RUN_S", 0.2)
+    script(fake_docker, "/bin/sleep 60 &\nwait")
+    with pytest.raises(Ailment, match=r"`docker compose` did not end within 0\.2 s"):
+        compose.plugin()
+
+
+def test_compose_gets_no_setting_of_the_deployer(
+    fake_docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYER_GITHUB_TOKEN", "2.99")
+    script(fake_docker, 'echo "${DEPLOYER_GITHUB_TOKEN:-2.0}"')
+    assert compose.plugin() == "Compose 2.0"
+
+
+# --- the compose file ------------------------------------------------------------------
+
+
+@pytest.mark.docker
+def test_a_file_is_read_as_compose_understands_it(engine: None, tmp_path: Path) -> None:
+    file = tmp_path / "docker-compose.yaml"
+    file.write_text(json.dumps({"services": {"well": {**SLEEPS, "stop_grace_period": "90s"}}}))
+    assert compose.stack_of(file, "class")["services"]["well"]["stop_grace_period"] == "1m30s"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Ailment, match="there is no ") as told:
+        compose.stack_of(tmp_path / "docker-compose.yaml", "class")
+    assert "DEPLOYER_COMPOSE_FILE" in told.value.remedy
+
+
+@pytest.mark.docker
+def test_a_file_that_compose_refuses_is_told_without_its_secrets(
+    engine: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "docker-compose.yaml"
+    file.write_text(json.dumps({"services": {"well": SLEEPS}}))
+    (tmp_path / ".env").write_text("A PASSWORD=hunter2hunter2\n")
+    with pytest.raises(Ailment, match="Compose refuses") as told:
+        compose.stack_of(file, "class")
+    assert f"--file {file} config --quiet" in told.value.remedy
+    assert "hunter2" not in str(told.value)
+
+
+# --- the containers ----------------------------------------------------------------------
+
+
+@pytest.mark.docker
+def test_containers_that_ail_are_named_each(project: Project) -> None:
+    told = told_of(project, "well", "missing")
+    assert told.detail == (
+        "missing has no container; crashed ended with status 3; sick is unhealthy"
+    )
+    assert f"--project-name {project.name} --file {project.file}" in told.remedy
+
+
+@pytest.mark.docker
+def test_a_service_that_should_run_and_ended_well_is_told(project: Project) -> None:
+    assert "done ended with status 0" in told_of(project, "done").detail
+
+
+@pytest.mark.docker
+def test_containers_that_run_and_are_healthy_pass(project: Project) -> None:
+    project.compose("rm", "--stop", "--force", "sick", "crashed")
+    said = docker.containers(project.file, project.name, ["well", "unchecked"])
+    assert said == "unchecked, well run and are healthy; without a health check: unchecked"
+
+
+@pytest.mark.docker
+def test_a_paused_container_is_told(project: Project) -> None:
+    project.compose("pause", "unchecked")
+    try:
+        assert "unchecked is paused" in told_of(project, "unchecked").detail
+    finally:
+        project.compose("unpause", "unchecked")

@@ -1,0 +1,123 @@
+"""What the check-up makes of this machine: disks, clock, public address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from deployer.core.checkup import Ailment, NotApplicable
+from deployer.edges.checkup import host
+from tests.integration.answering import Answering, Said, answering
+from tests.integration.ports import free_port
+
+
+@pytest.fixture
+def server() -> Iterator[Answering]:
+    with answering({"GET /healthz": Said(200, {"healthy": True})}) as served:
+        yield served
+
+
+# --- disk ------------------------------------------------------------------------
+
+
+def test_room_enough_passes_with_the_figures(tmp_path: Path) -> None:
+    said = host.disk({"CHECKOUT_DIR": (tmp_path / "not" / "yet", 0), "STATE_DIR": (tmp_path, 0)})
+    checkout, state = said.split(", ")
+    assert checkout.startswith("CHECKOUT_DIR ")
+    assert state.removeprefix("STATE_DIR ").endswith(" GiB free")
+
+
+def test_a_full_disk_is_told_with_the_figures(tmp_path: Path) -> None:
+    with pytest.raises(Ailment) as told:
+        host.disk({"STATE_DIR": (tmp_path, 0), "Docker": (tmp_path, 1e6)})
+    assert told.value.detail.startswith(f"Docker ({tmp_path}) has ")
+    assert told.value.detail.endswith(" GiB free, 1e+06 are needed")
+    assert "make room" in told.value.remedy
+
+
+def test_a_directory_that_cannot_be_looked_at_is_told() -> None:
+    with pytest.raises(Ailment, match=r"STATE_DIR .* can't be looked at") as told:
+        host.disk({"STATE_DIR": (Path("/", "x" * 300), 0)})
+    assert "as the worker's user" in told.value.remedy
+
+
+# --- clock -----------------------------------------------------------------------
+
+
+def away() -> timedelta:
+    raise Ailment("no answer", "wait")
+
+
+def test_a_clock_that_agrees_passes() -> None:
+    said = host.clock({"GitHub": lambda: timedelta(seconds=30), "Docker": timedelta})
+    assert said == "within 30 s of GitHub and Docker"
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "detail"),
+    [(31, "this machine's clock is 31 s ahead of GitHub"), (-90, "90 s behind GitHub")],
+)
+def test_a_clock_that_is_wrong_is_told(ahead_s: float, detail: str) -> None:
+    with pytest.raises(Ailment) as told:
+        host.clock({"GitHub": lambda: timedelta(seconds=ahead_s), "Docker": timedelta})
+    assert detail in told.value.detail
+    assert "timedatectl" in told.value.remedy
+
+
+def test_a_reference_that_is_away_is_left_out() -> None:
+    assert host.clock({"GitHub": away, "Docker": timedelta}) == "within 30 s of Docker"
+
+
+def test_without_a_reference_nothing_is_said() -> None:
+    with pytest.raises(NotApplicable, match="no answer from GitHub"):
+        host.clock({"GitHub": away})
+
+
+# --- public address ----------------------------------------------------------------
+
+
+def test_a_public_address_that_answers_passes(server: Answering) -> None:
+    assert host.public_address(server.url) == f"{server.url} answers"
+
+
+def test_no_public_address_is_skipped_with_a_hint() -> None:
+    with pytest.raises(NotApplicable, match="DEPLOYER_PUBLIC_URL is not set"):
+        host.public_address(None)
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (Said(502), "/healthz answered 502"),
+        (Said(404), "/healthz answered 404"),
+        (Said(301, None, {"Location": "https://elsewhere.example/"}), "leads elsewhere, to https"),
+    ],
+)
+def test_another_program_at_the_public_address_is_told(
+    server: Answering, said: Said, detail: str
+) -> None:
+    server.answers["GET /healthz"] = said
+    with pytest.raises(Ailment) as told:
+        host.public_address(server.url)
+    assert detail in told.value.detail
+    assert told.value.remedy
+
+
+def test_a_public_address_where_nobody_answers_is_told() -> None:
+    with pytest.raises(Ailment, match="no answer from") as told:
+        host.public_address(f"http://127.0.0.1:{free_port()}")
+    assert "deployer-web" in told.value.remedy
+
+
+def test_plain_http_to_the_world_is_mentioned(
+    server: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The stand-in for the world is reached as a proxy would be.
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, server.url)
+    server.answers = {"GET http://class.example/healthz": Said(200)}
+    said = host.public_address("http://class.example")
+    assert said == "http://class.example answers; over http, which anyone on the way can read"

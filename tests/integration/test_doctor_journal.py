@@ -1,0 +1,188 @@
+"""What the check-up reads out of a real journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deployer.core.checkup import Ailment
+from deployer.core.model import Trigger
+from deployer.edges.checkup import journal as checkup
+from deployer.edges.journal import SqlJournal
+
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+A, B = "a" * 40, "b" * 40
+REPO = "class/airflow-class"
+
+
+class Watch:
+    """The journal's clock; deliveries are stamped by it."""
+
+    def __init__(self) -> None:
+        self.now = NOW - timedelta(hours=5)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/deployer.db"
+
+
+@pytest.fixture
+def journal(url: str, watch: Watch) -> Iterator[SqlJournal]:
+    journal = SqlJournal.open(url, migrate=True, now=watch)
+    yield journal
+    journal.close()
+
+
+def pushed(journal: SqlJournal, sha: str) -> None:
+    """Let a delivery of a push be accepted."""
+    journal.record_delivery(
+        guid=sha,
+        event="push",
+        result="queued",
+        reason="",
+        payload={"ref": "refs/heads/main", "before": None, "after": sha, "forced": False},
+    )
+
+
+def pinged(journal: SqlJournal) -> None:
+    journal.record_delivery(guid="ping", event="ping", result="ignored", reason="", payload={})
+
+
+def queued(
+    journal: SqlJournal, sha: str, trigger: Trigger, at: datetime, base: str | None = B
+) -> None:
+    journal.queue(sha, base_sha=base, ref="refs/heads/main", trigger=trigger, at=at)
+
+
+def beat(journal: SqlJournal, at: datetime) -> None:
+    journal.beat(at=at, tip=None, tip_checked_at=at)
+
+
+def deliveries(url: str) -> str:
+    traces = checkup.read(url)
+    return checkup.deliveries(traces, NOW, repo=REPO, public_url="https://class.example")
+
+
+# --- the journal and the worker ------------------------------------------------------
+
+
+def test_a_journal_that_is_not_there_is_told_and_not_made(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Ailment, match="can't be read") as told:
+        checkup.read(url)
+    assert "DEPLOYER_STATE_DIR" in told.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_that_can_be_read_passes(journal: SqlJournal, url: str) -> None:
+    assert "can be read" in checkup.journal_line(checkup.read(url))
+
+
+def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:
+    beat(journal, NOW - timedelta(seconds=3))
+    assert checkup.worker(checkup.read(url), NOW).startswith("heartbeat 3 s ago")
+
+
+@pytest.mark.parametrize(
+    ("age", "detail"),
+    [(None, "the worker has never run"), (timedelta(minutes=4), "last heartbeat was 4 min ago")],
+)
+def test_a_worker_that_is_away_is_told(
+    journal: SqlJournal, url: str, age: timedelta | None, detail: str
+) -> None:
+    if age:
+        beat(journal, NOW - age)
+    with pytest.raises(Ailment) as told:
+        checkup.worker(checkup.read(url), NOW)
+    assert detail in told.value.detail
+    assert "systemctl status deployer-worker" in told.value.remedy
+
+
+# --- the webhook ---------------------------------------------------------------------
+
+
+def test_a_secret_that_is_set_passes(journal: SqlJournal, url: str) -> None:
+    assert checkup.secret(["s" * 16], None) == "one is set"
+    assert checkup.secret(["s" * 16, "t" * 16], None).startswith("2 are set")
+
+
+def test_a_secret_that_only_the_web_process_has_is_proven_by_its_deliveries(
+    journal: SqlJournal, url: str
+) -> None:
+    pinged(journal)
+    assert "the web process has one" in checkup.secret([], checkup.read(url))
+
+
+def test_no_secret_at_all_is_told(journal: SqlJournal, url: str) -> None:
+    for traces in (checkup.read(url), None):
+        with pytest.raises(Ailment, match="none is set") as told:
+            checkup.secret([], traces)
+        assert "DEPLOYER_WEBHOOK_SECRET" in told.value.remedy
+
+
+def test_a_delivery_that_came_passes_with_its_age(journal: SqlJournal, url: str) -> None:
+    pinged(journal)
+    assert deliveries(url) == "the last was accepted 5 h ago"
+
+
+def test_a_webhook_that_was_never_set_up_is_told_with_its_address(
+    journal: SqlJournal, url: str
+) -> None:
+    with pytest.raises(Ailment, match="no signed delivery has ever been accepted") as told:
+        deliveries(url)
+    assert "add https://class.example/webhook, content type application/json" in told.value.remedy
+
+
+def test_a_push_that_only_polling_found_is_told(
+    journal: SqlJournal, url: str, watch: Watch
+) -> None:
+    pushed(journal, B)
+    queued(journal, B, Trigger.WEBHOOK, watch())
+    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
+    with pytest.raises(Ailment) as told:
+        deliveries(url)
+    assert told.value.detail == (
+        "the newest deployment (3 min ago) was found by polling, the last delivery came 5 h ago"
+    )
+    assert "Recent Deliveries" in told.value.remedy
+
+
+def test_a_delivery_after_one_that_was_lost_passes(
+    journal: SqlJournal, url: str, watch: Watch
+) -> None:
+    queued(journal, A, Trigger.POLL, watch() - timedelta(minutes=3))
+    pinged(journal)
+    assert deliveries(url) == "the last was accepted 5 h ago"
+
+
+def test_an_announced_push_that_polling_tries_again_passes(journal: SqlJournal, url: str) -> None:
+    pushed(journal, A)
+    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
+    assert deliveries(url) == "the last was accepted 5 h ago"
+
+
+def test_the_very_first_deployment_need_not_be_announced(journal: SqlJournal, url: str) -> None:
+    pinged(journal)
+    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3), base=None)
+    assert deliveries(url) == "the last was accepted 5 h ago"
+
+
+def test_a_wish_of_the_teacher_hides_no_lost_push(
+    journal: SqlJournal, url: str, watch: Watch
+) -> None:
+    pinged(journal)
+    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
+    queued(journal, A, Trigger.MANUAL, NOW)
+    with pytest.raises(Ailment, match="found by polling"):
+        deliveries(url)

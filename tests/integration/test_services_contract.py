@@ -1,0 +1,123 @@
+"""What each `Services` must do: the fake, and Compose on a real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployer.errors import RequirementsRefused, ServicesError
+from deployer.ports import Services
+from tests.fakes.services import FakeServices
+from tests.integration.compose_world import compose_world
+
+SERVICES = ("airflow-scheduler",)
+BROKEN = "broken\n"
+"""Requirements that install, and with which Airflow does not start."""
+REFUSED = "no-such-package\n"
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A class that runs on no package of its own, and a `Services` that knows nothing yet."""
+
+    make: Callable[[], Services]
+    services: Services
+    stack: str
+
+
+@pytest.fixture(scope="module", params=["fake", pytest.param("compose", marks=pytest.mark.docker)])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Rig]]:
+    if request.param == "fake":
+
+        def fake() -> Rig:
+            services = FakeServices()
+            services.breaks.add(BROKEN)
+            services.refuses[REFUSED] = "there is no such package"
+            services.stack = "services: {}\n"
+            return Rig(lambda: services, services, services.stack)
+
+        yield fake
+        return
+    with compose_world(tmp_path_factory.mktemp("contract"), "c2-contract", SERVICES) as world:
+        world.way.refuses[REFUSED] = "there is no such package"
+
+        def compose() -> Rig:
+            services = world.services()
+            if services.installed() != "":
+                services.build("")
+                services.recreate(SERVICES)
+                services.wait_healthy(SERVICES)
+            return Rig(world.services, services, Path(world.project.file).read_text())
+
+        yield compose
+
+
+@pytest.fixture
+def rig(place: Callable[[], Rig]) -> Rig:
+    return place()
+
+
+def test_what_is_built_runs_after_a_recreate_and_not_before(rig: Rig) -> None:
+    services = rig.services
+    assert services.resolve("pandas\n")
+    assert services.installed() == ""
+    assert services.build("pandas\n")
+    assert services.installed() == ""
+    assert services.recreate(SERVICES)
+    assert services.wait_healthy(SERVICES)
+    assert services.installed() == "pandas\n"
+
+
+def test_what_was_not_found_healthy_is_not_known_to_run(rig: Rig) -> None:
+    rig.services.build("numpy\n")
+    rig.services.recreate(SERVICES)
+    assert rig.make().installed() is None
+    rig.make().wait_healthy(SERVICES)
+    assert rig.make().installed() == "numpy\n"
+
+
+def test_packages_with_which_airflow_does_not_start_are_put_back(rig: Rig) -> None:
+    services = rig.services
+    services.build(BROKEN)
+    # Twice, as after a crash: what was healthy last is what comes back.
+    services.recreate(SERVICES)
+    services.build(BROKEN)
+    services.recreate(SERVICES)
+    with pytest.raises(ServicesError, match=r"airflow-scheduler (?s:.*)ImportError: broken"):
+        services.wait_healthy(SERVICES)
+    assert services.put_back(SERVICES)
+    services.wait_healthy(SERVICES)
+    assert services.installed() == ""
+
+
+def test_putting_back_what_was_only_built_forgets_it(rig: Rig) -> None:
+    rig.services.build("scipy\n")
+    rig.services.put_back(SERVICES)
+    rig.services.recreate(SERVICES)
+    rig.services.wait_healthy(SERVICES)
+    assert rig.services.installed() == ""
+
+
+def test_a_refused_text_changes_nothing(rig: Rig) -> None:
+    with pytest.raises(RequirementsRefused, match="there is no such package"):
+        rig.services.resolve(REFUSED)
+    assert rig.services.installed() == ""
+
+
+def test_tidying_changes_nothing_that_runs_or_was_built(rig: Rig) -> None:
+    rig.services.build("polars\n")
+    rig.services.tidy()
+    assert rig.services.installed() == ""
+    rig.services.recreate(SERVICES)
+    rig.services.wait_healthy(SERVICES)
+    rig.services.tidy()
+    assert rig.services.installed() == "polars\n"
+
+
+def test_the_operators_own_file_is_handed_out_as_it_is(rig: Rig) -> None:
+    assert rig.services.own_stack() == rig.stack

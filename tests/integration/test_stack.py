@@ -1,0 +1,369 @@
+"""The class's Airflow in Docker Compose, on the real engine: one stack for the whole session."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployer.core.model import CANARY_DAG_ID
+from deployer.edges.airflow import AirflowRest
+from tests.compose_stack import STUDENTS, ClassStack, Way
+from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, dag_text
+
+pytestmark = pytest.mark.docker
+
+AIRFLOW = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor")
+PATIENCE_S = 60.0
+FORBIDDEN = 403
+SIGNING = {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"}
+PASSWORDS = {"AIRFLOW_ADMIN_PASSWORD", "DEPLOYER_AIRFLOW_PASSWORD"}
+
+
+class Class:
+    """A running stack, and what is pushed to it."""
+
+    def __init__(self, stack: ClassStack) -> None:
+        self.stack = stack
+        self.releases = HandMadeReleases(stack.checkout)
+        self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password)
+
+    def as_(self, username: str, password: str) -> httpx.Client:
+        """Log in; the client raises nothing for an answer that is no."""
+        answer = self.log_in(username, password)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return httpx.Client(base_url=f"{self.stack.url}/api/v2", headers=headers, timeout=30)
+
+    def log_in(self, username: str, password: str) -> httpx.Response:
+        login = {"username": username, "password": password}
+        return httpx.post(f"{self.stack.url}/auth/token", json=login, timeout=30)
+
+    def publish(self, changes: dict[str, str | None]) -> str:
+        name = self.releases.publish(changes)
+        self.deployer.poke()
+        return name
+
+    def wait_for_dag(self, dag_id: str, release: str) -> None:
+        def parsed() -> bool:
+            seen = self.deployer.observe(release, [dag_id]).dags
+            return any(d.dag_id == dag_id and f"/{release}/" in d.fileloc for d in seen)
+
+        wait_until(parsed, f"{dag_id} is parsed from {release}")
+
+    def run(self, service: str, *argv: str) -> str:
+        """Run something in a service's container."""
+        return self.stack.compose("exec", "-T", service, *argv).stdout
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, f"never within {PATIENCE_S:g} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def a_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
+    folder = tmp_path_factory.mktemp("stack")
+    warehouse = {
+        "COMPOSE_PROFILES": "warehouse",
+        "WAREHOUSE_PASSWORD": "for-all-of-us",
+        "DAG_PROCESSOR_MEMORY": "600m",
+        "AIRFLOW_CONN_AZURE_PG": "postgresql://class:for-all-of-us@warehouse:5432/class",
+    }
+    stack = ClassStack(folder, "class-test-stack", settings=warehouse)
+    try:
+        made = Class(stack)
+        first = made.releases.publish(CANARY_FILES)
+        stack.up()
+        made.wait_for_dag(CANARY_DAG_ID, first)
+        yield made
+    finally:
+        stack.down()
+
+
+@pytest.fixture(scope="session")
+def deployer(a_class: Class) -> Iterator[httpx.Client]:
+    with a_class.as_("deployer", a_class.stack.deployer_password) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def amy(a_class: Class) -> Iterator[httpx.Client]:
+    with a_class.as_("student-amy", STUDENTS["amy"]) as client:
+        yield client
+
+
+# -- what the files say
+
+
+@pytest.fixture(params=["image", "plain"])
+def services(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """The services of either file, as Compose understands it, warehouse included."""
+    return config(tmp_path, request.param)
+
+
+def config(folder: Path, way: Way) -> dict[str, dict[str, Any]]:
+    stack = ClassStack(folder, f"class-test-{way}-config", way=way)
+    said = stack.compose("--profile", "*", "config", "--format", "json").stdout
+    found: dict[str, dict[str, Any]] = json.loads(said)["services"]
+    assert found.keys() == {*AIRFLOW, "airflow-init", "postgres", "warehouse"}
+    return found
+
+
+def test_every_service_is_watched_bounded_and_comes_back(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    # It ends; what waits for it asks for its exit status.
+    once = services.pop("airflow-init")
+    assert once["restart"] == "no"
+    for name in AIRFLOW:
+        waits_for = services[name]["depends_on"]["airflow-init"]
+        assert waits_for["condition"] == "service_completed_successfully"
+    for name, service in services.items():
+        assert service["healthcheck"]["test"], name
+        assert service["restart"] == "unless-stopped", name
+    for name, service in {**services, "airflow-init": once}.items():
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert int(service["mem_limit"]) == int(service["memswap_limit"]) > 0, name
+        assert service["pids_limit"] > 0, name
+        assert "no-new-privileges:true" in service["security_opt"], name
+
+
+def test_a_secret_is_only_where_it_is_needed(services: dict[str, dict[str, Any]]) -> None:
+    has = {name: set(service["environment"]) for name, service in services.items()}
+    assert [name for name in has if has[name] & PASSWORDS] == ["airflow-init"]
+    assert not has["airflow-dag-processor"] & SIGNING
+    for name in ("postgres", "warehouse"):
+        assert has[name] == {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
+
+
+def test_tasks_may_finish_when_the_scheduler_is_stopped(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    scheduler = services["airflow-scheduler"]
+    assert scheduler["stop_grace_period"] == "10m0s"
+    assert scheduler["environment"]["DUMB_INIT_SETSID"] == "0"
+
+
+def test_only_the_api_server_is_published_and_on_loopback(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    (port,) = ports.pop("airflow-apiserver")
+    assert not ports
+    assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8080)
+
+
+def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path) -> None:
+    image, plain = config(tmp_path / "i", "image"), config(tmp_path / "p", "plain")
+    pins = "--requirement /opt/class/packages/current/requirements.txt"
+    for name in AIRFLOW:
+        assert image[name]["build"]
+        assert "_PIP_ADDITIONAL_REQUIREMENTS" not in image[name]["environment"]
+        assert "build" not in plain[name]
+        assert plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"] == pins
+        (files,) = [v for v in plain[name]["volumes"] if v["target"] == "/opt/deployer/airflow"]
+        assert files["read_only"]
+    # The database is migrated whatever the class's packages are.
+    assert "_PIP_ADDITIONAL_REQUIREMENTS" not in plain["airflow-init"]["environment"]
+
+
+# -- what the containers may
+
+
+def test_all_services_are_healthy(a_class: Class) -> None:
+    said = a_class.stack.compose("ps", "--format", "json").stdout
+    health = {row["Service"]: row["Health"] for row in map(json.loads, said.splitlines())}
+    assert health == dict.fromkeys((*AIRFLOW, "postgres", "warehouse"), "healthy")
+
+
+@pytest.mark.parametrize("service", AIRFLOW)
+def test_no_service_can_write_what_others_run(a_class: Class, service: str) -> None:
+    places = [
+        "/opt/class/mine",
+        "/opt/class/current/dags/mine",
+        "/opt/deployer/mine",
+        "/opt/deployer/requirements.txt",
+        "/opt/deployer/airflow/mine.py",
+        "/opt/deployer/airflow/class_bundle.py",
+    ]
+    script = 'for place; do touch "$place" 2>/dev/null && echo "$place"; done; touch /tmp/mine'
+    assert not a_class.run(service, "bash", "-c", script, "bash", *places)
+
+
+def test_a_file_that_eats_all_memory_ends_its_own_parse_alone(a_class: Class) -> None:
+    hungry = """
+import os
+with open("/tmp/hungry", "w") as file:
+    file.write(str(os.getpid()))
+ate = b"x" * 2_000_000_000
+open("/tmp/ate", "w").close()
+"""
+    # proc(5): field 22 is when the process began.
+    began = ("airflow-dag-processor", "cut", "-d ", "-f22", "/proc/1/stat")
+    before = a_class.run(*began)
+    a_class.publish({"dags/x/hungry.py": hungry + dag_text("x_hungry")})
+    script = "[ -s /tmp/hungry ] && ! kill -0 $(cat /tmp/hungry) 2>/dev/null; echo $?"
+    inside = ("airflow-dag-processor", "bash", "-c", script)
+    wait_until(lambda: a_class.run(*inside).strip() == "0", "the hungry parse ends")
+    assert "ate" not in a_class.run("airflow-dag-processor", "ls", "/tmp").split()  # noqa: S108  # a container's own
+    release = a_class.publish({"dags/x/hungry.py": None, "dags/x/modest.py": dag_text("x_modest")})
+    a_class.wait_for_dag("x_modest", release)
+    assert a_class.run(*began) == before
+
+
+# -- accounts
+
+
+def test_the_deployer_may_do_all_that_it_needs(a_class: Class, deployer: httpx.Client) -> None:
+    release = a_class.releases.name
+    seen = a_class.deployer.observe(release, [CANARY_DAG_ID]).dags
+    assert CANARY_DAG_ID in {dag.dag_id for dag in seen}
+    health = a_class.deployer.health()
+    assert None not in (health.scheduler, health.dag_processor)
+    assert a_class.deployer.versions_in_use()
+    before = a_class.deployer.pools()
+    for slots in (0, before["default_pool"]):
+        a_class.deployer.resize_pool("default_pool", slots)
+        assert a_class.deployer.pools()["default_pool"] == slots
+    assert a_class.deployer.busy() == ()
+    token = deployer.get(f"/dags/{CANARY_DAG_ID}/details").json()["file_token"]
+    # 409: it was asked for a moment ago and still waits.
+    assert deployer.put(f"/parseDagFile/{token}").status_code in {201, 409}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/connections", None),
+        ("POST", "/connections", {"connection_id": "mine", "conn_type": "http"}),
+        ("GET", "/variables", None),
+        ("POST", "/variables", {"key": "mine", "value": "1"}),
+        ("GET", "/config", None),
+        ("GET", "/eventLogs", None),
+        ("POST", "/pools", {"name": "mine", "slots": 1}),
+        ("DELETE", "/pools/mine", None),
+        ("POST", f"/dags/{CANARY_DAG_ID}/dagRuns", {"logical_date": None}),
+        ("DELETE", f"/dags/{CANARY_DAG_ID}", None),
+        ("GET", f"/dags/{CANARY_DAG_ID}/dagRuns/~/taskInstances/work/xcomEntries", None),
+        ("GET", f"/dags/{CANARY_DAG_ID}/dagRuns/none/taskInstances/work/logs/1", None),
+    ],
+)
+def test_the_deployer_may_do_nothing_else(
+    deployer: httpx.Client, method: str, path: str, body: object
+) -> None:
+    assert deployer.request(method, path, json=body).status_code == FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/connections", None),
+        ("POST", "/connections", {"connection_id": "mine", "conn_type": "http"}),
+        ("GET", "/variables", None),
+        ("GET", "/config", None),
+        ("POST", "/pools", {"name": "mine", "slots": 1}),
+        ("PATCH", "/pools/default_pool?update_mask=slots", {"pool": "default_pool", "slots": 0}),
+    ],
+)
+def test_a_student_may_not_touch_what_belongs_to_all(
+    amy: httpx.Client, method: str, path: str, body: object
+) -> None:
+    assert amy.request(method, path, json=body).status_code == FORBIDDEN
+
+
+def test_a_student_runs_a_dag_that_reads_the_warehouse_and_its_log(
+    a_class: Class, amy: httpx.Client
+) -> None:
+    text = dag_text(
+        "amy_reads",
+        head="from airflow.providers.postgres.hooks.postgres import PostgresHook",
+        body="print('answer', PostgresHook('azure_pg').get_first('SELECT 41 + 1'))",
+    )
+    release = a_class.publish({"dags/amy/reads.py": text})
+    a_class.wait_for_dag("amy_reads", release)
+    amy.patch("/dags/amy_reads?update_mask=is_paused", json={"is_paused": False}).raise_for_status()
+    run = amy.post("/dags/amy_reads/dagRuns", json={"logical_date": None}).raise_for_status().json()
+    path = f"/dags/amy_reads/dagRuns/{run['dag_run_id']}"
+    wait_until(lambda: amy.get(path).json()["state"] in {"success", "failed"}, "the run ends")
+    log = amy.get(f"{path}/taskInstances/work/logs/1", headers={"Accept": "application/json"})
+    assert amy.get(path).json()["state"] == "success", log.text
+    assert "answer (42,)" in log.text
+
+
+def test_the_accounts_follow_their_list(a_class: Class) -> None:
+    def apply(students: dict[str, str]) -> list[str]:
+        text = "".join(f"{name}:{password}\n" for name, password in students.items())
+        script = 'printf %s "$1" >/tmp/it; exec python /opt/deployer/airflow/accounts.py /tmp/it'
+        done = a_class.stack.compose(
+            "run", "--rm", "--no-deps", "-T", "airflow-init", "bash", "-c", script, "bash", text
+        )
+        # Airflow's own log has its lines begin with the date.
+        return [line for line in done.stdout.splitlines() if not line.startswith("20")]
+
+    assert apply({"bob": "bob-changed-it", "eve": "eve-is-new"}) == [
+        "student-bob: new password, logged out",
+        "student-eve: made",
+        "student-amy: not in the list any more, deactivated",
+        "4 accounts are in order",
+    ]
+    logins = [("amy", STUDENTS["amy"]), ("bob", STUDENTS["bob"]), ("bob", "bob-changed-it")]
+    answers = [a_class.log_in(f"student-{name}", password) for name, password in logins]
+    assert [answer.is_success for answer in answers] == [False, False, True]
+    assert apply(STUDENTS) == [
+        "student-amy: active, with the role User",
+        "student-bob: new password, logged out",
+        "student-eve: not in the list any more, deactivated",
+        "4 accounts are in order",
+    ]
+    assert a_class.log_in("student-amy", STUDENTS["amy"]).is_success
+
+
+# -- a push runs in the place for it, and nowhere else
+
+TRICKS = (
+    "dags/airflow_local_settings.py",
+    "dags/class_bundle.py",
+    "dags/sitecustomize.py",
+    "dags/x/class_bundle.py",
+    "dags/x/sitecustomize.py",
+    "include/airflow/airflow_local_settings.py",
+    "include/airflow/class_bundle.py",
+    "include/airflow/sitecustomize.py",
+    "include/airflow/start.py",
+)
+"""Names under which Python or Airflow would run a file by itself, if it were in the way."""
+
+
+def test_nothing_that_a_release_holds_runs_inside_scheduler_or_api_server(a_class: Class) -> None:
+    marked = {path: f"open({'/tmp/ran-' + path.replace('/', '-')!r}, 'w')\n" for path in TRICKS}  # noqa: S108  # a container's own
+    dag = dag_text("x_tries", head="open('/tmp/ran-x-tries', 'w')")
+    release = a_class.publish({**marked, "dags/x/tries.py": dag})
+    a_class.wait_for_dag("x_tries", release)
+    # They would run at a start at the latest.
+    a_class.stack.compose(
+        "up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--wait",
+        "airflow-scheduler", "airflow-apiserver",
+    )  # fmt: skip
+    a_class.publish({"dags/x/later.py": dag_text("x_later")})
+    a_class.wait_for_dag("x_later", a_class.releases.name)
+    for service in ("airflow-scheduler", "airflow-apiserver"):
+        assert "ran-" not in a_class.run(service, "ls", "/tmp")  # noqa: S108  # a container's own
+
+    # A DAG file does run where DAG files are parsed, so a mark would be seen...
+    assert "ran-x-tries" in a_class.run("airflow-dag-processor", "ls", "/tmp")  # noqa: S108  # a container's own
+    # ... and each of the tricks works, if only its directory comes before the deployer's.
+    for path in TRICKS:
+        folder, _, name = path.rpartition("/")
+        place = f"PYTHONPATH=/opt/class/current/{folder}"
+        argv = ["env", place, "python", "-c", f"import {name.removesuffix('.py')}"]
+        a_class.run("airflow-dag-processor", *argv)
+    ran = a_class.run("airflow-dag-processor", "ls", "/tmp")  # noqa: S108  # a container's own
+    assert not [path for path in TRICKS if f"ran-{path.replace('/', '-')}" not in ran]

@@ -1,0 +1,42 @@
+"""Every command line of Compose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployer.edges.compose.commands import Config, Project, Up, argv
+from deployer.errors import ServicesError
+
+PROJECT = Project("class-airflow", Path("/etc/deployer/docker-compose.yaml"))
+BEGINS = (
+    *("docker", "compose", "--ansi", "never", "--progress", "plain"),
+    *("--project-name", "class-airflow", "--file", "/etc/deployer/docker-compose.yaml"),
+)
+
+
+def test_a_service_is_recreated_alone_from_what_is_here_already_in_its_own_time() -> None:
+    line = argv(PROJECT, Up("airflow-scheduler"))
+    assert line == (
+        *(*BEGINS, "up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
+        *("--pull", "never", "--", "airflow-scheduler"),
+    )
+    # Compose would then end running tasks before the file's stop_grace_period is over.
+    assert "--timeout" not in line
+
+
+def test_the_file_is_read_as_compose_understands_it() -> None:
+    assert argv(PROJECT, Config()) == (*BEGINS, "config", "--format", "json")
+
+
+@pytest.mark.parametrize("name", ["", "Class", "-x", "a b", "a/b", "a\n"])
+def test_a_name_that_is_no_projects_is_refused(name: str) -> None:
+    with pytest.raises(ServicesError, match="DEPLOYER_COMPOSE_PROJECT"):
+        Project(name, Path("x"))
+
+
+@pytest.mark.parametrize("name", ["", "a b", "--all\n", "$(id)", "a;b"])
+def test_a_name_that_is_no_services_is_refused(name: str) -> None:
+    with pytest.raises(ServicesError, match="DEPLOYER_RECREATE_SERVICES"):
+        argv(PROJECT, Up(name))

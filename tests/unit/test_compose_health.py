@@ -1,0 +1,114 @@
+"""When a container, or Airflow in it, is called healthy, and when waiting is in vain."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployer.edges.airflow_health import without_beat
+from deployer.edges.compose.containers import Look, clean
+
+NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
+SERVICES = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver")
+
+
+def running(health: str | None = None, *, restarts: int = 0, for_s: float = 1) -> Look:
+    return Look("running", health, restarts, started_at=NOW - timedelta(seconds=for_s))
+
+
+# -- Docker
+
+
+@pytest.mark.parametrize("health", ["starting", "unhealthy"])
+def test_a_container_is_waited_for_until_its_check_passes(health: str) -> None:
+    assert not running(health, for_s=100).healthy(NOW, vouched_for=True)
+    assert running("healthy").healthy(NOW, vouched_for=False)
+    assert running(health, restarts=1).failure(NOW) is None
+
+
+@pytest.mark.parametrize("status", ["created", "restarting", "paused"])
+def test_a_container_that_does_not_run_is_waited_for(status: str) -> None:
+    assert not Look(status, "healthy").healthy(NOW, vouched_for=True)
+    assert Look(status, restarts=1).failure(NOW) is None
+
+
+def test_without_a_check_it_must_have_run_for_a_while_unless_somebody_vouches_for_it() -> None:
+    assert not running(for_s=1).healthy(NOW, vouched_for=False)
+    assert running(for_s=10).healthy(NOW, vouched_for=False)
+    assert running(for_s=1).healthy(NOW, vouched_for=True)
+
+
+@pytest.mark.parametrize("status", ["exited", "dead"])
+def test_a_container_that_ended_for_good_is_not_waited_for(status: str) -> None:
+    assert Look(status, exit_code=3).failure(NOW) == "ended with exit code 3"
+
+
+def test_an_end_for_want_of_memory_says_so() -> None:
+    ended = Look("exited", exit_code=137, out_of_memory=True)
+    assert ended.failure(NOW) == "ended with exit code 137 for want of memory"
+
+
+def test_the_second_restart_is_one_too_many() -> None:
+    assert Look("restarting", restarts=1).failure(NOW) is None
+    assert Look("restarting", restarts=2).failure(NOW) == "ends again and again: 2 restarts"
+    assert running("starting", restarts=2).failure(NOW) is not None
+
+
+def test_restarts_of_long_ago_do_not_count_against_what_is_healthy() -> None:
+    assert running("healthy", restarts=7).failure(NOW) is None
+    assert running(restarts=7, for_s=100).failure(NOW) is None
+
+
+# -- Airflow
+
+
+def beats(at: datetime | None, database: str = "healthy") -> dict[str, Any]:
+    stamp = at.isoformat() if at else None
+    return {
+        "metadatabase": {"status": database},
+        "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": stamp},
+        "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": stamp},
+    }
+
+
+def test_a_heartbeat_of_the_process_before_does_not_count() -> None:
+    started = dict.fromkeys(SERVICES, NOW)
+    assert without_beat(beats(NOW - timedelta(seconds=1)), started) == SERVICES[:2]
+    assert without_beat(beats(NOW + timedelta(seconds=1)), started) == ()
+    assert without_beat(beats(None), started) == SERVICES[:2]
+
+
+def test_without_its_database_nothing_of_airflow_is_healthy() -> None:
+    health = beats(NOW + timedelta(seconds=1), database="unhealthy")
+    assert without_beat(health, dict.fromkeys(SERVICES, NOW)) == SERVICES
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"metadatabase": "x"}, {"metadatabase": {}}])
+def test_an_answer_of_something_else_calls_nothing_healthy(answer: object) -> None:
+    assert without_beat(answer, {SERVICES[0]: NOW}) == SERVICES[:1]
+
+
+@pytest.mark.parametrize("part", [None, "x", {}])
+def test_an_airflow_that_does_not_know_the_part_does_not_call_it_healthy(part: object) -> None:
+    health = {"metadatabase": {"status": "healthy"}, "scheduler": part}
+    assert without_beat(health, {SERVICES[0]: NOW}) == SERVICES[:1]
+
+
+# -- log lines
+
+
+def test_log_lines_show_no_secret_of_the_containers_environment() -> None:
+    environment = [
+        "AIRFLOW__CORE__FERNET_KEY=8Kq5fernetkey=",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:swordfish@postgres/a",
+        "AIRFLOW_VERSION=3.3.2-with-words",
+        "ODD_PASSWORD=abc",
+    ]
+    said = "key 8Kq5fernetkey= of 3.3.2-with-words\ncan't log in with swordfish, abc"
+    assert clean(said, environment) == "key *** of 3.3.2-with-words\ncan't log in with ***, abc"
+
+
+def test_log_lines_hold_no_escape_sequence() -> None:
+    assert clean("\x1b[31mred\x1b[0m\tx\x07\r\nnext\n", []) == "red x\nnext"

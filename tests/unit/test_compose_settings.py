@@ -1,0 +1,55 @@
+"""The two stacks of the class, embedded and in Compose, run Airflow with the same settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deployer.edges.local_settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.yaml").read_text()
+IN_COMPOSE = dict(re.findall(r'(?m)^ +AIRFLOW__(\w+): "?(.*?)"?$', TEXT))
+OF_THE_EMBEDDED_ALONE = {
+    # another auth manager
+    "CORE__SIMPLE_AUTH_MANAGER_USERS",
+    # a container listens on all of its own addresses; which are published is another matter
+    "API__HOST",
+    # a class needs more than a trial: AIRFLOW_PARALLELISM
+    "CORE__PARALLELISM",
+}
+
+
+def test_what_the_embedded_airflow_sets_compose_sets_to_the_same() -> None:
+    shared = {name: value for name, value in SETTINGS.items() if name not in OF_THE_EMBEDDED_ALONE}
+    assert {name: IN_COMPOSE.get(name) for name in shared} == shared
+
+
+def test_no_exception_is_left_over() -> None:
+    assert SETTINGS.keys() >= OF_THE_EMBEDDED_ALONE
+    assert not [name for name in OF_THE_EMBEDDED_ALONE if IN_COMPOSE.get(name) == SETTINGS[name]]
+
+
+def test_every_variable_of_the_compose_files_is_in_the_example_of_an_env_file() -> None:
+    """Also those with a default, with that same default."""
+    plain = (ROOT / "docker-compose.plain.yaml").read_text()
+    # Compose's own, and a test's.
+    used = dict(re.findall(r"\$\{(\w+)(?::[-?]([^}]*))?\}", TEXT + plain))
+    for name in ("COMPOSE_PROJECT_NAME", "HEALTH_INTERVAL"):
+        del used[name]
+    example = (ROOT / "airflow.env.example").read_text()
+    given = dict(re.findall(r"(?m)^#?([A-Z_]+)=(.*)$", example))
+    assert used.keys() <= given.keys()
+    defaults = {name: value for name, value in used.items() if not value.startswith("see ")}
+    assert {name: given[name] for name, value in defaults.items() if value} == {
+        name: value for name, value in defaults.items() if value
+    }
+
+
+def test_secrets_have_no_default() -> None:
+    secrets = re.findall(r"(?m)^(\w+)=$", (ROOT / "airflow.env.example").read_text())
+    assert len(secrets) == 6
+    for name in secrets:
+        uses = re.findall(rf"\$\{{{name}[^}}]*\}}", TEXT)
+        assert uses
+        assert set(uses) == {f"${{{name}:?see airflow.env.example}}"}

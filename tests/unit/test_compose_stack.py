@@ -1,0 +1,84 @@
+"""What Compose prints of the operator's file, as values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.edges.compose.stack import PLAIN_VARIABLE, Service, Stack, WayName, parse, seconds
+from deployer.errors import ServicesError
+
+FILE = Path("/etc/deployer/docker-compose.yaml")
+
+
+def stack(**services: dict[str, Any]) -> Stack:
+    return parse(FILE, json.dumps({"name": "x", "services": services}))
+
+
+def test_a_service_is_read_with_all_that_matters_here() -> None:
+    read = stack(
+        scheduler={
+            "image": "class-airflow:current",
+            "build": {"context": "/etc/deployer", "args": {"AIRFLOW_IMAGE_NAME": "x:1"}},
+            # Compose doubles each $, and has no value for what `.env` does not set.
+            "environment": {"A": "a$$b", "AIRFLOW_CONN_AZURE_PG": None},
+            "stop_grace_period": "10m0s",
+            "healthcheck": {"test": ["CMD", "true"], "interval": "3s"},
+        }
+    )
+    assert read.services["scheduler"] == Service(
+        image="class-airflow:current",
+        build_args={"AIRFLOW_IMAGE_NAME": "x:1"},
+        environment={"A": "a$b"},
+        stop_grace_s=600.0,
+        has_health_check=True,
+    )
+
+
+def test_what_a_service_does_not_say_is_composes_default() -> None:
+    assert stack(db={"image": "postgres:16"}).services["db"] == Service(
+        image="postgres:16", stop_grace_s=10.0
+    )
+
+
+@pytest.mark.parametrize("check", [{"disable": True}, {"test": ["NONE"]}, None])
+def test_a_health_check_that_is_switched_off_is_none(check: dict[str, Any] | None) -> None:
+    assert not stack(db={"healthcheck": check}).services["db"].has_health_check
+
+
+def test_a_stack_without_services_has_none() -> None:
+    assert parse(FILE, '{"name": "x"}').services == {}
+
+
+def test_secrets_of_the_environment_are_not_shown() -> None:
+    read = stack(db={"environment": {"POSTGRES_PASSWORD": "swordfish"}})
+    assert "swordfish" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("10s", 10), ("1m30s", 90), ("10m0s", 600), ("1h0m1s", 3601), ("200ms", 0.2), ("1.5s", 1.5)],
+)
+def test_a_duration_is_understood(text: str, expected: float) -> None:
+    assert seconds(text) == pytest.approx(expected)
+
+
+def test_the_way_is_plain_where_containers_install_packages_themselves() -> None:
+    plain = {"environment": {PLAIN_VARIABLE: "--requirement x"}}
+    empty = {"environment": {PLAIN_VARIABLE: ""}}
+    both = stack(scheduler=plain, api=plain, db={})
+    assert both.way(["scheduler", "api"]) is WayName.PLAIN
+    assert stack(scheduler=empty, api={}).way(["scheduler", "api"]) is WayName.IMAGE
+    # Only what is recreated counts.
+    assert both.way(["db"]) is WayName.IMAGE
+
+
+def test_both_ways_at_once_are_an_error_that_names_who_goes_which() -> None:
+    mixed = stack(scheduler={"environment": {PLAIN_VARIABLE: "x"}}, api={})
+    with pytest.raises(
+        ServicesError, match=r"docker-compose.yaml: scheduler set .* and api do not"
+    ):
+        mixed.way(["scheduler", "api"])

@@ -1,0 +1,91 @@
+"""The command that runs the isolated parser in a container: read, not run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from deployer.edges.preflight.container import ContainerPlace, run_argv
+
+PLACE = ContainerPlace(
+    "class-airflow:current", "class", Path("/srv/class"), env={"AIRFLOW__A__B": "c"}, cpus=1.5
+)
+PLAIN = replace(
+    PLACE,
+    image="apache/airflow:3.3.2",
+    files=Path("/opt/files"),
+    pip_requirements="--requirement /opt/class/packages/current/requirements.txt",
+)
+
+
+def options(argv: tuple[str, ...], name: str) -> list[str]:
+    return [value for option, value in pairwise(argv) if option == name]
+
+
+def test_the_container_ends_with_the_child_process_and_leaves_nothing() -> None:
+    argv = run_argv(PLACE, "class-preflight-1")
+
+    assert argv[:2] == ("docker", "run")
+    assert {"--rm", "--interactive"} <= set(argv)
+    assert options(argv, "--name") == ["class-preflight-1"]
+    assert options(argv, "--label") == ["class-deployer.project=class"]
+    assert options(argv, "--log-driver") == ["none"]
+    assert not {"--detach", "--tty", "--restart"} & set(argv)
+
+
+def test_the_images_own_parser_is_its_first_process() -> None:
+    argv = run_argv(PLACE, "n")
+
+    assert options(argv, "--entrypoint") == ["python"]
+    assert argv[-2:] == ("class-airflow:current", "/opt/deployer/airflow/preflight.py")
+    assert options(argv, "--pull") == ["never"]
+
+
+def test_it_is_cut_off_and_bounded() -> None:
+    argv = run_argv(PLACE, "n")
+
+    assert options(argv, "--network") == ["none"]
+    assert "--read-only" in argv
+    assert "--privileged" not in argv
+    assert options(argv, "--cap-drop") == ["ALL"]
+    assert options(argv, "--security-opt") == ["no-new-privileges"]
+    assert options(argv, "--user") == ["50000:0"]
+    assert options(argv, "--memory") == options(argv, "--memory-swap") == ["2816m"]
+    assert options(argv, "--pids-limit") == ["256"]
+    assert options(argv, "--cpus") == ["1.5"]
+
+
+def test_releases_are_mounted_where_they_are_and_nothing_can_be_written() -> None:
+    assert options(run_argv(PLACE, "n"), "--mount") == [
+        "type=bind,source=/srv/class,target=/srv/class,readonly"
+    ]
+    assert options(run_argv(replace(PLACE, files=Path("/opt/files")), "n"), "--mount")[1:] == [
+        "type=bind,source=/opt/files,target=/opt/deployer/airflow,readonly"
+    ]
+
+
+def test_it_is_told_how_to_parse_and_no_more() -> None:
+    told = dict(value.split("=", 1) for value in options(run_argv(PLACE, "n"), "--env"))
+
+    assert told["AIRFLOW__A__B"] == "c"
+    assert told["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite://"
+    assert told["HOME"] == told["AIRFLOW_HOME"] == "/tmp"  # noqa: S108  # the container's
+    assert all(
+        name.startswith("AIRFLOW__")
+        for name in told.keys() - {"HOME", "AIRFLOW_HOME", "PYTHONPATH"}
+    )
+
+
+def test_in_the_plain_way_the_entrypoint_installs_the_packages_first() -> None:
+    argv = run_argv(PLAIN, "n")
+
+    assert "--entrypoint" not in argv
+    assert argv[-3:] == ("apache/airflow:3.3.2", "python", "/opt/deployer/airflow/preflight.py")
+    assert f"_PIP_ADDITIONAL_REQUIREMENTS={PLAIN.pip_requirements}" in options(argv, "--env")
+    assert options(argv, "--network") == ["bridge"]
+    assert "--read-only" not in argv
+    assert options(argv, "--mount")[-1] == (
+        "type=bind,source=/srv/class/packages,target=/opt/class/packages,readonly"
+    )
+    assert options(argv, "--cap-drop") == ["ALL"]

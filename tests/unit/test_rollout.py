@@ -1,0 +1,330 @@
+"""Packages change without hurting the class: drained, proven, healthy or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deployer.core.model import ParseError, State, StepName, StepRecord
+from deployer.errors import ServicesError
+from tests.fakes.airflow import FakeAirflow, Task
+from tests.fakes.world import SERVICES, World
+
+TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
+POOLS = {"default_pool": 128, "warehouse": 4, "closed": 0}
+IMPORTS = "# airflow dag\nimport pandas\n"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a class with two students, whose first deployment is over."""
+    world = World()
+    world.airflow.slots = dict(POOLS)
+    world.announced(TAXI, WEATHER)
+    world.turns.turn()
+    world.airflow.resizes.clear()
+    return world
+
+
+def packages(world: World, text: str = "pandas\n") -> str:
+    """Push and deliver other requirements; return the commit."""
+    before = world.repository.tip
+    sha = world.repository.push({"requirements.txt": text})
+    world.deliver(sha, before)
+    return sha
+
+
+def steps(world: World, sha: str) -> dict[StepName, StepRecord]:
+    """Return the last record of each step."""
+    return {step.name: step for step in world.judging(sha).steps}
+
+
+# --- drain -----------------------------------------------------------------
+
+
+def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_after(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, int]] = []
+    recreate = world.services.recreate
+
+    def look(services: tuple[str, ...]) -> str:
+        seen.append(dict(world.airflow.slots))
+        return recreate(services)
+
+    monkeypatch.setattr(world.services, "recreate", look)
+    packages(world)
+    world.turns.turn()
+    assert seen == [dict.fromkeys(POOLS, 0)]
+    assert world.airflow.slots == POOLS
+    assert world.journal.drained() == {}
+
+
+def test_running_tasks_are_waited_for_before_anything_is_recreated(world: World) -> None:
+    world.airflow.tasks = [Task("lasse_taxi", "ingest", looks=30)]
+    sha = packages(world)
+    world.turns.turn()
+    assert world.airflow.tasks == []
+    assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
+    assert world.clock.elapsed_s >= 29
+
+
+def test_the_status_says_whom_a_drain_waits_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.airflow.tasks = [
+        Task("maria_weather", "load", looks=3),
+        Task("lasse_taxi", "ingest", looks=3),
+        Task("lasse_taxi", "dbt", looks=3),
+    ]
+    said: list[tuple[str, str]] = []
+    recreate = world.services.recreate
+    sha = packages(world)
+
+    def look(services: tuple[str, ...]) -> str:
+        said.append(world.said(sha)["airflow/deploy"])
+        return recreate(services)
+
+    monkeypatch.setattr(world.services, "recreate", look)
+    world.turns.turn()
+    assert said == [("pending", "packages change; waiting for lasse_taxi.dbt and 2 more")]
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+
+
+def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World) -> None:
+    world.airflow.tasks = [Task("maria_weather", "load")]
+    sha = packages(world)
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
+    assert world.clock.elapsed_s == pytest.approx(300, abs=5)
+
+
+def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.airflow.reachable = False
+    recreate = world.services.recreate
+
+    def mended(services: tuple[str, ...]) -> str:
+        world.airflow.reachable = True
+        return recreate(services)
+
+    monkeypatch.setattr(world.services, "recreate", mended)
+    sha = packages(world)
+    world.turns.turn()
+    assert steps(world, sha)[StepName.DRAIN].state == "skipped"
+    assert world.state(sha) is State.SUCCEEDED
+
+
+class KilledError(BaseException):
+    """The process ends right here: nothing below it may do anything about that."""
+
+
+def resizing_until(world: World, last: int) -> Callable[[str, int], None]:
+    """Return a `resize_pool` during whose call number `last` the process is killed."""
+    real, calls = FakeAirflow.resize_pool, iter(range(1, 99))
+
+    def resize(name: str, slots: int) -> None:
+        if next(calls) == last:
+            raise KilledError
+        real(world.airflow, name, slots)
+
+    return resize
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_crash_between_any_two_pools_loses_no_slots(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    sha = packages(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.airflow, "resize_pool", resizing_until(world, at))
+        with pytest.raises(KilledError):
+            world.turns.turn()
+    world.worker().turn()
+    assert world.airflow.slots == POOLS
+    assert world.journal.drained() == {}
+    assert world.state(sha) is State.SUCCEEDED
+
+
+def test_pools_emptied_by_a_worker_that_died_are_refilled_though_nothing_is_recreated(
+    world: World,
+) -> None:
+    world.airflow.slots["default_pool"] = 0
+    world.journal.set_drained({"default_pool": 128})
+    world.announced(TAXI)
+    world.turns.turn()
+    assert world.airflow.slots == POOLS
+    assert world.services.recreated == []
+
+
+def test_a_pool_that_somebody_refilled_meanwhile_is_left_as_it_is(world: World) -> None:
+    world.airflow.slots["default_pool"] = 7
+    world.journal.set_drained({"default_pool": 128, "gone": 3})
+    world.announced(TAXI)
+    world.turns.turn()
+    assert world.airflow.slots == {**POOLS, "default_pool": 7}
+    assert world.journal.drained() == {}
+
+
+def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_for(
+    world: World,
+) -> None:
+    world.services.down = "Docker does not answer"
+    sha = packages(world)
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.airflow.slots == POOLS
+    world.services.down = None
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.services.recreated == [SERVICES]
+
+
+# --- proven ----------------------------------------------------------------
+
+
+def test_packages_that_spoil_somebody_elses_dag_are_refused_before_anything_is_recreated(
+    world: World,
+) -> None:
+    world.repository.push({WEATHER: IMPORTS})
+    world.turns.turn()
+    error = ParseError("ImportError", "cannot import name 'Series'", 2)
+    world.examiner.finds_on_built(WEATHER, error=error)
+    sha = packages(world, "pandas==3\n")
+    world.turns.turn()
+    assert world.services.recreated == []
+    why = f"with it {WEATHER} no longer parses: ImportError: cannot import name 'Series'"
+    said = ("failure", f"requirements.txt: {why}; packages kept")
+    assert world.said(sha)["airflow/deploy"] == said
+    assert steps(world, sha)[StepName.BUILD].state == "failed"
+
+
+def test_a_dag_that_hangs_with_the_new_packages_refuses_them(world: World) -> None:
+    world.repository.push({WEATHER: IMPORTS})
+    world.turns.turn()
+    world.examiner.finds_on_built(WEATHER, harm="did not finish parsing within 25 s")
+    sha = packages(world, "pandas==3\n")
+    world.turns.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    assert f"{WEATHER} did not finish" in world.said(sha)["airflow/deploy"][1]
+
+
+def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
+    error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 2)
+    world.examiner.finds(WEATHER, error=error)
+    world.examiner.finds_on_built(WEATHER, error=error)
+    before = world.repository.tip
+    sha = world.repository.push({WEATHER: IMPORTS, "requirements.txt": "numpy\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.recreated == [SERVICES]
+
+
+# --- taken back ------------------------------------------------------------
+
+
+def test_the_log_lines_of_what_did_not_start_are_on_the_deployment(world: World) -> None:
+    world.services.breaks.add("breaks\n")
+    sha = packages(world, "breaks\n")
+    world.turns.turn()
+    assert "ImportError: broken" in world.judging(sha).reason
+    assert world.airflow.slots == POOLS
+
+
+def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.services.breaks.add("breaks\n")
+    put_back = world.services.put_back
+
+    def cut_off(services: tuple[str, ...]) -> str:
+        world.airflow.reachable = False
+        return put_back(services)
+
+    monkeypatch.setattr(world.services, "put_back", cut_off)
+    sha = packages(world, "breaks\n")
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    world.airflow.reachable = True
+    recreated = list(world.services.recreated)
+    world.turns.turn()
+    assert world.services.recreated == recreated
+    assert world.airflow.slots == POOLS
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+
+
+def test_a_failed_way_back_is_the_operators_and_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.services.breaks.add("breaks\n")
+
+    def fails(services: tuple[str, ...]) -> str:
+        raise ServicesError("Docker does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "put_back", fails)
+        sha = packages(world, "breaks\n")
+        assert world.turns.turn() == 5.0
+    assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
+    world.turns.turn()
+    assert world.services.text == ""
+
+
+def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(services: tuple[str, ...]) -> str:
+        raise ServicesError("Docker does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "recreate", away)
+        sha = packages(world)
+        world.turns.turn()
+    assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
+    world.turns.turn()
+    assert world.services.text == "pandas\n"
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+
+
+# --- by hand, and beside ---------------------------------------------------
+
+
+def test_a_deployment_by_hand_tries_refused_requirements_once_more(world: World) -> None:
+    world.services.refuses["pandas\n"] = "no internet on that day"
+    packages(world)
+    world.turns.turn()
+    world.services.refuses.clear()
+    world.wish()
+    world.turns.turn()
+    assert world.services.text == "pandas\n"
+
+
+def test_what_died_half_way_is_tidied_before_anything_else(world: World) -> None:
+    world.services.litter = 3
+    world.announced(TAXI)
+    world.turns.turn()
+    assert world.services.litter == 0
+
+
+def test_a_compose_file_that_differs_is_told_and_changes_nothing(world: World) -> None:
+    world.services.stack = "services: {postgres: {image: postgres:16}}\n"
+    before = world.repository.tip
+    sha = world.repository.push({"docker-compose.yaml": "services: {miner: {image: coin}}\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert "differs from the operator's copy" in steps(world, sha)[StepName.PLAN].detail
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.services.recreated == []
+
+
+def test_a_compose_file_that_can_not_be_read_is_told_and_stops_nobody(world: World) -> None:
+    world.services.stack_unreadable = "/etc/deployer/docker-compose.yaml can't be read"
+    before = world.repository.tip
+    sha = world.repository.push({"docker-compose.yaml": "services: {}\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert "can't be read" in steps(world, sha)[StepName.PLAN].detail
+    assert world.state(sha) is State.SUCCEEDED

@@ -1,0 +1,270 @@
+"""What uv and pip are given of a push, and what is made of what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.edges.compose.pip_text import reason_of_pip
+from deployer.edges.uv_text import (
+    added,
+    last_line,
+    pins,
+    reason_of,
+    refusal,
+    safe_requirements,
+)
+from deployer.errors import RequirementsRefused
+
+# Each as uv 0.13.9 or 0.9.0 printed it, shortened where `…` stands.
+NOT_FOUND = """\
+Using Python 3.11.7 environment at: v
+error: No solution found when resolving dependencies
+  cause: Because nosuch-zz was not found in the package registry and you require nosuch-zz, \
+we can conclude that your requirements are unsatisfiable.
+"""
+TREE = """\
+  x No solution found when resolving dependencies:
+  ╰─▶ Because there is no version of pandas==99.1 and you require
+      pandas==99.1, we can conclude that your requirements are
+      unsatisfiable.
+
+      hint: something else
+"""
+CONFLICT = """\
+error: No solution found when resolving dependencies
+  cause: Because you require jinja2<3 and jinja2==3.1.6, we can conclude that your requirements \
+are unsatisfiable.
+"""
+AIRFLOW = """\
+Using Python 3.11.2 environment at: /home/airflow/.local
+error: No solution found when resolving dependencies
+  cause: Because you require apache-airflow==1.10 and apache-airflow==3.3.2, we can conclude \
+that your requirements are unsatisfiable.
+"""
+DBT = """\
+Using Python 3.11.2 environment at: /home/airflow/.local
+error: No solution found when resolving dependencies
+  cause: Because dbt-core==1.10.14 was yanked (reason: Issues with jsonschema bundling) and \
+dbt-core>=1.12.0b1,<=1.13.0b1 depends on pathspec>=0.9,<1.1, we can conclude that all of:
+             dbt-core==1.10.14
+             dbt-core>=1.12.0b1,<=1.13.0b1
+         depend on pathspec>=0.9,<1.1.
+         And because …
+"""
+UNREADABLE = """\
+error: Couldn't parse requirement in `/tmp/class-requirements.txt` at position 0
+  cause: expected version to start with a number, but no leading ASCII digits were found
+         six===what
+            ^^^^^^^
+"""
+BUILD = """\
+Resolved 131 packages in 648ms
+   Building mysqlclient==2.1.0
+error: Failed to build `mysqlclient==2.1.0`
+  cause: The build backend returned an error
+  cause: Call to `setuptools.build_meta:__legacy__.get_requires_for_build_wheel` failed \
+(exit status: 1)
+
+         [stdout]
+         mysql_config --version
+         mysql_config --libs
+
+         [stderr]
+         /bin/sh: 1: mysql_config: not found
+         Traceback (most recent call last):
+           File "<string>", line 14, in <module>
+           …
+             raise OSError("{} not found".format(_mysql_config_path))
+         OSError: mysql_config not found
+
+hint: Build failures usually indicate a problem with the package or the build environment
+"""
+BUILD_TREE = """\
+  \u00d7 Failed to build `mysqlclient==2.1.0`
+  ├─▶ The build backend returned an error
+  ╰─▶ Call to `setuptools.build_meta:__legacy__.build_wheel` failed (exit
+      status: 1)
+
+      [stderr]
+      /bin/sh: 1: mysql_config: not found
+      Traceback (most recent call last):
+        File
+      "/tmp/.cache/uv/sdists-v9/pypi/mysqlclient/2.1.0/zm4Z/src/setup_posix.py",
+      line 31, in mysql_config
+          raise OSError("{} not found".format(_mysql_config_path))
+      OSError: mysql_config not found
+
+      hint: This usually indicates a problem with the package or the build
+      environment.
+"""
+BUILD_IN_WORDS = """\
+error: Failed to build `sklearn==0.0.post12`
+  cause: The build backend returned an error
+  cause: Call to `setuptools.build_meta:__legacy__.get_requires_for_build_wheel` failed \
+(exit status: 1)
+
+         [stderr]
+         The 'sklearn' PyPI package is deprecated, use 'scikit-learn'
+         rather than 'sklearn' for pip commands.
+
+hint: `sklearn` is often confused for `scikit-learn`.
+"""
+# As pip 23.0 printed it in Airflow's entrypoint.
+PIP_BUILD = """\
+Collecting six==1.17.0
+Collecting mysqlclient==2.1.0
+  Preparing metadata (setup.py): finished with status 'error'
+  error: subprocess-exited-with-error
+
+  \u00d7 python setup.py egg_info did not run successfully.
+  │ exit code: 1
+  ╰─> [18 lines of output]
+      /bin/sh: 1: mysql_config: not found
+      Traceback (most recent call last):
+        File "<string>", line 2, in <module>
+          raise OSError("{} not found".format(_mysql_config_path))
+      OSError: mysql_config not found
+      mysql_config --libs
+      [end of output]
+
+  note: This error originates from a subprocess, and is likely not a problem with pip.
+error: metadata-generation-failed
+
+hint: See above for details.
+"""
+PIP_NOT_FOUND = """\
+ERROR: Could not find a version that satisfies the requirement nosuch-zz==1 (from versions: none)
+ERROR: No matching distribution found for nosuch-zz==1
+"""
+
+
+def test_comments_blank_lines_and_continuations_reach_uv_as_plain_lines() -> None:
+    text = "# ours\n\npandas>=2  # for taxi\nsix==1.17.0 \\\n  --hash=sha256:ab\n"
+    assert safe_requirements(text) == "pandas>=2\nsix==1.17.0   --hash=sha256:ab\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("-r other.txt", "option -r"),
+        ("-c constraints.txt", "option -c"),
+        ("-e .", "option -e"),
+        ("--index-url https://packages.example", "option --index-url"),
+        ("--extra-index-url=https://packages.example", "option --extra-index-url"),
+        ("--find-links /etc", "option --find-links"),
+        ("./local.whl", "not a requirement"),
+        ("/etc/passwd", "not a requirement"),
+        ("pandas=2", "not a requirement"),
+        ("six @ file:///tmp/six.whl", "package index"),
+        ("six @ git+https://github.com/class/six", "package index"),
+        ("six @ https://host.example/${SECRET}/six.whl", "environment variables"),
+        ("six -r other.txt", "not a requirement"),
+        ("six --config-settings=a=b", "not a requirement"),
+    ],
+)
+def test_what_is_no_package_of_the_index_is_refused_with_its_line(line: str, said: str) -> None:
+    with pytest.raises(RequirementsRefused) as caught:
+        safe_requirements(f"# first\npandas\n{line}\n")
+    assert said in caught.value.reason
+    assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["# six \\\n-r x\n", "six \\\n-r x\n", "six\r-r x\n", "six\x0b-r x\n"]
+)
+def test_an_option_cannot_hide_behind_a_line_break(text: str) -> None:
+    with pytest.raises(RequirementsRefused):
+        safe_requirements(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (NOT_FOUND, "nosuch-zz was not found in the package registry and you require nosuch-zz"),
+        (TREE, "there is no version of pandas==99.1 and you require pandas==99.1"),
+        (CONFLICT, "you require jinja2<3 and jinja2==3.1.6"),
+        (AIRFLOW, "you require apache-airflow==1.10 and apache-airflow==3.3.2"),
+        (
+            DBT,
+            (
+                "dbt-core==1.10.14 was yanked (reason: Issues with jsonschema bundling) and "
+                "dbt-core>=1.12.0b1,<=1.13.0b1 depends on pathspec>=0.9,<1.1"
+            ),
+        ),
+        (
+            UNREADABLE,
+            (
+                "expected version to start with a number, but no leading ASCII digits were found "
+                "six===what"
+            ),
+        ),
+        (BUILD, "Failed to build `mysqlclient==2.1.0`: OSError: mysql_config not found"),
+        (BUILD_TREE, "Failed to build `mysqlclient==2.1.0`: OSError: mysql_config not found"),
+        (
+            BUILD_IN_WORDS,
+            (
+                "Failed to build `sklearn==0.0.post12`: "
+                "The 'sklearn' PyPI package is deprecated, use 'scikit-learn'"
+            ),
+        ),
+        ("error: something new", "something new"),
+        ("", "uv gave no reason"),
+    ],
+)
+def test_uvs_complaint_is_cut_to_the_sentence_that_says_why(said: str, reason: str) -> None:
+    assert reason_of(said) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (PIP_BUILD, "Failed to build mysqlclient==2.1.0: OSError: mysql_config not found"),
+        (PIP_NOT_FOUND, "No matching distribution found for nosuch-zz==1"),
+        ("Collecting six\nKilled\n\n", "Killed"),
+    ],
+)
+def test_pips_complaint_is_cut_to_the_sentence_that_says_why(said: str, reason: str) -> None:
+    assert reason_of_pip(said) == reason
+
+
+@pytest.mark.parametrize("said", [BUILD, BUILD_TREE])
+def test_a_refusal_names_the_line_of_the_package_whose_build_fails(said: str) -> None:
+    assert refusal("six\nmysqlclient==2.1.0\n", said).line == 2
+
+
+def test_a_refusal_names_the_line_of_the_package_that_is_required() -> None:
+    assert refusal("six\n# why\nNoSuch_zz>=1\n", NOT_FOUND).line == 3
+
+
+def test_a_refusal_about_no_line_of_the_text_has_none() -> None:
+    assert refusal("six\n", NOT_FOUND).line is None
+
+
+ADDED = """\
+Would install 3 packages
+ + cowsay==6.1
+ + six==1.17.0 (from https://host.example/six.whl)
+ + iniconfig @ https://host.example/iniconfig.whl
+ - old==1
+"""
+
+
+def test_what_uv_adds_is_read_from_its_list() -> None:
+    assert added(ADDED) == (
+        "cowsay==6.1",
+        "six==1.17.0",
+        "iniconfig @ https://host.example/iniconfig.whl",
+    )
+
+
+def test_pip_is_given_just_what_uv_adds_from_where_uv_had_it() -> None:
+    assert pins(ADDED) == (
+        "cowsay==6.1\n"
+        "six @ https://host.example/six.whl\n"
+        "iniconfig @ https://host.example/iniconfig.whl\n"
+    )
+
+
+@pytest.mark.parametrize(("text", "line"), [("a\n b \n\n", "b"), ("\n", "no output")])
+def test_the_last_line_is_the_last_that_says_something(text: str, line: str) -> None:
+    assert last_line(text) == line
