@@ -8,8 +8,8 @@ FROM ${AIRFLOW_IMAGE_NAME}
 # The official image ships no .pyc, and each container would compile Airflow anew at each start.
 # By the image's own user, who owns the packages. One of them may carry a file that no Python can
 # compile (templates), which is no error here.
-RUN site=$(python -c 'import importlib.util as u; print(u.find_spec("airflow").origin[:-len("airflow/__init__.py")])') \
-    && { python -m compileall -q -j 0 "$site" >/dev/null || true; }
+RUN airflow=$(python -c 'import importlib.util; print(importlib.util.find_spec("airflow").origin)') \
+    && { python -m compileall -q -j 0 "${airflow%/airflow/__init__.py}" >/dev/null || true; }
 
 # Group 0 is Airflow's own: what a loose umask left writable to the group, a task could rewrite.
 USER root

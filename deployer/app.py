@@ -154,16 +154,17 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         keep_releases=settings.keep_releases,
     )
     listener = DoorbellListener(settings.state_dir / DOORBELL)
+    turns = Turns(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
         yield Worker(
-            turns=Turns(parts, limits, Branch(settings.branch), owed=signals.owed.set),
+            turns=turns,
             outbox=outbox,
             listener=listener,
             journal=parts.journal,
             clock=parts.clock,
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
-            prepare=parts.examiner.warm_up,
+            prepare=turns.prepare,
         )
     finally:
         listener.close()

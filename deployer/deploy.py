@@ -157,7 +157,6 @@ class Run:
         parts, journal = self._parts, self._parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
-            parts.services.tidy()
             tip = parts.repository.tree(sha)
             old = self._tree_of(live)
             the_plan = plan(

@@ -52,6 +52,7 @@ class Rollout:
             ServicesError, DiskError, PreflightError
         """
         with self._step(StepName.RESOLVE) as note:
+            self._services.tidy()
             note.text = self._services.resolve(text)
         with self._step(StepName.BUILD) as note:
             # Dying here leaves a build that nobody runs; the next one replaces it.

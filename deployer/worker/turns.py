@@ -302,9 +302,19 @@ class Turns:
         self._failures += 1
         return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)
 
+    def prepare(self) -> None:
+        """Make ready for the first turn.
+
+        Raises:
+            ServicesError, PreflightError: the turns meet it again.
+        """
+        self._parts.services.tidy()
+        self._parts.examiner.warm_up()
+
     def _clean_up(self) -> None:
-        """Remove old releases; nobody waits for it and nobody misses it."""
+        """Make ready for the next turn, without old releases; nobody waits for it."""
         try:
+            self._parts.examiner.warm_up()  # packages may have moved under it
             in_use = self._parts.airflow.versions_in_use()
             removed = self._parts.releases.prune(self._limits.keep_releases, in_use)
         except DeployerError as exc:

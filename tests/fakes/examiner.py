@@ -18,14 +18,14 @@ class FakeExaminer:
         asked: the paths of each examination on the packages that run, in order.
         asked_on_built: likewise, on those that were built.
         down: why the parser itself does not work, None: it does.
-        closed: it was told to end.
+        warm: it was made ready, and not ended since.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.asked_on_built: list[tuple[str, ...]] = []
         self.down: str | None = None
-        self.closed = False
+        self.warm = False
         self._finds: dict[str, Examined] = {}
         self._finds_on_built: dict[str, Examined] = {}
 
@@ -54,9 +54,10 @@ class FakeExaminer:
     def warm_up(self) -> None:
         if self.down:
             raise PreflightError(self.down)
+        self.warm = True
 
     def close(self) -> None:
-        self.closed = True
+        self.warm = False
 
     def examine(
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False

@@ -27,6 +27,7 @@ from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
+from deployer.edges.compose.ways import Packages
 from deployer.edges.slots import Slot
 from deployer.errors import RequirementsRefused
 
@@ -64,6 +65,9 @@ class FakeWay:
 
     def drop(self, slot: Slot) -> None:
         (self.directory / slot).unlink(missing_ok=True)
+
+    def packages(self, slot: Slot) -> Packages:
+        return Packages(f"played:{slot}")
 
     def installed(self, containers: Sequence[Container]) -> str | None:
         return None if self.target(Slot.PREVIOUS) is not None else self.target(Slot.CURRENT)

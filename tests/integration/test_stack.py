@@ -184,6 +184,21 @@ def test_all_services_are_healthy(a_class: Class) -> None:
     assert health == dict.fromkeys((*AIRFLOW, "postgres", "warehouse"), "healthy")
 
 
+@pytest.mark.parametrize(
+    ("service", "check"),
+    [
+        # Alive, but in another container: it may be the one that was just replaced.
+        ("airflow-dag-processor", ["python", "/opt/deployer/airflow/heartbeat.py", "SchedulerJob"]),
+        ("airflow-scheduler", ["python", "/opt/deployer/airflow/heartbeat.py", "DagProcessorJob"]),
+        ("airflow-scheduler", ["bash", "/opt/deployer/airflow/answers.sh"]),
+    ],
+)
+def test_a_health_check_fails_where_that_part_does_not_run(
+    a_class: Class, service: str, check: list[str]
+) -> None:
+    assert a_class.stack.compose("exec", "-T", service, *check, check=False).returncode == 1
+
+
 @pytest.mark.parametrize("service", AIRFLOW)
 def test_no_service_can_write_what_others_run(a_class: Class, service: str) -> None:
     places = [

@@ -29,7 +29,7 @@ def test_the_container_ends_with_the_child_process_and_leaves_nothing() -> None:
     assert argv[:2] == ("docker", "run")
     assert {"--rm", "--interactive"} <= set(argv)
     assert options(argv, "--name") == ["class-preflight-1"]
-    assert options(argv, "--label") == ["class-deployer.project=class"]
+    assert options(argv, "--label") == ["class-deployer.parser=class"]
     assert options(argv, "--log-driver") == ["none"]
     assert not {"--detach", "--tty", "--restart"} & set(argv)
 

@@ -302,11 +302,25 @@ def test_a_deployment_by_hand_tries_refused_requirements_once_more(world: World)
     assert world.services.text == "pandas\n"
 
 
-def test_what_died_half_way_is_tidied_before_anything_else(world: World) -> None:
+def test_what_died_half_way_is_tidied_before_the_next_rollout(world: World) -> None:
     world.services.litter = 3
-    world.announced(TAXI)
+    packages(world)
     world.turns.turn()
     assert world.services.litter == 0
+
+
+def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> None:
+    world.services.litter = 3
+    world.turns.prepare()
+    assert world.services.litter == 0
+    assert world.examiner.warm
+
+
+def test_the_parser_is_warm_again_once_packages_have_moved(world: World) -> None:
+    world.examiner.warm = False
+    packages(world)
+    world.turns.turn()
+    assert world.examiner.warm
 
 
 def test_a_compose_file_that_differs_is_told_and_changes_nothing(world: World) -> None:

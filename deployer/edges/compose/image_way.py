@@ -84,20 +84,20 @@ class ImageWay:
         self._bounds = bounds
         self._slots = ImageSlots(client, repository)
         self._prover = Prover(client, project=project, bounds=bounds)
+        self._texts: dict[str, str | None] = {}  # by image; none of them changes
 
     def packages(self, slot: Slot) -> Packages:
         return Packages(self._slots.name(slot))
 
     def installed(self, containers: Sequence[Container]) -> str | None:
         current = slots.healthy(self._slots)
-        texts: set[str | None] = set()
-        for container in containers:
-            # One on another image was not recreated when the name moved: somebody died there.
-            if current is None or container.attrs["Image"] != current:
-                return None
-            with asking(f"read a file of the container {container.name}"):
-                texts.add(_text_in(container))
-        return texts.pop() if len(texts) == 1 else None
+        # One on another image was not recreated when the name moved: somebody died there.
+        if current is None or any(c.attrs["Image"] != current for c in containers):
+            return None
+        if current not in self._texts:
+            with asking(f"read a file of the container {containers[0].name}"):
+                self._texts[current] = _text_in(containers[0])
+        return self._texts[current]
 
     def resolve(self, text: str) -> tuple[str, ...]:
         safe = safe_requirements(text)
@@ -169,9 +169,7 @@ class ImageWay:
 
 
 def _text_in(container: Container) -> str | None:
-    """Return the class's text in a running container, None: it does not run, or has none."""
-    if container.status != "running":
-        return None
+    """Return the class's text in a container's image, None: it has none."""
     try:
         stream, stat = container.get_archive(TEXT)
     except NotFound:

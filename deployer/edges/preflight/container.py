@@ -33,7 +33,8 @@ FILES: Final = "/opt/deployer/airflow"
 """Where containers have the deployer's own files for Airflow."""
 PACKAGES: Final = "/opt/class/packages"
 """Where containers have `CHECKOUT_DIR/packages`."""
-LABEL: Final = "class-deployer.project"
+LABEL: Final = "class-deployer.parser"
+"""Not the one by which throwaway containers are removed: this one is kept warm."""
 NETWORK: Final = "bridge"
 START_TIMEOUT_S: Final = 90.0
 INSTALL_TIMEOUT_S: Final = 600.0

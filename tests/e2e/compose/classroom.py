@@ -158,7 +158,7 @@ class Classroom:
         try:
             label = f"class-deployer.project={self.stack.project}"
             found = client.containers.list(all=True, filters={"label": label})
-            return [one.name for one in found if "preflight" not in one.name]
+            return [one.name or "" for one in found]
         finally:
             client.close()
 

@@ -45,7 +45,7 @@ def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 30.0) 
 
 
 def containers(engine: docker.DockerClient, project: str = PROJECT) -> list[str]:
-    found = engine.api.containers(all=True, filters={"label": f"class-deployer.project={project}"})
+    found = engine.api.containers(all=True, filters={"label": f"class-deployer.parser={project}"})
     return [str(one["Id"]) for one in found]
 
 
