@@ -66,7 +66,7 @@ class Probe:
 
 
 def run() -> dict[str, object]:
-    """Return, for each way, the seconds of every rollout and its steps (medians are the table's)."""
+    """Return, for each way, the seconds of every rollout and of its steps."""
     return {way: _measured(way) for way in ("image", "plain")}
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from deployer.edges.compose.stack import PLAIN_VARIABLE, Service, Stack, WayName, parse, seconds
+from deployer.edges.compose.stack import (
+    PLAIN_VARIABLE,
+    Service,
+    Stack,
+    WayName,
+    parse,
+    seconds,
+    shared_file,
+)
 from deployer.errors import ServicesError
 
 FILE = Path("/etc/deployer/docker-compose.yaml")
@@ -82,3 +90,14 @@ def test_both_ways_at_once_are_an_error_that_names_who_goes_which() -> None:
         ServicesError, match=r"docker-compose.yaml: scheduler set .* and api do not"
     ):
         mixed.way(["scheduler", "api"])
+
+
+def test_what_is_compared_with_the_repository_is_the_file_that_the_plain_way_builds_upon(
+    tmp_path: Path,
+) -> None:
+    plain = tmp_path / "docker-compose.plain.yaml"
+    assert shared_file(plain) == plain
+    beside = tmp_path / "docker-compose.yaml"
+    beside.touch()
+    assert shared_file(plain) == beside
+    assert shared_file(beside) == beside

@@ -15,6 +15,7 @@ from deployer.core.checkup import Ailment, NotApplicable
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared
+from deployer.edges.compose.stack import shared_file
 from deployer.edges.local import LocalAirflow
 from deployer.errors import DeployerError
 
@@ -57,7 +58,7 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
         ),
         with_docker(
             "compose file of the repository",
-            lambda: repository.compare_stack(settings.compose_file),
+            lambda: repository.compare_stack(shared_file(settings.compose_file)),
         ),
         Probe("services", lambda: _services(settings, local, engine)),
         Probe("Airflow health", lambda: airflow.health(settings.airflow_url, _now())),

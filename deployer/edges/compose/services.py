@@ -13,7 +13,7 @@ from deployer.edges import airflow_health
 from deployer.edges.compose.commands import Up
 from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
 from deployer.edges.compose.runner import ComposeRunner
-from deployer.edges.compose.stack import read_stack, read_text
+from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Way
 from deployer.errors import NotHealthy
 
@@ -57,7 +57,7 @@ class ComposeServices:
         self._way.tidy()
 
     def own_stack(self) -> str | None:
-        return read_text(self._runner.project.file)
+        return read_text(shared_file(self._runner.project.file))
 
     def installed(self) -> str | None:
         found: list[Container] = []

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deployer.core.model import COMPOSE_FILE
 from deployer.edges.compose.commands import Config
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
@@ -91,6 +92,15 @@ def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:
             f" of {', '.join(sorted(stack.services))}"
         )
     return stack
+
+
+def shared_file(file: Path) -> Path:
+    """Return the operator's copy of the file that the class repository has as well.
+
+    It is COMPOSE_FILE itself, unless that (as the plain way's) builds upon one beside it.
+    """
+    beside = file.with_name(COMPOSE_FILE)
+    return beside if beside.exists() else file
 
 
 def read_text(file: Path) -> str:

@@ -163,6 +163,21 @@ class Classroom:
             client.close()
 
 
+def requirements(*more: str) -> str:
+    """Return the class's requirements with further lines."""
+    text = samples.class_repository()[samples.REQUIREMENTS].decode()
+    return text + "".join(f"{line}\n" for line in more)
+
+
+def is_green(said: Mapping[str, tuple[str, str]]) -> bool:
+    return {state for state, _ in said.values()} == {"success"}
+
+
+def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """Return the services whose container is another one."""
+    return {service for service in before if before[service] != after[service]}
+
+
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     """Return as soon as `holds()`; an Airflow that is away for a moment is asked again."""
     until = time.monotonic() + BOUND_S
@@ -192,6 +207,6 @@ def classroom(folder: Path, project: str, way: Way) -> Iterator[Classroom]:
         teacher = stage.student("teacher")
         teacher.commit("Start the class repository", samples.class_repository())
         said = room.ends(teacher.push(), "class_demo", "lasse", "maria")
-        assert {state for state, _ in said.values()} == {"success"}, said
+        assert is_green(said), said
         yield room
         assert stage.hub.violations == ()

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from deployer.demo import samples
-from tests.e2e.compose.classroom import SERVICES, Classroom, wait_until
+from tests.e2e.compose.classroom import (
+    SERVICES,
+    Classroom,
+    is_green,
+    moved,
+    requirements,
+    wait_until,
+)
 from tests.e2e.compose.engine import Engine
 from tests.e2e.watching import ENDS, shown
 
@@ -45,19 +52,9 @@ COW = "cowsay==6.1"
 """What a DAG of maria's needs from the first test on."""
 
 
-def requirements(*more: str, cow: str = COW) -> str:
-    """Return the class's requirements with further lines."""
-    text = samples.class_repository()[samples.REQUIREMENTS].decode()
-    return text + "".join(f"{line}\n" for line in (*more, cow))
-
-
-def is_green(said: dict[str, tuple[str, str]]) -> bool:
-    return {state for state, _ in said.values()} == {"success"}
-
-
-def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Return the services whose container is another one."""
-    return {service for service in before if before[service] != after[service]}
+def asked_for(*more: str) -> dict[str, str]:
+    """Return the requirements file with what maria's DAG needs, and further lines."""
+    return {samples.REQUIREMENTS: requirements(*more, COW)}
 
 
 def start_long_tasks(room: Classroom, name: str) -> tuple[str, str]:
@@ -75,7 +72,7 @@ def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
     dag_id, run_id = start_long_tasks(room, "long_drained")
     before, pools = room.containers(), room.pools()
     text = samples.dag("maria", "says", imports="import cowsay\n")
-    files = {samples.REQUIREMENTS: requirements("tabulate"), "dags/maria/says.py": text}
+    files = {**asked_for("tabulate"), "dags/maria/says.py": text}
     push = room.push("maria", "Say it with a cow", files)
     said = room.ends(push, "maria")
     assert is_green(said)
@@ -94,11 +91,10 @@ def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
 
 def test_a_comment_another_order_or_case_restarts_nothing(image_class: Classroom) -> None:
     room = image_class
-    asked = requirements("tabulate")
-    assert is_green(room.ends(room.push("maria", "Two", {samples.REQUIREMENTS: asked})))
+    assert is_green(room.ends(room.push("maria", "Two", asked_for("tabulate", "# and"))))
     before = room.containers()
-    same = f"# for the cow\nCowSay == 6.1  # again\n\n{asked.replace(COW, '')}"
-    assert is_green(room.ends(room.push("maria", "Words", {samples.REQUIREMENTS: same})))
+    same = {samples.REQUIREMENTS: requirements("# a cow", "CowSay == 6.1  # here", "", "Tabulate")}
+    assert is_green(room.ends(room.push("maria", "Words", same)))
     assert room.containers() == before
 
 
@@ -108,7 +104,7 @@ def test_tasks_that_outlast_the_drain_end_well_though_the_scheduler_is_stopped_u
     room = image_class
     dag_id, run_id = start_long_tasks(room, "long_undrained")
     room.restart_worker(DEPLOYER_DRAIN_TIMEOUT_S="2")
-    push = room.push("maria", "Colour", {samples.REQUIREMENTS: requirements("colorama")})
+    push = room.push("maria", "Colour", asked_for("colorama"))
     try:
         assert is_green(room.ends(push))
     finally:
@@ -134,8 +130,7 @@ def test_an_impossible_line_touches_no_container_and_delays_nobody_else(
 ) -> None:
     room = image_class
     before = room.containers()
-    asked = requirements(line)
-    said = room.ends(room.push("maria", "Want too much", {samples.REQUIREMENTS: asked}))
+    said = room.ends(room.push("maria", "Want too much", asked_for(line)))
     state, text = said["airflow/deploy"]
     assert state == "failure"
     assert text.startswith("requirements.txt:")
@@ -152,8 +147,7 @@ def test_packages_that_break_airflows_start_are_taken_back_though_the_worker_die
 ) -> None:
     room = image_class
     seen = len(room.events())
-    asked = requirements("class-breaks-scheduler==1.0")
-    push = room.push("maria", "Break the class", {samples.REQUIREMENTS: asked})
+    push = room.push("maria", "Break the class", asked_for("class-breaks-scheduler==1.0"))
     room.kill_worker_in("rollback", seen)
     said = room.ends(push)
     assert said["airflow/deploy"][0] == "failure"
@@ -169,7 +163,7 @@ def test_packages_that_break_airflows_start_are_taken_back_though_the_worker_die
 def test_a_worker_killed_in_any_step_converges_to_the_tip(image_class: Classroom) -> None:
     room = image_class
     seen, pools = len(room.events()), room.pools()
-    push = room.push("maria", "Emoji", {samples.REQUIREMENTS: requirements("emoji")})
+    push = room.push("maria", "Emoji", asked_for("emoji"))
     for step in ("resolve", "build", "drain", "recreate", "health"):
         seen = room.kill_worker_in(step, seen)
     assert is_green(room.ends(push))
@@ -188,7 +182,7 @@ def test_an_engine_that_stops_in_the_middle_is_an_error_and_mended_by_itself(
 ) -> None:
     room = image_class
     seen = len(room.events())
-    push = room.push("maria", "Six", {samples.REQUIREMENTS: requirements("six")})
+    push = room.push("maria", "Six", asked_for("six"))
     wait_until(lambda: ("begins", "recreate") in room.events()[seen:], "recreate begins")
     engine.stop()
     try:
@@ -197,3 +191,30 @@ def test_an_engine_that_stops_in_the_middle_is_an_error_and_mended_by_itself(
         engine.start()
     room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"success"}, 300)
     assert {state for state, _ in shown(room.stage, push.sha).values()} <= ENDS
+
+
+def test_a_pushed_compose_file_is_not_used_and_page_log_and_doctor_say_that_it_differs(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    before = room.containers()
+    text = room.stack.compose_file.read_text().replace("max-size: 10m", "max-size: 10g")
+    push = room.push("maria", "Log more", {"docker-compose.yaml": text})
+    assert is_green(room.ends(push))
+    assert room.containers() == before
+    words = "docker-compose.yaml of the repository differs from the operator's copy"
+    assert words in room.steps(push)["plan"]["detail"]
+    page = room.stage.get(f"/deployments/{room.deployment(push)['id']}").text
+    assert words.replace("'", "&#39;") in page
+    assert words in room.stage.run_deployer("logs").stdout
+    asked = room.stage.run_deployer("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
+    assert not checks["compose file of the repository"]["passed"]
+    room.ends(room.push("maria", "Log less", {"docker-compose.yaml": None}))
+
+
+def test_doctor_finds_the_class_in_order(image_class: Classroom) -> None:
+    asked = image_class.stage.run_deployer("doctor", "--json")
+    checks = json.loads(asked.stdout)["checks"]
+    assert [check for check in checks if not check["passed"]] == []
+    assert asked.returncode == 0

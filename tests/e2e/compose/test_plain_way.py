@@ -1,0 +1,48 @@
+"""The plain way: containers install the proven packages themselves at start. A real engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.demo import samples
+from tests.e2e.compose.classroom import SERVICES, Classroom, is_green, moved, requirements
+
+pytestmark = pytest.mark.docker
+
+
+def test_a_new_package_is_there_after_one_push(plain_class: Classroom) -> None:
+    room = plain_class
+    before, pools = room.containers(), room.pools()
+    text = samples.dag("maria", "says", imports="import cowsay\n")
+    files = {samples.REQUIREMENTS: requirements("cowsay==6.1"), "dags/maria/says.py": text}
+    said = room.ends(room.push("maria", "Say it with a cow", files), "maria")
+    assert is_green(said)
+    assert "maria_says" in said["airflow/maria"][1]
+    assert moved(before, room.containers()) == set(SERVICES)
+    assert room.pools() == pools
+    pins = room.stack.checkout / "packages" / "current" / "requirements.txt"
+    assert pins.read_text() == "cowsay==6.1\n"
+
+
+def test_packages_that_break_airflows_start_are_taken_back(plain_class: Classroom) -> None:
+    room = plain_class
+    asked = requirements("cowsay==6.1", "class-breaks-scheduler==1.0")
+    said = room.ends(room.push("maria", "Break the class", {samples.REQUIREMENTS: asked}))
+    assert said["airflow/deploy"][0] == "failure"
+    assert "Airflow does not start with it" in said["airflow/deploy"][1]
+    pins = room.stack.checkout / "packages" / "current" / "requirements.txt"
+    assert pins.read_text() == "cowsay==6.1\n"
+    before = room.containers()
+    after = room.push("lasse", "Go on", {"dags/lasse/on.py": samples.dag("lasse", "on")})
+    assert is_green(room.ends(after, "lasse"))
+    assert room.containers() == before
+
+
+def test_an_impossible_line_touches_no_container(plain_class: Classroom) -> None:
+    room = plain_class
+    before = room.containers()
+    asked = requirements("cowsay==6.1", "class-fails-to-build==1.0")
+    said = room.ends(room.push("maria", "Want too much", {samples.REQUIREMENTS: asked}))
+    assert said["airflow/deploy"][0] == "failure"
+    assert "class-fails-to-build" in said["airflow/deploy"][1]
+    assert room.containers() == before
