@@ -226,7 +226,10 @@ class Services(Protocol):
     def recreate(self, services: Sequence[str]) -> str:
         """Stop `services` and start them on what was built; return one line about it.
 
+        One that runs on it already may be left alone.
+
         Raises:
+            NotHealthy: one of them does not start on it; those after it were not touched.
             ServicesError
         """
 

@@ -50,6 +50,7 @@ class FakeWay:
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.refuses: dict[str, str] = {}
+        self.settled: set[str] = set()  # ids of containers that run on `current` for sure
         self.litter = 0
         if self.target(Slot.CURRENT) is None:
             self.point(Slot.CURRENT, "")
@@ -71,6 +72,9 @@ class FakeWay:
 
     def installed(self, containers: Sequence[Container]) -> str | None:
         return None if self.target(Slot.PREVIOUS) is not None else self.target(Slot.CURRENT)
+
+    def on_current(self, container: Container) -> bool:
+        return container.id in self.settled
 
     def resolve(self, text: str) -> tuple[str, ...]:
         if text in self.refuses:

@@ -92,12 +92,16 @@ class ImageWay:
     def installed(self, containers: Sequence[Container]) -> str | None:
         current = slots.healthy(self._slots)
         # One on another image was not recreated when the name moved: somebody died there.
-        if current is None or any(c.attrs["Image"] != current for c in containers):
+        if current is None or not all(map(self.on_current, containers)):
             return None
         if current not in self._texts:
             with asking(f"read a file of the container {containers[0].name}"):
                 self._texts[current] = _text_in(containers[0])
         return self._texts[current]
+
+    def on_current(self, container: Container) -> bool:
+        image: str = container.attrs["Image"]
+        return image == self._slots.target(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         safe = safe_requirements(text)

@@ -82,17 +82,17 @@ class PlainWay:
 
     def installed(self, containers: Sequence[Container]) -> str | None:
         current = slots.healthy(self._links)
-        if current is None:
+        if current is None or not all(map(self.on_current, containers)):
             return None
-        moved_at = self._links.moved_at(Slot.CURRENT)
-        for container in containers:
-            state = container.attrs["State"]
-            if not state["Running"] or _seconds(state["StartedAt"]) <= moved_at:
-                return None
         try:
             return (current / _TEXT).read_text()
         except FileNotFoundError:
             return None
+
+    def on_current(self, container: Container) -> bool:
+        state = container.attrs["State"]
+        started_at = _seconds(state["StartedAt"])
+        return state["Running"] and started_at > self._links.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self._prover.resolve(self._image, text, safe_requirements(text)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from docker.client import DockerClient
 from docker.models.containers import Container
@@ -82,13 +83,7 @@ class ComposeServices:
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
-        while waiting := self._unhealthy(services):
-            if time.monotonic() - began > self._health_timeout_s:
-                service, why = next(iter(waiting.items()))
-                raise self._failed(
-                    service, f"is not healthy after {self._health_timeout_s:g} s: {why}"
-                )
-            time.sleep(_LOOK_S)
+        self._wait(lambda: self._not_up(services, vouched_for=True) | self._silent(services))
         self._way.confirm()
         return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
 
@@ -101,13 +96,23 @@ class ComposeServices:
         move()
         took: list[str] = []
         for service in services:
+            if self._settled(service):
+                continue  # recreated before somebody died, or not yet when it is taken back
             began = time.monotonic()
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
             grace_s = max(stack.services[service].stop_grace_s, self._grace_s(service))
             self._runner.run(Up(service), within_s=grace_s + _MARGIN_S)
+            # The next one only now: what breaks one service takes no other down with it, and
+            # the api-server, while it is away, has the machine for itself.
+            self._wait(partial(self._not_up, [service], vouched_for=False))
             took.append(f"{service} in {time.monotonic() - began:.1f} s")
-        return f"recreated {', '.join(took)}"
+        return f"recreated {', '.join(took)}" if took else "all of them run on it already"
+
+    def _settled(self, service: str) -> bool:
+        """Tell whether a service runs on the current packages already."""
+        found = self._containers.of(service)
+        return bool(found) and all(c.status == "running" and self._way.on_current(c) for c in found)
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""
@@ -117,8 +122,27 @@ class ComposeServices:
     def _grace_s(self, service: str) -> float:
         return max(map(stop_timeout_s, self._containers.of(service)), default=0.0)
 
-    def _unhealthy(self, services: Sequence[str]) -> dict[str, str]:
-        """Return those of `services` that are not healthy, and what is amiss.
+    def _wait(self, unhealthy: Callable[[], dict[str, str]]) -> None:
+        """Wait until there is no service with something amiss.
+
+        Raises:
+            NotHealthy: there is after `health_timeout_s`, or one of them will never be well.
+            ServicesError
+        """
+        began = time.monotonic()
+        while waiting := unhealthy():
+            if time.monotonic() - began > self._health_timeout_s:
+                service, why = next(iter(waiting.items()))
+                raise self._failed(
+                    service, f"is not healthy after {self._health_timeout_s:g} s: {why}"
+                )
+            time.sleep(_LOOK_S)
+
+    def _not_up(self, services: Sequence[str], *, vouched_for: bool) -> dict[str, str]:
+        """Return those of `services` that Docker does not call healthy, and what it says.
+
+        `vouched_for`: Airflow is asked about those that it knows, too; without a health check
+        of their own it has the only word.
 
         Raises:
             NotHealthy: one of them will never be.
@@ -126,7 +150,6 @@ class ComposeServices:
         """
         now = datetime.now(UTC)
         waiting: dict[str, str] = {}
-        running: dict[str, datetime] = {}
         for service in services:
             looks = [look(container) for container in self._containers.of(service)]
             if not looks:
@@ -134,13 +157,24 @@ class ComposeServices:
             for seen in looks:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
-            if not all(s.healthy(now, vouched_for=airflow_health.knows(service)) for s in looks):
+            vouched = vouched_for and airflow_health.knows(service)
+            if not all(seen.healthy(now, vouched_for=vouched) for seen in looks):
                 waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
+        return waiting
+
+    def _silent(self, services: Sequence[str]) -> dict[str, str]:
+        """Return those that Airflow does not call healthy.
+
+        Asked also before Docker is content: the first question makes the api-server ready for
+        tasks.
+        """
+        running: dict[str, datetime] = {}
+        for service in services:
+            looks = [look(container) for container in self._containers.of(service)]
             if all(seen.status == "running" for seen in looks):
                 running[service] = max(seen.started_at for seen in looks)
-        # Before Docker is content, too: the first question makes the api-server ready for tasks.
         silent = airflow_health.unhealthy(self._airflow_url, running)
-        return waiting | dict.fromkeys(silent, "Airflow does not call it healthy")
+        return dict.fromkeys(silent, "Airflow does not call it healthy")
 
     def _failed(self, service: str, what: str) -> NotHealthy:
         lines = [last_lines(container) for container in self._containers.of(service)[:1]]

@@ -46,6 +46,9 @@ class Way(Protocol):
             ServicesError: the engine does not answer.
         """
 
+    def on_current(self, container: Container) -> bool:
+        """Tell whether a running container surely runs on what `current` leads to."""
+
     def resolve(self, text: str) -> tuple[str, ...]:
         """Return the distributions that `text` adds to what runs; changes nothing.
 
