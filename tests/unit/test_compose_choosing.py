@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.stack_rules import PIP_AT_START
 from deployer.edges.compose.choosing import choose_way
 from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.image_way import ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
-from deployer.edges.compose.stack import PLAIN_VARIABLE, Service, Stack
+from deployer.edges.compose.stack import Service, Stack
 from deployer.edges.compose.ways import Way
 from deployer.errors import ServicesError
 
@@ -41,7 +42,7 @@ def test_an_image_that_is_built_goes_the_way_of_images() -> None:
 
 
 def test_containers_that_install_packages_themselves_go_the_plain_way() -> None:
-    plain = Service(image="apache/airflow:3.3.2", environment={PLAIN_VARIABLE: "-r x"})
+    plain = Service(image="apache/airflow:3.3.2", environment={PIP_AT_START: "-r x"})
     assert isinstance(chosen(plain, plain), PlainWay)
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from deployer.core.stack_rules import PIP_AT_START
 from deployer.edges.compose.stack import (
-    PLAIN_VARIABLE,
     Service,
     Stack,
     WayName,
     parse,
-    seconds,
     shared_file,
 )
 from deployer.errors import ServicesError
@@ -66,17 +65,9 @@ def test_secrets_of_the_environment_are_not_shown() -> None:
     assert "swordfish" not in repr(read)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("10s", 10), ("1m30s", 90), ("10m0s", 600), ("1h0m1s", 3601), ("200ms", 0.2), ("1.5s", 1.5)],
-)
-def test_a_duration_is_understood(text: str, expected: float) -> None:
-    assert seconds(text) == pytest.approx(expected)
-
-
 def test_the_way_is_plain_where_containers_install_packages_themselves() -> None:
-    plain = {"environment": {PLAIN_VARIABLE: "--requirement x"}}
-    empty = {"environment": {PLAIN_VARIABLE: ""}}
+    plain = {"environment": {PIP_AT_START: "--requirement x"}}
+    empty = {"environment": {PIP_AT_START: ""}}
     both = stack(scheduler=plain, api=plain, db={})
     assert both.way(["scheduler", "api"]) is WayName.PLAIN
     assert stack(scheduler=empty, api={}).way(["scheduler", "api"]) is WayName.IMAGE
@@ -85,7 +76,7 @@ def test_the_way_is_plain_where_containers_install_packages_themselves() -> None
 
 
 def test_both_ways_at_once_are_an_error_that_names_who_goes_which() -> None:
-    mixed = stack(scheduler={"environment": {PLAIN_VARIABLE: "x"}}, api={})
+    mixed = stack(scheduler={"environment": {PIP_AT_START: "x"}}, api={})
     with pytest.raises(
         ServicesError, match=r"docker-compose.yaml: scheduler set .* and api do not"
     ):

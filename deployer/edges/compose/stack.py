@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from deployer.core.model import COMPOSE_FILE
+from deployer.core.stack_rules import PIP_AT_START, seconds
 from deployer.edges.compose.commands import Config
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
 
-PLAIN_VARIABLE = "_PIP_ADDITIONAL_REQUIREMENTS"
-"""What the official image's entrypoint installs at each start."""
 # docs.docker.com/reference/compose-file/services: stop_grace_period
 _DEFAULT_GRACE_S = 10.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|µs|ns|s)")
-_UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +58,12 @@ class Stack:
         Raises:
             ServicesError: into some in this way and into others in the other.
         """
-        plain = [name for name in services if self.services[name].environment.get(PLAIN_VARIABLE)]
+        plain = [name for name in services if self.services[name].environment.get(PIP_AT_START)]
         if not plain:
             return WayName.IMAGE
         if others := [name for name in services if name not in plain]:
             raise ServicesError(
-                f"{self.file}: {', '.join(plain)} set {PLAIN_VARIABLE} and {', '.join(others)} do"
+                f"{self.file}: {', '.join(plain)} set {PIP_AT_START} and {', '.join(others)} do"
                 " not; set it for all of them or for none"
             )
         return WayName.PLAIN
@@ -142,8 +138,3 @@ def _service(entry: Mapping[str, Any]) -> Service:
 def _texts(values: Mapping[str, str | None] | None) -> dict[str, str]:
     """Return variables that have a value; Compose doubles each `$`, so that it stays one."""
     return {name: v.replace("$$", "$") for name, v in (values or {}).items() if v is not None}
-
-
-def seconds(duration: str) -> float:
-    """Return the seconds of a duration as Go writes it, e.g. `1m30s`."""
-    return sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(duration))
