@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from deployer.deploy import Parts
+    from deployer.edges.before_push import Checked
     from deployer.edges.local import LocalAirflow
     from deployer.edges.preflight.asking import Where
     from deployer.worker.process import Signals, Worker
@@ -111,6 +113,33 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
 
     local = local_airflow(settings) if settings.services == "local" else None
     return run(probes(settings, local), secrets=_secrets(settings))
+
+
+def check(
+    here: Path, given: Sequence[str], tell: Callable[[str], None], environ: Mapping[str, str]
+) -> Checked:
+    """Parse the class repository around `here` as a push of `given` would have it parsed.
+
+    Needs no settings. `tell`: told in a few words of what takes long.
+
+    Raises:
+        WrongPlace: there is no class repository, or nothing at one of `given`.
+        OperatorError: there is no Airflow that parses.
+    """
+    from deployer.edges import airflow_there
+    from deployer.edges.airflow_files import airflow_files
+    from deployer.edges.before_push import check as check_copy
+    from deployer.edges.local_settings import parsing_environment
+    from deployer.edges.preflight.examiner import IsolatedExaminer
+    from deployer.edges.preflight.local import LocalParser
+    from deployer.edges.working_copy import WorkingCopy
+
+    copy = WorkingCopy.around(here)
+    places = [copy.inside(name, here) for name in given]
+    python, files = airflow_there.find(copy.root, environ, tell), airflow_files()
+    parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
+    with IsolatedExaminer(now=parser, built=parser, materialiser=copy) as examiner:
+        return check_copy(copy, examiner, places)
 
 
 def web_app(settings: Settings) -> Flask:

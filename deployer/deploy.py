@@ -6,11 +6,12 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from deployer.core import requirements, stack
+from deployer.core import claims, requirements, stack
+from deployer.core.claims import Duplicate
 from deployer.core.model import (
     Examined,
     Live,
@@ -28,7 +29,7 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.plan import plan
+from deployer.core.plan import Discovery, plan
 from deployer.core.verdict import Watch
 from deployer.draining import Drain
 from deployer.errors import (
@@ -91,6 +92,7 @@ class Result:
         live: what is known to be live now; None: what was known before, if anything.
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it is `failed` or `error`.
+        duplicates: files held because another has their `dag_id`.
     """
 
     state: State
@@ -98,6 +100,7 @@ class Result:
     live: Live | None = None
     refused: str | None = None
     reason: str = ""
+    duplicates: tuple[Duplicate, ...] = ()
 
 
 @dataclass(slots=True)
@@ -106,6 +109,7 @@ class _Progress:
 
     held: dict[str, Verdict] = field(default_factory=dict)
     examined: tuple[Examined, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
     holds_no_dag: frozenset[str] = frozenset()
     refused: str | None = None
     release: str = ""
@@ -118,6 +122,7 @@ class Run:
 
     Args:
         tell: given a few words when something takes long.
+        notes: what the plan's record is to say of the commits.
         retry_refused: try requirements again that were refused before.
     """
 
@@ -128,11 +133,13 @@ class Run:
         deployment: int,
         *,
         tell: Callable[[str], None],
+        notes: Sequence[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
         self._limits = limits
         self._deployment = deployment
+        self._notes = notes
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment)
         self._drain = Drain(
@@ -167,7 +174,7 @@ class Run:
                 services=self._limits.services,
             )
             journal.set_plan(self._deployment, the_plan)
-            note.text = _in_words(the_plan, self._drift(tip))
+            note.text = _in_words(the_plan, self._drift(tip), *self._notes)
         if not the_plan.recreate:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
@@ -198,6 +205,7 @@ class Run:
             verdicts,
             live=Live(sha, tuple(sorted(held | carried))),
             refused=self._progress.refused,
+            duplicates=self._progress.duplicates,
         )
 
     # -- the steps
@@ -209,11 +217,15 @@ class Run:
             for result in examined:
                 if result.harm:
                     self._hold(result.path, result.harm, Proof.PREFLIGHT)
-            self._progress.examined = examined
+            duplicates = claims.duplicates(examined, self._had_by(examined, tip))
+            for duplicate in duplicates:
+                self._hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
+            self._progress.examined, self._progress.duplicates = examined, duplicates
             self._progress.holds_no_dag = frozenset(
                 r.path for r in examined if not (r.dag_ids or r.error or r.harm)
             )
-            note.text = f"{len(examined)} examined, {len(self._progress.held)} held"
+            counts = (f"{len(examined)} examined", f"{len(self._progress.held)} held")
+            note.text = ", ".join([*counts, *claims.notes(duplicates)])
 
     def _prove(self, step: Resolve, tip: Tree) -> None:
         try:
@@ -265,6 +277,15 @@ class Run:
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
 
+    def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:
+        """Return which DAG files of the tip had the ids that are claimed now."""
+        claimed = frozenset(dag_id for result in examined for dag_id in result.dag_ids)
+        still = Discovery(tip)
+        return {
+            dag_id: frozenset(path for path in paths if still.finds(path))
+            for dag_id, paths in self._parts.journal.files_of(claimed).items()
+        }
+
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""
         try:
@@ -311,7 +332,7 @@ def _still_held(live: Live | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
     return frozenset(p for p in held if p in tip.files and p not in the_plan.dag_files)
 
 
-def _in_words(the_plan: Plan, drift: str | None) -> str:
+def _in_words(the_plan: Plan, drift: str | None, *notes: str) -> str:
     parts = [f"{len(the_plan.dag_files)} to parse"]
     if the_plan.deleted:
         parts.append(f"{len(the_plan.deleted)} deleted")
@@ -321,4 +342,4 @@ def _in_words(the_plan: Plan, drift: str | None) -> str:
         parts.append(f"packages kept: {the_plan.refused}")
     if drift:
         parts.append(drift)
-    return ", ".join(parts)
+    return ", ".join([*parts, *notes])

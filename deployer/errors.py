@@ -16,6 +16,7 @@
     │   └── JournalError
     ├── WebhookRejected        an HTTP request that is not a delivery of ours
     ├── SettingsError          all mistakes of the settings at once
+    ├── WrongPlace             a command was given, or started at, a place that is none for it
     └── WorkerRunning          a second worker on the same state
 
 A message says what happened, where, and what to do next. It is shown to
@@ -117,6 +118,10 @@ class SettingsError(DeployerError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
+
+
+class WrongPlace(DeployerError):
+    """A command was given a path, or started in a folder, that it can do nothing with."""
 
 
 class WorkerRunning(DeployerError):

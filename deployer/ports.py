@@ -17,6 +17,7 @@ from deployer.core.model import (
     Busy,
     Deployment,
     Examined,
+    History,
     Live,
     Observation,
     Plan,
@@ -59,6 +60,16 @@ class Repository(Protocol):
 
         `old` None or unknown to the mirror: compare with `new`'s first parent; a root
         commit differs in all its paths.
+
+        Raises:
+            UnknownCommit: the mirror does not hold `new`.
+        """
+
+    def history(self, old: str | None, new: str) -> History:
+        """Return who wrote what of the commits that `new` holds and `old` does not.
+
+        `old` None or unknown to the mirror: since `new`'s first parent, None for a root
+        commit. Of more commits than a person pushes at once, none is named.
 
         Raises:
             UnknownCommit: the mirror does not hold `new`.
@@ -389,6 +400,15 @@ class Journal(Protocol):
 
     def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
         """Return the DAG ids that the newest verdict on each of `paths` names."""
+
+    def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the files whose last good verdict names each of `dag_ids`, if any does.
+
+        A file that broke or was held since keeps what it had; a deleted one has nothing.
+        """
+
+    def pusher_of(self, sha: str) -> str | None:
+        """Return the GitHub login that the newest delivery of `sha` names, None without one."""
 
     def before_of(self, sha: str) -> str | None:
         """Return the tip that the newest announcement of `sha` named before it."""

@@ -63,14 +63,18 @@ class ClassRepo:
         """Take a file or a folder out of the next commit."""
         self._changes.append(b"D " + _quoted(path) + b"\n")
 
-    def commit(self, message: str = "a change") -> str:
-        """Commit what was written since the last commit; return its full id."""
+    def commit(self, message: str = "a change", *, author: str = "class@example.org") -> str:
+        """Commit what was written since the last commit; return its full id.
+
+        `author`: an e-mail address.
+        """
         self._commits += 1
         ref = f"refs/heads/{self.branch}"
         parent = f"from {ref}^0\n" if self.tip() else ""
         at = 1_700_000_000 + self._commits
         head = (
-            f"commit {ref}\ncommitter Class <class@example.org> {at} +0000\n"
+            f"commit {ref}\nauthor Author <{author}> {at} +0000\n"
+            f"committer Class <class@example.org> {at} +0000\n"
             f"data {len(message.encode())}\n{message}\n{parent}"
         )
         self.git("fast-import", "--quiet", stdin=head.encode() + b"".join(self._changes))

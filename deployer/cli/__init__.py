@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),
     "show": ("asking", "Show one deployment, by its id or by a commit."),
     "logs": ("following", "Show the log of web and worker."),
+    "check": ("checking", "Parse DAG files as a push would, before you push."),
     "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),
     "demo": ("processes", "Try it all on this machine, without GitHub or Docker."),
 }

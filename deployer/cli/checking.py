@@ -1,4 +1,4 @@
-"""Commands that look whether all is well: `doctor`."""
+"""Commands that look whether all is well: `check` for a student, `doctor` for the teacher."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from rich import box
@@ -15,8 +16,64 @@ from rich.text import Text
 from deployer import app, config
 from deployer.cli import tables
 from deployer.core.checkup import Finding, Mark, as_json, failed, summary
+from deployer.core.mending import mending
+from deployer.core.model import Verdict
+from deployer.core.render import verdict_as_json
+from deployer.core.status import of_file
+from deployer.errors import WrongPlace
+from deployer.logs import printable
 
 STYLES = {Mark.PASSED: "green", Mark.FAILED: "bold red", Mark.SKIPPED: "dim"}
+
+
+@click.command()
+@click.argument("places", metavar="[PATH]...", nargs=-1)
+@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+def check(places: tuple[str, ...], *, in_json: bool) -> None:
+    """Parse DAG files as a push would, before you push.
+
+    PATH is a file or a folder of your clone of the class repository; without one, all of
+    dags/ is parsed. What depends on a given file is parsed with it. Needs no settings, no
+    network and no running Airflow. Exit status 1 if a file fails, 3 if there is no Airflow.
+    """
+    try:
+        found = app.check(Path.cwd(), places, _tell, os.environ)
+    except WrongPlace as exc:
+        raise click.UsageError(str(exc)) from exc
+    for place in found.unseen:
+        _tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
+    if in_json:
+        for path, sentences in found.advice.items():
+            _tell(f"{path}: {'; '.join(sentences)}")
+        files = [verdict_as_json(verdict) for verdict in found.verdicts]
+        click.echo(json.dumps({"files": files}, indent=2))
+    else:
+        out = tables.console()
+        for verdict in found.verdicts:
+            out.print(_shown(verdict, found.advice.get(verdict.path, ())), soft_wrap=True)
+        out.print(_sum(found.verdicts))
+    raise SystemExit(0 if all(verdict.good for verdict in found.verdicts) else 1)
+
+
+def _tell(words: str) -> None:
+    click.echo(f"deployer: {printable(words)}", err=True)
+
+
+def _shown(verdict: Verdict, advice: Sequence[str]) -> Text:
+    """Return one line as the status on GitHub would say it, and below it what to do."""
+    mark, style = ("✓", "green") if verdict.good else ("✗", "bold red")
+    line = Text.assemble((mark, style), " ", printable(of_file(verdict)))
+    if way := mending(verdict):
+        line.append_text(Text.assemble("\n  ", ("->", "bold"), " ", way))
+    for sentence in advice:
+        line.append_text(Text.assemble("\n  ", ("!", "yellow"), " ", tables.plain(sentence)))
+    return line
+
+
+def _sum(verdicts: Sequence[Verdict]) -> str:
+    good = sum(verdict.good for verdict in verdicts)
+    files = "file" if len(verdicts) == 1 else "files"
+    return f"{len(verdicts)} {files}: {good} good, {len(verdicts) - good} to be mended"
 
 
 @click.command()

@@ -16,6 +16,7 @@ DAGS = "dags/"
 INCLUDE = "include/"
 REQUIREMENTS = "requirements.txt"
 COMPOSE_FILE = "docker-compose.yaml"
+ROSTER = "roster.yaml"
 OPS_FOLDER = "_ops"
 """Folder of `dags/` that belongs to the deployer; a push's files there are left out."""
 CANARY = f"{DAGS}{OPS_FOLDER}/canary.py"
@@ -76,6 +77,7 @@ class Tree:
         requirements: text of `requirements.txt`, None if the commit has none.
         compose: text of `docker-compose.yaml`, None if the commit has none; never used, only
             compared with the operator's own copy.
+        roster: text of `roster.yaml`, None if the commit has none.
         ignores: text of each `.airflowignore` under `dags/`, by its path.
         left_out: what a release must not hold (it would kill the dag-processor for all).
     """
@@ -84,6 +86,7 @@ class Tree:
     files: Mapping[str, File]
     requirements: str | None = None
     compose: str | None = None
+    roster: str | None = None
     ignores: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
 
@@ -99,6 +102,31 @@ class Live:
 
     sha: str
     held: tuple[str, ...] = ()
+
+
+# --- a commit's history ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """What one commit changed, and the e-mail address of who wrote it."""
+
+    email: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a commit came out of an older one.
+
+    Attributes:
+        since: the older one; None: the repository begins with this commit.
+        commits: between the two, newest first, merges left out; none, if there are more
+            than are looked into.
+    """
+
+    since: str | None
+    commits: tuple[Authored, ...] = ()
 
 
 # --- the plan --------------------------------------------------------------
@@ -291,12 +319,14 @@ class Examined:
     Attributes:
         error: an ordinary import error, which goes live; None if it parsed.
         harm: why the file would hurt others and is held, in one sentence; None: harmless.
+        advice: what the class has agreed on and the file does not keep, where that is no error.
     """
 
     path: str
     dag_ids: tuple[str, ...] = ()
     error: ParseError | None = None
     harm: str | None = None
+    advice: tuple[str, ...] = ()
 
 
 # --- a deployment ----------------------------------------------------------

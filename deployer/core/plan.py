@@ -89,7 +89,7 @@ def _dag_files(
     live: Tree | None, tip: Tree, *, packages_move: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the DAG files to parse again, and those that were live and are no more."""
-    now = _Discovery(tip)
+    now = Discovery(tip)
     if live is None:
         return tuple(sorted(path for path in tip.files if now.finds(path))), ()
 
@@ -100,7 +100,7 @@ def _dag_files(
     stirred |= imports.importers(tip.files, stirred)
     # Where nothing stirred, only another ignore file can make a difference.
     suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
-    before = _Discovery(live)
+    before = Discovery(live)
     dag_files, deleted = [], []
     for path in sorted(suspects):
         was, is_now = before.finds(path), now.finds(path)
@@ -117,7 +117,7 @@ def _moved(old: Mapping[str, File], new: Mapping[str, File]) -> frozenset[str]:
     return frozenset(changed | (old.keys() - new.keys()))
 
 
-class _Discovery:
+class Discovery:
     """What Airflow's search for DAG files finds in a tree."""
 
     def __init__(self, tree: Tree) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from deployer.core import claims
+from deployer.core.claims import Duplicate
 from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
@@ -33,10 +35,12 @@ class Commit:
     Attributes:
         sha: full commit id.
         changed: paths that differ from the tip named before it; empty while not known.
+        notes: what else is to be said of it, e.g. that it changes somebody else's folder.
     """
 
     sha: str
     changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -58,6 +62,7 @@ class Ending:
         verdicts: of all files of the deployment.
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it failed, for `failed` and `error`.
+        duplicates: files held because another has their `dag_id`.
     """
 
     tip: str
@@ -66,6 +71,7 @@ class Ending:
     verdicts: tuple[Verdict, ...] = ()
     refused: str | None = None
     reason: str = ""
+    duplicates: tuple[Duplicate, ...] = ()
 
 
 def cut(text: str) -> str:
@@ -110,6 +116,14 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
     )
 
 
+def of_file(verdict: Verdict) -> str:
+    """Return what a status says of one file, after the file's whole path."""
+    if not verdict.good:
+        return _bad([verdict], "")
+    words = "no DAG in it" if verdict.outcome is Outcome.NO_DAG else _good([verdict])
+    return f"{verdict.path}  {words}"
+
+
 def _context(folder: str) -> str:
     return f"airflow/{folder}"
 
@@ -131,7 +145,13 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
             assert_never(never)
     if commit.sha != ending.tip:
         text = f"deployed as part of {ending.tip[:7]}: {text}"
-    return Status(commit.sha, DEPLOY, state, cut(text))
+    return Status(commit.sha, DEPLOY, state, cut("; ".join([text, *_notes(commit, ending)])))
+
+
+def _notes(commit: Commit, ending: Ending) -> list[str]:
+    """Return what is said last, and colours nothing."""
+    ours = [d for d in ending.duplicates if {d.path, d.other} & set(commit.changed)]
+    return [*commit.notes, *claims.notes(ours)]
 
 
 def _live(commit: Commit, ending: Ending) -> str:

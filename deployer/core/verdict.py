@@ -117,7 +117,7 @@ class Watch:
     def _of_error(
         self, path: str, seen: Observation, stamps: Mapping[str, frozenset[str]], waited_s: float
     ) -> Verdict | None:
-        error = next((error for error in seen.errors if error.path == path), None)
+        error = next((error for error in seen.errors if _is_of(error.path, path)), None)
         if error is None or error in self.before.errors:
             return None
         if self.release in trace.releases(error.trace):
@@ -138,6 +138,7 @@ class Watch:
         }
         shown = {dag.path for dag in seen.dags if not dag.stale}
         shown |= {error.path for error in seen.errors}
+        shown |= {up for path in shown for up in _above(path)}
         for path in self.leaving - shown:
             found[path] = Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
         return found
@@ -148,9 +149,24 @@ def names_release(path: str, release: str) -> bool:
     return f"/releases/{release}/" in path
 
 
+def _is_of(named: str, path: str) -> bool:
+    """Tell whether Airflow's name is that of the file `path`, or of a module if it is a zip.
+
+    It calls a zip's modules as if the zip were a folder (airflow 3.3.2,
+    dag_processing/importers/python_importer.py:319), and goes by its content, not its name.
+    """
+    return named == path or named.startswith(f"{path}/")
+
+
+def _above(named: str) -> list[str]:
+    """Return the paths of which `named` could be a module."""
+    parts = named.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
 def _of_dags(path: str, fresh: tuple[SeenDag, ...], waited_s: float) -> Verdict | None:
     # All DAGs of one file are persisted in one transaction (AIRFLOW.md): one seen, all seen.
-    ids = tuple(sorted(dag.dag_id for dag in fresh if dag.path == path and not dag.stale))
+    ids = tuple(sorted(dag.dag_id for dag in fresh if _is_of(dag.path, path) and not dag.stale))
     if not ids:
         return None
     return Verdict(path, Outcome.PARSED, ids, proof=Proof.RELEASE, waited_s=waited_s)

@@ -11,6 +11,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 WEATHER = "dags/maria/weather.py"
 TAXI = "dags/lasse/taxi_pipeline.py"
 REQUIREMENTS = "requirements.txt"
+SHARED = ("include/taxi", "include/dbt_project")
+"""What the class's DAGs share; `include/airflow` is the deployer's own."""
 
 
 def class_repository() -> dict[str, bytes]:
@@ -22,6 +24,9 @@ def class_repository() -> dict[str, bytes]:
     for root in (_PACKAGE / "_class", _PACKAGE.parent):
         if (root / "dags" / "class_demo" / "hello.py").is_file():
             files = [root / REQUIREMENTS, *sorted((root / "dags").rglob("*.py"))]
+            for shared in SHARED:
+                below = (root / shared).rglob("*")
+                files += sorted(path for path in below if path.is_file() and path.suffix != ".pyc")
             return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
     raise OperatorError(f"{_PACKAGE} holds no sample DAGs: install the deployer again")
 

@@ -7,54 +7,24 @@ No working copy: `git checkout` and `git archive` would run the filters and obey
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from deployer.core import ignores
-from deployer.core.model import (
-    CANARY,
-    COMPOSE_FILE,
-    DAGS,
-    REQUIREMENTS,
-    Facts,
-    File,
-    LeftOut,
-    Tree,
-)
+from deployer.core import contents
+from deployer.core.contents import Read
+from deployer.core.model import COMPOSE_FILE, REQUIREMENTS, ROSTER, Authored, History, Tree
 from deployer.core.publishable import LINK, SUBMODULE, Entry, publishable, shown
-from deployer.core.sources import facts
 from deployer.edges.gitrun import Ran
 from deployer.edges.mirror import Mirror
 from deployer.errors import UnknownCommit
 
-MAX_FILE_MB: Final = 50
-
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git knows it unwritten
-_PATH_MAX: Final = 4096  # bytes; Linux follows no link whose target is longer
-
-# Two files with the same bytes say the same, if they are of one kind: the last name
-# counts for these, and nothing but `.py` for all others (see `core.sources.facts`).
-_PYTHON, _OTHER = "any.py", "any"
-_NO_FACTS: Final = Facts()
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What a tree takes from the content of one blob, read as one kind of file.
-
-    Attributes:
-        text: of an `.airflowignore`, of `requirements.txt` or of `docker-compose.yaml`.
-        target: of a link.
-        refused: why a file with this content is left out, None if it is not.
-    """
-
-    facts: Facts = _NO_FACTS
-    text: str | None = None
-    target: bytes = b""
-    refused: str | None = None
+_ASIDE: Final = (COMPOSE_FILE, ROSTER)  # read for what they say, never published
+MAX_COMMITS: Final = 200
+"""A push of more is not looked into commit by commit."""
 
 
 class GitRepository:
@@ -84,8 +54,8 @@ class GitRepository:
             clone_timeout_s=clone_timeout_s,
         )
         # By blob and kind: those of the last tree, and of the one before it.
-        self._known: dict[tuple[str, str], _Read] = {}
-        self._known_before: dict[tuple[str, str], _Read] = {}
+        self._known: dict[tuple[str, str], Read] = {}
+        self._known_before: dict[tuple[str, str], Read] = {}
 
     def fetch(self) -> str:
         return self._mirror.fetch()
@@ -117,12 +87,31 @@ class GitRepository:
                 raise self._mirror.damage(ran.words)
         return tuple(sorted(shown(path) for path in ran.out.split(b"\0") if path))
 
+    def history(self, old: str | None, new: str) -> History:
+        """As the port says: one `log`; addresses and names that are not UTF-8 come with escapes."""
+        since = _checked(old) if old else None
+        ran = self._log(new, f"^{since}") if since else None
+        if ran is None or ran.status != 0:
+            self._require(new)
+            since = self._commit(f"{new}^1")
+            ran = self._log(new, *([f"^{since}"] if since else []))
+            if ran.status != 0:
+                raise self._mirror.damage(ran.words)
+        commits = _authored(ran.out)
+        return History(since, commits if len(commits) <= MAX_COMMITS else ())
+
+    def _log(self, new: str, *without: str) -> Ran:
+        return self._mirror.run(
+            *("log", "-z", "--no-merges", "--no-renames", "--name-only", "--format=%x00%ae"),
+            *(f"--max-count={MAX_COMMITS + 1}", "--end-of-options", _checked(new), *without, "--"),
+        )
+
     def _diff(self, old: str, new: str) -> Ran:
         return self._mirror.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
 
     def tree(self, sha: str) -> Tree:
         """As the port says: one `ls-tree`, and one `cat-file` for all blobs not seen lately."""
-        what = (f"{_checked(sha)}^{{commit}}", "--", "dags", "include", REQUIREMENTS, COMPOSE_FILE)
+        what = (f"{_checked(sha)}^{{commit}}", "--", "dags", "include", REQUIREMENTS, *_ASIDE)
         ran = self._mirror.run("ls-tree", "-r", "-z", "--full-tree", *what)
         if ran.status != 0:
             self._require(sha)
@@ -130,15 +119,19 @@ class GitRepository:
         entries = [_entry(line) for line in ran.out.split(b"\0") if line]
         links = self._reads({(entry.blob, LINK) for entry in entries if entry.mode == LINK})
         targets = {blob: read.target for (blob, _), read in links.items()}
-        stack = _stack(entries)
-        blobs, left_out = publishable((e for e in entries if not _is_stack(e)), targets)
-        wanted = {(blob, _kind(path)) for path, blob in blobs.items()}
-        reads = self._reads(wanted | ({(stack, COMPOSE_FILE)} if stack else set()))
+        aside = _aside(entries)
+        blobs, left_out = publishable((e for e in entries if not _is_aside(e)), targets)
+        wanted = {(blob, contents.kind(path)) for path, blob in blobs.items()}
+        reads = self._reads(wanted | {(blob, name) for name, blob in aside.items()})
         self._known_before, self._known = self._known, reads | links
-        compose = reads[stack, COMPOSE_FILE].text if stack else None
-        return replace(_tree(sha, blobs, reads, left_out), compose=compose)
+        texts = {name: reads[blob, name].text for name, blob in aside.items()}
+        return replace(
+            contents.tree(sha, blobs, reads, left_out),
+            compose=texts.get(COMPOSE_FILE),
+            roster=texts.get(ROSTER),
+        )
 
-    def _reads(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], _Read]:
+    def _reads(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Read]:
         """Return what each blob says as each kind of file; only unknown ones are read."""
         reads = {}
         unknown: dict[str, list[str]] = {}
@@ -150,7 +143,7 @@ class GitRepository:
                 reads[blob, kind] = known
         for blob, content in self._mirror.blobs(unknown):
             for kind in unknown[blob]:
-                reads[blob, kind] = _read(kind, content)
+                reads[blob, kind] = contents.read(kind, content)
         return reads
 
     def _require(self, sha: str) -> None:
@@ -177,63 +170,26 @@ def _entry(line: bytes) -> Entry:
     return Entry(mode, blob, path)
 
 
-def _is_stack(entry: Entry) -> bool:
-    """Tell what is under the compose file's name, if only by a folder of that name."""
-    return entry.path.split(b"/")[0] == COMPOSE_FILE.encode()
+def _is_aside(entry: Entry) -> bool:
+    """Tell what is under such a file's name, if only by a folder of that name."""
+    return entry.path.split(b"/")[0] in {name.encode() for name in _ASIDE}
 
 
-def _stack(entries: Iterable[Entry]) -> str | None:
-    """Return the blob of `docker-compose.yaml`, None if there is no such file."""
-    name = COMPOSE_FILE.encode()
-    plain = (e.blob for e in entries if e.path == name and e.mode not in {LINK, SUBMODULE})
-    return next(plain, None)
+def _aside(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the blobs of the files that are set aside, by name."""
+    names = {name.encode(): name for name in _ASIDE}
+    plain = (e for e in entries if e.path in names and e.mode not in {LINK, SUBMODULE})
+    return {names[entry.path]: entry.blob for entry in plain}
 
 
-def _kind(path: str) -> str:
-    name = path.rpartition("/")[2]
-    if path == REQUIREMENTS or (name == ignores.NAME and path.startswith(DAGS)):
-        return name
-    return _PYTHON if name.endswith(".py") and name != ".py" else _OTHER
-
-
-def _read(kind: str, content: bytes) -> _Read:
-    if kind == LINK:
-        return _Read(target=content[:_PATH_MAX])
-    if len(content) > MAX_FILE_MB * 1_000_000:
-        return _Read(refused=f"the file is larger than {MAX_FILE_MB} MB")
-    if kind == ignores.NAME:
-        refused = ignores.unreadable(content)
-        return _Read(refused=refused) if refused else _Read(text=content.decode())
-    if kind in {REQUIREMENTS, COMPOSE_FILE}:
-        # A byte that is no UTF-8 spoils its own line, which is then refused with its number.
-        return _Read(text=content.decode("utf-8-sig", "replace"))
-    return _Read(facts=facts(kind, content))
-
-
-def _tree(
-    sha: str,
-    blobs: Mapping[str, str],
-    reads: Mapping[tuple[str, str], _Read],
-    left_out: tuple[LeftOut, ...],
-) -> Tree:
-    """Put together what the names and what the contents decide."""
-    files, requirements, texts, refused = {}, None, {}, []
-    for path, blob in blobs.items():
-        read = reads[blob, _kind(path)]
-        if read.refused:
-            refused.append(LeftOut(shown(path.encode()), read.refused))
-        elif read.text is not None and ignores.Ignores({path: read.text}).hides(CANARY):
-            refused.append(LeftOut(path, "it would hide the deployer's own folder _ops as well"))
-        elif path == REQUIREMENTS:
-            requirements = read.text
-        else:
-            files[path] = File(blob, read.facts)
-            if read.text is not None:
-                texts[path] = read.text
-    return Tree(
-        sha=sha,
-        files=files,
-        requirements=requirements,
-        ignores=texts,
-        left_out=tuple(sorted((*left_out, *refused), key=lambda left: left.path)),
-    )
+def _authored(out: bytes) -> tuple[Authored, ...]:
+    """Read git-log(1)'s `-z`: NUL, address, NUL; then LF and the commit's paths, each with NUL."""
+    found: list[tuple[str, list[str]]] = []
+    tokens = iter(out.split(b"\0"))
+    for token in tokens:
+        if token:
+            paths = found[-1][1]
+            paths.append(shown(token if paths else token[1:]))
+        elif (email := next(tokens, None)) is not None:
+            found.append((shown(email), []))
+    return tuple(Authored(email, tuple(sorted(paths))) for email, paths in found)

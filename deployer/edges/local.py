@@ -20,7 +20,13 @@ from deployer.edges import airflow_health
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.local_env import BaseEnvironment, Environments, resolve
 from deployer.edges.local_processes import Processes
-from deployer.edges.local_settings import SETTINGS, USERNAME, Place, Secrets, environment
+from deployer.edges.local_settings import (
+    USERNAME,
+    Place,
+    Secrets,
+    environment,
+    parsing_environment,
+)
 from deployer.edges.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
 
@@ -129,8 +135,7 @@ class LocalAirflow:
 
     def parsing_environment(self) -> dict[str, str]:
         """Return what the isolated parse needs of it: settings and policy, no secret."""
-        settings = {f"AIRFLOW__{name}": value for name, value in SETTINGS.items()}
-        return {**settings, "PYTHONPATH": str(self.place.files)}
+        return parsing_environment(self.place.files)
 
     # -- ports.Services
 

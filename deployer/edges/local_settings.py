@@ -158,6 +158,15 @@ def environment(place: Place, keys: Secrets, outer: Mapping[str, str]) -> dict[s
     }
 
 
+def parsing_environment(files: Path) -> dict[str, str]:
+    """Return what the isolated parse needs of it: settings and policy, no secret.
+
+    `files`: what the deployer puts on Airflow's PYTHONPATH.
+    """
+    settings = {f"AIRFLOW__{name}": value for name, value in SETTINGS.items()}
+    return {**settings, "PYTHONPATH": str(files)}
+
+
 def _write_private(file: Path, text: str) -> None:
     """Write `file` with mode 0600, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from deployer.core.model import Deployment, State, Status
+from deployer.core import ownership
+from deployer.core.model import ROSTER, Deployment, State, Status
 from deployer.core.status import Commit, Ending, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
@@ -34,15 +35,31 @@ class Answers:
         self._parts = parts
         self._branch = branch
         self._owed = owed  # called when the outbox was filled
+        self._rosters: dict[str, str | None] = {}  # of the last commit and of its past
 
     def commit(self, sha: str, before: str | None) -> Commit:
         """Return a commit with what differs from the tip named before it, else from `before`."""
         named = self._parts.journal.before_of(sha) or before
+        base = named if named != sha else None
         try:
-            changed = self._parts.repository.changed_paths(named if named != sha else None, sha)
+            changed = self._parts.repository.changed_paths(base, sha)
+            return Commit(sha, changed, self._notes(base, sha, changed))
         except UnknownCommit:
-            changed = ()
-        return Commit(sha, changed)
+            return Commit(sha)
+
+    def _notes(self, base: str | None, sha: str, changed: Sequence[str]) -> tuple[str, ...]:
+        past = self._parts.repository.history(base, sha)
+        before = self._roster(past.since) if past.since else None
+        after = self._roster(sha) if ROSTER in changed or not past.since else before
+        # One commit is most often the next one's past: hardly ever is a tree read for this.
+        self._rosters = {sha: after} | ({past.since: before} if past.since else {})
+        pusher = self._parts.journal.pusher_of(sha)
+        return ownership.notes(changed, past, pusher=pusher, roster=before, new_roster=after)
+
+    def _roster(self, sha: str) -> str | None:
+        if sha not in self._rosters:
+            self._rosters[sha] = self._parts.repository.tree(sha).roster
+        return self._rosters[sha]
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""

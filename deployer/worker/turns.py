@@ -205,7 +205,8 @@ class Turns:
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
-            result = self._run(deployment, tip, fresh, retry_refused=bool(wishes))
+            notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
+            result = self._run(deployment, tip, fresh, notes, retry_refused=bool(wishes))
             self._end(deployment, tip, commits, result, supersedes=[row.id for row in covered])
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
@@ -217,7 +218,13 @@ class Turns:
         return 0.0
 
     def _run(
-        self, deployment: int, tip: str, commits: Sequence[Commit], *, retry_refused: bool
+        self,
+        deployment: int,
+        tip: str,
+        commits: Sequence[Commit],
+        notes: Sequence[str],
+        *,
+        retry_refused: bool,
     ) -> Result:
         journal, clock = self._parts.journal, self._parts.clock
 
@@ -227,8 +234,14 @@ class Turns:
             self._owed()
 
         try:
-            run = Run(self._parts, self._limits, deployment, tell=tell, retry_refused=retry_refused)
-            return run(tip)
+            return Run(
+                self._parts,
+                self._limits,
+                deployment,
+                tell=tell,
+                notes=notes,
+                retry_refused=retry_refused,
+            )(tip)
         except Exception as exc:  # a fault of ours must not stop the class's deployer
             log.exception("fault")
             return Result(State.ERROR, reason=f"fault in the deployer: {type(exc).__name__}")
@@ -253,6 +266,7 @@ class Turns:
             result.verdicts,
             result.refused,
             result.reason,
+            result.duplicates,
         )
         journal.end(
             deployment,

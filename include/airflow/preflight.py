@@ -30,7 +30,8 @@ A request: `root` is laid out as a release, `paths` lie under its `dags/`:
 bounds them. An answer a file, in the order in which they end, then `{"done": true}`:
 
     {"path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
-     "errors": {"a/x.py": "Traceback …"}, "run_s": 0.06, "max_rss_bytes": 141000000}
+     "errors": {"a/x.py": "Traceback …"}, "advice": ["DAG 'a' has no owner: …"],
+     "run_s": 0.06, "max_rss_bytes": 141000000}
 
 `ended` is `reported`; `raised` (something that Airflow does not catch, named in `what`);
 `exit` or `signal` with its number in `code`; `timeout`; `memory`; `left` (a process outlived

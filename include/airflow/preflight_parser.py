@@ -99,10 +99,11 @@ def _keep_only(report: int) -> int:
 
 
 def _parse(root: str, path: str) -> dict[str, Any]:
-    """Return the `dag_ids` and the `errors` (text by Airflow's name of the file) of one file."""
+    """Return `dag_ids`, `errors` (text by Airflow's name of the file) and `advice` of one file."""
     file = Path(root, path)
     if not file.is_file():
-        return {"dag_ids": [], "errors": {path: f"FileNotFoundError: there is no file {path}"}}
+        errors = {path: f"FileNotFoundError: there is no file {path}"}
+        return {"dag_ids": [], "errors": errors, "advice": []}
     _be_a_parsing_child(root)
     result = _parse_file(
         DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
@@ -116,7 +117,16 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         "errors": {
             name: text[-MAX_TRACE:] for name, text in sorted((result.import_errors or {}).items())
         },
+        "advice": _advice({str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}),
     }
+
+
+def _advice(filelocs: set[str]) -> list[str]:
+    """Return what the class's policy found and lets pass, if there is a policy that says so."""
+    advice = getattr(sys.modules.get("airflow_local_settings"), "advice", None)
+    if advice is None:
+        return []
+    return [broken.sentence for fileloc in sorted(filelocs) for broken in advice(fileloc)]
 
 
 def _be_a_parsing_child(root: str) -> None:

@@ -168,9 +168,14 @@ def _watch(task: Task, parser: Parser) -> dict[str, Any]:
 def _believed(report: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a report if it has the shape that parsers give it: a file may write one itself."""
     match report:
-        case {"ended": "reported", "dag_ids": list(dag_ids), "errors": dict(errors)}:
-            whole = all(isinstance(text, str) for text in (*dag_ids, *errors.values()))
-            found = {"ended": "reported", "dag_ids": dag_ids, "errors": errors}
+        case {
+            "ended": "reported",
+            "dag_ids": list(dag_ids),
+            "errors": dict(errors),
+            "advice": list(advice),
+        }:
+            whole = all(isinstance(text, str) for text in (*dag_ids, *errors.values(), *advice))
+            found = {"ended": "reported", "dag_ids": dag_ids, "errors": errors, "advice": advice}
             return found if whole else None
         case {"ended": "raised", "what": str(what)}:
             return {"ended": "raised", "what": what[:100]}

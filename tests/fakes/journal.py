@@ -54,6 +54,7 @@ class FakeJournal:
         self._now = now
         self._lock = threading.Lock()
         self._guids: set[str] = set()
+        self._pushers: dict[str, str] = {}  # by commit
         self.announced: dict[int, tuple[Announcement, int | None]] = {}
         self.records: dict[int, Deployment] = {}
         self.lines: list[Line] = []
@@ -76,6 +77,8 @@ class FakeJournal:
                 return False
             self._guids.add(guid)
             if event == "push" and result == "queued":
+                if payload.get("pusher"):
+                    self._pushers[str(payload["after"])] = str(payload["pusher"])
                 before = str(payload["before"]) if payload.get("before") else None
                 self._announce(
                     str(payload["after"]),
@@ -174,6 +177,17 @@ class FakeJournal:
         return frozenset(
             dag_id for path in paths if path in newest for dag_id in newest[path].dag_ids
         )
+
+    def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        good = {v.path: v for d in self.records.values() for v in d.verdicts if v.good}
+        having = {
+            dag_id: frozenset(path for path, v in good.items() if dag_id in v.dag_ids)
+            for dag_id in dag_ids
+        }
+        return {dag_id: paths for dag_id, paths in having.items() if paths}
+
+    def pusher_of(self, sha: str) -> str | None:
+        return self._pushers.get(sha)
 
     def before_of(self, sha: str) -> str | None:
         named = [made.before for made, _ in self.announced.values() if made.sha == sha]

@@ -11,7 +11,10 @@ from deployer.core.model import (
     DAGS,
     INCLUDE,
     REQUIREMENTS,
+    ROSTER,
+    Authored,
     File,
+    History,
     LeftOut,
     Tree,
 )
@@ -36,12 +39,19 @@ class FakeRepository:
         self.left_out: dict[str, tuple[LeftOut, ...]] = {}
         self._files: dict[str, dict[str, str]] = {}
         self._parents: dict[str, str | None] = {}
+        self._authors: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
         self._here: set[str] = set()
 
     # -- the host's side
 
-    def push(self, changes: Mapping[str, str | None], *, onto: str | None = None) -> str:
+    def push(
+        self,
+        changes: Mapping[str, str | None],
+        *,
+        onto: str | None = None,
+        author: str = "class@example.org",
+    ) -> str:
         """Commit `changes` (None: removed) onto the tip, or by force onto `onto`; move the tip."""
         parent = onto or self.tip
         files = dict(self._files[parent]) if parent else {}
@@ -53,6 +63,7 @@ class FakeRepository:
         sha = hashlib.sha1(repr((len(self._files), parent)).encode()).hexdigest()  # noqa: S324
         self._files[sha] = files
         self._parents[sha] = parent
+        self._authors[sha] = author
         self.tip = sha
         return sha
 
@@ -76,6 +87,7 @@ class FakeRepository:
             files={path: self._file(path, text) for path, text in published.items()},
             requirements=texts.get(REQUIREMENTS),
             compose=texts.get(COMPOSE_FILE),
+            roster=texts.get(ROSTER),
             ignores={p: t for p, t in published.items() if p.endswith(f"/{ignores.NAME}")},
             left_out=self.left_out.get(sha, ()),
         )
@@ -87,7 +99,22 @@ class FakeRepository:
 
     def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
         self._require(new)
-        base = old if old in self._here else self._parents[new]
+        return self._differing(old if old in self._here else self._parents[new], new)
+
+    def history(self, old: str | None, new: str) -> History:
+        self._require(new)
+        since = old if old in self._here else self._parents[new]
+        before = self._line(since) if since else set()
+        commits, at = [], new
+        while at not in before:
+            parent = self._parents[at]
+            commits.append(Authored(self._authors[at], self._differing(parent, at)))
+            if parent is None:
+                break
+            at = parent
+        return History(since, tuple(commits))
+
+    def _differing(self, base: str | None, new: str) -> tuple[str, ...]:
         before = self._files[base] if base else {}
         after = self._files[new]
         paths = before.keys() | after.keys()

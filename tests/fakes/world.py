@@ -6,7 +6,7 @@ from collections.abc import Collection
 from itertools import count
 from pathlib import PurePosixPath
 
-from deployer.core.model import Deployment, State, Tree, Trigger
+from deployer.core.model import ROSTER, Deployment, State, Tree, Trigger
 from deployer.deploy import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.answers import Branch
@@ -19,6 +19,7 @@ from tests.fakes.releases import FakeReleases
 from tests.fakes.repository import FakeRepository
 from tests.fakes.services import FakeServices
 
+TEACHER = "class@example.org"
 DAG = "from airflow.sdk import dag  # {}\n"
 SERVICES = ("airflow-scheduler", "airflow-dag-processor")
 
@@ -66,6 +67,9 @@ class World:
             self.journal,
             self.clock,
         )
+        # Whose folder is whose matters to few tests: all that is pushed here is a teacher's,
+        # unless the test says otherwise.
+        self.repository.push({ROSTER: f"teachers: [{TEACHER}]\n"})
         self.turns = self.worker()
         self._guids = count(1)
         self._texts = count(1)
@@ -77,12 +81,19 @@ class World:
         """Return the turns of a worker that has just been started."""
         return Turns(self.parts, self.limits, Branch("main"), owed=lambda: None)
 
-    def push(self, *paths: str, **changes: str | None) -> str:
-        """Push new contents of `paths` (and `changes`, for other files); tell nobody."""
+    def push(self, *paths: str, author: str = TEACHER) -> str:
+        """Push new contents of `paths`; tell nobody."""
         texts = {path: DAG.format(next(self._texts)) for path in paths}
-        return self.repository.push({**texts, **changes})
+        return self.repository.push(texts, author=author)
 
-    def deliver(self, sha: str, before: str | None = None, *, forced: bool = False) -> None:
+    def deliver(
+        self,
+        sha: str,
+        before: str | None = None,
+        *,
+        forced: bool = False,
+        pusher: str = "somebody",
+    ) -> None:
         """Record GitHub's delivery of a push."""
         self.journal.record_delivery(
             guid=f"guid-{next(self._guids)}",
@@ -94,7 +105,7 @@ class World:
                 "before": before,
                 "after": sha,
                 "forced": forced,
-                "pusher": "somebody",
+                "pusher": pusher,
             },
         )
 

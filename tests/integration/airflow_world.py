@@ -19,12 +19,12 @@ PATIENCE_S = 60.0
 
 
 def dag_text(dag_id: str, *, head: str = "", body: str = "") -> str:
-    """Return a file with one DAG of one task."""
+    """Return a file with one DAG of one task, for the folder that the dag_id begins with."""
     return f"""\
 from airflow.sdk import dag, task
 {head}
 
-@dag(dag_id="{dag_id}", schedule=None)
+@dag(dag_id="{dag_id}", schedule=None, tags=["student:{dag_id.partition("_")[0]}"])
 def pipeline():
     @task
     def work():

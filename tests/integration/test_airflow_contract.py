@@ -101,7 +101,7 @@ class RealRig:
 
     def run(self, dag_id: str, pools: Mapping[str, str]) -> Callable[[], None]:
         gate = self.world.releases.root / f"{dag_id}.gate"
-        release = self.world.publish({f"dags/{dag_id}/x.py": _waiting_text(dag_id, gate, pools)})
+        release = self.world.publish({f"dags/t/{dag_id}/x.py": _waiting_text(dag_id, gate, pools)})
         self.world.dag_from(release, dag_id)
         DagRunApi(self.world.airflow._calls._client).trigger_dag_run(
             dag_id, TriggerDAGRunPostBody(logical_date=None)
@@ -126,7 +126,7 @@ def wait():
     while not Path({str(gate)!r}).exists() and time.monotonic() < end:
         time.sleep(0.1)
 
-with DAG({dag_id!r}, schedule=None, is_paused_upon_creation=False):
+with DAG({dag_id!r}, schedule=None, is_paused_upon_creation=False, tags=["student:t"]):
 {tasks}"""
 
 
@@ -145,8 +145,8 @@ def rig(request: pytest.FixtureRequest) -> Rig:
 
 @pytest.fixture
 def name() -> str:
-    """A name nobody else has; the real Airflow is shared by all tests."""
-    return f"t{uuid.uuid4().hex[:8]}"
+    """A name of t's that nobody else has; the real Airflow is shared by all tests."""
+    return f"t_{uuid.uuid4().hex[:8]}"
 
 
 def wait_for_dag(rig: Rig, release: str, dag_id: str, *, stale: bool = False) -> SeenDag:
@@ -173,7 +173,7 @@ def wait_for_error(rig: Rig, release: str, path: str) -> SeenError:
 def test_a_new_files_dag_names_its_release_and_its_path_in_the_repository(
     rig: Rig, name: str
 ) -> None:
-    path = f"dags/{name}/new.py"
+    path = f"dags/t/{name}/new.py"
     release = rig.publish({path: (name,)})
     dag = wait_for_dag(rig, release, name)
     assert dag.path == path
@@ -182,7 +182,7 @@ def test_a_new_files_dag_names_its_release_and_its_path_in_the_repository(
 
 
 def test_two_dags_of_one_file_are_both_seen(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/two.py"
+    path = f"dags/t/{name}/two.py"
     release = rig.publish({path: (f"{name}_a", f"{name}_b")})
     assert wait_for_dag(rig, release, f"{name}_a").path == path
     assert wait_for_dag(rig, release, f"{name}_b").path == path
@@ -191,14 +191,14 @@ def test_two_dags_of_one_file_are_both_seen(rig: Rig, name: str) -> None:
 def test_a_changed_file_is_seen_from_the_new_release_with_another_stamp(
     rig: Rig, name: str
 ) -> None:
-    path = f"dags/{name}/changed.py"
+    path = f"dags/t/{name}/changed.py"
     before = wait_for_dag(rig, rig.publish({path: (name,)}), name)
     after = wait_for_dag(rig, rig.publish({path: (name, f"{name}_more")}), name)
     assert after.stamp != before.stamp
 
 
 def test_a_broken_files_trace_names_the_release_and_the_line(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/broken.py"
+    path = f"dags/t/{name}/broken.py"
     release = rig.publish({path: Broken(line=3)})
     error = wait_for_error(rig, release, path)
     assert f"/releases/{release}/{path}" in error.trace
@@ -208,7 +208,7 @@ def test_a_broken_files_trace_names_the_release_and_the_line(rig: Rig, name: str
 
 
 def test_a_file_that_breaks_leaves_its_dag_stale(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/breaks.py"
+    path = f"dags/t/{name}/breaks.py"
     wait_for_dag(rig, rig.publish({path: (name,)}), name)
     release = rig.publish({path: Broken()})
     wait_for_error(rig, release, path)
@@ -216,7 +216,7 @@ def test_a_file_that_breaks_leaves_its_dag_stale(rig: Rig, name: str) -> None:
 
 
 def test_a_mended_files_error_is_gone_when_its_dag_is_seen(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/mended.py"
+    path = f"dags/t/{name}/mended.py"
     wait_for_error(rig, rig.publish({path: Broken()}), path)
     release = rig.publish({path: (name,)})
     wait_for_dag(rig, release, name)
@@ -224,20 +224,20 @@ def test_a_mended_files_error_is_gone_when_its_dag_is_seen(rig: Rig, name: str) 
 
 
 def test_a_deleted_files_dag_goes_stale(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/deleted.py"
+    path = f"dags/t/{name}/deleted.py"
     wait_for_dag(rig, rig.publish({path: (name,)}), name)
     wait_for_dag(rig, rig.publish({path: None}), name, stale=True)
 
 
 def test_only_dags_of_the_release_and_those_asked_for_are_returned(rig: Rig, name: str) -> None:
-    release = rig.publish({f"dags/{name}/x.py": (name, f"{name}_longer")})
+    release = rig.publish({f"dags/t/{name}/x.py": (name, f"{name}_longer")})
     wait_for_dag(rig, release, name)
     seen = rig.airflow.observe("0" * 40, [name, "never_heard_of"])
     assert [dag.dag_id for dag in seen.dags] == [name]
 
 
 def test_the_release_of_a_living_dag_is_in_use(rig: Rig, name: str) -> None:
-    path = f"dags/{name}/used.py"
+    path = f"dags/t/{name}/used.py"
     release = rig.publish({path: (name,)})
     wait_for_dag(rig, release, name)
     assert release in rig.airflow.versions_in_use()
@@ -391,7 +391,7 @@ def test_lists_longer_than_a_page_are_read_to_their_end(
     world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = tuple(f"{name}_{number}" for number in range(5))
-    release = world.publish({f"dags/{name}/many.py": "".join(map(dag_text, ids))})
+    release = world.publish({f"dags/t/{name}/many.py": "".join(map(dag_text, ids))})
     world.dag_from(release, ids[-1])
     monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
     assert set(ids) <= {dag.dag_id for dag in world.airflow.observe(release, []).dags}
@@ -402,7 +402,7 @@ def test_a_list_that_cannot_be_read_whole_is_an_error_and_not_a_part(
     world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "".join(dag_text(f"{name}_{number}") for number in range(3))
-    world.dag_from(world.publish({f"dags/{name}/many.py": text}), f"{name}_2")
+    world.dag_from(world.publish({f"dags/t/{name}/many.py": text}), f"{name}_2")
     monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 1)
     monkeypatch.setattr("deployer.edges.airflow_calls.MOST_ROWS", 2)
     with pytest.raises(AirflowError, match="more than 2 dags"):

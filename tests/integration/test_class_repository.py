@@ -1,4 +1,4 @@
-"""The class repository in small parses, by its own test, in Airflow's own environment."""
+"""The class's own test of its DAGs, in Airflow's environment: what passes it, and what does not."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from deployer.core.sources import facts
+from deployer.demo import samples
+
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[[Path], subprocess.CompletedProcess[str]]
-DAG_FILES = {"class_demo/hello.py", "lasse/taxi_pipeline.py", "maria/weather.py"}
+RULES = {"folder", "dag_id", "tag", "duplicate", "schedule", "runs_at_once", "owner"}
 
 pytestmark = pytest.mark.airflow
 
@@ -50,34 +53,128 @@ def run(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return in_a_copy
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A class repository of one's own: `dags/` and its test."""
-    shutil.copytree(ROOT / "dags", tmp_path / "dags")
-    (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "test_dag_integrity.py", tmp_path / "tests")
-    return tmp_path
+def class_repository(place: Path, dags: Mapping[str, str]) -> Path:
+    """Make a class repository: the shared `include/` and the test as they are, `dags` by path."""
+    (place / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "test_dag_integrity.py", place / "tests")
+    (place / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
+    shutil.copytree(ROOT / "include", place / "include", ignore=ignored)
+    for path, text in dags.items():
+        file = place / "dags" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return place
 
 
-def ids(out: str, outcome: str) -> set[str]:
+def dag(student: str, dag_id: str, *options: str, tag: str | None = None) -> str:
+    """Return a DAG file that keeps every rule but the one that an argument breaks."""
+    given = [f'default_args={{"owner": "{student}"}}', *options]
+    return f"""\
+import pendulum
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+with DAG(
+    "{dag_id}",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    tags=["{tag or f"student:{student}"}"],
+    {", ".join(given)},
+):
+    EmptyOperator(task_id="nothing")
+"""
+
+
+BROKEN = {
+    "amy/fine.py": dag("amy", "amy_fine"),
+    "amy/no_import.py": "import nothing_of_that_name  # airflow dag\n",
+    "amy/no_dag.py": "# speaks of airflow, makes no dag\n",
+    "amy/prefix.py": dag("amy", "prefix"),
+    "amy/tag.py": dag("amy", "amy_tag", tag="week1"),
+    "amy/often.py": dag("amy", "amy_often", 'schedule="*/5 8 * * *"'),
+    "amy/many.py": dag("amy", "amy_many", 'schedule="@daily"', "catchup=True"),
+    "amy/nobodys.py": dag("airflow", "amy_nobodys", tag="student:amy"),
+    "bob/same.py": dag("bob", "bob_same"),
+    "bob/two_of_them.py": dag("bob", "bob_same"),
+    "mine.py": dag("bob", "bob_mine"),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(run: Run, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """What the class's test says of a tree in which each file but one breaks one rule."""
+    return run(class_repository(tmp_path_factory.mktemp("broken"), BROKEN))
+
+
+def parses(out: str, outcome: str) -> set[str]:
     return set(re.findall(rf"test_file_parses\[(.+?)\] {outcome}", out))
 
 
-def test_every_dag_file_of_the_tree_has_a_test_of_its_own_and_parses(run: Run, copy: Path) -> None:
-    done = run(copy)
-    assert ids(done.stdout, "PASSED") == DAG_FILES, done.stdout
+def keeps(out: str, outcome: str) -> set[tuple[str, str]]:
+    """Return file and rule of each test that ended so."""
+    return set(re.findall(rf"test_file_keeps\[(.+?)-(\w+)\] {outcome}", out))
+
+
+def test_every_dag_file_of_the_tree_has_a_test_for_each_rule_and_passes(
+    run: Run, tmp_path: Path
+) -> None:
+    repository = samples.class_repository()
+    texts = {path: text for path, text in repository.items() if path.startswith("dags/")}
+    files = {
+        path.removeprefix("dags/") for path, text in texts.items() if facts(path, text).may_hold_dag
+    }
+    dags = {path.removeprefix("dags/"): text.decode() for path, text in texts.items()}
+    done = run(class_repository(tmp_path, dags))
+    assert parses(done.stdout, "PASSED") == files, done.stdout
+    assert keeps(done.stdout, "PASSED") == {(file, rule) for file in files for rule in RULES}
     assert done.returncode == 0
+    assert "warning" not in done.stdout.splitlines()[-1]
 
 
-def test_a_broken_file_fails_its_own_test_alone(run: Run, copy: Path) -> None:
-    broken = copy / "dags" / "maria" / "weather.py"
-    broken.write_text("import nothing_of_that_name  # airflow dag\n")
-    (copy / "dags" / "maria" / "empty.py").write_text("# speaks of airflow, makes no dag\n")
-    done = run(copy)
-    assert ids(done.stdout, "FAILED") == {"maria/weather.py", "maria/empty.py"}, done.stdout
-    assert ids(done.stdout, "PASSED") == DAG_FILES - {"maria/weather.py"}
+def test_a_file_that_makes_no_dag_fails_its_own_test_and_keeps_no_rule(
+    judged: subprocess.CompletedProcess[str],
+) -> None:
+    broken = {"amy/no_import.py", "amy/no_dag.py"}
+    assert parses(judged.stdout, "FAILED") == broken, judged.stdout
+    assert parses(judged.stdout, "PASSED") == BROKEN.keys() - broken
+    assert keeps(judged.stdout, "SKIPPED") == {(file, rule) for file in broken for rule in RULES}
 
 
-def test_an_empty_tree_does_not_pass(run: Run, copy: Path) -> None:
-    shutil.rmtree(copy / "dags")
-    assert run(copy).returncode != 0
+def test_each_violation_fails_the_test_of_its_file_and_rule_alone_and_a_duplicate_both_files(
+    judged: subprocess.CompletedProcess[str],
+) -> None:
+    assert keeps(judged.stdout, "FAILED") == {
+        ("amy/prefix.py", "dag_id"),
+        ("amy/tag.py", "tag"),
+        ("amy/often.py", "schedule"),
+        ("amy/many.py", "runs_at_once"),
+        ("bob/same.py", "duplicate"),
+        ("bob/two_of_them.py", "duplicate"),
+        ("mine.py", "folder"),
+    }
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "dag_id 'prefix' must begin with 'amy_': call it 'amy_prefix'",
+        "DAG 'amy_often' runs every 5 min: choose a schedule with at least 15 min between two runs",
+        "dag_id 'bob_same' is also in dags/bob/same.py: rename one, Airflow runs only one",
+    ],
+)
+def test_a_failing_test_says_how_to_mend_it(
+    judged: subprocess.CompletedProcess[str], sentence: str
+) -> None:
+    assert sentence in judged.stdout
+
+
+def test_a_rule_of_level_warn_is_pytests_warning(
+    judged: subprocess.CompletedProcess[str],
+) -> None:
+    assert ("amy/nobodys.py", "owner") in keeps(judged.stdout, "PASSED")
+    said = "ClassRule: DAG 'amy_nobodys' has no owner: add default_args={'owner': 'amy'}"
+    assert said in judged.stdout
+
+
+def test_an_empty_tree_does_not_pass(run: Run, tmp_path: Path) -> None:
+    assert run(class_repository(tmp_path, {})).returncode != 0

@@ -169,7 +169,9 @@ def test_python_m_deployer_lists_all_commands() -> None:
         [sys.executable, "-m", "deployer", "--help"], check=True, capture_output=True, text=True
     )
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
-    assert named == ["web", "worker", "deploy", "status", "show", "logs", "doctor", "demo"]
+    assert named == [
+        *("web", "worker", "deploy", "status", "show", "logs", "check", "doctor", "demo"),
+    ]
 
 
 def test_help_needs_none_of_the_libraries_that_work_does() -> None:

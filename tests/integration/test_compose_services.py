@@ -228,7 +228,7 @@ def test_a_service_that_ends_again_and_again_is_told_at_once_with_its_log_lines(
 ) -> None:
     services = world.services(health_timeout_s=600)
     services.build("broken by a package\n")
-    others = {name: world.container(name).id for name in SERVICES if name != SCHEDULER}
+    others = {name: world.container(name).id or "" for name in SERVICES if name != SCHEDULER}
     with pytest.raises(NotHealthy) as caught:
         services.recreate(SERVICES)
     first, *lines = str(caught.value).splitlines()

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from deployer.core.model import Tree
+from deployer.core import contents
+from deployer.core.model import Authored, History, Tree
 from deployer.edges import gitrepo, mirror
 from deployer.edges.gitrepo import GitRepository
 from deployer.edges.gitrun import GitRunner
@@ -123,6 +124,67 @@ def test_a_compose_file_that_is_a_link_or_a_folder_counts_as_none_and_reddens_no
     assert [(tree.compose, tree.left_out) for tree in (linked, folder)] == [(None, ())] * 2
 
 
+def test_a_roster_that_is_a_link_counts_as_none_and_reddens_nobody(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("include/roster.yaml", "teachers: [lasse]\n")
+    host.link("roster.yaml", "include/roster.yaml")
+    tree = fetched(host, repository)
+
+    assert (tree.roster, tree.left_out) == (None, ())
+
+
+def test_a_merge_has_no_author_and_what_it_brings_has_its_own(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/lasse/a.py", "1")
+    base = host.commit()
+    host.write("dags/lasse/a.py", "2")
+    topic = host.commit(author="lasse@class.example")
+    host.reset(base)
+    host.write("dags/maria/b.py", "1")
+    main = host.commit(author="maria@class.example")
+    host.write("dags/lasse/a.py", "2")
+    whole = host.commit()
+    merge = host.git("commit-tree", "-m", "Merge", "-p", main, "-p", topic, f"{whole}^{{tree}}")
+    sha = merge.decode().strip()
+    host.reset(sha)
+    assert repository.fetch() == sha
+
+    by_lasse = Authored("lasse@class.example", ("dags/lasse/a.py",))
+    assert repository.history(main, sha) == History(main, (by_lasse,))
+    assert repository.changed_paths(main, sha) == ("dags/lasse/a.py",)
+
+
+def test_odd_names_and_empty_commits_are_told_apart_in_a_history(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("README.md", "1")
+    base = host.commit()
+    host.write(b"dags/\xe6.py", "")
+    host.write("dags/a\nb.py", "")
+    host.write("\nc", "")
+    host.commit(author="")
+    tip = host.commit(author="amy@class.example")
+    repository.fetch()
+
+    assert repository.history(base, tip).commits == (
+        Authored("amy@class.example", ()),
+        Authored("", (r"\nc", r"dags/\xe6.py", r"dags/a\nb.py")),
+    )
+
+
+def test_a_history_of_more_commits_than_a_person_pushes_names_none(
+    host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gitrepo, "MAX_COMMITS", 2)
+    base, *others = [host.commit() for _ in range(4)]
+    repository.fetch()
+
+    assert len(repository.history(base, others[1]).commits) == 2
+    assert repository.history(base, others[2]) == History(base)
+
+
 def test_requirements_that_are_no_utf8_come_out_as_text_with_the_bad_byte_marked(
     host: ClassRepo, repository: GitRepository
 ) -> None:
@@ -172,7 +234,7 @@ def test_no_hook_runs_neither_the_hosts_nor_one_in_the_mirror(
 def test_a_file_past_the_bound_is_left_out(
     host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gitrepo, "MAX_FILE_MB", 1)
+    monkeypatch.setattr(contents, "MAX_FILE_MB", 1)
     host.write("dags/a/big.csv", b"x" * 1_000_001)
     host.write("dags/a/fits.csv", b"x" * 1_000_000)
 

@@ -207,6 +207,13 @@ def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> 
     assert journal.before_of(C) is None
 
 
+def test_the_pusher_of_a_commit_is_the_one_that_a_delivery_names(journal: Journal) -> None:
+    push(journal, "1", sha=A)
+    journal.request_deploy(B, Trigger.MANUAL)
+    assert journal.pusher_of(A) == "lasse"
+    assert journal.pusher_of(B) is None
+
+
 def test_a_commit_that_a_forced_push_replaced_is_known_until_it_is_announced_again(
     journal: Journal,
 ) -> None:
@@ -447,6 +454,37 @@ def test_dag_ids_are_those_of_the_newest_verdict_on_each_path(journal: Journal) 
     assert journal.dag_ids(["dags/a/x.py", "dags/a/y.py"]) == {"new", "newer", "y"}
     assert journal.dag_ids(["dags/a/z.py", "dags/never.py"]) == frozenset()
     assert journal.dag_ids([]) == frozenset()
+
+
+def test_a_dag_id_is_that_of_the_file_whose_last_good_verdict_names_it(journal: Journal) -> None:
+    x, y, z = "dags/a/x.py", "dags/b/y.py", "dags/c/z.py"
+    journal.set_verdicts(started(journal, A), [verdict(x, "one", "two"), verdict(y, "three")])
+    journal.set_verdicts(started(journal, B), [verdict(x, "one"), verdict(z, "three")])
+    assert journal.files_of(["one", "two", "three", "four"]) == {
+        "one": frozenset({x}),
+        "three": frozenset({y, z}),
+    }
+    assert journal.files_of([]) == {}
+
+
+def test_a_file_that_broke_keeps_its_dag_id_and_a_deleted_one_does_not(journal: Journal) -> None:
+    broken, held, deleted = "dags/a/broken.py", "dags/b/held.py", "dags/c/deleted.py"
+    journal.set_verdicts(
+        started(journal, A),
+        [verdict(broken, "one"), verdict(held, "two"), verdict(deleted, "three")],
+    )
+    journal.set_verdicts(
+        started(journal, B),
+        [
+            verdict(broken, outcome=Outcome.BROKEN),
+            verdict(held, outcome=Outcome.HELD),
+            verdict(deleted, outcome=Outcome.DELETED),
+        ],
+    )
+    assert journal.files_of(["one", "two", "three"]) == {
+        "one": frozenset({broken}),
+        "two": frozenset({held}),
+    }
 
 
 def test_an_announcement_is_answered_by_what_it_is_attached_to(journal: Journal) -> None:

@@ -114,6 +114,20 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
         again.close()
 
 
+def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
+    journal: SqlJournal, url: str
+) -> None:
+    parsed, broken = Outcome.PARSED, Outcome.BROKEN
+    journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one", "two"))])
+    journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one",)), Verdict("y", broken)])
+    with journal._database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE claims")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+    again = SqlJournal.open(url, migrate=True)
+    assert again.files_of(["one", "two"]) == {"one": frozenset({"x"})}
+    again.close()
+
+
 def test_without_migrating_a_journal_must_be_there(journal: SqlJournal, url: str) -> None:
     journal.close()
     file = Path(url.removeprefix("sqlite:///"))
@@ -411,6 +425,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "live": lambda journal: journal.live(),
     "set_live": lambda journal: journal.set_live(None),
     "dag_ids": lambda journal: journal.dag_ids(["x"]),
+    "files_of": lambda journal: journal.files_of(["x"]),
+    "pusher_of": lambda journal: journal.pusher_of(A),
     "before_of": lambda journal: journal.before_of(A),
     "forced_away": lambda journal: journal.forced_away(A),
     "refusal": lambda journal: journal.refusal("x"),

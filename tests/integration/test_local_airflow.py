@@ -21,7 +21,7 @@ PACKAGE = "cowsay==6.1"  # pure Python, one wheel, and nothing of Airflow's need
 
 @pytest.fixture
 def name() -> str:
-    return f"l{uuid4().hex[:8]}"
+    return f"l_{uuid4().hex[:8]}"
 
 
 # -- the bundle
@@ -30,9 +30,9 @@ def name() -> str:
 def test_a_file_that_did_not_change_is_not_parsed_again_and_keeps_its_release(
     world: World, name: str
 ) -> None:
-    first = world.publish({f"dags/{name}/stays.py": dag_text(f"{name}_stays")})
+    first = world.publish({f"dags/l/{name}/stays.py": dag_text(f"{name}_stays")})
     stays = world.dag_from(first, f"{name}_stays")
-    second = world.publish({f"dags/{name}/moves.py": dag_text(f"{name}_moves")})
+    second = world.publish({f"dags/l/{name}/moves.py": dag_text(f"{name}_moves")})
     world.dag_from(second, f"{name}_moves")
     now = {d.dag_id: d for d in world.airflow.observe(second, [stays.dag_id]).dags}[stays.dag_id]
     # Airflow parses every file again each 30 s; unless that just happened, nothing moved.
@@ -44,7 +44,7 @@ def test_include_is_imported_from_the_release_that_is_parsed(world: World, name:
     text = dag_text(name, head=f"from include.{name} import SUFFIX").replace(
         f'dag_id="{name}"', f'dag_id="{name}_" + SUFFIX'
     )
-    path = f"dags/{name}/uses.py"
+    path = f"dags/l/{name}/uses.py"
     one = world.dag_from(world.publish({helper: "SUFFIX = 'one'\n", path: text}), f"{name}_one")
     two = world.dag_from(world.publish({helper: "SUFFIX = 'two'\n", path: text}), f"{name}_two")
     assert one.path == two.path == path
@@ -52,7 +52,7 @@ def test_include_is_imported_from_the_release_that_is_parsed(world: World, name:
 
 
 def test_an_error_inside_include_names_the_release_and_both_files(world: World, name: str) -> None:
-    path, helper = f"dags/{name}/uses.py", f"include/{name}.py"
+    path, helper = f"dags/l/{name}/uses.py", f"include/{name}.py"
     release = world.publish(
         {helper: broken_text(1), path: dag_text(name, head=f"import include.{name}")}
     )
@@ -70,18 +70,18 @@ def test_a_task_runs_the_release_of_its_run_with_the_include_of_that_release(
         head=f"from include.{name} import WORD",
         body=f"open({str(told)!r}, 'w').write(WORD + ' ' + __file__)",
     )
-    release = world.publish({f"include/{name}.py": "WORD = 'hello'\n", f"dags/{name}/t.py": text})
+    release = world.publish({f"include/{name}.py": "WORD = 'hello'\n", f"dags/l/{name}/t.py": text})
     world.dag_from(release, name)
     airflow(world, "dags", "unpause", "-y", name)
     airflow(world, "dags", "trigger", name)
     world.wait(release, [], lambda _: told.exists() or None, f"a run of {name}")
     word, file = told.read_text().split()
     assert word == "hello"
-    assert file.endswith(f"/releases/{release}/dags/{name}/t.py")
+    assert file.endswith(f"/releases/{release}/dags/l/{name}/t.py")
 
 
 def test_airflow_links_a_version_to_its_commit(world: World, name: str) -> None:
-    release = world.publish({f"dags/{name}/v.py": dag_text(name)})
+    release = world.publish({f"dags/l/{name}/v.py": dag_text(name)})
     world.dag_from(release, name)
     api = DagVersionApi(world.airflow._calls._client)
     said = json.loads(api.get_dag_versions_without_preload_content(name).data)
@@ -128,7 +128,7 @@ def test_a_package_is_built_beside_and_put_back_until_airflow_was_healthy_with_i
     world: World, name: str
 ) -> None:
     services = tuple(COMMANDS)
-    path = f"dags/{name}/moo.py"
+    path = f"dags/l/{name}/moo.py"
     text = dag_text(name, head="import cowsay")
     asked = f"{PACKAGE}  # moo\n"
     before = world.local.installed()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.model import Authored, History
 from deployer.edges.gitrepo import GitRepository
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Repository
@@ -39,7 +40,12 @@ def fake(_: Path) -> Rig:
 def real(directory: Path) -> Rig:
     host = ClassRepo(directory / "class.git")
 
-    def push(changes: Mapping[str, str | None], *, onto: str | None = None) -> str:
+    def push(
+        changes: Mapping[str, str | None],
+        *,
+        onto: str | None = None,
+        author: str = "class@example.org",
+    ) -> str:
         if onto:
             host.reset(onto)
         for path, text in changes.items():
@@ -47,7 +53,7 @@ def real(directory: Path) -> Rig:
                 host.remove(path)
             else:
                 host.write(path, text)
-        return host.commit()
+        return host.commit(author=author)
 
     def break_host() -> None:
         host.bare.rename(directory / "moved.git")
@@ -141,16 +147,26 @@ def test_a_commit_without_requirements_has_none(rig: Rig) -> None:
 
     tree = rig.repository.tree(sha)
 
-    assert (dict(tree.files), tree.requirements, tree.compose) == ({}, None, None)
+    assert dict(tree.files) == {}
+    assert (tree.requirements, tree.compose, tree.roster) == (None, None, None)
 
 
-def test_a_tree_holds_the_compose_file_as_text_and_not_as_a_file_to_publish(rig: Rig) -> None:
-    sha = rig.push({"docker-compose.yaml": "services: {}\n", "dags/amy/x.py": DAG})
+def test_a_tree_holds_compose_file_and_roster_as_texts_and_not_as_files_to_publish(
+    rig: Rig,
+) -> None:
+    sha = rig.push(
+        {
+            "docker-compose.yaml": "services: {}\n",
+            "roster.yaml": "teachers: []\n",
+            "dags/amy/x.py": DAG,
+        }
+    )
     rig.repository.fetch()
 
     tree = rig.repository.tree(sha)
 
     assert tree.compose == "services: {}\n"
+    assert tree.roster == "teachers: []\n"
     assert set(tree.files) == {"dags/amy/x.py"}
     assert tree.left_out == ()
 
@@ -187,6 +203,32 @@ def test_a_root_commit_differs_in_all_its_paths(rig: Rig) -> None:
     assert rig.repository.changed_paths(None, root) == ("README.md", "dags/a.py")
 
 
+def test_a_history_names_who_wrote_what_since_a_known_commit_or_else_since_the_parent(
+    rig: Rig,
+) -> None:
+    first = rig.push({"dags/a.py": "1", "README.md": "1"})
+    second = rig.push({"dags/a.py": "2", "dags/b c.py": "1"}, author="amy@class.example")
+    third = rig.push({"dags/a.py": None}, author="7+lasse@users.noreply.github.com")
+    rig.repository.fetch()
+    history = rig.repository.history
+    by_amy = Authored("amy@class.example", ("dags/a.py", "dags/b c.py"))
+    by_lasse = Authored("7+lasse@users.noreply.github.com", ("dags/a.py",))
+
+    assert history(first, third) == History(first, (by_lasse, by_amy))
+    assert history(None, third) == History(second, (by_lasse,))
+    assert history(UNKNOWN, third) == History(second, (by_lasse,))
+    assert history(third, third) == History(third)
+
+
+def test_a_root_commits_history_begins_with_nothing(rig: Rig) -> None:
+    root = rig.push({"dags/a.py": "1"}, author="amy@class.example")
+    rig.repository.fetch()
+
+    assert rig.repository.history(None, root) == History(
+        None, (Authored("amy@class.example", ("dags/a.py",)),)
+    )
+
+
 def test_a_commit_that_was_never_fetched_is_unknown_to_every_question(rig: Rig) -> None:
     tip = rig.push({"dags/a.py": "1"})
     rig.repository.fetch()
@@ -201,3 +243,5 @@ def test_a_commit_that_was_never_fetched_is_unknown_to_every_question(rig: Rig) 
             rig.repository.contains(sha, tip)
         with pytest.raises(UnknownCommit):
             rig.repository.changed_paths(tip, sha)
+        with pytest.raises(UnknownCommit):
+            rig.repository.history(tip, sha)

@@ -81,14 +81,19 @@ def test_what_was_not_found_healthy_is_not_known_to_run(rig: Rig) -> None:
     assert rig.make().installed() == "numpy\n"
 
 
+def start(services: Services) -> None:
+    """Recreate and wait: either may find that Airflow does not start."""
+    services.recreate(SERVICES)
+    services.wait_healthy(SERVICES)
+
+
 def test_packages_with_which_airflow_does_not_start_are_put_back(rig: Rig) -> None:
     services = rig.services
     # Twice, as after a crash: what was healthy last is what comes back.
     for _ in range(2):
         services.build(BROKEN)
         with pytest.raises(NotHealthy, match=r"airflow-scheduler (?s:.*)ImportError: broken"):
-            services.recreate(SERVICES)
-            services.wait_healthy(SERVICES)
+            start(services)
     assert services.put_back(SERVICES)
     services.wait_healthy(SERVICES)
     assert services.installed() == ""

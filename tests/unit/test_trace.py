@@ -213,7 +213,10 @@ airflow.sdk.exceptions.AirflowRuntimeError: VARIABLE_NOT_FOUND: {{'message': 'Va
 """
 
 CYCLE = "AirflowDagCycleException: Cycle detected in Dag: cyc. Faulty task: b"
-POLICY = "AirflowClusterPolicyViolation: lasse: a DAG's id begins with its folder: lasse_x"
+POLICY = f"""\
+AirflowClusterPolicyViolation: dag_id 'x' must begin with 'lasse_': call it 'lasse_x'; \
+DAG 'x' has no tag 'student:lasse': add it to its tags=[…]
+in {FILE}"""
 SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
 
 
@@ -293,7 +296,10 @@ SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
             POLICY,
             (
                 "AirflowClusterPolicyViolation",
-                "lasse: a DAG's id begins with its folder: lasse_x",
+                (
+                    "dag_id 'x' must begin with 'lasse_': call it 'lasse_x'; "
+                    "DAG 'x' has no tag 'student:lasse': add it to its tags=[…]"
+                ),
                 None,
             ),
             id="policy",
@@ -354,8 +360,12 @@ def test_the_releases_that_a_trace_names_are_found() -> None:
     assert trace.releases(MISSING + again) == {SHA, f"{SHA}-2"}
 
 
+def test_the_class_policy_names_the_release_below_its_sentence() -> None:
+    assert trace.releases(POLICY) == {SHA}
+
+
 def test_a_trace_without_a_path_names_no_release() -> None:
-    assert trace.releases(POLICY) == frozenset()
+    assert trace.releases(CYCLE) == frozenset()
 
 
 @given(st.text(), st.sampled_from([PATH, "dags/amy/pack.zip"]))

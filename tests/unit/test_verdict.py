@@ -173,3 +173,36 @@ def test_giving_up_settles_what_is_left() -> None:
     assert after.waiting == after.leaving == frozenset()
     assert {v.outcome for v in after.verdicts} == {Outcome.TIMEOUT}
     assert {v.proof for v in after.verdicts} == {Proof.NONE}
+
+
+# --- zips: Airflow names the module within, a push the zip --------------------------
+
+
+PACK = "dags/lasse/pack.zip"
+
+
+def test_a_dag_in_a_zip_is_the_zips() -> None:
+    seen = Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", NEW)))
+    after = watch(PACK).look(seen, waited_s=1)
+    assert (only(after).path, only(after).dag_ids) == (PACK, ("lasse_taxi",))
+
+
+def test_an_error_in_a_zip_is_the_zips() -> None:
+    seen = Observation(dags=(canary(NEW),), errors=(error(f"{PACK}/taxi.py", NEW),))
+    verdict = only(watch(PACK).look(seen, waited_s=1))
+    assert (verdict.path, verdict.outcome) == (PACK, Outcome.BROKEN)
+    assert verdict.error is not None
+    assert (verdict.error.type, verdict.error.line) == ("ModuleNotFoundError", 12)
+
+
+def test_a_deleted_zip_is_waited_for_until_its_dags_are_stale() -> None:
+    waiting = watch(leaving=frozenset({PACK}))
+    there = waiting.look(Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", OLD))), waited_s=1)
+    assert not there.done
+    gone = Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", OLD, stale=True)))
+    assert only(there.look(gone, waited_s=2)).outcome is Outcome.DELETED
+
+
+def test_a_file_whose_name_only_begins_alike_is_another() -> None:
+    seen = Observation(dags=(canary(NEW), dag("dags/lasse/pack.zip.py", NEW)))
+    assert watch(PACK).look(seen, waited_s=1).verdicts == ()

@@ -12,7 +12,9 @@ from deployer.core.model import Plan, State, StepRecord, Trigger, Verdict, folde
 from deployer.edges.journal.codec import error_to_json, plan_from_json, plan_to_json
 from deployer.edges.journal.tables import (
     announcements,
+    claims,
     covers,
+    deliveries,
     deployments,
     folders,
     steps,
@@ -83,6 +85,16 @@ def before_of(connection: Connection, sha: str) -> str | None:
     return connection.execute(
         select(announcements.c.before)
         .where(announcements.c.sha == sha, announcements.c.before.is_not(None))
+        .order_by(announcements.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def pusher_of(connection: Connection, sha: str) -> str | None:
+    return connection.execute(
+        select(deliveries.c.pusher)
+        .join(announcements, announcements.c.delivery == deliveries.c.guid)
+        .where(announcements.c.sha == sha, deliveries.c.pusher.is_not(None))
         .order_by(announcements.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()
@@ -167,6 +179,7 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
         ],
     )
     _set_folders(connection, deployment)
+    _set_claims(connection, [verdict for verdict in found if verdict.good])
 
 
 def end(
@@ -207,6 +220,20 @@ def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
         )
     )
     return frozenset(dag_id for row in found for dag_id in row.dag_ids)
+
+
+def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    found = connection.execute(select(claims).where(claims.c.dag_id.in_(dag_ids)))
+    files: dict[str, set[str]] = {}
+    for row in found:
+        files.setdefault(row.dag_id, set()).add(row.path)
+    return {dag_id: frozenset(paths) for dag_id, paths in files.items()}
+
+
+def _set_claims(connection: Connection, good: Sequence[Verdict]) -> None:
+    connection.execute(delete(claims).where(claims.c.path.in_([it.path for it in good])))
+    named = {(verdict.path, dag_id) for verdict in good for dag_id in verdict.dag_ids}
+    _insert(connection, claims, [{"path": path, "dag_id": dag_id} for path, dag_id in named])
 
 
 def _set_folders(connection: Connection, deployment: int) -> None:

@@ -149,6 +149,14 @@ class SqlJournal:
         with self._database.reading() as connection:
             return deployments.dag_ids(connection, paths)
 
+    def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        with self._database.reading() as connection:
+            return deployments.files_of(connection, dag_ids)
+
+    def pusher_of(self, sha: str) -> str | None:
+        with self._database.reading() as connection:
+            return deployments.pusher_of(connection, sha)
+
     def before_of(self, sha: str) -> str | None:
         with self._database.reading() as connection:
             return deployments.before_of(connection, sha)

@@ -167,6 +167,13 @@ verdicts = Table(
     Column("waited_s", Float, nullable=False),
 )
 
+claims = Table(  # the DAG ids that a file's last good verdict names
+    "claims",
+    metadata,
+    Column("path", CleanText, primary_key=True),
+    Column("dag_id", CleanText, primary_key=True, index=True),
+)
+
 outbox = Table(
     "outbox",
     metadata,

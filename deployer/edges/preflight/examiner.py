@@ -124,7 +124,7 @@ def _examined(answer: Answer, root: Path, limits: Limits) -> Examined:
     for kind, end in _TOOK_TOO_MUCH.items():
         if error and error.type.endswith(kind):
             return Examined(answer.path, harm=_harm(Answer(answer.path, end), limits))
-    return Examined(answer.path, answer.dag_ids, error)
+    return Examined(answer.path, answer.dag_ids, error, advice=answer.advice)
 
 
 def _harm(answer: Answer, limits: Limits) -> str:

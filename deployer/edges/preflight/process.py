@@ -71,6 +71,7 @@ class Answer:
     what: str = ""
     dag_ids: tuple[str, ...] = ()
     errors: tuple[tuple[str, str], ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 Child = subprocess.Popen[bytes]
@@ -243,6 +244,7 @@ def _answer(line: Mapping[str, Any]) -> Answer:
             what=str(line.get("what") or ""),
             dag_ids=tuple(line.get("dag_ids") or ()),
             errors=tuple((line.get("errors") or {}).items()),
+            advice=tuple(line.get("advice") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise ParserGone("it does not keep to the protocol") from exc

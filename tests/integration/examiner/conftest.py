@@ -37,8 +37,10 @@ SETTINGS = {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S)}
 
 @pytest.fixture(scope="module")
 def class_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the class's policy."""
+    """A directory with the parser's files and a policy of these tests' own."""
     directory = tmp_path_factory.mktemp("class_files")
+    for file in AIRFLOW_FILES.glob("preflight*.py"):
+        shutil.copy(file, directory)
     (directory / "airflow_local_settings.py").write_text(POLICY)
     return directory
 
@@ -61,7 +63,7 @@ def warm_local(
 ) -> Iterator[IsolatedExaminer]:
     def parser(files: Path) -> LocalParser:
         env = {**SETTINGS, "PYTHONPATH": str(files)}
-        return LocalParser(lambda: airflow_python, SCRIPT, env)
+        return LocalParser(lambda: airflow_python, files / SCRIPT.name, env)
 
     with IsolatedExaminer(
         now=parser(class_files),

@@ -1,0 +1,123 @@
+"""Read `roster.yaml`: who the teachers are, and whose folder is whose.
+
+    teachers: [frauke-b, frauke@university.example]
+    folders:
+      lasse: [lasse-j, lasse@students.example]
+      maria: maria92
+
+A name with an `@` is an e-mail address, any other a GitHub login; letter case does not
+count. A folder that is not listed belongs to the login of the folder's own name.
+
+Read as YAML's nodes and never turned into values: a login may be `no` or `007`, a
+mistake is told with its line, and no tag of a pushed file is obeyed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import yaml
+
+from deployer.core.model import ROSTER
+
+MAX_CHARACTERS: Final = 100_000
+_NOREPLY: Final = re.compile(r"(?:\d+\+)?([^@+]+)@users\.noreply\.github\.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Logins and e-mail addresses, all in lower case.
+
+    Attributes:
+        teachers: to whom everything is allowed.
+        folders: the owners by folder.
+    """
+
+    teachers: frozenset[str] = frozenset()
+    folders: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def owners(self, folder: str) -> frozenset[str]:
+        return self.folders.get(folder, frozenset({folder.casefold()}))
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A roster that can't be used; `reason` is short and begins with the file and its line."""
+
+    reason: str
+
+
+def parse(text: str | None) -> Roster | Unreadable:
+    """Return what the file says; None, or nothing in it: nobody is listed."""
+    if len(text or "") > MAX_CHARACTERS:
+        return Unreadable(f"{ROSTER} has more than {MAX_CHARACTERS} characters")
+    try:
+        return _roster(yaml.compose(text or "", Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as exc:
+        line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
+        return Unreadable(f"{ROSTER}{line} {exc.problem}")
+    except yaml.YAMLError:
+        return Unreadable(f"{ROSTER} holds characters that YAML does not allow")
+    except RecursionError:
+        return Unreadable(f"{ROSTER} is nested too deeply")
+
+
+def names_of(email: str) -> frozenset[str]:
+    """Return what an author's address stands for: itself, and the login that GitHub put into it.
+
+    https://docs.github.com/en/account-and-profile/reference/email-addresses-reference
+    (`ID+USERNAME@users.noreply.github.com`, older accounts without the number)
+    """
+    address = email.strip().casefold()
+    login = _NOREPLY.fullmatch(address)
+    return frozenset({address, login[1]} if login else {address})
+
+
+def _roster(root: yaml.Node | None) -> Roster:
+    if root is None:
+        return Roster()
+    teachers: frozenset[str] = frozenset()
+    folders: dict[str, frozenset[str]] = {}
+    for key, value in _pairs(root):
+        match key.value:
+            case "teachers":
+                teachers = _names(value)
+            case "folders":
+                folders = {folder.value: _names(names) for folder, names in _pairs(value)}
+            case _:
+                raise _mistake(key, f"{key.value!r} is neither teachers nor folders")
+    return Roster(teachers, folders)
+
+
+def _pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """Yield the entries of a mapping; one without a value has none."""
+    if isinstance(node, yaml.ScalarNode) and not node.value:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise _mistake(node, "should be `name: …`")
+    seen = set()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _mistake(key, "should be a name")
+        if key.value in seen:
+            raise _mistake(key, f"{key.value!r} is there twice")
+        seen.add(key.value)
+        yield key, value
+
+
+def _names(node: yaml.Node) -> frozenset[str]:
+    """Return the logins and addresses of one entry: a name, or a list of names."""
+    items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    names = set()
+    for item in items:
+        if not isinstance(item, yaml.ScalarNode):
+            raise _mistake(item, "should be a login or an e-mail address, or a list of them")
+        names.add(item.value.strip().casefold())
+    return frozenset(names - {""})
+
+
+def _mistake(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

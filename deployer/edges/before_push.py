@@ -1,0 +1,64 @@
+"""`deployer check`: parse a working copy's files in isolation, before anybody pushes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deployer.core import precheck
+from deployer.core.model import Tree, Verdict
+from deployer.edges.working_copy import WorkingCopy
+from deployer.errors import WrongPlace
+from deployer.ports import Examiner
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found.
+
+    Attributes:
+        verdicts: by path; of files that a push would not publish at all, too.
+        advice: sentences by path: what the class has agreed on, where that is no error.
+        unseen: places that were asked for and hold nothing that Airflow would look at.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    advice: Mapping[str, tuple[str, ...]]
+    unseen: tuple[str, ...] = ()
+
+
+def check(copy: WorkingCopy, examiner: Examiner, places: Sequence[str]) -> Checked:
+    """Judge what a push of `places`, paths of the repository, would have judged; none: all.
+
+    For a dag_id that two files claim, the other files count as well. To parse all of them for
+    that takes long; parsed are those that have one of the ids in their text.
+
+    Raises:
+        WrongPlace: nothing of one of `places` would be published.
+        PreflightError, DiskError
+    """
+    tree = copy.tree()
+    everything = precheck.dag_files(tree)
+    files = precheck.dag_files(tree, _moved(tree, places)) if places else everything
+    examined = examiner.examine(tree, files)
+    ids = {dag_id for one in examined for dag_id in one.dag_ids}
+    suspects = copy.mention(tree, sorted(set(everything) - set(files)), ids) if ids else []
+    verdicts = precheck.judged(examined, beside=examiner.examine(tree, suspects))
+    left_out = [v for v in precheck.left_out(tree) if precheck.within(v.path, places or ("",))]
+    found = sorted((*verdicts, *left_out), key=lambda verdict: verdict.path)
+    return Checked(
+        tuple(found),
+        {one.path: one.advice for one in examined if one.advice},
+        tuple(p for p in places if not any(precheck.within(v.path, (p,)) for v in found)),
+    )
+
+
+def _moved(tree: Tree, places: Sequence[str]) -> frozenset[str]:
+    published = (*tree.files, *(item.path for item in tree.left_out))
+    for place in places:
+        if not any(precheck.within(path, (place,)) for path in published):
+            raise WrongPlace(
+                f"a push would publish nothing of {place}: only what is in dags/ and include/ "
+                "counts, and not what git ignores"
+            )
+    return frozenset(path for path in tree.files if precheck.within(path, places))

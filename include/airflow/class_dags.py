@@ -1,0 +1,70 @@
+"""What Airflow's DAG object says, in the words that `class_rules` asks for.
+
+For wherever Airflow (3.3) has just parsed a DAG file. Airflow is imported where it is used: its
+settings import this module, by way of `airflow_local_settings`, before they are ready themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+import pendulum
+from class_rules import Dag
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG, BaseTimetable
+
+LONG_AGO = pendulum.datetime(2000, 1, 1, tz="UTC")
+"""The runs after a fixed day, so that the same schedule is judged alike on every day."""
+RUNS = 5
+"""An hour's at the usual limit, and the first of the next hour. All five take some 3 ms."""
+
+
+def read(dag: DAG, path: str) -> Dag:
+    """Return what the rules ask about `dag`.
+
+    `path` is its file's, relative to the repository's root.
+    """
+    owners = {task.owner for task in dag.tasks} or {dag.default_args.get("owner", "")}
+    interval_s, fault = None, ""
+    try:
+        interval_s = _shortest_interval_s(dag.timetable)
+    except Exception as exc:  # noqa: BLE001  # whatever a timetable raises, it has no next run
+        fault = str(exc) or type(exc).__name__
+    return Dag(
+        path=path,
+        dag_id=dag.dag_id,
+        tags=frozenset(dag.tags),
+        owners=frozenset(map(str, owners)),
+        catchup=dag.catchup,
+        max_active_runs=dag.max_active_runs,
+        shortest_interval_s=interval_s,
+        schedule_fault=fault,
+    )
+
+
+def _shortest_interval_s(timetable: BaseTimetable) -> float | None:
+    """Return the seconds between those two of some runs that lie closest to each other.
+
+    Whole ones: `@continuous` has its next run now, whenever it is asked.
+    """
+    if not timetable.can_be_scheduled:
+        return None
+    times = [at.timestamp() for at in islice(_runs(timetable), RUNS)]
+    return min((round(after - before) for before, after in pairwise(times)), default=None)
+
+
+def _runs(timetable: BaseTimetable) -> Iterator[datetime]:
+    """Yield when a schedule has its runs, as the scheduler finds out."""
+    from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415  # see top
+    from airflow.timetables.base import TimeRestriction  # noqa: PLC0415  # see top
+
+    schedule = coerce_to_core_timetable(timetable)
+    within = TimeRestriction(earliest=LONG_AGO, latest=None, catchup=True)
+    last = None
+    while run := schedule.next_dagrun_info(last_automated_data_interval=last, restriction=within):
+        yield run.run_after
+        last = run.data_interval

@@ -1,0 +1,340 @@
+"""`deployer check` in a student's clone: what it looks at, says, and ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.core.publishable import shown
+from deployer.edges import airflow_there, before_push
+from deployer.edges.local_env import BaseEnvironment
+from deployer.edges.working_copy import WorkingCopy
+from deployer.errors import ServicesError, WrongPlace
+from tests.dag_cases import CASES, HEAD, NO_VERDICT, STUDENT, Case, made
+from tests.fakes.examiner import FakeExaminer
+
+QUICK = [case for case in CASES if not case.slow]
+BOUND_S = 180.0
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A student's clone; `write` edits it, `check` runs the command in it."""
+
+    root: Path
+
+    def write(self, path: str, content: str | bytes) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def git(self, *args: str) -> None:
+        who = ("-c", "user.name=Amy", "-c", "user.email=amy@class.example")
+        subprocess.run(("git", *who, *args), cwd=self.root, check=True, capture_output=True)
+
+    def check(self, *args: str, at: str = ".") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            (sys.executable, "-m", "deployer", "check", *args),
+            cwd=self.root / at,
+            env={k: v for k, v in os.environ.items() if not k.startswith("DEPLOYER_")},
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+            check=False,
+        )
+
+
+def _cloned(root: Path) -> Clone:
+    root.mkdir()
+    clone = Clone(root)
+    clone.git("init", "--quiet")
+    return clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    made_here = _cloned(tmp_path / "clone")
+    (made_here.root / "dags").mkdir()
+    return made_here
+
+
+# --- the shared table, in a real parser -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checked(
+    airflow_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """What `check --json` says of all cases but the slow ones, by path."""
+    clone = _cloned(tmp_path_factory.mktemp("table") / "clone")
+    for case in QUICK:
+        for name, content in case.files.items():
+            clone.write(case.path(name), content)
+    clone.git("add", "--all")
+    done = clone.check("--json")
+    assert done.returncode == 1, done.stderr
+    return {verdict["path"]: verdict for verdict in json.loads(done.stdout)["files"]}
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
+def test_each_case_of_the_table_comes_out_as_it_says(
+    checked: dict[str, dict[str, Any]], case: Case
+) -> None:
+    for name, says in case.says.items():
+        path = shown(case.path(name).encode())
+        verdict = checked.get(path)
+        if says.outcome == NO_VERDICT:
+            assert verdict is None
+            continue
+        assert verdict is not None
+        error = verdict["error"] or {"type": None, "line": None, "message": ""}
+        assert (verdict["outcome"], verdict["dag_ids"]) == (says.outcome, list(says.dag_ids))
+        assert (error["type"], error["line"]) == (says.error, says.line)
+        assert says.words in error["message"]
+        assert verdict["folder"] == path.split("/")[1]
+
+
+@pytest.mark.airflow
+def test_a_person_reads_a_line_a_file_as_on_github_and_below_it_the_mending(
+    airflow_python: Path, clone: Clone
+) -> None:
+    clone.write("dags/amy/good.py", HEAD + made("good"))
+    clone.write("dags/amy/bad.py", f"{HEAD}import pandaz\n")
+    clone.write("dags/amy/lax.py", HEAD + made("lax").replace('"owner": "amy"', '"retries": 1'))
+    clone.write("dags/amy/ends.py", f"{HEAD}import os\nos._exit(3)\n")
+    done = clone.check("good.py", "bad.py", "lax.py", "ends.py", at="dags/amy")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "✗ dags/amy/bad.py:2 ModuleNotFoundError: No module named 'pandaz'"
+    assert lines[1].startswith("  -> a package must stand in requirements.txt")
+    assert lines[2] == "✗ dags/amy/ends.py is held: ends its parser with os._exit(3)"
+    assert lines[3:5] == [
+        "✓ dags/amy/good.py  1 DAG: amy_good_one",
+        "✓ dags/amy/lax.py  1 DAG: amy_lax_one",
+    ]
+    assert lines[5].startswith("  ! DAG 'amy_lax_one' has no owner")
+    assert lines[6:] == ["4 files: 2 good, 2 to be mended"]
+
+
+@pytest.mark.airflow
+def test_a_good_file_ends_with_0_and_leaves_the_clone_as_it_was(
+    airflow_python: Path, clone: Clone
+) -> None:
+    spoils = "open(__file__, 'a').write('spoilt')\n"
+    clone.write("dags/amy/x.py", HEAD + spoils + made("x"))
+    clone.write("dags/maria/broken.py", f"{HEAD}nonsense(\n")
+    done = clone.check("dags/amy")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        0,
+        "✓ dags/amy/x.py  1 DAG: amy_x_one",
+    )
+    assert (clone.root / "dags/amy/x.py").read_text() == HEAD + spoils + made("x")
+    assert sorted(p.name for p in (clone.root / "dags/amy").iterdir()) == ["x.py"]
+
+
+# --- wrong use ---------------------------------------------------------------------------
+
+
+def test_outside_of_a_class_repository_it_says_what_is_expected(tmp_path: Path) -> None:
+    done = Clone(tmp_path).check()
+    assert done.returncode == 2
+    assert f"{tmp_path} is not a class repository" in done.stderr
+
+
+def test_a_path_that_is_not_there_ends_with_2(clone: Clone) -> None:
+    done = clone.check("dags/nowhere.py")
+    assert done.returncode == 2
+    assert "there is no file or folder dags/nowhere.py" in done.stderr
+
+
+def test_without_any_airflow_it_says_what_to_do(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_self: BaseEnvironment, _tell: Callable[[str], None]) -> None:
+        raise ServicesError("no network")
+
+    monkeypatch.setattr(BaseEnvironment, "ensure", fails)
+    monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
+    with pytest.raises(ServicesError, match=r"no network\): activate the virtual environment"):
+        airflow_there.find(clone.root, {}, lambda _: None)
+
+
+# --- which Airflow -----------------------------------------------------------------------
+
+
+def interpreter(place: Path, version: str | None) -> Path:
+    """Write a program that answers as a Python which has that Airflow, or none."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(f"#!/bin/sh\necho {version}\n" if version else "#!/bin/sh\nexit 1\n")
+    place.chmod(0o755)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("active", "beside", "on_path", "found"),
+    [
+        ("3.3.2", "3.3.2", "3.3.2", "active"),
+        (None, "3.10.0", "3.3.2", "beside"),
+        (None, None, "4.0.0rc1", "on_path"),
+        ("2.11.0", "3.2.9", "3.3.0", "on_path"),
+    ],
+)
+def test_the_first_interpreter_with_an_airflow_that_is_new_enough_is_taken(
+    tmp_path: Path, active: str | None, beside: str | None, on_path: str | None, found: str
+) -> None:
+    root = tmp_path / "clone"
+    places = {
+        "active": interpreter(tmp_path / "active/bin/python", active),
+        "beside": interpreter(root / ".venv/bin/python", beside),
+        "on_path": interpreter(tmp_path / "bin/python3", on_path),
+    }
+    environ = {"VIRTUAL_ENV": str(tmp_path / "active"), "PATH": str(tmp_path / "bin")}
+    told: list[str] = []
+    assert airflow_there.find(root, environ, told.append) == places[found]
+    passed_over = [version for version in (active, beside) if version in {"2.11.0", "3.2.9"}]
+    assert len(told) == len(passed_over)
+    assert all(version in words for version, words in zip(passed_over, told, strict=True))
+
+
+def test_without_one_the_deployers_own_is_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[Path] = []
+    monkeypatch.setattr(BaseEnvironment, "ensure", lambda self, _: ready.append(self.python))
+    told: list[str] = []
+    environ = {"PATH": str(tmp_path)}
+    assert airflow_there.find(tmp_path / "clone", environ, told.append) == ready[0]
+    assert told == ["no Airflow here; using the deployer's own"]
+
+
+# --- the working copy ----------------------------------------------------------------------
+
+
+def paths(clone: Clone) -> set[str]:
+    return set(WorkingCopy(clone.root).tree().files)
+
+
+def test_new_files_count_and_those_that_git_ignores_or_that_are_gone_do_not(clone: Clone) -> None:
+    for name in ("kept", "gone", "new", "secret"):
+        clone.write(f"dags/amy/{name}.py", "")
+    clone.write("dags/amy/__pycache__/kept.cpython-311.pyc", b"\0")
+    clone.write(".gitignore", "secret.py\n")
+    clone.write("README.md", "")
+    clone.git("add", "dags/amy/kept.py", "dags/amy/gone.py")
+    (clone.root / "dags/amy/gone.py").unlink()
+    assert paths(clone) == {"dags/amy/kept.py", "dags/amy/new.py"}
+
+
+def test_without_git_all_files_count(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    for name in ("dags/amy/x.py", "dags/amy/__pycache__/x.pyc", "include/a/b.sql", "README.md"):
+        clone.write(name, "")
+    clone.write("requirements.txt", "pandas\n")
+    tree = WorkingCopy(tmp_path).tree()
+    assert set(tree.files) == {"dags/amy/x.py", "include/a/b.sql"}
+    assert tree.requirements == "pandas\n"
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+def test_links_are_judged_as_in_a_commit(tmp_path: Path, *, with_git: bool) -> None:
+    clone = _cloned(tmp_path / "clone") if with_git else Clone(tmp_path)
+    clone.write("dags/amy/x.py", HEAD)
+    (clone.root / "dags/amy/link.py").symlink_to("x.py")
+    (clone.root / "dags/amy/out.py").symlink_to("../../../secret")
+    (clone.root / "dags/loop").symlink_to(".")
+    copy = WorkingCopy(clone.root)
+    tree = copy.tree()
+    assert set(tree.files) == {"dags/amy/x.py", "dags/amy/link.py"}
+    assert [left.path for left in tree.left_out] == ["dags/amy/out.py", "dags/loop"]
+    with copy.lay_out(tree, ["dags/amy/link.py"]) as place:
+        assert (place / "dags/amy/link.py").read_text() == HEAD
+        assert not (place / "dags/amy/link.py").is_symlink()
+    assert not place.exists()
+
+
+def test_a_repository_within_is_no_part_of_a_push(clone: Clone) -> None:
+    within = _cloned(clone.root / "dags/theirs")
+    within.write("x.py", HEAD)
+    within.git("add", "--all")
+    within.git("commit", "--quiet", "--message", "x")
+    (left,) = WorkingCopy(clone.root).tree().left_out
+    assert left.path == "dags/theirs"
+    assert left.reason.startswith("submodules are not fetched")
+
+
+def test_a_file_name_that_is_no_utf8_is_left_out(clone: Clone) -> None:
+    (clone.root / os.fsdecode(b"dags/\xff.py")).write_text(HEAD)
+    (left,) = WorkingCopy(clone.root).tree().left_out
+    assert left.reason.startswith("the file name is not UTF-8")
+
+
+def test_a_path_is_looked_for_from_here_and_from_the_root(clone: Clone) -> None:
+    clone.write("dags/amy/x.py", "")
+    amy = clone.root / "dags/amy"
+    copy = WorkingCopy.around(amy)
+    assert copy.root == clone.root
+    for given in ("x.py", "dags/amy/x.py", str(amy / "x.py"), "../amy/x.py"):
+        assert copy.inside(given, amy) == "dags/amy/x.py"
+    assert copy.inside("../..", amy) == ""
+    with pytest.raises(WrongPlace, match="lies outside of the class repository"):
+        copy.inside("../../..", amy)
+
+
+# --- what a push would have judged -----------------------------------------------------------
+
+
+def examined(clone: Clone, *places: str) -> tuple[before_push.Checked, FakeExaminer]:
+    examiner = FakeExaminer()
+    return before_push.check(WorkingCopy(clone.root), examiner, places), examiner
+
+
+def test_only_the_given_files_and_what_uses_them_are_parsed(clone: Clone) -> None:
+    clone.write("dags/amy/uses.py", f"{HEAD}from amy.helper import x\n")
+    clone.write("dags/amy/other.py", HEAD)
+    clone.write("dags/amy/helper.py", "x = 1\n")
+    found, examiner = examined(clone, "dags/amy/helper.py")
+    assert examiner.asked[0] == ("dags/amy/uses.py",)
+    assert [v.path for v in found.verdicts] == ["dags/amy/uses.py"]
+    assert found.unseen == ("dags/amy/helper.py",)
+
+
+def test_of_the_other_files_those_are_parsed_that_have_the_dag_id_in_their_text(
+    clone: Clone,
+) -> None:
+    clone.write("dags/amy/one.py", HEAD)
+    clone.write("dags/bo/two.py", f"{HEAD}# one\n")
+    clone.write("dags/bo/three.py", HEAD.replace("DAG", "DAGS"))
+    _, examiner = examined(clone, "dags/amy")
+    assert examiner.asked == [("dags/amy/one.py",), ("dags/bo/two.py",)]
+
+
+def test_what_would_not_be_published_is_told_where_it_was_asked_for(clone: Clone) -> None:
+    clone.write("dags/amy/.airflowignore", b"\xff")
+    clone.write("dags/bo/.airflowignore", b"\xff")
+    found, _ = examined(clone, "dags/bo")
+    assert [v.path for v in found.verdicts] == ["dags/bo/.airflowignore"]
+    found, _ = examined(clone)
+    assert [v.path for v in found.verdicts] == ["dags/amy/.airflowignore", "dags/bo/.airflowignore"]
+
+
+@pytest.mark.parametrize("place", ["README.md", "dags/amy/ignored.py"])
+def test_a_file_that_no_push_would_publish_is_wrong_use(clone: Clone, place: str) -> None:
+    clone.write(place, HEAD)
+    clone.write(".gitignore", "ignored.py\n")
+    with pytest.raises(WrongPlace, match=f"a push would publish nothing of {place}"):
+        examined(clone, place)
+
+
+def test_the_table_is_as_large_as_it_was_promised() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
+    assert all(case.path(name).startswith("dags/") for case in CASES for name in case.says)
+    assert STUDENT in {case.path(name).split("/")[1] for case in CASES for name in case.says}

@@ -1,0 +1,200 @@
+"""The class's rules in Airflow itself: what its parser, alone and in the dag-processor, says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from deployer.core import trace
+from deployer.core.model import CANARY, Examined, ParseError
+from deployer.edges.local_settings import parsing_environment
+from deployer.edges.preflight.examiner import IsolatedExaminer
+from deployer.edges.preflight.local import LocalParser
+from deployer.edges.release_dir import add_canary
+from tests.integration.airflow_world import World
+from tests.integration.examiner.world import AIRFLOW_FILES, SCRIPT, Disk, Real
+
+pytestmark = pytest.mark.airflow
+
+POLICY = "AirflowClusterPolicyViolation"
+
+
+def dag(dag_id: str, *options: str, tag: str = "student:lasse", owner: str = "lasse") -> str:
+    """Return a file's text that keeps every rule of `dags/lasse/` but what an argument breaks."""
+    given = "".join(f", {option}" for option in options)
+    return f"""
+import pendulum
+from airflow.sdk import DAG, task
+from datetime import timedelta
+
+with DAG({dag_id!r}, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), tags=[{tag!r}],
+         default_args={{"owner": {owner!r}}}{given}):
+    @task
+    def nothing(): ...
+    nothing()
+"""
+
+
+@pytest.fixture(scope="module")
+def warm(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """An examiner with the deployer's own files, and so the class's own rules."""
+    disk = Disk(tmp_path_factory.mktemp("policy"))
+    parser = LocalParser(lambda: airflow_python, SCRIPT, parsing_environment(AIRFLOW_FILES))
+    with IsolatedExaminer(now=parser, built=parser, materialiser=disk) as examiner:
+        yield Real(examiner, disk)
+
+
+def error_of(warm: Real, path: str, text: str) -> ParseError:
+    (found,) = warm.examine(warm.disk.write(path, text))
+    assert found.error is not None
+    return found.error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        dag("lasse_x"),
+        dag("lasse_x", 'schedule="@daily"'),
+        dag("lasse_x", "schedule='*/15 * * * *'"),
+        dag("lasse_x", "schedule=timedelta(minutes=15)"),
+        dag("lasse_x", "schedule='0 0 29 2 *'"),
+        dag("lasse_x", "schedule='@once'"),
+        dag("lasse_x", 'schedule="@daily"', "catchup=True", "max_active_runs=1"),
+        "from airflow.sdk import Asset\n" + dag("lasse_x", 'schedule=[Asset("a")]'),
+    ],
+)
+def test_a_dag_within_the_rules_parses_without_advice(warm: Real, text: str) -> None:
+    (found,) = warm.examine(warm.disk.write("dags/lasse/x.py", text))
+    assert found == Examined("dags/lasse/x.py", ("lasse_x",))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        pytest.param(
+            "dags/lasse/x.py",
+            dag("pipeline"),
+            "dag_id 'pipeline' must begin with 'lasse_': call it 'lasse_pipeline'",
+            id="dag_id",
+        ),
+        pytest.param(
+            "dags/lasse/x.py",
+            dag("lasse_x", tag="student:maria"),
+            "DAG 'lasse_x' has no tag 'student:lasse': add it to its tags=[…]",
+            id="tag",
+        ),
+        pytest.param(
+            "dags/x.py",
+            dag("lasse_x"),
+            "dags/x.py lies in nobody's folder: move it to dags/<your folder>/x.py",
+            id="folder",
+        ),
+        *(
+            pytest.param(
+                "dags/lasse/x.py",
+                dag("lasse_x", f"schedule={schedule}", "max_active_runs=1"),
+                f"DAG 'lasse_x' runs {often}: "
+                "choose a schedule with at least 15 min between two runs",
+                id=schedule,
+            )
+            for schedule, often in [
+                ("'*/5 8 * * *'", "every 5 min"),
+                ("'0,55 * * * *'", "every 5 min"),
+                ("timedelta(seconds=30)", "every 30 s"),
+                ("'@continuous'", "nonstop"),
+            ]
+        ),
+        pytest.param(
+            "dags/lasse/x.py",
+            dag("lasse_x", "schedule='0 0 31 2 *'"),
+            "the schedule of DAG 'lasse_x' has no next run (failed to find next date): mend it",
+            id="31 February",
+        ),
+        pytest.param(
+            "dags/lasse/x.py",
+            dag("lasse_x", "catchup=True", "schedule='@daily'"),
+            (
+                "DAG 'lasse_x' catches up with max_active_runs=16: "
+                "set it from 1 to 3, or catchup=False"
+            ),
+            id="catchup",
+        ),
+        pytest.param(
+            "dags/lasse/x.py",
+            dag("b", tag="week1") + dag("lasse_fine") + dag("a"),
+            (
+                "dag_id 'a' must begin with 'lasse_': call it 'lasse_a'; "
+                "dag_id 'b' must begin with 'lasse_': call it 'lasse_b'; "
+                "DAG 'b' has no tag 'student:lasse': add it to its tags=[…]"
+            ),
+            id="several DAGs, several rules",
+        ),
+    ],
+)
+def test_a_violation_is_an_import_error_in_one_sentence(
+    warm: Real, path: str, text: str, said: str
+) -> None:
+    error = error_of(warm, path, text)
+    assert (error.type, error.message, error.line) == (POLICY, said, None)
+
+
+def test_a_rule_of_level_warn_is_advice_and_no_error(warm: Real) -> None:
+    path = warm.disk.write("dags/lasse/x.py", dag("lasse_x", owner="airflow"))
+    (found,) = warm.examine(path)
+    advice = ("DAG 'lasse_x' has no owner: add default_args={'owner': 'lasse'}",)
+    assert found == Examined(path, ("lasse_x",), advice=advice)
+
+
+def test_the_canary_is_exempt(warm: Real, tmp_path: Path) -> None:
+    text = add_canary(tmp_path, "0" * 40).read_text()
+    assert warm.examine(warm.disk.write(CANARY, text)) == (Examined(CANARY, ("_ops_canary",)),)
+
+
+def test_the_dag_processor_says_the_same_and_names_the_release_that_it_read(
+    world: World, warm: Real
+) -> None:
+    name = f"bad{uuid4().hex[:8]}"
+    path, text = f"dags/lasse/{name}.py", dag(name)
+    release = world.publish({path: text})
+    live = trace.read(world.error_from(release, path).trace, path)
+    ahead = error_of(warm, path, text)
+    assert (live.type, live.message, live.line) == (ahead.type, ahead.message, ahead.line)
+
+
+def test_a_broken_levels_file_stops_nobody_and_is_named_with_its_line_at_airflows_start(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    files = shutil.copytree(AIRFLOW_FILES, tmp_path / "files")
+    levels = files / "class_rules.toml"
+    text = levels.read_text()
+    levels.write_text(text.replace('tag = "error"', 'tag = "eror"'))
+    line = text[: text.index('tag = "error"')].count("\n") + 1
+    done = subprocess.run(
+        [str(airflow_python), "-m", "airflow", "version"],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            **parsing_environment(files),
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said = "the class's rules are only advice until this is mended: "
+    assert f"{said}{levels}:{line} tag = 'eror'" in done.stderr
+
+    parser = LocalParser(lambda: airflow_python, files / "preflight.py", parsing_environment(files))
+    disk = Disk(tmp_path)
+    with IsolatedExaminer(now=parser, built=parser, materialiser=disk) as examiner:
+        path = disk.write("dags/lasse/x.py", dag("pipeline"))
+        (found,) = Real(examiner, disk).examine(path)
+    assert found.dag_ids == ("pipeline",)
+    assert found.advice[0].startswith("dag_id 'pipeline' must begin with 'lasse_'")

@@ -1,0 +1,140 @@
+"""Collect out of the code each text that can stand in a status, with `§` where it varies.
+
+A text is found by where it stands: given to one of our errors, to what is left out of a
+release, or worded in one of the functions below. What other programs say (Python, Airflow,
+uv, pip, git, Docker) is not in our code, and not found here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from deployer import errors
+
+ROOT: Final = Path(__file__).resolve().parents[2] / "deployer"
+VARIES: Final = "§"
+
+WORDED: Final[dict[str, frozenset[str]]] = {
+    "core/claims.py": frozenset({"reason", "note"}),
+    "core/ignores.py": frozenset({"unreadable"}),
+    "core/ownership.py": frozenset({"notes"}),
+    "core/publishable.py": frozenset(
+        {"_NOTHING", "_OUTSIDE", "_judged", "_bad_name", "_followed", "_first_entry"}
+    ),
+    "core/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
+    "core/status.py": frozenset({"pending", "gone", "_deploy", "_live", "_good", "_bad"}),
+    "core/trace.py": frozenset({"_error"}),
+    "draining.py": frozenset({"wait"}),
+    "edges/compose/containers.py": frozenset({"failure"}),
+    "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
+    "edges/compose/proving.py": frozenset({"_unreachable"}),
+    "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
+    "edges/preflight/examiner.py": frozenset({"_harm"}),
+    "edges/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
+    "worker/answers.py": frozenset({"refuse"}),
+    "worker/turns.py": frozenset({"_run"}),
+}
+"""Functions and constants that word what a status says, by module."""
+
+NO_STATUS: Final = (
+    "cli/", "demo/", "edges/server.py",  # said on a terminal
+    "edges/airflow_there.py", "edges/working_copy.py",  # likewise, by `deployer check`
+    "edges/lock.py", "edges/compose/choosing.py",  # the worker does not start
+)  # fmt: skip
+
+
+def texts() -> dict[str, str]:
+    """Return the module of each text, by the text."""
+    found: dict[str, str] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        module = path.relative_to(ROOT).as_posix()
+        if module.startswith(NO_STATUS):
+            continue
+        tree = ast.parse(path.read_text())
+        for text in (*_given(tree), *_worded(tree, WORDED.get(module, frozenset()))):
+            if len(re.findall(r"[A-Za-z']{2,}", text)) > 1:  # one word is no sentence
+                found[" ".join(text.split())] = module
+    return found
+
+
+def error_names() -> frozenset[str]:
+    """Return the names of the errors whose words end in a status.
+
+    Where the journal can't be written, no status can be owed either.
+    """
+    shown = (errors.PusherError, errors.OperatorError)
+    classes = [one for one in vars(errors).values() if isinstance(one, type)]
+    return frozenset(
+        one.__name__ for one in classes if issubclass(one, shown) and one is not errors.JournalError
+    )
+
+
+def _given(tree: ast.AST) -> Iterator[str]:
+    """Yield what calls are given that make an error or leave something out."""
+    names = error_names()
+    for scope in ast.walk(tree):
+        if not isinstance(scope, ast.FunctionDef):
+            continue
+        for call in ast.walk(scope):
+            if not isinstance(call, ast.Call):
+                continue
+            if isinstance(call.func, ast.Name) and call.func.id in {*names, "LeftOut"}:
+                for value in call.args:
+                    yield from _values(value, scope)
+            for keyword in call.keywords:
+                if keyword.arg == "refused":
+                    yield from _values(keyword.value, scope)
+
+
+def _values(value: ast.expr, scope: ast.FunctionDef) -> Iterator[str]:
+    """Yield the strings of an argument, also where it was given a name just before."""
+    yield from _strings(value)
+    if isinstance(value, ast.Name):
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == value.id:
+                yield from _strings(node.value)
+
+
+def _worded(tree: ast.AST, names: frozenset[str]) -> Iterator[str]:
+    missing = set(names)
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name, body=body) if name in names:
+                missing.discard(name)
+                for statement in body:
+                    yield from _strings(statement)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if (
+                name in names
+            ):
+                missing.discard(name)
+                yield from _strings(value)
+            case _:
+                pass
+    assert not missing, f"no longer there, mend WORDED: {missing}"
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    """Yield the strings at and below `node`.
+
+    Not docstrings, nor what is logged, raised as a bug (`_given` has our errors) or a pattern.
+    """
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            pass
+        case ast.Raise(exc=ast.Call(func=ast.Name(id=kind))) if kind.endswith("Error"):
+            pass
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re" | "log"))):
+            pass
+        case ast.Constant(value=str() as text):
+            yield text
+        case ast.JoinedStr(values=parts):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else VARIES for part in parts
+            )
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _strings(child)

@@ -1,0 +1,82 @@
+"""What the contents of a tree's files decide, be it a commit or a working copy."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core import contents
+from deployer.core.contents import Read
+from deployer.core.model import COMPOSE_FILE, Facts, File, LeftOut, Tree
+from deployer.core.publishable import LINK
+
+SHA = "a" * 40
+
+
+def whole(files: dict[str, bytes], *left_out: LeftOut) -> Tree:
+    reads = {
+        (path, contents.kind(path)): contents.read(contents.kind(path), content)
+        for path, content in files.items()
+    }
+    return contents.tree(SHA, {path: path for path in files}, reads, left_out)
+
+
+@pytest.mark.parametrize(
+    ("path", "alike"),
+    [
+        ("dags/a/x.py", "include/y.py"),
+        ("dags/a/x.sql", "dags/a/.py"),
+        ("dags/.airflowignore", "dags/a/b/.airflowignore"),
+        ("include/.airflowignore", "include/x.txt"),
+        ("dags/a/requirements.txt", "include/x.txt"),
+    ],
+)
+def test_files_that_are_read_alike_are_of_one_kind(path: str, alike: str) -> None:
+    assert contents.kind(path) == contents.kind(alike)
+
+
+def test_a_files_text_says_what_it_is_without_being_run() -> None:
+    tree = whole({"dags/a/x.py": b"from airflow.sdk import dag\n"})
+    assert tree.files["dags/a/x.py"].facts.may_hold_dag
+    assert tree.sha == SHA
+
+
+def test_requirements_are_a_text_and_no_file_and_a_bad_byte_spoils_its_line_alone() -> None:
+    tree = whole({"requirements.txt": b"\xef\xbb\xbfpandas\n\xff\n"})
+    assert tree.requirements == "pandas\n\ufffd\n"
+    assert tree.files == {}
+
+
+def test_an_ignore_file_is_a_file_and_a_text() -> None:
+    tree = whole({"dags/a/.airflowignore": b"draft_*\n"})
+    assert tree.ignores == {"dags/a/.airflowignore": "draft_*\n"}
+    assert tree.files == {"dags/a/.airflowignore": File("dags/a/.airflowignore", Facts())}
+
+
+def test_an_ignore_file_that_airflow_could_not_read_is_left_out() -> None:
+    (left,) = whole({"dags/a/.airflowignore": b"[z-a]\n"}).left_out
+    assert left.path == "dags/a/.airflowignore"
+    assert "is not a valid pattern" in left.reason
+
+
+def test_an_ignore_file_that_hides_the_canary_is_left_out() -> None:
+    (left,) = whole({"dags/.airflowignore": b"*.py\n"}).left_out
+    assert left == LeftOut(
+        "dags/.airflowignore", "it would hide the deployer's own folder _ops as well"
+    )
+
+
+def test_what_is_left_out_by_name_and_by_content_stands_together_in_order() -> None:
+    tree = whole({"dags/a/.airflowignore": b"\xff"}, LeftOut("dags/b", "x"), LeftOut("dags/0", "x"))
+    assert [left.path for left in tree.left_out] == ["dags/0", "dags/a/.airflowignore", "dags/b"]
+
+
+def test_a_file_past_the_bound_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MAX_FILE_MB", 1)
+    tree = whole({"dags/a/big.csv": b"x" * 1_000_001, "dags/a/fits.csv": b"x" * 1_000_000})
+    assert tree.left_out == (LeftOut("dags/a/big.csv", "the file is larger than 1 MB"),)
+    assert set(tree.files) == {"dags/a/fits.csv"}
+
+
+def test_a_link_is_its_target_and_a_compose_file_its_text() -> None:
+    assert contents.read(LINK, b"../x.py") == Read(target=b"../x.py")
+    assert contents.read(COMPOSE_FILE, b"services: {}\n") == Read(text="services: {}\n")

@@ -1,0 +1,139 @@
+"""`deployer check`: what a push would have judged, and what it would say."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core.mending import MENDINGS, mending
+from deployer.core.model import (
+    Examined,
+    Facts,
+    File,
+    LeftOut,
+    Outcome,
+    ParseError,
+    Proof,
+    Tree,
+    Verdict,
+)
+from deployer.core.precheck import dag_files, judged, left_out, within
+from deployer.core.status import of_file
+
+X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
+DAG = Facts(may_hold_dag=True)
+NO_PANDAS = ParseError("ModuleNotFoundError", "No module named 'pandas'", 12)
+
+
+def tree(files: dict[str, Facts], requirements: str | None = None) -> Tree:
+    of = {path: File("0", facts) for path, facts in files.items()}
+    return Tree("0" * 40, of, requirements)
+
+
+def test_all_dag_files_are_judged_and_nothing_else() -> None:
+    given = tree({X: DAG, Z: DAG, "dags/amy/helper.py": Facts(), "dags/_ops/x.py": DAG})
+    assert dag_files(given) == (X, Z)
+
+
+def test_a_helper_has_the_dag_files_that_import_it_judged() -> None:
+    uses = Facts(frozenset({(0, "amy.helper.NAME")}), may_hold_dag=True)
+    given = tree({X: uses, Y: DAG, "dags/amy/helper.py": Facts()})
+    assert dag_files(given, {"dags/amy/helper.py"}) == (X,)
+    assert dag_files(given, {Y}) == (Y,)
+
+
+@pytest.mark.parametrize("requirements", [None, "pandas\n", "-e nonsense\n"])
+def test_requirements_make_no_difference(requirements: str | None) -> None:
+    assert dag_files(tree({X: DAG}, requirements), {X}) == (X,)
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "is_within"),
+    [
+        (X, X, True),
+        (X, "dags/amy", True),
+        (X, "", True),
+        (X, "dags/am", False),
+        (X, "dags/amy/x", False),
+    ],
+)
+def test_a_place_is_a_file_or_a_folder(path: str, place: str, *, is_within: bool) -> None:
+    assert within(path, ["elsewhere", place]) is is_within
+
+
+def test_what_is_not_published_is_held_as_a_deployment_holds_it() -> None:
+    given = Tree("0" * 40, {}, left_out=(LeftOut(X, "too long"),))
+    assert left_out(given) == (
+        Verdict(X, Outcome.HELD, error=ParseError("Held", "too long"), proof=Proof.NONE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("examined", "verdict"),
+    [
+        (Examined(X, ("amy_x",)), Verdict(X, Outcome.PARSED, ("amy_x",), proof=Proof.PREFLIGHT)),
+        (Examined(X), Verdict(X, Outcome.NO_DAG, proof=Proof.PREFLIGHT)),
+        (
+            Examined(X, ("amy_x",), error=NO_PANDAS),
+            Verdict(X, Outcome.BROKEN, error=NO_PANDAS, proof=Proof.PREFLIGHT),
+        ),
+        (
+            Examined(X, harm="ends"),
+            Verdict(X, Outcome.HELD, error=ParseError("Held", "ends"), proof=Proof.PREFLIGHT),
+        ),
+    ],
+)
+def test_what_was_examined_is_a_verdict(examined: Examined, verdict: Verdict) -> None:
+    assert judged([examined], beside=[]) == (verdict,)
+
+
+def test_two_files_with_one_dag_id_are_told_of_each_other() -> None:
+    both = judged([Examined(X, ("amy_one",)), Examined(Y, ("amy_one",))], beside=[])
+    assert [(v.outcome, v.error and v.error.message) for v in both] == [
+        (Outcome.HELD, f"dag_id 'amy_one' is claimed by {Y} too: choose another"),
+        (Outcome.HELD, f"dag_id 'amy_one' is claimed by {X} too: choose another"),
+    ]
+
+
+def test_a_file_beside_is_named_only_if_it_claims_an_id_too() -> None:
+    beside = [Examined(Y, ("amy_y",)), Examined(Z, ("amy_one", "bo_z"))]
+    found = judged([Examined(X, ("amy_one",))], beside=beside)
+    assert [v.path for v in found] == [X, Z]
+    assert not any(v.good for v in found)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        (Verdict(X, Outcome.PARSED, ("amy_x",)), f"{X}  1 DAG: amy_x"),
+        (Verdict(X, Outcome.NO_DAG), f"{X}  no DAG in it"),
+        (
+            Verdict(X, Outcome.BROKEN, error=NO_PANDAS),
+            f"{X}:12 ModuleNotFoundError: No module named 'pandas'",
+        ),
+        (
+            Verdict(X, Outcome.HELD, error=ParseError("Held", "ends its parser")),
+            f"{X} is held: ends its parser",
+        ),
+    ],
+)
+def test_one_file_is_told_in_the_words_of_a_status(verdict: Verdict, line: str) -> None:
+    assert of_file(verdict) == line
+
+
+def test_a_known_error_comes_with_its_mending() -> None:
+    told = mending(Verdict(X, Outcome.BROKEN, error=NO_PANDAS))
+    assert told == MENDINGS["ModuleNotFoundError"]
+    assert "requirements.txt" in told
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict(X, Outcome.PARSED, ("amy_x",)),
+        Verdict(X, Outcome.BROKEN),
+        Verdict(X, Outcome.BROKEN, error=ParseError("OwnError", "x")),
+        Verdict(X, Outcome.HELD, error=ParseError("Held", "x")),
+    ],
+)
+def test_where_nothing_is_known_nothing_is_advised(verdict: Verdict) -> None:
+    assert mending(verdict) is None
