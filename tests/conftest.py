@@ -19,6 +19,7 @@ SHARED = ("image_class", "plain_class", "stage", "stack", "world")
 """Fixtures that take long to set up, those with the longest tests first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share something slow in one process, and begin with the slowest."""
     for item in items:
