@@ -68,7 +68,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def a_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
     folder = tmp_path_factory.mktemp("stack")
     warehouse = {
@@ -88,13 +88,13 @@ def a_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
         stack.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployer(a_class: Class) -> Iterator[httpx.Client]:
     with a_class.as_("deployer", a_class.stack.deployer_password) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def amy(a_class: Class) -> Iterator[httpx.Client]:
     with a_class.as_("student-amy", STUDENTS["amy"]) as client:
         yield client

@@ -21,7 +21,7 @@ from deployer.demo.student import Push
 from tests.compose_stack import ClassStack, Way
 from tests.e2e.watching import verdicts
 
-BOUND_S = 300.0
+BOUND_S = 600.0
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
 
 

@@ -10,14 +10,14 @@ from tests.e2e.compose.classroom import Classroom, classroom
 from tests.e2e.compose.engine import Engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def image_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class whose packages come in an image built on change."""
     with classroom(tmp_path_factory.mktemp("image"), "class-e2e-image", "image") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plain_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class whose containers install the packages themselves at start."""
     with classroom(tmp_path_factory.mktemp("plain"), "class-e2e-plain", "plain") as made:
