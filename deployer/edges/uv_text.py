@@ -80,11 +80,17 @@ def reason_of(said: str) -> str:
 
 
 def said_by_build(printed: str) -> str:
-    """Return the exception's line if a package's build printed a trace, else its first line."""
+    """Return the line of what a package's build printed that says why it failed.
+
+    That of the exception if there is a trace, else the first that calls itself an error, else
+    the first.
+    """
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     traces = [at for at, line in enumerate(lines) if line.startswith("Traceback ")]
     if traces:
         lines = [line for line in lines[traces[-1] :] if _EXCEPTION.match(line)] or lines
+    else:
+        lines = [line for line in lines if line.startswith("error:")] or lines
     return lines[0] if lines else "its build printed nothing"
 
 

@@ -132,6 +132,24 @@ error: metadata-generation-failed
 
 hint: See above for details.
 """
+# pip 23.0 without the package `wheel`, as Debian 12 has it.
+PIP_LEGACY = """\
+Collecting cowsay==6.1
+Installing collected packages: fails-zz, cowsay
+  Running setup.py install for fails-zz: started
+  Running setup.py install for fails-zz: finished with status 'error'
+  error: subprocess-exited-with-error
+
+  Running setup.py install for fails-zz did not run successfully.
+  ╰─> [3 lines of output]
+      running install
+      running build_py
+      error: command 'gcc' failed: No such file
+      [end of output]
+
+  note: This error originates from a subprocess, and is likely not a problem with pip.
+error: legacy-install-failure
+"""
 PIP_NOT_FOUND = """\
 ERROR: Could not find a version that satisfies the requirement nosuch-zz==1 (from versions: none)
 ERROR: No matching distribution found for nosuch-zz==1
@@ -219,6 +237,7 @@ def test_uvs_complaint_is_cut_to_the_sentence_that_says_why(said: str, reason: s
     ("said", "reason"),
     [
         (PIP_BUILD, "Failed to build mysqlclient==2.1.0: OSError: mysql_config not found"),
+        (PIP_LEGACY, "Failed to build fails-zz: error: command 'gcc' failed: No such file"),
         (PIP_NOT_FOUND, "No matching distribution found for nosuch-zz==1"),
         ("Collecting six\nKilled\n\n", "Killed"),
     ],

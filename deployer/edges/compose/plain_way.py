@@ -90,9 +90,9 @@ class PlainWay:
             return None
 
     def on_current(self, container: Container) -> bool:
-        state = container.attrs["State"]
-        started_at = _seconds(state["StartedAt"])
-        return state["Running"] and started_at > self._links.moved_at(Slot.CURRENT)
+        # Made, not started: one that is started again keeps what it had installed before.
+        made_at = _seconds(container.attrs["Created"])
+        return container.status == "running" and made_at > self._links.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self._prover.resolve(self._image, text, safe_requirements(text)))
