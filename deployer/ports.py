@@ -234,10 +234,11 @@ class Services(Protocol):
             DiskError: there is no room for it.
         """
 
-    def recreate(self, services: Sequence[str]) -> str:
+    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
         """Stop `services` and start them on what was built; return one line about it.
 
-        One that runs on it already may be left alone.
+        One that runs on it already may be left alone. `idle`: no task runs, so none needs
+        more than a moment to stop; else each has as long as the operator gave it.
 
         Raises:
             NotHealthy: one of them does not start on it; those after it were not touched.
@@ -252,8 +253,8 @@ class Services(Protocol):
             ServicesError: it can't be told.
         """
 
-    def put_back(self, services: Sequence[str]) -> str:
-        """Go back to the packages before the last `build` and recreate `services`.
+    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+        """Go back to the packages before the last `build` and recreate `services`, likewise.
 
         Raises:
             ServicesError

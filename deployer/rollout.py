@@ -71,8 +71,7 @@ class Rollout:
             AirflowError
         """
         try:
-            self._empty_pools()
-            self._move(services)
+            self._move(services, idle=self._empty_pools())
         except OperatorError:
             with suppress(AirflowError):
                 self._drain.reopen()
@@ -87,8 +86,8 @@ class Rollout:
             if result.harm:
                 raise RequirementsRefused(f"with it {result.path} {result.harm}")
 
-    def _empty_pools(self) -> None:
-        """Let nothing new start, and wait for what runs."""
+    def _empty_pools(self) -> bool:
+        """Let nothing new start, and wait for what runs; return whether no task is left."""
         with self._step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
@@ -96,19 +95,20 @@ class Rollout:
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
-                return
+                return False
             note.text = f"still running: {in_words(left)}" if left else "no task runs"
+            return not left
 
-    def _move(self, services: Sequence[str]) -> None:
+    def _move(self, services: Sequence[str], *, idle: bool) -> None:
         try:
             with self._step(StepName.RECREATE) as note:
                 # Dying here leaves services on either set of packages.
-                note.text = self._services.recreate(services)
+                note.text = self._services.recreate(services, idle=idle)
             with self._step(StepName.HEALTH) as note:
                 note.text = self._services.wait_healthy(services)
         except ServicesError as exc:
             with self._step(StepName.ROLLBACK) as note:
-                note.text = self._services.put_back(services)
+                note.text = self._services.put_back(services, idle=idle)
             with self._step(StepName.HEALTH) as note:
                 note.text = self._services.wait_healthy(services)
             # Those before are healthy: it was the new ones, unless the engine was away meanwhile.

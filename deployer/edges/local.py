@@ -166,10 +166,10 @@ class LocalAirflow:
         new = self._environments.build(text, self.airflow_environment(), in_use=self._in_use())
         return f"built: {_listed(new)}"
 
-    def recreate(self, services: Sequence[str]) -> str:
+    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
         return self._restart(services, self._environments.advance)
 
-    def put_back(self, services: Sequence[str]) -> str:
+    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - likewise
         return self._restart(services, self._environments.go_back)
 
     def wait_healthy(self, services: Sequence[str]) -> str:

@@ -49,9 +49,9 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
     seen: list[dict[str, int]] = []
     recreate = world.services.recreate
 
-    def look(services: tuple[str, ...]) -> str:
+    def look(services: tuple[str, ...], *, idle: bool = False) -> str:
         seen.append(dict(world.airflow.slots))
-        return recreate(services)
+        return recreate(services, idle=idle)
 
     monkeypatch.setattr(world.services, "recreate", look)
     packages(world)
@@ -67,6 +67,7 @@ def test_running_tasks_are_waited_for_before_anything_is_recreated(world: World)
     world.turns.turn()
     assert world.airflow.tasks == []
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
+    assert world.services.idle == [True]
     assert world.clock.elapsed_s >= 29
 
 
@@ -82,9 +83,9 @@ def test_the_status_says_whom_a_drain_waits_for(
     recreate = world.services.recreate
     sha = packages(world)
 
-    def look(services: tuple[str, ...]) -> str:
+    def look(services: tuple[str, ...], *, idle: bool = False) -> str:
         said.append(world.said(sha)["airflow/deploy"])
-        return recreate(services)
+        return recreate(services, idle=idle)
 
     monkeypatch.setattr(world.services, "recreate", look)
     world.turns.turn()
@@ -98,6 +99,7 @@ def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World)
     world.turns.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
+    assert world.services.idle == [False]
     assert world.clock.elapsed_s == pytest.approx(300, abs=5)
 
 
@@ -107,9 +109,9 @@ def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
     world.airflow.reachable = False
     recreate = world.services.recreate
 
-    def mended(services: tuple[str, ...]) -> str:
+    def mended(services: tuple[str, ...], *, idle: bool = False) -> str:
         world.airflow.reachable = True
-        return recreate(services)
+        return recreate(services, idle=idle)
 
     monkeypatch.setattr(world.services, "recreate", mended)
     sha = packages(world)
@@ -240,9 +242,9 @@ def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
     world.services.breaks.add("breaks\n")
     put_back = world.services.put_back
 
-    def cut_off(services: tuple[str, ...]) -> str:
+    def cut_off(services: tuple[str, ...], *, idle: bool = False) -> str:
         world.airflow.reachable = False
-        return put_back(services)
+        return put_back(services, idle=idle)
 
     monkeypatch.setattr(world.services, "put_back", cut_off)
     sha = packages(world, "breaks\n")
@@ -261,7 +263,7 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
 ) -> None:
     world.services.breaks.add("breaks\n")
 
-    def fails(services: tuple[str, ...]) -> str:
+    def fails(services: tuple[str, ...], *, idle: bool = False) -> str:
         raise ServicesError("Docker does not answer")
 
     with monkeypatch.context() as patched:
@@ -276,7 +278,7 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
 def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(services: tuple[str, ...]) -> str:
+    def away(services: tuple[str, ...], *, idle: bool = False) -> str:
         raise ServicesError("Docker does not answer")
 
     with monkeypatch.context() as patched:

@@ -40,10 +40,14 @@ class Up:
     """Recreate one service, whatever it runs on, and start it; does not wait for its health.
 
     Compose makes the new container, stops the old one, removes it, and only then starts the
-    new: never two at once. How long the old one may take is its own `stop_grace_period`.
+    new: never two at once.
+
+    Attributes:
+        stop_within_s: how long the old one may take to stop; None: its own `stop_grace_period`.
     """
 
     service: str
+    stop_within_s: int | None = None
 
 
 Command: TypeAlias = Config | Up
@@ -62,7 +66,7 @@ def argv(project: Project, command: Command) -> tuple[str, ...]:
     match command:
         case Config():
             return (*docker, "config", "--format", "json")
-        case Up(service):
+        case Up(service, stop_within_s):
             if not _SERVICE.fullmatch(service):
                 raise ServicesError(
                     f"{service!r} is no service's name: see DEPLOYER_RECREATE_SERVICES"
@@ -71,6 +75,7 @@ def argv(project: Project, command: Command) -> tuple[str, ...]:
             # a missing image is an error, and never somebody else's of the same name.
             return (
                 *(*docker, "up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
+                *(() if stop_within_s is None else ("--timeout", str(stop_within_s))),
                 *("--pull", "never", "--", service),
             )
         case _ as never:

@@ -20,6 +20,9 @@ from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
 """What Compose may take beyond a service's own stop: making and starting a container."""
+_IDLE_STOP_S = 60
+"""A scheduler without a task was seen to wait for one all the same, until it is killed after its
+grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
 _LOOK_S = 0.2
 
 
@@ -75,11 +78,11 @@ class ComposeServices:
     def build(self, text: str) -> str:
         return f"built: {_listed(self._way.build(text))}"
 
-    def recreate(self, services: Sequence[str]) -> str:
-        return self._move(services, self._way.advance)
+    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
+        return self._move(services, self._way.advance, idle=idle)
 
-    def put_back(self, services: Sequence[str]) -> str:
-        return self._move(services, self._way.go_back)
+    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+        return self._move(services, self._way.go_back, idle=idle)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -89,7 +92,7 @@ class ComposeServices:
 
     # -- inside
 
-    def _move(self, services: Sequence[str], move: Callable[[], None]) -> str:
+    def _move(self, services: Sequence[str], move: Callable[[], None], *, idle: bool) -> str:
         """Move the packages, then recreate; dying anywhere, the same call again ends the same."""
         stack = read_stack(self._runner, services)
         self._await_orphan()
@@ -102,7 +105,8 @@ class ComposeServices:
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
             grace_s = max(stack.services[service].stop_grace_s, self._grace_s(service))
-            self._runner.run(Up(service), within_s=grace_s + _MARGIN_S)
+            up = Up(service, _IDLE_STOP_S if idle else None)
+            self._runner.run(up, within_s=grace_s + _MARGIN_S)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))
