@@ -101,7 +101,7 @@ class ImageWay:
 
     def on_current(self, container: Container) -> bool:
         image: str = container.attrs["Image"]
-        return image == self._slots.target(Slot.CURRENT)
+        return container.status == "running" and image == self._slots.target(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         safe = safe_requirements(text)

@@ -42,6 +42,7 @@ def class_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in AIRFLOW_FILES.glob("preflight*.py"):
         shutil.copy(file, directory)
     (directory / "airflow_local_settings.py").write_text(POLICY)
+    directory.chmod(0o755)  # containers read it as another user
     return directory
 
 

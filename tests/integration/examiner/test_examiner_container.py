@@ -21,7 +21,7 @@ from deployer.edges.preflight.process import Limits
 from deployer.errors import PreflightError
 from tests.integration.examiner.conftest import PROJECT
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, MEMORY_MB, ORDINARY, holding
-from tests.integration.examiner.world import AIRFLOW_FILES, Disk, Real
+from tests.integration.examiner.world import Disk, Real
 from tests.integration.ports import free_port
 
 pytestmark = pytest.mark.docker
@@ -238,7 +238,7 @@ def test_without_an_engine_it_says_what_to_do(
 
 
 def test_in_the_plain_way_it_installs_the_packages_at_start_and_has_no_network_then(
-    place: ContainerPlace,
+    place: ContainerPlace, class_files: Path
 ) -> None:
     packages = place.checkout_dir / "packages"
     (packages / "1").mkdir(parents=True)
@@ -246,7 +246,7 @@ def test_in_the_plain_way_it_installs_the_packages_at_start_and_has_no_network_t
     (packages / "current").symlink_to("1")
     plain = replace(
         place,
-        files=AIRFLOW_FILES,
+        files=class_files,
         pip_requirements="--requirement /opt/class/packages/current/requirements.txt",
     )
     parser = ContainerParser(lambda: plain)
