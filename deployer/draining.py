@@ -35,11 +35,6 @@ class Drain:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    @property
-    def closed(self) -> bool:
-        """Tell whether pools were emptied, by this process or one before, and not refilled."""
-        return bool(self._journal.drained())
-
     def close(self) -> None:
         """Take all slots from all pools.
 

@@ -23,7 +23,7 @@ from tests.e2e.compose.classroom import Classroom, classroom
 EVERY_S = 0.1
 PATIENCE_S = 2.0
 """A request that takes longer counts as not answered."""
-ROLLOUTS = ("emoji", "inflection")
+ROLLOUTS = ("emoji", "inflection", "parse-type")
 
 
 class Probe:
