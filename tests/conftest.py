@@ -14,7 +14,7 @@ DOCKER = (
     "tests/e2e/compose/*",
     "tests/integration/examiner/*",
     "tests/integration/test_compose_*",
-    "tests/integration/test_doctor_docker.py",
+    "tests/integration/test_doctor*",
     "tests/integration/test_services_contract.py",
     "tests/integration/test_stack.py",
 )
