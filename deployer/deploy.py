@@ -32,6 +32,7 @@ from deployer.core.model import (
 from deployer.core.plan import Discovery, plan
 from deployer.core.verdict import Watch
 from deployer.draining import Drain
+from deployer.elsewhere import Elsewhere
 from deployer.errors import (
     DeployerError,
     PusherError,
@@ -191,7 +192,7 @@ class Run:
                 case Publish():
                     self._publish(step, tip, carried)
                 case Parse():
-                    self._parse(step)
+                    self._parse(step, tip)
                 case _ as never:
                     assert_never(never)
         verdicts = self._verdicts()
@@ -254,7 +255,7 @@ class Run:
             self._progress.published_at = self._parts.clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
 
-    def _parse(self, step: Parse) -> None:
+    def _parse(self, step: Parse, tip: Tree) -> None:
         with self._step(StepName.PARSE) as note:
             watch = self._waiting.until_settled(
                 Watch(
@@ -262,9 +263,17 @@ class Run:
                     waiting=frozenset(step.paths) - self._progress.held.keys(),
                     leaving=frozenset(step.deleted),
                     holds_no_dag=self._progress.holds_no_dag,
+                    found={r.path: frozenset(r.dag_ids) for r in self._progress.examined},
                 ),
                 since=self._progress.published_at,
                 known=self._parts.journal.dag_ids(step.deleted),
+                elsewhere=Elsewhere(
+                    self._parts.repository,
+                    self._parts.journal,
+                    tip.sha,
+                    {path for path, file in tip.files.items() if file.facts.may_hold_dag}
+                    - {*step.paths},
+                ),
             )
             self._progress.verdicts += watch.verdicts
             note.text = f"{len(watch.verdicts)} verdicts"

@@ -137,10 +137,11 @@ class Releases(Protocol):
 class Airflow(Protocol):
     """The running Airflow, over its REST API."""
 
-    def poke(self) -> None:
+    def poke(self, dag_ids: Collection[str] = ()) -> None:
         """Ask the dag-processor to look at the bundle now.
 
-        Before Airflow knows the canary (first start) this does nothing.
+        Where Airflow does not have the canary (first start, or a bundle that reads no
+        release), it is asked to parse the files of `dag_ids` instead, as far as it knows them.
 
         Raises:
             AirflowUnreachable, AirflowError

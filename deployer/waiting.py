@@ -11,6 +11,7 @@ import structlog
 
 from deployer.core.model import CANARY_DAG_ID
 from deployer.core.verdict import Watch
+from deployer.elsewhere import Elsewhere
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow, Clock, Releases
 
@@ -38,13 +39,16 @@ class Waiting:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    def until_settled(self, watch: Watch, *, since: float, known: Collection[str]) -> Watch:
+    def until_settled(
+        self, watch: Watch, *, since: float, known: Collection[str], elsewhere: Elsewhere
+    ) -> Watch:
         """Return `watch` with a verdict on each of its files.
 
         Args:
             watch: what is waited for.
             since: when its release went live, on the monotonic clock.
             known: ids of the DAGs that its deleted files held.
+            elsewhere: helps where Airflow's bundle is not the class's.
 
         Raises:
             AirflowError: Airflow does not answer, or its dag-processor does not look; so
@@ -58,10 +62,15 @@ class Waiting:
                 return self._given_up(watch, waited_s=now - since, trouble=trouble)
             try:
                 if now - poked >= POKE_EVERY_S:
-                    self._poke(watch, since)
+                    self._poke(watch, since, elsewhere.to_parse(watch))
                     poked = now
-                seen = self._airflow.observe(watch.release, {CANARY_DAG_ID, *known})
-                watch = watch.look(seen, waited_s=round(self._clock.monotonic() - since, 3))
+                asked = {CANARY_DAG_ID, *known, *elsewhere.dag_ids(watch)}
+                seen = self._airflow.observe(watch.release, asked)
+                watch = watch.look(
+                    seen,
+                    waited_s=round(self._clock.monotonic() - since, 3),
+                    versions=elsewhere.versions(seen),
+                )
                 trouble = None
             except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
                 if trouble is None:
@@ -71,12 +80,13 @@ class Waiting:
                 self._clock.sleep(LOOK_EVERY_S)
         return watch
 
-    def _poke(self, watch: Watch, since: float) -> None:
-        """Have Airflow look now, also at what it may have overlooked."""
+    def _poke(self, watch: Watch, since: float, dag_ids: Collection[str]) -> None:
+        """Have Airflow look now, also at what it may have overlooked or must parse once more."""
         began = self._clock.monotonic()
-        if began - since >= OVERLOOKED_AFTER_S:
-            self._releases.touch(watch.waiting)
-        self._airflow.poke()
+        again = watch.waiting if began - since >= OVERLOOKED_AFTER_S else watch.unproven
+        if again:
+            self._releases.touch(again)
+        self._airflow.poke(dag_ids)
         log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
 
     def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:

@@ -219,6 +219,8 @@ class SeenDag:
         fileloc: absolute path that the parsing child read; names the release.
         stamp: `last_parsed_time` as Airflow wrote it, opaque.
         stale: gone from its file, or its file is gone.
+        version: of the bundle when Airflow stored the parse, None if the bundle has none.
+        description: as the file gives it; the canary's is the name of its release.
     """
 
     dag_id: str
@@ -226,6 +228,8 @@ class SeenDag:
     fileloc: str
     stamp: str
     stale: bool = False
+    version: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +285,7 @@ class Proof(StrEnum):
     """What makes a verdict final."""
 
     RELEASE = "release"  # fileloc or the trace names the release
-    STAMPS = "stamps"  # a second distinct stamp after the change
+    STAMPS = "stamps"  # a second distinct stamp since Airflow is known to read the release
     PREFLIGHT = "preflight"  # the isolated parse
     NONE = "none"
 

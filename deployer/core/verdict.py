@@ -6,18 +6,20 @@ new one, until no file is waiting. Pure: the shell looks, sleeps and pokes.
 What makes a verdict final (AIRFLOW.md, 2): a fresh stamp proves nothing, since Airflow
 stamps when it persists, not when it parses. `fileloc` and the paths in a trace are
 filled in by the parsing child, and the class's bundle gives it
-`releases/<name>/dags`; so they name the release that was really read. Where an error
-names no path, parses of one file never overlap, so the second distinct stamp after the
-change is the proof.
+`releases/<name>/dags`; so they name the release that was really read. Where nothing
+names a release (an error without a path; an Airflow that reads by another bundle), it is
+the second distinct stamp since Airflow is known to read this release (`core.stamps`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployer.core import trace
 from deployer.core.model import (
+    CANARY,
     Observation,
     Outcome,
     ParseError,
@@ -26,9 +28,9 @@ from deployer.core.model import (
     SeenError,
     Verdict,
 )
+from deployer.core.stamps import PROOF, Stamps
 
-STAMPS_FOR_PROOF = 2
-NOTHING = Observation()
+_RELEASE = re.compile(r"/releases/[^/]+/dags/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,11 @@ class Watch:
         waiting: changed DAG files without a verdict yet.
         leaving: deleted DAG files that Airflow may still show.
         holds_no_dag: files in which the isolated parse found neither DAG nor error.
-        before: what Airflow said before the change; none of it is evidence.
+        found: ids of the DAGs that the isolated parse found, by file.
         looked: Airflow has been seen to read this release.
-        stamps: distinct stamps seen since the change, by file, of errors without a path.
+        elsewhere: nothing in the last look lay in a release: Airflow reads by a bundle that
+            is not the class's, or has not read anything yet.
+        stamps: of all that names no release, since `looked`.
         settled: verdicts so far, by path.
     """
 
@@ -50,9 +54,10 @@ class Watch:
     waiting: frozenset[str]
     leaving: frozenset[str] = frozenset()
     holds_no_dag: frozenset[str] = frozenset()
-    before: Observation = NOTHING
+    found: Mapping[str, frozenset[str]] = field(default_factory=dict)
     looked: bool = False
-    stamps: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    elsewhere: bool = False
+    stamps: Stamps = field(default_factory=Stamps)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
@@ -64,32 +69,46 @@ class Watch:
         """The verdicts so far, by path."""
         return tuple(self.settled[path] for path in sorted(self.settled))
 
-    def look(self, seen: Observation, *, waited_s: float) -> Watch:
-        """Fold one look at Airflow, taken `waited_s` after the release went live."""
-        known = {(dag.dag_id, dag.stamp) for dag in self.before.dags}
-        fresh = tuple(
-            dag
-            for dag in seen.dags
-            if (dag.dag_id, dag.stamp) not in known and names_release(dag.fileloc, self.release)
+    @property
+    def unproven(self) -> frozenset[str]:
+        """Files of which stamps were seen, but too few: only another parse brings more."""
+        return frozenset(
+            path for path in self.waiting if any(_is_of(named, path) for named in self.stamps.files)
         )
-        stamps = self._count(seen)
+
+    def look(self, seen: Observation, *, waited_s: float, versions: Collection[str] = ()) -> Watch:
+        """Fold one look at Airflow, taken `waited_s` after the release went live.
+
+        `versions`: of those that `seen` names, the versions of another bundle (GitDagBundle)
+        that hold the release's commit.
+        """
+        fresh = tuple(dag for dag in seen.dags if names_release(dag.fileloc, self.release))
+        nameless = _nameless(seen, versions)
+        # Not at the look that shows it first: of its several calls some may have come before.
+        stamps = self.stamps.look(nameless) if self.looked else self.stamps
         settled = dict(self.settled)
         for path in self.waiting:
-            verdict = self._of_error(path, seen, stamps, waited_s) or _of_dags(
-                path, fresh, waited_s
+            verdict = (
+                self._of_error(path, seen, stamps, waited_s)
+                or _of_dags(path, fresh, waited_s)
+                or self._of_stamps(path, nameless, stamps, waited_s)
             )
             if verdict is not None:
                 settled[path] = verdict
         # Whatever was read from the release shows that the bundle has moved on to it.
-        read = (verdict.proof is Proof.RELEASE for verdict in settled.values())
-        looked = self.looked or bool(fresh) or any(read)
+        read = any(verdict.proof is Proof.RELEASE for verdict in settled.values())
+        told = any(_tells_release(dag, self.release) for dag in nameless.dags)
+        looked = self.looked or bool(fresh) or read or told
+        elsewhere = not any(_RELEASE.search(dag.fileloc) for dag in seen.dags)
         if looked:
-            settled |= self._without_a_trace(seen, settled, waited_s)
+            proof = Proof.STAMPS if elsewhere and not read else Proof.RELEASE
+            settled |= self._without_a_trace(seen, settled, proof, waited_s)
         return replace(
             self,
             waiting=self.waiting - settled.keys(),
             leaving=self.leaving - settled.keys(),
             looked=looked,
+            elsewhere=elsewhere,
             stamps=stamps,
             settled=settled,
         )
@@ -104,32 +123,44 @@ class Watch:
             self, waiting=frozenset(), leaving=frozenset(), settled={**self.settled, **late}
         )
 
-    def _count(self, seen: Observation) -> Mapping[str, frozenset[str]]:
-        """Add the stamps of errors that name no file of any release."""
-        known = {(error.path, error.stamp) for error in self.before.errors}
-        stamps = dict(self.stamps)
-        for error in seen.errors:
-            pathless = not trace.releases(error.trace)
-            if pathless and error.path in self.waiting and (error.path, error.stamp) not in known:
-                stamps[error.path] = stamps.get(error.path, frozenset()) | {error.stamp}
-        return stamps
-
     def _of_error(
-        self, path: str, seen: Observation, stamps: Mapping[str, frozenset[str]], waited_s: float
+        self, path: str, seen: Observation, stamps: Stamps, waited_s: float
     ) -> Verdict | None:
         error = next((error for error in seen.errors if _is_of(error.path, path)), None)
-        if error is None or error in self.before.errors:
+        if error is None:
             return None
         if self.release in trace.releases(error.trace):
             proof = Proof.RELEASE
-        elif len(stamps.get(path, ())) >= STAMPS_FOR_PROOF:
+        elif stamps.moved(error.path) >= PROOF:
             proof = Proof.STAMPS
         else:
             return None
         return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
 
+    def _of_stamps(
+        self, path: str, nameless: Observation, stamps: Stamps, waited_s: float
+    ) -> Verdict | None:
+        """Judge a file that parsed by the stamps of its DAGs."""
+        if any(stamps.moved(error.path) for error in nameless.errors if _is_of(error.path, path)):
+            return None
+        moved = {
+            dag.dag_id: stamps.moved(dag.path, dag.dag_id)
+            for dag in nameless.dags
+            if _is_of(dag.path, path) and not dag.stale
+        }
+        most = max(moved.values(), default=0)
+        # One that has moved but once may be of the old text alone, unless the new one has it too.
+        found = self.found.get(path, frozenset())
+        ids = {dag_id for dag_id, n in moved.items() if n >= PROOF or (n and dag_id in found)}
+        # Airflow may find other DAGs than the isolated parse did: no use in waiting longer.
+        if most < PROOF or (most == PROOF and not found <= ids):
+            return None
+        return Verdict(
+            path, Outcome.PARSED, tuple(sorted(ids)), proof=Proof.STAMPS, waited_s=waited_s
+        )
+
     def _without_a_trace(
-        self, seen: Observation, settled: Mapping[str, Verdict], waited_s: float
+        self, seen: Observation, settled: Mapping[str, Verdict], proof: Proof, waited_s: float
     ) -> dict[str, Verdict]:
         """Settle what Airflow shows by showing nothing, once it is known to have looked."""
         found = {
@@ -140,13 +171,42 @@ class Watch:
         shown |= {error.path for error in seen.errors}
         shown |= {up for path in shown for up in _above(path)}
         for path in self.leaving - shown:
-            found[path] = Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
+            found[path] = Verdict(path, Outcome.DELETED, proof=proof, waited_s=waited_s)
         return found
 
 
 def names_release(path: str, release: str) -> bool:
     """Tell whether an absolute path lies in the release directory of that name."""
     return f"/releases/{release}/" in path
+
+
+def versions_elsewhere(seen: Observation) -> frozenset[str]:
+    """Return the versions of bundles other than the class's that a look shows."""
+    return frozenset(
+        dag.version for dag in seen.dags if dag.version and not _RELEASE.search(dag.fileloc)
+    )
+
+
+def _nameless(seen: Observation, versions: Collection[str]) -> Observation:
+    """Return what names no release, without what a bundle stored before it had the commit."""
+    return Observation(
+        tuple(
+            dag
+            for dag in seen.dags
+            if not _RELEASE.search(dag.fileloc) and (dag.version is None or dag.version in versions)
+        ),
+        tuple(error for error in seen.errors if not trace.releases(error.trace)),
+    )
+
+
+def _tells_release(dag: SeenDag, release: str) -> bool:
+    """Tell whether what names no release shows all the same that Airflow reads `release`.
+
+    By the bundle's version; or by the canary's own text, which the parsing child read.
+    """
+    if dag.stale:
+        return False
+    return dag.version is not None or (dag.path == CANARY and dag.description == release)
 
 
 def _is_of(named: str, path: str) -> bool:

@@ -6,6 +6,7 @@ The official client takes 1.5 s to import, so what does so, `airflow_calls` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,15 @@ from deployer.core.model import (
 from deployer.errors import AirflowError
 
 if TYPE_CHECKING:
-    from deployer.edges.airflow_calls import Calls
+    from deployer.edges.airflow_calls import Calls, KnownFile
 
 IDS_A_CALL = 50
 """DAG ids in one address, which stays under 8 KB for ids of 150 characters."""
+FILES_A_POKE = 25
+"""Files asked for by their own tokens, where the canary does not serve: two calls each at first."""
+_PLACE = re.compile(r"/(?:releases/[^/]+|current|tracking_repo)/dags/(?P<path>.*)")
+"""Where DAG files lie: in a release; behind the link to it; in GitDagBundle's own clone
+(airflow/providers/git/bundles/git.py)."""
 
 
 class AirflowRest:
@@ -34,7 +40,6 @@ class AirflowRest:
     Args:
         url, username, password: as in DEPLOYER_AIRFLOW_…
         timeout_s: for one call; a call that broke off is tried once more.
-        bundle: name of the class's bundle in `dag_bundle_config_list`.
         on_call: told the name of each call and the seconds it took.
     """
 
@@ -45,40 +50,60 @@ class AirflowRest:
         password: str | None,
         *,
         timeout_s: float = 5,
-        bundle: str = "class",
         on_call: Callable[[str, float], None] = lambda _name, _seconds: None,
     ) -> None:
         self._url = url.rstrip("/")
         self._login = {"username": username, "password": password}
         self._timeout_s = float(timeout_s)
-        self._bundle = bundle
         self._on_call = on_call
         self._loaded: Calls | None = None
-        self._canary_token: str | None = None
+        self._canary: KnownFile | None = None
+        self._others: dict[str, str] = {}  # tokens by DAG id
 
-    def poke(self) -> None:
-        token = self._canary_token or self._calls.file_token(CANARY_DAG_ID)
-        if token is None:
-            return
+    def poke(self, dag_ids: Collection[str] = ()) -> None:
+        canary = self._canary or self._calls.file(CANARY_DAG_ID)
         # Airflow then refreshes the whole bundle on its next tick
         # (airflow/dag_processing/manager.py:638, 654).
-        known = self._calls.reparse(token)
+        known = canary is not None and self._calls.reparse(canary.token)
         # Kept while it works: it is the signed bundle and file name. With another secret key,
         # or an emptied database, it has to be asked for again.
-        self._canary_token = token if known else None
+        self._canary = canary if canary and known and not canary.stale else None
+        if self._canary is None:
+            self._poke_files(dag_ids)
+
+    def _poke_files(self, dag_ids: Collection[str]) -> None:
+        """Have files parsed that Airflow knows, which also has it refresh their bundle."""
+        asked: set[str] = set()
+        for dag_id in sorted(dag_ids):
+            if len(asked) == FILES_A_POKE:
+                break
+            token = self._others.get(dag_id)
+            if token is None and (file := self._calls.file(dag_id)):
+                token = file.token
+            if token and token not in asked:
+                asked.add(token)
+                if self._calls.reparse(token):
+                    self._others[dag_id] = token
+                else:
+                    self._others.pop(dag_id, None)
 
     def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
-        rows = {row["dag_id"]: row for row in self._calls.dags(bundle_version=release)}
+        # The bundle that has the canary is the class's, whatever its name. Where none has it,
+        # all bundles are asked: what names another file, or no release, is no evidence.
+        bundle = self._canary.bundle if self._canary else None
+        rows = {row["dag_id"]: row for row in self._calls.dags(bundle, bundle_version=release)}
         missing = sorted(set(dag_ids) - rows.keys())
         for start in range(0, len(missing), IDS_A_CALL):
             some = missing[start : start + IDS_A_CALL]
             # There is no filter by ids, and a prefix matches more than the id itself.
-            for row in self._calls.dags(dag_id_prefix="|".join(some)):
+            for row in self._calls.dags(bundle, dag_id_prefix="|".join(some)):
                 if row["dag_id"] in some:
                     rows[row["dag_id"]] = row
+        if CANARY_DAG_ID in rows and rows[CANARY_DAG_ID]["is_stale"]:
+            self._canary = None  # the bundle that had it is no longer Airflow's
         return Observation(
             dags=tuple(_seen_dag(row) for row in rows.values() if row["relative_fileloc"]),
-            errors=tuple(map(_seen_error, self._calls.errors())),
+            errors=tuple(map(_seen_error, self._calls.errors(bundle))),
         )
 
     def health(self) -> AirflowHealth:
@@ -93,7 +118,8 @@ class AirflowRest:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
     def versions_in_use(self) -> frozenset[str]:
-        used = {row["bundle_version"] for row in self._calls.dags(exclude_stale=True)}
+        # Of all bundles: too many names keep a release too long, one too few removes it.
+        used = {row["bundle_version"] for row in self._calls.dags(None, exclude_stale=True)}
         for run in self._calls.unfinished_runs():
             used.add(run["bundle_version"])
             # Tasks run the version of their own, which may have moved on since the run began.
@@ -123,7 +149,7 @@ class AirflowRest:
             session = Session(
                 self._url, self._login, timeout_s=self._timeout_s, on_call=self._on_call
             )
-            self._loaded = Calls(session, bundle=self._bundle, timeout_s=self._timeout_s)
+            self._loaded = Calls(session, timeout_s=self._timeout_s)
         return self._loaded
 
 
@@ -134,6 +160,8 @@ def _seen_dag(row: Mapping[str, Any]) -> SeenDag:
         fileloc=row["fileloc"],
         stamp=row["last_parsed_time"] or "",
         stale=row["is_stale"],
+        version=row["bundle_version"],
+        description=row["description"] or "",
     )
 
 
@@ -143,8 +171,8 @@ def _seen_error(row: Mapping[str, Any]) -> SeenError:
 
 def repo_path(filename: str) -> str:
     """Return a DAG file's path in the repository; a broken zip is named absolutely by Airflow."""
-    if filename.startswith("/"):
-        filename = filename.partition("/releases/")[2].partition("/dags/")[2]
+    if filename.startswith("/") and (place := _PLACE.search(filename)):
+        filename = place["path"]
     return DAGS + filename
 
 

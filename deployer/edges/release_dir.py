@@ -29,7 +29,13 @@ _CANARY_TEXT: Final = f"""\
 # makes it look at the whole bundle; that this file parses shows that the release is read.
 from airflow.sdk import DAG
 
-dag = DAG("{CANARY_DAG_ID}", schedule=None, is_paused_upon_creation=True, tags=["deployer"])
+dag = DAG(
+    "{CANARY_DAG_ID}",
+    description="{{release}}",
+    schedule=None,
+    is_paused_upon_creation=True,
+    tags=["deployer"],
+)
 """
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import assert_never
 
 from deployer.core.model import (
     CANARY,
@@ -18,14 +20,26 @@ from deployer.core.model import (
 from deployer.errors import AirflowUnreachable
 
 ROOT = "/srv/class-airflow/releases"
+LINK = "/srv/class-airflow/current"
+CLONE = "/opt/airflow/bundles/students/tracking_repo"
+
+
+class Bundle(StrEnum):
+    """What Airflow reads DAG files by."""
+
+    CLASS = "class"
+    LOCAL = "LocalDagBundle"
+    GIT = "GitDagBundle"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A file that does not parse; `error` is the last line of its trace."""
+    """A file that does not parse; `error` is the last line of its trace; without a
+    `line`, it is all that Airflow keeps.
+    """
 
     error: str = "ModuleNotFoundError: No module named 'nothing_of_that_name'"
-    line: int = 2
+    line: int | None = 2
 
 
 Contents = tuple[str, ...] | Broken
@@ -50,13 +64,21 @@ class Task:
 
 
 class FakeAirflow:
-    """Airflow with the class's bundle, whose dag-processor looks at a release when poked.
+    """Airflow, by default with the class's bundle, whose dag-processor looks when poked.
 
     A test says what `serve` publishes; a `poke` parses what changed since the one before,
     as Airflow does: unchanged files keep the release they were parsed from, a file that
     breaks leaves its DAGs stale at the release before.
 
+    With a LocalDagBundle on `current` it does so too, but no path names the release. With a
+    GitDagBundle there is no canary: it sees by itself what is new, and parses again the files
+    of the DAGs that a poke names; its version is the name of what is served.
+
     Attributes:
+        bundle: what it reads by.
+        ahead: version that a GitDagBundle is at, None: that of the release.
+        behind: paths of which the next parse began before the release was served, so that it
+            still finds what it found before.
         reachable: False: every call raises AirflowUnreachable.
         pokes: how often it was poked.
         looks_late: observations after a poke that do not show it yet.
@@ -68,7 +90,10 @@ class FakeAirflow:
         tasks: those of unfinished runs; each look at who is busy gives free slots to them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle = Bundle.CLASS) -> None:
+        self.bundle = bundle
+        self.ahead: str | None = None
+        self.behind: set[str] = set()
         self.reachable = True
         self.pokes = 0
         self.looks_late = 0
@@ -80,6 +105,7 @@ class FakeAirflow:
         self.tasks: list[Task] = []
         self._release = ""
         self._served: dict[str, Contents] = {}
+        self._before: dict[str, Contents] = {}
         self._changed: set[str] = set()
         self._dags: dict[str, SeenDag] = {}
         self._errors: dict[str, SeenError] = {}
@@ -93,12 +119,19 @@ class FakeAirflow:
         The canary comes with every release, written anew.
         """
         self._release = release
-        for path, contents in {**changes, CANARY: (CANARY_DAG_ID,)}.items():
+        self._before = dict(self._served)
+        canary = {} if self.bundle is Bundle.GIT else {CANARY: (CANARY_DAG_ID,)}
+        for path, contents in {**changes, **canary}.items():
             self._changed.add(path)
             if contents is None:
                 self._served.pop(path, None)
             else:
                 self._served[path] = contents
+
+    def touch(self, paths: Collection[str]) -> None:
+        """Give files a new modification time, in the release."""
+        if self.bundle is not Bundle.GIT:
+            self._changed.update(path for path in paths if path in self._served)
 
     def look(self) -> None:
         """Parse what changed, as the dag-processor does by itself at its next refresh."""
@@ -108,25 +141,28 @@ class FakeAirflow:
 
     # -- ports.Airflow
 
-    def poke(self) -> None:
+    def poke(self, dag_ids: Collection[str] = ()) -> None:
         self._answer()
         self.pokes += 1
         self._late = self.looks_late
-        if CANARY_DAG_ID in self._dags and not self._late:
+        canary = self._dags.get(CANARY_DAG_ID)
+        known = {CANARY} if canary and not canary.stale else self._files(dag_ids)
+        self._changed.update(path for path in known if path in self._served)
+        if known and not self._late:
             self.look()
 
     def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
         self._answer()
+        by_itself = self.bundle is Bundle.GIT
         if self._late:
             self._late -= 1
-            if not self._late:
-                self.look()
+            by_itself = not self._late
+        if by_itself:
+            self.look()
         wanted = set(dag_ids)
         return Observation(
             dags=tuple(
-                dag
-                for dag in self._dags.values()
-                if f"/{release}/" in dag.fileloc or dag.dag_id in wanted
+                dag for dag in self._dags.values() if dag.version == release or dag.dag_id in wanted
             ),
             errors=tuple(self._errors.values()),
         )
@@ -139,11 +175,7 @@ class FakeAirflow:
 
     def versions_in_use(self) -> frozenset[str]:
         self._answer()
-        by_dags = {
-            dag.fileloc.removeprefix(f"{ROOT}/").partition("/")[0]
-            for dag in self._dags.values()
-            if not dag.stale
-        }
+        by_dags = {dag.version for dag in self._dags.values() if dag.version and not dag.stale}
         return frozenset(by_dags | self.pinned)
 
     def pools(self) -> Mapping[str, int]:
@@ -179,21 +211,42 @@ class FakeAirflow:
         if not self.reachable:
             raise AirflowUnreachable("no answer from the fake")
 
+    def _files(self, dag_ids: Collection[str]) -> set[str]:
+        return {self._dags[dag_id].path for dag_id in dag_ids if dag_id in self._dags}
+
+    def _place(self) -> tuple[str, str | None]:
+        """Return the root of what is read, and the bundle's version."""
+        match self.bundle:
+            case Bundle.CLASS:
+                return f"{ROOT}/{self._release}", self._release
+            case Bundle.LOCAL:
+                return LINK, None
+            case Bundle.GIT:
+                return CLONE, self.ahead or self._release
+            case _ as never:
+                assert_never(never)
+
     def _parse(self, path: str) -> None:
         self._clock += 1
         stamp = f"2026-01-01T00:00:00.{self._clock:06}Z"
-        contents = self._served.get(path)
-        fileloc = f"{ROOT}/{self._release}/{path}"
+        contents = (self._before if path in self.behind else self._served).get(path)
+        self.behind.discard(path)
+        root, version = self._place()
+        fileloc = f"{root}/{path}"
         self._errors.pop(path, None)
         found = contents if isinstance(contents, tuple) else ()
         for dag in [d for d in self._dags.values() if d.path == path and d.dag_id not in found]:
-            self._dags[dag.dag_id] = SeenDag(dag.dag_id, path, dag.fileloc, dag.stamp, stale=True)
+            self._dags[dag.dag_id] = replace(dag, stale=True)
+        told = self._release if path == CANARY else ""
         for dag_id in found:
-            self._dags[dag_id] = SeenDag(dag_id, path, fileloc, stamp)
+            self._dags[dag_id] = SeenDag(
+                dag_id, path, fileloc, stamp, version=version, description=told
+            )
         if isinstance(contents, Broken):
             trace = (
                 "Traceback (most recent call last):\n"
                 f'  File "{fileloc}", line {contents.line}, in <module>\n'
-                f"{contents.error}\n"
-            )
+                if contents.line
+                else ""
+            ) + f"{contents.error}\n"
             self._errors[path] = SeenError(path, trace, stamp)

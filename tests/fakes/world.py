@@ -11,7 +11,7 @@ from deployer.deploy import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
-from tests.fakes.airflow import Broken, Contents, FakeAirflow
+from tests.fakes.airflow import Broken, Bundle, Contents, FakeAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.examiner import FakeExaminer
 from tests.fakes.journal import FakeJournal
@@ -43,14 +43,18 @@ class ServedReleases(FakeReleases):
         self._airflow.serve(release.name, changes)
         return release
 
+    def touch(self, paths: Collection[str]) -> None:
+        super().touch(paths)
+        self._airflow.touch(paths)
+
 
 class World:
     """A class repository with a worker that takes turns; nothing waits for real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle = Bundle.CLASS) -> None:
         self.clock = FakeClock()
         self.repository = FakeRepository()
-        self.airflow = FakeAirflow()
+        self.airflow = FakeAirflow(bundle)
         self.releases = ServedReleases(self.airflow)
         self.services = FakeServices()
         self.examiner = FakeExaminer()

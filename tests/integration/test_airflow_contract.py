@@ -134,7 +134,7 @@ def _text(holds: Contents | None) -> str | None:
     if holds is None:
         return None
     if isinstance(holds, Broken):
-        return broken_text(holds.line)
+        return broken_text(holds.line or 1)
     return "".join(map(dag_text, holds))
 
 
@@ -359,7 +359,7 @@ def test_poking_before_the_canary_is_known_does_nothing(
     monkeypatch.setattr("deployer.edges.airflow.CANARY_DAG_ID", "never_heard_of")
     airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
     airflow.poke()
-    assert airflow._canary_token is None
+    assert airflow._canary is None
 
 
 @pytest.mark.airflow
