@@ -48,7 +48,7 @@ class Elsewhere:
         return frozenset(chain(self._known_witnesses(), *watch.found.values()))
 
     def to_parse(self, watch: Watch) -> frozenset[str]:
-        """Return DAGs whose files should be parsed now: those not settled, and a few more."""
+        """Return DAGs whose files are to be parsed now, for a bundle without our canary."""
         if not watch.elsewhere:
             return frozenset()
         waiting = chain.from_iterable(watch.found.get(path, ()) for path in watch.waiting)

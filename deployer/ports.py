@@ -138,10 +138,10 @@ class Airflow(Protocol):
     """The running Airflow, over its REST API."""
 
     def poke(self, dag_ids: Collection[str] = ()) -> None:
-        """Ask the dag-processor to look at the bundle now.
+        """Ask the dag-processor to look at the bundle now, and to parse the files of `dag_ids`.
 
-        Where Airflow does not have the canary (first start, or a bundle that reads no
-        release), it is asked to parse the files of `dag_ids` instead, as far as it knows them.
+        What Airflow does not know is passed over: before the first release that is the canary,
+        by which it is asked to look, too.
 
         Raises:
             AirflowUnreachable, AirflowError

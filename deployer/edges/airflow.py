@@ -23,12 +23,12 @@ from deployer.core.model import (
 from deployer.errors import AirflowError
 
 if TYPE_CHECKING:
-    from deployer.edges.airflow_calls import Calls, KnownFile
+    from deployer.edges.airflow_calls import Calls
 
 IDS_A_CALL = 50
 """DAG ids in one address, which stays under 8 KB for ids of 150 characters."""
 FILES_A_POKE = 25
-"""Files asked for by their own tokens, where the canary does not serve: two calls each at first."""
+"""Files asked for by their own tokens: a call each, and one more the first time."""
 _PLACE = re.compile(r"/(?:releases/[^/]+|current|tracking_repo)/dags/(?P<path>.*)")
 """Where DAG files lie: in a release; behind the link to it; in GitDagBundle's own clone
 (airflow/providers/git/bundles/git.py)."""
@@ -57,53 +57,41 @@ class AirflowRest:
         self._timeout_s = float(timeout_s)
         self._on_call = on_call
         self._loaded: Calls | None = None
-        self._canary: KnownFile | None = None
-        self._others: dict[str, str] = {}  # tokens by DAG id
+        self._tokens: dict[str, str] = {}  # of files, by DAG id
 
     def poke(self, dag_ids: Collection[str] = ()) -> None:
-        canary = self._canary or self._calls.file(CANARY_DAG_ID)
-        # Airflow then refreshes the whole bundle on its next tick
-        # (airflow/dag_processing/manager.py:638, 654).
-        known = canary is not None and self._calls.reparse(canary.token)
-        # Kept while it works: it is the signed bundle and file name. With another secret key,
-        # or an emptied database, it has to be asked for again.
-        self._canary = canary if canary and known and not canary.stale else None
-        if self._canary is None:
-            self._poke_files(dag_ids)
-
-    def _poke_files(self, dag_ids: Collection[str]) -> None:
-        """Have files parsed that Airflow knows, which also has it refresh their bundle."""
         asked: set[str] = set()
-        for dag_id in sorted(dag_ids):
-            if len(asked) == FILES_A_POKE:
+        for dag_id in (CANARY_DAG_ID, *sorted(dag_ids)):
+            token = self._tokens.pop(dag_id, None) or self._calls.file_token(dag_id)
+            if token is None or token in asked:
+                continue
+            asked.add(token)
+            # Airflow then refreshes the whole bundle on its next tick
+            # (airflow/dag_processing/manager.py:638, 654).
+            if self._calls.reparse(token):
+                # Kept while it works: it is the signed bundle and file name. With another
+                # secret key, or an emptied database, it has to be asked for again.
+                self._tokens[dag_id] = token
+            if len(asked) > FILES_A_POKE:
                 break
-            token = self._others.get(dag_id)
-            if token is None and (file := self._calls.file(dag_id)):
-                token = file.token
-            if token and token not in asked:
-                asked.add(token)
-                if self._calls.reparse(token):
-                    self._others[dag_id] = token
-                else:
-                    self._others.pop(dag_id, None)
 
     def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
-        # The bundle that has the canary is the class's, whatever its name. Where none has it,
-        # all bundles are asked: what names another file, or no release, is no evidence.
-        bundle = self._canary.bundle if self._canary else None
-        rows = {row["dag_id"]: row for row in self._calls.dags(bundle, bundle_version=release)}
+        rows = {row["dag_id"]: row for row in self._calls.dags(bundle_version=release)}
         missing = sorted(set(dag_ids) - rows.keys())
         for start in range(0, len(missing), IDS_A_CALL):
             some = missing[start : start + IDS_A_CALL]
             # There is no filter by ids, and a prefix matches more than the id itself.
-            for row in self._calls.dags(bundle, dag_id_prefix="|".join(some)):
+            for row in self._calls.dags(dag_id_prefix="|".join(some)):
                 if row["dag_id"] in some:
                     rows[row["dag_id"]] = row
-        if CANARY_DAG_ID in rows and rows[CANARY_DAG_ID]["is_stale"]:
-            self._canary = None  # the bundle that had it is no longer Airflow's
+        # Another bundle may have an error of a file with the same name. Which one reads the
+        # release its canary tells; until it does, no error is evidence but by its trace.
+        canary = rows.get(CANARY_DAG_ID, {})
+        reads = release in {canary.get("bundle_version"), canary.get("description")}
+        errors = self._calls.errors(canary["bundle_name"] if reads else None)
         return Observation(
             dags=tuple(_seen_dag(row) for row in rows.values() if row["relative_fileloc"]),
-            errors=tuple(map(_seen_error, self._calls.errors(bundle))),
+            errors=tuple(map(_seen_error, errors)),
         )
 
     def health(self) -> AirflowHealth:
@@ -118,8 +106,9 @@ class AirflowRest:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
     def versions_in_use(self) -> frozenset[str]:
-        # Of all bundles: too many names keep a release too long, one too few removes it.
-        used = {row["bundle_version"] for row in self._calls.dags(None, exclude_stale=True)}
+        # DAGs first: a run that begins meanwhile has the version of one of them, or is among
+        # the runs, which are read after.
+        used = {row["bundle_version"] for row in self._calls.living_dags()}
         for run in self._calls.unfinished_runs():
             used.add(run["bundle_version"])
             # Tasks run the version of their own, which may have moved on since the run began.

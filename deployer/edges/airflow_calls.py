@@ -8,7 +8,6 @@ reads. (Speed is no reason: 1000 rows take them 16 ms, plain JSON 5 ms.)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from airflow_client.client.api.dag_api import DAGApi
@@ -27,16 +26,9 @@ PAGE = 1000
 """Rows asked for; Airflow gives at most its `[api] maximum_page_limit` (100 by default)."""
 MOST_ROWS = 20_000
 MOST_ERRORS = 1000
+READ_ANEW = 5
+"""How often a list is begun that changes while it is read."""
 Row: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A DAG's file: what Airflow takes for its name, its bundle, and whether it has gone."""
-
-    token: str
-    bundle: str | None
-    stale: bool
 
 
 class Calls:
@@ -50,8 +42,8 @@ class Calls:
         self._client = session.client
         self._timeout_s = timeout_s
 
-    def file(self, dag_id: str) -> KnownFile | None:
-        """Return a DAG's file, None if Airflow has no such DAG."""
+    def file_token(self, dag_id: str) -> str | None:
+        """Return the token of a DAG's file, None if Airflow has no such DAG."""
         status, body = self._session.call(
             "dag",
             lambda: DAGApi(self._client).get_dag_details_without_preload_content(
@@ -59,9 +51,7 @@ class Calls:
             ),
             accept={OK, NOT_FOUND},
         )
-        if status == NOT_FOUND:
-            return None
-        return KnownFile(str(body["file_token"]), body["bundle_name"], bool(body["is_stale"]))
+        return str(body["file_token"]) if status == OK else None
 
     def reparse(self, token: str) -> bool:
         """Ask for a file to be parsed; return whether Airflow knows it (still)."""
@@ -88,13 +78,11 @@ class Calls:
 
     def dags(
         self,
-        bundle: str | None,
         *,
         bundle_version: str | None = None,
         dag_id_prefix: str | None = None,
-        exclude_stale: bool = False,
     ) -> Iterator[Row]:
-        """Yield the DAGs of a bundle, or of all."""
+        """Yield the DAGs of all bundles."""
         api = DAGApi(self._client)
         return self._rows(
             "dags",
@@ -102,16 +90,31 @@ class Calls:
                 limit=PAGE,
                 offset=offset,
                 order_by=["dag_id"],
-                exclude_stale=exclude_stale,
-                bundle_name=bundle,
+                exclude_stale=False,
                 bundle_version=bundle_version,
                 dag_id_prefix_pattern=dag_id_prefix,
                 _request_timeout=self._timeout_s,
             ),
         )
 
+    def living_dags(self) -> Iterator[Row]:
+        """Yield every DAG that is not stale, some of them perhaps twice."""
+        api = DAGApi(self._client)
+        return self._every_row(
+            "dags",
+            lambda offset: api.get_dags_without_preload_content(
+                limit=PAGE,
+                offset=offset,
+                order_by=["dag_id"],
+                exclude_stale=True,
+                bundle_name=bundle,
+                _request_timeout=self._timeout_s,
+            ),
+            key=lambda row: row["dag_id"],
+        )
+
     def errors(self, bundle: str | None) -> Iterator[Row]:
-        """Yield the newest import errors of a bundle, or of all.
+        """Yield the newest import errors of a bundle, None: of all.
 
         Those beyond the bound are of long ago.
         """
@@ -129,8 +132,9 @@ class Calls:
         )
 
     def unfinished_runs(self) -> Iterator[Row]:
+        """Yield every run that has not ended, some of them perhaps twice."""
         api = DagRunApi(self._client)
-        return self._rows(
+        return self._every_row(
             "dag_runs",
             lambda offset: api.get_dag_runs_without_preload_content(
                 "~",  # of all DAGs
@@ -140,6 +144,7 @@ class Calls:
                 state=["queued", "running"],
                 _request_timeout=self._timeout_s,
             ),
+            key=lambda row: (row["dag_id"], row["dag_run_id"]),
         )
 
     def pools(self) -> Iterator[Row]:
@@ -185,16 +190,45 @@ class Calls:
         """Yield a list's rows, page after page: all of them, or the first `enough`."""
         got = 0
         while got < (enough or MOST_ROWS):
-            _, body = self._session.call(kind, lambda offset=got: page(offset))  # type: ignore[misc]  # a default binds this turn's value
-            try:
-                rows, total = body[kind], body["total_entries"]
-            except (KeyError, TypeError) as exc:
-                raise AirflowError(
-                    f"{self._session.url} answered an unknown list of {kind}"
-                ) from exc
+            rows, total = self._page(kind, page, got)
             yield from rows
             got += len(rows)
             if not rows or got >= total:
                 return
         if enough is None:
-            raise AirflowError(f"{self._session.url} holds more than {MOST_ROWS} {kind}")
+            raise self._too_long(kind)
+
+    def _every_row(
+        self, kind: str, page: Callable[[int], Any], *, key: Callable[[Row], object]
+    ) -> Iterator[Row]:
+        """Yield all rows of a list, though others leave it meanwhile; some perhaps twice.
+
+        A row that leaves pulls all later ones forward, and one of them may slip from the page
+        that comes next into the one that was read. So each page begins with the last row of
+        the one before, and if that has moved, reading begins anew.
+        """
+        for _ in range(READ_ANEW):
+            end, last = 0, None
+            while end < MOST_ROWS:
+                rows, total = self._page(kind, page, max(end - 1, 0))
+                if end and (len(rows) < 2 or key(rows[0]) != last):  # noqa: PLR2004  # it and one more
+                    break
+                yield from rows
+                end = max(end - 1, 0) + len(rows)
+                if not rows or end >= total:
+                    return
+                last = key(rows[-1])
+            else:
+                raise self._too_long(kind)
+        raise AirflowError(f"{self._session.url}'s list of {kind} changes while it is read")
+
+    def _page(self, kind: str, page: Callable[[int], Any], offset: int) -> tuple[list[Row], int]:
+        """Return the rows of a list from `offset` on, as many as Airflow gives, and its length."""
+        _, body = self._session.call(kind, lambda: page(offset))
+        try:
+            return list(body[kind]), int(body["total_entries"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise AirflowError(f"{self._session.url} answered an unknown list of {kind}") from exc
+
+    def _too_long(self, kind: str) -> AirflowError:
+        return AirflowError(f"{self._session.url} holds more than {MOST_ROWS} {kind}")

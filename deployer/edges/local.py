@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from deployer.edges import airflow_health
 from deployer.edges.airflow_files import airflow_files
@@ -48,6 +49,7 @@ class LocalAirflow:
         port: of its api-server.
         repo_url: the class repository's page, for links out of Airflow.
         cache: where the base environment is kept between runs.
+        more: environment variables of Airflow's processes beside ours, or in place of them.
         progress: told in a few words what takes longer than a moment.
     """
 
@@ -59,12 +61,14 @@ class LocalAirflow:
         port: int,
         repo_url: str | None = None,
         cache: Path | None = None,
+        more: Mapping[str, str] = MappingProxyType({}),
         resolve_timeout_s: float = 120,
         health_timeout_s: float = 180,
         stop_timeout_s: float = 30,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         files = airflow_files()
+        self._more = more
         self._resolve_timeout_s = resolve_timeout_s
         self._health_timeout_s = health_timeout_s
         self._stop_timeout_s = stop_timeout_s
@@ -131,7 +135,7 @@ class LocalAirflow:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
-        return environment(self.place, self._secrets(), os.environ)
+        return {**environment(self.place, self._secrets(), os.environ), **self._more}
 
     def parsing_environment(self) -> dict[str, str]:
         """Return what the isolated parse needs of it: settings and policy, no secret."""

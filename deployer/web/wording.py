@@ -6,17 +6,18 @@ Pure, and plain text: Jinja does the escaping.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import assert_never
 
 from flask import Blueprint
 
-from deployer.core.model import Deployment, Outcome, StepRecord, Verdict, folder_of
+from deployer.core.model import Deployment, Outcome, Proof, StepRecord, Verdict, folder_of
 
 MINUTE_S = 60
 
 
 def teach(routes: Blueprint) -> None:
     """Make the words below known to the templates, as filters."""
-    for word in (short, folders, seconds, clock, ago, place, tally):
+    for word in (short, folders, seconds, clock, ago, place, proven, tally):
         routes.add_app_template_filter(word)
 
 
@@ -61,6 +62,21 @@ def place(verdict: Verdict) -> str:
     """Return `path:line` if the error has a line, else the path."""
     line = verdict.error and verdict.error.line
     return f"{verdict.path}:{line}" if line else verdict.path
+
+
+def proven(verdict: Verdict) -> str:
+    """Return what proves a verdict; empty: nothing does."""
+    match verdict.proof:
+        case Proof.RELEASE:
+            return "proven by the release that Airflow read"
+        case Proof.STAMPS:
+            return "proven by two stamps: Airflow parsed it twice since it reads this commit"
+        case Proof.PREFLIGHT:
+            return "told by the isolated parse"
+        case Proof.NONE:
+            return ""
+        case _ as never:
+            assert_never(never)
 
 
 def tally(deployment: Deployment) -> str:

@@ -145,8 +145,7 @@ class FakeAirflow:
         self._answer()
         self.pokes += 1
         self._late = self.looks_late
-        canary = self._dags.get(CANARY_DAG_ID)
-        known = {CANARY} if canary and not canary.stale else self._files(dag_ids)
+        known = self._files({CANARY_DAG_ID, *dag_ids})
         self._changed.update(path for path in known if path in self._served)
         if known and not self._late:
             self.look()

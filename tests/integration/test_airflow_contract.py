@@ -359,7 +359,7 @@ def test_poking_before_the_canary_is_known_does_nothing(
     monkeypatch.setattr("deployer.edges.airflow.CANARY_DAG_ID", "never_heard_of")
     airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
     airflow.poke()
-    assert airflow._canary is None
+    assert airflow._tokens == {}
 
 
 @pytest.mark.airflow
