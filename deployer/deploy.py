@@ -73,12 +73,14 @@ class Limits:
 
     Attributes:
         parse_timeout_s: seconds from publishing to the last verdict.
+        health_timeout_s: seconds that a dag-processor may take to come back.
         drain_timeout_s: seconds that running tasks are waited for before services are recreated.
         services: what is recreated when packages move, in this order.
         keep_releases: releases kept for rollback and running tasks.
     """
 
     parse_timeout_s: float
+    health_timeout_s: float
     drain_timeout_s: float
     services: tuple[str, ...]
     keep_releases: int
@@ -179,7 +181,7 @@ class Run:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
         self._hold_left_out(old, the_plan)
-        carried = _still_held(live, old, the_plan, tip)
+        carried = _still_held(live, old, the_plan, tip) | self._hold_condemned(the_plan, tip)
         wanted = Wanted(tip, frozenset(), carried)
         for step in the_plan.steps:
             match step:
@@ -253,12 +255,9 @@ class Run:
     def _judge(self, wanted: Wanted, step: Parse) -> None:
         judged = self._live.judge(wanted, step)
         self._progress.verdicts += judged.verdicts
-        self._progress.died_of = judged.died_of if judged.taken_back else ""
-        whose = "it" if len(judged.taken_back) == 1 else "this push"
+        self._progress.died_of = judged.died_of
         for path in judged.taken_back:
-            self._hold(
-                path, f"Airflow's dag-processor died of {whose}: {judged.died_of}", Proof.NONE
-            )
+            self._hold(path, judged.reason, Proof.NONE)
 
     # -- small parts
 
@@ -308,6 +307,18 @@ class Run:
             if item not in before:
                 self._hold(item.path, item.reason, Proof.NONE)
 
+    def _hold_condemned(self, the_plan: Plan, tip: Tree) -> frozenset[str]:
+        """Hold of what the dag-processor died before; return the paths, asked about or not."""
+        found = {
+            path: reason
+            for (path, blob), reason in self._parts.journal.condemned().items()
+            if path in tip.files and tip.files[path].blob == blob
+        }
+        for path, reason in found.items():
+            if path in the_plan.dag_files:
+                self._hold(path, reason, Proof.NONE)
+        return frozenset(found)
+
     def _hold(self, path: str, reason: str, proof: Proof) -> None:
         error = ParseError("Held", reason)
         self._progress.held[path] = Verdict(path, Outcome.HELD, error=error, proof=proof)
@@ -318,7 +329,7 @@ class Run:
 
 
 def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
-    guard = Guard(parts.services, parts.airflow, parts.clock, timeout_s=limits.parse_timeout_s)
+    guard = Guard(parts.services, parts.airflow, parts.clock, timeout_s=limits.health_timeout_s)
     waiting = Waiting(
         parts.airflow, parts.releases, guard, parts.clock, timeout_s=limits.parse_timeout_s
     )

@@ -7,7 +7,7 @@ gets a second try. If it dies again, what the push changed is held (docs/decisio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -48,12 +48,14 @@ class Judged:
     Attributes:
         verdicts: of Airflow, on what went live.
         taken_back: paths that are held because the dag-processor died of them; sorted.
-        died_of: why, in a few words; empty if it did not.
+        died_of: why, in a few words; empty if nothing was taken back.
+        reason: the same as a sentence about one of the paths.
     """
 
     verdicts: tuple[Verdict, ...]
     taken_back: tuple[str, ...] = ()
     died_of: str = ""
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,12 @@ class _Attempt:
     published_at: float = 0.0
     deaths: int = 0
     died_of: str = ""
-    taken_back: frozenset[str] = field(default_factory=frozenset)
+    taken_back: frozenset[str] = frozenset()
+
+    @property
+    def reason(self) -> str:
+        whose = "it" if len(self.taken_back) == 1 else "this push"
+        return f"Airflow's dag-processor died of {whose}: {self.died_of}"
 
 
 class GoLive:
@@ -124,7 +131,10 @@ class GoLive:
                 self._publish(wanted)
             else:
                 self._releases.confirm(attempt.release)
-                return Judged(verdicts, tuple(sorted(attempt.taken_back)), attempt.died_of)
+                if not attempt.taken_back:
+                    return Judged(verdicts)
+                taken_back = tuple(sorted(attempt.taken_back))
+                return Judged(verdicts, taken_back, attempt.died_of, attempt.reason)
 
     # -- the steps
 
@@ -181,6 +191,9 @@ class GoLive:
                 f"Airflow's dag-processor dies of what was live before, too: {attempt.died_of}"
             )
         attempt.taken_back = self._changed(wanted.tip) - wanted.held
+        blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
+        # Before anything else: whoever comes after a crash must not try them a third time.
+        self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
         return Wanted(
             wanted.tip, wanted.touch, wanted.held | attempt.taken_back, wanted.holds_no_dag
         )

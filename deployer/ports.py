@@ -454,6 +454,12 @@ class Journal(Protocol):
 
     def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None: ...
 
+    def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
+        """Remember that the dag-processor died of `files`, blob ids by path, and how."""
+
+    def condemned(self) -> Mapping[tuple[str, str], str]:
+        """Return why the dag-processor died, by path and blob id of what it died of."""
+
     def drained(self) -> Mapping[str, int]:
         """Return the slots that pools had before they were emptied; empty: none is."""
 

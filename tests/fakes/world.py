@@ -91,7 +91,11 @@ class World:
         self.examiner = FakeExaminer()
         self.journal = FakeJournal(now=self.clock.now)
         self.limits = Limits(
-            parse_timeout_s=90, drain_timeout_s=300, services=SERVICES, keep_releases=10
+            parse_timeout_s=90,
+            health_timeout_s=180,
+            drain_timeout_s=300,
+            services=SERVICES,
+            keep_releases=10,
         )
         self.parts = Parts(
             self.repository,

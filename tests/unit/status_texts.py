@@ -28,7 +28,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
     "core/status.py": frozenset({"pending", "gone", "_deploy", "_live", "_died", "_good", "_bad"}),
     "core/trace.py": frozenset({"_error"}),
-    "deploy.py": frozenset({"_judge"}),
+    "golive.py": frozenset({"reason"}),
     "draining.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
     "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
