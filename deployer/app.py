@@ -178,6 +178,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
     limits = Limits(
         parse_timeout_s=settings.parse_timeout_s,
+        health_timeout_s=settings.health_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
         services=settings.recreate_services,
         keep_releases=settings.keep_releases,

@@ -12,7 +12,7 @@ from itertools import chain
 
 import structlog
 
-from deployer.core.model import Observation
+from deployer.core.model import Observation, Tree
 from deployer.core.verdict import Watch, versions_elsewhere
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Journal, Repository
@@ -27,17 +27,17 @@ class Elsewhere:
     """The help for one deployment's wait.
 
     Args:
-        sha: the deployed commit.
-        untouched: DAG files of it that this deployment does not wait for.
+        tip: the deployed commit's tree.
+        changed: its DAG files that are waited for.
     """
 
     def __init__(
-        self, repository: Repository, journal: Journal, sha: str, untouched: Collection[str]
+        self, repository: Repository, journal: Journal, tip: Tree, changed: Collection[str]
     ) -> None:
         self._repository = repository
         self._journal = journal
-        self._sha = sha
-        self._untouched = untouched
+        self._tip = tip
+        self._changed = frozenset(changed)
         self._witnesses: frozenset[str] | None = None
         self._holds: dict[str, bool] = {}
 
@@ -48,7 +48,7 @@ class Elsewhere:
         return frozenset(chain(self._known_witnesses(), *watch.found.values()))
 
     def to_parse(self, watch: Watch) -> frozenset[str]:
-        """Return DAGs whose files are to be parsed now, for a bundle without our canary."""
+        """Return DAGs whose files are to be parsed now: nothing else moves GitDagBundle."""
         if not watch.elsewhere:
             return frozenset()
         waiting = chain.from_iterable(watch.found.get(path, ()) for path in watch.waiting)
@@ -60,8 +60,9 @@ class Elsewhere:
 
     def _known_witnesses(self) -> frozenset[str]:
         if self._witnesses is None:
-            some = sorted(self._untouched)[:WITNESSES]
-            self._witnesses = self._journal.dag_ids(some)
+            files = self._tip.files.items()
+            may_serve = {path for path, file in files if file.facts.may_hold_dag} - self._changed
+            self._witnesses = self._journal.dag_ids(sorted(may_serve)[:WITNESSES])
         return self._witnesses
 
     def _held(self, version: str) -> bool:
@@ -75,7 +76,7 @@ class Elsewhere:
 
     def _ask(self, version: str) -> bool:
         try:
-            return self._repository.contains(version, self._sha)
+            return self._repository.contains(version, self._tip.sha)
         except UnknownCommit:  # pushed since the mirror was last brought up to date
             self._repository.fetch()
-            return self._repository.contains(version, self._sha)
+            return self._repository.contains(version, self._tip.sha)

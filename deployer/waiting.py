@@ -9,10 +9,11 @@ from collections.abc import Collection
 
 import structlog
 
-from deployer.core.model import CANARY_DAG_ID
+from deployer.core.model import CANARY, CANARY_DAG_ID
 from deployer.core.verdict import Watch
 from deployer.elsewhere import Elsewhere
 from deployer.errors import AirflowError, AirflowUnreachable
+from deployer.guarding import Guard
 from deployer.ports import Airflow, Clock, Releases
 
 log = structlog.get_logger()
@@ -21,8 +22,6 @@ LOOK_EVERY_S = 0.1
 """Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
 POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
-
-
 OVERLOOKED_AFTER_S = 3.0
 """A file that was being parsed at the swap is not looked at again for half a minute,
 unless its modification time moves once more (docs/airflow-facts.md)."""
@@ -32,10 +31,17 @@ class Waiting:
     """The wait for one Airflow; `timeout_s` bounds it, from the publication on."""
 
     def __init__(
-        self, airflow: Airflow, releases: Releases, clock: Clock, *, timeout_s: float
+        self,
+        airflow: Airflow,
+        releases: Releases,
+        guard: Guard,
+        clock: Clock,
+        *,
+        timeout_s: float,
     ) -> None:
         self._airflow = airflow
         self._releases = releases
+        self._guard = guard
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -51,6 +57,7 @@ class Waiting:
             elsewhere: helps where Airflow's bundle is not the class's.
 
         Raises:
+            DagProcessorEnded: it was well before this release went live.
             AirflowError: Airflow does not answer, or its dag-processor does not look; so
                 nothing is known of the files.
         """
@@ -76,6 +83,7 @@ class Waiting:
                 if trouble is None:
                     log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
                 trouble = exc
+            self._guard.check(now=watch.done)
             if not watch.done:
                 self._clock.sleep(LOOK_EVERY_S)
         return watch
@@ -83,8 +91,8 @@ class Waiting:
     def _poke(self, watch: Watch, since: float, dag_ids: Collection[str]) -> None:
         """Have Airflow look now, also at what it may have overlooked or must parse once more."""
         began = self._clock.monotonic()
-        again = watch.waiting if began - since >= OVERLOOKED_AFTER_S else watch.unproven
-        if again:
+        overlooked = {CANARY, *watch.waiting} if began - since >= OVERLOOKED_AFTER_S else ()
+        if again := {*overlooked, *watch.unproven}:
             self._releases.touch(again)
         self._airflow.poke(dag_ids)
         log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
@@ -92,9 +100,11 @@ class Waiting:
     def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:
         if trouble is not None:
             raise trouble
-        if not watch.looked:
+        if ailment := self._guard.ailment():
+            raise AirflowError(ailment)
+        if not watch.goes_round:
             raise AirflowError(
-                f"Airflow's dag-processor did not read the release within {waited_s:.0f} s;"
-                " see that it runs (its heartbeat is on /api/v2/monitor/health)"
+                f"Airflow's dag-processor is alive and busy: within {waited_s:.0f} s it did not"
+                " come to this release; see which files parse for minutes"
             )
         return watch.give_up(waited_s=round(waited_s, 3))

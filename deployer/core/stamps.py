@@ -53,6 +53,12 @@ class Stamps:
         return len(self.later.get((path, dag_id), ()))
 
     @property
+    def twice(self) -> bool:
+        """Whether anything was seen with one stamp and then with another."""
+        first = self.first or {}
+        return any(key in first or len(stamps) > 1 for key, stamps in self.later.items())
+
+    @property
     def files(self) -> frozenset[str]:
         """The files of which any stamp was seen, as Airflow names them."""
         return frozenset(path for path, _ in (*(self.first or ()), *self.later))

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from deployer.core import trace
 from deployer.core.model import (
     CANARY,
+    CANARY_DAG_ID,
     Observation,
     Outcome,
     ParseError,
@@ -46,6 +47,7 @@ class Watch:
         looked: Airflow has been seen to read this release.
         elsewhere: nothing in the last look lay in a release: Airflow reads by a bundle that
             is not the class's, or has not read anything yet.
+        rounds: distinct stamps seen of the canary in this release.
         stamps: of all that names no release, since `looked`.
         settled: verdicts so far, by path.
     """
@@ -57,12 +59,22 @@ class Watch:
     found: Mapping[str, frozenset[str]] = field(default_factory=dict)
     looked: bool = False
     elsewhere: bool = False
+    rounds: frozenset[str] = frozenset()
     stamps: Stamps = field(default_factory=Stamps)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         return self.looked and not self.waiting and not self.leaving
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether Airflow came back to a file it had read: its queue was empty in between.
+
+        It asks for more to parse only then (AIRFLOW.md, Noticing). So a file without a
+        verdict was not just waiting for its turn.
+        """
+        return len(self.rounds) >= PROOF or self.stamps.twice
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -109,6 +121,7 @@ class Watch:
             leaving=self.leaving - settled.keys(),
             looked=looked,
             elsewhere=elsewhere,
+            rounds=self.rounds | {dag.stamp for dag in fresh if dag.dag_id == CANARY_DAG_ID},
             stamps=stamps,
             settled=settled,
         )

@@ -107,7 +107,6 @@ class Calls:
                 offset=offset,
                 order_by=["dag_id"],
                 exclude_stale=True,
-                bundle_name=bundle,
                 _request_timeout=self._timeout_s,
             ),
             key=lambda row: row["dag_id"],

@@ -61,6 +61,7 @@ class FakeJournal:
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
         self._live: Live | None = None
         self._refusals: dict[str, str] = {}
+        self._condemned: dict[tuple[str, str], str] = {}
         self._drained: dict[str, int] = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self.broken = False
@@ -200,6 +201,12 @@ class FakeJournal:
 
     def refusal(self, requirements_hash: str) -> str | None:
         return self._refusals.get(requirements_hash)
+
+    def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
+        self._condemned |= dict.fromkeys(files.items(), reason)
+
+    def condemned(self) -> Mapping[tuple[str, str], str]:
+        return dict(self._condemned)
 
     def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
         self._refusals[requirements_hash] = reason

@@ -522,6 +522,20 @@ def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: 
     assert journal.live() is None
 
 
+def test_what_the_dag_processor_died_of_is_remembered_by_path_and_content(
+    journal: Journal,
+) -> None:
+    assert journal.condemned() == {}
+    journal.condemn({"dags/a/x.py": "b1", "dags/a/y.py": "b2"}, "DataError", at=NOW)
+    journal.condemn({"dags/a/x.py": "b1"}, "MemoryError", at=after(1))
+    journal.condemn({"dags/a/x.py": "b3"}, "KeyError", at=after(2))
+    assert journal.condemned() == {
+        ("dags/a/x.py", "b1"): "MemoryError",
+        ("dags/a/y.py", "b2"): "DataError",
+        ("dags/a/x.py", "b3"): "KeyError",
+    }
+
+
 def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> None:
     assert journal.refusal("hash") is None
     journal.refuse("hash", "no such package", at=NOW)

@@ -121,7 +121,8 @@ def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
     journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one", "two"))])
     journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one",)), Verdict("y", broken)])
     with journal._database.writing() as connection:
-        connection.exec_driver_sql("DROP TABLE claims")
+        for later in ("claims", "condemned"):
+            connection.exec_driver_sql(f"DROP TABLE {later}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
     again = SqlJournal.open(url, migrate=True)
     assert again.files_of(["one", "two"]) == {"one": frozenset({"x"})}
@@ -431,6 +432,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "forced_away": lambda journal: journal.forced_away(A),
     "refusal": lambda journal: journal.refusal("x"),
     "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
+    "condemn": lambda journal: journal.condemn({"x": "b"}, "y", at=NOW),
+    "condemned": lambda journal: journal.condemned(),
     "drained": lambda journal: journal.drained(),
     "set_drained": lambda journal: journal.set_drained({"default_pool": 128}),
     "beat": lambda journal: journal.beat(at=NOW, tip=A, tip_checked_at=NOW),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from deployer.core.model import Live, Pulse
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
-from deployer.edges.journal.tables import outbox, refusals, worker
+from deployer.edges.journal.tables import condemned, outbox, refusals, worker
 
 
 def live(connection: Connection) -> Live | None:
@@ -38,6 +38,19 @@ def refusal(connection: Connection, fingerprint: str) -> str | None:
 def refuse(connection: Connection, fingerprint: str, reason: str, *, at: datetime) -> None:
     connection.execute(delete(refusals).where(refusals.c.fingerprint == fingerprint))
     connection.execute(insert(refusals), {"fingerprint": fingerprint, "reason": reason, "at": at})
+
+
+def condemn(connection: Connection, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
+    for path, blob in files.items():
+        mine = (condemned.c.path == path) & (condemned.c.blob == blob)
+        connection.execute(delete(condemned).where(mine))
+        row = {"path": path, "blob": blob, "reason": reason, "at": at}
+        connection.execute(insert(condemned), row)
+
+
+def all_condemned(connection: Connection) -> dict[tuple[str, str], str]:
+    rows = connection.execute(select(condemned.c.path, condemned.c.blob, condemned.c.reason))
+    return {(row.path, row.blob): row.reason for row in rows}
 
 
 def drained(connection: Connection) -> dict[str, int]:

@@ -169,6 +169,14 @@ class SqlJournal:
         with self._database.reading() as connection:
             return marks.refusal(connection, requirements_hash)
 
+    def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
+        with self._database.writing() as connection:
+            marks.condemn(connection, files, reason, at=at)
+
+    def condemned(self) -> Mapping[tuple[str, str], str]:
+        with self._database.reading() as connection:
+            return marks.all_condemned(connection)
+
     def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
         with self._database.writing() as connection:
             marks.refuse(connection, requirements_hash, reason, at=at)

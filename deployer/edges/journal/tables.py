@@ -220,6 +220,15 @@ refusals = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+condemned = Table(  # contents of files of which the dag-processor died
+    "condemned",
+    metadata,
+    Column("path", CleanText, primary_key=True),
+    Column("blob", CleanText, primary_key=True),
+    Column("reason", CleanText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 worker = Table(  # one row, made by the first migration
     "worker",
     metadata,
