@@ -51,8 +51,9 @@ class Elsewhere:
         """Return DAGs whose files are to be parsed now: nothing else moves GitDagBundle."""
         if not watch.elsewhere:
             return frozenset()
-        waiting = chain.from_iterable(watch.found.get(path, ()) for path in watch.waiting)
-        return frozenset(waiting) | (frozenset() if watch.looked else self._known_witnesses())
+        found = chain.from_iterable(watch.found.get(path, ()) for path in watch.waiting)
+        had = self._journal.dag_ids(watch.waiting)  # of a file that does not parse any more
+        return frozenset(found) | had | (frozenset() if watch.looked else self._known_witnesses())
 
     def versions(self, seen: Observation) -> frozenset[str]:
         """Return the versions of another bundle in `seen` that hold the deployed commit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from deployer.config import Settings
+from deployer.core.model import DAG_PROCESSOR
 from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow
 from tests.e2e.watching import verdicts
 
@@ -29,36 +31,36 @@ BROKEN = "import nothing_of_that_name\n"
 
 @dataclass
 class OtherAirflow:
-    """`stage.RunningAirflow` with a bundle that is not the class's.
-
-    Attributes:
-        first: pushes what the class begins with. Before Airflow starts: it knows nothing then
-            that it could be poked with, and looks by itself each half a minute.
-    """
+    """`stage.RunningAirflow` with a bundle that is not the class's."""
 
     settings: Settings
     say: Callable[[str], None]
-    first: Callable[[], object]
     local: LocalAirflow = field(init=False)
 
     def __post_init__(self) -> None:
+        current = self.settings.checkout_dir / "current" / "dags"
         self.local = self._with_bundle(
             "dags-folder",
             "airflow.dag_processing.bundles.local.LocalDagBundle",
-            {"path": str(self.settings.checkout_dir / "current" / "dags")},
+            # Before the first release it knows no DAG that it could be poked with.
+            {"path": str(current), "refresh_interval": 2},
         )
 
     def read_by_git(self, url: str, provider: Path) -> None:
-        """Start it anew, reading the repository itself."""
-        self.local.stop()
+        """Have its dag-processor read the repository itself from now on."""
         self.local = self._with_bundle(
             "students",
             "airflow.providers.git.bundles.git.GitDagBundle",
             {"tracking_ref": "main", "subdir": "dags", "repo_url": url},
             python_path=str(provider),
         )
-        self.local.start()
+        self.local._restart([DAG_PROCESSOR], lambda: None)
         self.local.wait_healthy(tuple(COMMANDS))
+        # Airflow shows no error of a file of which it knows DAGs of another bundle alone.
+        rest, end = AirflowRest(self.url, self.username, self.password), time.monotonic() + 60
+        while not all(d.version for d in rest.observe("none", ["ana_stays", "ana_goes"]).dags):
+            assert time.monotonic() < end, "GitDagBundle does not read the repository"
+            time.sleep(0.1)
 
     @property
     def url(self) -> str:
@@ -73,7 +75,6 @@ class OtherAirflow:
         return self.local.password
 
     def start(self) -> None:
-        self.first()
         self.local.start()
 
     def stop(self) -> None:
@@ -86,7 +87,7 @@ class OtherAirflow:
         return self.local.wait_healthy(services)
 
     def _with_bundle(
-        self, name: str, classpath: str, kwargs: Mapping[str, str], python_path: str = ""
+        self, name: str, classpath: str, kwargs: Mapping[str, object], python_path: str = ""
     ) -> LocalAirflow:
         bundle = {"name": name, "classpath": classpath, "kwargs": kwargs}
         return LocalAirflow(
@@ -104,21 +105,11 @@ class OtherAirflow:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A class that begins with two files of Ana's, over LocalDagBundle."""
-    pushed: list[Push] = []
-
-    def first() -> None:
+    more = {"DEPLOYER_POLL_INTERVAL_S": "5"}
+    with Stage(tmp_path_factory.mktemp("other"), print, more, OtherAirflow) as made:
         ana = made.student("ana")
         ana.commit("Start", {f"{ANA}/stays.py": dag("stays"), f"{ANA}/goes.py": dag("goes")})
-        pushed.append(ana.push())
-
-    made = Stage(
-        tmp_path_factory.mktemp("other"),
-        print,
-        {"DEPLOYER_POLL_INTERVAL_S": "5"},
-        make_airflow=lambda settings, say: OtherAirflow(settings, say, first),
-    )
-    with made:
-        said = verdicts(made, pushed[0], "ana")
+        said = verdicts(made, ana.push(), "ana")
         assert said["airflow/ana"][0] == "success"
         yield made
         assert made.hub.violations == ()
@@ -128,7 +119,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def klass(
     request: pytest.FixtureRequest, stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> Stage:
-    """The same class, its Airflow started anew with the other bundle for the second."""
+    """The same class, its dag-processor started anew with the other bundle for the second."""
     if request.param == "GitDagBundle":
         provider = tmp_path_factory.mktemp("provider")
         uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]

@@ -178,7 +178,18 @@ def test_a_new_files_dag_names_its_release_and_its_path_in_the_repository(
     dag = wait_for_dag(rig, release, name)
     assert dag.path == path
     assert dag.fileloc.endswith(f"/releases/{release}/{path}")
+    assert dag.version == release
     assert dag.stamp
+
+
+def test_a_file_whose_dag_a_poke_names_is_parsed_again(rig: Rig, name: str) -> None:
+    release = rig.publish({f"dags/t/{name}/again.py": (name,)})
+    before = wait_for_dag(rig, release, name)
+    rig.airflow.poke([name, "never_heard_of"])
+    end = time.monotonic() + PATIENCE_S
+    while wait_for_dag(rig, release, name).stamp == before.stamp:
+        assert time.monotonic() < end, f"{name} was not parsed again"
+        time.sleep(0.1)
 
 
 def test_two_dags_of_one_file_are_both_seen(rig: Rig, name: str) -> None:
