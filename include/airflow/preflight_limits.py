@@ -45,7 +45,7 @@ CALLED: Mapping[str, str] = {
 }
 """What students call what is stored in a column; all others by the column's name."""
 
-_DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # the dialect itself: no driver is needed
+_DIALECT = PGDialect()  # the dialect itself: no driver is needed
 _BITS = ((SmallInteger, 16), (BigInteger, 64), (Integer, 32))
 """postgresql.org/docs/16/datatype-numeric.html; the last is a base of the others."""
 _MAX_INDEXED_BYTES = 2680
@@ -94,8 +94,8 @@ def harm(rows: Iterable[Row]) -> str | None:
 
 
 def _sentence(called: str, found: Refusal, where: str) -> str:
-    if found.place and where:
-        where = f"{found.place} {where.replace('in', 'of', 1)}"
+    if found.place:
+        where = f"{found.place} {where.replace('in', 'of', 1)}".strip()
     words = ["has", called, found.problem, where]
     return f"{' '.join(word for word in words if word)}; Airflow's database {found.mend}"
 
