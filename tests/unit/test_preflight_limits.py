@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -46,7 +47,7 @@ DAG = Table(
 )
 
 
-def harm(where: str = "in DAG 'a'", **values: object) -> str | None:
+def harm(values: Mapping[str, object], where: str = "in DAG 'a'") -> str | None:
     """Return what is said of a row with these values."""
     row = limits.Row(tuple((DAG.c[name], value) for name, value in values.items()), where)
     found: str | None = limits.harm([limits.Row(()), row])
@@ -117,12 +118,12 @@ TAKEN = [
 
 @pytest.mark.parametrize(("values", "expected"), REFUSED)
 def test_what_the_database_refuses_is_told(values: dict[str, object], expected: str) -> None:
-    assert harm(**values) == f"has {expected}".replace("…", "Airflow's database")
+    assert harm(values) == f"has {expected}".replace("…", "Airflow's database")
 
 
 @pytest.mark.parametrize("values", TAKEN)
 def test_what_it_takes_is_no_harm(values: dict[str, object]) -> None:
-    assert harm(**values) is None
+    assert harm(values) is None
 
 
 def test_values_of_one_index_share_a_third_of_a_page() -> None:
@@ -145,7 +146,7 @@ def test_values_of_one_index_share_a_third_of_a_page() -> None:
 
 
 def test_of_several_the_first_is_told_and_long_names_are_cut() -> None:
-    found = harm(where="", data={"tasks": [{"task_id": "t" * 99, "a": "\0", "b": "\0"}]})
+    found = harm({"data": {"tasks": [{"task_id": "t" * 99, "a": "\0", "b": "\0"}]}}, where="")
 
     assert found == (
         f"has a 'a' with a NUL character in task '{'t' * 39}…'; "
