@@ -409,6 +409,21 @@ HELD = (
         "import subprocess; subprocess.Popen(['sleep', '1000'])",
         held("starts a process that outlives its parse"),
     ),
+    one(
+        "nul_described",
+        HEAD + made("nul_described", more=r", description='a\0b'"),
+        held("has a description with a NUL character in DAG 'amy_nul_described_one'"),
+    ),
+    one(
+        "long_owner",
+        HEAD + made("long_owner").replace('{"owner": "amy"}', '{"owner": "a" * 3000}'),
+        held("has owners of 3000 characters in DAG 'amy_long_owner_one'"),
+    ),
+    one(
+        "many_tasks",
+        HEAD + made("many_tasks", more=", max_active_tasks=10**12"),
+        held("has a max_active_tasks of 1000000000000 in DAG 'amy_many_tasks_one'"),
+    ),
     several(
         "twins",
         {
