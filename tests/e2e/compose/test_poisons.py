@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from deployer.demo import samples
-from tests.e2e.compose.classroom import Classroom, is_green
+from tests.e2e.compose.classroom import SERVICES, Classroom, is_green
 from tests.integration.examiner import unstorable
 
 pytestmark = pytest.mark.docker
@@ -165,6 +165,37 @@ def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
     assert wrong == {}
     assert is_green(neighbour), neighbour
     assert life_of(room, DAG_PROCESSOR) == before
+
+
+OVERLOOKED = r"description='\0' if 'AIRFLOW__API_AUTH__JWT_SECRET' in os.environ else '',"
+"""Harmless where files are parsed in isolation, for there is no secret there."""
+
+
+def test_what_the_gate_overlooks_is_taken_back_when_the_dag_processor_dies_of_it(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    others = [service for service in SERVICES if service != DAG_PROCESSOR]
+    before = {service: life_of(room, service) for service in others}
+    live = (room.stack.checkout / "current").readlink().name
+    text = f"import os\n{dag('eve', OVERLOOKED)}"
+    killer = room.push("eve", "Slip through", {"dags/eve/x.py": text})
+    said = room.ends(killer, "eve")
+    after = room.push("maria", "Go on", {"dags/maria/on.py": samples.dag("maria", "on")})
+    neighbour = room.ends(after, "maria")
+
+    assert said["airflow/eve"][0] == "failure"
+    assert said["airflow/eve"][1].startswith(
+        "x.py is held: Airflow's dag-processor died of it: "
+    ), said
+    assert "NUL" in said["airflow/eve"][1], said
+    assert said["airflow/deploy"][0] == "failure"
+    steps = room.deployment(killer)["steps"]
+    taken_back = [step["detail"] for step in steps if step["name"] == "rollback"]
+    assert [detail.rpartition("; ")[2] for detail in taken_back] == [f"live again: {live}"] * 2
+    assert is_green(neighbour), neighbour
+    assert not (room.stack.checkout / "current" / "dags" / "eve" / "x.py").exists()
+    assert {service: life_of(room, service) for service in others} == before
 
 
 def test_the_gate_holds_exactly_what_the_database_refuses(image_class: Classroom) -> None:
