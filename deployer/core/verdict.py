@@ -28,6 +28,9 @@ from deployer.core.model import (
 )
 
 STAMPS_FOR_PROOF = 2
+QUIET_S = 1.0
+"""A file without a DAG leaves no trace, so there is no proof that it was parsed: it is believed
+when all others have their verdict, and Airflow's next tick came and brought nothing of it."""
 NOTHING = Observation()
 
 
@@ -42,6 +45,7 @@ class Watch:
         holds_no_dag: files in which the isolated parse found neither DAG nor error.
         before: what Airflow said before the change; none of it is evidence.
         looked: Airflow has been seen to read this release.
+        news_at: seconds waited when it was last seen to read anything of it.
         stamps: distinct stamps seen since the change, by file, of errors without a path.
         settled: verdicts so far, by path.
     """
@@ -52,6 +56,7 @@ class Watch:
     holds_no_dag: frozenset[str] = frozenset()
     before: Observation = NOTHING
     looked: bool = False
+    news_at: float = 0.0
     stamps: Mapping[str, frozenset[str]] = field(default_factory=dict)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
@@ -83,13 +88,18 @@ class Watch:
         # Whatever was read from the release shows that the bundle has moved on to it.
         read = (verdict.proof is Proof.RELEASE for verdict in settled.values())
         looked = self.looked or bool(fresh) or any(read)
+        news = looked != self.looked or len(settled) > len(self.settled)
+        news_at = waited_s if news else self.news_at
         if looked:
-            settled |= self._without_a_trace(seen, settled, waited_s)
+            settled |= self._gone(seen, settled, waited_s)
+        if looked and waited_s - news_at >= QUIET_S and not self._still_to_come(settled):
+            settled |= self._silent(settled, waited_s)
         return replace(
             self,
             waiting=self.waiting - settled.keys(),
             leaving=self.leaving - settled.keys(),
             looked=looked,
+            news_at=news_at,
             stamps=stamps,
             settled=settled,
         )
@@ -100,9 +110,8 @@ class Watch:
             path: Verdict(path, Outcome.TIMEOUT, waited_s=waited_s)
             for path in self.waiting | self.leaving
         }
-        return replace(
-            self, waiting=frozenset(), leaving=frozenset(), settled={**self.settled, **late}
-        )
+        settled = {**self.settled, **late, **self._silent(self.settled, waited_s)}
+        return replace(self, waiting=frozenset(), leaving=frozenset(), settled=settled)
 
     def _count(self, seen: Observation) -> Mapping[str, frozenset[str]]:
         """Add the stamps of errors that name no file of any release."""
@@ -128,20 +137,27 @@ class Watch:
             return None
         return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
 
-    def _without_a_trace(
+    def _gone(
         self, seen: Observation, settled: Mapping[str, Verdict], waited_s: float
     ) -> dict[str, Verdict]:
-        """Settle what Airflow shows by showing nothing, once it is known to have looked."""
-        found = {
-            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
-            for path in self.waiting & self.holds_no_dag - settled.keys()
-        }
+        """Settle what Airflow, known to have looked, does not show any more."""
         shown = {dag.path for dag in seen.dags if not dag.stale}
         shown |= {error.path for error in seen.errors}
         shown |= {up for path in shown for up in _above(path)}
-        for path in self.leaving - shown:
-            found[path] = Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
-        return found
+        return {
+            path: Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
+            for path in self.leaving - shown - settled.keys()
+        }
+
+    def _still_to_come(self, settled: Mapping[str, Verdict]) -> frozenset[str]:
+        return self.waiting - self.holds_no_dag - settled.keys()
+
+    def _silent(self, settled: Mapping[str, Verdict], waited_s: float) -> dict[str, Verdict]:
+        """Settle files of which nothing was heard, where nothing was to be expected."""
+        return {
+            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
+            for path in self.waiting & self.holds_no_dag - settled.keys()
+        }
 
 
 def names_release(path: str, release: str) -> bool:
