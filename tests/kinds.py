@@ -1,8 +1,8 @@
 """The shared table: what may become of a file from one push to the next, and what GitHub then says.
 
 Where `tests.dag_cases` has every kind of file, pushed once, this has sequences: step k of all
-cases goes out in one push of the teacher's (tests/e2e/test_every_kind.py). Each case has a folder
-of its own, `dags/<case>/`, so that its status and its verdicts are its own.
+cases goes out in one push of the teacher's (tests/e2e/test_what_becomes_of_files.py). Each case
+has a folder of its own, `dags/<case>/`, so that its status and its verdicts are its own.
 """
 
 from __future__ import annotations
@@ -564,7 +564,7 @@ FICKLE = (
             Step(
                 {
                     "sometimes/x.py": HEAD
-                    + "import time\nif int(time.time()) % 2:\n    "
+                    + "import random\nif random.random() < 0.5:\n    "
                     + dag("sometimes").replace("\n", "\n    ").rstrip()
                     + "\n"
                 },

@@ -1,4 +1,7 @@
-"""Whatever a file becomes, its commit says so: the table of tests/kinds.py, pushed for real."""
+"""Whatever a file becomes, its commit says so: the table of tests/kinds.py, pushed for real.
+
+Its files stay in the class: named so that it comes after what has the whole class judged anew.
+"""
 
 from __future__ import annotations
 
