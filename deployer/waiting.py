@@ -92,9 +92,9 @@ class Waiting:
             raise trouble
         if ailment := self._guard.ailment():
             raise AirflowError(ailment)
-        if not watch.goes_round:
+        if not watch.goes_round(waited_s=waited_s):
             raise AirflowError(
                 f"Airflow's dag-processor is alive and busy: within {waited_s:.0f} s it did not"
-                " come to this release; see which files parse for minutes"
+                " come to all of this release; see which files parse for minutes"
             )
         return watch.give_up(waited_s=round(waited_s, 3))

@@ -29,6 +29,12 @@ from deployer.core.model import (
 )
 
 STAMPS_FOR_PROOF = 2
+QUIET_S = 1.0
+"""A file without a DAG leaves no trace, so there is no proof that it was parsed: it is believed
+when all others have their verdict, and Airflow's next tick came and brought nothing of it."""
+SLOW_ROUND_S = 5.0
+"""Seconds from one parse of the canary to the next, from which on Airflow counts as busy; it is
+poked each second."""
 NOTHING = Observation()
 
 
@@ -44,6 +50,7 @@ class Watch:
         before: what Airflow said before the change; none of it is evidence.
         looked: Airflow has been seen to read this release.
         rounds: distinct stamps seen of the canary in this release.
+        news_at: seconds waited when it was last seen to read anything of it.
         stamps: distinct stamps seen since the change, by file, of errors without a path.
         settled: verdicts so far, by path.
     """
@@ -55,6 +62,7 @@ class Watch:
     before: Observation = NOTHING
     looked: bool = False
     rounds: frozenset[str] = frozenset()
+    news_at: float = 0.0
     stamps: Mapping[str, frozenset[str]] = field(default_factory=dict)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
@@ -62,14 +70,14 @@ class Watch:
     def done(self) -> bool:
         return self.looked and not self.waiting and not self.leaving
 
-    @property
-    def goes_round(self) -> bool:
-        """Whether Airflow came back to a file it had read: its queue was empty in between.
+    def goes_round(self, *, waited_s: float) -> bool:
+        """Tell whether Airflow had the time to parse all that waited for it.
 
-        It asks for more to parse only then (AIRFLOW.md, Noticing). So a file without a
-        verdict was not just waiting for its turn.
+        It parses the canary each time it is poked, before all else
+        (airflow/dag_processing/manager.py:1683), as soon as one of its parsers is free. Where
+        that takes long, they are taken by files that parse for long, and others wait.
         """
-        return len(self.rounds) >= STAMPS_FOR_PROOF
+        return len(self.rounds) * SLOW_ROUND_S >= waited_s
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -95,14 +103,19 @@ class Watch:
         # Whatever was read from the release shows that the bundle has moved on to it.
         read = (verdict.proof is Proof.RELEASE for verdict in settled.values())
         looked = self.looked or bool(fresh) or any(read)
+        news = looked != self.looked or len(settled) > len(self.settled)
+        news_at = waited_s if news else self.news_at
         if looked:
-            settled |= self._without_a_trace(seen, settled, waited_s)
+            settled |= self._gone(seen, settled, waited_s)
+        if looked and waited_s - news_at >= QUIET_S and not self._still_to_come(settled):
+            settled |= self._silent(settled, waited_s)
         return replace(
             self,
             waiting=self.waiting - settled.keys(),
             leaving=self.leaving - settled.keys(),
             looked=looked,
             rounds=self.rounds | {dag.stamp for dag in fresh if dag.dag_id == CANARY_DAG_ID},
+            news_at=news_at,
             stamps=stamps,
             settled=settled,
         )
@@ -113,9 +126,8 @@ class Watch:
             path: Verdict(path, Outcome.TIMEOUT, waited_s=waited_s)
             for path in self.waiting | self.leaving
         }
-        return replace(
-            self, waiting=frozenset(), leaving=frozenset(), settled={**self.settled, **late}
-        )
+        settled = {**self.settled, **late, **self._silent(self.settled, waited_s)}
+        return replace(self, waiting=frozenset(), leaving=frozenset(), settled=settled)
 
     def _count(self, seen: Observation) -> Mapping[str, frozenset[str]]:
         """Add the stamps of errors that name no file of any release."""
@@ -141,20 +153,27 @@ class Watch:
             return None
         return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
 
-    def _without_a_trace(
+    def _gone(
         self, seen: Observation, settled: Mapping[str, Verdict], waited_s: float
     ) -> dict[str, Verdict]:
-        """Settle what Airflow shows by showing nothing, once it is known to have looked."""
-        found = {
-            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
-            for path in self.waiting & self.holds_no_dag - settled.keys()
-        }
+        """Settle what Airflow, known to have looked, does not show any more."""
         shown = {dag.path for dag in seen.dags if not dag.stale}
         shown |= {error.path for error in seen.errors}
         shown |= {up for path in shown for up in _above(path)}
-        for path in self.leaving - shown:
-            found[path] = Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
-        return found
+        return {
+            path: Verdict(path, Outcome.DELETED, proof=Proof.RELEASE, waited_s=waited_s)
+            for path in self.leaving - shown - settled.keys()
+        }
+
+    def _still_to_come(self, settled: Mapping[str, Verdict]) -> frozenset[str]:
+        return self.waiting - self.holds_no_dag - settled.keys()
+
+    def _silent(self, settled: Mapping[str, Verdict], waited_s: float) -> dict[str, Verdict]:
+        """Settle files of which nothing was heard, where nothing was to be expected."""
+        return {
+            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
+            for path in self.waiting & self.holds_no_dag - settled.keys()
+        }
 
 
 def names_release(path: str, release: str) -> bool:

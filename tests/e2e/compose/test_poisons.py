@@ -167,7 +167,7 @@ def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
     assert life_of(room, DAG_PROCESSOR) == before
 
 
-OVERLOOKED = r"description='\0' if 'AIRFLOW__API_AUTH__JWT_SECRET' in os.environ else '',"
+OVERLOOKED = r"description='\0' if 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN' in os.environ else '',"
 """Harmless where files are parsed in isolation, for there is no secret there."""
 
 
