@@ -30,7 +30,6 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.plan import Discovery, plan
-from deployer.core.verdict import Watch
 from deployer.draining import Drain
 from deployer.errors import (
     DeployerError,
@@ -39,6 +38,8 @@ from deployer.errors import (
     ServicesError,
     UnknownCommit,
 )
+from deployer.golive import GoLive, Wanted
+from deployer.guarding import Guard
 from deployer.ports import (
     Airflow,
     Clock,
@@ -93,6 +94,7 @@ class Result:
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it is `failed` or `error`.
         duplicates: files held because another has their `dag_id`.
+        died_of: why what changed was taken back after it was live; empty if it was not.
     """
 
     state: State
@@ -101,6 +103,7 @@ class Result:
     refused: str | None = None
     reason: str = ""
     duplicates: tuple[Duplicate, ...] = ()
+    died_of: str = ""
 
 
 @dataclass(slots=True)
@@ -112,8 +115,7 @@ class _Progress:
     duplicates: tuple[Duplicate, ...] = ()
     holds_no_dag: frozenset[str] = frozenset()
     refused: str | None = None
-    release: str = ""
-    published_at: float = 0.0  # monotonic seconds
+    died_of: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
 
 
@@ -146,9 +148,7 @@ class Run:
             parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
         )
         self._rollout = Rollout(parts.services, parts.examiner, self._drain, self._step, tell=tell)
-        self._waiting = Waiting(
-            parts.airflow, parts.releases, parts.clock, timeout_s=limits.parse_timeout_s
-        )
+        self._live = _going_live(parts, limits, self._step)
         self._progress = _Progress()
 
     def __call__(self, tip: str) -> Result:
@@ -179,7 +179,8 @@ class Run:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
         self._hold_left_out(old, the_plan)
-        carried = _still_held(live, the_plan, tip)
+        carried = _still_held(live, old, the_plan, tip)
+        wanted = Wanted(tip, frozenset(), carried)
         for step in the_plan.steps:
             match step:
                 case Preflight():
@@ -189,9 +190,10 @@ class Run:
                 case Recreate():
                     self._recreate(step, tip)
                 case Publish():
-                    self._publish(step, tip, carried)
+                    wanted = self._wanted(step, tip, carried)
+                    self._live.publish(wanted)
                 case Parse():
-                    self._parse(step)
+                    self._judge(wanted, step)
                 case _ as never:
                     assert_never(never)
         verdicts = self._verdicts()
@@ -206,6 +208,7 @@ class Run:
             live=Live(sha, tuple(sorted(held | carried))),
             refused=self._progress.refused,
             duplicates=self._progress.duplicates,
+            died_of=self._progress.died_of,
         )
 
     # -- the steps
@@ -243,31 +246,19 @@ class Run:
         # After the refusal is written: if this fails, the bad packages are not tried again.
         self._drain.reopen()
 
-    def _publish(self, step: Publish, tip: Tree, carried: frozenset[str]) -> None:
-        with self._step(StepName.PUBLISH) as note:
-            held = carried | {path for path in self._progress.held if path in tip.files}
-            # From here on what is live is not known until it is judged: dying before or
-            # after the rename makes the next deployment redo everything.
-            self._parts.journal.set_live(None)
-            release = self._parts.releases.publish(tip, touch=step.touch, held=held)
-            self._progress.release = release.name
-            self._progress.published_at = self._parts.clock.monotonic()
-            note.text = f"release {release.name}, {release.written} written"
+    def _wanted(self, step: Publish, tip: Tree, carried: frozenset[str]) -> Wanted:
+        held = carried | {path for path in self._progress.held if path in tip.files}
+        return Wanted(tip, frozenset(step.touch), held, self._progress.holds_no_dag)
 
-    def _parse(self, step: Parse) -> None:
-        with self._step(StepName.PARSE) as note:
-            watch = self._waiting.until_settled(
-                Watch(
-                    self._progress.release,
-                    waiting=frozenset(step.paths) - self._progress.held.keys(),
-                    leaving=frozenset(step.deleted),
-                    holds_no_dag=self._progress.holds_no_dag,
-                ),
-                since=self._progress.published_at,
-                known=self._parts.journal.dag_ids(step.deleted),
+    def _judge(self, wanted: Wanted, step: Parse) -> None:
+        judged = self._live.judge(wanted, step)
+        self._progress.verdicts += judged.verdicts
+        self._progress.died_of = judged.died_of if judged.taken_back else ""
+        whose = "it" if len(judged.taken_back) == 1 else "this push"
+        for path in judged.taken_back:
+            self._hold(
+                path, f"Airflow's dag-processor died of {whose}: {judged.died_of}", Proof.NONE
             )
-            self._progress.verdicts += watch.verdicts
-            note.text = f"{len(watch.verdicts)} verdicts"
 
     # -- small parts
 
@@ -326,10 +317,33 @@ class Run:
         return tuple(sorted(both, key=lambda v: v.path))
 
 
-def _still_held(live: Live | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
+def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
+    guard = Guard(parts.services, parts.airflow, parts.clock, timeout_s=limits.parse_timeout_s)
+    waiting = Waiting(
+        parts.airflow, parts.releases, guard, parts.clock, timeout_s=limits.parse_timeout_s
+    )
+    return GoLive(
+        parts.repository,
+        parts.releases,
+        parts.journal,
+        parts.clock,
+        guard=guard,
+        waiting=waiting,
+        step=step,
+    )
+
+
+def _still_held(live: Live | None, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
     """Return files held before that nothing in this push could have mended."""
-    held = live.held if live else ()
-    return frozenset(p for p in held if p in tip.files and p not in the_plan.dag_files)
+    if live is None or old is None:
+        return frozenset()
+    return frozenset(
+        path
+        for path in live.held
+        if path not in the_plan.dag_files
+        and path in tip.files
+        and old.files.get(path) == tip.files[path]
+    )
 
 
 def _in_words(the_plan: Plan, drift: str | None, *notes: str) -> str:

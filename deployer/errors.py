@@ -7,7 +7,8 @@
     │   ├── GitError
     │   │   └── UnknownCommit
     │   ├── AirflowError
-    │   │   └── AirflowUnreachable
+    │   │   ├── AirflowUnreachable
+    │   │   └── DagProcessorEnded
     │   ├── ServicesError
     │   │   └── NotHealthy
     │   ├── PlanError
@@ -70,6 +71,10 @@ class AirflowError(OperatorError):
 
 class AirflowUnreachable(AirflowError):
     """No answer from Airflow within the bound."""
+
+
+class DagProcessorEnded(AirflowError):
+    """Airflow's dag-processor ran when a release went live, and ended while it was judged."""
 
 
 class ServicesError(OperatorError):

@@ -28,6 +28,7 @@ from deployer.core.model import (
     Tree,
     Trigger,
     Verdict,
+    Vitals,
 )
 
 
@@ -101,10 +102,10 @@ class Releases(Protocol):
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """Write `tree` beside the live release and swap `current` by one rename.
 
-        Files whose contents equal the live release's are hard links to it (inode and
-        mtime kept), unless they are in `touch`: those get a new modification time
-        just before the swap. For a path in `held` the live release's version is
-        kept, or the path is left out if it is not live. The canary is written anew.
+        For a path in `held` the live release's version is kept, or the path is left out
+        if it is not live. Files whose contents equal the live release's are hard links to
+        it (inode and mtime kept), unless they are in `touch`: those get a new modification
+        time just before the swap. The canary is written anew.
 
         Raises:
             DiskError: nothing was swapped.
@@ -120,17 +121,27 @@ class Releases(Protocol):
             DiskError
         """
 
-    def restore(self, name: str) -> None:
-        """Point `current` back at the release `name`.
+    def restore(self, name: str | None) -> None:
+        """Point `current` back at the release `name`; None: nothing is live.
 
         Raises:
             DiskError: there is no such release.
         """
 
+    def confirm(self, name: str) -> None:
+        """Keep in mind that Airflow lived with the release `name`.
+
+        Raises:
+            DiskError
+        """
+
+    def proven(self) -> str | None:
+        """Return the release confirmed last, None before the first or if it is gone."""
+
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         """Remove the oldest releases beyond `keep` and half-written ones; return their names.
 
-        Never removes the live one or one named in `in_use`.
+        Never removes the live one, the proven one or one named in `in_use`.
         """
 
 
@@ -255,6 +266,27 @@ class Services(Protocol):
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
         """Go back to the packages before the last `build` and recreate `services`, likewise.
+
+        Raises:
+            ServicesError
+        """
+
+    def vitals(self, service: str) -> Vitals:
+        """Return how one service's process stands.
+
+        Raises:
+            ServicesError: it can't be told.
+        """
+
+    def last_words(self, service: str) -> str:
+        """Return the end of a service's log before it ended last, without secrets.
+
+        Raises:
+            ServicesError: it can't be told.
+        """
+
+    def revive(self, service: str) -> None:
+        """Start a service that ended, as it is, if nobody else does and nobody stopped it.
 
         Raises:
             ServicesError

@@ -9,9 +9,10 @@ from collections.abc import Collection
 
 import structlog
 
-from deployer.core.model import CANARY_DAG_ID
+from deployer.core.model import CANARY, CANARY_DAG_ID
 from deployer.core.verdict import Watch
 from deployer.errors import AirflowError, AirflowUnreachable
+from deployer.guarding import Guard
 from deployer.ports import Airflow, Clock, Releases
 
 log = structlog.get_logger()
@@ -23,8 +24,6 @@ LOOK_LATER = 0.05
 for each look costs Airflow the time in which it would parse."""
 POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
-
-
 OVERLOOKED_AFTER_S = 3.0
 """A file that was being parsed at the swap is not looked at again for half a minute,
 unless its modification time moves once more (docs/airflow-facts.md)."""
@@ -34,10 +33,17 @@ class Waiting:
     """The wait for one Airflow; `timeout_s` bounds it, from the publication on."""
 
     def __init__(
-        self, airflow: Airflow, releases: Releases, clock: Clock, *, timeout_s: float
+        self,
+        airflow: Airflow,
+        releases: Releases,
+        guard: Guard,
+        clock: Clock,
+        *,
+        timeout_s: float,
     ) -> None:
         self._airflow = airflow
         self._releases = releases
+        self._guard = guard
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -50,6 +56,7 @@ class Waiting:
             known: ids of the DAGs that its deleted files held.
 
         Raises:
+            DagProcessorEnded: it was well before this release went live.
             AirflowError: Airflow does not answer, or its dag-processor does not look; so
                 nothing is known of the files.
         """
@@ -70,6 +77,7 @@ class Waiting:
                 if trouble is None:
                     log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
                 trouble = exc
+            self._guard.check(now=watch.done)
             if not watch.done:
                 waited_s = now - since
                 pause_s = max(LOOK_EVERY_S, LOOK_LATER * waited_s)
@@ -80,16 +88,18 @@ class Waiting:
         """Have Airflow look now, also at what it may have overlooked."""
         began = self._clock.monotonic()
         if began - since >= OVERLOOKED_AFTER_S:
-            self._releases.touch(watch.waiting)
+            self._releases.touch({CANARY, *watch.waiting})
         self._airflow.poke()
         log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
 
     def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:
         if trouble is not None:
             raise trouble
-        if not watch.looked:
+        if ailment := self._guard.ailment():
+            raise AirflowError(ailment)
+        if not watch.goes_round:
             raise AirflowError(
-                f"Airflow's dag-processor did not read the release within {waited_s:.0f} s;"
-                " see that it runs (its heartbeat is on /api/v2/monitor/health)"
+                f"Airflow's dag-processor is alive and busy: within {waited_s:.0f} s it did not"
+                " come to this release; see which files parse for minutes"
             )
         return watch.give_up(waited_s=round(waited_s, 3))

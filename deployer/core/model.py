@@ -21,6 +21,8 @@ OPS_FOLDER = "_ops"
 """Folder of `dags/` that belongs to the deployer; a push's files there are left out."""
 CANARY = f"{DAGS}{OPS_FOLDER}/canary.py"
 CANARY_DAG_ID = "_ops_canary"
+DAG_PROCESSOR = "airflow-dag-processor"
+"""The service that parses; named so in the class's docker-compose.yaml and the embedded Airflow."""
 
 
 def folder_of(path: str) -> str | None:
@@ -252,6 +254,22 @@ class AirflowHealth:
     scheduler: datetime | None
     dag_processor: datetime | None
     database_ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the process of one service stands, seen from outside of it.
+
+    Attributes:
+        life: names this life of it: another one means that it ended meanwhile; None: it does
+            not run.
+        steady: it runs and was not started again a moment ago because it had ended.
+        words: the same for a person, e.g. `running` or `ended with exit code 1`.
+    """
+
+    life: str | None
+    steady: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)

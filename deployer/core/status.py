@@ -63,6 +63,7 @@ class Ending:
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it failed, for `failed` and `error`.
         duplicates: files held because another has their `dag_id`.
+        died_of: why what changed was taken back after it was live; empty if it was not.
     """
 
     tip: str
@@ -72,6 +73,7 @@ class Ending:
     refused: str | None = None
     reason: str = ""
     duplicates: tuple[Duplicate, ...] = ()
+    died_of: str = ""
 
 
 def cut(text: str) -> str:
@@ -133,6 +135,8 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
         case State.SUCCEEDED | State.BROKEN:
             if ending.refused and commit.touches_requirements:
                 state, text = StatusState.FAILURE, f"{ending.refused}; packages kept"
+            elif ending.died_of and _was_taken_back(commit, ending):
+                state, text = StatusState.FAILURE, _died(ending)
             else:
                 state, text = StatusState.SUCCESS, _live(commit, ending)
         case State.FAILED:
@@ -146,6 +150,15 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
     if commit.sha != ending.tip:
         text = f"deployed as part of {ending.tip[:7]}: {text}"
     return Status(commit.sha, DEPLOY, state, cut("; ".join([text, *_notes(commit, ending)])))
+
+
+def _was_taken_back(commit: Commit, ending: Ending) -> bool:
+    held = {v.path for v in ending.verdicts if v.outcome is Outcome.HELD}
+    return not held.isdisjoint(commit.changed)
+
+
+def _died(ending: Ending) -> str:
+    return f"not live: Airflow's dag-processor died of this push: {ending.died_of}"
 
 
 def _notes(commit: Commit, ending: Ending) -> list[str]:

@@ -32,6 +32,10 @@ _MEMBERS = re.compile(r"^  \+-\+-", re.MULTILINE)  # where the exceptions inside
 _BAR = re.compile(r"^  \| ", re.MULTILINE)  # what a group's own lines begin with
 _FRAME = re.compile(r'^[ |]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
 _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
+_LAST_WORDS = re.compile(
+    r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
+    r"(?P<message>.*?)[\s│|]*"
+)
 _RELEASE = re.compile(r"/releases/([^/\s\"']+)/")
 
 
@@ -54,6 +58,18 @@ def read(trace: str, path: str) -> ParseError:
         _line("\n".join([*before, last]), path),
         trace=trace,
     )
+
+
+def last_error(log: str) -> str | None:
+    """Return the last line of a program's log that names an exception, None without one.
+
+    `type: message`, the type without its module; what a box or a bar around it draws is left out.
+    """
+    found = [match for line in log.splitlines() if (match := _LAST_WORDS.fullmatch(line))]
+    if not found:
+        return None
+    name = found[-1]["type"].rpartition(".")[2]
+    return f"{name}: {found[-1]['message'].strip()[:MAX_MESSAGE]}"
 
 
 def releases(trace: str) -> frozenset[str]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from deployer.core import trace
 from deployer.core.model import (
+    CANARY_DAG_ID,
     Observation,
     Outcome,
     ParseError,
@@ -42,6 +43,7 @@ class Watch:
         holds_no_dag: files in which the isolated parse found neither DAG nor error.
         before: what Airflow said before the change; none of it is evidence.
         looked: Airflow has been seen to read this release.
+        rounds: distinct stamps seen of the canary in this release.
         stamps: distinct stamps seen since the change, by file, of errors without a path.
         settled: verdicts so far, by path.
     """
@@ -52,12 +54,22 @@ class Watch:
     holds_no_dag: frozenset[str] = frozenset()
     before: Observation = NOTHING
     looked: bool = False
+    rounds: frozenset[str] = frozenset()
     stamps: Mapping[str, frozenset[str]] = field(default_factory=dict)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         return self.looked and not self.waiting and not self.leaving
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether Airflow came back to a file it had read: its queue was empty in between.
+
+        It asks for more to parse only then (AIRFLOW.md, Noticing). So a file without a
+        verdict was not just waiting for its turn.
+        """
+        return len(self.rounds) >= STAMPS_FOR_PROOF
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -91,6 +103,7 @@ class Watch:
             waiting=self.waiting - settled.keys(),
             leaving=self.leaving - settled.keys(),
             looked=looked,
+            rounds=self.rounds | {dag.stamp for dag in fresh if dag.dag_id == CANARY_DAG_ID},
             stamps=stamps,
             settled=settled,
         )

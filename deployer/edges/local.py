@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deployer.core.model import Vitals
 from deployer.edges import airflow_health
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.local_env import BaseEnvironment, Environments, resolve
@@ -37,6 +38,8 @@ COMMANDS = {
 }
 """Airflow's command by the name its service has in the class's docker-compose.yaml."""
 _LOOK_S = 0.1
+_LAST_LINES = 40
+"""Lines of a log that are looked through for why a service ended."""
 
 
 class LocalAirflow:
@@ -191,6 +194,20 @@ class LocalAirflow:
                 time.sleep(_LOOK_S)
         self._environments.confirm()
         return f"{', '.join(names)} healthy after {time.monotonic() - began:.1f} s"
+
+    def vitals(self, service: str) -> Vitals:
+        (name,) = _known([service])
+        process = self._processes.running(name)
+        if process is None:
+            return Vitals(None, steady=False, words="does not run")
+        return Vitals(f"{process.pid} born {process.born}", steady=True, words="runs")
+
+    def last_words(self, service: str) -> str:
+        (name,) = _known([service])
+        return self._processes.last_lines(name, _LAST_LINES)
+
+    def revive(self, service: str) -> None:
+        self._start(_known([service]))
 
     # -- inside
 

@@ -3,6 +3,7 @@
     <CHECKOUT_DIR>/releases/<name>/     a whole release (see `release_dir`)
     <CHECKOUT_DIR>/releases/.tmp-…      one being made or removed; rubbish after a crash
     <CHECKOUT_DIR>/releases/.published  every name ever given, oldest first, one a line
+    <CHECKOUT_DIR>/releases/.proven -> <name>  the last one that Airflow is known to live with
     <CHECKOUT_DIR>/current -> releases/<name>
 
 What changes what is live is one rename of a link. At every other point a crash leaves
@@ -41,6 +42,7 @@ class ReleaseStore:
         self._releases = directory / "releases"
         self._current = directory / "current"
         self._log = self._releases / ".published"
+        self._proven = self._releases / ".proven"
         self._source = source
 
     def live(self) -> Release | None:
@@ -57,7 +59,7 @@ class ReleaseStore:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
         live = self._live_contents()
         files, requirements = _wanted(tree, live, held)
-        fresh = frozenset(touch).intersection(files) - frozenset(held)
+        fresh = frozenset(touch).intersection(files)
         if live and live.sha == tree.sha and live.files == files and not fresh:
             return Release(live.root.name, live.sha)
         with _disk_errors("the release before stays live"):
@@ -113,11 +115,27 @@ class ReleaseStore:
             # A hard link is an older release's file too: that one must not be parsed again.
             _touch([place for place in places if place.is_file() and place.stat().st_nlink == 1])
 
-    def restore(self, name: str) -> None:
+    def restore(self, name: str | None) -> None:
+        if name is None:
+            with _disk_errors("what was live stays live"):
+                self._current.unlink(missing_ok=True)
+            return
         if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
             raise DiskError(f"there is no release {name!r} under {self._releases}")
         with _disk_errors("what was live stays live"):
             self._make_live(name)
+
+    def confirm(self, name: str) -> None:
+        if name != self.proven():
+            with _disk_errors("it stays live as it is"):
+                _point(self._proven, Path(name))
+
+    def proven(self) -> str | None:
+        try:
+            name = self._proven.readlink().name
+        except OSError:
+            return None
+        return name if release_dir.is_whole(self._releases / name) else None
 
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         """As the port says.
@@ -137,7 +155,12 @@ class ReleaseStore:
                 elif _NAME.fullmatch(entry.name):
                     (whole if release_dir.is_whole(entry) else torn).append(entry.name)
             whole.sort(key=lambda name: age.get(name, -1))
-            spared = {self._live_name(), *in_use, *whole[max(len(whole) - keep, 0) :]}
+            spared = {
+                self._live_name(),
+                self.proven(),
+                *in_use,
+                *whole[max(len(whole) - keep, 0) :],
+            }
             doomed = [name for name in (*sorted(torn), *whole) if name not in spared]
             for name in doomed:
                 self._remove(name)
@@ -167,10 +190,8 @@ class ReleaseStore:
                 directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
 
     def _make_live(self, name: str) -> None:
-        link = self._directory / ".current.new"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("releases", name))  # relative: mounted elsewhere, it still leads there
-        link.replace(self._current)
+        # Relative: mounted elsewhere, it still leads there.
+        _point(self._current, Path("releases", name))
         # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
         with suppress(OSError):  # it is live all the same
             release_dir.flush(self._directory)
@@ -245,6 +266,14 @@ def _wanted(
     if tree.requirements is not None:
         files[REQUIREMENTS] = release_dir.blob_id(requirements)
     return files, requirements
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make the symlink `link` lead to `target` by one rename."""
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
 
 
 def _touch(paths: Collection[Path]) -> None:

@@ -267,6 +267,7 @@ class Turns:
             result.refused,
             result.reason,
             result.duplicates,
+            result.died_of,
         )
         journal.end(
             deployment,

@@ -61,7 +61,9 @@ class FakeAirflow:
         pokes: how often it was poked.
         looks_late: observations after a poke that do not show it yet.
         deaf: paths that are never parsed (their parser crashes without a trace).
-        alive: False: the dag-processor's heartbeat stands still.
+        alive: False: the dag-processor does nothing, its heartbeat stands still.
+        headless: it knows of no dag-processor.
+        jammed: it beats, and parses what it parses for minutes: nothing that was changed.
         pinned: releases that unfinished runs refer to.
         slots: of each pool by its name; -1: no limit.
         resizes: pools that were given slots, as `(name, slots)`, oldest first.
@@ -74,6 +76,8 @@ class FakeAirflow:
         self.looks_late = 0
         self.deaf: set[str] = set()
         self.alive = True
+        self.jammed = False
+        self.headless = False
         self.pinned: set[str] = set()
         self.slots = {"default_pool": 128}
         self.resizes: list[tuple[str, int]] = []
@@ -100,8 +104,14 @@ class FakeAirflow:
             else:
                 self._served[path] = contents
 
+    def touch(self, paths: Collection[str]) -> None:
+        """Have files parsed again that are served."""
+        self._changed |= set(paths) & self._served.keys()
+
     def look(self) -> None:
         """Parse what changed, as the dag-processor does by itself at its next refresh."""
+        if not self.alive or self.jammed:
+            return
         for path in sorted(self._changed - self.deaf):
             self._parse(path)
         self._changed &= self.deaf
@@ -135,7 +145,8 @@ class FakeAirflow:
         self._answer()
         if self.alive:
             self._beat = datetime.now(UTC)
-        return AirflowHealth(datetime.now(UTC), self._beat, database_ok=True)
+        beat = None if self.headless else self._beat
+        return AirflowHealth(datetime.now(UTC), beat, database_ok=True)
 
     def versions_in_use(self) -> frozenset[str]:
         self._answer()

@@ -24,28 +24,29 @@ class FakeReleases:
     Attributes:
         whole: what each release holds by path, in the order of publishing.
         full: the disk is full, nothing can be published.
-        swaps: the names that became live, in order.
+        swaps: the names that became live, in order; None: nothing did.
         published: the trees given to `publish`, each with its `touch` and `held`.
     """
 
     def __init__(self) -> None:
         self.whole: dict[str, dict[str, Stamped]] = {}
         self.full = False
-        self.swaps: list[str] = []
+        self.swaps: list[str | None] = []
         self.published: list[tuple[Tree, frozenset[str], frozenset[str]]] = []
+        self._confirmed: str | None = None
         self._given: list[str] = []  # names are never given twice, removed or not
         self._clock = 0
 
     def live(self) -> Release | None:
         name = self.swaps[-1] if self.swaps else None
-        return Release(name, name[:40]) if name in self.whole else None
+        return Release(name, name[:40]) if name and name in self.whole else None
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         self.published.append((tree, frozenset(touch), frozenset(held)))
         live = self.live()
         before = self.whole[live.name] if live else {}
         wanted = _wanted(tree, before, held)
-        fresh = set(touch) & wanted.keys() - set(held)
+        fresh = set(touch) & wanted.keys()
         if live and live.sha == tree.sha and _blobs(before) == wanted and not fresh:
             return live
         if self.full:
@@ -73,15 +74,26 @@ class FakeReleases:
             if not shared:
                 mine[path] = Stamped(mine[path].blob, self._clock)
 
-    def restore(self, name: str) -> None:
-        if name not in self.whole:
+    def restore(self, name: str | None) -> None:
+        if name is not None and name not in self.whole:
             raise DiskError(f"there is no release {name!r}")
         self.swaps.append(name)
+
+    def confirm(self, name: str) -> None:
+        self._confirmed = name
+
+    def proven(self) -> str | None:
+        return self._confirmed if self._confirmed in self.whole else None
 
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         live = self.live()
         names = list(self.whole)
-        spared = {live.name if live else None, *in_use, *names[max(len(names) - keep, 0) :]}
+        spared = {
+            live.name if live else None,
+            self.proven(),
+            *in_use,
+            *names[max(len(names) - keep, 0) :],
+        }
         doomed = tuple(name for name in names if name not in spared)
         for name in doomed:
             del self.whole[name]

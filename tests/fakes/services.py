@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from deployer.core.model import Vitals
 from deployer.errors import NotHealthy, RequirementsRefused, ServicesError
 
 
@@ -20,6 +22,11 @@ class FakeServices:
         litter: how many things a deployment that died left behind.
         stack: text of the operator's own compose file, None: there is none.
         stack_unreadable: why it can't be read, None: it can.
+        lives: how often each service was started.
+        ended: services that do not run, each with its last words.
+        shaky: services that were started again a moment ago because they had ended.
+        untold: why nothing can be said of a service's process, None: it can.
+        revives: a service that ended can be started by `revive`.
     """
 
     def __init__(self, text: str | None = "") -> None:
@@ -32,7 +39,13 @@ class FakeServices:
         self.litter = 0
         self.stack: str | None = None
         self.stack_unreadable: str | None = None
+        self.lives: Counter[str] = Counter()
+        self.ended: dict[str, str] = {}
+        self.shaky: set[str] = set()
+        self.untold: str | None = None
+        self.revives = True
         self._built: str | None = None
+        self._last_words = ""
         self._on_trial = False
         self._healthy: str | None = text  # what ran before that trial
 
@@ -82,3 +95,23 @@ class FakeServices:
         self.recreated.append(tuple(services))
         self.idle.append(idle)
         return "put back"
+
+    def die(self, service: str, last_words: str) -> None:
+        """Let a service end."""
+        self.ended[service] = last_words
+        self._last_words = last_words
+
+    def vitals(self, service: str) -> Vitals:
+        if self.untold:
+            raise ServicesError(self.untold)
+        if service in self.ended:
+            return Vitals(None, steady=False, words="ended with exit code 1")
+        steady = service not in self.shaky
+        return Vitals(f"life {self.lives[service]}", steady=steady, words="is running")
+
+    def last_words(self, service: str) -> str:
+        return self._last_words
+
+    def revive(self, service: str) -> None:
+        if self.revives and self.ended.pop(service, None) is not None:
+            self.lives[service] += 1

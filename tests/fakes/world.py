@@ -6,7 +6,7 @@ from collections.abc import Collection
 from itertools import count
 from pathlib import PurePosixPath
 
-from deployer.core.model import ROSTER, Deployment, State, Tree, Trigger
+from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
 from deployer.deploy import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.answers import Branch
@@ -21,16 +21,25 @@ from tests.fakes.services import FakeServices
 
 TEACHER = "class@example.org"
 DAG = "from airflow.sdk import dag  # {}\n"
+LAST_WORDS = "Traceback (most recent call last):\nsqlalchemy.exc.DataError: value too long\n"
+"""The end of the dag-processor's log when a file killed it."""
 SERVICES = ("airflow-scheduler", "airflow-dag-processor")
 
 
 class ServedReleases(FakeReleases):
-    """Releases that Airflow reads; `contents` says what a file's parse gives."""
+    """Releases that Airflow reads.
 
-    def __init__(self, airflow: FakeAirflow) -> None:
+    Attributes:
+        contents: what a file's parse gives.
+        poison: files whose newest version kills the dag-processor.
+    """
+
+    def __init__(self, airflow: FakeAirflow, services: FakeServices) -> None:
         super().__init__()
         self.contents: dict[str, Contents] = {}
+        self.poison: set[str] = set()
         self._airflow = airflow
+        self._services = services
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         live = self.live()
@@ -41,7 +50,33 @@ class ServedReleases(FakeReleases):
         for path in set(touch) & now.keys():
             changes[path] = self.contents.get(path, (PurePosixPath(path).stem,))
         self._airflow.serve(release.name, changes)
+        if any(path in now and now[path].blob == tree.files[path].blob for path in self.poison):
+            self._services.die(DAG_PROCESSOR, LAST_WORDS)
         return release
+
+    def touch(self, paths: Collection[str]) -> None:
+        super().touch(paths)
+        self._airflow.touch(paths)
+
+    def restore(self, name: str | None) -> None:
+        super().restore(name)
+        self._airflow.serve(name or "none", {})
+
+
+class ServedProcesses(FakeServices):
+    """Airflow's processes, whose dag-processor is that of a `FakeAirflow`."""
+
+    def __init__(self, airflow: FakeAirflow) -> None:
+        super().__init__()
+        self._airflow = airflow
+
+    def die(self, service: str, last_words: str) -> None:
+        super().die(service, last_words)
+        self._airflow.alive = False
+
+    def revive(self, service: str) -> None:
+        super().revive(service)
+        self._airflow.alive = not self.ended
 
 
 class World:
@@ -51,8 +86,8 @@ class World:
         self.clock = FakeClock()
         self.repository = FakeRepository()
         self.airflow = FakeAirflow()
-        self.releases = ServedReleases(self.airflow)
-        self.services = FakeServices()
+        self.services = ServedProcesses(self.airflow)
+        self.releases = ServedReleases(self.airflow, self.services)
         self.examiner = FakeExaminer()
         self.journal = FakeJournal(now=self.clock.now)
         self.limits = Limits(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -39,7 +40,10 @@ _RUN = """
 read -r text </way/current
 case $$text in *broken*) printf "start\\nImportError: $$text\\n" >&2; exit 1 ;; esac
 trap 'while [ -e /way/busy ]; do sleep 0.05; done; exit 0' TERM
-while :; do sleep 0.05; done
+while :; do
+    if [ -e /way/end ]; then cat /way/end >&2; exit 1; fi
+    sleep 0.05
+done
 """
 
 
@@ -178,6 +182,20 @@ class ComposeWorld:
 
     def container(self, service: str) -> Container:
         return self.containers()[f"{self.project.name}-{service}-1"]
+
+    def end(self, service: str, last_words: str) -> None:
+        """Have a service's container end by itself; Docker starts it again."""
+        order, began = self.way.directory / "end", self._started_at(service)
+        order.write_text(f"{last_words}\n")
+        until = time.monotonic() + 30
+        while self._started_at(service) == began:
+            assert time.monotonic() < until, f"{service} never ended"
+            Event().wait(0.05)
+        order.unlink()
+
+    def _started_at(self, service: str) -> str:
+        started_at: str = self.container(service).attrs["State"]["StartedAt"]
+        return started_at
 
     def compose(self, *args: str) -> None:
         project = ("--project-name", self.project.name, "--file", str(self.project.file))

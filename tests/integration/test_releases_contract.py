@@ -184,15 +184,26 @@ def test_another_commit_with_the_same_files_is_another_release(rig: Rig) -> None
     assert rig.publish(tree) == Release(tree.sha, tree.sha, 0)
 
 
-def test_a_held_file_stays_as_it_is_live_even_if_it_is_to_be_touched(rig: Rig) -> None:
+def test_a_held_file_stays_as_it_is_live(rig: Rig) -> None:
     first = rig.publish(rig.tree({"dags/a/x.py": "good", "dags/a/y.py": "1"}))
     tree = rig.tree({"dags/a/x.py": "harmful", "dags/a/y.py": "2"})
 
-    second = rig.publish(tree, touch=["dags/a/x.py", "dags/a/y.py"], held=["dags/a/x.py"])
+    second = rig.publish(tree, touch=["dags/a/y.py"], held=["dags/a/x.py"])
 
     assert second.written == 1
     assert rig.stamps(second.name)["dags/a/x.py"] == rig.stamps(first.name)["dags/a/x.py"]
     assert rig.blobs(second.name)["dags/a/y.py"] == tree.files["dags/a/y.py"].blob
+
+
+def test_a_held_file_that_is_to_be_touched_is_the_live_one_written_anew(rig: Rig) -> None:
+    good = rig.tree({"dags/a/x.py": "good"})
+    first = rig.publish(good)
+    tree = rig.tree({"dags/a/x.py": "harmful"})
+
+    second = rig.publish(tree, touch=["dags/a/x.py"], held=["dags/a/x.py"])
+
+    assert rig.blobs(second.name) == of(good)
+    assert rig.stamps(second.name)["dags/a/x.py"] != rig.stamps(first.name)["dags/a/x.py"]
 
 
 def test_a_held_file_that_is_not_live_is_left_out(rig: Rig) -> None:
@@ -287,3 +298,22 @@ def test_a_full_disk_leaves_live_what_was_and_the_next_try_may_work(rig: Rig) ->
     assert live is not None
     assert live.name == first.name
     assert rig.blobs(rig.publish(tree).name) == of(tree)
+
+
+def test_without_a_release_to_go_back_to_nothing_is_live(rig: Rig) -> None:
+    rig.publish(rig.tree({"dags/a/x.py": "1"}))
+
+    rig.releases.restore(None)
+
+    assert rig.releases.live() is None
+
+
+def test_the_release_confirmed_last_is_the_proven_one_and_is_never_pruned(rig: Rig) -> None:
+    assert rig.releases.proven() is None
+    names = [rig.publish(rig.tree({"dags/a/x.py": text})).name for text in "1234"]
+    for name in names[:2]:
+        rig.releases.confirm(name)
+
+    assert rig.releases.proven() == names[1]
+    assert rig.releases.prune(1, ()) == (names[0], names[2])
+    assert rig.releases.proven() == names[1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -26,6 +28,8 @@ class Rig:
     make: Callable[[], Services]
     services: Services
     stack: str
+    end: Callable[[], None]
+    """Ends the service by itself, with `ImportError: of a sudden` as its last words."""
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("compose", marks=pytest.mark.docker)])
@@ -39,7 +43,12 @@ def place(
             services.breaks.add(BROKEN)
             services.refuses[REFUSED] = "there is no such package"
             services.stack = "services: {}\n"
-            return Rig(lambda: services, services, services.stack)
+            return Rig(
+                lambda: services,
+                services,
+                services.stack,
+                end=lambda: services.die(SERVICES[0], "ImportError: of a sudden\n"),
+            )
 
         yield fake
         return
@@ -52,7 +61,12 @@ def place(
                 services.build("")
                 services.recreate(SERVICES)
                 services.wait_healthy(SERVICES)
-            return Rig(world.services, services, Path(world.project.file).read_text())
+            return Rig(
+                world.services,
+                services,
+                Path(world.project.file).read_text(),
+                end=lambda: world.end(SERVICES[0], "ImportError: of a sudden"),
+            )
 
         yield compose
 
@@ -125,3 +139,20 @@ def test_tidying_changes_nothing_that_runs_or_was_built(rig: Rig) -> None:
 
 def test_the_operators_own_file_is_handed_out_as_it_is(rig: Rig) -> None:
     assert rig.services.own_stack() == rig.stack
+
+
+def test_a_service_that_ended_is_told_by_another_life_and_its_last_words(rig: Rig) -> None:
+    (service,) = SERVICES
+    before = rig.services.vitals(service)
+    assert before.life
+    assert before.steady
+    rig.end()
+    ended = rig.make().vitals(service)
+    assert ended.life != before.life
+    assert not ended.steady
+    assert "ImportError: of a sudden" in rig.make().last_words(service)
+    rig.make().revive(service)
+    until = time.monotonic() + 30
+    while rig.make().vitals(service).life is None:  # Docker waits a moment longer each time
+        assert time.monotonic() < until, "it never came back"
+        Event().wait(0.05)

@@ -112,3 +112,29 @@ def test_log_lines_show_no_secret_of_the_containers_environment() -> None:
 
 def test_log_lines_hold_no_escape_sequence() -> None:
     assert clean("\x1b[31mred\x1b[0m\tx\x07\r\nnext\n", []) == "red x\nnext"
+
+
+# -- the life of a process
+
+
+def test_what_runs_is_steady_unless_it_was_just_started_again() -> None:
+    assert running().steady(NOW)
+    assert not running(restarts=3, for_s=10).steady(NOW)
+    assert running(restarts=3, for_s=100).steady(NOW)
+    assert not Look("exited").steady(NOW)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (running(), "is running"),
+        (running(restarts=2), "is running, 2 times started again"),
+        (Look("exited", exit_code=3), "ended with exit code 3"),
+        (
+            Look("restarting", restarts=5, exit_code=137, out_of_memory=True),
+            "ended with exit code 137 for want of memory, 5 times started again",
+        ),
+    ],
+)
+def test_how_it_stands_is_told_in_words(seen: Look, words: str) -> None:
+    assert seen.words() == words

@@ -373,3 +373,20 @@ def test_no_text_makes_reading_fail(text: str, path: str) -> None:
     error = trace.read(text, path)
 
     assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("log", "last"),
+    [
+        ("starting\nlistening\n", None),
+        ("", None),
+        (
+            "x\nsqlalchemy.exc.DataError: (psycopg2.errors.NumericValueOutOfRange) out of range\ny",
+            "DataError: (psycopg2.errors.NumericValueOutOfRange) out of range",
+        ),
+        ("\u2502 ValueError: of a box        \u2502\n", "ValueError: of a box"),
+        ("KeyError: 'a'\nOSError: the last one\ntrailing words", "OSError: the last one"),
+    ],
+)
+def test_a_log_s_last_error_is_found(log: str, last: str | None) -> None:
+    assert trace.last_error(log) == last

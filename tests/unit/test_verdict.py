@@ -206,3 +206,15 @@ def test_a_deleted_zip_is_waited_for_until_its_dags_are_stale() -> None:
 def test_a_file_whose_name_only_begins_alike_is_another() -> None:
     seen = Observation(dags=(canary(NEW), dag("dags/lasse/pack.zip.py", NEW)))
     assert watch(PACK).look(seen, waited_s=1).verdicts == ()
+
+
+def test_airflow_goes_round_once_it_has_come_back_to_the_canary() -> None:
+    once = watch(TAXI).look(Observation(dags=(canary(NEW, "t1"),)), waited_s=1)
+    assert not once.goes_round
+    assert not once.look(Observation(dags=(canary(NEW, "t1"),)), waited_s=2).goes_round
+    assert once.look(Observation(dags=(canary(NEW, "t2"),)), waited_s=2).goes_round
+
+
+def test_the_canary_of_another_release_is_no_round() -> None:
+    once = watch(TAXI).look(Observation(dags=(canary(OLD, "t1"),)), waited_s=1)
+    assert not once.look(Observation(dags=(canary(OLD, "t2"),)), waited_s=2).goes_round

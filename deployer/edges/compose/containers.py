@@ -26,6 +26,9 @@ _LOG_LAG_S = 0.09
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
 (github.com/moby/moby: restartmanager)."""
 _SETTLED = timedelta(seconds=5)
+_STEADY = timedelta(seconds=60)
+"""Docker waits longer and longer between two starts of what ends again and again, at most this
+(docs.docker.com/engine/containers/start-containers-automatically)."""
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CONN|CREDENTIAL")
 _SHORTEST_SECRET = 8  # a shorter value stands in a log for many other reasons
 _URL_PASSWORD = re.compile(r".*://[^/@:]*:([^/@]*)@.*", re.DOTALL)
@@ -63,6 +66,18 @@ class Look:
         if self.health is None:
             return vouched_for or now - self.started_at >= _SETTLED
         return self.health == "healthy"
+
+    def steady(self, now: datetime) -> bool:
+        """Tell whether it runs, and not because it was just started again after it had ended."""
+        return self.status == "running" and (self.restarts == 0 or now - self.started_at >= _STEADY)
+
+    def words(self) -> str:
+        """Return in words how it stands."""
+        why = " for want of memory" if self.out_of_memory else ""
+        again = f", {self.restarts} times started again" if self.restarts else ""
+        if self.status in {"exited", "dead", "restarting"}:
+            return f"ended with exit code {self.exit_code}{why}{again}"
+        return f"is {self.status}{again}"
 
     def failure(self, now: datetime) -> str | None:
         """Return in words why waiting any longer is in vain, None if it is not.
@@ -133,17 +148,17 @@ def stop_timeout_s(container: Container) -> float:
     return float(container.attrs["Config"].get("StopTimeout") or 0)
 
 
-def last_lines(container: Container, count: int = 10) -> str:
+def last_lines(container: Container, count: int = 10, *, of_last_end: bool = False) -> str:
     """Return the end of its log: printable, without the secrets of its environment.
 
-    Of one that was started again and again, the end before its last start: what it says since
-    is not why it ended.
+    Of one that was started again and again, or with `of_last_end`, the end before its last
+    start: what it says since is not why it ended.
 
     Raises:
         ServicesError: the engine does not answer.
     """
     until = None
-    if look(container).restarts > 1:
+    if look(container).restarts > (0 if of_last_end else 1):
         ended_at = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
         until = ended_at.timestamp() + _LOG_LAG_S
     with asking(f"show the log of {container.name}"):

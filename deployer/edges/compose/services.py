@@ -10,9 +10,11 @@ from functools import partial
 from docker.client import DockerClient
 from docker.models.containers import Container
 
+from deployer.core.model import Vitals
 from deployer.edges import airflow_health
 from deployer.edges.compose.commands import Up
 from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
+from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Way
@@ -24,6 +26,9 @@ _IDLE_STOP_S = 60
 """A scheduler without a task was seen to wait for one all the same, until it is killed after its
 grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
 _LOOK_S = 0.2
+_NO_POLICY = ("", "no")
+_LAST_LINES = 40
+"""Lines of a log that are looked through for why a service ended."""
 
 
 class ComposeServices:
@@ -89,6 +94,34 @@ class ComposeServices:
         self._wait(lambda: self._not_up(services, vouched_for=True) | self._silent(services))
         self._way.confirm()
         return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
+
+    def vitals(self, service: str) -> Vitals:
+        containers = self._containers.of(service)
+        looks = [look(container) for container in containers]
+        if not looks:
+            return Vitals(None, steady=False, words="has no container")
+        now = datetime.now(UTC)
+        lives = [
+            f"{container.id} since {seen.started_at.isoformat()}"
+            for container, seen in zip(containers, looks, strict=True)
+        ]
+        runs = all(seen.status == "running" for seen in looks)
+        return Vitals(
+            ", ".join(lives) if runs else None,
+            steady=all(seen.steady(now) for seen in looks),
+            words=next((s.words() for s in looks if not s.steady(now)), looks[0].words()),
+        )
+
+    def last_words(self, service: str) -> str:
+        containers = self._containers.of(service)
+        return "\n".join(last_lines(one, _LAST_LINES, of_last_end=True) for one in containers)
+
+    def revive(self, service: str) -> None:
+        for container in self._containers.of(service):
+            # One that Docker itself would start again, and does not, was stopped by somebody.
+            if container.attrs["HostConfig"]["RestartPolicy"]["Name"] in _NO_POLICY:
+                with asking(f"start {container.name}"):
+                    container.start()
 
     # -- inside
 

@@ -1,0 +1,316 @@
+"""A push of which the dag-processor dies is taken back, and nobody else is blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deployer.core.model import (
+    DAG_PROCESSOR,
+    Live,
+    Outcome,
+    Proof,
+    State,
+    StepName,
+)
+from deployer.golive import GoLive
+from tests.fakes.services import FakeServices
+from tests.fakes.world import World
+
+TAXI, WEATHER, HELPER = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/helper.py"
+POISON = "dags/lasse/poison.py"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a class whose first deployment is over, judged and proven."""
+    world = World()
+    world.announced(TAXI, WEATHER)
+    assert world.turns.turn() is not None
+    return world
+
+
+def poisoned(world: World, *others: str, path: str = POISON) -> str:
+    """Push a file that kills the dag-processor and is not found out before."""
+    world.releases.poison.add(path)
+    return world.announced(path, *others)
+
+
+def live_paths(world: World) -> set[str]:
+    live = world.releases.live()
+    assert live is not None
+    return set(world.releases.whole[live.name])
+
+
+def names(world: World, sha: str) -> list[StepName]:
+    return [step.name for step in world.judging(sha).steps]
+
+
+def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_held(
+    world: World,
+) -> None:
+    before = world.releases.live()
+    assert before is not None
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.releases.swaps[1:] == [sha, before.name, f"{sha}-2", before.name, f"{sha}-3"]
+    assert POISON not in live_paths(world)
+    assert world.journal.live() == Live(sha, (POISON,))
+    assert world.state(sha) is State.BROKEN
+    (verdict,) = world.judging(sha).verdicts
+    assert (verdict.path, verdict.outcome, verdict.proof) == (POISON, Outcome.HELD, Proof.NONE)
+    assert world.services.lives[DAG_PROCESSOR] == 2
+    assert not world.services.ended
+
+
+def test_its_commit_is_told_what_is_known(world: World) -> None:
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(sha) == {
+        "airflow/deploy": (
+            "failure",
+            "not live: Airflow's dag-processor died of this push: DataError: value too long",
+        ),
+        "airflow/lasse": (
+            "failure",
+            "poison.py is held: Airflow's dag-processor died of it: DataError: value too long",
+        ),
+    }
+
+
+def test_each_step_of_the_way_is_in_the_journal(world: World) -> None:
+    sha = poisoned(world)
+    world.turns.turn()
+    once = [StepName.PUBLISH, StepName.PARSE, StepName.ROLLBACK]
+    assert names(world, sha)[-8:] == [*once, *once, StepName.PUBLISH, StepName.PARSE]
+    states = {s.name: s.state for s in world.judging(sha).steps}
+    assert states[StepName.PARSE] == "ok"
+    failed = [s for s in world.judging(sha).steps if s.state == "failed"]
+    assert [s.detail for s in failed] == ["DataError: value too long"] * 2
+
+
+def test_a_dag_processor_that_ended_by_chance_costs_nobody_his_green(world: World) -> None:
+    sha = poisoned(world)
+    # Somebody killed it; the second try goes well.
+    revive = world.services.revive
+
+    def and_never_again(service: str) -> None:
+        world.releases.poison.clear()
+        revive(service)
+
+    world.services.revive = and_never_again  # type: ignore[method-assign]  # the chance
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: poison")
+    assert world.journal.live() == Live(sha)
+
+
+def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it_was(
+    world: World,
+) -> None:
+    sha = poisoned(world, HELPER, TAXI)
+    world.turns.turn()
+    assert world.journal.live() == Live(sha, (HELPER, POISON, TAXI))
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "helper.py is held: Airflow's dag-processor died of this push:"
+        " DataError: value too long (+2 more)",
+    )
+
+
+def test_a_commit_that_changed_none_of_it_is_not_red(world: World) -> None:
+    readme = world.announced("README.md")
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(readme)["airflow/deploy"][0] == "success"
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+
+
+def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(world: World) -> None:
+    poisoned(world)
+    world.turns.turn()
+    sha = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert names(world, sha).count(StepName.PUBLISH) == 1
+    assert POISON not in live_paths(world)
+
+
+@pytest.mark.parametrize("path", [POISON, HELPER])
+def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> None:
+    poisoned(world, path=path)
+    world.turns.turn()
+    assert path not in live_paths(world)
+    world.releases.poison.clear()
+    sha = world.announced(path)
+    world.turns.turn()
+    assert path in live_paths(world)
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha)["airflow/lasse"][0] == "success"
+
+
+def test_the_first_release_of_a_class_can_be_held_as_well() -> None:
+    world = World()
+    sha = poisoned(world, TAXI)
+    world.turns.turn()
+    assert live_paths(world) == set()
+    assert world.state(sha) is State.BROKEN
+
+
+def test_a_dag_processor_that_dies_of_the_release_before_too_is_the_operators_fault(
+    world: World,
+) -> None:
+    sha = poisoned(world)
+    revive = world.services.revive
+    publish = world.releases.publish
+
+    def and_dies_again(*args: object, **kwargs: object) -> object:
+        release = publish(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        world.services.die(DAG_PROCESSOR, "MemoryError: no memory left")
+        return release
+
+    world.releases.publish = and_dies_again  # type: ignore[method-assign,assignment]  # an ill machine
+    world.services.revive = revive  # type: ignore[method-assign]  # as it was
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "Airflow's dag-processor dies of what was live before, too: MemoryError: no memory left",
+    )
+
+
+def test_one_that_does_not_come_back_is_the_operators_fault_and_the_release_before_is_live(
+    world: World,
+) -> None:
+    before = world.releases.live()
+    world.services.revives = False
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.releases.live() == before
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/lasse"][0] == "error"
+    assert "does not come back within 90 s" in world.said(sha)["airflow/lasse"][1]
+
+
+def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(world: World) -> None:
+    before = world.releases.live()
+    assert before is not None
+    sha = poisoned(world)
+    killed = KeyboardInterrupt()
+
+    def dies(*_: object) -> None:
+        raise killed
+
+    judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign,assignment]  # kill -9
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            world.turns.turn()
+    finally:
+        GoLive.judge = judge  # type: ignore[method-assign]  # as it was
+    assert world.releases.live() != before
+    world.worker().turn()
+    assert world.releases.swaps[2] == before.name
+    assert world.state(sha) is State.BROKEN
+    assert POISON not in live_paths(world)
+
+
+# --- a dag-processor that is not well, and nobody's fault -------------------
+
+
+@pytest.mark.parametrize(
+    ("ill", "words"),
+    [
+        (
+            lambda services: services.die(DAG_PROCESSOR, "gone"),
+            "Airflow's dag-processor ended with exit code 1: see its log",
+        ),
+        (
+            lambda services: services.shaky.add(DAG_PROCESSOR),
+            "Airflow's dag-processor is running: see its log",
+        ),
+    ],
+    ids=["does not run", "ends again and again"],
+)
+def test_one_that_was_not_well_before_is_an_error_and_nobody_s_fault(
+    world: World, ill: Callable[[FakeServices], None], words: str
+) -> None:
+    ill(world.services)
+    world.airflow.alive = False
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/lasse"] == ("error", words)
+
+
+def test_one_that_is_stuck_is_an_error(world: World) -> None:
+    world.airflow.alive = False  # it runs, and its heart stands still
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text.startswith("Airflow's dag-processor is stuck, without a heartbeat since ")
+
+
+def test_one_that_parses_for_minutes_is_an_error(world: World) -> None:
+    world.airflow.jammed = True
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text.startswith("Airflow's dag-processor is alive and busy: within 90 s it did not")
+
+
+def test_an_airflow_that_knows_of_no_dag_processor_is_an_error(world: World) -> None:
+    world.airflow.jammed, world.airflow.headless = True, True
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "Airflow knows of no dag-processor: start one",
+    )
+
+
+def test_where_processes_can_not_be_seen_verdicts_are_given_all_the_same(world: World) -> None:
+    world.services.untold = "Docker did not answer"
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processor(
+    world: World,
+) -> None:
+    sha = world.announced(TAXI)
+    publish = world.releases.publish
+
+    def then_docker_goes(*args: object, **kwargs: object) -> object:
+        release = publish(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        world.services.untold = "Docker did not answer"
+        return release
+
+    world.releases.publish = then_docker_goes  # type: ignore[method-assign,assignment]  # taken away
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_one_that_left_no_word_is_told_by_how_it_ended() -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    world.services.die = _silently(world)  # type: ignore[method-assign,assignment]  # without a word
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "poison.py is held: Airflow's dag-processor died of it: it ended with exit code 1",
+    )
+
+
+def _silently(world: World) -> Callable[[str, str], None]:
+    die = type(world.services).die
+
+    def silent(service: str, last_words: str) -> None:
+        die(world.services, service, last_words[:0])
+
+    return silent
