@@ -93,7 +93,9 @@ class AirflowRest:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
     def versions_in_use(self) -> frozenset[str]:
-        used = {row["bundle_version"] for row in self._calls.dags(exclude_stale=True)}
+        # DAGs first: a run that begins meanwhile has the version of one of them, or is among
+        # the runs, which are read after.
+        used = {row["bundle_version"] for row in self._calls.living_dags()}
         for run in self._calls.unfinished_runs():
             used.add(run["bundle_version"])
             # Tasks run the version of their own, which may have moved on since the run began.

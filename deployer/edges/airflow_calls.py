@@ -26,6 +26,8 @@ PAGE = 1000
 """Rows asked for; Airflow gives at most its `[api] maximum_page_limit` (100 by default)."""
 MOST_ROWS = 20_000
 MOST_ERRORS = 1000
+READ_ANEW = 5
+"""How often a list is begun that changes while it is read."""
 Row: TypeAlias = Mapping[str, Any]
 
 
@@ -80,7 +82,6 @@ class Calls:
         *,
         bundle_version: str | None = None,
         dag_id_prefix: str | None = None,
-        exclude_stale: bool = False,
     ) -> Iterator[Row]:
         api = DAGApi(self._client)
         return self._rows(
@@ -89,12 +90,28 @@ class Calls:
                 limit=PAGE,
                 offset=offset,
                 order_by=["dag_id"],
-                exclude_stale=exclude_stale,
+                exclude_stale=False,
                 bundle_name=self._bundle,
                 bundle_version=bundle_version,
                 dag_id_prefix_pattern=dag_id_prefix,
                 _request_timeout=self._timeout_s,
             ),
+        )
+
+    def living_dags(self) -> Iterator[Row]:
+        """Yield every DAG that is not stale, some of them perhaps twice."""
+        api = DAGApi(self._client)
+        return self._every_row(
+            "dags",
+            lambda offset: api.get_dags_without_preload_content(
+                limit=PAGE,
+                offset=offset,
+                order_by=["dag_id"],
+                exclude_stale=True,
+                bundle_name=self._bundle,
+                _request_timeout=self._timeout_s,
+            ),
+            key=lambda row: row["dag_id"],
         )
 
     def errors(self) -> Iterator[Row]:
@@ -113,8 +130,9 @@ class Calls:
         )
 
     def unfinished_runs(self) -> Iterator[Row]:
+        """Yield every run that has not ended, some of them perhaps twice."""
         api = DagRunApi(self._client)
-        return self._rows(
+        return self._every_row(
             "dag_runs",
             lambda offset: api.get_dag_runs_without_preload_content(
                 "~",  # of all DAGs
@@ -124,6 +142,7 @@ class Calls:
                 state=["queued", "running"],
                 _request_timeout=self._timeout_s,
             ),
+            key=lambda row: (row["dag_id"], row["dag_run_id"]),
         )
 
     def pools(self) -> Iterator[Row]:
@@ -169,16 +188,45 @@ class Calls:
         """Yield a list's rows, page after page: all of them, or the first `enough`."""
         got = 0
         while got < (enough or MOST_ROWS):
-            _, body = self._session.call(kind, lambda offset=got: page(offset))  # type: ignore[misc]  # a default binds this turn's value
-            try:
-                rows, total = body[kind], body["total_entries"]
-            except (KeyError, TypeError) as exc:
-                raise AirflowError(
-                    f"{self._session.url} answered an unknown list of {kind}"
-                ) from exc
+            rows, total = self._page(kind, page, got)
             yield from rows
             got += len(rows)
             if not rows or got >= total:
                 return
         if enough is None:
-            raise AirflowError(f"{self._session.url} holds more than {MOST_ROWS} {kind}")
+            raise self._too_long(kind)
+
+    def _every_row(
+        self, kind: str, page: Callable[[int], Any], *, key: Callable[[Row], object]
+    ) -> Iterator[Row]:
+        """Yield all rows of a list, though others leave it meanwhile; some perhaps twice.
+
+        A row that leaves pulls all later ones forward, and one of them may slip from the page
+        that comes next into the one that was read. So each page begins with the last row of
+        the one before, and if that has moved, reading begins anew.
+        """
+        for _ in range(READ_ANEW):
+            end, last = 0, None
+            while end < MOST_ROWS:
+                rows, total = self._page(kind, page, max(end - 1, 0))
+                if end and (len(rows) < 2 or key(rows[0]) != last):  # noqa: PLR2004  # it and one more
+                    break
+                yield from rows
+                end = max(end - 1, 0) + len(rows)
+                if not rows or end >= total:
+                    return
+                last = key(rows[-1])
+            else:
+                raise self._too_long(kind)
+        raise AirflowError(f"{self._session.url}'s list of {kind} changes while it is read")
+
+    def _page(self, kind: str, page: Callable[[int], Any], offset: int) -> tuple[list[Row], int]:
+        """Return the rows of a list from `offset` on, as many as Airflow gives, and its length."""
+        _, body = self._session.call(kind, lambda: page(offset))
+        try:
+            return list(body[kind]), int(body["total_entries"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise AirflowError(f"{self._session.url} answered an unknown list of {kind}") from exc
+
+    def _too_long(self, kind: str) -> AirflowError:
+        return AirflowError(f"{self._session.url} holds more than {MOST_ROWS} {kind}")

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from deployer.core.model import CANARY_DAG_ID
+from deployer.edges import local_settings
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
 from deployer.edges.local_env import BaseEnvironment
@@ -47,7 +48,10 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A running embedded Airflow that has parsed its canary."""
+    """A running embedded Airflow that has parsed its canary.
+
+    It refreshes its bundle once an hour: what it notices within a test, a poke showed it.
+    """
     base = tmp_path_factory.mktemp("airflow")
     releases = HandMadeReleases(base / "srv")
     first = releases.publish(CANARY_FILES)
@@ -61,11 +65,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     airflow = AirflowRest(
         local.url, local.username, local.password, on_call=lambda *call: calls.append(call)
     )
-    try:
-        local.start()
-        local.wait_healthy(tuple(COMMANDS))
-        made = World(local, airflow, releases, calls)
-        made.dag_from(first, CANARY_DAG_ID)
-        yield made
-    finally:
-        local.stop()
+    unasked = {**local_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_settings, "SETTINGS", unasked)
+        try:
+            local.start()
+            local.wait_healthy(tuple(COMMANDS))
+            made = World(local, airflow, releases, calls)
+            made.dag_from(first, CANARY_DAG_ID)
+            yield made
+        finally:
+            local.stop()

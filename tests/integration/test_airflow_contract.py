@@ -403,7 +403,7 @@ def test_a_list_that_cannot_be_read_whole_is_an_error_and_not_a_part(
 ) -> None:
     text = "".join(dag_text(f"{name}_{number}") for number in range(3))
     world.dag_from(world.publish({f"dags/t/{name}/many.py": text}), f"{name}_2")
-    monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 1)
+    monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
     monkeypatch.setattr("deployer.edges.airflow_calls.MOST_ROWS", 2)
     with pytest.raises(AirflowError, match="more than 2 dags"):
         world.airflow.versions_in_use()

@@ -39,6 +39,32 @@ def test_a_file_that_did_not_change_is_not_parsed_again_and_keeps_its_release(
     assert now == stays or f"/{second}/" in now.fileloc
 
 
+def test_one_poke_shows_airflow_what_is_new_changed_broken_and_deleted(
+    world: World, name: str
+) -> None:
+    folder = f"dags/l/{name}"
+    world.publish(
+        {f"{folder}/{n}.py": dag_text(f"{name}_{n}") for n in ("goes", "moves", "breaks")}
+    )
+    for n in ("goes", "moves", "breaks"):
+        world.dag_from(world.releases.name, f"{name}_{n}")
+    poked = sum(call == "parseDagFile" for call, _ in world.calls)
+    release = world.publish(
+        {
+            f"{folder}/comes.py": dag_text(f"{name}_comes"),
+            f"{folder}/moves.py": dag_text(f"{name}_moves", body="return 2"),
+            f"{folder}/breaks.py": broken_text(),
+            f"{folder}/goes.py": None,
+        }
+    )
+    world.dag_from(release, f"{name}_comes")
+    world.dag_from(release, f"{name}_moves")
+    world.error_from(release, f"{folder}/breaks.py")
+    gone = {d.dag_id: d for d in world.airflow.observe(release, [f"{name}_goes"]).dags}
+    assert gone[f"{name}_goes"].stale
+    assert sum(call == "parseDagFile" for call, _ in world.calls) == poked + 1
+
+
 def test_include_is_imported_from_the_release_that_is_parsed(world: World, name: str) -> None:
     helper = f"include/{name}.py"
     text = dag_text(name, head=f"from include.{name} import SUFFIX").replace(
@@ -236,7 +262,10 @@ def test_the_bundle_follows_current_at_its_refresh_and_never_hands_out_the_link(
 ) -> None:
     done = subprocess.run(
         [str(world.local.python), "-c", BUNDLE, str(tmp_path)],
-        env=world.local.airflow_environment(),
+        env={
+            **world.local.airflow_environment(),
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
