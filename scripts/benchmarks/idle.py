@@ -11,9 +11,8 @@ import time
 from deployer.demo.stage import Stage
 from scripts.benchmarks.access_log import AccessLog
 from scripts.benchmarks.machine import cpu_s, memory_bytes
-from scripts.benchmarks.staging import FOLDERS, Figures, class_of, say, staged, timed
+from scripts.benchmarks.staging import FOLDERS, Figures, class_of, say, staged, start_class
 
-SETTLE_S = 15.0
 WINDOW_S = 120.0
 """Two looks at the branch's tip, of which there is one a minute."""
 HOUR_S = 3600.0
@@ -22,10 +21,9 @@ HOUR_S = 3600.0
 def run() -> Figures:
     """Return the cost an hour."""
     with staged("idle") as stage:
-        timed(stage, stage.student("teacher"), "Start", class_of(range(FOLDERS)))
+        start_class(stage, class_of(range(FOLDERS)))
         log = AccessLog(stage)
         log.calls_once_quiet()
-        time.sleep(SETTLE_S)
         pids = {"web": stage.web.pid, "worker": stage.worker.pid}
         before = {name: cpu_s(pid) for name, pid in pids.items()}
         asked = stage.hub.requests

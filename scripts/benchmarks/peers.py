@@ -23,6 +23,7 @@ from scripts.benchmarks.staging import (
     say,
     spread,
     staged,
+    start_class,
     timed,
 )
 
@@ -110,7 +111,7 @@ class _Ours:
 def _ours() -> _Ours:
     seen, runs = Seen([], []), []
     with staged("peers") as stage:
-        timed(stage, stage.student("teacher"), "Start", class_of(range(FILES)))
+        start_class(stage, class_of(range(FILES)))
         student = stage.student("student")
         for number in range(PUSHES):
             time.sleep(PAUSE_S)

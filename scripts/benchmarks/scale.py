@@ -17,6 +17,7 @@ from deployer.demo.stage import Stage
 from scripts.benchmarks.access_log import AccessLog
 from scripts.benchmarks.staging import (
     PAUSE_S,
+    RESTED_S,
     Figures,
     Timed,
     class_of,
@@ -86,6 +87,7 @@ def _grow(stage: Stage, there: int, size: int) -> float:
     ended = ended_at(stage, push, ["requirements.txt"], GROWTH_BOUND_S)
     say(f"live and parsed after {ended - push.began:.0f} s; its statuses follow")
     of_commit(stage, push.sha)
+    time.sleep(RESTED_S)
     return round(ended - push.began, 1)
 
 

@@ -26,6 +26,8 @@ FOLDERS = 30
 PAUSE_S = 4.0
 """Between two pushes, as GitHub's limits on writing are paid off meanwhile: a class of thirty
 pushes now and then. Back to back, two writes a push at one a second set the pace."""
+RESTED_S = 12.0
+"""After this, GitHub takes a whole burst of writes from us again (core.pacing)."""
 BOUND_S = 180.0
 ENDS = frozenset({"success", "failure", "error"})
 ENOUGH_FOR_A_PERCENTILE = 20
@@ -117,6 +119,12 @@ def timed(stage: Stage, student: Student, message: str, files: Mapping[str, str 
         verdict_s=between(deployment["queued_at"], deployment["finished_at"]),
         deployment=deployment,
     )
+
+
+def start_class(stage: Stage, files: Mapping[str, str | bytes]) -> None:
+    """Make the class live, and wait until its statuses stand in nobody's way."""
+    timed(stage, stage.student("teacher"), "Start", files)
+    time.sleep(RESTED_S)
 
 
 def ended_at(stage: Stage, push: Push, paths: Iterable[str], bound_s: float = BOUND_S) -> float:
