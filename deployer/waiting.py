@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.1
 """Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
+LOOK_LATER = 0.05
+"""Of the time waited so far: a deployment of many files looks less often the longer it takes,
+for each look costs Airflow the time in which it would parse."""
 POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
 OVERLOOKED_AFTER_S = 3.0
@@ -76,7 +79,9 @@ class Waiting:
                 trouble = exc
             self._guard.check(now=watch.done)
             if not watch.done:
-                self._clock.sleep(LOOK_EVERY_S)
+                waited_s = now - since
+                pause_s = max(LOOK_EVERY_S, LOOK_LATER * waited_s)
+                self._clock.sleep(min(pause_s, self._timeout_s - waited_s))
         return watch
 
     def _poke(self, watch: Watch, since: float) -> None:

@@ -92,15 +92,17 @@ class AirflowRest:
         except (KeyError, TypeError, ValueError) as exc:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
-    def versions_in_use(self) -> frozenset[str]:
+    def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
+        if not among:
+            return frozenset()
         # DAGs first: a run that begins meanwhile has the version of one of them, or is among
         # the runs, which are read after.
-        used = {row["bundle_version"] for row in self._calls.living_dags()}
+        used = {version for version in sorted(among) if self._calls.has_living_dag(version)}
         for run in self._calls.unfinished_runs():
             used.add(run["bundle_version"])
             # Tasks run the version of their own, which may have moved on since the run began.
             used.update(version["bundle_version"] for version in run["dag_versions"])
-        return frozenset(version for version in used if version)
+        return frozenset(used.intersection(among))
 
     def pools(self) -> Mapping[str, int]:
         return {row["name"]: row["slots"] for row in self._calls.pools()}

@@ -549,6 +549,17 @@ def test_old_releases_that_cannot_be_removed_hurt_nobody(
     assert world.state(sha) is State.SUCCEEDED
 
 
+def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world: World) -> None:
+    first = list(world.releases.whole)  # other files were parsed in it
+    shas: list[str] = []
+    for _ in range(20):
+        shas.append(world.announced(TAXI))
+        world.turns.turn()
+        world.airflow.pinned = set(shas[:5])
+    newest = shas[-world.limits.keep_releases :]
+    assert list(world.releases.whole) == [*first, *shas[:5], *newest]
+
+
 # --- dying half-way --------------------------------------------------------
 
 
