@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from deployer.core import claims, requirements, stack
+from deployer.core import behind, claims, requirements, stack
 from deployer.core.claims import Duplicate
 from deployer.core.model import (
     Examined,
@@ -174,6 +174,7 @@ class Run:
                 installed=parts.services.installed(),
                 refusals=self._refusals(tip),
                 services=self._limits.services,
+                held=live.held if live else (),
             )
             journal.set_plan(self._deployment, the_plan)
             note.text = _in_words(the_plan, self._drift(tip), *self._notes)
@@ -187,6 +188,7 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
+                    self._hold_modules(old, tip, live)
                 case Resolve():
                     self._prove(step, tip)
                 case Recreate():
@@ -320,6 +322,13 @@ class Run:
                 self._hold(path, reason, Proof.NONE)
         return frozenset(found)
 
+    def _hold_modules(self, old: Tree | None, tip: Tree, live: Live | None) -> None:
+        """Hold what moved under DAG files that are held, or it would go live under them."""
+        harms = {result.path: result.harm for result in self._progress.examined if result.harm}
+        found = behind.modules(old, tip, harms, held=live.held if live else ())
+        for module, path in found.items():
+            self._hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
+
     def _hold(self, path: str, reason: str, proof: Proof) -> None:
         error = ParseError("Held", reason)
         self._progress.held[path] = Verdict(path, Outcome.HELD, error=error, proof=proof)
@@ -349,12 +358,11 @@ def _still_held(live: Live | None, old: Tree | None, the_plan: Plan, tip: Tree) 
     """Return files held before that nothing in this push could have mended."""
     if live is None or old is None:
         return frozenset()
+    again = {*the_plan.dag_files, *behind.woken(tip.files, live.held, the_plan.dag_files)}
     return frozenset(
         path
         for path in live.held
-        if path not in the_plan.dag_files
-        and path in tip.files
-        and old.files.get(path) == tip.files[path]
+        if path not in again and path in tip.files and old.files.get(path) == tip.files[path]
     )
 
 

@@ -13,7 +13,8 @@ from itertools import chain
 import structlog
 
 from deployer.core.model import Observation, Tree
-from deployer.core.verdict import Watch, versions_elsewhere
+from deployer.core.seen import versions_elsewhere
+from deployer.core.verdict import Watch
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Journal, Repository
 

@@ -138,6 +138,9 @@ class Releases(Protocol):
     def proven(self) -> str | None:
         """Return the release confirmed last, None before the first or if it is gone."""
 
+    def beyond(self, keep: int) -> tuple[str, ...]:
+        """Return the releases that `prune` would remove if none was in use, oldest first."""
+
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         """Remove the oldest releases beyond `keep` and half-written ones; return their names.
 
@@ -174,8 +177,10 @@ class Airflow(Protocol):
             AirflowUnreachable, AirflowError
         """
 
-    def versions_in_use(self) -> frozenset[str]:
-        """Return the releases that DAGs or unfinished runs still refer to.
+    def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
+        """Return those of the releases `among` that DAGs or unfinished runs still refer to.
+
+        Costs a call for each, however many DAGs there are, and none for none.
 
         Raises:
             AirflowUnreachable, AirflowError

@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.1
 """Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
+LOOK_LATER = 0.05
+"""Of the time waited so far: a deployment of many files looks less often the longer it takes,
+for each look costs Airflow the time in which it would parse."""
 POKE_EVERY_S = 1.0
 """A poke that comes while a parse is pending is dropped, so it is said again."""
 OVERLOOKED_AFTER_S = 3.0
@@ -85,7 +88,9 @@ class Waiting:
                 trouble = exc
             self._guard.check(now=watch.done)
             if not watch.done:
-                self._clock.sleep(LOOK_EVERY_S)
+                waited_s = now - since
+                pause_s = max(LOOK_EVERY_S, LOOK_LATER * waited_s)
+                self._clock.sleep(min(pause_s, self._timeout_s - waited_s))
         return watch
 
     def _poke(self, watch: Watch, since: float, dag_ids: Collection[str]) -> None:
@@ -102,9 +107,9 @@ class Waiting:
             raise trouble
         if ailment := self._guard.ailment():
             raise AirflowError(ailment)
-        if not watch.goes_round:
+        if not watch.goes_round(waited_s=waited_s):
             raise AirflowError(
                 f"Airflow's dag-processor is alive and busy: within {waited_s:.0f} s it did not"
-                " come to this release; see which files parse for minutes"
+                " come to all of this release; see which files parse for minutes"
             )
         return watch.give_up(waited_s=round(waited_s, 3))

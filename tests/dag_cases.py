@@ -1,7 +1,8 @@
 """The shared table: every kind of DAG file that a class pushes, and what becomes of it.
 
-`deployer check` and the live verdict must say the same of each (tests/e2e/test_check_agrees.py);
-tests/integration/test_check.py runs the first against the table.
+`deployer check` and the live verdict must say the same of each (tests/e2e/test_check_agrees.py).
+What takes as long as a bound of time, and what becomes of a file from push to push, is in
+`tests.kinds`.
 
 Each case has a folder of its own, `dags/amy/<name>/`: amy is the student who makes all these
 mistakes, for each student's folder is a status on GitHub, which takes only so many.
@@ -51,13 +52,11 @@ class Case:
         files: contents by path, seen from `dags/amy/<name>/`, or from the root if they begin with
             `dags/` or `include/`.
         says: by path of the same kind; a file that is not named has no verdict.
-        slow: takes as long as a bound of time.
     """
 
     name: str
     files: Mapping[str, bytes]
     says: Mapping[str, Said] = field(default_factory=dict)
-    slow: bool = False
 
     def path(self, name: str) -> str:
         """Return the path in the repository of one of `files`."""
@@ -95,12 +94,10 @@ NO_DAG = Said("no_dag")
 IGNORED = Said(NO_VERDICT)
 
 
-def one(
-    name: str, text: str | bytes, said: Said, *, file: str = "x.py", slow: bool = False
-) -> Case:
+def one(name: str, text: str | bytes, said: Said, *, file: str = "x.py") -> Case:
     """Return a case of one file."""
     content = text.encode() if isinstance(text, str) else text
-    return Case(name, MappingProxyType({file: content}), MappingProxyType({file: said}), slow=slow)
+    return Case(name, MappingProxyType({file: content}), MappingProxyType({file: said}))
 
 
 def several(name: str, files: Mapping[str, str | bytes], says: Mapping[str, Said]) -> Case:
@@ -123,9 +120,9 @@ def good(name: str, before: str = "", after: str = "") -> Case:
     return one(name, HEAD + before + made(name) + after, parsed(f"{name}_one"))
 
 
-def bad(name: str, line: str, said: Said, *, slow: bool = False) -> Case:
+def bad(name: str, line: str, said: Said) -> Case:
     """Return a case of one file with something on line 2 that goes wrong."""
-    return one(name, HEAD + line + "\n" + made(name), said, slow=slow)
+    return one(name, HEAD + line + "\n" + made(name), said)
 
 
 GOOD = (
@@ -373,7 +370,6 @@ BROKEN = (
         broken("ModuleNotFoundError", 2),
         file="x.zip",
     ),
-    bad("slow", "import time; time.sleep(60)", broken("AirflowTaskTimeout", 2), slow=True),
     one(
         "wrong_dag_id",
         HEAD + made("wrong_dag_id").replace("amy_wrong", "my_wrong"),
@@ -399,15 +395,24 @@ HELD = (
     bad("interrupts", "raise KeyboardInterrupt", held("KeyboardInterrupt")),
     bad("memory", "x = bytearray(4 << 30)", held("needs more than 1024 MB")),
     bad(
-        "endless",
-        "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
-        held("did not finish parsing within 25 s"),
-        slow=True,
-    ),
-    bad(
         "child_left",
         "import subprocess; subprocess.Popen(['sleep', '1000'])",
         held("starts a process that outlives its parse"),
+    ),
+    one(
+        "nul_described",
+        HEAD + made("nul_described", more=r", description='a\0b'"),
+        held("has a description with a NUL character in DAG 'amy_nul_described_one'"),
+    ),
+    one(
+        "long_owner",
+        HEAD + made("long_owner").replace('{"owner": "amy"}', '{"owner": "a" * 3000}'),
+        held("has owners of 3000 characters in DAG 'amy_long_owner_one'"),
+    ),
+    one(
+        "many_tasks",
+        HEAD + made("many_tasks", more=", max_active_tasks=10**12"),
+        held("has a max_active_tasks of 1000000000000 in DAG 'amy_many_tasks_one'"),
     ),
     several(
         "twins",

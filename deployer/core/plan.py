@@ -6,10 +6,10 @@ Pure: no clock, disk or network. `deployer.deploy` gathers both trees, calls
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from deployer.core import imports, mentions, requirements
+from deployer.core import behind, imports, requirements
 from deployer.core.ignores import Ignores
 from deployer.core.model import (
     DAGS,
@@ -36,6 +36,7 @@ def plan(
     installed: str | None,
     refusals: Mapping[str, str],
     services: tuple[str, ...],
+    held: Collection[str] = (),
 ) -> Plan:
     """Return what brings `live` to `tip`.
 
@@ -48,6 +49,7 @@ def plan(
         refusals: reasons by fingerprint of requirements that were refused before; these
             are not tried again, the packages stay as they are.
         services: what to recreate when packages move, in this order.
+        held: what of `live` is not live as it is there.
 
     The tip is published even if no file moved: `current` names the commit that is live.
 
@@ -55,7 +57,7 @@ def plan(
         PlanError: packages must move and `services` is empty.
     """
     packages = _packages(installed, tip.requirements or "", refusals)
-    dag_files, deleted = _dag_files(live, tip, packages_move=packages.move)
+    dag_files, deleted = _dag_files(live, tip, packages_move=packages.move, held=held)
     recreate = services if packages.move else ()
     if packages.move and not services:
         raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
@@ -86,18 +88,20 @@ def plan(
 
 
 def _dag_files(
-    live: Tree | None, tip: Tree, *, packages_move: bool
+    live: Tree | None, tip: Tree, *, packages_move: bool, held: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the DAG files to parse again, and those that were live and are no more."""
     now = Discovery(tip)
     if live is None:
         return tuple(sorted(path for path in tip.files if now.finds(path))), ()
 
-    moved = _moved(live.files, tip.files)
-    stirred = moved | mentions.users(tip.files, moved)
+    stirred = behind.stirred(tip.files, _moved(live.files, tip.files))
     if packages_move:  # a package may mend or break whatever imports packages
-        stirred |= imports.outsiders(tip.files)
-    stirred |= imports.importers(tip.files, stirred)
+        outsiders = imports.outsiders(tip.files)
+        stirred |= outsiders | imports.importers(tip.files, outsiders)
+    # A module that is held is let go for all who need it, or for none.
+    while again := behind.woken(tip.files, held, stirred) - stirred:
+        stirred |= behind.stirred(tip.files, again)
     # Where nothing stirred, only another ignore file can make a difference.
     suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
     before = Discovery(live)

@@ -62,3 +62,20 @@ class Stamps:
     def files(self) -> frozenset[str]:
         """The files of which any stamp was seen, as Airflow names them."""
         return frozenset(path for path, _ in (*(self.first or ()), *self.later))
+
+
+def proven_ids(moved: Mapping[str, int], found: frozenset[str]) -> tuple[str, ...] | None:
+    """Return the DAGs of a file's new text, None if it is not proven yet which these are.
+
+    `moved`: how often each DAG that Airflow shows of the file has; `found`: what the
+    isolated parse found in it.
+    """
+    most = max(moved.values(), default=0)
+    # One that has moved but once may be of the old text alone, unless the new one has it too.
+    ids = {
+        dag_id for dag_id, times in moved.items() if times >= PROOF or (times and dag_id in found)
+    }
+    # Airflow may find other DAGs than the isolated parse did: no use in waiting longer.
+    if most < PROOF or (most == PROOF and not found <= ids):
+        return None
+    return tuple(sorted(ids))

@@ -13,13 +13,11 @@ the second distinct stamp since Airflow is known to read this release (`core.sta
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deployer.core import trace
 from deployer.core.model import (
-    CANARY,
     CANARY_DAG_ID,
     Observation,
     Outcome,
@@ -29,9 +27,23 @@ from deployer.core.model import (
     SeenError,
     Verdict,
 )
-from deployer.core.stamps import PROOF, Stamps
+from deployer.core.seen import (
+    above,
+    by_path,
+    elsewhere,
+    is_of,
+    nameless,
+    names_release,
+    tells_release,
+)
+from deployer.core.stamps import PROOF, Stamps, proven_ids
 
-_RELEASE = re.compile(r"/releases/[^/]+/dags/")
+QUIET_S = 1.0
+"""A file without a DAG leaves no trace, so there is no proof that it was parsed: it is believed
+when all others have their verdict, and Airflow's next tick came and brought nothing of it."""
+SLOW_ROUND_S = 5.0
+"""Seconds from one parse of the canary to the next, from which on Airflow counts as busy; it is
+poked each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +57,9 @@ class Watch:
         holds_no_dag: files in which the isolated parse found neither DAG nor error.
         found: ids of the DAGs that the isolated parse found, by file.
         looked: Airflow has been seen to read this release.
-        elsewhere: nothing in the last look lay in a release: Airflow reads by a bundle that
-            is not the class's, or has not read anything yet.
+        elsewhere: nothing of the last look lay in a release.
         rounds: distinct stamps seen of the canary in this release.
+        news_at: seconds waited when it was last seen to read anything of it.
         stamps: of all that names no release, since `looked`.
         settled: verdicts so far, by path.
     """
@@ -60,6 +72,7 @@ class Watch:
     looked: bool = False
     elsewhere: bool = False
     rounds: frozenset[str] = frozenset()
+    news_at: float = 0.0
     stamps: Stamps = field(default_factory=Stamps)
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
@@ -67,14 +80,16 @@ class Watch:
     def done(self) -> bool:
         return self.looked and not self.waiting and not self.leaving
 
-    @property
-    def goes_round(self) -> bool:
-        """Whether Airflow came back to a file it had read: its queue was empty in between.
+    def goes_round(self, *, waited_s: float) -> bool:
+        """Tell whether Airflow had the time to parse all that waited for it.
 
-        It asks for more to parse only then (AIRFLOW.md, Noticing). So a file without a
-        verdict was not just waiting for its turn.
+        It parses the canary each time it is poked, before all else
+        (airflow/dag_processing/manager.py:1683), as soon as one of its parsers is free. Where
+        that takes long, they are taken by files that parse for long, and others wait.
         """
-        return len(self.rounds) >= PROOF or self.stamps.twice
+        # GitDagBundle has no canary: there it must have come back to anything at all.
+        without_canary = self.elsewhere and not self.rounds and self.stamps.twice
+        return without_canary or len(self.rounds) * SLOW_ROUND_S >= waited_s
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -85,7 +100,7 @@ class Watch:
     def unproven(self) -> frozenset[str]:
         """Files of which stamps were seen, but too few: only another parse brings more."""
         return frozenset(
-            path for path in self.waiting if any(_is_of(named, path) for named in self.stamps.files)
+            path for path in self.waiting if any(is_of(named, path) for named in self.stamps.files)
         )
 
     def look(self, seen: Observation, *, waited_s: float, versions: Collection[str] = ()) -> Watch:
@@ -94,34 +109,40 @@ class Watch:
         `versions`: of those that `seen` names, the versions of another bundle (GitDagBundle)
         that hold the release's commit.
         """
-        fresh = tuple(dag for dag in seen.dags if names_release(dag.fileloc, self.release))
-        nameless = _nameless(seen, versions)
+        named = tuple(dag for dag in seen.dags if names_release(dag.fileloc, self.release))
+        unnamed = nameless(seen, versions)
+        telling = tuple(dag for dag in unnamed.dags if tells_release(dag, self.release))
         # Not at the look that shows it first: of its several calls some may have come before.
-        stamps = self.stamps.look(nameless) if self.looked else self.stamps
+        stamps = self.stamps.look(unnamed) if self.looked else self.stamps
         settled = dict(self.settled)
+        held, stamped = by_path(named), by_path(unnamed.dags)
         for path in self.waiting:
             verdict = (
                 self._of_error(path, seen, stamps, waited_s)
-                or _of_dags(path, fresh, waited_s)
-                or self._of_stamps(path, nameless, stamps, waited_s)
+                or _of_dags(path, held.get(path), waited_s)
+                or self._of_stamps(path, stamped.get(path, ()), unnamed.errors, stamps, waited_s)
             )
             if verdict is not None:
                 settled[path] = verdict
         # Whatever was read from the release shows that the bundle has moved on to it.
         read = any(verdict.proof is Proof.RELEASE for verdict in settled.values())
-        told = any(_tells_release(dag, self.release) for dag in nameless.dags)
-        looked = self.looked or bool(fresh) or read or told
-        elsewhere = not any(_RELEASE.search(dag.fileloc) for dag in seen.dags)
+        looked = self.looked or bool(named or telling) or read
+        proof = Proof.STAMPS if elsewhere(seen) and not read else Proof.RELEASE
+        news = looked != self.looked or len(settled) > len(self.settled)
+        news_at = waited_s if news else self.news_at
         if looked:
-            proof = Proof.STAMPS if elsewhere and not read else Proof.RELEASE
-            settled |= self._without_a_trace(seen, settled, proof, waited_s)
+            settled |= self._gone(seen, settled, proof, waited_s)
+        if looked and waited_s - news_at >= QUIET_S and not self._still_to_come(settled):
+            settled |= self._silent(settled, waited_s)
         return replace(
             self,
             waiting=self.waiting - settled.keys(),
             leaving=self.leaving - settled.keys(),
             looked=looked,
-            elsewhere=elsewhere,
-            rounds=self.rounds | {dag.stamp for dag in fresh if dag.dag_id == CANARY_DAG_ID},
+            elsewhere=elsewhere(seen),
+            rounds=self.rounds
+            | {dag.stamp for dag in (*named, *telling) if dag.dag_id == CANARY_DAG_ID},
+            news_at=news_at,
             stamps=stamps,
             settled=settled,
         )
@@ -132,14 +153,13 @@ class Watch:
             path: Verdict(path, Outcome.TIMEOUT, waited_s=waited_s)
             for path in self.waiting | self.leaving
         }
-        return replace(
-            self, waiting=frozenset(), leaving=frozenset(), settled={**self.settled, **late}
-        )
+        settled = {**self.settled, **late, **self._silent(self.settled, waited_s)}
+        return replace(self, waiting=frozenset(), leaving=frozenset(), settled=settled)
 
     def _of_error(
         self, path: str, seen: Observation, stamps: Stamps, waited_s: float
     ) -> Verdict | None:
-        error = next((error for error in seen.errors if _is_of(error.path, path)), None)
+        error = next((error for error in seen.errors if is_of(error.path, path)), None)
         if error is None:
             return None
         if self.release in trace.releases(error.trace):
@@ -151,98 +171,51 @@ class Watch:
         return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
 
     def _of_stamps(
-        self, path: str, nameless: Observation, stamps: Stamps, waited_s: float
+        self,
+        path: str,
+        dags: Sequence[SeenDag],
+        errors: Sequence[SeenError],
+        stamps: Stamps,
+        waited_s: float,
     ) -> Verdict | None:
-        """Judge a file that parsed by the stamps of its DAGs."""
-        if any(stamps.moved(error.path) for error in nameless.errors if _is_of(error.path, path)):
+        """Judge a file that parsed by the stamps of its DAGs, which are `dags`."""
+        if any(stamps.moved(error.path) for error in errors if is_of(error.path, path)):
             return None
-        moved = {
-            dag.dag_id: stamps.moved(dag.path, dag.dag_id)
-            for dag in nameless.dags
-            if _is_of(dag.path, path) and not dag.stale
-        }
-        most = max(moved.values(), default=0)
-        # One that has moved but once may be of the old text alone, unless the new one has it too.
-        found = self.found.get(path, frozenset())
-        ids = {dag_id for dag_id, n in moved.items() if n >= PROOF or (n and dag_id in found)}
-        # Airflow may find other DAGs than the isolated parse did: no use in waiting longer.
-        if most < PROOF or (most == PROOF and not found <= ids):
+        moved = {dag.dag_id: stamps.moved(dag.path, dag.dag_id) for dag in dags}
+        ids = proven_ids(moved, self.found.get(path, frozenset()))
+        if ids is None:
             return None
-        return Verdict(
-            path, Outcome.PARSED, tuple(sorted(ids)), proof=Proof.STAMPS, waited_s=waited_s
-        )
+        return Verdict(path, Outcome.PARSED, ids, proof=Proof.STAMPS, waited_s=waited_s)
 
-    def _without_a_trace(
+    def _gone(
         self, seen: Observation, settled: Mapping[str, Verdict], proof: Proof, waited_s: float
     ) -> dict[str, Verdict]:
-        """Settle what Airflow shows by showing nothing, once it is known to have looked."""
-        found = {
+        """Settle what Airflow, known to have looked, does not show any more."""
+        shown = {dag.path for dag in seen.dags if not dag.stale}
+        shown |= {error.path for error in seen.errors}
+        shown |= {up for path in shown for up in above(path)}
+        return {
+            path: Verdict(path, Outcome.DELETED, proof=proof, waited_s=waited_s)
+            for path in self.leaving - shown - settled.keys()
+        }
+
+    def _still_to_come(self, settled: Mapping[str, Verdict]) -> frozenset[str]:
+        return self.waiting - self.holds_no_dag - settled.keys()
+
+    def _silent(self, settled: Mapping[str, Verdict], waited_s: float) -> dict[str, Verdict]:
+        """Settle files of which nothing was heard, where nothing was to be expected."""
+        return {
             path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
             for path in self.waiting & self.holds_no_dag - settled.keys()
         }
-        shown = {dag.path for dag in seen.dags if not dag.stale}
-        shown |= {error.path for error in seen.errors}
-        shown |= {up for path in shown for up in _above(path)}
-        for path in self.leaving - shown:
-            found[path] = Verdict(path, Outcome.DELETED, proof=proof, waited_s=waited_s)
-        return found
 
 
-def names_release(path: str, release: str) -> bool:
-    """Tell whether an absolute path lies in the release directory of that name."""
-    return f"/releases/{release}/" in path
-
-
-def versions_elsewhere(seen: Observation) -> frozenset[str]:
-    """Return the versions of bundles other than the class's that a look shows."""
-    return frozenset(
-        dag.version for dag in seen.dags if dag.version and not _RELEASE.search(dag.fileloc)
-    )
-
-
-def _nameless(seen: Observation, versions: Collection[str]) -> Observation:
-    """Return what names no release, without what a bundle stored before it had the commit."""
-    return Observation(
-        tuple(
-            dag
-            for dag in seen.dags
-            if not _RELEASE.search(dag.fileloc) and (dag.version is None or dag.version in versions)
-        ),
-        tuple(error for error in seen.errors if not trace.releases(error.trace)),
-    )
-
-
-def _tells_release(dag: SeenDag, release: str) -> bool:
-    """Tell whether what names no release shows all the same that Airflow reads `release`.
-
-    By the bundle's version; or by the canary's own text, which the parsing child read.
-    """
-    if dag.stale:
-        return False
-    return dag.version is not None or (dag.path == CANARY and dag.description == release)
-
-
-def _is_of(named: str, path: str) -> bool:
-    """Tell whether Airflow's name is that of the file `path`, or of a module if it is a zip.
-
-    It calls a zip's modules as if the zip were a folder (airflow 3.3.2,
-    dag_processing/importers/python_importer.py:319), and goes by its content, not its name.
-    """
-    return named == path or named.startswith(f"{path}/")
-
-
-def _above(named: str) -> list[str]:
-    """Return the paths of which `named` could be a module."""
-    parts = named.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def _of_dags(path: str, fresh: tuple[SeenDag, ...], waited_s: float) -> Verdict | None:
+def _of_dags(path: str, dags: Sequence[SeenDag] | None, waited_s: float) -> Verdict | None:
     # All DAGs of one file are persisted in one transaction (AIRFLOW.md): one seen, all seen.
-    ids = tuple(sorted(dag.dag_id for dag in fresh if _is_of(dag.path, path) and not dag.stale))
-    if not ids:
+    if not dags:
         return None
-    return Verdict(path, Outcome.PARSED, ids, proof=Proof.RELEASE, waited_s=waited_s)
+    found = tuple(sorted(dag.dag_id for dag in dags))
+    return Verdict(path, Outcome.PARSED, found, proof=Proof.RELEASE, waited_s=waited_s)
 
 
 def _read(error: SeenError) -> ParseError:

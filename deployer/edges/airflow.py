@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 IDS_A_CALL = 50
 """DAG ids in one address, which stays under 8 KB for ids of 150 characters."""
-FILES_A_POKE = 25
-"""Files asked for by their own tokens: a call each, and one more the first time."""
+FILES_A_POKE = 10
+"""Files that are asked for by name, two calls each; others follow when these have settled, and
+Airflow comes to them by itself each half a minute."""
 _PLACE = re.compile(r"/(?:releases/[^/]+|current|tracking_repo)/dags/(?P<path>.*)")
 """Where DAG files lie: in a release; behind the link to it; in GitDagBundle's own clone
 (airflow/providers/git/bundles/git.py)."""
@@ -57,23 +58,24 @@ class AirflowRest:
         self._timeout_s = float(timeout_s)
         self._on_call = on_call
         self._loaded: Calls | None = None
-        self._tokens: dict[str, str] = {}  # of files, by DAG id
+        self._canary_token: str | None = None
 
     def poke(self, dag_ids: Collection[str] = ()) -> None:
-        asked: set[str] = set()
-        for dag_id in (CANARY_DAG_ID, *sorted(dag_ids)):
-            token = self._tokens.pop(dag_id, None) or self._calls.file_token(dag_id)
-            if token is None or token in asked:
-                continue
-            asked.add(token)
-            # Airflow then refreshes the whole bundle on its next tick
-            # (airflow/dag_processing/manager.py:638, 654).
-            if self._calls.reparse(token):
-                # Kept while it works: it is the signed bundle and file name. With another
-                # secret key, or an emptied database, it has to be asked for again.
-                self._tokens[dag_id] = token
-            if len(asked) > FILES_A_POKE:
+        token = self._canary_token or self._calls.file_token(CANARY_DAG_ID)
+        # Airflow then refreshes the whole bundle on its next tick
+        # (airflow/dag_processing/manager.py:638, 654).
+        known = token is not None and self._calls.reparse(token)
+        # Kept while it works: it is the signed bundle and file name. With another secret key,
+        # or an emptied database, it has to be asked for again.
+        self._canary_token = token if known else None
+        files: set[str] = set()
+        for dag_id in sorted(dag_ids):
+            if len(files) == FILES_A_POKE:
                 break
+            if token := self._calls.file_token(dag_id):
+                files.add(token)
+        for token in sorted(files):
+            self._calls.reparse(token)
 
     def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
         rows = {row["dag_id"]: row for row in self._calls.dags(bundle_version=release)}
@@ -105,15 +107,17 @@ class AirflowRest:
         except (KeyError, TypeError, ValueError) as exc:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
-    def versions_in_use(self) -> frozenset[str]:
+    def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
+        if not among:
+            return frozenset()
         # DAGs first: a run that begins meanwhile has the version of one of them, or is among
         # the runs, which are read after.
-        used = {row["bundle_version"] for row in self._calls.living_dags()}
+        used = {version for version in sorted(among) if self._calls.has_living_dag(version)}
         for run in self._calls.unfinished_runs():
             used.add(run["bundle_version"])
             # Tasks run the version of their own, which may have moved on since the run began.
             used.update(version["bundle_version"] for version in run["dag_versions"])
-        return frozenset(version for version in used if version)
+        return frozenset(used.intersection(among))
 
     def pools(self) -> Mapping[str, int]:
         return {row["name"]: row["slots"] for row in self._calls.pools()}

@@ -97,20 +97,21 @@ class Calls:
             ),
         )
 
-    def living_dags(self) -> Iterator[Row]:
-        """Yield every DAG that is not stale, some of them perhaps twice."""
+    def has_living_dag(self, bundle_version: str) -> bool:
+        """Tell whether any DAG that is not stale was last parsed from that version."""
         api = DAGApi(self._client)
-        return self._every_row(
+        _, total = self._page(
             "dags",
             lambda offset: api.get_dags_without_preload_content(
-                limit=PAGE,
+                limit=1,
                 offset=offset,
-                order_by=["dag_id"],
                 exclude_stale=True,
+                bundle_version=bundle_version,
                 _request_timeout=self._timeout_s,
             ),
-            key=lambda row: row["dag_id"],
+            0,
         )
+        return total > 0
 
     def errors(self, bundle: str | None) -> Iterator[Row]:
         """Yield the newest import errors of a bundle, None: of all.

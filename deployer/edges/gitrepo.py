@@ -23,6 +23,7 @@ from deployer.errors import UnknownCommit
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git knows it unwritten
 _ASIDE: Final = (COMPOSE_FILE, ROSTER)  # read for what they say, never published
+TREES_KEPT: Final = 2
 MAX_COMMITS: Final = 200
 """A push of more is not looked into commit by commit."""
 
@@ -56,6 +57,7 @@ class GitRepository:
         # By blob and kind: those of the last tree, and of the one before it.
         self._known: dict[tuple[str, str], Read] = {}
         self._known_before: dict[tuple[str, str], Read] = {}
+        self._trees: dict[str, Tree] = {}
 
     def fetch(self) -> str:
         return self._mirror.fetch()
@@ -110,7 +112,17 @@ class GitRepository:
         return self._mirror.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
 
     def tree(self, sha: str) -> Tree:
-        """As the port says: one `ls-tree`, and one `cat-file` for all blobs not seen lately."""
+        """As the port says: one `ls-tree`, and one `cat-file` for all blobs not seen lately.
+
+        The last two are kept: a deployment's tip is what the next one finds live.
+        """
+        if sha not in self._trees:
+            self._trees[sha] = self._read(sha)
+            if len(self._trees) > TREES_KEPT:
+                del self._trees[next(iter(self._trees))]
+        return self._trees[sha]
+
+    def _read(self, sha: str) -> Tree:
         what = (f"{_checked(sha)}^{{commit}}", "--", "dags", "include", REQUIREMENTS, *_ASIDE)
         ran = self._mirror.run("ls-tree", "-r", "-z", "--full-tree", *what)
         if ran.status != 0:

@@ -137,36 +137,45 @@ class ReleaseStore:
             return None
         return name if release_dir.is_whole(self._releases / name) else None
 
+    def beyond(self, keep: int) -> tuple[str, ...]:
+        """As the port says.
+
+        Raises:
+            DiskError
+        """
+        with _disk_errors("what is live is not concerned"):
+            return tuple(self._sorted_out(keep)[1])
+
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         """As the port says.
 
         Raises:
             DiskError: one can't be removed; the next call tries again.
         """
-        if not self._releases.is_dir():
-            return ()
         with _disk_errors("what is live is not concerned"):
-            age = {name: number for number, name in enumerate(self._published())}
-            whole: list[str] = []
-            torn: list[str] = []
-            for entry in self._releases.iterdir():
-                if entry.name.startswith(_TMP):
-                    torn.append(entry.name)
-                elif _NAME.fullmatch(entry.name):
-                    (whole if release_dir.is_whole(entry) else torn).append(entry.name)
-            whole.sort(key=lambda name: age.get(name, -1))
-            spared = {
-                self._live_name(),
-                self.proven(),
-                *in_use,
-                *whole[max(len(whole) - keep, 0) :],
-            }
-            doomed = [name for name in (*sorted(torn), *whole) if name not in spared]
+            torn, old = self._sorted_out(keep)
+            doomed = [*torn, *(name for name in old if name not in in_use)]
             for name in doomed:
                 self._remove(name)
         return tuple(doomed)
 
     # -- parts
+
+    def _sorted_out(self, keep: int) -> tuple[list[str], list[str]]:
+        """Return the half-written releases, and the whole ones beyond `keep`, oldest first."""
+        if not self._releases.is_dir():
+            return [], []
+        age = {name: number for number, name in enumerate(self._published())}
+        whole: list[str] = []
+        torn: list[str] = []
+        for entry in self._releases.iterdir():
+            if entry.name.startswith(_TMP):
+                torn.append(entry.name)
+            elif _NAME.fullmatch(entry.name):
+                (whole if release_dir.is_whole(entry) else torn).append(entry.name)
+        whole.sort(key=lambda name: age.get(name, -1))
+        spared = {self._live_name(), self.proven(), *whole[max(len(whole) - keep, 0) :]}
+        return sorted(torn), [name for name in whole if name not in spared]
 
     def _filled(
         self,

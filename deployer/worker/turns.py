@@ -29,6 +29,8 @@ REPLICATION = timedelta(seconds=60)
 FETCH_BOUND_S = 20.0
 """Seconds for which git is asked again while somebody waits for an answer."""
 FETCH_AGAIN_S = 2.0
+ASKED_ABOUT = 3
+"""Old releases of which Airflow is asked after a deployment, which makes one more of them."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 
 
@@ -62,6 +64,7 @@ class Turns:
         self._intake = RLock()
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
+        self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
@@ -330,10 +333,23 @@ class Turns:
         """Make ready for the next turn, without old releases; nobody waits for it."""
         try:
             self._parts.examiner.warm_up()  # packages may have moved under it
-            in_use = self._parts.airflow.versions_in_use()
-            removed = self._parts.releases.prune(self._limits.keep_releases, in_use)
+            removed = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
         else:
             if removed:
                 log.info("releases removed", count=len(removed))
+
+    def _remove_old_releases(self) -> tuple[str, ...]:
+        """Remove what nobody uses of the releases beyond KEEP_RELEASES.
+
+        Of those that an untouched DAG still holds there may be many: a few are asked about
+        after each deployment, each in its turn.
+        """
+        releases, keep = self._parts.releases, self._limits.keep_releases
+        old = releases.beyond(keep)
+        turn = {name: number for number, name in enumerate(self._asked_about, 1)}
+        some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
+        in_use = self._parts.airflow.versions_in_use(some)
+        self._asked_about = [name for name in turn if name in old and name not in some] + some
+        return releases.prune(keep, frozenset(old) - (frozenset(some) - in_use))

@@ -19,7 +19,7 @@ hundredths.
 
 Protocol. First line out, once Airflow is imported:
 
-    {"ready": true, "protocol": 2, "airflow": "3.3.2", "import_s": 4.6}
+    {"ready": true, "protocol": 3, "airflow": "3.3.2", "import_s": 4.6}
 
 A request: `root` is laid out as a release, `paths` lie under its `dags/`:
 
@@ -33,7 +33,8 @@ bounds them. An answer a file, in the order in which they end, then `{"done": tr
      "errors": {"a/x.py": "Traceback …"}, "advice": ["DAG 'a' has no owner: …"],
      "run_s": 0.06, "max_rss_bytes": 141000000}
 
-`ended` is `reported`; `raised` (something that Airflow does not catch, named in `what`);
+`ended` is `reported`; `unstorable` (Airflow's database would choke on it, as `what` says);
+`raised` (something that Airflow does not catch, named in `what`);
 `exit` or `signal` with its number in `code`; `timeout`; `memory`; `left` (a process outlived
 the parse); `warden` (the file ended the process that watches it); `setup` (the parser could
 not be made, for the reason in `what`; says nothing about the file).
@@ -67,7 +68,7 @@ from preflight_warden import (
     watch_over,
 )
 
-PROTOCOL = 2
+PROTOCOL = 3
 MARGIN_S = 10.0
 """What a warden may take beyond the bound of its parser."""
 

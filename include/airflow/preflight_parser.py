@@ -15,12 +15,17 @@ import atexit
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
-from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+from airflow.dag_processing.processor import (
+    DagFileParseRequest,
+    DagFileParsingResult,
+    _parse_file,
+)
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
@@ -30,7 +35,8 @@ from airflow.sdk.execution_time.comms import (
     _RequestFrame,
 )
 from airflow.sdk.execution_time.supervisor import block_orm_access
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+from preflight_rows import harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl, say
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
@@ -42,8 +48,12 @@ MAX_TRACE = 20_000
 
 
 def warm_up() -> None:
-    """Load what nearly every file needs, so that no fork has to."""
-    with DAG("warm_up", schedule=None) as dag:
+    """Load what nearly every file needs, so that no fork has to.
+
+    Raises:
+        RuntimeError: what would be stored can't be told of this Airflow.
+    """
+    with DAG("warm_up", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         try:
             from airflow.providers.standard.operators.bash import BashOperator  # noqa: PLC0415
             from airflow.providers.standard.operators.python import PythonOperator  # noqa: PLC0415
@@ -52,7 +62,10 @@ def warm_up() -> None:
         else:
             BashOperator(task_id="bash", bash_command="true")
             PythonOperator(task_id="python", python_callable=warm_up)
-    DagSerialization.to_dict(dag)
+    parsed = LazyDeserializedDAG(data=DagSerialization.to_dict(dag))
+    # Were there a fault here, then it would be put down to each file.
+    if harm := harm_to_database(DagFileParsingResult(fileloc=__file__, serialized_dags=[parsed])):
+        raise RuntimeError(f"Airflow {AIRFLOW_VERSION} is not known: a plain DAG {harm}")
 
 
 def run(task: Task, report: int) -> NoReturn:
@@ -78,7 +91,7 @@ def run(task: Task, report: int) -> NoReturn:
 
 def _outcome(task: Task) -> dict[str, Any]:
     try:
-        return {"ended": "reported", **_parse(task.root, task.path)}
+        return _parse(task.root, task.path)
     except BaseException as exc:  # noqa: BLE001  # what Airflow lets through ends its parser
         return {"ended": "raised", "what": type(exc).__name__}
 
@@ -99,20 +112,23 @@ def _keep_only(report: int) -> int:
 
 
 def _parse(root: str, path: str) -> dict[str, Any]:
-    """Return `dag_ids`, `errors` (text by Airflow's name of the file) and `advice` of one file."""
+    """Return the report: `dag_ids`, `errors` by Airflow's name of the file, `advice`; or a harm."""
     file = Path(root, path)
     if not file.is_file():
         errors = {path: f"FileNotFoundError: there is no file {path}"}
-        return {"dag_ids": [], "errors": errors, "advice": []}
+        return {"ended": "reported", "dag_ids": [], "errors": errors, "advice": []}
     _be_a_parsing_child(root)
     result = _parse_file(
         DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
         structlog.get_logger(logger_name="task"),
     )
     assert result is not None  # noqa: S101  # None answers callback requests alone
+    if harm := harm_to_database(result):
+        return {"ended": "unstorable", "what": harm}
     # Airflow's parser sends its result so; a value that does not fit ends it without a word.
     _RequestFrame(id=0, body=result.model_dump()).as_bytes()
     return {
+        "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
         "errors": {
             name: text[-MAX_TRACE:] for name, text in sorted((result.import_errors or {}).items())

@@ -26,6 +26,7 @@ GRACE_S = 0.5
 REAP_S = 5.0
 WATCH_MS = 50
 MAX_REPORT_BYTES = 8 << 20
+MAX_WHAT = 400
 MAX_FILE_BYTES = 256 << 20
 PAGE_BYTES = resource.getpagesize()
 
@@ -177,8 +178,8 @@ def _believed(report: dict[str, Any] | None) -> dict[str, Any] | None:
             whole = all(isinstance(text, str) for text in (*dag_ids, *errors.values(), *advice))
             found = {"ended": "reported", "dag_ids": dag_ids, "errors": errors, "advice": advice}
             return found if whole else None
-        case {"ended": "raised", "what": str(what)}:
-            return {"ended": "raised", "what": what[:100]}
+        case {"ended": "raised" | "unstorable" as ended, "what": str(what)}:
+            return {"ended": ended, "what": " ".join(what.split())[:MAX_WHAT]}
     return None
 
 

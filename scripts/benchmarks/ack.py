@@ -4,7 +4,7 @@ Ours writes each delivery to disk before it answers; the peer starts a process a
 answers without waiting for it. Both get the same bodies at 32 kept-alive connections,
 in turns, so that a machine that slows down slows both.
 
-    python scripts/benchmarks/ack.py [--json]
+    python -m scripts.benchmarks.ack [--json]
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from scripts.benchmarks.machine import free_port, memory_bytes
 
 CONNECTIONS = 32
 ROUNDS = 3
@@ -117,7 +119,7 @@ def _deployer(folder: Path) -> Iterator[Side]:
     make = "from deployer.edges.journal import SqlJournal as J; J.open({!r}, migrate=True)"
     url = f"sqlite:///{folder}/deployer.db"
     subprocess.run([sys.executable, "-c", make.format(url)], check=True)
-    port = _free_port()
+    port = free_port()
     settings = {
         "DEPLOYER_STATE_DIR": str(folder),
         "DEPLOYER_GITHUB_REPO": REPO,
@@ -143,7 +145,7 @@ def _peer(folder: Path) -> Iterator[Side]:
             [{"id": "push", "execute-command": "/bin/true", "trigger-rule": {"match": signed}}]
         )
     )
-    port = _free_port()
+    port = free_port()
     command = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
     with _server("peer", "/hooks/push", port, command, folder, os.environ) as side:
         yield side
@@ -171,12 +173,6 @@ def _server(  # noqa: PLR0917  # two callers, both here
             process.wait(timeout=START_S)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -191,31 +187,20 @@ def _count_deliveries(folder: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM deliveries").fetchone()[0])
 
 
-def _memory_bytes(pid: int) -> int:
-    """Return the proportional set size of a process and its descendants (proc(5))."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    own = int(re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[0]) * 1024
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for child in children:
-        with contextlib.suppress(OSError, IndexError):  # a `true` that ended meanwhile
-            own += _memory_bytes(int(child))
-    return own
-
-
 # --- the load ---------------------------------------------------------------
 
 
 def _round(side: Side, seconds: float, *, measured: bool) -> None:
     """Load `side` from a process of its own, so that nothing here takes its time."""
     done = subprocess.run(
-        [sys.executable, __file__, "--load", str(side.port), side.path, str(seconds)],
+        [*(sys.executable, "-m", __spec__.name), "--load", str(side.port), side.path, str(seconds)],
         check=True,
         capture_output=True,
         text=True,
     )
     result = json.loads(done.stdout)
     side.accepted += result["accepted"]
-    side.memory_bytes = max(side.memory_bytes, _memory_bytes(side.pid))
+    side.memory_bytes = max(side.memory_bytes, memory_bytes(side.pid))
     if measured:
         side.latencies_s += result["latencies_s"]
         side.refused += result["refused"]

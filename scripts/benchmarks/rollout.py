@@ -16,7 +16,7 @@ from typing import Self
 import httpx
 
 from deployer.demo import samples
-from scripts.benchmarks.latency import parts
+from scripts.benchmarks.staging import parts
 from tests.compose_stack import Way
 from tests.e2e.compose.classroom import Classroom, classroom
 

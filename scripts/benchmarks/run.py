@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping
 
 import click
 
-from scripts.benchmarks import ack, latency, rollout
+from scripts.benchmarks import ack, burst, idle, latency, peers, rollout, scale
 
 Figures = dict[str, object]
 BENCHMARKS: Mapping[str, Callable[[], Figures]] = {
     "latency": latency.run,
     "ack": ack.run,
+    "scale": scale.run,
+    "burst": burst.run,
+    "peers": peers.run,
+    "idle": idle.run,
     "rollout": rollout.run,
 }
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deployer.config import PREFIX
 from deployer.core.publishable import shown
 from deployer.demo.stage import Stage
 from tests.dag_cases import CASES, NO_VERDICT, STUDENT, Case
-from tests.e2e.watching import verdicts
+from tests.e2e.watching import begin_check, verdicts
 
 pytestmark = pytest.mark.airflow
 
@@ -40,7 +35,7 @@ def both(stage: Stage) -> Iterator[Both]:
     teacher = stage.student("teacher")
     files = {case.path(name): content for case in CASES for name, content in case.files.items()}
     teacher.commit("Every kind of DAG file", files)
-    check = _begin_check(teacher.copy)
+    check = begin_check(teacher.copy, "dags")
     try:
         push = teacher.push()
         verdicts(stage, push, *FOLDERS, bound_s=BOUND_S)
@@ -54,18 +49,6 @@ def both(stage: Stage) -> Iterator[Both]:
     teacher.commit("Take them out again", dict.fromkeys(files))
     taken_out = verdicts(stage, teacher.push(), *FOLDERS, bound_s=BOUND_S)
     assert {state for state, _ in taken_out.values()} == {"success"}
-
-
-def _begin_check(copy: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deployer", "check", "dags", "--json"],
-        cwd=copy,
-        env={name: text for name, text in os.environ.items() if not name.startswith(PREFIX)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def _by_path(found: list[dict[str, Any]]) -> Verdicts:

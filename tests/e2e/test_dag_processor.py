@@ -74,10 +74,12 @@ def test_a_push_that_kills_it_is_taken_back_and_the_next_one_of_a_neighbour_is_g
     calm = push(stage, "maria", "calm_after_a_death")
     assert verdicts(stage, calm, "maria")["airflow/maria"][0] == "success"
     assert not (live / "dags/lasse/killer.py").exists()
+    mended = push(stage, "lasse", "killer")
+    assert verdicts(stage, mended, "lasse")["airflow/lasse"] == ("success", "1 DAG: lasse_killer")
 
 
 def test_one_that_does_not_run_is_an_error_and_mended_by_itself(stage: Stage) -> None:
-    with patience(stage, 6):
+    with patience(stage, 10):
         os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGKILL)
         late = push(stage, "maria", "nobody_parses")
         stage.hub.wait_for_status(late.sha, "airflow/maria", {"error"}, 60)

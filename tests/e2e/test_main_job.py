@@ -1,11 +1,11 @@
-"""A push becomes a verdict on the commit, through every part, for real."""
+"""A push becomes a verdict on the commit, through every part, whatever happens to the parts.
+
+What becomes of which file: test_what_becomes_of_files.py, test_check_agrees.py.
+"""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Mapping
-from threading import Event
+from collections.abc import Mapping
 
 import pytest
 
@@ -13,7 +13,7 @@ from deployer.demo import samples
 from deployer.demo.github.faults import Fault
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, Student
-from tests.e2e.watching import ENDS, shown, verdicts
+from tests.e2e.watching import ENDS, shown, verdicts, wait_until, worker_log
 
 pytestmark = pytest.mark.airflow
 
@@ -23,79 +23,6 @@ BOUND_S = 120.0
 def push(student: Student, message: str, files: Mapping[str, str | None]) -> Push:
     student.commit(message, files)
     return student.push()
-
-
-def worker_log(stage: Stage) -> list[str]:
-    """Return what the worker has done, as names of steps and events."""
-    path = stage.settings.state_dir / "logs" / "worker.jsonl"
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [event.get("step") or event["event"] for event in events]
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Return as soon as `holds()`; fail when the bound has passed."""
-    until = time.monotonic() + BOUND_S
-    while not holds():
-        assert time.monotonic() < until, "it did not come within the bound"
-        Event().wait(0.005)
-
-
-def test_a_good_file_is_green_and_names_its_dag(stage: Stage) -> None:
-    text = samples.dag("lasse", "good")
-    said = verdicts(
-        stage, push(stage.student("lasse"), "Add", {"dags/lasse/good.py": text}), "lasse"
-    )
-    assert said["airflow/lasse"] == ("success", "1 DAG: lasse_good")
-    assert said["airflow/deploy"][0] == "success"
-    assert set(said) == {"airflow/deploy", "airflow/lasse"}
-
-
-def test_a_missing_import_is_red_with_its_line_and_mended_by_the_next_push(stage: Stage) -> None:
-    maria = stage.student("maria")
-    broken = samples.dag("maria", "fragile", imports="import nothing_of_that_name\n")
-    said = verdicts(stage, push(maria, "Break", {"dags/maria/fragile.py": broken}), "maria")
-    line = broken.splitlines().index("import nothing_of_that_name") + 1
-    assert said["airflow/maria"] == (
-        "failure",
-        f"fragile.py:{line} ModuleNotFoundError: No module named 'nothing_of_that_name'",
-    )
-    mended = push(maria, "Mend", {"dags/maria/fragile.py": samples.dag("maria", "fragile")})
-    assert verdicts(stage, mended, "maria")["airflow/maria"] == ("success", "1 DAG: maria_fragile")
-
-
-def test_a_helper_alone_has_the_dag_that_imports_it_judged_anew(stage: Stage) -> None:
-    lasse = stage.student("lasse")
-    dag = samples.dag("lasse", "helped", imports="from lasse.helping import NUMBER\n")
-    files = {"dags/lasse/helped.py": dag, "dags/lasse/helping.py": "NUMBER = 1\n"}
-    verdicts(stage, push(lasse, "Help", files), "lasse")
-    said = verdicts(stage, push(lasse, "Unhelp", {"dags/lasse/helping.py": "OTHER = 1\n"}), "lasse")
-    state, text = said["airflow/lasse"]
-    assert state == "failure"
-    assert text.startswith("helped.py:")
-    assert "ImportError: cannot import name 'NUMBER'" in text
-    mended = push(lasse, "Help again", {"dags/lasse/helping.py": "NUMBER = 2\n"})
-    assert verdicts(stage, mended, "lasse")["airflow/lasse"] == ("success", "1 DAG: lasse_helped")
-
-
-def test_a_deleted_file_is_gone_from_airflow_when_its_commit_is_green(stage: Stage) -> None:
-    maria = stage.student("maria")
-    text = samples.dag("maria", "short_lived")
-    verdicts(stage, push(maria, "Add", {"dags/maria/short_lived.py": text}), "maria")
-    said = verdicts(stage, push(maria, "Delete", {"dags/maria/short_lived.py": None}), "maria")
-    assert said["airflow/maria"] == ("success", "deleted: short_lived.py")
-
-
-def test_a_file_that_crashes_its_parser_is_held_and_a_neighbour_goes_green(stage: Stage) -> None:
-    teacher = stage.student("teacher")
-    crash = samples.dag("lasse", "crash", imports="import os\nos._exit(3)\n")
-    files = {"dags/lasse/crash.py": crash, "dags/maria/calm.py": samples.dag("maria", "calm")}
-    said = verdicts(stage, push(teacher, "Crash", files), "lasse", "maria")
-    assert said["airflow/lasse"][0] == "failure"
-    assert said["airflow/lasse"][1].startswith("crash.py is held: ")
-    assert said["airflow/maria"] == ("success", "1 DAG: maria_calm")
-    live = stage.settings.checkout_dir / "current" / "dags"
-    assert not (live / "lasse" / "crash.py").exists()
-    verdicts(stage, push(teacher, "Take it out", {"dags/lasse/crash.py": None}), "lasse")
 
 
 def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
@@ -115,14 +42,6 @@ def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
     assert said["airflow/deploy"][1].endswith("packages kept")
     verdicts(stage, push(teacher, "Do without", {samples.REQUIREMENTS: before}))
     assert stage.airflow_pids() == pids
-
-
-def test_two_pushes_within_a_moment_both_get_their_end(stage: Stage) -> None:
-    lasse, maria = stage.student("lasse"), stage.student("maria")
-    first = push(lasse, "One", {"dags/lasse/one.py": samples.dag("lasse", "one")})
-    second = push(maria, "Two", {"dags/maria/two.py": samples.dag("maria", "two")})
-    assert verdicts(stage, first, "lasse")["airflow/lasse"] == ("success", "1 DAG: lasse_one")
-    assert verdicts(stage, second, "maria")["airflow/maria"] == ("success", "1 DAG: maria_two")
 
 
 def test_a_push_whose_delivery_is_lost_is_found_by_the_poll(stage: Stage) -> None:

@@ -182,10 +182,10 @@ class FakeAirflow:
         beat = None if self.headless else self._beat
         return AirflowHealth(datetime.now(UTC), beat, database_ok=True)
 
-    def versions_in_use(self) -> frozenset[str]:
+    def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
         self._answer()
         by_dags = {dag.version for dag in self._dags.values() if dag.version and not dag.stale}
-        return frozenset(by_dags | self.pinned)
+        return frozenset(by_dags | self.pinned).intersection(among)
 
     def pools(self) -> Mapping[str, int]:
         self._answer()

@@ -85,16 +85,15 @@ class FakeReleases:
     def proven(self) -> str | None:
         return self._confirmed if self._confirmed in self.whole else None
 
-    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+    def beyond(self, keep: int) -> tuple[str, ...]:
         live = self.live()
         names = list(self.whole)
-        spared = {
-            live.name if live else None,
-            self.proven(),
-            *in_use,
-            *names[max(len(names) - keep, 0) :],
-        }
-        doomed = tuple(name for name in names if name not in spared)
+        newest = names[max(len(names) - keep, 0) :]
+        spared = {live.name if live else None, self.proven(), *newest}
+        return tuple(name for name in names if name not in spared)
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        doomed = tuple(name for name in self.beyond(keep) if name not in in_use)
         for name in doomed:
             del self.whole[name]
         return doomed

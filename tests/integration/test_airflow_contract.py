@@ -251,7 +251,7 @@ def test_the_release_of_a_living_dag_is_in_use(rig: Rig, name: str) -> None:
     path = f"dags/t/{name}/used.py"
     release = rig.publish({path: (name,)})
     wait_for_dag(rig, release, name)
-    assert release in rig.airflow.versions_in_use()
+    assert rig.airflow.versions_in_use([release, "0" * 40]) == {release}
 
 
 def test_health_has_heartbeats_of_just_now(rig: Rig) -> None:
@@ -267,7 +267,7 @@ def test_an_airflow_that_does_not_answer_is_unreachable(rig: Rig) -> None:
     for call in (
         airflow.poke,
         airflow.health,
-        airflow.versions_in_use,
+        lambda: airflow.versions_in_use(["0" * 40]),
         airflow.pools,
         airflow.busy,
     ):
@@ -370,7 +370,7 @@ def test_poking_before_the_canary_is_known_does_nothing(
     monkeypatch.setattr("deployer.edges.airflow.CANARY_DAG_ID", "never_heard_of")
     airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
     airflow.poke()
-    assert airflow._tokens == {}
+    assert airflow._canary_token is None
 
 
 @pytest.mark.airflow
@@ -385,9 +385,9 @@ def test_a_wrong_password_is_an_error_that_names_the_settings(world: World) -> N
 @pytest.mark.airflow
 def test_a_token_that_is_valid_no_more_is_renewed(world: World) -> None:
     airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
-    airflow.versions_in_use()
+    airflow.pools()
     airflow._calls._client.default_headers["Authorization"] = "Bearer ran.out.long-ago"
-    assert airflow.versions_in_use()
+    assert airflow.pools()
 
 
 @pytest.mark.airflow
@@ -413,11 +413,12 @@ def test_a_list_that_cannot_be_read_whole_is_an_error_and_not_a_part(
     world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "".join(dag_text(f"{name}_{number}") for number in range(3))
-    world.dag_from(world.publish({f"dags/t/{name}/many.py": text}), f"{name}_2")
+    release = world.publish({f"dags/t/{name}/many.py": text})
+    world.dag_from(release, f"{name}_2")
     monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
     monkeypatch.setattr("deployer.edges.airflow_calls.MOST_ROWS", 2)
     with pytest.raises(AirflowError, match="more than 2 dags"):
-        world.airflow.versions_in_use()
+        world.airflow.observe(release, [])
 
 
 @pytest.mark.airflow

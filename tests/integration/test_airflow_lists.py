@@ -31,10 +31,12 @@ def serving(lists: Lists, then: Callable[[str], None]) -> Iterator[AirflowRest]:
             kind = "dag_runs" if asked.path.endswith("/dagRuns") else "dags"
             query = parse_qs(asked.query)
             start = int(query["offset"][0])
-            rows = lists[kind][start : start + int(query["limit"][0])]
-            total = len(lists[kind])
+            rows = lists[kind]
+            if version := query.get("bundle_version"):
+                rows = [row for row in rows if row["bundle_version"] in version]
+            page, total = rows[start : start + int(query["limit"][0])], len(rows)
             then(kind)
-            self._send(200, {kind: rows, "total_entries": total})
+            self._send(200, {kind: page, "total_entries": total})
 
         def _send(self, status: int, answer: object) -> None:
             body = json.dumps(answer).encode()
@@ -73,24 +75,36 @@ def lists() -> Lists:
 
 
 EVERY = frozenset(f"{kind}-{n}" for kind in ("dag", "run") for n in range(5))
+ASKED = EVERY | {"nobody's"}
 
 
 def test_a_list_of_several_pages_is_read_to_its_end() -> None:
     with serving(lists(), lambda _: None) as airflow:
-        assert airflow.versions_in_use() == EVERY
+        assert airflow.versions_in_use(ASKED) == EVERY
 
 
-@pytest.mark.parametrize("kind", ["dags", "dag_runs"])
-def test_no_release_is_overlooked_when_the_list_shrinks_while_it_is_read(kind: str) -> None:
+def test_a_question_about_releases_costs_the_same_however_many_dags_there_are() -> None:
+    asked: list[str] = []
+    served = lists()
+    served["dag_runs"] = []
+    served["dags"] += [{"dag_id": f"more{n}", "bundle_version": "dag-0"} for n in range(50)]
+    with serving(served, asked.append) as airflow:
+        assert airflow.versions_in_use(["dag-0", "nobody's"]) == {"dag-0"}
+        assert asked == ["dags", "dags", "dag_runs"]
+        assert airflow.versions_in_use([]) == frozenset()
+        assert len(asked) == 3
+
+
+def test_no_release_is_overlooked_when_the_list_shrinks_while_it_is_read() -> None:
     served = lists()
     gone: list[dict[str, object]] = []
 
     def shrink(asked: str) -> None:
-        if asked == kind and not gone:
-            gone.append(served[kind].pop(0))
+        if asked == "dag_runs" and not gone:
+            gone.append(served["dag_runs"].pop(0))
 
     with serving(served, shrink) as airflow:
-        assert airflow.versions_in_use() == EVERY
+        assert airflow.versions_in_use(ASKED) == EVERY
     assert gone
 
 
@@ -104,4 +118,4 @@ def test_a_list_that_never_stands_still_is_an_error_and_not_a_part() -> None:
         serving(served, turn) as airflow,
         pytest.raises(AirflowError, match="changes while it is read"),
     ):
-        airflow.versions_in_use()
+        airflow.versions_in_use(ASKED)

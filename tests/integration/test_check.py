@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deployer.core.publishable import shown
 from deployer.edges import airflow_there, before_push
 from deployer.edges.local_env import BaseEnvironment
 from deployer.edges.working_copy import WorkingCopy
 from deployer.errors import ServicesError, WrongPlace
-from tests.dag_cases import CASES, HEAD, NO_VERDICT, STUDENT, Case, made
+from tests.dag_cases import CASES, HEAD, STUDENT, made
 from tests.fakes.examiner import FakeExaminer
 
-QUICK = [case for case in CASES if not case.slow]
 BOUND_S = 180.0
 
 
@@ -66,41 +62,7 @@ def clone(tmp_path: Path) -> Clone:
     return made_here
 
 
-# --- the shared table, in a real parser -----------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def checked(
-    airflow_python: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    """What `check --json` says of all cases but the slow ones, by path."""
-    clone = _cloned(tmp_path_factory.mktemp("table") / "clone")
-    for case in QUICK:
-        for name, content in case.files.items():
-            clone.write(case.path(name), content)
-    clone.git("add", "--all")
-    done = clone.check("--json")
-    assert done.returncode == 1, done.stderr
-    return {verdict["path"]: verdict for verdict in json.loads(done.stdout)["files"]}
-
-
-@pytest.mark.airflow
-@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
-def test_each_case_of_the_table_comes_out_as_it_says(
-    checked: dict[str, dict[str, Any]], case: Case
-) -> None:
-    for name, says in case.says.items():
-        path = shown(case.path(name).encode())
-        verdict = checked.get(path)
-        if says.outcome == NO_VERDICT:
-            assert verdict is None
-            continue
-        assert verdict is not None
-        error = verdict["error"] or {"type": None, "line": None, "message": ""}
-        assert (verdict["outcome"], verdict["dag_ids"]) == (says.outcome, list(says.dag_ids))
-        assert (error["type"], error["line"]) == (says.error, says.line)
-        assert says.words in error["message"]
-        assert verdict["folder"] == path.split("/")[1]
+# --- in a real parser ------------------------------------------------------------------
 
 
 @pytest.mark.airflow

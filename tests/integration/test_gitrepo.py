@@ -301,6 +301,16 @@ def test_a_branch_that_looks_like_an_option_is_a_mistake_of_the_settings(
 # --- what a tree costs
 
 
+def test_the_tree_that_was_the_last_tip_is_not_read_again(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    first = fetched(host, repository)
+    second = fetched(host, repository)
+    mirrored.rename(mirrored.with_name("away"))
+    assert repository.tree(second.sha) == second
+    assert repository.tree(first.sha) == first
+
+
 def test_a_second_tree_reads_only_what_changed(
     host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

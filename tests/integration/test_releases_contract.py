@@ -270,6 +270,7 @@ def test_prune_keeps_the_newest_the_live_one_and_those_in_use(rig: Rig) -> None:
     names = [rig.publish(rig.tree({"dags/a/x.py": str(n)})).name for n in range(6)]
     rig.releases.restore(names[1])
 
+    assert rig.releases.beyond(2) == (names[0], names[2], names[3])
     assert rig.releases.prune(2, [names[0]]) == (names[2], names[3])
     assert rig.releases.prune(2, []) == (names[0],)
     assert rig.releases.prune(0, []) == (names[4], names[5])

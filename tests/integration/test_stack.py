@@ -243,7 +243,7 @@ def test_the_deployer_may_do_all_that_it_needs(a_class: Class, deployer: httpx.C
     assert CANARY_DAG_ID in {dag.dag_id for dag in seen}
     health = a_class.deployer.health()
     assert None not in (health.scheduler, health.dag_processor)
-    assert a_class.deployer.versions_in_use()
+    assert a_class.deployer.versions_in_use([release]) == {release}
     before = a_class.deployer.pools()
     for slots in (0, before["default_pool"]):
         a_class.deployer.resize_pool("default_pool", slots)

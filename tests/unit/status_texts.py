@@ -16,6 +16,8 @@ from typing import Final
 from deployer import errors
 
 ROOT: Final = Path(__file__).resolve().parents[2] / "deployer"
+OF_AIRFLOW: Final = sorted((ROOT.parent / "include" / "airflow").glob("preflight_[lr]*.py"))
+"""They run beside Airflow, and word what the examiner says."""
 VARIES: Final = "§"
 
 WORDED: Final[dict[str, frozenset[str]]] = {
@@ -35,6 +37,11 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "edges/compose/proving.py": frozenset({"_unreachable"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/preflight/examiner.py": frozenset({"_harm"}),
+    "preflight_limits.py": frozenset(
+        {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
+        | {"_refusal_of_json", "_index_refusal"}
+    ),
+    "preflight_rows.py": frozenset({"_of_dag"}),
     "edges/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
     "guarding.py": frozenset({"ailment", "_last_words"}),
     "worker/answers.py": frozenset({"refuse"}),
@@ -52,8 +59,8 @@ NO_STATUS: Final = (
 def texts() -> dict[str, str]:
     """Return the module of each text, by the text."""
     found: dict[str, str] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        module = path.relative_to(ROOT).as_posix()
+    for path in (*sorted(ROOT.rglob("*.py")), *OF_AIRFLOW):
+        module = path.name if path in OF_AIRFLOW else path.relative_to(ROOT).as_posix()
         if module.startswith(NO_STATUS):
             continue
         tree = ast.parse(path.read_text())

@@ -320,3 +320,14 @@ def test_a_plan_is_sorted_and_its_steps_say_what_it_says(live: Tree, tip: Tree) 
     assert (Preflight(result.dag_files) in result.steps) == bool(result.dag_files)
     verdicts_wanted = bool(result.dag_files or result.deleted)
     assert (Parse(result.dag_files, result.deleted) in result.steps) == verdicts_wanted
+
+
+def test_a_held_module_that_one_file_needs_is_judged_under_all_that_need_it() -> None:
+    live = tree({**CLASS, BIKES: f"{DAG}import lasse.helpers\n"})
+    files = {**CLASS, BIKES: f"{DAG}import lasse.helpers\n"}
+    tip = tree({**files, TAXI: files[TAXI] + "# moved\n"})
+    held = plan(
+        live, tip, installed="", refusals={}, services=SERVICES, held=(BIKES, HELPERS)
+    ).dag_files
+    assert held == (TAXI, BIKES)
+    assert planned(live, tip).dag_files == (TAXI,)

@@ -20,7 +20,8 @@ from deployer.core.model import (
     SeenError,
     Verdict,
 )
-from deployer.core.verdict import Watch, versions_elsewhere
+from deployer.core.seen import versions_elsewhere
+from deployer.core.verdict import Watch
 
 OLD, NEW = "a" * 40, "b" * 40
 TAXI = "dags/lasse/taxi.py"
@@ -85,6 +86,11 @@ def test_stamps_from_before_the_canary_told_the_release_do_not_count() -> None:
     early = [Observation((canary(OLD), local(stamp))) for stamp in ("t0", "t1", "t2", "t3")]
     assert not looked(watch(TAXI), *early).looked
     assert looked(watch(TAXI), *early, *good("t4", "t4", "t5")).verdicts == ()
+
+
+def test_the_look_that_shows_the_release_first_does_not_count() -> None:
+    """It is several calls, and the file's may have come before the canary's."""
+    assert looked(watch(TAXI), *good("t0", "t1", "t2")).verdicts == ()
 
 
 def test_a_stale_canary_tells_nothing() -> None:
@@ -204,6 +210,14 @@ def test_another_files_version_shows_that_the_bundle_has_moved_on() -> None:
     witness = git("w", NEW, path="dags/maria/m.py", dag_id="maria_m")
     looks = [Observation((witness,), (error(stamp),)) for stamp in ("t0", "t0", "t1", "t2")]
     assert only(looked(watch(TAXI), *looks)).outcome is Outcome.BROKEN
+
+
+def test_without_a_canary_airflow_goes_round_once_it_came_back_to_anything() -> None:
+    """What stays without a verdict then was not just waiting for its turn."""
+    witness = [git(stamp, NEW, path="dags/maria/m.py", dag_id="maria_m") for stamp in ("0", "1")]
+    once = looked(watch(TAXI), *[Observation((witness[0],))] * 2)
+    assert not once.goes_round(waited_s=90)
+    assert looked(once, Observation((witness[1],))).goes_round(waited_s=90)
 
 
 def test_versions_of_the_class_s_bundle_are_not_asked_about() -> None:

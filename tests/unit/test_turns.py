@@ -306,6 +306,32 @@ def test_a_held_file_goes_live_when_it_is_mended(world: World) -> None:
     assert world.journal.live() == Live(mended)
 
 
+def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world: World) -> None:
+    push = world.repository.push
+    help_py, files = "dags/lasse/help.py", {TAXI: "import airflow, dag\nimport lasse.help\n"}
+    world.deliver(push({**files, help_py: "1"}))
+    world.turns.turn()
+    world.examiner.finds(TAXI, harm="hangs")
+    bad = push({help_py: "2"})
+    world.deliver(bad)
+    world.turns.turn()
+    assert world.releases.published[-1][2] == {TAXI, help_py}
+    assert [(v.path, v.error and v.error.message) for v in world.judging(bad).verdicts] == [
+        (help_py, f"with it {TAXI} hangs"),
+        (TAXI, "hangs"),
+    ]
+    world.announced(WEATHER)
+    world.turns.turn()
+    assert world.releases.published[-1][2] == {TAXI, help_py}
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    mended = push({TAXI: "import airflow, dag\nimport lasse.help as h\n"})
+    world.deliver(mended)
+    world.turns.turn()
+    assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert world.journal.live() == Live(mended)
+    assert world.releases.published[-1][2] == frozenset()
+
+
 def test_what_cannot_be_published_is_red_once(world: World) -> None:
     from deployer.core.model import LeftOut  # noqa: PLC0415 - used here alone
 
@@ -521,6 +547,17 @@ def test_old_releases_that_cannot_be_removed_hurt_nobody(
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.state(sha) is State.SUCCEEDED
+
+
+def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world: World) -> None:
+    first = list(world.releases.whole)  # other files were parsed in it
+    shas: list[str] = []
+    for _ in range(20):
+        shas.append(world.announced(TAXI))
+        world.turns.turn()
+        world.airflow.pinned = set(shas[:5])
+    newest = shas[-world.limits.keep_releases :]
+    assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
 
 # --- dying half-way --------------------------------------------------------

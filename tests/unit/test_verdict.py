@@ -12,10 +12,11 @@ from deployer.core.model import (
     SeenError,
     Verdict,
 )
-from deployer.core.verdict import Watch
+from deployer.core.verdict import QUIET_S, Watch
 
 OLD, NEW = "a" * 40, "b" * 40
 TAXI = "dags/lasse/taxi.py"
+BIKES = "dags/maria/bikes.py"
 
 
 def dag(
@@ -127,11 +128,39 @@ def test_an_error_without_a_path_asks_for_another_parse() -> None:
     assert after.unproven == {TAXI}
 
 
-def test_a_file_that_holds_no_dag_is_settled_once_airflow_has_looked() -> None:
+def test_a_file_that_holds_no_dag_is_settled_when_airflow_has_looked_and_says_no_more() -> None:
     start = watch(TAXI, holds_no_dag=frozenset({TAXI}))
     assert start.look(Observation(), waited_s=1).waiting == {TAXI}
-    after = start.look(Observation(dags=(canary(NEW),)), waited_s=2)
-    assert only(after) == Verdict(TAXI, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=2)
+    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=2)
+    assert looked.waiting == {TAXI}
+    after = looked.look(Observation(dags=(canary(NEW),)), waited_s=2 + QUIET_S)
+    assert only(after) == Verdict(TAXI, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=2 + QUIET_S)
+
+
+def test_an_error_that_only_the_live_airflow_finds_is_waited_for() -> None:
+    start = watch(TAXI, holds_no_dag=frozenset({TAXI}))
+    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=2)
+    after = looked.look(Observation((canary(NEW),), (error(TAXI, NEW),)), waited_s=3)
+    assert only(after).outcome is Outcome.BROKEN
+
+
+def test_a_file_that_holds_no_dag_waits_for_those_before_it_in_the_queue() -> None:
+    start = watch(TAXI, BIKES, holds_no_dag=frozenset({TAXI}))
+    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=1)
+    still = looked.look(Observation(dags=(canary(NEW),)), waited_s=9)
+    assert still.verdicts == ()
+    other = Observation(dags=(canary(NEW), dag(BIKES, NEW)))
+    first = still.look(other, waited_s=10)
+    assert first.waiting == {TAXI}
+    assert first.look(other, waited_s=10 + QUIET_S).done
+
+
+def test_giving_up_believes_the_isolated_parse_where_it_found_no_dag() -> None:
+    after = watch(TAXI, BIKES, holds_no_dag=frozenset({TAXI})).give_up(waited_s=90)
+    assert {v.path: v.outcome for v in after.verdicts} == {
+        TAXI: Outcome.NO_DAG,
+        BIKES: Outcome.TIMEOUT,
+    }
 
 
 def test_a_file_said_to_hold_no_dag_is_parsed_if_airflow_shows_one() -> None:
@@ -204,13 +233,15 @@ def test_a_file_whose_name_only_begins_alike_is_another() -> None:
     assert watch(PACK).look(seen, waited_s=1).verdicts == ()
 
 
-def test_airflow_goes_round_once_it_has_come_back_to_the_canary() -> None:
-    once = watch(TAXI).look(Observation(dags=(canary(NEW, "t1"),)), waited_s=1)
-    assert not once.goes_round
-    assert not once.look(Observation(dags=(canary(NEW, "t1"),)), waited_s=2).goes_round
-    assert once.look(Observation(dags=(canary(NEW, "t2"),)), waited_s=2).goes_round
+def test_airflow_had_the_time_if_it_came_back_to_the_canary_again_and_again() -> None:
+    watched = watch(TAXI)
+    assert not watched.goes_round(waited_s=10)
+    for stamp in ("t1", "t1", "t2"):
+        watched = watched.look(Observation(dags=(canary(NEW, stamp),)), waited_s=10)
+    assert watched.goes_round(waited_s=10)
+    assert not watched.goes_round(waited_s=90)
 
 
 def test_the_canary_of_another_release_is_no_round() -> None:
     once = watch(TAXI).look(Observation(dags=(canary(OLD, "t1"),)), waited_s=1)
-    assert not once.look(Observation(dags=(canary(OLD, "t2"),)), waited_s=2).goes_round
+    assert not once.goes_round(waited_s=1)

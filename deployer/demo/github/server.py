@@ -48,6 +48,9 @@ class StandIn:
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, app, threaded=True, request_handler=_Handler
         )
+        self._counting = threading.Lock()
+        self._requests = 0
+        app.before_request(self._count)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             args=(POLL_S,),
@@ -107,6 +110,16 @@ class StandIn:
     def deliveries(self) -> tuple[Delivery, ...]:
         """Webhook deliveries that ended, oldest first."""
         return self._parts.webhook.deliveries
+
+    @property
+    def requests(self) -> int:
+        """Return how many requests came, git's among them."""
+        with self._counting:
+            return self._requests
+
+    def _count(self) -> None:
+        with self._counting:
+            self._requests += 1
 
     def ping(self) -> None:
         """Send `ping`, as GitHub does when a hook is made."""

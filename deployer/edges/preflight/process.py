@@ -21,7 +21,7 @@ from typing import Any
 
 from deployer.errors import PreflightError
 
-PROTOCOL = 2
+PROTOCOL = 3
 STOP_S = 5.0
 MAX_LINE_BYTES = 16 << 20
 MORE_PROCESSES = 64
@@ -49,6 +49,7 @@ class End(StrEnum):
     """How the parse of one file ended, as the protocol says; the last two are said here."""
 
     REPORTED = "reported"
+    UNSTORABLE = "unstorable"
     RAISED = "raised"
     EXIT = "exit"
     SIGNAL = "signal"

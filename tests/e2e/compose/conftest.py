@@ -10,7 +10,7 @@ from tests.e2e.compose.classroom import Classroom, classroom
 from tests.e2e.compose.engine import Engine
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def image_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class whose packages come in an image built on change."""
     with classroom(tmp_path_factory.mktemp("image"), "class-e2e-image", "image") as made:

@@ -144,7 +144,7 @@ HARMFUL = [
         id="an expression that Airflow's stability check can't walk",
     ),
     pytest.param(
-        "with DAG('big', max_active_runs=10**30): pass\n",
+        "with DAG('big', params={'x': 10**30}): pass\n",
         "ends its parser with OverflowError, which Airflow does not catch",
         id="a number that does not fit into the parser's message",
     ),

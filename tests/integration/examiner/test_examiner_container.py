@@ -19,6 +19,7 @@ from deployer.edges.preflight.container import ContainerParser, ContainerPlace
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.process import Limits
 from deployer.errors import PreflightError
+from tests.integration.examiner import unstorable
 from tests.integration.examiner.conftest import PROJECT
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, MEMORY_MB, ORDINARY, holding
 from tests.integration.examiner.world import Disk, Real
@@ -78,6 +79,10 @@ def test_every_kind_of_file_ends_as_it_does_in_the_embedded_parser(
         content, harm = case.values
         path = add(HEAD + str(content))
         expected[path] = Examined(path, harm=str(harm))
+
+    for content, harm in unstorable.REFUSED.values():
+        path = add(content)
+        expected[path] = Examined(path, harm=harm)
 
     found = container.examine(*expected)
 

@@ -17,7 +17,9 @@ from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
 from deployer.edges.preflight.process import ParserProcess
 from deployer.errors import PreflightError
+from tests.integration.examiner import unstorable
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding
+from tests.integration.examiner.unstorable import REFUSED
 from tests.integration.examiner.world import SCRIPT, SHA, Disk, Real
 
 
@@ -73,6 +75,17 @@ def test_an_ordinary_error_comes_with_the_line(
 @pytest.mark.parametrize(("content", "harm"), HARMFUL)
 def test_a_file_that_would_hurt_others(local: Real, content: str, harm: str) -> None:
     assert local.look_at(HEAD + content) == Examined("dags/lasse/x.py", harm=harm)
+
+
+@pytest.mark.airflow
+def test_what_airflows_database_would_choke_on_is_held_and_said(local: Real) -> None:
+    files = {f"dags/lasse/{name}.py": text for name, text in unstorable.files().items()}
+    for path, text in files.items():
+        local.disk.write(path, text)
+
+    found = {one.path: one.harm for one in local.examine(*files) if one.harm}
+
+    assert found == {f"dags/lasse/{name}.py": harm for name, (_, harm) in REFUSED.items()}
 
 
 @pytest.mark.airflow

@@ -1,0 +1,76 @@
+"""Store what DAG files hold as Airflow's dag-processor does, each in a transaction of its own.
+
+usage: persisting.py FOLDER
+
+Runs in a container of the class's, where it makes a database of its own beside Airflow's. The
+last line that it prints is a JSON object: by each file's name what its storing raised, or null.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import structlog
+from airflow.dag_processing.manager import DagFileProcessorManager
+from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+from airflow.models import import_all_models
+from airflow.models.base import Base
+from airflow.models.dagbundle import DagBundleModel
+from airflow.providers.fab.auth_manager.models import Model as FabModel
+from airflow.sdk.execution_time.comms import _RequestFrame
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.orm import Session
+
+BUNDLE = "class"
+DATABASE = "persisting"
+
+
+def new_database() -> Session:
+    """Return a session on an empty database with Airflow's tables."""
+    url = make_url(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {DATABASE}")
+        # The provider FAB commits a dozen times a DAG.
+        connection.exec_driver_sql(f"ALTER DATABASE {DATABASE} SET synchronous_commit = off")
+    engine = create_engine(url.set(database=DATABASE))
+    import_all_models()
+    for model in (Base, FabModel):
+        model.metadata.create_all(engine)
+    return Session(engine)
+
+
+def stored(session: Session, file: Path) -> str | None:
+    """Return what storing a file raised, as `handle_parsing_result` has it, None: nothing."""
+    request = DagFileParseRequest(file=str(file), bundle_path=file.parent, bundle_name=BUNDLE)
+    result = _parse_file(request, structlog.get_logger())
+    assert result is not None
+    try:
+        _RequestFrame(id=0, body=result.model_dump()).as_bytes()
+        DagFileProcessorManager.persist_parsing_result(
+            None,  # it is not looked at
+            bundle_name=BUNDLE,
+            bundle_version=None,
+            version_data=None,
+            parsing_result=result,
+            run_duration=0.1,
+            relative_fileloc=file.name,
+            session=session,
+        )
+        session.commit()
+    except Exception as exc:  # noqa: BLE001  # whatever it is, Airflow swallows it
+        session.rollback()
+        return f"{type(exc).__name__}: {exc}"
+    return None
+
+
+if __name__ == "__main__":
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"  # as a parser has it
+    with new_database() as session:
+        session.add(DagBundleModel(name=BUNDLE))
+        session.commit()
+        files = sorted(Path(sys.argv[1]).glob("*.py"))
+        found = {file.stem: stored(session, file) for file in files}
+    print(json.dumps(found))  # noqa: T201  # that is its answer

@@ -1,0 +1,225 @@
+"""Files that hold what Airflow's database refuses, and files that hold just not that.
+
+Each by its name, which is its DAG's `dag_id` too. The isolated parser must hold exactly those that
+a real PostgreSQL refuses: tests/e2e/compose/test_poisons.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from string import ascii_letters, digits
+
+HEAD = """\
+import datetime
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.triggers.file import FileDeleteTrigger
+from airflow.sdk import (
+    DAG, Asset, AssetAlias, AssetWatcher, AsyncCallback, DeadlineAlert, DeadlineReference,
+    MultipleCronTriggerTimetable,
+)
+
+async def callback(**_): ...
+
+def deadline(name, **said):
+    return DeadlineAlert(
+        name=name,
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=datetime.timedelta(hours=1),
+        callback=AsyncCallback(f"{__name__}.callback", kwargs=said),
+    )
+"""
+
+
+def dag(dag_id: str, arguments: str = "", *, task: str = "") -> str:
+    """Return a file with one DAG and its one task, with these further arguments."""
+    return f"{HEAD}\nwith DAG({dag_id!r}, {arguments}):\n    EmptyOperator(task_id='t', {task})\n"
+
+
+CRON = " ".join(",".join(map(str, every)) for every in (range(60), range(24), range(1, 32)))
+"""Its description has some 600 characters."""
+TWO_CRONS = f"'{CRON} * *', '{CRON} 1 *'"
+RANDOM = "".join(Random(1).choices(ascii_letters + digits, k=1360))  # noqa: S311  # no secret
+"""Text that PostgreSQL can't compress."""
+
+
+TOO_LONG = "Airflow's database takes {}: shorten it"
+TOO_LARGE = "Airflow's database takes 2147483647 at most: mend it"
+REMOVE = "Airflow's database takes none: remove it"
+NUMBER = "Airflow's database takes no such number: replace it"
+
+_REFUSED: Mapping[str, tuple[tuple[str, str], str]] = {
+    # DAG's arguments, its task's, then the harm
+    "owner": (
+        ("", "owner='o' * 2001"),
+        f"has owners of 2001 characters in DAG 'owner'; {TOO_LONG.format(2000)}",
+    ),
+    "owner_nul": (
+        ("", r"owner='o\0'"),
+        f"has owners with a NUL character in DAG 'owner_nul'; {REMOVE}",
+    ),
+    "owner_number": (
+        ("", "owner=5"),
+        (
+            "has something in DAG 'owner_number' that Airflow can't store "
+            "(TypeError: sequence item 0: expected str instance, int found): mend it"
+        ),
+    ),
+    "display_name": (
+        ("dag_display_name='d' * 2001", ""),
+        "has a dag_display_name of 2001 characters in DAG 'display_name'; " + TOO_LONG.format(2000),
+    ),
+    "link": (
+        ("owner_links={'me': 'https://a/' + 'x' * 491}", ""),
+        f"has a link in owner_links of 501 characters in DAG 'link'; {TOO_LONG.format(500)}",
+    ),
+    "link_owner": (
+        ("owner_links={'o' * 501: 'https://a/'}", ""),
+        "has an owner in owner_links of 501 characters in DAG 'link_owner'; "
+        + TOO_LONG.format(500),
+    ),
+    "description": (
+        (r"description='a\0b'", ""),
+        f"has a description with a NUL character in DAG 'description'; {REMOVE}",
+    ),
+    "doc": (
+        (r"doc_md='a\0b'", ""),
+        f"has a 'doc_md' with a NUL character in DAG 'doc'; {REMOVE}",
+    ),
+    "task_doc": (
+        ("", r"doc='a\0b'"),
+        f"has a 'doc' with a NUL character in task 't' of DAG 'task_doc'; {REMOVE}",
+    ),
+    "queue": (
+        ("", r"queue='q\0'"),
+        f"has a 'queue' with a NUL character in task 't' of DAG 'queue'; {REMOVE}",
+    ),
+    "tag": (
+        (r"tags=['a\0b']", ""),
+        f"has a tag with a NUL character in DAG 'tag'; {REMOVE}",
+    ),
+    "param": (
+        (r"params={'a\0': 1}", ""),
+        f"has a 'params' with a NUL character in task 't' of DAG 'param'; {REMOVE}",
+    ),
+    "broken_character": (
+        (r"description='\ud800'", ""),
+        r"has a description with the broken character '\ud800' in DAG 'broken_character'; "
+        + REMOVE,
+    ),
+    "runs": (
+        ("max_active_runs=2**31", ""),
+        f"has a max_active_runs of 2147483648 in DAG 'runs'; {TOO_LARGE}",
+    ),
+    "tasks": (
+        ("max_active_tasks=10**12", ""),
+        f"has a max_active_tasks of 1000000000000 in DAG 'tasks'; {TOO_LARGE}",
+    ),
+    "failed_runs": (
+        ("max_consecutive_failed_dag_runs=2**31", ""),
+        f"has a max_consecutive_failed_dag_runs of 2147483648 in DAG 'failed_runs'; {TOO_LARGE}",
+    ),
+    "asset": (
+        (r"schedule=[Asset(name='a\0')]", ""),
+        rf"has an asset's name with a NUL character in asset 'a\x00'; {REMOVE}",
+    ),
+    "asset_of_a_task": (
+        ("", r"outlets=[Asset(name='b', group='b\0')]"),
+        f"has a group with a NUL character in asset 'b'; {REMOVE}",
+    ),
+    "asset_extra": (
+        ("schedule=[Asset(name='c', extra={'x': float('nan')})]", ""),
+        f"has a 'x' that holds nan in asset 'c'; {NUMBER}",
+    ),
+    "asset_index": (
+        (f"schedule=[Asset(name={RANDOM!r}, uri='x://{RANDOM}')]", ""),
+        (
+            "has an asset's name and an asset's uri of 2725 bytes in all in asset "
+            f"'{RANDOM[:39]}…'; Airflow's database takes 2680: shorten them"
+        ),
+    ),
+    "alias": (
+        ("", r"outlets=[AssetAlias(name='a\0')]"),
+        f"has an asset alias's name with a NUL character; {REMOVE}",
+    ),
+    "reference": (
+        ("schedule=[Asset.ref(name='r' * 1501)]", ""),
+        f"has a name in Asset.ref of 1501 characters in DAG 'reference'; {TOO_LONG.format(1500)}",
+    ),
+    "deadline": (
+        ("deadline=deadline('d' * 251)", ""),
+        f"has a deadline's name of 251 characters; {TOO_LONG.format(250)}",
+    ),
+    "deadline_number": (
+        ("deadline=deadline('d', x=float('inf'))", ""),
+        f"has a 'x' that holds inf in DAG 'deadline_number'; {NUMBER}",
+    ),
+}
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    **{
+        name: (dag(name, of_dag, task=of_task), harm)
+        for name, ((of_dag, of_task), harm) in _REFUSED.items()
+    },
+    "error": (
+        f"{HEAD}raise ValueError('a\\0b')\n",
+        rf"has an error message with a NUL character in 'ValueError: a\x00b'; {REMOVE}",
+    ),
+    "broken_error": (
+        f"{HEAD}raise ValueError('\\ud800')\n",
+        r"has an error message with the broken character '\ud800' in 'ValueError: \ud800'; "
+        + REMOVE,
+    ),
+    "schedule": (
+        dag("schedule", f"schedule=MultipleCronTriggerTimetable({TWO_CRONS}, timezone='UTC')"),
+        "has a schedule with a description of 1161 characters in DAG 'schedule'; "
+        + TOO_LONG.format(1000),
+    ),
+}
+"""Text of a file and its harm, by name."""
+
+_TAKEN: Mapping[str, tuple[str, str]] = {
+    "owner_just": ("", "owner='o' * 2000"),
+    "display_name_just": ("dag_display_name='d' * 2000", ""),
+    "link_just": ("owner_links={'me': 'https://a/' + 'x' * 490, 'o' * 500: 'https://a/'}", ""),
+    "tag_just": ("tags=['a' * 100, 'æ' * 100]", ""),
+    "runs_just": ("max_active_runs=2**31 - 1, max_active_tasks=2**31 - 1", ""),
+    "below_nothing": ("max_active_runs=-2**31", ""),
+    "description_long": ("description='x' * 100_000, doc_md='x' * 3_000_000", ""),
+    "escaped": (r"description='\\u0000 \\ud800 NaN Infinity', doc_md='\\u0000 \\ud800 NaN'", ""),
+    "odd_numbers": ("params={'x': float('nan'), 'y': 2**64 - 1, 'z': 1e308}", ""),
+    "emoji": ("description='😀', doc_md='😀', dag_display_name='😀' * 2000", ""),
+    "asset_just": ("schedule=[Asset(name='n' * 1500, uri='x://' + 'u' * 1000)]", ""),
+    "asset_index_just": (
+        f"schedule=[Asset(name={RANDOM[:1338]!r}, uri='x://{RANDOM[:1337]}')]",
+        "",
+    ),
+    "reference_just": ("schedule=[Asset.ref(uri='x://' + 'r' * 1496)]", ""),
+    "alias_just": ("", "outlets=[AssetAlias(name='a' * 1500, group='g' * 1500)]"),
+    "watched": (
+        (
+            "schedule=[Asset('w', watchers=[AssetWatcher(name='w' * 1500, "
+            "trigger=FileDeleteTrigger(filepath='/x'))])], is_paused_upon_creation=False"
+        ),
+        "",
+    ),
+    "deadline_just": ("deadline=deadline('d' * 250, x='a\\0')", ""),
+    "long_schedule": (f"schedule='{CRON} * *'", ""),
+    "no_next_run": ("schedule='0 0 30 2 *', start_date=datetime.datetime(2026, 1, 1)", ""),
+    "at_the_end_of_time": ("schedule='@daily', start_date=datetime.datetime(9999, 12, 31)", ""),
+    "of_that_role": ("access_control={'Nobody': {'can_read'}}", ""),
+    "task_just" + "_" * 241: ("", ""),
+}
+
+TAKEN: Mapping[str, str] = {
+    **{name: dag(name, of_dag, task=of_task) for name, (of_dag, of_task) in _TAKEN.items()},
+    "other_encoding": "# -*- coding: latin-1 -*-\n" + dag("other_encoding"),
+    "error_just": f"{HEAD}raise ValueError('\\\\0')\n",
+    "nul_in_text": f"{HEAD}# \0\n",
+}
+"""Text of a file by name."""
+
+
+def files() -> dict[str, str]:
+    """Return the texts of all of them, by name."""
+    return {name: text for name, (text, _) in REFUSED.items()} | dict(TAKEN)
