@@ -115,7 +115,6 @@ class GoLive:
         if live and not judged and not self._guard.trusted and live.name != self._attempt.before:
             # Of a worker that died while it was live and not judged yet.
             self._take_back(DagProcessorEnded("it was not well after the worker had died"))
-            self._guard.begin()
         self._publish(wanted)
 
     def judge(self, wanted: Wanted, parse: Parse) -> Judged:
@@ -131,12 +130,15 @@ class GoLive:
             except DagProcessorEnded as exc:
                 self._take_back(exc)
                 wanted = self._after_a_death(wanted)
-                self._guard.begin()
                 self._publish(wanted)
             else:
                 self._releases.confirm(attempt.release)
                 if not attempt.taken_back:
                     return Judged(verdicts)
+                # Dying here costs two more deaths; to blame a push before it is proven that
+                # the dag-processor lives without it could cost a student his green for good.
+                blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
+                self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
                 taken_back = tuple(sorted(attempt.taken_back))
                 return Judged(verdicts, taken_back, attempt.died_of, attempt.reason)
 
@@ -197,9 +199,6 @@ class GoLive:
                 f"Airflow's dag-processor dies of what was live before, too: {attempt.died_of}"
             )
         attempt.taken_back = self._changed(wanted.tip) - wanted.held
-        blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
-        # Before anything else: whoever comes after a crash must not try them a third time.
-        self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
         return replace(wanted, held=wanted.held | attempt.taken_back)
 
     def _changed(self, tip: Tree) -> frozenset[str]:

@@ -7,7 +7,8 @@ Some files kill it, for everybody and again after each restart while they are li
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,6 +20,8 @@ from deployer.ports import Airflow, Clock, Services
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 0.5
+SETTLED_S = 5.0
+"""Whoever dies of what is live does so in the first seconds: it parses what is new first."""
 REVIVE_AFTER_S = 3.0
 """Docker's restart policy starts a service again after 0.1 s and more; where there is none, or
 no Docker, nobody does."""
@@ -69,24 +72,29 @@ class Guard:
             raise DagProcessorEnded(self._last_words(seen))
 
     def recover(self) -> None:
-        """Wait until it runs again and beats, and start it where nobody else does.
+        """Wait until it has settled in a new life, and start it where nobody else does.
+
+        From then on it is trusted again.
 
         Raises:
             AirflowError: it does not come back.
             ServicesError: it can't be started.
         """
         began, since = self._clock.monotonic(), self._clock.now()
+        life, lives_since = None, began
         revived = False
         while True:
-            waited_s = self._clock.monotonic() - began
+            now = self._clock.monotonic()
+            waited_s = now - began
             seen = self._services.vitals(DAG_PROCESSOR)
-            if seen.life is None and not revived and waited_s >= REVIVE_AFTER_S:
+            if seen.life != life:
+                life, lives_since = seen.life, now
+            if life is None and not revived and waited_s >= REVIVE_AFTER_S:
                 self._services.revive(DAG_PROCESSOR)
                 revived = True
-            with suppress(AirflowUnreachable):
-                beat = self._airflow.health().dag_processor
-                if seen.life is not None and beat is not None and beat >= since:
-                    return
+            if life is not None and now - lives_since >= SETTLED_S and self._beat_since(since):
+                self._before = replace(seen, steady=True)
+                return
             if waited_s >= self._timeout_s:
                 raise AirflowError(
                     f"Airflow's dag-processor {seen.words} and does not come back within"
@@ -113,6 +121,12 @@ class Guard:
                 " see its log and restart it"
             )
         return None
+
+    def _beat_since(self, moment: datetime) -> bool:
+        with suppress(AirflowUnreachable):
+            beat = self._airflow.health().dag_processor
+            return beat is not None and beat >= moment
+        return False
 
     def _vitals(self) -> Vitals | None:
         try:

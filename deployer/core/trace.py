@@ -36,6 +36,7 @@ _LAST_WORDS = re.compile(
     r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
     r"(?P<message>.*?)[\s│|]*"
 )
+_ORIGINAL = re.compile(r"Original exception was: (.+?)(?: \(Background on this error.*)?$")
 _RELEASE = re.compile(r"/releases/([^/\s\"']+)/")
 
 
@@ -63,13 +64,16 @@ def read(trace: str, path: str) -> ParseError:
 def last_error(log: str) -> str | None:
     """Return the last line of a program's log that names an exception, None without one.
 
-    `type: message`, the type without its module; what a box or a bar around it draws is left out.
+    `type: message`, the type without its module; what a box or a bar around it draws is left
+    out. SQLAlchemy's last word is about a session that was used after an error: that error counts.
     """
     found = [match for line in log.splitlines() if (match := _LAST_WORDS.fullmatch(line))]
     if not found:
         return None
-    name = found[-1]["type"].rpartition(".")[2]
-    return f"{name}: {found[-1]['message'].strip()[:MAX_MESSAGE]}"
+    name, message = found[-1]["type"].rpartition(".")[2], found[-1]["message"]
+    if original := _ORIGINAL.search(message):
+        return original[1][:MAX_MESSAGE]
+    return f"{name}: {message[:MAX_MESSAGE]}"
 
 
 def releases(trace: str) -> frozenset[str]:

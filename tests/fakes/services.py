@@ -115,3 +115,4 @@ class FakeServices:
     def revive(self, service: str) -> None:
         if self.revives and self.ended.pop(service, None) is not None:
             self.lives[service] += 1
+            self.shaky.add(service)  # for a while

@@ -120,7 +120,7 @@ def test_log_lines_hold_no_escape_sequence() -> None:
 def test_what_runs_is_steady_unless_it_was_just_started_again() -> None:
     assert running().steady(NOW)
     assert not running(restarts=3, for_s=10).steady(NOW)
-    assert running(restarts=3, for_s=100).steady(NOW)
+    assert running(restarts=3, for_s=20).steady(NOW)
     assert not Look("exited").steady(NOW)
 
 

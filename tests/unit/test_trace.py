@@ -384,6 +384,10 @@ def test_no_text_makes_reading_fail(text: str, path: str) -> None:
             "x\nsqlalchemy.exc.DataError: (psycopg2.errors.NumericValueOutOfRange) out of range\ny",
             "DataError: (psycopg2.errors.NumericValueOutOfRange) out of range",
         ),
+        (
+            "PendingRollbackError: Original exception was: no NUL (Background on this error at: x)",
+            "no NUL",
+        ),
         ("\u2502 ValueError: of a box        \u2502\n", "ValueError: of a box"),
         ("KeyError: 'a'\nOSError: the last one\ntrailing words", "OSError: the last one"),
     ],

@@ -26,9 +26,9 @@ _LOG_LAG_S = 0.09
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
 (github.com/moby/moby: restartmanager)."""
 _SETTLED = timedelta(seconds=5)
-_STEADY = timedelta(seconds=60)
-"""Docker waits longer and longer between two starts of what ends again and again, at most this
-(docs.docker.com/engine/containers/start-containers-automatically)."""
+_STEADY = timedelta(seconds=15)
+"""What ran for 10 s is no longer "ending again and again" to Docker, either: it starts it at once
+then (docs.docker.com/engine/containers/start-containers-automatically)."""
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CONN|CREDENTIAL")
 _SHORTEST_SECRET = 8  # a shorter value stands in a log for many other reasons
 _URL_PASSWORD = re.compile(r".*://[^/@:]*:([^/@]*)@.*", re.DOTALL)

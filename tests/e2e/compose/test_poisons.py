@@ -167,10 +167,8 @@ def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
     assert life_of(room, DAG_PROCESSOR) == before
 
 
-OVERLOOKED = (
-    r"description='\0' if 'postgres' in os.environ['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN'] else '',"
-)
-"""Harmless where files are parsed in isolation, for there is no database there."""
+OVERLOOKED = r"description='\0' if re.search('/releases/[0-9a-f]{40}', __file__) else '',"
+"""Harmless where files are parsed in isolation, for that is in no release."""
 
 
 def test_what_the_gate_overlooks_is_taken_back_when_the_dag_processor_dies_of_it(
@@ -180,7 +178,7 @@ def test_what_the_gate_overlooks_is_taken_back_when_the_dag_processor_dies_of_it
     others = [service for service in SERVICES if service != DAG_PROCESSOR]
     before = {service: life_of(room, service) for service in others}
     live = (room.stack.checkout / "current").readlink().name
-    text = f"import os\n{dag('eve', OVERLOOKED)}"
+    text = f"import re\n{dag('eve', OVERLOOKED)}"
     killer = room.push("eve", "Slip through", {"dags/eve/x.py": text})
     said = room.ends(killer, "eve")
     after = room.push("maria", "Go on", {"dags/maria/on.py": samples.dag("maria", "on")})
