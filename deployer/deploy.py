@@ -72,7 +72,7 @@ class Limits:
     """How long and how much.
 
     Attributes:
-        parse_timeout_s: seconds from publishing to the last verdict.
+        parse_timeout_s: seconds from publishing, or from one verdict, to the next.
         health_timeout_s: seconds that a dag-processor may take to come back.
         drain_timeout_s: seconds that running tasks are waited for before services are recreated.
         services: what is recreated when packages move, in this order.

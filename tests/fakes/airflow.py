@@ -88,6 +88,7 @@ class FakeAirflow:
         deaf: paths that are never parsed (their parser crashes without a trace).
         alive: False: the dag-processor does nothing, its heartbeat stands still.
         headless: it knows of no dag-processor.
+        at_a_look: how many files it parses at a poke, the canary first; None: all.
         jammed: it beats, and parses what it parses for minutes: nothing that was changed.
         pinned: releases that unfinished runs refer to.
         slots: of each pool by its name; -1: no limit.
@@ -105,6 +106,7 @@ class FakeAirflow:
         self.deaf: set[str] = set()
         self.alive = True
         self.jammed = False
+        self.at_a_look: int | None = None
         self.headless = False
         self.pinned: set[str] = set()
         self.slots = {"default_pool": 128}
@@ -144,9 +146,10 @@ class FakeAirflow:
         """Parse what changed, as the dag-processor does by itself at its next refresh."""
         if not self.alive or self.jammed:
             return
-        for path in sorted(self._changed - self.deaf):
+        parsed = sorted(self._changed - self.deaf, key=lambda path: (path != CANARY, path))
+        for path in parsed[: self.at_a_look]:
             self._parse(path)
-        self._changed &= self.deaf
+        self._changed -= set(parsed[: self.at_a_look])
 
     # -- ports.Airflow
 

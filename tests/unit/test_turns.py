@@ -355,6 +355,17 @@ def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     assert world.state(sha) is State.SUCCEEDED
 
 
+def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(world: World) -> None:
+    world.airflow.at_a_look = 2  # the canary and one more, each second
+    files = [f"dags/lasse/many_{number:03}.py" for number in range(200)]
+    sha = world.announced(*files)
+    began = world.clock.monotonic()
+    world.turns.turn()
+    assert world.clock.monotonic() - began > world.limits.parse_timeout_s
+    assert world.state(sha) is State.SUCCEEDED
+    assert len(world.judging(sha).verdicts) == len(files)
+
+
 def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
     world.airflow.deaf.add(TAXI)
     sha = world.announced(TAXI)
