@@ -57,7 +57,7 @@ def run() -> Figures:
     """Return the figures by size, and how they grow from the smallest to the largest."""
     sizes: dict[str, Figures] = {}
     at_once: Figures = {}
-    with staged("scale", PARSE_TIMEOUT_S=str(GROWTH_BOUND_S)) as stage:
+    with staged("scale") as stage:
         log, there = AccessLog(stage), 0
         for size in SIZES:
             first_s = _grow(stage, there, size)
