@@ -132,9 +132,10 @@ class ClassStack:
             capture_output=True, text=True, timeout=60, check=True,
         ).stdout.split()  # fmt: skip
         if images:
-            # Their layers stay, for the next build to be a matter of a second.
+            # Their layers stay, for the next build to be a matter of a second. By force: the same
+            # layers may be what a container of another project runs on; only the name goes.
             subprocess.run(
-                ["docker", "image", "rm", "--no-prune", *images],
+                ["docker", "image", "rm", "--no-prune", "--force", *images],
                 capture_output=True, timeout=60, check=True,
             )  # fmt: skip
 
