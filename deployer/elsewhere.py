@@ -52,9 +52,14 @@ class Elsewhere:
         """Return DAGs whose files are to be parsed now: nothing else moves GitDagBundle."""
         if not watch.elsewhere:
             return frozenset()
+        witnesses = frozenset() if watch.looked else self._known_witnesses()
+        return self.of_waiting(watch) | witnesses
+
+    def of_waiting(self, watch: Watch) -> frozenset[str]:
+        """Return the DAGs by which Airflow may know the files that are waited for."""
         found = chain.from_iterable(watch.found.get(path, ()) for path in watch.waiting)
         had = self._journal.dag_ids(watch.waiting)  # of a file that does not parse any more
-        return frozenset(found) | had | (frozenset() if watch.looked else self._known_witnesses())
+        return frozenset(found) | had
 
     def versions(self, seen: Observation) -> frozenset[str]:
         """Return the versions of another bundle in `seen` that hold the deployed commit."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import structlog
 
-from deployer.core.model import CANARY, CANARY_DAG_ID
+from deployer.core.model import CANARY_DAG_ID
 from deployer.core.verdict import Watch
 from deployer.elsewhere import Elsewhere
 from deployer.errors import AirflowError, AirflowUnreachable
@@ -68,6 +68,7 @@ class Waiting:
                 nothing is known of the files.
         """
         poked = float("-inf")
+        looked_s = 0.0  # when it was looked last, in seconds waited
         trouble: AirflowError | None = None
         while not watch.done:
             now = self._clock.monotonic()
@@ -77,15 +78,13 @@ class Waiting:
                 return self._given_up(watch, waited_s=waited_s, trouble=trouble)
             try:
                 if now - poked >= POKE_EVERY_S:
-                    self._poke(watch, since, elsewhere.to_parse(watch))
+                    quiet = looked_s - watch.news_at >= OVERLOOKED_AFTER_S
+                    self._poke(watch, elsewhere, quiet=quiet)
                     poked = now
                 asked = {CANARY_DAG_ID, *known, *elsewhere.dag_ids(watch)}
                 seen = self._airflow.observe(watch.release, asked)
-                watch = watch.look(
-                    seen,
-                    waited_s=round(self._clock.monotonic() - since, 3),
-                    versions=elsewhere.versions(seen),
-                )
+                looked_s = round(self._clock.monotonic() - since, 3)
+                watch = watch.look(seen, waited_s=looked_s, versions=elsewhere.versions(seen))
                 trouble = None
             except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
                 if trouble is None:
@@ -96,13 +95,19 @@ class Waiting:
                 self._clock.sleep(min(max(LOOK_EVERY_S, LOOK_LATER * waited_s), left_s))
         return watch
 
-    def _poke(self, watch: Watch, since: float, dag_ids: Collection[str]) -> None:
-        """Have Airflow look now, also at what it may have overlooked or must parse once more."""
+    def _poke(self, watch: Watch, elsewhere: Elsewhere, *, quiet: bool) -> None:
+        """Have Airflow look now; also at what it must parse once more.
+
+        `quiet`: nothing new was heard for a while. Then what is waited for may have been
+        overlooked, or stands at the end of a long queue, of which a file that is asked for by
+        name gets to the front. Not while verdicts come: a file that is touched after its parse,
+        and before that was seen, is parsed again, and three thousand would be.
+        """
         began = self._clock.monotonic()
-        overlooked = {CANARY, *watch.waiting} if began - since >= OVERLOOKED_AFTER_S else ()
-        if again := {*overlooked, *watch.unproven}:
+        if again := {*(watch.waiting if quiet else ()), *watch.unproven}:
             self._releases.touch(again)
-        self._airflow.poke(dag_ids)
+        by_name = elsewhere.of_waiting(watch) if quiet and watch.looked else frozenset()
+        self._airflow.poke(elsewhere.to_parse(watch) | by_name)
         log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
 
     def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:

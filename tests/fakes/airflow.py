@@ -83,6 +83,7 @@ class FakeAirflow:
         behind: paths of which the next parse began before the release was served, so that it
             still finds what it found before.
         reachable: False: every call raises AirflowUnreachable.
+        poked_by_name: DAGs whose files were asked for.
         pokes: how often it was poked.
         looks_late: observations after a poke that do not show it yet.
         deaf: paths that are never parsed (their parser crashes without a trace).
@@ -102,6 +103,7 @@ class FakeAirflow:
         self.behind: set[str] = set()
         self.reachable = True
         self.pokes = 0
+        self.poked_by_name: set[str] = set()
         self.looks_late = 0
         self.deaf: set[str] = set()
         self.alive = True
@@ -156,6 +158,7 @@ class FakeAirflow:
     def poke(self, dag_ids: Collection[str] = ()) -> None:
         self._answer()
         self.pokes += 1
+        self.poked_by_name |= set(dag_ids)
         self._late = self.looks_late
         known = self._files({CANARY_DAG_ID, *dag_ids})
         self._changed.update(path for path in known if path in self._served)

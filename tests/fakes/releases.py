@@ -25,6 +25,7 @@ class FakeReleases:
         whole: what each release holds by path, in the order of publishing.
         full: the disk is full, nothing can be published.
         swaps: the names that became live, in order; None: nothing did.
+        touched: what each call of `touch` was given.
         published: the trees given to `publish`, each with its `touch` and `held`.
     """
 
@@ -33,6 +34,7 @@ class FakeReleases:
         self.full = False
         self.swaps: list[str | None] = []
         self.published: list[tuple[Tree, frozenset[str], frozenset[str]]] = []
+        self.touched: list[frozenset[str]] = []
         self._confirmed: str | None = None
         self._given: list[str] = []  # names are never given twice, removed or not
         self._clock = 0
@@ -66,6 +68,7 @@ class FakeReleases:
         return Release(name, tree.sha, written)
 
     def touch(self, paths: Collection[str]) -> None:
+        self.touched.append(frozenset(paths))
         live = self.live()
         self._clock += 1
         mine = self.whole[live.name] if live else {}

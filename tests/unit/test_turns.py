@@ -364,6 +364,19 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
     assert world.clock.monotonic() - began > world.limits.parse_timeout_s
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.judging(sha).verdicts) == len(files)
+    # A touch would have those parsed again that were parsed since the last look.
+    assert world.releases.touched == []
+    assert world.airflow.poked_by_name == set()
+
+
+def test_a_known_file_of_which_nothing_is_heard_is_touched_and_asked_for_by_name(
+    world: World,
+) -> None:
+    world.airflow.deaf.add(TAXI)
+    world.announced(TAXI, WEATHER)
+    world.turns.turn()
+    assert set(world.releases.touched) == {frozenset({TAXI})}
+    assert world.airflow.poked_by_name == {"taxi"}
 
 
 def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
