@@ -113,8 +113,10 @@ class GoLive:
         self._attempt.before = live.name if live and judged else self._releases.proven()
         self._guard.begin()
         if live and not judged and not self._guard.trusted and live.name != self._attempt.before:
-            # Of a worker that died while it was live and not judged yet.
-            self._take_back(DagProcessorEnded("it was not well after the worker had died"))
+            # Of a deployment that ended, or whose worker died, before it was judged.
+            self._take_back(
+                DagProcessorEnded("it was not well, and nobody had judged what is live")
+            )
         self._publish(wanted)
 
     def judge(self, wanted: Wanted, parse: Parse) -> Judged:

@@ -37,8 +37,8 @@ SETTINGS: Mapping[str, str] = {
     # What did not change is parsed again each hour, not each 30 s: with some hundred files the
     # queue would never be empty, and only then does Airflow ask what has changed.
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-    # A DAG that its file has no more: it is stale if it was parsed this long before the file. It
-    # would go on running for that hour, were the file pushed twice within a longer time.
+    # A DAG that its file has no more is stale if it was parsed this long before the file. One
+    # that is taken out by a second push within this time goes on for that hour: so, not 10.
     "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "2",
     "SCHEDULER__PARSING_CLEANUP_INTERVAL": "10",
     # Else `airflow.*` imports named in a student's file run in the manager itself.
