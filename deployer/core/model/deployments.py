@@ -1,0 +1,106 @@
+"""A deployment, as the journal holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from deployer.core.model.plans import Plan
+from deployer.core.model.statuses import StatusRecord
+from deployer.core.model.verdicts import Verdict
+
+
+class Trigger(StrEnum):
+    """Why a deployment was made."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    MANUAL = "manual"
+    ROLLBACK = "rollback"
+
+
+class State(StrEnum):
+    """Where a deployment stands; the last five are its end."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    BROKEN = "broken"
+    FAILED = "failed"
+    ERROR = "error"
+    SUPERSEDED = "superseded"
+
+    @property
+    def ended(self) -> bool:
+        return self not in {State.QUEUED, State.RUNNING}
+
+
+class StepName(StrEnum):
+    """Names of the steps a deployment shows."""
+
+    FETCH = "fetch"
+    PLAN = "plan"
+    PREFLIGHT = "preflight"
+    RESOLVE = "resolve"
+    BUILD = "build"
+    PUBLISH = "publish"
+    DRAIN = "drain"
+    RECREATE = "recreate"
+    HEALTH = "health"
+    PARSE = "parse"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step as it went. `state` is `ok`, `failed` or `skipped`."""
+
+    name: StepName
+    state: str
+    started_at: datetime
+    finished_at: datetime
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment, whole, as the journal holds it."""
+
+    id: int
+    sha: str
+    base_sha: str | None
+    ref: str
+    trigger: Trigger
+    state: State
+    queued_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    covers: tuple[str, ...] = ()
+    reason: str = ""
+    plan: Plan = field(default_factory=Plan)
+    steps: tuple[StepRecord, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    statuses: tuple[StatusRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What readiness is judged by.
+
+    Attributes:
+        beat_at: the worker's last heartbeat.
+        tip, tip_checked_at: the branch's tip when it was last asked for.
+        tip_since: when this tip was first seen.
+        live_sha: commit known to be live and judged, None: not known.
+        oldest_owed: when the oldest status still owed was made.
+        owed: how many statuses are owed.
+    """
+
+    beat_at: datetime | None
+    tip: str | None
+    tip_checked_at: datetime | None
+    tip_since: datetime | None
+    live_sha: str | None
+    oldest_owed: datetime | None
+    owed: int

@@ -1,0 +1,96 @@
+"""A commit's tree, and what of it is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DAGS = "dags/"
+INCLUDE = "include/"
+REQUIREMENTS = "requirements.txt"
+COMPOSE_FILE = "docker-compose.yaml"
+ROSTER = "roster.yaml"
+OPS_FOLDER = "_ops"
+"""Folder of `dags/` that belongs to the deployer; a push's files there are left out."""
+CANARY = f"{DAGS}{OPS_FOLDER}/canary.py"
+CANARY_DAG_ID = "_ops_canary"
+DAG_PROCESSOR = "airflow-dag-processor"
+"""The service that parses; named so in the class's docker-compose.yaml and the embedded Airflow."""
+
+
+def folder_of(path: str) -> str | None:
+    """Return the student's folder that `path` lies in, None outside `dags/<folder>/`."""
+    match path.split("/"):
+        case ["dags", folder, _, *_]:
+            return folder
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the text of one file says without being run.
+
+    Attributes:
+        imports: one entry an import statement's name, as `(level, dotted name)`;
+            `from .a import b` gives `(1, "a")` and `(1, "a.b")`, for `b` may be a module.
+        mentions: path components found in string constants, as they are written.
+        may_hold_dag: Airflow's safe mode would look at it (`airflow`, and `dag` or `asset`),
+            or it is a zip.
+    """
+
+    imports: frozenset[tuple[int, str]] = frozenset()
+    mentions: frozenset[str] = frozenset()
+    may_hold_dag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a tree: its git blob id and what its text says."""
+
+    blob: str
+    facts: Facts = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A path of the commit that is not published, and why, in one sentence."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The part of one commit that a deploy depends on.
+
+    Attributes:
+        sha: full commit id, 40 lowercase hex digits.
+        files: by path, under `dags/` and `include/`; only what will be published.
+        requirements: text of `requirements.txt`, None if the commit has none.
+        compose: text of `docker-compose.yaml`, None if the commit has none; never used, only
+            compared with the operator's own copy.
+        roster: text of `roster.yaml`, None if the commit has none.
+        ignores: text of each `.airflowignore` under `dags/`, by its path.
+        left_out: what a release must not hold (it would kill the dag-processor for all).
+    """
+
+    sha: str
+    files: Mapping[str, File]
+    requirements: str | None = None
+    compose: str | None = None
+    roster: str | None = None
+    ignores: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is known to be live and judged.
+
+    Attributes:
+        sha: commit of the live release.
+        held: files of that commit whose live version is an older one, or none; sorted.
+    """
+
+    sha: str
+    held: tuple[str, ...] = ()

@@ -1,0 +1,69 @@
+"""How one file ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How one file ended."""
+
+    PARSED = "parsed"
+    BROKEN = "broken"
+    HELD = "held"
+    NO_DAG = "no_dag"
+    TIMEOUT = "timeout"
+    DELETED = "deleted"
+
+
+class Proof(StrEnum):
+    """What makes a verdict final."""
+
+    RELEASE = "release"  # fileloc or the trace names the release
+    STAMPS = "stamps"  # a second distinct stamp since Airflow is known to read the release
+    PREFLIGHT = "preflight"  # the isolated parse
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ParseError:
+    """Why a file does not parse; `line` is in the student's own file, None if unknown."""
+
+    type: str
+    message: str
+    line: int | None = None
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one file ended, and what proves it."""
+
+    path: str
+    outcome: Outcome
+    dag_ids: tuple[str, ...] = ()
+    error: ParseError | None = None
+    proof: Proof = Proof.NONE
+    waited_s: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return self.outcome in {Outcome.PARSED, Outcome.NO_DAG, Outcome.DELETED}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the isolated parse found in one file.
+
+    Attributes:
+        error: an ordinary import error, which goes live; None if it parsed.
+        harm: why the file would hurt others and is held, in one sentence; None: harmless.
+        advice: what the class has agreed on and the file does not keep, where that is no error.
+    """
+
+    path: str
+    dag_ids: tuple[str, ...] = ()
+    error: ParseError | None = None
+    harm: str | None = None
+    advice: tuple[str, ...] = ()

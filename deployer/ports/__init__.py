@@ -1,0 +1,35 @@
+"""What `deploy` and `worker` need from the world.
+
+Each protocol has one real implementation in `deployer.edges`, one shared fake in
+`tests/fakes/`, and one contract test that both must pass. Every method is
+bounded in time and may be called again after a crash.
+"""
+
+from deployer.ports.airflow import Airflow
+from deployer.ports.clock import Bell, Clock, Listener
+from deployer.ports.examiner import Examiner
+from deployer.ports.journal import Announcement, Journal, Owed
+from deployer.ports.releases import Release, Releases
+from deployer.ports.repository import Repository
+from deployer.ports.services import Services
+from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
+
+__all__ = [
+    "Accepted",
+    "Airflow",
+    "Announcement",
+    "Bell",
+    "Clock",
+    "Examiner",
+    "Journal",
+    "Listener",
+    "Owed",
+    "Posted",
+    "RefusedForGood",
+    "Release",
+    "Releases",
+    "Repository",
+    "RetryLater",
+    "Services",
+    "StatusBoard",
+]

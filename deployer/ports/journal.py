@@ -1,0 +1,195 @@
+"""The only truth about deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from deployer.core.model import (
+    Deployment,
+    Live,
+    Plan,
+    Pulse,
+    State,
+    Status,
+    StepRecord,
+    Trigger,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A commit that a push named as the branch's tip, or that somebody asked for.
+
+    Attributes:
+        id: grows in the order of arrival.
+        sha: None: "whatever the tip is" (`deployer deploy`).
+        before: tip that the push named before it, None if there was none or it is not known.
+        forced: the push said it rewrote history.
+    """
+
+    id: int
+    sha: str | None
+    before: str | None
+    trigger: Trigger
+    received_at: datetime
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A status in the outbox that is due, and the deployment that says it."""
+
+    id: int
+    status: Status
+    attempts: int
+    owed_since: datetime
+    deployment: int
+
+
+class Journal(Protocol):
+    """The only truth about deployments; one writer for all but deliveries."""
+
+    # -- written by the web process and the command line
+
+    def record_delivery(
+        self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
+    ) -> bool:
+        """Write a delivery durably; False if this guid is known already (nothing written).
+
+        `payload` holds the parsed fields of a push (`ref`, `before`, `after`, `forced`,
+        `pusher`), or nothing. Concurrent calls may share one commit to disk.
+
+        Raises:
+            JournalError
+        """
+
+    def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
+        """Write a wish of the teacher's; return the announcement's id."""
+
+    # -- the worker's
+
+    def unseen(self) -> tuple[Announcement, ...]:
+        """Return the announcements not yet attached to a deployment, oldest first."""
+
+    def unfinished(self) -> tuple[Deployment, ...]:
+        """Return the deployments that are `queued` or `running`, oldest first."""
+
+    def queue(
+        self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
+    ) -> int:
+        """Make a deployment in state `queued`; return its id."""
+
+    def attach(self, announcement: int, deployment: int) -> None:
+        """Say which deployment answers an announcement."""
+
+    def start(
+        self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
+    ) -> None:
+        """Set `running`; steps and verdicts of an interrupted try are cleared."""
+
+    def set_plan(self, deployment: int, plan: Plan) -> None: ...
+
+    def add_step(self, deployment: int, step: StepRecord) -> None: ...
+
+    def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None: ...
+
+    def end(
+        self,
+        deployment: int,
+        state: State,
+        *,
+        at: datetime,
+        reason: str = "",
+        statuses: Sequence[Status] = (),
+        supersedes: Collection[int] = (),
+    ) -> None:
+        """End a deployment and those it supersedes, and owe `statuses`, in one transaction."""
+
+    def live(self) -> Live | None:
+        """Return what is known to be live and judged, None: not known, redo everything."""
+
+    def set_live(self, live: Live | None) -> None: ...
+
+    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
+        """Return the DAG ids that the newest verdict on each of `paths` names."""
+
+    def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the files whose last good verdict names each of `dag_ids`, if any does.
+
+        A file that broke or was held since keeps what it had; a deleted one has nothing.
+        """
+
+    def pusher_of(self, sha: str) -> str | None:
+        """Return the GitHub login that the newest delivery of `sha` names, None without one."""
+
+    def before_of(self, sha: str) -> str | None:
+        """Return the tip that the newest announcement of `sha` named before it."""
+
+    def forced_away(self, sha: str) -> bool:
+        """Tell whether a forced push replaced `sha`, and nobody announced it again since."""
+
+    def refusal(self, requirements_hash: str) -> str | None:
+        """Return why this text was refused before, None if it was not."""
+
+    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None: ...
+
+    def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
+        """Remember that the dag-processor died of `files`, blob ids by path, and how."""
+
+    def condemned(self) -> Mapping[tuple[str, str], str]:
+        """Return why the dag-processor died, by path and blob id of what it died of."""
+
+    def drained(self) -> Mapping[str, int]:
+        """Return the slots that pools had before they were emptied; empty: none is."""
+
+    def set_drained(self, slots: Mapping[str, int]) -> None:
+        """Keep the slots of pools that are about to be emptied; empty: they have them back."""
+
+    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+        """Write the worker's heartbeat; a `tip` of None keeps the one before."""
+
+    # -- the outbox
+
+    def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
+        """Add statuses to the outbox.
+
+        A status still owed for the same commit and context is replaced. One that says
+        what was said last (same state and description) is not added again.
+        """
+
+    def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
+        """Return statuses to be tried now, oldest first."""
+
+    def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None: ...
+
+    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None: ...
+
+    def refused(self, owed: int, *, error: str) -> None: ...
+
+    # -- for everybody who asks
+
+    def deployment(self, deployment: int) -> Deployment | None: ...
+
+    def deployments(
+        self, *, limit: int = 20, folder: str | None = None, state: State | None = None
+    ) -> tuple[Deployment, ...]:
+        """Return deployments, newest first, whole."""
+
+    def judging(self, sha: str) -> Deployment | None:
+        """Return the newest deployment of `sha` or covering it.
+
+        A superseded one is returned only for want of another.
+        """
+
+    def complete(self, prefix: str) -> str | None:
+        """Return the one commit known here that starts with `prefix`; None: none, or several."""
+
+    def answer_to(self, announcement: int) -> Deployment | None:
+        """Return the deployment that an announcement is attached to."""
+
+    def pulse(self) -> Pulse:
+        """Return what readiness is judged by."""

@@ -1,0 +1,80 @@
+"""Where releases are published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from deployer.core.model import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A published tree.
+
+    Attributes:
+        name: `<sha>`, or `<sha>-<n>` where the same commit is published again with
+            other contents: one name never means two contents.
+        sha: the commit it was made of.
+        written: files that did not come by hard link from the release before.
+    """
+
+    name: str
+    sha: str
+    written: int = 0
+
+
+class Releases(Protocol):
+    """Release directories and the `current` link."""
+
+    def live(self) -> Release | None:
+        """Return the release that `current` names, None before the first."""
+
+    def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
+        """Write `tree` beside the live release and swap `current` by one rename.
+
+        For a path in `held` the live release's version is kept, or the path is left out
+        if it is not live. Files whose contents equal the live release's are hard links to
+        it (inode and mtime kept), unless they are in `touch`: those get a new modification
+        time just before the swap. The canary is written anew.
+
+        Raises:
+            DiskError: nothing was swapped.
+            UnknownCommit: the mirror does not hold the tree's commit.
+        """
+
+    def touch(self, paths: Collection[str]) -> None:
+        """Give files that the last `publish` touched a new modification time once more.
+
+        Airflow overlooks a change that came while it was parsing the file's old text.
+
+        Raises:
+            DiskError
+        """
+
+    def restore(self, name: str | None) -> None:
+        """Point `current` back at the release `name`; None: nothing is live.
+
+        Raises:
+            DiskError: there is no such release.
+        """
+
+    def confirm(self, name: str) -> None:
+        """Keep in mind that Airflow lived with the release `name`.
+
+        Raises:
+            DiskError
+        """
+
+    def proven(self) -> str | None:
+        """Return the release confirmed last, None before the first or if it is gone."""
+
+    def beyond(self, keep: int) -> tuple[str, ...]:
+        """Return the releases that `prune` would remove if none was in use, oldest first."""
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        """Remove the oldest releases beyond `keep` and half-written ones; return their names.
+
+        Never removes the live one, the proven one or one named in `in_use`.
+        """

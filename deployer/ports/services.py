@@ -1,0 +1,99 @@
+"""Airflow's packages and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from deployer.core.model import Vitals
+
+
+class Services(Protocol):
+    """Airflow's packages and processes."""
+
+    def tidy(self) -> None:
+        """Remove what a deployment that died left behind; safe to call at any time.
+
+        Raises:
+            ServicesError
+        """
+
+    def own_stack(self) -> str | None:
+        """Return the text of the operator's own compose file, None where there is none.
+
+        Raises:
+            ServicesError: it can't be read.
+        """
+
+    def installed(self) -> str | None:
+        """Return the text of the `requirements.txt` that runs now, None if not known.
+
+        Raises:
+            ServicesError
+        """
+
+    def resolve(self, text: str) -> str:
+        """Prove that `text` installs beside Airflow's own pins; return one line about it.
+
+        Changes nothing that runs.
+
+        Raises:
+            RequirementsRefused: it does not; the author can mend it.
+            ServicesError: the proof itself could not be made.
+        """
+
+    def build(self, text: str) -> str:
+        """Make the new environment or image beside the running one; return one line about it.
+
+        Raises:
+            RequirementsRefused: it installs, but is broken (`pip check`, Airflow's start).
+            ServicesError
+            DiskError: there is no room for it.
+        """
+
+    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
+        """Stop `services` and start them on what was built; return one line about it.
+
+        One that runs on it already may be left alone. `idle`: no task runs, so none needs
+        more than a moment to stop; else each has as long as the operator gave it.
+
+        Raises:
+            NotHealthy: one of them does not start on it; those after it were not touched.
+            ServicesError
+        """
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        """Wait, bounded, until `services` run and are healthy; return one line about it.
+
+        Raises:
+            NotHealthy: they are not; the message ends with the failing one's last log lines.
+            ServicesError: it can't be told.
+        """
+
+    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+        """Go back to the packages before the last `build` and recreate `services`, likewise.
+
+        Raises:
+            ServicesError
+        """
+
+    def vitals(self, service: str) -> Vitals:
+        """Return how one service's process stands.
+
+        Raises:
+            ServicesError: it can't be told.
+        """
+
+    def last_words(self, service: str) -> str:
+        """Return the end of a service's log before it ended last, without secrets.
+
+        Raises:
+            ServicesError: it can't be told.
+        """
+
+    def revive(self, service: str) -> None:
+        """Start a service that ended, as it is, if nobody else does and nobody stopped it.
+
+        Raises:
+            ServicesError
+        """
