@@ -194,7 +194,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             clock=parts.clock,
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
-            prepare=turns.prepare,
+            prepare=turns.upkeep.prepare,
         )
     finally:
         listener.close()

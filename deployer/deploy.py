@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from deployer.core import behind, claims, requirements, stack
+from deployer.core import behind, claims, holding, requirements, stack
 from deployer.core.claims import Duplicate
 from deployer.core.model import (
     Examined,
@@ -181,8 +181,8 @@ class Run:
         if not the_plan.recreate:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
-        self._hold_left_out(old, the_plan)
-        carried = _still_held(live, old, the_plan, tip) | self._hold_condemned(the_plan, tip)
+        known = self._hold_known(old, the_plan, tip)
+        carried = known | holding.carried(live, old, the_plan, tip)
         wanted = Wanted(tip, frozenset(), carried)
         for step in the_plan.steps:
             match step:
@@ -303,24 +303,13 @@ class Run:
             requirements.parse(text).fingerprint, reason, at=self._parts.clock.now()
         )
 
-    def _hold_left_out(self, old: Tree | None, the_plan: Plan) -> None:
-        """Redden what can't be published at all, once: when it comes."""
-        before = old.left_out if old else ()
-        for item in the_plan.left_out:
-            if item not in before:
-                self._hold(item.path, item.reason, Proof.NONE)
-
-    def _hold_condemned(self, the_plan: Plan, tip: Tree) -> frozenset[str]:
-        """Hold of what the dag-processor died before; return the paths, asked about or not."""
-        found = {
-            path: reason
-            for (path, blob), reason in self._parts.journal.condemned().items()
-            if path in tip.files and tip.files[path].blob == blob
-        }
-        for path, reason in found.items():
-            if path in the_plan.dag_files:
-                self._hold(path, reason, Proof.NONE)
-        return frozenset(found)
+    def _hold_known(self, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
+        """Hold what is known to hurt; return of what the dag-processor died, asked about or not."""
+        condemned = holding.condemned(tip, self._parts.journal.condemned())
+        told = {path: why for path, why in condemned.items() if path in the_plan.dag_files}
+        for path, reason in (holding.unpublishable(old, the_plan) | told).items():
+            self._hold(path, reason, Proof.NONE)
+        return frozenset(condemned)
 
     def _hold_modules(self, old: Tree | None, tip: Tree, live: Live | None) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them."""
@@ -351,18 +340,6 @@ def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
         guard=guard,
         waiting=waiting,
         step=step,
-    )
-
-
-def _still_held(live: Live | None, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
-    """Return files held before that nothing in this push could have mended."""
-    if live is None or old is None:
-        return frozenset()
-    again = {*the_plan.dag_files, *behind.woken(tip.files, live.held, the_plan.dag_files)}
-    return frozenset(
-        path
-        for path in live.held
-        if path not in again and path in tip.files and old.files.get(path) == tip.files[path]
     )
 
 

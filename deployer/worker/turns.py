@@ -18,9 +18,10 @@ import structlog
 from deployer.core.model import Deployment, State, StepName, StepRecord, Trigger
 from deployer.core.status import Commit, Ending, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
-from deployer.errors import DeployerError, GitError, UnknownCommit
+from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.answers import Answers, Branch, every
+from deployer.worker.upkeep import Upkeep
 
 log = structlog.get_logger()
 
@@ -29,8 +30,6 @@ REPLICATION = timedelta(seconds=60)
 FETCH_BOUND_S = 20.0
 """Seconds for which git is asked again while somebody waits for an answer."""
 FETCH_AGAIN_S = 2.0
-ASKED_ABOUT = 3
-"""Old releases of which Airflow is asked after a deployment, which makes one more of them."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 
 
@@ -64,7 +63,7 @@ class Turns:
         self._intake = RLock()
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
-        self._asked_about: list[str] = []  # old releases, the one asked about last at the end
+        self.upkeep = Upkeep(parts, keep=limits.keep_releases)
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
@@ -217,7 +216,7 @@ class Turns:
             return self._later()
         self._failures = 0
         self._given_up = tip if result.state is State.FAILED else None
-        self._clean_up()
+        self.upkeep.clean_up()
         return 0.0
 
     def _run(
@@ -319,37 +318,3 @@ class Turns:
     def _later(self) -> float:
         self._failures += 1
         return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)
-
-    def prepare(self) -> None:
-        """Make ready for the first turn.
-
-        Raises:
-            ServicesError, PreflightError: the turns meet it again.
-        """
-        self._parts.services.tidy()
-        self._parts.examiner.warm_up()
-
-    def _clean_up(self) -> None:
-        """Make ready for the next turn, without old releases; nobody waits for it."""
-        try:
-            self._parts.examiner.warm_up()  # packages may have moved under it
-            removed = self._remove_old_releases()
-        except DeployerError as exc:
-            log.warning("clean-up failed", reason=str(exc))
-        else:
-            if removed:
-                log.info("releases removed", count=len(removed))
-
-    def _remove_old_releases(self) -> tuple[str, ...]:
-        """Remove what nobody uses of the releases beyond KEEP_RELEASES.
-
-        Of those that an untouched DAG still holds there may be many: a few are asked about
-        after each deployment, each in its turn.
-        """
-        releases, keep = self._parts.releases, self._limits.keep_releases
-        old = releases.beyond(keep)
-        turn = {name: number for number, name in enumerate(self._asked_about, 1)}
-        some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
-        in_use = self._parts.airflow.versions_in_use(some)
-        self._asked_about = [name for name in turn if name in old and name not in some] + some
-        return releases.prune(keep, frozenset(old) - (frozenset(some) - in_use))

@@ -313,7 +313,7 @@ def test_what_died_half_way_is_tidied_before_the_next_rollout(world: World) -> N
 
 def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> None:
     world.services.litter = 3
-    world.turns.prepare()
+    world.turns.upkeep.prepare()
     assert world.services.litter == 0
     assert world.examiner.warm
 

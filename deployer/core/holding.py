@@ -1,0 +1,44 @@
+"""Tell what of a push is held though nobody parses it: known before, or never publishable.
+
+Pure. Every function returns paths of the tip; what is held stays as it is live, or is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployer.core import behind
+from deployer.core.model import Live, Plan, Tree
+
+
+def unpublishable(old: Tree | None, plan: Plan) -> dict[str, str]:
+    """Return what can't be published at all and is new in that, and why."""
+    before = old.left_out if old else ()
+    return {item.path: item.reason for item in plan.left_out if item not in before}
+
+
+def condemned(tip: Tree, known: Mapping[tuple[str, str], str]) -> dict[str, str]:
+    """Return those of the tip's files of which the dag-processor died before, and how.
+
+    `known` says how it died, by path and blob id of what it died of.
+    """
+    return {
+        path: reason
+        for (path, blob), reason in known.items()
+        if path in tip.files and tip.files[path].blob == blob
+    }
+
+
+def carried(live: Live | None, old: Tree | None, plan: Plan, tip: Tree) -> frozenset[str]:
+    """Return what was held before and nothing in this push could have mended.
+
+    `old` is the tree of `live`, None where that is not known.
+    """
+    if live is None or old is None:
+        return frozenset()
+    again = {*plan.dag_files, *behind.woken(tip.files, live.held, plan.dag_files)}
+    return frozenset(
+        path
+        for path in live.held
+        if path not in again and path in tip.files and old.files.get(path) == tip.files[path]
+    )

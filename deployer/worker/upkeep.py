@@ -1,0 +1,60 @@
+"""Between two turns: make ready for the next, and remove what nobody uses any more."""
+
+from __future__ import annotations
+
+import structlog
+
+from deployer.deploy import Parts
+from deployer.errors import DeployerError
+
+log = structlog.get_logger()
+
+ASKED_ABOUT = 3
+"""Old releases of which Airflow is asked after a deployment, which makes one more of them."""
+
+
+class Upkeep:
+    """Nobody waits for it: a status is posted before.
+
+    Args:
+        keep: releases kept for rollback and running tasks.
+    """
+
+    def __init__(self, parts: Parts, *, keep: int) -> None:
+        self._parts = parts
+        self._keep = keep
+        self._asked_about: list[str] = []  # old releases, the one asked about last at the end
+
+    def prepare(self) -> None:
+        """Make ready for the first turn.
+
+        Raises:
+            ServicesError, PreflightError: the turns meet it again.
+        """
+        self._parts.services.tidy()
+        self._parts.examiner.warm_up()
+
+    def clean_up(self) -> None:
+        """Make ready for the next turn, without old releases."""
+        try:
+            self._parts.examiner.warm_up()  # packages may have moved under it
+            removed = self._remove_old_releases()
+        except DeployerError as exc:
+            log.warning("clean-up failed", reason=str(exc))
+        else:
+            if removed:
+                log.info("releases removed", count=len(removed))
+
+    def _remove_old_releases(self) -> tuple[str, ...]:
+        """Remove what nobody uses of the releases beyond KEEP_RELEASES.
+
+        Of those that an untouched DAG still holds there may be many: a few are asked about
+        after each deployment, each in its turn.
+        """
+        releases = self._parts.releases
+        old = releases.beyond(self._keep)
+        turn = {name: number for number, name in enumerate(self._asked_about, 1)}
+        some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
+        in_use = self._parts.airflow.versions_in_use(some)
+        self._asked_about = [name for name in turn if name in old and name not in some] + some
+        return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use))
