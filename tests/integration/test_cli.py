@@ -545,7 +545,8 @@ def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
     log.write_text(event("before", 1))
     with (
         subprocess.Popen(
-            [sys.executable, "-m", "deployer", "logs", "-f"],
+            # A shell's background job, as these tests may be, passes on that Ctrl-C is ignored.
+            ["env", "--default-signal=INT", sys.executable, "-m", "deployer", "logs", "-f"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
