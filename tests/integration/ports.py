@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+
+FIRST, LAST = 20_000, 32_000
+"""Below those that Linux hands out by itself (ip_local_port_range, from 32768): to servers on
+port 0, of which other tests have hundreds, and to connections. Nobody gets one of these who did
+not ask for it, however long it is until it is used."""
 
 
 def free_port() -> int:
     """Return a port of loopback on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    while True:
+        port = FIRST + secrets.randbelow(LAST - FIRST)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue

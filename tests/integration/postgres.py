@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.integration.ports import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
-BOUND_S = 60
+BOUND_S = 180
+PATIENTLY = ("-t", str(BOUND_S - 10))  # pg_ctl gives up by itself after 60 s
 
 
 def binaries() -> Path | None:
@@ -34,8 +35,19 @@ def server(programs: Path) -> Iterator[str]:
         if os.geteuid() == 0:  # it refuses to run as root
             shutil.chown(folder, "postgres")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {folder}"
-        _run(programs / "initdb", "--auth=trust", "--username=tests", "-D", data)
-        _run(programs / "pg_ctl", "-w", "-D", data, "-l", f"{folder}/log", "-o", options, "start")
+        _run(programs / "initdb", "--no-sync", "--auth=trust", "--username=tests", "-D", data)
+        _run(
+            programs / "pg_ctl",
+            "-w",
+            *PATIENTLY,
+            "-D",
+            data,
+            "-l",
+            f"{folder}/log",
+            "-o",
+            options,
+            "start",
+        )
         try:
             yield f"postgresql+psycopg://tests@127.0.0.1:{port}/postgres"
         finally:

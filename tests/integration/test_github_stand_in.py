@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ REPO = "class/airflow-class"
 SECRET = "It's a Secret to Everybody"
 TOKEN = "a-token"
 ZERO = "0" * 40
-BOUND_S = 20.0
+BOUND_S = 60.0
+# httpx's own 5 s may be over on a busy machine before git has run for an answer.
+GET, POST = partial(httpx.get, timeout=BOUND_S), partial(httpx.post, timeout=BOUND_S)
 HEADERS = {
     "Accept": "application/vnd.github+json",
     "Authorization": f"Bearer {TOKEN}",
@@ -143,13 +146,11 @@ def lasse(tmp_path: Path, github: StandIn) -> Student:
 
 
 def post_status(github: StandIn, sha: str, body: object, **headers: str) -> httpx.Response:
-    return httpx.post(
-        f"{github.url}/repos/{REPO}/statuses/{sha}", json=body, headers=HEADERS | headers
-    )
+    return POST(f"{github.url}/repos/{REPO}/statuses/{sha}", json=body, headers=HEADERS | headers)
 
 
 def get(github: StandIn, path: str) -> httpx.Response:
-    return httpx.get(f"{github.url}/repos/{REPO}{path}", headers=HEADERS)
+    return GET(f"{github.url}/repos/{REPO}{path}", headers=HEADERS)
 
 
 # -- git and its deliveries
@@ -359,7 +360,7 @@ def test_a_refused_delivery_is_kept_and_not_sent_again_until_somebody_asks(
     receiver.status = 202
     attempts = f"/hooks/{github.hook_id}/deliveries/{failed.id}/attempts"
 
-    answer = httpx.post(f"{github.url}/repos/{REPO}{attempts}", headers=HEADERS)
+    answer = POST(f"{github.url}/repos/{REPO}{attempts}", headers=HEADERS)
     again = github.wait_for_deliveries(2, BOUND_S)[1]
 
     assert answer.status_code == 202
@@ -390,7 +391,7 @@ def test_deliveries_are_listed_newest_first_in_pages(github: StandIn, lasse: Stu
     github.wait_for_deliveries(3, BOUND_S)
 
     first = get(github, f"/hooks/{github.hook_id}/deliveries?per_page=2")
-    rest = httpx.get(first.links["next"]["url"], headers=HEADERS)
+    rest = GET(first.links["next"]["url"], headers=HEADERS)
     failed = get(github, f"/hooks/{github.hook_id}/deliveries?status=failure")
     whole = get(github, f"/hooks/{github.hook_id}/deliveries/1")
 
@@ -515,7 +516,7 @@ def test_a_wrong_token_is_a_401(github: StandIn, authorization: str) -> None:
     headers = {name.encode(): value.encode() for name, value in HEADERS.items()}
     headers[b"Authorization"] = authorization.encode()
 
-    answer = httpx.post(
+    answer = POST(
         f"{github.url}/repos/{REPO}/statuses/{'f' * 40}",
         json={"state": "success"},
         headers=headers,
@@ -544,13 +545,11 @@ def test_a_body_that_is_not_githubs_is_refused_and_recorded(
     assert answer.status_code == 422
     (recorded,) = github.violations
     assert violation in recorded
-    assert httpx.get(f"{github.url}/_stand-in/violations").json() == [recorded]
+    assert GET(f"{github.url}/_stand-in/violations").json() == [recorded]
 
 
 def test_a_body_that_is_not_json_is_a_400_and_recorded(github: StandIn) -> None:
-    answer = httpx.post(
-        f"{github.url}/repos/{REPO}/statuses/{'f' * 40}", content=b"{", headers=HEADERS
-    )
+    answer = POST(f"{github.url}/repos/{REPO}/statuses/{'f' * 40}", content=b"{", headers=HEADERS)
 
     assert answer.status_code == 400
     assert "not JSON" in github.violations[0]
@@ -613,9 +612,9 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
     status = Status(sha, "airflow/deploy", StatusState.PENDING, "queued")
     board = GitHub(github.url, REPO, SecretStr(TOKEN))
     knob = f"{github.url}/_stand-in/faults"
-    httpx.post(knob, json={"status": 500, "times": 2}).raise_for_status()
-    httpx.post(knob, json={"status": 403, "headers": {"retry-after": "9"}}).raise_for_status()
-    httpx.post(knob, json={"drop": True}).raise_for_status()
+    POST(knob, json={"status": 500, "times": 2}).raise_for_status()
+    POST(knob, json={"status": 403, "headers": {"retry-after": "9"}}).raise_for_status()
+    POST(knob, json={"drop": True}).raise_for_status()
 
     answers = [board.post(status, None) for _ in range(5)]
 
@@ -628,7 +627,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
 
 def test_a_slow_github_is_given_up(github: StandIn) -> None:
     github.faults.add(Fault(delay_s=60.0))
-    with httpx.Client(timeout=0.2) as client:
+    with httpx.Client(timeout=httpx.Timeout(BOUND_S, read=0.2)) as client:
         board = GitHub(github.url, REPO, SecretStr(TOKEN), client=client)
 
         answer = board.post(Status("f" * 40, "airflow/deploy", StatusState.ERROR, "x"), None)
@@ -661,7 +660,7 @@ def test_gits_side_can_fail_too(github: StandIn, lasse: Student) -> None:
 
 
 def test_an_unknown_fault_is_refused(github: StandIn) -> None:
-    answer = httpx.post(f"{github.url}/_stand-in/faults", json={"stauts": 500})
+    answer = POST(f"{github.url}/_stand-in/faults", json={"stauts": 500})
 
     assert answer.status_code == 400
 
@@ -686,8 +685,8 @@ def test_the_page_lists_commits_with_their_newest_statuses(github: StandIn, lass
         },
     )
 
-    front = httpx.get(github.url).text
-    branch = httpx.get(f"{github.url}/{REPO}/commits/main").text
+    front = GET(github.url).text
+    branch = GET(f"{github.url}/{REPO}/commits/main").text
 
     for text in (front, branch):
         assert "&lt;b&gt;mend&lt;/b&gt; the taxi" in text
@@ -695,11 +694,11 @@ def test_the_page_lists_commits_with_their_newest_statuses(github: StandIn, lass
         assert "line 12" in text
         assert f'href="{page}"' in text
         assert 'title="pending"' not in text
-    assert httpx.get(f"{github.url}/{REPO}/commits/nowhere").status_code == 404
+    assert GET(f"{github.url}/{REPO}/commits/nowhere").status_code == 404
 
 
 def test_the_page_of_an_empty_repository_says_so(github: StandIn) -> None:
-    assert "Nothing was pushed to main yet" in httpx.get(github.url).text
+    assert "Nothing was pushed to main yet" in GET(github.url).text
 
 
 def test_a_restart_serves_the_same_repository(tmp_path: Path) -> None:
@@ -723,7 +722,7 @@ def test_a_restart_serves_the_same_repository(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_githubs_404(github: StandIn, path: str) -> None:
-    answer = httpx.get(f"{github.url}/repos/{path}", headers=HEADERS)
+    answer = GET(f"{github.url}/repos/{path}", headers=HEADERS)
 
     assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")
     assert github.violations == ()

@@ -85,7 +85,7 @@ def python(code: str, *args: str) -> subprocess.Popen[str]:
 def finished(process: subprocess.Popen[str]) -> str:
     """Return what it printed, when it ended well."""
     try:
-        said, _ = process.communicate(timeout=90)
+        said, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, said

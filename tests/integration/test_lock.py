@@ -16,7 +16,7 @@ import pytest
 from deployer.edges.lock import NAME, only_worker
 from deployer.errors import OperatorError, WorkerRunning
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 # It starts a child of its own, which outlives it, as Airflow's processes outlive a worker.
 HOLDER = """

@@ -356,7 +356,7 @@ def airflow_api(world: World, lab: Lab) -> Iterator[httpx.Client]:
     """The class's Airflow with the pipelines, their connection and their variable."""
     (world.local.place.home / "tools").symlink_to(lab.tools.parent)
     login = {"username": world.local.username, "password": world.local.password}
-    answer = httpx.post(f"{world.local.url}/auth/token", json=login, trust_env=False)
+    answer = httpx.post(f"{world.local.url}/auth/token", json=login, timeout=30, trust_env=False)
     token = answer.raise_for_status().json()["access_token"]
     files = [ROOT / LASSE]
     for part in SHARED:
@@ -558,7 +558,7 @@ def test_two_tasks_that_need_the_tools_at_once_make_them_once(
         )
         for _ in range(2)
     ]
-    said = [task.communicate(timeout=120)[0].splitlines()[-1] for task in both]
+    said = [task.communicate(timeout=BOUND_S)[0].splitlines()[-1] for task in both]
     assert said[0] == said[1]
     assert [task.returncode for task in both] == [0, 0]
     subprocess.run([f"{said[0]}/bin/python", "-c", "import six"], check=True, timeout=30)

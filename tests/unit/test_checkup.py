@@ -121,9 +121,9 @@ def test_a_probe_that_hangs_holds_up_nobody() -> None:
         for_ever.wait(60)
         return "at last"
 
-    hung, well = run([Probe("clock", ask), Probe("disk", lambda: "9 GiB free")], bound_s=0.2)
+    hung, well = run([Probe("clock", ask), Probe("disk", lambda: "9 GiB free")], bound_s=2)
     for_ever.set()
-    assert (hung.state, hung.detail) == (Mark.FAILED, "no answer within 0.2 s")
+    assert (hung.state, hung.detail) == (Mark.FAILED, "no answer within 2 s")
     assert well == WELL
 
 

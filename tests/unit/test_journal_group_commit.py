@@ -13,7 +13,7 @@ from deployer.edges.journal import deliveries
 from deployer.edges.journal.deliveries import GroupCommit, Row
 from deployer.errors import JournalError
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 
 
 class Disk:
