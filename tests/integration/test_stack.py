@@ -31,7 +31,7 @@ class Class:
     def __init__(self, stack: ClassStack) -> None:
         self.stack = stack
         self.releases = HandMadeReleases(stack.checkout)
-        self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password)
+        self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password, timeout_s=30)
 
     def as_(self, username: str, password: str) -> httpx.Client:
         """Log in; the client raises nothing for an answer that is no."""
