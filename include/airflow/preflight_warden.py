@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-GRACE_S = 0.5
-"""How long a helper process that is about to end may outlive the parse."""
+GRACE_S = 2.0
+"""How long a helper process that is about to end may outlive the parse: a copy of the parser itself
+ends with it, but on a busy machine not within a tick."""
 REAP_S = 5.0
 WATCH_MS = 50
 MAX_REPORT_BYTES = 8 << 20
@@ -155,7 +156,7 @@ def _watch(task: Task, parser: Parser) -> dict[str, Any]:
         _kill_group(pid)
     _, status, usage = os.wait4(pid, 0)
     run_s = time.monotonic() - began
-    left = reap(grace_s=0 if cut else GRACE_S)
+    left = reap(grace_s=0 if cut else GRACE_S, group=pid)
     max_rss = usage.ru_maxrss * 1024  # KiB, man 2 getrusage
     # A parser that grew between two looks and ended by itself.
     cut = cut or ("memory" if max_rss > most_rss else None)
@@ -209,8 +210,11 @@ def _how_it_ended(
     return {"ended": "exit", "code": os.waitstatus_to_exitcode(status)}
 
 
-def reap(*, grace_s: float) -> bool:
-    """Wait for all children, adopted ones too; tell whether some had to be killed."""
+def reap(*, grace_s: float, group: int | None = None) -> bool:
+    """Wait for all children, adopted ones too; tell whether some had to be killed.
+
+    `group`: of processes, killed as one. It takes those that fork faster than they can be counted.
+    """
     now = time.monotonic()
     patient_until, give_up_at = now + grace_s, now + grace_s + REAP_S
     killed = False
@@ -223,6 +227,9 @@ def reap(*, grace_s: float) -> bool:
             continue
         if time.monotonic() >= patient_until:
             killed = True
+            if group is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
             for pid in _children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -163,7 +163,7 @@ class ComposeWorld:
         return ComposeRunner(project or self.project, output, environ=os.environ)
 
     def services(
-        self, *, project: Project | None = None, health_timeout_s: float = 30
+        self, *, project: Project | None = None, health_timeout_s: float = 120
     ) -> ComposeServices:
         return ComposeServices(
             self.client,
@@ -186,8 +186,11 @@ class ComposeWorld:
     def end(self, service: str, last_words: str) -> None:
         """Have a service's container end by itself; Docker starts it again."""
         order, began = self.way.directory / "end", self._started_at(service)
-        order.write_text(f"{last_words}\n")
-        until = time.monotonic() + 30
+        # By rename: a container that finds it empty would end without a word.
+        new = self.way.directory / "end.new"
+        new.write_text(f"{last_words}\n")
+        new.replace(order)
+        until = time.monotonic() + 60
         while self._started_at(service) == began:
             assert time.monotonic() < until, f"{service} never ended"
             Event().wait(0.05)
@@ -200,7 +203,7 @@ class ComposeWorld:
     def compose(self, *args: str) -> None:
         project = ("--project-name", self.project.name, "--file", str(self.project.file))
         subprocess.run(
-            ["docker", "compose", *project, *args], check=True, capture_output=True, timeout=60
+            ["docker", "compose", *project, *args], check=True, capture_output=True, timeout=180
         )
 
 
@@ -220,7 +223,7 @@ def write_stack(
         "network_mode": "none",
         "volumes": [f"{way}:/way:ro"],
         "stop_grace_period": "20s",
-        "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s", "timeout": "5s"},
+        "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s", "timeout": "20s"},
     }
     services = {name: dict(base) for name in (*names, UNRELATED)}
     # Airflow vouches for it: as much is known of it without a check of Docker's.

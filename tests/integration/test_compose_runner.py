@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -32,7 +33,8 @@ echo "ends" >>"$here/order"
 exit $status
 """
 WAITS = """
-echo $$ >"$(dirname "$0")/pid"
+echo $$ >"$(dirname "$0")/pid.new"
+mv "$(dirname "$0")/pid.new" "$(dirname "$0")/pid"
 for _ in $(seq 1000); do [ -e "$(dirname "$0")/go" ] && exit 0; sleep 0.02; done
 exit 1
 """
@@ -108,9 +110,20 @@ def test_an_orphan_is_waited_for_within_bounds(orphan: None, runner: ComposeRunn
 
 
 def test_a_command_that_takes_too_long_is_killed_with_its_children(
-    runner: ComposeRunner, programs: Path
+    runner: ComposeRunner, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (programs / "plugin").write_text(f"echo Container x Stopping\n{WAITS}")
+    start = runner._start
+
+    def start_and_see_it_run(
+        line: tuple[str, ...], out: IO[bytes] | int, err: int
+    ) -> subprocess.Popen[bytes]:
+        child = start(line, out, err)
+        # Five programs start one another before anything is said: no part of what is timed.
+        eventually((programs / "pid").exists, BOUND_S)
+        return child
+
+    monkeypatch.setattr(runner, "_start", start_and_see_it_run)
     with pytest.raises(ServicesError, match=r"up did not finish within 0\.5 s:\nContainer x Stop"):
         runner.run(Up("x"), within_s=0.5)
     eventually(lambda: not alive(int((programs / "pid").read_text())), BOUND_S)

@@ -13,7 +13,7 @@ import pytest
 
 from deployer.config import Settings
 from deployer.core.checkup import Ailment, Mark, NotApplicable
-from deployer.edges.checkup import airflow, probes
+from deployer.edges.checkup import airflow, asking, probes
 from deployer.edges.checkup.running import run
 from tests.integration.airflow_world import World
 from tests.integration.answering import Answering, Said, answering
@@ -21,6 +21,12 @@ from tests.integration.ports import free_port
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 FORBIDDEN = Said(403, {"detail": "Forbidden"})
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever is asked answer in his own time: a real Airflow may be busy starting."""
+    monkeypatch.setattr(asking, "TIMEOUT_S", 60.0)
 
 
 def healthy(**changes: object) -> dict[str, object]:
@@ -230,7 +236,7 @@ def test_the_embedded_airflow_is_well(world: World) -> None:
         airflow_url=world.local.url,
     )
     wanted = {"services", "Airflow health", "Airflow account", "Airflow rights"}
-    found = run([p for p in probes(settings, world.local) if p.name in wanted])
+    found = run([p for p in probes(settings, world.local) if p.name in wanted], bound_s=300)
     assert len(found) == len(wanted)
     assert [finding for finding in found if finding.state is not Mark.PASSED] == []
 

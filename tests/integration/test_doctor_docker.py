@@ -21,10 +21,10 @@ from tests.integration.ports import free_port
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}
-QUICK = {"interval": "0.2s", "timeout": "5s", "retries": 1}
+QUICK = {"interval": "0.2s", "timeout": "20s"}
 SERVICES = {
     "well": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], **QUICK}},
-    "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK}},
+    "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK, "retries": 1}},
     "unchecked": SLEEPS,
     "done": {**SLEEPS, "entrypoint": ["true"]},
     "crashed": {**SLEEPS, "entrypoint": ["sh", "-c", "exit 3"]},

@@ -152,7 +152,7 @@ def test_a_service_that_ended_is_told_by_another_life_and_its_last_words(rig: Ri
     assert not ended.steady
     assert "ImportError: of a sudden" in rig.make().last_words(service)
     rig.make().revive(service)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while rig.make().vitals(service).life is None:  # Docker waits a moment longer each time
         assert time.monotonic() < until, "it never came back"
         Event().wait(0.05)

@@ -13,13 +13,13 @@ import pytest
 
 from deployer.core.model import CANARY_DAG_ID
 from deployer.edges.airflow import AirflowRest
-from tests.compose_stack import STUDENTS, ClassStack, Way
+from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
 from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, dag_text
 
 pytestmark = pytest.mark.docker
 
 AIRFLOW = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor")
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 FORBIDDEN = 403
 SIGNING = {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"}
 PASSWORDS = {"AIRFLOW_ADMIN_PASSWORD", "DEPLOYER_AIRFLOW_PASSWORD"}
@@ -31,7 +31,7 @@ class Class:
     def __init__(self, stack: ClassStack) -> None:
         self.stack = stack
         self.releases = HandMadeReleases(stack.checkout)
-        self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password)
+        self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password, timeout_s=30)
 
     def as_(self, username: str, password: str) -> httpx.Client:
         """Log in; the client raises nothing for an answer that is no."""
@@ -179,9 +179,15 @@ def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path
 
 
 def test_all_services_are_healthy(a_class: Class) -> None:
-    said = a_class.stack.compose("ps", "--format", "json").stdout
-    health = {row["Service"]: row["Health"] for row in map(json.loads, said.splitlines())}
-    assert health == dict.fromkeys((*AIRFLOW, "postgres", "warehouse"), "healthy")
+    healthy = dict.fromkeys((*AIRFLOW, "postgres", "warehouse"), "healthy")
+
+    def are() -> bool:
+        said = a_class.stack.compose("ps", "--format", "json").stdout
+        return healthy == {
+            row["Service"]: row["Health"] for row in map(json.loads, said.splitlines())
+        }
+
+    wait_until(are, "all services are healthy at once")
 
 
 @pytest.mark.parametrize(
@@ -308,9 +314,14 @@ def test_a_student_runs_a_dag_that_reads_the_warehouse_and_its_log(
     run = amy.post("/dags/amy_reads/dagRuns", json={"logical_date": None}).raise_for_status().json()
     path = f"/dags/amy_reads/dagRuns/{run['dag_run_id']}"
     wait_until(lambda: amy.get(path).json()["state"] in {"success", "failed"}, "the run ends")
-    log = amy.get(f"{path}/taskInstances/work/logs/1", headers={"Accept": "application/json"})
-    assert amy.get(path).json()["state"] == "success", log.text
-    assert "answer (42,)" in log.text
+
+    def log() -> str:
+        accept = {"Accept": "application/json"}
+        return amy.get(f"{path}/taskInstances/work/logs/1", headers=accept).text
+
+    assert amy.get(path).json()["state"] == "success", log()
+    # What a task prints comes by another way than how it ended.
+    wait_until(lambda: "answer (42,)" in log(), "the log has what the task printed")
 
 
 def test_the_accounts_follow_their_list(a_class: Class) -> None:
@@ -318,8 +329,9 @@ def test_the_accounts_follow_their_list(a_class: Class) -> None:
         text = "".join(f"{name}:{password}\n" for name, password in students.items())
         script = 'printf %s "$1" >/tmp/it; exec python /opt/deployer/airflow/accounts.py /tmp/it'
         done = a_class.stack.compose(
-            "run", "--rm", "--no-deps", "-T", "airflow-init", "bash", "-c", script, "bash", text
-        )
+            "run", "--rm", "--no-deps", "-T", "airflow-init", "bash", "-c", script, "bash", text,
+            timeout_s=UP_TIMEOUT_S,
+        )  # fmt: skip
         # Airflow's own log has its lines begin with the date.
         return [line for line in done.stdout.splitlines() if not line.startswith("20")]
 
@@ -364,8 +376,10 @@ def test_nothing_that_a_release_holds_runs_inside_scheduler_or_api_server(a_clas
     a_class.wait_for_dag("x_tries", release)
     # They would run at a start at the latest.
     a_class.stack.compose(
-        "up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--wait",
-        "airflow-scheduler", "airflow-apiserver",
+        # A scheduler may wait for a task that is none, for all of its ten minutes of grace.
+        "up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--timeout", "20",
+        "--wait", "airflow-scheduler", "airflow-apiserver",
+        timeout_s=UP_TIMEOUT_S,
     )  # fmt: skip
     a_class.publish({"dags/x/later.py": dag_text("x_later")})
     a_class.wait_for_dag("x_later", a_class.releases.name)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.edges.airflow_health import without_beat
-from deployer.edges.compose.containers import Look, clean
+from deployer.edges.compose.containers import Look, _between, clean
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SERVICES = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver")
@@ -19,6 +19,16 @@ def running(health: str | None = None, *, restarts: int = 0, for_s: float = 1) -
 
 
 # -- Docker
+
+
+@pytest.mark.parametrize(
+    ("again_after_s", "cut_s"),
+    [(1.0, 0.5), (60.0, 30.0), (0.11, 0.09), (-5.0, 0.09)],
+    ids=["at once", "after many ends", "in no time", "not yet"],
+)
+def test_a_log_is_cut_between_an_end_and_the_next_start(again_after_s: float, cut_s: float) -> None:
+    cut = _between(NOW, NOW + timedelta(seconds=again_after_s))
+    assert cut == NOW + timedelta(seconds=cut_s)
 
 
 @pytest.mark.parametrize("health", ["starting", "unhealthy"])

@@ -22,7 +22,7 @@ _ONEOFF = "com.docker.compose.oneoff"
 _TWIN = re.compile(r"[0-9a-f]{12}_.+")
 _LIVES = frozenset({"running", "restarting", "paused"})
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_LOG_LAG_S = 0.09
+_LOG_LAG = timedelta(seconds=0.09)
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
 (github.com/moby/moby: restartmanager)."""
 _SETTLED = timedelta(seconds=5)
@@ -158,14 +158,25 @@ def last_lines(container: Container, count: int = 10, *, of_last_end: bool = Fal
         ServicesError: the engine does not answer.
     """
     until = None
-    if look(container).restarts > (0 if of_last_end else 1):
+    seen = look(container)
+    if seen.restarts > (0 if of_last_end else 1):
         ended_at = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
-        until = ended_at.timestamp() + _LOG_LAG_S
+        until = _between(ended_at, seen.started_at).timestamp()
     with asking(f"show the log of {container.name}"):
         # More of it, since the engine counts lines before it looks at their times.
         said = container.logs(tail=10 * count, until=until)
     text = clean(said.decode(errors="replace"), container.attrs["Config"]["Env"] or ())
     return "\n".join(text.splitlines()[-count:])
+
+
+def _between(ended_at: datetime, started_at: datetime) -> datetime:
+    """Return a moment after the last line before `ended_at`, and before the first one since.
+
+    On a busy machine lines are stamped late. The engine waits for the last of them before it
+    makes ready to start again, and a start takes it longer than what is noted after it: so half
+    of the way is safe on both sides, however slow both are.
+    """
+    return ended_at + max(_LOG_LAG, (started_at - ended_at) / 2)
 
 
 def clean(text: str, environment: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ time.sleep(600)
 """
 
 
-def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 60.0) -> None:
     until = time.monotonic() + bound_s
     while not condition():
         assert time.monotonic() < until, f"not within {bound_s} s: {what}"
@@ -48,6 +48,13 @@ def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 30.0) 
 def containers(engine: docker.DockerClient, project: str = PROJECT) -> list[str]:
     found = engine.api.containers(all=True, filters={"label": f"class-deployer.parser={project}"})
     return [str(one["Id"]) for one in found]
+
+
+def only_container(engine: docker.DockerClient) -> str:
+    """Return the one container there is, once those that were ended before are removed."""
+    wait_until(lambda: len(containers(engine)) == 1, "there is one container")
+    (found,) = containers(engine)
+    return found
 
 
 def examiner_at(place: ContainerPlace) -> IsolatedExaminer:
@@ -156,7 +163,7 @@ def test_another_image_under_the_name_is_used_from_the_next_examination_on(
     container: Real, engine: docker.DockerClient, image: str
 ) -> None:
     assert container.look_at(holding("before")).dag_ids == ("before",)
-    (before,) = containers(engine)
+    before = only_container(engine)
     container.look_at(holding("before"))
     assert containers(engine) == [before]
     own = engine.images.get(image)
@@ -167,11 +174,12 @@ def test_another_image_under_the_name_is_used_from_the_next_examination_on(
         finally:
             changed.remove()
         assert container.look_at(holding("after")).dag_ids == ("after",)
-        (after,) = containers(engine)
+        after = only_container(engine)
     finally:
         other = engine.images.get(image)
         own.tag(*image.split(":"))
         container.examiner.close()
+        wait_until(lambda: not containers(engine), "nothing runs on the image")
         engine.images.remove(str(other.id), force=True)
 
     assert after != before
@@ -212,7 +220,7 @@ def test_closing_removes_a_container_that_does_not_end_by_itself(
 ) -> None:
     monkeypatch.setattr(container_module, "END_S", 0.1)
     container.look_at(holding("x"))
-    (running,) = containers(engine)
+    running = only_container(engine)
     engine.api.pause(running)
 
     container.examiner.close()
