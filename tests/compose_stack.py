@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 import pytest
 from dotenv import dotenv_values
 
-from tests.integration.ports import free_port
+from deployer.demo.ports import free_port
 
 Way: TypeAlias = Literal["image", "plain"]
 

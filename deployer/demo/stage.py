@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import httpx
 from deployer import app, config
 from deployer.config import Settings
 from deployer.demo.github import StandIn
+from deployer.demo.ports import free_port
 from deployer.demo.student import Student
 from deployer.errors import ServicesError
 
@@ -207,7 +207,7 @@ class Stage:
     def _environment(self, secret: str, token: str) -> dict[str, str]:
         """Return what web and worker see: nothing of the caller's own settings."""
         ours = {k: v for k, v in os.environ.items() if not k.startswith(config.PREFIX)}
-        web, airflow = _free_port(), _free_port()
+        web, airflow = free_port(), free_port()
         return ours | {
             "DEPLOYER_GITHUB_REPO": REPO,
             "DEPLOYER_REPO_URL": self.hub.git_url,
@@ -235,10 +235,3 @@ class Stage:
                 break
             time.sleep(LOOK_EVERY_S)
         raise ServicesError(f"the demo's web process does not answer; see {self.web.log}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

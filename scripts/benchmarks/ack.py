@@ -29,7 +29,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.benchmarks.machine import free_port, memory_bytes
+from deployer.demo.ports import free_port
+from scripts.benchmarks.machine import memory_bytes
 
 CONNECTIONS = 32
 ROUNDS = 3

@@ -1,20 +1,13 @@
-"""What this machine says of its processes, out of proc(5), and a port that is free on it."""
+"""What this machine says of its processes, out of proc(5)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import socket
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _family(pid: int) -> list[int]:

@@ -21,10 +21,10 @@ from typing import Self
 import httpx
 
 from deployer.demo.github import StandIn
+from deployer.demo.ports import free_port
 from deployer.demo.student import Student
 from deployer.edges.local import COMMANDS, LocalAirflow
 from deployer.edges.local_settings import SETTINGS
-from scripts.benchmarks.machine import free_port
 from scripts.benchmarks.staging import class_of, dag_id, say
 
 NOT_OURS = frozenset({

@@ -10,13 +10,13 @@ import hypothesis
 import pytest
 
 from deployer.core.model import CANARY_DAG_ID
+from deployer.demo.ports import free_port
 from deployer.edges import local_settings
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
 from deployer.edges.local_env import BaseEnvironment
 from tests.integration import postgres
 from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, World
-from tests.integration.ports import free_port
 
 hypothesis.settings.register_profile("deployer", deadline=None, database=None)
 hypothesis.settings.load_profile("deployer")

@@ -20,12 +20,12 @@ from airflow_client.client.models.pool_body import PoolBody
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 
 from deployer.core.model import Busy, SeenDag, SeenError
+from deployer.demo.ports import free_port
 from deployer.edges.airflow import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow
 from tests.fakes.airflow import Broken, Contents, FakeAirflow, Task
 from tests.integration.airflow_world import PATIENCE_S, World, broken_text, dag_text
-from tests.integration.ports import free_port
 
 
 class Rig(Protocol):

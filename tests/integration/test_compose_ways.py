@@ -13,6 +13,7 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
+from deployer.demo.ports import free_port
 from deployer.edges import slots
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.compose.engine import ENGINE_ERRORS
@@ -23,7 +24,6 @@ from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.throwaway import PROJECT_LABEL, End, Limits, run_throwaway
 from deployer.edges.slots import Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
-from tests.integration.ports import free_port
 
 pytestmark = pytest.mark.docker
 

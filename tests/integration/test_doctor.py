@@ -21,11 +21,11 @@ import pytest
 from deployer.cli import main
 from deployer.core.model import Live
 from deployer.demo.github import StandIn
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import asking, compose, docker, git, running
 from deployer.edges.gitrepo import GitRepository
 from deployer.edges.journal import SqlJournal
 from tests.integration.answering import Answering, Said, answering
-from tests.integration.ports import free_port
 
 REPO = "class/airflow-class"
 TOKEN, PASSWORD, SECRET = "a-token-of-the-class", "a password of Airflow's", "a-webhook-secret-1"

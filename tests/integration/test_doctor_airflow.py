@@ -13,11 +13,11 @@ import pytest
 
 from deployer.config import Settings
 from deployer.core.checkup import Ailment, Mark, NotApplicable
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import airflow, asking, probes
 from deployer.edges.checkup.running import run
 from tests.integration.airflow_world import World
 from tests.integration.answering import Answering, Said, answering
-from tests.integration.ports import free_port
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 FORBIDDEN = Said(403, {"detail": "Forbidden"})

@@ -15,9 +15,9 @@ import docker as sdk
 import pytest
 
 from deployer.core.checkup import Ailment
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import compose, docker
 from deployer.edges.checkup.docker import Engine
-from tests.integration.ports import free_port
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}

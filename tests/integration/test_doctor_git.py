@@ -13,11 +13,11 @@ import pytest
 from deployer.core.checkup import Ailment, NotApplicable
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import git
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.gitrepo import GitRepository
 from tests.classrepo import ClassRepo
-from tests.integration.ports import free_port
 
 NOBODY = 65_534
 STACK = "services:\n  postgres:\n    image: postgres:16\n"

@@ -12,9 +12,9 @@ import pytest
 from deployer.core.checkup import Ailment
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import github
 from tests.integration.answering import Answering, Said, answering
-from tests.integration.ports import free_port
 
 REPO = "class/airflow-class"
 TOKEN = "a-token-of-the-class"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployer.core.checkup import Ailment, NotApplicable
+from deployer.demo.ports import free_port
 from deployer.edges.checkup import host
 from tests.integration.answering import Answering, Said, answering
-from tests.integration.ports import free_port
 
 
 @pytest.fixture

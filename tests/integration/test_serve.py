@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.demo.ports import free_port
 from deployer.web.webhook import BODY_LIMIT
-from tests.integration.ports import free_port
 
 SECRET = "a secret of thirty-two characters"
 REPO = "teacher/class-airflow"

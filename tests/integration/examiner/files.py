@@ -12,7 +12,7 @@ def dag_policy(dag):
     if "forbidden" in dag.tags:
         raise AirflowClusterPolicyViolation(f"{dag.dag_id}: a tag that is not for students")
 """
-IMPORT_S, PARSE_S, MEMORY_MB = 10, 15, 300
+IMPORT_S, PARSE_S, MEMORY_MB = 6, 9, 300
 """Airflow's own bound of an import, then the parser's of time and memory. Those of time are far
 above what a good file takes: four are parsed at a time, beside others that take all they can."""
 

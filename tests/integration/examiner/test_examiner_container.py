@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from deployer.core.model import Examined
+from deployer.demo.ports import free_port
 from deployer.edges.preflight import container as container_module
 from deployer.edges.preflight.container import ContainerParser, ContainerPlace
 from deployer.edges.preflight.examiner import IsolatedExaminer
@@ -23,7 +24,6 @@ from tests.integration.examiner import unstorable
 from tests.integration.examiner.conftest import PROJECT
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, MEMORY_MB, ORDINARY, holding
 from tests.integration.examiner.world import Disk, Real
-from tests.integration.ports import free_port
 
 pytestmark = pytest.mark.docker
 

@@ -1,4 +1,4 @@
-"""A port that is free just now."""
+"""A port of this machine for a server that starts in a moment."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import secrets
 import socket
 
 FIRST, LAST = 20_000, 32_000
-"""Below those that Linux hands out by itself (ip_local_port_range, from 32768): to servers on
-port 0, of which other tests have hundreds, and to connections. Nobody gets one of these who did
-not ask for it, however long it is until it is used."""
+"""Below those that Linux hands out by itself (ip_local_port_range, from 32768), to servers on
+port 0 and to connections: nobody gets one of these unasked, however long it is until it is used."""
 
 
 def free_port() -> int:
