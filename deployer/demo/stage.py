@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +28,11 @@ from deployer.errors import ServicesError
 
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0
+ANSWER_BOUND_S = 30.0
 STOP_BOUND_S = 20.0
 COMMAND_BOUND_S = 300.0
 LOOK_EVERY_S = 0.05
+PORTS = range(20_000, 32_000)
 
 
 class RunningAirflow(Protocol):
@@ -167,7 +169,7 @@ class Stage:
 
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""
-        return httpx.get(self.web_url + path, timeout=10)
+        return httpx.get(self.web_url + path, timeout=ANSWER_BOUND_S)
 
     def run_deployer(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the deployer on this stage and wait for its end."""
@@ -207,7 +209,7 @@ class Stage:
     def _environment(self, secret: str, token: str) -> dict[str, str]:
         """Return what web and worker see: nothing of the caller's own settings."""
         ours = {k: v for k, v in os.environ.items() if not k.startswith(config.PREFIX)}
-        web, airflow = _free_port(), _free_port()
+        web, airflow = free_port(), free_port()
         return ours | {
             "DEPLOYER_GITHUB_REPO": REPO,
             "DEPLOYER_REPO_URL": self.hub.git_url,
@@ -237,8 +239,13 @@ class Stage:
         raise ServicesError(f"the demo's web process does not answer; see {self.web.log}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """Return a port on which nobody listens, of those that the kernel gives nobody by itself.
+
+    It is bound some seconds from now, and again after each restart of Airflow: a port of the
+    kernel's own range (/proc/sys/net/ipv4/ip_local_port_range, from 32768) may be another's then.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
