@@ -124,7 +124,7 @@ def tlc(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tlc]:
     subprocess.run(
         [str(tools / "bin" / "python"), "-c", MAKE_MONTHS, str(folder), *MONTHS, *recent],
         check=True,
-        timeout=60,
+        timeout=BOUND_S,
     )
     made = Tlc("", {f"/{file.name}": file.read_bytes() for file in folder.iterdir()})
     made.files["/text-2024-01.parquet"] = b"no trips"
@@ -248,7 +248,7 @@ class Lab:
             env=bare(**self.warehouse.env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=BOUND_S,
             check=False,
         )
 
@@ -498,7 +498,7 @@ def dbt_build(runs: Runs, lab: Lab, scratch: Path) -> Counter[str]:
         ),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=BOUND_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -559,8 +559,8 @@ def test_two_tasks_that_need_the_tools_at_once_make_them_once(
         )
         for _ in range(2)
     ]
-    said = [task.communicate(timeout=120)[0].splitlines()[-1] for task in both]
+    said = [task.communicate(timeout=BOUND_S)[0].splitlines()[-1] for task in both]
     assert said[0] == said[1]
     assert [task.returncode for task in both] == [0, 0]
-    subprocess.run([f"{said[0]}/bin/python", "-c", "import six"], check=True, timeout=30)
+    subprocess.run([f"{said[0]}/bin/python", "-c", "import six"], check=True, timeout=120)
     assert sorted(file.suffix for file in (home / "tools").iterdir()) == ["", ".lock", ".ready"]
