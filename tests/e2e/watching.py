@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -72,8 +73,11 @@ def stop_between_writes(pid: int) -> None:
 
 def _thread_states(pid: int) -> list[str]:
     """Return the letter of each thread's state (proc(5))."""
-    stats = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return [stat.rpartition(")")[2].split()[0] for stat in stats]
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends just then
+            found.append(file.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def _writes(pid: int) -> bool:
