@@ -34,8 +34,8 @@ AIRFLOW_IMAGE = "class-deployer/airflow:test"
 POSTGRES_IMAGE = "class-deployer/postgres:test"
 STUDENTS = {"amy": "amy-and-her-cat", "bob": "bob:likes:colons"}
 """Names and passwords in the class's list."""
-UP_TIMEOUT_S = 300
-COMPOSE_TIMEOUT_S = 120
+UP_TIMEOUT_S = 600
+COMPOSE_TIMEOUT_S = 300
 FILES = ("docker-compose.yaml", "docker-compose.plain.yaml", "Dockerfile", ".dockerignore")
 
 
@@ -45,7 +45,11 @@ def _missing() -> str | None:
     for argv in (["info"], ["compose", "version"], ["image", "inspect", AIRFLOW_IMAGE]):
         try:
             done = subprocess.run(
-                ["docker", *argv], capture_output=True, text=True, timeout=60, check=False
+                ["docker", *argv],
+                capture_output=True,
+                text=True,
+                timeout=COMPOSE_TIMEOUT_S,
+                check=False,
             )
         except FileNotFoundError:
             return "there is no docker here; `scripts/docker up` installs it as root on Debian"
@@ -129,14 +133,14 @@ class ClassStack:
         argv = ["docker", "image", "ls", "--quiet", self.project]
         images = subprocess.run(
             [*argv, "--format", "{{.Repository}}:{{.Tag}}"],
-            capture_output=True, text=True, timeout=60, check=True,
+            capture_output=True, text=True, timeout=COMPOSE_TIMEOUT_S, check=True,
         ).stdout.split()  # fmt: skip
         if images:
             # Their layers stay, for the next build to be a matter of a second. By force: the same
             # layers may be what a container of another project runs on; only the name goes.
             subprocess.run(
                 ["docker", "image", "rm", "--no-prune", "--force", *images],
-                capture_output=True, timeout=60, check=True,
+                capture_output=True, timeout=COMPOSE_TIMEOUT_S, check=True,
             )  # fmt: skip
 
     def compose(

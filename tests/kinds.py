@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-PARSE_TIMEOUT_S = 60.0
+PARSE_TIMEOUT_S = 120.0
 """PARSE_TIMEOUT_S of the tests' stage."""
 EXAMINE_S = 25.0
 """After which the isolated parse of one file is cut off."""

@@ -28,6 +28,7 @@ from deployer.errors import ServicesError
 
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0
+ANSWER_BOUND_S = 30.0
 STOP_BOUND_S = 20.0
 COMMAND_BOUND_S = 300.0
 LOOK_EVERY_S = 0.05
@@ -167,7 +168,7 @@ class Stage:
 
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""
-        return httpx.get(self.web_url + path, timeout=10)
+        return httpx.get(self.web_url + path, timeout=ANSWER_BOUND_S)
 
     def run_deployer(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the deployer on this stage and wait for its end."""

@@ -12,8 +12,9 @@ from deployer.demo.stage import RunningAirflow
 
 T = TypeVar("T")
 Row: TypeAlias = Mapping[str, Any]
-BOUND_S = 90.0
+BOUND_S = 240.0
 LOOK_EVERY_S = 0.1
+ASK_AGAIN_S = 5.0
 
 
 def until(look: Callable[[], T | None], what: str) -> T:
@@ -51,6 +52,25 @@ class AskingAirflow:
         """
         path = f"/api/v2/parseDagFile/{self.dag(dag_id)['file_token']}"
         self._ask("PUT", path, accept={httpx.codes.CONFLICT})
+
+    def reparse_until(self, begun: Callable[[], bool], *dag_ids: str) -> None:
+        """Ask for files to be parsed until that has begun.
+
+        More than once: a file that is being parsed as its request is read is passed over.
+        """
+        asked = float("-inf")
+
+        def look() -> bool:
+            nonlocal asked
+            if begun():
+                return True
+            if time.monotonic() - asked > ASK_AGAIN_S:
+                for dag_id in dag_ids:
+                    self.reparse(dag_id)
+                asked = time.monotonic()
+            return False
+
+        until(look, f"a parse of {', '.join(dag_ids)}")
 
     def trigger(self, dag_id: str) -> str:
         """Start a run; return its id."""

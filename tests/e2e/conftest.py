@@ -17,7 +17,7 @@ POLL_INTERVAL_S = 5
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A class whose first deployment is over."""
     folder = tmp_path_factory.mktemp("stage")
-    more = {"DEPLOYER_POLL_INTERVAL_S": str(POLL_INTERVAL_S), "DEPLOYER_PARSE_TIMEOUT_S": "60"}
+    more = {"DEPLOYER_POLL_INTERVAL_S": str(POLL_INTERVAL_S), "DEPLOYER_PARSE_TIMEOUT_S": "120"}
     with Stage(folder, print, more) as stage:
         teacher = stage.student("teacher")
         teacher.commit("Start the class repository", samples.class_repository())

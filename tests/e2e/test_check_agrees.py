@@ -16,7 +16,7 @@ from tests.e2e.watching import begin_check, verdicts
 
 pytestmark = pytest.mark.airflow
 
-BOUND_S = 180.0
+BOUND_S = 300.0
 FOLDERS = (STUDENT, f"{STUDENT}_b")
 Verdicts = Mapping[str, Mapping[str, Any]]
 

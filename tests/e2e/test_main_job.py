@@ -13,7 +13,14 @@ from deployer.demo import samples
 from deployer.demo.github.faults import Fault
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, Student
-from tests.e2e.watching import ENDS, shown, verdicts, wait_until, worker_log
+from tests.e2e.watching import (
+    ENDS,
+    shown,
+    verdicts,
+    wait_until,
+    wait_until_announced,
+    worker_log,
+)
 
 pytestmark = pytest.mark.airflow
 
@@ -71,6 +78,7 @@ def test_a_commit_that_a_forced_push_removed_says_so(stage: Stage) -> None:
     lasse.git("reset", "--quiet", "--hard", base)
     lasse.git("commit", "--quiet", "--allow-empty", "--message", "Instead")
     instead = lasse.push(force=True)
+    wait_until_announced(stage, removed, instead)
     stage.worker.start()
     said = verdicts(stage, removed)
     assert said["airflow/deploy"] == ("error", "no longer on main")

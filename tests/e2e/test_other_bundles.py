@@ -57,7 +57,8 @@ class OtherAirflow:
         self.local._restart([DAG_PROCESSOR], lambda: None)
         self.local.wait_healthy(tuple(COMMANDS))
         # Airflow shows no error of a file of which it knows DAGs of another bundle alone.
-        rest, end = AirflowRest(self.url, self.username, self.password), time.monotonic() + 60
+        rest = AirflowRest(self.url, self.username, self.password, timeout_s=60)
+        end = time.monotonic() + 240
         while not all(d.version for d in rest.observe("none", ["ana_stays", "ana_goes"]).dags):
             assert time.monotonic() < end, "GitDagBundle does not read the repository"
             time.sleep(0.1)
@@ -123,7 +124,7 @@ def klass(
     if request.param == "GitDagBundle":
         provider = tmp_path_factory.mktemp("provider")
         uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-        subprocess.run([*uv, "--target", str(provider), *GIT_PROVIDER], check=True, timeout=120)
+        subprocess.run([*uv, "--target", str(provider), *GIT_PROVIDER], check=True, timeout=300)
         assert isinstance(stage.airflow, OtherAirflow)
         stage.airflow.read_by_git(stage.hub.git_url, provider)
     return stage

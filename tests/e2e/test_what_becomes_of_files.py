@@ -19,7 +19,18 @@ import pytest
 
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
-from tests.e2e.watching import BOUND_S, ENDS, begin_check, shown, verdicts, wait_until, worker_log
+from tests.e2e.asking_airflow import until
+from tests.e2e.watching import (
+    BOUND_S,
+    ENDS,
+    begin_check,
+    shown,
+    stop_between_writes,
+    verdicts,
+    wait_until,
+    wait_until_announced,
+    worker_log,
+)
 from tests.kinds import KINDS, ROUNDS, Kind, Says, Step, file
 
 pytestmark = pytest.mark.airflow
@@ -99,16 +110,12 @@ def live_now(stage: Stage, number: int) -> dict[str, str | None]:
 
 def judged(stage: Stage, push: Push) -> Json:
     """Return the deployment of a commit, once it has ended."""
-    latest: dict[str, Any] = {}
 
-    def ended() -> bool:
+    def ended() -> Json | None:
         answer = stage.get(f"/api/v1/commits/{push.sha}")
-        if answer.is_success:
-            latest.update(answer.json())
-        return bool(latest.get("finished_at"))
+        return answer.json() if answer.is_success and answer.json()["finished_at"] else None
 
-    wait_until(ended)
-    return latest
+    return until(ended, f"the end of {push.sha[:7]}")
 
 
 def seconds(deployment: Json) -> float:
@@ -211,7 +218,7 @@ def batch(stage: Stage, rounds: list[Round]) -> Batch:
     slow = file("early", line="import time; time.sleep(2)")
     early = push(stage, "early", {"dags/early/x.py": slow})
     wait_until(lambda: "publish" in worker_log(stage)[seen:])
-    os.kill(stage.worker.pid, signal.SIGSTOP)
+    stop_between_writes(stage.worker.pid)
     try:
         done = Batch(
             early,
@@ -220,6 +227,7 @@ def batch(stage: Stage, rounds: list[Round]) -> Batch:
             push(stage, "lasse", HARM),
             push(stage, "maria", {"dags/maria/after.py": file("maria", "after")}),
         )
+        wait_until_announced(stage, done.deleted, done.before, done.harmful, done.after)
     finally:
         os.kill(stage.worker.pid, signal.SIGCONT)
     verdicts(stage, done.after, "maria")

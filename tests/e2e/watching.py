@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from deployer.config import PREFIX
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 
-BOUND_S = 120.0
+BOUND_S = 240.0
 ENDS = frozenset({"success", "failure", "error"})
 
 
@@ -33,11 +36,54 @@ def shown(stage: Stage, sha: str) -> dict[str, tuple[str, str]]:
     return {s.context: (s.state, s.description or "") for s in stage.hub.statuses(sha)}
 
 
+def worker_events(stage: Stage) -> list[dict[str, Any]]:
+    """Return the lines of the worker's log; of the last it may have written a part so far."""
+    path = stage.settings.state_dir / "logs" / "worker.jsonl"
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def worker_log(stage: Stage) -> list[str]:
     """Return what the worker has done, as names of steps and events."""
-    path = stage.settings.state_dir / "logs" / "worker.jsonl"
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [event.get("step") or event["event"] for event in events]
+    return [event.get("step") or event["event"] for event in worker_events(stage)]
+
+
+def wait_until_announced(stage: Stage, *pushes: Push) -> None:
+    """Wait until the deliveries of these pushes have been answered: each comes after its push."""
+    shas = {push.sha for push in pushes}
+    wait_until(lambda: shas <= {one.payload.get("after") for one in stage.hub.deliveries})
+
+
+def stop_between_writes(pid: int) -> None:
+    """Send SIGSTOP to a process that writes into no database just then.
+
+    Else whoever writes into the same one would wait for it, and the test be about that.
+    """
+
+    def stopped() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: all(state == "T" for state in _thread_states(pid)))
+        if not _writes(pid):
+            return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+
+    wait_until(stopped)
+
+
+def _thread_states(pid: int) -> list[str]:
+    """Return the letter of each thread's state (proc(5))."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends just then
+            found.append(file.read_text().rpartition(")")[2].split()[0])
+    return found
+
+
+def _writes(pid: int) -> bool:
+    """Tell whether a process holds a lock as SQLite's writers do (proc_locks(5))."""
+    lines = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(line[1::2][:2] == ["POSIX", "WRITE"] and line[4] == str(pid) for line in lines)
 
 
 def wait_until(holds: Callable[[], bool], bound_s: float = BOUND_S) -> None:

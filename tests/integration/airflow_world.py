@@ -15,7 +15,9 @@ from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import LocalAirflow
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+API_TIMEOUT_S = 60.0
+"""Of one call: the deployer itself asks again after 5 s, most tests ask once."""
 
 
 def dag_text(dag_id: str, *, head: str = "", body: str = "") -> str:

@@ -16,7 +16,12 @@ from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
 from deployer.edges.local_env import BaseEnvironment
 from tests.integration import postgres
-from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, World
+from tests.integration.airflow_world import (
+    API_TIMEOUT_S,
+    CANARY_FILES,
+    HandMadeReleases,
+    World,
+)
 
 hypothesis.settings.register_profile("deployer", deadline=None, database=None)
 hypothesis.settings.load_profile("deployer")
@@ -63,7 +68,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     )
     calls: list[tuple[str, float]] = []
     airflow = AirflowRest(
-        local.url, local.username, local.password, on_call=lambda *call: calls.append(call)
+        local.url,
+        local.username,
+        local.password,
+        timeout_s=API_TIMEOUT_S,
+        on_call=lambda *call: calls.append(call),
     )
     unasked = {**local_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
     with pytest.MonkeyPatch.context() as patch:

@@ -25,7 +25,13 @@ from deployer.edges.airflow import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow
 from tests.fakes.airflow import Broken, Contents, FakeAirflow, Task
-from tests.integration.airflow_world import PATIENCE_S, World, broken_text, dag_text
+from tests.integration.airflow_world import (
+    API_TIMEOUT_S,
+    PATIENCE_S,
+    World,
+    broken_text,
+    dag_text,
+)
 
 
 class Rig(Protocol):
@@ -363,19 +369,27 @@ def test_a_fake_task_ends_after_as_many_looks_as_it_was_given() -> None:
 # -- AirflowRest alone
 
 
+def another(world: World, password: str | None = None) -> AirflowRest:
+    """Return one that has asked nothing yet."""
+    local = world.local
+    return AirflowRest(
+        local.url, local.username, password or local.password, timeout_s=API_TIMEOUT_S
+    )
+
+
 @pytest.mark.airflow
 def test_poking_before_the_canary_is_known_does_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployer.edges.airflow.CANARY_DAG_ID", "never_heard_of")
-    airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
+    airflow = another(world)
     airflow.poke()
     assert airflow._canary_token is None
 
 
 @pytest.mark.airflow
 def test_a_wrong_password_is_an_error_that_names_the_settings(world: World) -> None:
-    airflow = AirflowRest(world.local.url, "admin", "wrong")
+    airflow = another(world, password="wrong")
     with pytest.raises(AirflowError, match="DEPLOYER_AIRFLOW_PASSWORD") as caught:
         airflow.poke()
     assert not isinstance(caught.value, AirflowUnreachable)
@@ -384,7 +398,7 @@ def test_a_wrong_password_is_an_error_that_names_the_settings(world: World) -> N
 
 @pytest.mark.airflow
 def test_a_token_that_is_valid_no_more_is_renewed(world: World) -> None:
-    airflow = AirflowRest(world.local.url, world.local.username, world.local.password)
+    airflow = another(world)
     airflow.pools()
     airflow._calls._client.default_headers["Authorization"] = "Bearer ran.out.long-ago"
     assert airflow.pools()

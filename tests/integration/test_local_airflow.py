@@ -16,6 +16,7 @@ from tests.integration.airflow_world import World, broken_text, dag_text
 
 pytestmark = pytest.mark.airflow
 
+BOUND_S = 240
 PACKAGE = "cowsay==6.1"  # pure Python, one wheel, and nothing of Airflow's needs it
 
 
@@ -211,7 +212,7 @@ def airflow(world: World, *args: str) -> str:
         cwd=world.local.place.home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BOUND_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -269,7 +270,7 @@ def test_the_bundle_follows_current_at_its_refresh_and_never_hands_out_the_link(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=BOUND_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

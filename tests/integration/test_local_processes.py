@@ -52,7 +52,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.processes.stop(["one", "two"], within_s=0)
 
 
-def until(true: Callable[[], bool], within_s: float = 30) -> None:
+def until(true: Callable[[], bool], within_s: float = 60) -> None:
     end = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < end, "never came true"
@@ -62,7 +62,7 @@ def until(true: Callable[[], bool], within_s: float = 30) -> None:
 def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # gone, before or while it was read
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or read
         return False
 
 

@@ -124,7 +124,7 @@ def tlc(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tlc]:
     subprocess.run(
         [str(tools / "bin" / "python"), "-c", MAKE_MONTHS, str(folder), *MONTHS, *recent],
         check=True,
-        timeout=60,
+        timeout=BOUND_S,
     )
     made = Tlc("", {f"/{file.name}": file.read_bytes() for file in folder.iterdir()})
     made.files["/text-2024-01.parquet"] = b"no trips"
@@ -248,7 +248,7 @@ class Lab:
             env=bare(**self.warehouse.env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=BOUND_S,
             check=False,
         )
 
@@ -356,7 +356,7 @@ def airflow_api(world: World, lab: Lab) -> Iterator[httpx.Client]:
     """The class's Airflow with the pipelines, their connection and their variable."""
     (world.local.place.home / "tools").symlink_to(lab.tools.parent)
     login = {"username": world.local.username, "password": world.local.password}
-    answer = httpx.post(f"{world.local.url}/auth/token", json=login, timeout=30, trust_env=False)
+    answer = httpx.post(f"{world.local.url}/auth/token", json=login, timeout=60, trust_env=False)
     token = answer.raise_for_status().json()["access_token"]
     files = [ROOT / LASSE]
     for part in SHARED:
@@ -368,7 +368,7 @@ def airflow_api(world: World, lab: Lab) -> Iterator[httpx.Client]:
     with httpx.Client(
         base_url=f"{world.local.url}/api/v2",
         headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
+        timeout=60,
         trust_env=False,
     ) as client:
         connection = {
@@ -426,7 +426,7 @@ def test_a_scheduled_run_and_a_backfill_of_three_months_end_well(
     runs: Runs, world: World, warehouse: Warehouse
 ) -> None:
     logs = {
-        str(log): log.read_text()[-3000:]
+        str(log): log.read_text(errors="replace")[-3000:]
         for log in (world.local.place.home / "logs").glob(f"dag_id={LASSE_DAG}/**/*.log")
     }
     assert runs.lasse == [("backfill", "success")] * 3 + [("scheduled", "success")], logs
@@ -498,7 +498,7 @@ def dbt_build(runs: Runs, lab: Lab, scratch: Path) -> Counter[str]:
         ),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=BOUND_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -511,7 +511,8 @@ def test_nothing_is_written_into_the_class_repository(runs: Runs) -> None:
 
 
 def test_the_password_is_never_logged(runs: Runs, world: World, warehouse: Warehouse) -> None:
-    logs = [log.read_text() for log in (world.local.place.home / "logs").rglob("*.log")]
+    found = (world.local.place.home / "logs").rglob("*.log")
+    logs = [log.read_text(errors="replace") for log in found]  # some are being written
     assert any("trips of 2024-01 are in airflow_lasse.raw_trips" in log for log in logs)
     assert not any(warehouse.password in text for text in (*logs, runs.maria.out))
 
@@ -561,5 +562,5 @@ def test_two_tasks_that_need_the_tools_at_once_make_them_once(
     said = [task.communicate(timeout=BOUND_S)[0].splitlines()[-1] for task in both]
     assert said[0] == said[1]
     assert [task.returncode for task in both] == [0, 0]
-    subprocess.run([f"{said[0]}/bin/python", "-c", "import six"], check=True, timeout=30)
+    subprocess.run([f"{said[0]}/bin/python", "-c", "import six"], check=True, timeout=120)
     assert sorted(file.suffix for file in (home / "tools").iterdir()) == ["", ".lock", ".ready"]

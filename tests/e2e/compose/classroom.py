@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from tests.compose_stack import ClassStack, Way
-from tests.e2e.watching import verdicts
+from tests.e2e.watching import verdicts, worker_events
 
 BOUND_S = 600.0
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
@@ -88,9 +87,10 @@ class Classroom:
 
     def events(self) -> list[tuple[str, str]]:
         """Return the worker's log as (event, step)."""
-        file = self.stage.settings.state_dir / "logs" / "worker.jsonl"
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return [(line["event"], line.get("doing") or line.get("step") or "") for line in lines]
+        return [
+            (line["event"], line.get("doing") or line.get("step") or "")
+            for line in worker_events(self.stage)
+        ]
 
     def kill_worker_in(self, step: str, seen: int) -> int:
         """Kill the worker in the middle of a step that begins after `seen` events; start it."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from deployer.demo import samples
 from tests.e2e.compose.classroom import (
+    BOUND_S,
     SERVICES,
     Classroom,
     is_green,
@@ -21,24 +23,34 @@ from tests.e2e.watching import ENDS, shown
 pytestmark = pytest.mark.docker
 
 LONG = '''\
-"""Two tasks of a minute each."""
+"""Two tasks that take a minute, at least, and until they have gone on beyond a word."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from airflow.sdk import dag, task
+
+MINUTE, BEYOND, WORD = 60, {beyond_s}, Path("/opt/class/{word}")
 
 
 @dag(dag_id="{student}_{name}", schedule=None, tags=["student:{student}"])
 def pipeline():
     @task(retries=0)
     def python_minute():
-        time.sleep(60)
+        began = time.monotonic()
+        while not WORD.exists():
+            time.sleep(0.2)
+        time.sleep(max(BEYOND, MINUTE - (time.monotonic() - began)))
 
     @task.bash(retries=0)
     def bash_minute():
-        return "sleep 60 && echo done"
+        return f"""
+            until [ -e {{WORD}} ]; do sleep 0.2; done
+            left=$(({{MINUTE}} - SECONDS))
+            sleep $((left > {{BEYOND}} ? left : {{BEYOND}}))
+        """
 
     python_minute()
     bash_minute()
@@ -57,23 +69,30 @@ def asked_for(*more: str) -> dict[str, str]:
     return {samples.REQUIREMENTS: requirements(*more, COW)}
 
 
-def start_long_tasks(room: Classroom, name: str) -> tuple[str, str]:
-    """Have a Python and a Bash task of a minute run; return DAG and run."""
-    path = f"dags/lasse/{name}.py"
-    text = LONG.format(student="lasse", name=name)
+def start_long_tasks(room: Classroom, name: str, beyond_s: int) -> tuple[str, str, Path]:
+    """Have a Python and a Bash task run; return DAG, run, and the file that is their word."""
+    path, word = f"dags/lasse/{name}.py", f"{name}.word"
+    text = LONG.format(student="lasse", name=name, word=word, beyond_s=beyond_s)
     assert is_green(room.ends(room.push("lasse", f"Add {name}", {path: text}), "lasse"))
-    return f"lasse_{name}", room.trigger(f"lasse_{name}")
+    return f"lasse_{name}", room.trigger(f"lasse_{name}"), room.stack.checkout / word
 
 
 def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
     image_class: Classroom,
 ) -> None:
     room = image_class
-    dag_id, run_id = start_long_tasks(room, "long_drained")
+    dag_id, run_id, word = start_long_tasks(room, "long_drained", 1)
     before, pools = room.containers(), room.pools()
     text = samples.dag("maria", "says", imports="import cowsay\n")
     files = {**asked_for("tabulate"), "dags/maria/says.py": text}
     push = room.push("maria", "Say it with a cow", files)
+
+    def waits() -> bool:
+        words = [status.description or "" for status in room.stage.hub.statuses(push.sha)]
+        return any(f"waiting for {dag_id}.bash_minute" in said for said in words)
+
+    wait_until(waits, "a word about who is waited for")
+    word.touch()
     said = room.ends(push, "maria")
     assert is_green(said)
     assert "maria_says" in said["airflow/maria"][1]
@@ -85,8 +104,6 @@ def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
     assert room.pools() == pools
     steps = room.steps(push)
     assert steps["drain"]["detail"] == "no task runs"
-    waited = [status.description or "" for status in room.stage.hub.statuses(push.sha)]
-    assert any(f"waiting for {dag_id}.bash_minute" in words for words in waited)
 
 
 def test_a_comment_another_order_or_case_restarts_nothing(image_class: Classroom) -> None:
@@ -102,10 +119,13 @@ def test_tasks_that_outlast_the_drain_end_well_though_the_scheduler_is_stopped_u
     image_class: Classroom,
 ) -> None:
     room = image_class
-    dag_id, run_id = start_long_tasks(room, "long_undrained")
+    dag_id, run_id, word = start_long_tasks(room, "long_undrained", 40)
     room.restart_worker(DEPLOYER_DRAIN_TIMEOUT_S="2")
+    seen = len(room.events())
     push = room.push("maria", "Colour", asked_for("colorama"))
     try:
+        wait_until(lambda: ("begins", "recreate") in room.events()[seen:], "recreate begins")
+        word.touch()
         assert is_green(room.ends(push))
     finally:
         room.restart_worker(DEPLOYER_DRAIN_TIMEOUT_S="300")
@@ -186,10 +206,10 @@ def test_an_engine_that_stops_in_the_middle_is_an_error_and_mended_by_itself(
     wait_until(lambda: ("begins", "recreate") in room.events()[seen:], "recreate begins")
     engine.stop()
     try:
-        room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"error"}, 120)
+        room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"error"}, BOUND_S)
     finally:
         engine.start()
-    room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"success"}, 300)
+    room.stage.hub.wait_for_status(push.sha, "airflow/deploy", {"success"}, BOUND_S)
     assert {state for state, _ in shown(room.stage, push.sha).values()} <= ENDS
 
 
