@@ -13,6 +13,7 @@ import pytest
 
 from deployer.core.model import CANARY_DAG_ID
 from deployer.edges.airflow import AirflowRest
+from deployer.edges.compose import plain_way
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
 from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, dag_text
 
@@ -22,6 +23,11 @@ AIRFLOW = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor")
 PATIENCE_S = 180.0
 FORBIDDEN = 403
 SIGNING = {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"}
+ONCE: dict[Way, set[str]] = {
+    "image": {"airflow-init"},
+    "plain": {"airflow-init", "airflow-compile"},
+}
+"""They end; what waits for them asks for their exit status."""
 PASSWORDS = {"AIRFLOW_ADMIN_PASSWORD", "DEPLOYER_AIRFLOW_PASSWORD"}
 
 
@@ -113,23 +119,22 @@ def config(folder: Path, way: Way) -> dict[str, dict[str, Any]]:
     stack = ClassStack(folder, f"class-test-{way}-config", way=way)
     said = stack.compose("--profile", "*", "config", "--format", "json").stdout
     found: dict[str, dict[str, Any]] = json.loads(said)["services"]
-    assert found.keys() == {*AIRFLOW, "airflow-init", "postgres", "warehouse"}
+    assert found.keys() == {*AIRFLOW, *ONCE[way], "postgres", "warehouse"}
     return found
 
 
 def test_every_service_is_watched_bounded_and_comes_back(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    # It ends; what waits for it asks for its exit status.
-    once = services.pop("airflow-init")
-    assert once["restart"] == "no"
-    for name in AIRFLOW:
-        waits_for = services[name]["depends_on"]["airflow-init"]
-        assert waits_for["condition"] == "service_completed_successfully"
+    once = {name: services[name] for name in services.keys() & ONCE["plain"]}
     for name, service in services.items():
-        assert service["healthcheck"]["test"], name
-        assert service["restart"] == "unless-stopped", name
-    for name, service in {**services, "airflow-init": once}.items():
+        assert service["restart"] == ("no" if name in once else "unless-stopped"), name
+        if name not in once:
+            assert service["healthcheck"]["test"], name
+    for name in AIRFLOW:
+        waits_for = {one: services[name]["depends_on"][one]["condition"] for one in once}
+        assert waits_for == dict.fromkeys(once, "service_completed_successfully")
+    for name, service in services.items():
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert int(service["mem_limit"]) == int(service["memswap_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
@@ -137,9 +142,10 @@ def test_every_service_is_watched_bounded_and_comes_back(
 
 
 def test_a_secret_is_only_where_it_is_needed(services: dict[str, dict[str, Any]]) -> None:
-    has = {name: set(service["environment"]) for name, service in services.items()}
+    has = {name: set(service.get("environment", {})) for name, service in services.items()}
     assert [name for name in has if has[name] & PASSWORDS] == ["airflow-init"]
     assert not has["airflow-dag-processor"] & SIGNING
+    assert not has.get("airflow-compile")
     for name in ("postgres", "warehouse"):
         assert has[name] == {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
 
@@ -163,14 +169,21 @@ def test_only_the_api_server_is_published_and_on_loopback(
 
 def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path) -> None:
     image, plain = config(tmp_path / "i", "image"), config(tmp_path / "p", "plain")
-    pins = "--requirement /opt/class/packages/current/requirements.txt"
     for name in AIRFLOW:
         assert image[name]["build"]
         assert "_PIP_ADDITIONAL_REQUIREMENTS" not in image[name]["environment"]
         assert "build" not in plain[name]
-        assert plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"] == pins
-        (files,) = [v for v in plain[name]["volumes"] if v["target"] == "/opt/deployer/airflow"]
-        assert files["read_only"]
+        told = plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"]
+        assert told == plain_way.at_start("current")  # as it was proven
+        mounted = {volume["target"]: volume for volume in plain[name]["volumes"]}
+        for target in ("/opt/deployer/airflow", "/opt/compiled"):
+            assert mounted[target]["read_only"]
+    # Who writes what they all run has nothing of a student's, and hears nobody.
+    assert plain["airflow-compile"]["network_mode"] == "none"
+    assert {volume["target"] for volume in plain["airflow-compile"]["volumes"]} == {
+        "/opt/deployer/airflow",
+        "/opt/compiled",
+    }
     # The database is migrated whatever the class's packages are.
     assert "_PIP_ADDITIONAL_REQUIREMENTS" not in plain["airflow-init"]["environment"]
 

@@ -36,6 +36,15 @@ _FILES = "/opt/deployer/airflow"
 _TEXT, _PINS = "requirements.in", "requirements.txt"
 
 
+def at_start(directory: str) -> str:
+    """Return what pip is told at each start, for the set of packages in that directory.
+
+    As in docker-compose.plain.yaml. The pins are all that is added, so nothing is looked up.
+    """
+    told = "--disable-pip-version-check --no-deps --requirement"
+    return f"{told} {MOUNTED}/{directory}/{_PINS}"
+
+
 class PlainWay:
     """Implements `ways.Way`.
 
@@ -66,7 +75,7 @@ class PlainWay:
         self._prover = Prover(client, project=project, bounds=bounds)
 
     def packages(self, slot: Slot) -> Packages:
-        return Packages(self._image, f"--requirement {MOUNTED}/{slot}/{_PINS}")
+        return Packages(self._image, at_start(str(slot)))
 
     def ensure_current(self) -> None:
         """Let `current` lead to no packages at all unless it leads somewhere.
@@ -136,7 +145,7 @@ class PlainWay:
             limits=self._bounds.limits,
             network=self._bounds.index_network,
             environment={
-                "_PIP_ADDITIONAL_REQUIREMENTS": f"--requirement {MOUNTED}/{made.name}/{_PINS}",
+                "_PIP_ADDITIONAL_REQUIREMENTS": at_start(made.name),
                 "PYTHONPATH": _FILES,
             },
             volumes={self._directory.absolute(): MOUNTED, self._files.absolute(): _FILES},

@@ -24,6 +24,18 @@ def test_a_new_package_is_there_after_one_push(plain_class: Classroom) -> None:
     assert pins.read_text() == "cowsay==6.1\n"
 
 
+def test_airflow_was_compiled_once_where_no_service_can_write(plain_class: Classroom) -> None:
+    ask = "import airflow.models as m, cowsay as c; print(m.__cached__); print(c.__cached__)"
+    script = f'python -c "{ask}" | xargs readlink --canonicalize-existing; touch /opt/compiled/x'
+    said = plain_class.stack.compose(
+        "exec", "-T", "airflow-scheduler", "bash", "-c", f"{script} 2>&1 || true"
+    )
+    of_airflow, of_the_class, refused = said.stdout.splitlines()
+    assert of_airflow.startswith("/opt/compiled/")
+    assert not of_the_class.startswith("/opt/compiled/")
+    assert "Read-only file system" in refused
+
+
 def test_packages_that_break_airflows_start_are_taken_back(plain_class: Classroom) -> None:
     room = plain_class
     asked = requirements("cowsay==6.1", "class-breaks-scheduler==1.0")
