@@ -221,6 +221,8 @@ def write_stack(
         "stop_signal": "SIGTERM",
         "restart": "unless-stopped",
         "network_mode": "none",
+        # Else the image's own volume stays behind each container that is removed alone.
+        "tmpfs": ["/var/lib/postgresql/data"],
         "volumes": [f"{way}:/way:ro"],
         "stop_grace_period": "20s",
         "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s", "timeout": "20s"},

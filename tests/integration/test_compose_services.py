@@ -108,7 +108,7 @@ def test_only_what_is_asked_for_is_recreated(world: ComposeWorld) -> None:
 
 
 def test_a_service_without_a_container_gets_one(world: ComposeWorld) -> None:
-    world.container(SCHEDULER).remove(force=True)
+    world.container(SCHEDULER).remove(force=True, v=True)
     assert world.services().installed() is None
     world.services().recreate([SCHEDULER])
     world.services().wait_healthy(SERVICES)

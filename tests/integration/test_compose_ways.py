@@ -56,7 +56,7 @@ def project(client: DockerClient) -> Iterator[str]:
     name = f"c1-{uuid4().hex[:8]}"
     yield name
     for container in client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={name}"}):
-        container.remove(force=True)
+        container.remove(force=True, v=True)
     for tag in names_of(client, name):  # the images have other names that are not ours
         client.images.remove(f"{name}:{tag}", force=True, noprune=True)
     image_way(client, name).tidy()
@@ -288,8 +288,8 @@ def test_tidy_removes_what_a_deployer_or_an_engine_that_died_left_and_nothing_el
         assert left_of(client, project) == [kept]
         assert names_of(client, project) == {"current": built.id}
     finally:
-        kept.remove(force=True)
-        source.remove(force=True)
+        kept.remove(force=True, v=True)
+        source.remove(force=True, v=True)
 
 
 # -- the plain way

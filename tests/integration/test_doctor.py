@@ -352,7 +352,7 @@ def stack(settings: Callable[..., None], docker_is_there: None, tmp_path: Path) 
         _run(*command, "up", "--detach", "--no-build", "--wait")
         yield
     finally:
-        _run(*command, "down", "--timeout", "0")
+        _run(*command, "down", "--volumes", "--timeout", "0")
 
 
 @pytest.fixture
