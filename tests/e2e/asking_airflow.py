@@ -45,6 +45,13 @@ class AskingAirflow:
     def living_dags(self) -> list[Row]:
         return list(self._ask("GET", "/api/v2/dags?exclude_stale=true&limit=1000")["dags"])
 
+    def none_is_of(self, version: str) -> bool:
+        """Tell whether no living DAG is of that version; have those parsed anew that are."""
+        found = [dag["dag_id"] for dag in self.living_dags() if dag["bundle_version"] == version]
+        for dag_id in found:
+            self.reparse(dag_id)
+        return not found
+
     def reparse(self, dag_id: str) -> None:
         """Ask for the file of a DAG to be parsed, as the page's button does.
 
