@@ -77,6 +77,16 @@ class ClassBundle(BaseDagBundle):
             _import_from(self._release_root(), pinned=False)
 
     @property
+    def root(self) -> Path:
+        """CHECKOUT_DIR, as this container has it."""
+        return self._root
+
+    @property
+    def release(self) -> str | None:
+        """Name of the release that is handed out, None before the first."""
+        return self._release
+
+    @property
     def path(self) -> Path:
         """The release's DAGs; before the first release, an empty directory of Airflow's own."""
         root = self._release_root()

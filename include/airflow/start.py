@@ -18,6 +18,8 @@ import gc
 import os
 import signal
 import sys
+from pathlib import Path
+from threading import Thread
 
 import compiled
 
@@ -28,10 +30,41 @@ def main() -> None:
     if os.environ.get("_PIP_ADDITIONAL_REQUIREMENTS"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         compiled.link(compiled.VOLUME)
+    if sys.argv[1] == "dag-processor" and (reason := _class_dag_processor()):
+        sys.stderr.write(f"Airflow's own dag-processor runs, not the class's: {reason}\n")
+        _say_unfit(reason)
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
     sys.argv[0] = "airflow"
     airflow()
+
+
+def _class_dag_processor() -> str:
+    """Run the class's dag-processor, and end with it; return why that can't be.
+
+    Whatever another Airflow lacks of what it builds on, the class goes on having DAGs.
+    """
+    try:
+        import class_dag_processor  # noqa: PLC0415  # Airflow, after the above
+
+        missing = class_dag_processor.missing()
+    except Exception as exc:  # noqa: BLE001  # an import of what was moved, as a rule
+        return f"{type(exc).__name__}: {exc}"
+    if missing:
+        return f"it has no {', '.join(missing)} as in Airflow 3.3"
+    sys.exit(class_dag_processor.run())
+
+
+def _say_unfit(reason: str) -> None:
+    """Have the deployer know, which waits for the class's dag-processor."""
+    import parse_feed  # noqa: PLC0415  # nobody else needs it
+    from airflow import __version__  # noqa: PLC0415  # after the above
+    from airflow.configuration import conf  # noqa: PLC0415  # likewise
+
+    for bundle in conf.getjson("dag_processor", "dag_bundle_config_list"):
+        if root := bundle.get("kwargs", {}).get("root"):
+            path = Path(root, parse_feed.PLACE)
+            Thread(target=parse_feed.be_unfit, args=(path, __version__, reason), daemon=True).start()
 
 
 if __name__ == "__main__":

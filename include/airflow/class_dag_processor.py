@@ -1,0 +1,546 @@
+"""The class's dag-processor: Airflow's own, which is told when to look and tells what came of it.
+
+`start.py dag-processor` runs it in place of `airflow dag-processor` (3.3). It imports nothing of
+the deployer. What it adds to Airflow's `DagFileProcessorManager`, a class made to be subclassed:
+
+- The worker's word over the parse feed (`parse_feed`) ends its wait at once: it refreshes the
+  bundle and parses what is asked for first. All it lists and parses, it tells. Without a worker
+  it works as Airflow's own does.
+- **No file can end it.** What an exception in listing, starting, reading or storing one file
+  would end in Airflow's own, it ends for that file: the deployer is told, and the loop goes on.
+- What the database refuses is undone whole, and the file's DAGs stay as they were; so do those
+  of a file whose parser died or was killed.
+- What was asked for last has `[dag_processor] parsing_processes` to itself, whatever still runs
+  of what was asked for before: a slow file keeps nobody else waiting.
+
+Where Airflow has not what this builds on (`missing`), its own dag-processor runs instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import selectors
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import structlog
+from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
+from airflow.dag_processing.bundles.base import BaseDagBundle
+from airflow.dag_processing.manager import DagFileInfo, DagFileProcessorManager
+from airflow.jobs.dag_processor_job_runner import DagProcessorJobRunner
+from airflow.jobs.job import Job, run_job
+from airflow.models.errors import ParseImportError
+from airflow.utils.file import list_py_file_paths
+from airflow.utils.process_utils import set_component_mp_start_method
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from airflow.utils.session import create_session
+from class_bundle import ClassBundle
+from parse_feed import PLACE, VERSION, Feed, Message
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from warm import plain_dag
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+"""How often the database is asked for what others want: Airflow's own pace. Its loop comes by
+whenever anything happens, and would ask each time."""
+SETTLED_S = 5.0
+"""A release does not change once it is live: the times of its files are looked at anew this often,
+and whenever another one is."""
+MORE = 3
+"""At most so many times `parsing_processes` run: those of the last ask beside those before."""
+MOST_TRACE = 20_000
+"""Characters of a trace that are stored and told; its end says what went wrong."""
+TRIES = 3
+"""How often a result is stored anew that the database did not refuse but was not there for."""
+REPLY_S = 1.0
+"""For a parser that asks for a variable and does not read the answer: the loop waits for it."""
+
+
+class _Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # an alias
+    """A selector none of whose handlers raises: a parser can send what its reader chokes on.
+
+    To Airflow it then looks as if that parser had closed the connection.
+    """
+
+    def register(
+        self, fileobj: Any, events: int, data: Any = None  # noqa: ANN401  # the base's
+    ) -> selectors.SelectorKey:
+        if isinstance(data, tuple):
+            handler, on_close = data
+            data = (_safe(handler), on_close)
+        return super().register(fileobj, events, data)
+
+
+def _safe(handler: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    def handle(fileobj: Any) -> bool:  # noqa: ANN401  # whatever was registered
+        try:
+            return handler(fileobj)
+        except Exception as exc:  # noqa: BLE001  # whatever a student's code sent
+            log.warning("A parser is not understood, its connection is closed: %.500r", exc)
+            return False
+
+    return handle
+
+
+class _Exit:
+    """Wakes the loop when a parser's process has ended, which its connections do not tell."""
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+@attrs.define
+class _Ask:
+    """What the worker wants: files of one release, by Airflow's name."""
+
+    release: str = ""
+    first: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+    to_claim: list[str] = attrs.field(factory=list)
+    """Not in the queue yet, the most urgent last."""
+
+
+@attrs.define(kw_only=True)
+class ClassDagProcessor(DagFileProcessorManager):
+    """See the module."""
+
+    _bundle: ClassBundle | None = attrs.field(default=None, init=False)
+    _feed: Feed | None = attrs.field(default=None, init=False)
+    _life: str = attrs.field(factory=lambda: uuid.uuid4().hex, init=False)
+    _ask: _Ask = attrs.field(factory=_Ask, init=False)
+    _listed: dict[str, Any] | None = attrs.field(default=None, init=False)
+    """The last word on a listing, and below those on each of its files."""
+    _results: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+    _undone: Callable[[], None] | None = attrs.field(default=None, init=False)
+    """Deletions that could not be stored, to be tried again."""
+    _refusal: Exception | None = attrs.field(default=None, init=False)
+    _unstored: dict[DagFileInfo, int] = attrs.field(factory=dict, init=False)
+    """Files whose last parse left nothing in the database, and how often that was tried."""
+    _usual: int = attrs.field(default=0, init=False)
+    _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
+    _prepared: tuple[str | None, float] = attrs.field(default=(None, 0.0), init=False)
+    _alarm: int = attrs.field(default=-1, init=False)
+
+    # -- the start
+
+    def get_all_bundles(self) -> list[BaseDagBundle]:
+        bundles = super().get_all_bundles()
+        self._bundle = next((b for b in bundles if isinstance(b, ClassBundle)), None)
+        return bundles
+
+    def prepare_process_context(self) -> None:
+        super().prepare_process_context()
+        self.selector = _Guarded()
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.selector.register(self._alarm, selectors.EVENT_READ, (self._woken, lambda _: None))
+
+    def before_run(self) -> None:
+        self._usual = self._parallelism
+        try:
+            plain_dag()
+        except Exception:
+            self.log.exception("Parsers start cold")
+        super().before_run()
+        if self._bundle is None:
+            self.log.warning("No bundle of the class's is configured: nobody is told of parses")
+            return
+        self._feed = Feed(
+            self._bundle.root / PLACE, self.selector, hello=self._hello, heard=self._heard
+        )
+        self._feed.connect()
+
+    def _hello(self) -> Message:
+        return {
+            "feed": VERSION,
+            "airflow": AIRFLOW_VERSION,
+            "life": self._life,
+            "release": self._release(),
+            "unfit": None,
+        }
+
+    # -- what the worker asks for
+
+    def _heard(self, message: Message) -> None:
+        ask = message["ask"]
+        first, later = map(str, ask["first"]), map(str, ask["later"])
+        self._ask = _Ask(str(ask["release"]), frozenset(first), frozenset(later))
+        if self._listed and self._listed["release"] == self._release() == self._ask.release:
+            self._answer()
+        elif self._bundle:
+            self.request_bundle_refresh(self._bundle.name)
+
+    def _answer(self) -> None:
+        """Tell what is known of the release that is asked for, and have the rest parsed."""
+        listed = self._listed
+        assert listed is not None  # noqa: S101  # both callers have it
+        self._tell(listed=listed)
+        here = set(listed["files"])
+        self._ask.to_claim = [
+            *sorted((self._ask.later - self._ask.first) & here),
+            *sorted(self._ask.first & here, reverse=True),
+        ]
+        for name in [name for name in self._ask.to_claim if name in self._results]:
+            self._ask.to_claim.remove(name)
+            self._tell(result=self._results[name])
+        self._wake()
+
+    def claim_priority_files(self) -> list[DagFileInfo]:
+        if self._feed:
+            self._feed.connect()
+        if self._undone:
+            self._undone()
+        files = super().claim_priority_files() if self._is_time("priority files") else []
+        if self._ask.to_claim and self._bundle and self._release() == self._ask.release:
+            claimed, self._ask.to_claim = self._ask.to_claim, []
+            known = {self._name(file) for file, _ in self._at_work(self._release())}
+            # Each is put before those already there, so the most urgent comes last.
+            files += [self._info(name) for name in claimed if name not in known]
+        return files
+
+    def fetch_callbacks(self) -> list[Any]:
+        return super().fetch_callbacks() if self._is_time("callbacks") else []
+
+    def purge_inactive_dag_warnings(self) -> None:
+        if self._is_time("warnings"):
+            super().purge_inactive_dag_warnings()
+
+    def _is_time(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._asked_database_at.get(what, float("-inf")) < TICK_S:
+            return False
+        self._asked_database_at[what] = now
+        return True
+
+    # -- what a refresh lists
+
+    def _find_files_in_bundle(self, bundle: BaseDagBundle) -> list[Path]:
+        try:
+            return super()._find_files_in_bundle(bundle)
+        except Exception:
+            self.log.exception("Listing %s failed: it is done folder by folder", bundle.path)
+        found: list[Path] = []
+        for entry in sorted(bundle.path.iterdir()):
+            try:
+                paths = list_py_file_paths(entry, safe_mode=self.dag_discovery_safe_mode)
+            except Exception:
+                self.log.exception("Left out of the listing: %s", entry)
+            else:
+                found += [Path(path).relative_to(bundle.path) for path in paths]
+        return found
+
+    def _get_observed_filelocs(self, present: set[DagFileInfo]) -> set[str]:
+        try:
+            return super()._get_observed_filelocs(present)
+        except Exception:
+            self.log.exception("An archive can't be read")
+        observed: set[str] = set()
+        for info in present:
+            try:
+                observed |= super()._get_observed_filelocs({info})
+            except Exception:  # noqa: BLE001  # an encrypted zip, say; told above
+                observed.add(str(info.rel_path))
+        return observed
+
+    def deactivate_deleted_dags(self, bundle_name: str, present: set[DagFileInfo]) -> None:
+        self._undone = None
+        names = sorted(str(info.rel_path) for info in present)
+        try:
+            super().deactivate_deleted_dags(bundle_name=bundle_name, present=present)
+        except Exception:
+            self.log.exception("What was deleted could not be stored, and is tried again")
+            self._undone = lambda: self._delete_again(bundle_name, present)
+        if self._bundle and bundle_name == self._bundle.name:
+            # Told by the last part of the refresh.
+            self._listed = {"release": self._release(), "files": names}
+            self._results.clear()
+
+    def clear_orphaned_import_errors(
+        self, bundle_name: str, observed_filelocs: set[str], **options: Any  # noqa: ANN401
+    ) -> None:
+        super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
+        listed = self._listed
+        if not (self._bundle and bundle_name == self._bundle.name and listed) or self._undone:
+            return
+        if listed["release"] == self._ask.release:
+            self._answer()
+        else:
+            self._tell(listed=listed)
+
+    def _delete_again(self, bundle_name: str, present: set[DagFileInfo]) -> None:
+        if self._is_time("deletions"):
+            observed = self._get_observed_filelocs(present)
+            self.deactivate_deleted_dags(bundle_name, present)
+            self.clear_orphaned_import_errors(bundle_name, observed)
+
+    def prepare_file_queue(self, known_files: dict[str, set[DagFileInfo]]) -> None:
+        release, at = self._prepared
+        now = time.monotonic()
+        if release != self._release() or now - at >= SETTLED_S or len(known_files) != 1:
+            super().prepare_file_queue(known_files)
+            self._prepared = (self._release(), now)
+
+    # -- parsers
+
+    def _start_new_processes(self) -> None:
+        while head := next(iter(self._file_queue), None):
+            others = 0
+            if self._name(head) in self._ask.first:
+                others = sum(self._name(file) not in self._ask.first for file in self._processors)
+            if len(self._processors) >= min(self._usual + others, self._usual * MORE):
+                break
+            self._parallelism = len(self._processors) + 1
+            try:
+                super()._start_new_processes()
+            except Exception as exc:
+                # The log's name is too long for the disk, say, or no process can be made.
+                self.log.exception("No parser could be started for %s", head.rel_path)
+                self._file_queue.pop(head, None)
+                self._not_parsed(head, "died", words=f"no parser could be started: {exc}")
+        self._parallelism = self._usual
+
+    def _create_process(self, dag_file: DagFileInfo) -> Any:  # noqa: ANN401  # the base's
+        process = super()._create_process(dag_file)
+        process.stdin.settimeout(REPLY_S)
+        end = _Exit(process.pid)
+        self.selector.register(end, selectors.EVENT_READ, (lambda _: False, self._ended))
+        return process
+
+    def _ended(self, end: _Exit) -> None:
+        self.selector.unregister(end)
+
+    def _kill_timed_out_processors(self) -> None:
+        before = dict(self._processors)
+        try:
+            super()._kill_timed_out_processors()
+        except Exception:
+            self.log.exception("A parser that takes too long could not be ended")
+        for file, process in before.items():
+            if file not in self._processors and not process.had_callbacks:
+                seconds = time.monotonic() - process.start_time
+                self._not_parsed(file, "timeout", seconds=seconds)
+
+    def _collect_results(self) -> None:
+        try:
+            super()._collect_results()
+        except Exception:
+            self.log.exception("A parser's end could not be seen to")
+
+    # -- results
+
+    def handle_parsing_result(self, file: DagFileInfo, proc: Any, **_: Any) -> None:  # noqa: ANN401
+        self._refusal = None
+        try:
+            super().handle_parsing_result(file, proc)
+        except Exception as exc:
+            self.log.exception("A result of %s could not be stored", file.rel_path)
+            self._refusal = self._refusal or exc
+        seconds = time.monotonic() - proc.start_time
+        if proc.parsing_result is None:
+            if not proc.had_callbacks:
+                code = proc._exit_code  # noqa: SLF001  # nothing else tells
+                self._not_parsed(file, "died", code=int(code or 0), seconds=seconds)
+        elif self._refusal is None:
+            self._unstored.pop(file, None)
+            self._stored(file, proc.parsing_result, seconds)
+        elif _is_passing(self._refusal) and self._unstored.get(file, 0) < TRIES:
+            self._unstored[file] = self._unstored.get(file, 0) + 1
+            self._claim_again(file)
+        else:
+            self._not_parsed(file, "refused", words=_words(self._refusal), seconds=seconds)
+
+    def persist_parsing_result(self, *, parsing_result: Any, session: Any, **more: Any) -> None:  # noqa: ANN401
+        errors = parsing_result.import_errors or {}
+        parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
+        try:
+            super().persist_parsing_result(parsing_result=parsing_result, session=session, **more)
+        except Exception as exc:
+            # Airflow would commit the half that was accepted.
+            session.rollback()
+            self._refusal = exc
+            raise
+
+    def deactivate_stale_dags(
+        self, last_parsed: dict[DagFileInfo, Any], **options: Any  # noqa: ANN401
+    ) -> None:
+        """Leave the DAGs of a file as they were whose last parse left nothing."""
+        stored = {file: at for file, at in last_parsed.items() if file not in self._unstored}
+        super().deactivate_stale_dags(last_parsed=stored, **options)
+
+    def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401
+        """Tell of a result, with what Airflow found wrong only while it stored it."""
+        errors = {**self._stored_errors(file), **(parsed.import_errors or {})}
+        self._tell_result(
+            file,
+            "parsed",
+            dag_ids=sorted(dag.dag_id for dag in parsed.serialized_dags),
+            errors={name: text[-MOST_TRACE:] for name, text in errors.items()},
+            warnings=sorted({_warning(one) for one in parsed.warnings or ()}),
+            seconds=seconds,
+        )
+
+    def _stored_errors(self, file: DagFileInfo) -> dict[str, str]:
+        name = str(file.rel_path)
+        try:
+            with create_session() as session:
+                rows = session.execute(
+                    select(ParseImportError.filename, ParseImportError.stacktrace).where(
+                        ParseImportError.bundle_name == file.bundle_name,
+                        ParseImportError.filename == name,
+                    )
+                )
+                return {str(row.filename): str(row.stacktrace) for row in rows}
+        except DBAPIError:
+            self.log.exception("Errors of %s could not be read back", name)
+            return {}
+
+    def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
+        """Tell of a parse that left nothing in the database."""
+        self._unstored[file] = TRIES
+        # Else it would be begun again at once, for ever.
+        stat, now = self._file_stats[file], datetime.now(UTC)
+        self._file_stats[file] = attrs.evolve(stat, last_finish_time=now)
+        self._tell_result(file, ended, **said)
+
+    def _tell_result(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
+        name, release = self._name(file), _release_of(file)
+        if not (self._bundle and file.bundle_name == self._bundle.name and release):
+            return
+        result = {
+            **{"release": release, "file": name, "ended": ended, "dag_ids": [], "errors": {}},
+            **{"warnings": [], "seconds": 0.0, "code": None, "words": ""},
+            **said,
+        }
+        if release == self._release():
+            self._results[name] = result
+        elif name in self._ask.first | self._ask.later:
+            self._claim_again(file)  # it was begun before the release that is asked for
+        self._tell(result=result)
+
+    def _claim_again(self, file: DagFileInfo) -> None:
+        self._ask.to_claim.append(self._name(file))
+        self._wake()
+
+    # -- small parts
+
+    def _release(self) -> str | None:
+        return self._bundle.release if self._bundle else None
+
+    def _info(self, name: str) -> DagFileInfo:
+        assert self._bundle is not None  # noqa: S101  # the caller has looked
+        return DagFileInfo(
+            rel_path=Path(name), bundle_name=self._bundle.name, bundle_path=self._bundle.path
+        )
+
+    def _at_work(self, release: str | None) -> Iterable[tuple[DagFileInfo, Any]]:
+        """Yield the parsers that read `release`."""
+        for file, process in self._processors.items():
+            if _release_of(file) == release:
+                yield file, process
+
+    def _name(self, file: DagFileInfo) -> str:
+        return str(file.rel_path)
+
+    def _tell(self, **message: Any) -> None:  # noqa: ANN401
+        if self._feed:
+            self._feed.tell(message)
+
+    def _wake(self) -> None:
+        """Have the loop come by once more without waiting for its second."""
+        with suppress(BlockingIOError):
+            os.eventfd_write(self._alarm, 1)
+
+    def _woken(self, descriptor: int) -> bool:
+        with suppress(BlockingIOError):
+            os.eventfd_read(descriptor)
+        return True
+
+
+def _release_of(file: DagFileInfo) -> str | None:
+    """Return the release that a parse of `file` reads, None if it is of none."""
+    root = file.bundle_path.parent if file.bundle_path else None
+    return root.name if root and root.parent.name == "releases" else None
+
+
+def _is_passing(exc: Exception) -> bool:
+    """Tell whether storing failed for want of a database, not for what was to be stored.
+
+    PostgreSQL's class 54 says that a value is beyond a limit; psycopg calls that operational, too
+    (postgresql.org/docs/current/errcodes-appendix.html).
+    """
+    if not isinstance(exc, (OperationalError, InterfaceError)):
+        return False
+    return not str(getattr(exc.orig, "pgcode", None) or "").startswith("54")
+
+
+def _words(exc: Exception) -> str:
+    """Return what the database, or Airflow's own code, has to say, in one line."""
+    said = getattr(exc, "orig", None) or exc
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
+    return f"{type(said).__name__}: {lines[0] if lines else 'no reason given'}"[:500]
+
+
+def _warning(one: Any) -> str:  # noqa: ANN401  # a row, or what would be one
+    return str(one["message"] if isinstance(one, dict) else one.message)
+
+
+_SEAMS: Mapping[str, tuple[str, ...]] = {
+    "before_run": (),
+    "prepare_process_context": (),
+    "get_all_bundles": (),
+    "request_bundle_refresh": ("bundle_names",),
+    "claim_priority_files": (),
+    "fetch_callbacks": (),
+    "purge_inactive_dag_warnings": (),
+    "prepare_file_queue": ("known_files",),
+    "deactivate_deleted_dags": ("bundle_name", "present"),
+    "deactivate_stale_dags": ("last_parsed",),
+    "clear_orphaned_import_errors": ("bundle_name", "observed_filelocs"),
+    "handle_parsing_result": ("file", "proc"),
+    "persist_parsing_result": ("parsing_result", "session"),
+    "_find_files_in_bundle": ("bundle",),
+    "_get_observed_filelocs": ("present",),
+    "_start_new_processes": (),
+    "_create_process": ("dag_file",),
+    "_kill_timed_out_processors": (),
+    "_collect_results": (),
+}
+_STATE = ("selector", "_parallelism", "_processors", "_file_queue", "_file_stats")
+
+
+def missing() -> tuple[str, ...]:
+    """Return what this Airflow's manager has not, or takes otherwise, of what is built on here."""
+    found = []
+    for name, needed in _SEAMS.items():
+        method = getattr(DagFileProcessorManager, name, None)
+        takes = inspect.signature(method).parameters if method else {}
+        if method is None or not set(needed) <= takes.keys():
+            found.append(name)
+    state = {field.name for field in attrs.fields(DagFileProcessorManager)}
+    return (*found, *(name for name in _STATE if name not in state))
+
+
+@providers_configuration_loaded
+def run() -> None:
+    """Be the dag-processor until told to stop, as `airflow dag-processor` is.
+
+    The same steps as airflow/cli/commands/dag_processor_command.py (3.3.2).
+    """
+    set_component_mp_start_method("dag_processor")
+    job = Job()
+    runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))
+    run_job(job=job, execute_callable=runner._execute)  # noqa: SLF001  # as there
