@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DOORBELL = "doorbell.sock"
+GROUP_OF_AIRFLOW = 0
+"""In the official image, its user is 50000:0."""
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
@@ -198,6 +200,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         )
     finally:
         listener.close()
+        parts.feed.close()
         parts.examiner.close()
 
 
@@ -205,6 +208,7 @@ def _parts(settings: Settings) -> Parts:
     from deployer.deploy import Parts
     from deployer.edges.airflow import AirflowRest
     from deployer.edges.gitrepo import GitRepository
+    from deployer.edges.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.preflight.examiner import IsolatedExaminer
     from deployer.edges.releases import ReleaseStore
 
@@ -220,6 +224,7 @@ def _parts(settings: Settings) -> Parts:
         repository=repository,
         releases=releases,
         airflow=AirflowRest(settings.airflow_url, host.username, host.password),
+        feed=ParseFeedListener(settings.checkout_dir / PLACE, group=host.group),
         services=host.services,
         examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),
@@ -229,13 +234,17 @@ def _parts(settings: Settings) -> Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """Where Airflow runs: what recreates it, and where files are parsed on its packages."""
+    """Where Airflow runs: what recreates it, and where files are parsed on its packages.
+
+    `group`: of Airflow's user, None: it is this one.
+    """
 
     services: Services
     now: Where
     built: Where
     username: str | None
     password: str | None
+    group: int | None
 
 
 def _on_this_machine(settings: Settings) -> _Host:
@@ -249,6 +258,7 @@ def _on_this_machine(settings: Settings) -> _Host:
         built=LocalParser(lambda: airflow.built_python, script, env),
         username=settings.airflow_username or airflow.username,
         password=_plain(settings.airflow_password) or airflow.password,
+        group=None,
     )
 
 
@@ -257,7 +267,9 @@ def _in_compose(settings: Settings) -> _Host:
 
     made = compose_airflow(settings, os.environ)
     password = _plain(settings.airflow_password)
-    return _Host(made.services, made.now, made.built, settings.airflow_username, password)
+    return _Host(
+        made.services, made.now, made.built, settings.airflow_username, password, GROUP_OF_AIRFLOW
+    )
 
 
 def local_airflow(

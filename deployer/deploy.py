@@ -6,7 +6,7 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -43,15 +43,20 @@ from deployer.guarding import Guard
 from deployer.ports import (
     Airflow,
     Clock,
+    Examination,
     Examiner,
     Journal,
+    ParseFeed,
     Releases,
     Repository,
     Services,
 )
 from deployer.rollout import Rollout
 from deployer.steps import Steps
-from deployer.waiting import Waiting
+from deployer.waiting import PATIENCE_S, Beside, Waiting
+
+LONG_S = 60.0
+"""For a wait that news or a nudge ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Parts:
     repository: Repository
     releases: Releases
     airflow: Airflow
+    feed: ParseFeed
     services: Services
     examiner: Examiner
     journal: Journal
@@ -87,8 +93,38 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """What a deployment was cut short for: others do not wait for it.
+
+    Attributes:
+        unexamined: DAG files that are held until the isolated parse has come to them.
+        modules: what they need, held with them.
+        examination: what examines them, and goes on by itself; None: there are none.
+        unjudged: files that are live, each with the releases that hold its text.
+    """
+
+    unexamined: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+    examination: Examination | None = None
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.unexamined or self.unjudged)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Those that get a verdict."""
+        return self.unexamined | self.unjudged.keys()
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Paths whose live version stays."""
+        return self.unexamined | self.modules
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """How a deployment ended.
+    """How a deployment ended, or how far it came.
 
     Attributes:
         state: succeeded, broken, failed or error.
@@ -97,6 +133,7 @@ class Result:
         reason: why it is `failed` or `error`.
         duplicates: files held because another has their `dag_id`.
         died_of: why what changed was taken back after it was live; empty if it was not.
+        pending: what has no verdict yet; while there is any, this is no end.
     """
 
     state: State
@@ -106,6 +143,7 @@ class Result:
     reason: str = ""
     duplicates: tuple[Duplicate, ...] = ()
     died_of: str = ""
+    pending: Pending = field(default_factory=Pending)
 
 
 @dataclass(slots=True)
@@ -114,8 +152,11 @@ class _Progress:
 
     held: dict[str, Verdict] = field(default_factory=dict)
     examined: tuple[Examined, ...] = ()
+    examination: Examination | None = None
+    unexamined: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
     duplicates: tuple[Duplicate, ...] = ()
-    holds_no_dag: frozenset[str] = frozenset()
     refused: str | None = None
     died_of: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
@@ -128,6 +169,8 @@ class Run:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
         retry_refused: try requirements again that were refused before.
+        beside: what earlier deployments wait for.
+        cut: tells whether another push waits; then nobody is kept waiting for slow files.
     """
 
     def __init__(
@@ -137,12 +180,16 @@ class Run:
         deployment: int,
         *,
         tell: Callable[[str], None],
+        beside: Beside,
+        cut: Callable[[], bool],
         notes: Sequence[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
         self._limits = limits
         self._deployment = deployment
+        self._beside = beside
+        self._cut = cut
         self._notes = notes
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment)
@@ -155,12 +202,23 @@ class Run:
 
     def __call__(self, tip: str) -> Result:
         """Make `tip` the live commit and judge it; never raises a DeployerError."""
+        return self._safely(lambda: self._go(tip))
+
+    def resume(self, pending: Pending) -> Result:
+        """Go on with what a deployment was cut short for, in the commit that is live now.
+
+        Its examination must be done. Never raises a DeployerError.
+        """
+        return self._safely(lambda: self._go_on(pending))
+
+    def _safely(self, work: Callable[[], Result]) -> Result:
         try:
-            return self._go(tip)
-        except PusherError as exc:
-            return Result(State.FAILED, self._verdicts(), reason=str(exc))
+            return work()
         except DeployerError as exc:
-            return Result(State.ERROR, self._verdicts(), reason=str(exc))
+            if self._progress.examination:
+                self._progress.examination.end()
+            state = State.FAILED if isinstance(exc, PusherError) else State.ERROR
+            return Result(state, self._verdicts(), reason=str(exc))
 
     def _go(self, sha: str) -> Result:
         parts, journal = self._parts, self._parts.journal
@@ -175,6 +233,7 @@ class Run:
                 refusals=self._refusals(tip),
                 services=self._limits.services,
                 held=live.held if live else (),
+                pending=frozenset(live.pending) - self._beside.paths if live else (),
             )
             journal.set_plan(self._deployment, the_plan)
             note.text = _in_words(the_plan, self._drift(tip), *self._notes)
@@ -194,25 +253,62 @@ class Run:
                 case Recreate():
                     self._recreate(step, tip)
                 case Publish():
-                    wanted = self._wanted(step, tip, carried)
+                    wanted = self._wanted(tip, step.touch, carried)
                     self._live.publish(wanted)
                 case Parse():
                     self._judge(wanted, step)
                 case _ as never:
                     assert_never(never)
-        verdicts = self._verdicts()
-        held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
         newly_refused = self._progress.refused and (
             old is None or old.requirements != tip.requirements
         )
-        bad = newly_refused or not all(v.good for v in verdicts)
+        return self._result(tip, carried, bad=bool(newly_refused))
+
+    def _go_on(self, pending: Pending) -> Result:
+        live = self._parts.journal.live()
+        if live is None:  # the caller has looked
+            raise DeployerError("nothing is known to be live")
+        tip = self._parts.repository.tree(live.sha)
+        paths = pending.files
+        carried = frozenset(live.held) - pending.kept
+        unjudged = pending.unjudged
+        if pending.examination:
+            with self._step(StepName.PREFLIGHT) as note:
+                pending.examination.wait(0)  # raises what it failed with
+                results = dict(pending.examination.results)
+                pending.examination.end()
+                note.text = self._take(
+                    [results[path] for path in sorted(results) if path in paths], tip
+                )
+            self._hold_modules(None, tip, live, among=pending.modules)
+            touch = frozenset(results).intersection(paths)
+            wanted = self._wanted(tip, touch, carried, unjudged)
+            self._live.publish(wanted)
+        else:
+            wanted = self._wanted(tip, (), carried, unjudged)
+            self._live.rejoin()
+        to_parse = [p for p in sorted(paths) if p in tip.files and tip.files[p].facts.may_hold_dag]
+        self._judge(wanted, Parse(tuple(to_parse), ()))
+        return self._result(tip, carried, bad=False)
+
+    def _result(self, tip: Tree, carried: frozenset[str], *, bad: bool) -> Result:
+        progress, verdicts = self._progress, self._verdicts()
+        held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
+        pending = Pending(
+            progress.unexamined, progress.modules, progress.examination, progress.unjudged
+        )
         return Result(
-            State.BROKEN if bad else State.SUCCEEDED,
+            State.BROKEN if bad or not all(v.good for v in verdicts) else State.SUCCEEDED,
             verdicts,
-            live=Live(sha, tuple(sorted(held | carried))),
-            refused=self._progress.refused,
-            duplicates=self._progress.duplicates,
-            died_of=self._progress.died_of,
+            live=Live(
+                tip.sha,
+                tuple(sorted(held | carried | pending.kept)),
+                tuple(sorted(pending.files | pending.modules)),
+            ),
+            refused=progress.refused,
+            duplicates=progress.duplicates,
+            died_of=progress.died_of,
+            pending=pending,
         )
 
     # -- the steps
@@ -220,19 +316,35 @@ class Run:
     def _preflight(self, step: Preflight, tip: Tree) -> None:
         with self._step(StepName.PREFLIGHT) as note:
             # Dying here leaves nothing behind: the isolated parse has no effect.
-            examined = self._parts.examiner.examine(tip, step.paths)
-            for result in examined:
-                if result.harm:
-                    self._hold(result.path, result.harm, Proof.PREFLIGHT)
-            duplicates = claims.duplicates(examined, self._had_by(examined, tip))
-            for duplicate in duplicates:
-                self._hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
-            self._progress.examined, self._progress.duplicates = examined, duplicates
-            self._progress.holds_no_dag = frozenset(
-                r.path for r in examined if not (r.dag_ids or r.error or r.harm)
-            )
-            counts = (f"{len(examined)} examined", f"{len(self._progress.held)} held")
-            note.text = ", ".join([*counts, *claims.notes(duplicates)])
+            examination = self._parts.examiner.begin(tip, step.paths)
+            self._progress.examination = examination
+            began, clock = self._parts.clock.monotonic(), self._parts.clock
+            while not examination.done:
+                patience_s = began + PATIENCE_S - clock.monotonic()
+                if patience_s <= 0 and self._cut():
+                    break
+                examination.wait(max(patience_s, 0) or LONG_S)
+            results = dict(examination.results)
+            note.text = self._take([results[p] for p in step.paths if p in results], tip)
+            late = frozenset(step.paths) - results.keys()
+            if late:
+                self._progress.unexamined = late
+                note.text += f", {len(late)} take longer: others go first"
+            else:
+                examination.end()
+                self._progress.examination = None
+
+    def _take(self, examined: Sequence[Examined], tip: Tree) -> str:
+        """Hold what would hurt others; return what was found in a few words."""
+        for result in examined:
+            if result.harm:
+                self._hold(result.path, result.harm, Proof.PREFLIGHT)
+        duplicates = claims.duplicates(examined, self._had_by(examined, tip))
+        for duplicate in duplicates:
+            self._hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
+        self._progress.examined, self._progress.duplicates = tuple(examined), duplicates
+        counts = (f"{len(examined)} examined", f"{len(self._progress.held)} held")
+        return ", ".join([*counts, *claims.notes(duplicates)])
 
     def _prove(self, step: Resolve, tip: Tree) -> None:
         try:
@@ -250,14 +362,23 @@ class Run:
         # After the refusal is written: if this fails, the bad packages are not tried again.
         self._drain.reopen()
 
-    def _wanted(self, step: Publish, tip: Tree, carried: frozenset[str]) -> Wanted:
-        held = carried | {path for path in self._progress.held if path in tip.files}
-        found = {r.path: frozenset(r.dag_ids) for r in self._progress.examined}
-        return Wanted(tip, frozenset(step.touch), held, self._progress.holds_no_dag, found)
+    def _wanted(
+        self,
+        tip: Tree,
+        touch: Collection[str],
+        carried: frozenset[str],
+        unjudged: Mapping[str, frozenset[str]] | None = None,
+    ) -> Wanted:
+        progress = self._progress
+        held = carried | progress.unexamined | progress.modules
+        held |= {path for path in progress.held if path in tip.files}
+        hints = {r.path: r.error for r in progress.examined if r.error}
+        return Wanted(tip, frozenset(touch), held, hints, unjudged or {})
 
     def _judge(self, wanted: Wanted, step: Parse) -> None:
-        judged = self._live.judge(wanted, step)
+        judged = self._live.judge(wanted, step, beside=self._beside, cut=self._cut)
         self._progress.verdicts += judged.verdicts
+        self._progress.unjudged = judged.unjudged
         self._progress.died_of = judged.died_of
         for path in judged.taken_back:
             self._hold(path, judged.reason, Proof.NONE)
@@ -311,12 +432,28 @@ class Run:
             self._hold(path, reason, Proof.NONE)
         return frozenset(condemned)
 
-    def _hold_modules(self, old: Tree | None, tip: Tree, live: Live | None) -> None:
-        """Hold what moved under DAG files that are held, or it would go live under them."""
-        harms = {result.path: result.harm for result in self._progress.examined if result.harm}
-        found = behind.modules(old, tip, harms, held=live.held if live else ())
+    def _hold_modules(
+        self,
+        old: Tree | None,
+        tip: Tree,
+        live: Live | None,
+        among: Collection[str] | None = None,
+    ) -> None:
+        """Hold what moved under DAG files that are held, or it would go live under them.
+
+        `among`: the paths that may be, None: all that moved.
+        """
+        progress = self._progress
+        harms = {result.path: result.harm for result in progress.examined if result.harm}
+        needing = harms.keys() | progress.unexamined
+        found = behind.modules(old, tip, needing, held=live.held if live else ())
         for module, path in found.items():
-            self._hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
+            if among is not None and module not in among:
+                continue
+            if path in harms:
+                self._hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
+            else:
+                progress.modules |= {module}
 
     def _hold(self, path: str, reason: str, proof: Proof) -> None:
         error = ParseError("Held", reason)
@@ -328,10 +465,14 @@ class Run:
 
 
 def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
-    guard = Guard(parts.services, parts.airflow, parts.clock, timeout_s=limits.health_timeout_s)
-    waiting = Waiting(
-        parts.airflow, parts.releases, guard, parts.clock, timeout_s=limits.parse_timeout_s
+    guard = Guard(
+        parts.services,
+        parts.airflow,
+        parts.feed,
+        parts.clock,
+        timeout_s=limits.health_timeout_s,
     )
+    waiting = Waiting(parts.feed, guard, parts.clock, timeout_s=limits.parse_timeout_s)
     return GoLive(
         parts.repository,
         parts.releases,

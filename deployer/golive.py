@@ -7,19 +7,18 @@ gets a second try. If it dies again, what the push changed is held (docs/decisio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
 
-from deployer.core.model import Parse, StepName, Tree, Verdict
+from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
 from deployer.core.verdict import Watch
-from deployer.elsewhere import Elsewhere
 from deployer.errors import AirflowError, DagProcessorEnded, UnknownCommit
 from deployer.guarding import Guard
 from deployer.ports import Clock, Journal, Releases, Repository
 from deployer.steps import Steps
-from deployer.waiting import Waiting
+from deployer.waiting import Beside, Waiting
 
 log = structlog.get_logger()
 
@@ -34,15 +33,16 @@ class Wanted:
         tip: the commit's tree.
         touch: DAG files that Airflow is to parse again.
         held: paths that keep their live version, or stay out.
-        holds_no_dag: DAG files without a DAG, as the isolated parse found.
-        found: the DAGs' ids by file, likewise.
+        hints: what the isolated parse found wrong in files that go live all the same.
+        unjudged: files that are live already and have no verdict yet, each with the releases
+            that hold its text.
     """
 
     tip: Tree
     touch: frozenset[str]
     held: frozenset[str]
-    holds_no_dag: frozenset[str] = frozenset()
-    found: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hints: Mapping[str, ParseError] = field(default_factory=dict)
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,14 @@ class Judged:
 
     Attributes:
         verdicts: of Airflow, on what went live.
+        unjudged: what the wait was cut short for, each with the releases that hold its text.
         taken_back: paths that are held because the dag-processor died of them; sorted.
         died_of: why, in a few words; empty if nothing was taken back.
         reason: the same as a sentence about one of the paths.
     """
 
     verdicts: tuple[Verdict, ...]
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
     taken_back: tuple[str, ...] = ()
     died_of: str = ""
     reason: str = ""
@@ -64,11 +66,20 @@ class Judged:
 
 @dataclass(slots=True)
 class _Attempt:
-    """Where it stands. `before`: the release to go back to. `published_at`: monotonic seconds."""
+    """Where it stands.
+
+    Attributes:
+        before: the release to go back to.
+        lives: dag-processors that were well when `release` went live.
+        published_at: when that was, in monotonic seconds.
+        dead: those that died of it.
+    """
 
     before: str | None = None
     release: str = ""
+    lives: frozenset[str] = frozenset()
     published_at: float = 0.0
+    dead: frozenset[str] = frozenset()
     deaths: int = 0
     died_of: str = ""
     taken_back: frozenset[str] = frozenset()
@@ -111,16 +122,23 @@ class GoLive:
         """
         live, judged = self._releases.live(), self._journal.live() is not None
         self._attempt.before = live.name if live and judged else self._releases.proven()
-        self._guard.begin()
-        if live and not judged and not self._guard.trusted and live.name != self._attempt.before:
+        if live and not judged and live.name != self._attempt.before and self._guard.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
-            self._take_back(
-                DagProcessorEnded("it was not well, and nobody had judged what is live")
-            )
+            self._take_back("it was not well, and nobody had judged what is live")
         self._publish(wanted)
 
-    def judge(self, wanted: Wanted, parse: Parse) -> Judged:
-        """Wait for Airflow's verdicts.
+    def rejoin(self) -> None:
+        """Take up what is live, whose verdicts are to be waited for."""
+        live = self._releases.live()
+        self._attempt.before = self._releases.proven()
+        self._attempt.lives = self._guard.fit()
+        self._attempt.release = live.name if live else ""
+        self._attempt.published_at = self._clock.monotonic()
+
+    def judge(
+        self, wanted: Wanted, parse: Parse, *, beside: Beside, cut: Callable[[], bool]
+    ) -> Judged:
+        """Wait for Airflow's verdicts; `cut` and `beside` as for `Waiting.until_settled`.
 
         Raises:
             AirflowError: there are none, and that is not the push's doing.
@@ -128,21 +146,23 @@ class GoLive:
         attempt = self._attempt
         while True:
             try:
-                verdicts = self._parse(wanted, parse)
+                watch = self._parse(wanted, parse, beside, cut)
             except DagProcessorEnded as exc:
-                self._take_back(exc)
+                self._take_back(str(exc))
                 wanted = self._after_a_death(wanted)
                 self._publish(wanted)
             else:
-                self._releases.confirm(attempt.release)
+                unjudged = watch.waiting
+                if not unjudged:
+                    self._releases.confirm(attempt.release)
                 if not attempt.taken_back:
-                    return Judged(verdicts)
+                    return Judged(watch.verdicts, unjudged)
                 # Dying here costs two more deaths; to blame a push before it is proven that
                 # the dag-processor lives without it could cost a student his green for good.
                 blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
                 self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
                 taken_back = tuple(sorted(attempt.taken_back))
-                return Judged(verdicts, taken_back, attempt.died_of, attempt.reason)
+                return Judged(watch.verdicts, unjudged, taken_back, attempt.died_of, attempt.reason)
 
     # -- the steps
 
@@ -151,6 +171,7 @@ class GoLive:
             # From here on what is live is not known until it is judged: dying before or
             # after the rename makes the next deployment redo everything.
             self._journal.set_live(None)
+            self._attempt.lives = self._guard.fit()
             release = self._releases.publish(
                 wanted.tip,
                 # What was taken back, too: Airflow may have read it before it died.
@@ -161,35 +182,47 @@ class GoLive:
             self._attempt.published_at = self._clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
 
-    def _parse(self, wanted: Wanted, parse: Parse) -> tuple[Verdict, ...]:
+    def _parse(
+        self, wanted: Wanted, parse: Parse, beside: Beside, cut: Callable[[], bool]
+    ) -> Watch:
+        attempt = self._attempt
         with self._step(StepName.PARSE) as note:
+            here = frozenset({attempt.release})
             watch = self._waiting.until_settled(
                 Watch(
-                    self._attempt.release,
-                    waiting=frozenset(parse.paths) - wanted.held,
+                    attempt.release,
+                    waiting={
+                        path: here | wanted.unjudged.get(path, frozenset())
+                        for path in parse.paths
+                        if path not in wanted.held
+                    },
                     leaving=frozenset(parse.deleted),
-                    holds_no_dag=wanted.holds_no_dag,
-                    found=wanted.found,
+                    hints=wanted.hints,
                 ),
-                since=self._attempt.published_at,
-                known=self._journal.dag_ids(parse.deleted),
-                elsewhere=Elsewhere(self._repository, self._journal, wanted.tip, parse.paths),
+                since=attempt.published_at,
+                lives=attempt.lives,
+                beside=beside,
+                cut=cut,
             )
             note.text = f"{len(watch.verdicts)} verdicts"
-            return watch.verdicts
+            if not watch.done:
+                note.text += f", {len(watch.waiting)} files parse for longer: others go first"
+            return watch
 
-    def _take_back(self, died: DagProcessorEnded) -> None:
+    def _take_back(self, died_of: str) -> None:
         """Make the release before live again; the dag-processor is well when this returns."""
-        self._attempt.deaths += 1
-        self._attempt.died_of = str(died)
-        before = self._attempt.before
+        attempt = self._attempt
+        attempt.deaths += 1
+        attempt.died_of = died_of
+        attempt.dead |= attempt.lives
         with self._step(StepName.ROLLBACK) as note:
             # Dying in here: the next worker finds a dag-processor that is not well, and what
             # is live not judged, and begins in the same way.
-            self._releases.restore(before)
-            log.warning("dag-processor died", release=self._attempt.release, of=str(died))
-            note.text = f"Airflow's dag-processor died: {died}; live again: {before or 'nothing'}"
-            self._guard.recover()
+            self._releases.restore(attempt.before)
+            log.warning("dag-processor died", release=attempt.release, of=died_of)
+            back = attempt.before or "nothing"
+            note.text = f"Airflow's dag-processor died: {died_of}; live again: {back}"
+            self._guard.recover(attempt.dead)
 
     def _after_a_death(self, wanted: Wanted) -> Wanted:
         """Return what is tried next: the same once more, or without what the push changed."""

@@ -1,123 +1,180 @@
-"""Wait for Airflow's verdicts: look, poke, and know when to stop.
+"""Wait for the dag-processor's verdicts: ask, listen, and know when to stop.
 
-The rules are `core.verdict`'s; this loop only looks at the world and at the clock.
+The rule of a verdict is `core.verdict`'s; this loop listens to the feed and looks at the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 
-from deployer.core.model import CANARY_DAG_ID
+from deployer.core.model import (
+    Listed,
+    ParseResult,
+    ProcessorCame,
+    ProcessorLeft,
+    Told,
+    Verdict,
+)
 from deployer.core.verdict import Watch
-from deployer.elsewhere import Elsewhere
-from deployer.errors import AirflowError, AirflowUnreachable
+from deployer.errors import AirflowError, DagProcessorEnded
 from deployer.guarding import Guard
-from deployer.ports import Airflow, Clock, Releases
+from deployer.ports import Clock, ParseFeed
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 0.1
-"""Between two looks at Airflow; its own loop ticks about once a second (AIRFLOW.md)."""
-LOOK_LATER = 0.05
-"""Of the time waited so far: a deployment of many files looks less often the longer it takes,
-for each look costs Airflow the time in which it would parse."""
-POKE_EVERY_S = 1.0
-"""A poke that comes while a parse is pending is dropped, so it is said again."""
-OVERLOOKED_AFTER_S = 3.0
-"""A file that was being parsed at the swap is not looked at again for half a minute,
-unless its modification time moves once more (docs/airflow-facts.md)."""
+PATIENCE_S = 1.0
+"""How long others are kept waiting for the files of one push."""
+ABSENT_S = 10.0
+"""Within this a dag-processor of the class must be connected."""
+BACK_WITHIN_S = 3.0
+"""One that left and whose process lives comes again with its loop's next second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Files of earlier deployments that have no verdict yet.
+
+    Attributes:
+        files: live ones, each with the releases that hold its text.
+        unexamined: held ones, which stay as they are until they have been examined.
+        tell: given each verdict on `files`.
+    """
+
+    files: Mapping[str, frozenset[str]]
+    unexamined: frozenset[str]
+    tell: Callable[[Verdict], None]
+
+    @property
+    def paths(self) -> frozenset[str]:
+        return self.unexamined | self.files.keys()
+
+
+@dataclass(slots=True)
+class _Wait:
+    """How one wait stands; times in seconds waited.
+
+    Attributes:
+        watch: what is waited for.
+        others: what else is asked for.
+        lives: the dag-processors that were well just before the release went live.
+        away: those of them that left and whose process may live, and when.
+        present_s: when one was connected last that tells.
+        news_s: when something of `watch` was told last.
+    """
+
+    watch: Watch
+    others: Watch
+    lives: frozenset[str]
+    away: dict[str, float]
+    present_s: float = 0.0
+    news_s: float = 0.0
 
 
 class Waiting:
-    """The wait for one Airflow; `timeout_s` bounds it, from the publication or the last news on.
+    """The wait on one feed; `timeout_s` bounds it, from the publication or the last news on.
 
     Airflow parses some files a second: three thousand take it longer than any bound for one.
     """
 
-    def __init__(
-        self,
-        airflow: Airflow,
-        releases: Releases,
-        guard: Guard,
-        clock: Clock,
-        *,
-        timeout_s: float,
-    ) -> None:
-        self._airflow = airflow
-        self._releases = releases
+    def __init__(self, feed: ParseFeed, guard: Guard, clock: Clock, *, timeout_s: float) -> None:
+        self._feed = feed
         self._guard = guard
         self._clock = clock
         self._timeout_s = timeout_s
 
     def until_settled(
-        self, watch: Watch, *, since: float, known: Collection[str], elsewhere: Elsewhere
+        self,
+        watch: Watch,
+        *,
+        since: float,
+        lives: Collection[str],
+        beside: Beside,
+        cut: Callable[[], bool],
     ) -> Watch:
-        """Return `watch` with a verdict on each of its files.
+        """Return `watch` with a verdict on each of its files, or with what there is when cut.
 
         Args:
             watch: what is waited for.
             since: when its release went live, on the monotonic clock.
-            known: ids of the DAGs that its deleted files held.
-            elsewhere: helps where Airflow's bundle is not the class's.
+            lives: the dag-processors that were well just before that.
+            beside: what else is asked for, and not waited for.
+            cut: tells whether somebody else waits; asked when this has had its patience.
 
         Raises:
-            DagProcessorEnded: it was well before this release went live.
-            AirflowError: Airflow does not answer, or its dag-processor does not look; so
-                nothing is known of the files.
+            DagProcessorEnded: one of `lives` died; the message is its last words.
+            AirflowError: no dag-processor of the class is there, or it is stuck; nothing is
+                known of the files.
         """
-        poked = float("-inf")
-        looked_s = 0.0  # when it was looked last, in seconds waited
-        trouble: AirflowError | None = None
-        while not watch.done:
-            now = self._clock.monotonic()
-            waited_s = now - since
-            left_s = self._timeout_s - (waited_s - watch.news_at)
-            if left_s <= 0:
-                return self._given_up(watch, waited_s=waited_s, trouble=trouble)
-            try:
-                if now - poked >= POKE_EVERY_S:
-                    quiet = looked_s - watch.news_at >= OVERLOOKED_AFTER_S
-                    self._poke(watch, elsewhere, quiet=quiet)
-                    poked = now
-                asked = {CANARY_DAG_ID, *known, *elsewhere.dag_ids(watch)}
-                seen = self._airflow.observe(watch.release, asked)
-                looked_s = round(self._clock.monotonic() - since, 3)
-                watch = watch.look(seen, waited_s=looked_s, versions=elsewhere.versions(seen))
-                trouble = None
-            except AirflowUnreachable as exc:  # it may be starting; the bound holds all the same
-                if trouble is None:
-                    log.warning("airflow unreachable", reason=str(exc), cause=str(exc.__cause__))
-                trouble = exc
-            self._guard.check(now=watch.done)
-            if not watch.done:
-                self._clock.sleep(min(max(LOOK_EVERY_S, LOOK_LATER * waited_s), left_s))
-        return watch
+        here = frozenset({watch.release})
+        others = Watch(watch.release, {p: names | here for p, names in beside.files.items()})
+        wait = _Wait(watch, others, frozenset(lives), {})
+        for told in self._feed.wait(0):  # what is asked anew drops what was told
+            if isinstance(told, ProcessorLeft):
+                self._hear(wait, told, beside, waited_s=0.0)
+        self._feed.ask(watch.release, first=watch.waiting, later=others.waiting)
+        wait.away |= dict.fromkeys(wait.lives - self._guard.fit(), 0.0)
+        while not wait.watch.done:
+            waited_s = self._clock.monotonic() - since
+            if wait.watch.listed and waited_s >= PATIENCE_S and cut():
+                break
+            self._see_to_it_that_one_is_there(wait, waited_s)
+            if waited_s - wait.news_s >= self._timeout_s:
+                return self._given_up(wait.watch, waited_s)
+            for told in self._feed.wait(self._next_look_s(wait, waited_s)):
+                waited_s = round(self._clock.monotonic() - since, 3)
+                self._hear(wait, told, beside, waited_s=waited_s)
+        return wait.watch
 
-    def _poke(self, watch: Watch, elsewhere: Elsewhere, *, quiet: bool) -> None:
-        """Have Airflow look now; also at what it must parse once more.
+    def _hear(self, wait: _Wait, told: Told, beside: Beside, *, waited_s: float) -> None:
+        match told:
+            case ProcessorCame(life):
+                wait.away.pop(life, None)
+            case ProcessorLeft(life, ended):
+                if life in wait.lives:
+                    wait.away[life] = waited_s - (BACK_WITHIN_S if ended else 0.0)
+            case Listed() | ParseResult():
+                heard = wait.watch.hear(told, waited_s=waited_s)
+                if heard != wait.watch:
+                    wait.watch, wait.news_s = heard, waited_s
+                settled = wait.others.settled
+                wait.others = wait.others.hear(told, waited_s=waited_s)
+                for path in wait.others.settled.keys() - settled.keys():
+                    beside.tell(wait.others.settled[path])
+            case _ as never:
+                assert_never(never)
 
-        `quiet`: nothing new was heard for a while. Then what is waited for may have been
-        overlooked, or stands at the end of a long queue, of which a file that is asked for by
-        name gets to the front. Not while verdicts come: a file that is touched after its parse,
-        and before that was seen, is parsed again, and three thousand would be.
-        """
-        began = self._clock.monotonic()
-        if again := {*(watch.waiting if quiet else ()), *watch.unproven}:
-            self._releases.touch(again)
-        by_name = elsewhere.of_waiting(watch) if quiet and watch.looked else frozenset()
-        self._airflow.poke(elsewhere.to_parse(watch) | by_name)
-        log.info("poked", seconds=round(self._clock.monotonic() - began, 3))
+    def _see_to_it_that_one_is_there(self, wait: _Wait, waited_s: float) -> None:
+        for life, left_s in wait.away.items():
+            if waited_s - left_s >= BACK_WITHIN_S:
+                log.warning("dag-processor ended", life=life)
+                raise DagProcessorEnded(self._guard.last_words())
+        if self._guard.fit():
+            wait.present_s = waited_s
+        elif self._feed.present() or waited_s - wait.present_s >= ABSENT_S:
+            raise AirflowError(self._guard.absence())
 
-    def _given_up(self, watch: Watch, *, waited_s: float, trouble: AirflowError | None) -> Watch:
-        if trouble is not None:
-            raise trouble
-        if ailment := self._guard.ailment():
-            raise AirflowError(ailment)
-        if not watch.goes_round(waited_s=waited_s):
+    def _next_look_s(self, wait: _Wait, waited_s: float) -> float:
+        """Return for how long nothing but news matters."""
+        bounds = [
+            wait.news_s + self._timeout_s,
+            *(at_s + BACK_WITHIN_S for at_s in wait.away.values()),
+        ]
+        if not self._guard.fit():
+            bounds.append(wait.present_s + ABSENT_S)
+        if waited_s < PATIENCE_S:
+            bounds.append(PATIENCE_S)
+        return max(min(bounds) - waited_s, 0.01)
+
+    def _given_up(self, watch: Watch, waited_s: float) -> Watch:
+        ailment = self._guard.ailment()
+        if ailment or not watch.listed:
             raise AirflowError(
-                f"Airflow's dag-processor is alive and busy: within {waited_s:.0f} s it did not"
-                " come to all of this release; see which files parse for minutes"
+                ailment
+                or f"Airflow's dag-processor did not look at this release within {waited_s:.0f} s:"
+                " see its log"
             )
         return watch.give_up(waited_s=round(waited_s, 3))

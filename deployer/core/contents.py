@@ -12,7 +12,6 @@ from typing import Final
 
 from deployer.core import ignores
 from deployer.core.model import (
-    CANARY,
     COMPOSE_FILE,
     DAGS,
     REQUIREMENTS,
@@ -26,6 +25,7 @@ from deployer.core.publishable import LINK, shown
 from deployer.core.sources import facts
 
 MAX_FILE_MB: Final = 50
+_ANYBODYS: Final = f"{DAGS}anybody/any.py"
 
 _PATH_MAX: Final = 4096  # bytes; Linux follows no link whose target is longer
 
@@ -93,8 +93,8 @@ def tree(
         found = reads[blob, kind(path)]
         if found.refused:
             refused.append(LeftOut(shown(path.encode()), found.refused))
-        elif found.text is not None and ignores.Ignores({path: found.text}).hides(CANARY):
-            refused.append(LeftOut(path, "it would hide the deployer's own folder _ops as well"))
+        elif found.text is not None and ignores.Ignores({path: found.text}).hides(_ANYBODYS):
+            refused.append(LeftOut(path, "it would hide everybody's DAGs: name your folder in it"))
         elif path == REQUIREMENTS:
             requirements = found.text
         else:

@@ -18,7 +18,6 @@ from deployer.core import roster as rosters
 from deployer.core.model import (
     DAGS,
     INCLUDE,
-    OPS_FOLDER,
     REQUIREMENTS,
     ROSTER,
     Authored,
@@ -28,7 +27,7 @@ from deployer.core.model import (
 from deployer.core.roster import Roster, Unreadable
 
 _SERVICE: Final = (REQUIREMENTS, ROSTER, "Dockerfile", "docker-compose*.y*ml")
-_SHARED: Final = (f"{DAGS}{OPS_FOLDER}/", f"{INCLUDE}airflow/", INCLUDE, ".github/")
+_SHARED: Final = (f"{INCLUDE}airflow/", INCLUDE, ".github/")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,7 +99,7 @@ def _written_by(
 
 def _part(path: str) -> _Part | None:
     folder = folder_of(path)
-    if folder and folder != OPS_FOLDER:
+    if folder:
         return _Part(f"{folder}'s folder", folder)
     for start in _SHARED:
         if path.startswith(start):

@@ -13,7 +13,6 @@ from deployer.core import behind, imports, requirements
 from deployer.core.ignores import Ignores
 from deployer.core.model import (
     DAGS,
-    OPS_FOLDER,
     File,
     Parse,
     Plan,
@@ -24,7 +23,6 @@ from deployer.core.model import (
     Resolve,
     Step,
     Tree,
-    folder_of,
 )
 from deployer.errors import PlanError, RequirementsRefused
 
@@ -37,6 +35,7 @@ def plan(
     refusals: Mapping[str, str],
     services: tuple[str, ...],
     held: Collection[str] = (),
+    pending: Collection[str] = (),
 ) -> Plan:
     """Return what brings `live` to `tip`.
 
@@ -50,6 +49,7 @@ def plan(
             are not tried again, the packages stay as they are.
         services: what to recreate when packages move, in this order.
         held: what of `live` is not live as it is there.
+        pending: what of `live` nobody has judged, nor will but for this deployment.
 
     The tip is published even if no file moved: `current` names the commit that is live.
 
@@ -57,7 +57,9 @@ def plan(
         PlanError: packages must move and `services` is empty.
     """
     packages = _packages(installed, tip.requirements or "", refusals)
-    dag_files, deleted = _dag_files(live, tip, packages_move=packages.move, held=held)
+    dag_files, deleted = _dag_files(
+        live, tip, packages_move=packages.move, held=held, pending=pending
+    )
     recreate = services if packages.move else ()
     if packages.move and not services:
         raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
@@ -88,14 +90,20 @@ def plan(
 
 
 def _dag_files(
-    live: Tree | None, tip: Tree, *, packages_move: bool, held: Collection[str]
+    live: Tree | None,
+    tip: Tree,
+    *,
+    packages_move: bool,
+    held: Collection[str],
+    pending: Collection[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the DAG files to parse again, and those that were live and are no more."""
     now = Discovery(tip)
     if live is None:
         return tuple(sorted(path for path in tip.files if now.finds(path))), ()
 
-    stirred = behind.stirred(tip.files, _moved(live.files, tip.files))
+    moved = _moved(live.files, tip.files) | (frozenset(pending) & tip.files.keys())
+    stirred = behind.stirred(tip.files, moved)
     if packages_move:  # a package may mend or break whatever imports packages
         outsiders = imports.outsiders(tip.files)
         stirred |= outsiders | imports.importers(tip.files, outsiders)
@@ -134,7 +142,6 @@ class Discovery:
             file is not None
             and file.facts.may_hold_dag
             and path.startswith(DAGS)
-            and folder_of(path) != OPS_FOLDER
             and not self._ignores.hides(path)
         )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from deployer.core.model import DAGS, INCLUDE, OPS_FOLDER, REQUIREMENTS, LeftOut
+from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, LeftOut
 
 LINK: Final = "120000"
 SUBMODULE: Final = "160000"
@@ -119,9 +119,6 @@ def _bad_name(path: bytes) -> str | None:
         ),
         f"the name is too long ({MAX_NAME_BYTES} bytes a name, {MAX_PATH_BYTES} bytes a path)": (
             len(path) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_NAME_BYTES for part in parts)
-        ),
-        f"{DAGS}{OPS_FOLDER}/ belongs to the deployer": (
-            f"{text}/".startswith(f"{DAGS}{OPS_FOLDER}/")
         ),
         "compiled Python is not published: it could run in place of the source": (
             "__pycache__" in parts or text.endswith((".pyc", ".pyo"))

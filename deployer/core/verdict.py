@@ -1,222 +1,128 @@
-"""Judge files by what Airflow says of them.
+"""Judge files by what the class's dag-processor tells of a release.
 
-A `Watch` starts when a release has been published; each look at Airflow folds into a
-new one, until no file is waiting. Pure: the shell looks, sleeps and pokes.
+One rule: **what its listing does not hold has no DAG; else the first result that was read from
+the release is the verdict.** What was deleted is gone once a listing does not hold it. There is
+nothing to guess: the dag-processor names the release that the parsing process really read.
 
-What makes a verdict final (AIRFLOW.md, 2): a fresh stamp proves nothing, since Airflow
-stamps when it persists, not when it parses. `fileloc` and the paths in a trace are
-filled in by the parsing child, and the class's bundle gives it
-`releases/<name>/dags`; so they name the release that was really read. Where nothing
-names a release (an error without a path; an Airflow that reads by another bundle), it is
-the second distinct stamp since Airflow is known to read this release (`core.stamps`).
+A `Watch` starts when a release has been published; each thing told folds into a new one. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from deployer.core import trace
 from deployer.core.model import (
-    CANARY_DAG_ID,
-    Observation,
+    Listed,
     Outcome,
+    ParseEnd,
     ParseError,
+    ParseResult,
     Proof,
-    SeenDag,
-    SeenError,
     Verdict,
 )
-from deployer.core.seen import (
-    above,
-    by_path,
-    elsewhere,
-    is_of,
-    nameless,
-    names_release,
-    tells_release,
-)
-from deployer.core.stamps import PROOF, Stamps, proven_ids
-
-QUIET_S = 1.0
-"""A file without a DAG leaves no trace, so there is no proof that it was parsed: it is believed
-when all others have their verdict, and Airflow's next tick came and brought nothing of it."""
-SLOW_ROUND_S = 5.0
-"""Seconds from one parse of the canary to the next, from which on Airflow counts as busy; it is
-poked each second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The wait for Airflow's verdicts on one release.
+    """The wait for the verdicts on one release.
 
     Attributes:
         release: name of the published release.
-        waiting: changed DAG files without a verdict yet.
-        leaving: deleted DAG files that Airflow may still show.
-        holds_no_dag: files in which the isolated parse found neither DAG nor error.
-        found: ids of the DAGs that the isolated parse found, by file.
-        looked: Airflow has been seen to read this release.
-        elsewhere: nothing of the last look lay in a release.
-        rounds: distinct stamps seen of the canary in this release.
-        news_at: seconds waited when it was last seen to read anything of it.
-        stamps: of all that names no release, since `looked`.
+        waiting: changed DAG files without a verdict yet, each with the releases that hold its
+            text: `release`, and of what was carried over from earlier deployments theirs.
+        leaving: deleted DAG files that Airflow may still list.
+        hints: what the isolated parse found wrong, by path: a parser that dies tells no line.
+        listed: a listing of the release was told.
         settled: verdicts so far, by path.
     """
 
     release: str
-    waiting: frozenset[str]
+    waiting: Mapping[str, frozenset[str]]
     leaving: frozenset[str] = frozenset()
-    holds_no_dag: frozenset[str] = frozenset()
-    found: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    looked: bool = False
-    elsewhere: bool = False
-    rounds: frozenset[str] = frozenset()
-    news_at: float = 0.0
-    stamps: Stamps = field(default_factory=Stamps)
+    hints: Mapping[str, ParseError] = field(default_factory=dict)
+    listed: bool = False
     settled: Mapping[str, Verdict] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
-        return self.looked and not self.waiting and not self.leaving
-
-    def goes_round(self, *, waited_s: float) -> bool:
-        """Tell whether Airflow had the time to parse all that waited for it.
-
-        It parses the canary each time it is poked, before all else
-        (airflow/dag_processing/manager.py:1683), as soon as one of its parsers is free. Where
-        that takes long, they are taken by files that parse for long, and others wait.
-        """
-        # GitDagBundle has no canary: there it must have come back to anything at all.
-        without_canary = self.elsewhere and not self.rounds and self.stamps.twice
-        return without_canary or len(self.rounds) * SLOW_ROUND_S >= waited_s
+        return self.listed and not self.waiting and not self.leaving
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """The verdicts so far, by path."""
         return tuple(self.settled[path] for path in sorted(self.settled))
 
-    @property
-    def unproven(self) -> frozenset[str]:
-        """Files of which stamps were seen, but too few: only another parse brings more."""
-        return frozenset(
-            path for path in self.waiting if any(is_of(named, path) for named in self.stamps.files)
-        )
-
-    def look(self, seen: Observation, *, waited_s: float, versions: Collection[str] = ()) -> Watch:
-        """Fold one look at Airflow, taken `waited_s` after the release went live.
-
-        `versions`: of those that `seen` names, the versions of another bundle (GitDagBundle)
-        that hold the release's commit.
-        """
-        named = tuple(dag for dag in seen.dags if names_release(dag.fileloc, self.release))
-        unnamed = nameless(seen, versions)
-        telling = tuple(dag for dag in unnamed.dags if tells_release(dag, self.release))
-        # Not at the look that shows it first: of its several calls some may have come before.
-        stamps = self.stamps.look(unnamed) if self.looked else self.stamps
-        settled = dict(self.settled)
-        held, stamped = by_path(named), by_path(unnamed.dags)
-        for path in self.waiting:
-            verdict = (
-                self._of_error(path, seen, stamps, waited_s)
-                or _of_dags(path, held.get(path), waited_s)
-                or self._of_stamps(path, stamped.get(path, ()), unnamed.errors, stamps, waited_s)
-            )
-            if verdict is not None:
-                settled[path] = verdict
-        # Whatever was read from the release shows that the bundle has moved on to it.
-        read = any(verdict.proof is Proof.RELEASE for verdict in settled.values())
-        looked = self.looked or bool(named or telling) or read
-        proof = Proof.STAMPS if elsewhere(seen) and not read else Proof.RELEASE
-        news = looked != self.looked or len(settled) > len(self.settled)
-        news_at = waited_s if news else self.news_at
-        if looked:
-            settled |= self._gone(seen, settled, proof, waited_s)
-        if looked and waited_s - news_at >= QUIET_S and not self._still_to_come(settled):
-            settled |= self._silent(settled, waited_s)
-        return replace(
-            self,
-            waiting=self.waiting - settled.keys(),
-            leaving=self.leaving - settled.keys(),
-            looked=looked,
-            elsewhere=elsewhere(seen),
-            rounds=self.rounds
-            | {dag.stamp for dag in (*named, *telling) if dag.dag_id == CANARY_DAG_ID},
-            news_at=news_at,
-            stamps=stamps,
-            settled=settled,
-        )
+    def hear(self, told: Listed | ParseResult, *, waited_s: float) -> Watch:
+        """Fold in one thing that was told `waited_s` after the release went live."""
+        match told:
+            case Listed():
+                return self._look(told, waited_s) if told.release == self.release else self
+            case ParseResult():
+                if told.release not in self.waiting.get(told.path, ()):
+                    return self
+                return self._settle({told.path: self._of(told, waited_s)})
+            case _ as never:
+                assert_never(never)
 
     def give_up(self, *, waited_s: float) -> Watch:
         """Settle what is still waiting: its bound has passed."""
-        late = {
-            path: Verdict(path, Outcome.TIMEOUT, waited_s=waited_s)
-            for path in self.waiting | self.leaving
-        }
-        settled = {**self.settled, **late, **self._silent(self.settled, waited_s)}
-        return replace(self, waiting=frozenset(), leaving=frozenset(), settled=settled)
+        late = self.waiting.keys() | self.leaving
+        return self._settle({p: Verdict(p, Outcome.TIMEOUT, waited_s=waited_s) for p in late})
 
-    def _of_error(
-        self, path: str, seen: Observation, stamps: Stamps, waited_s: float
-    ) -> Verdict | None:
-        error = next((error for error in seen.errors if is_of(error.path, path)), None)
-        if error is None:
-            return None
-        if self.release in trace.releases(error.trace):
-            proof = Proof.RELEASE
-        elif stamps.moved(error.path) >= PROOF:
-            proof = Proof.STAMPS
+    def _look(self, listing: Listed, waited_s: float) -> Watch:
+        def gone(path: str, outcome: Outcome) -> Verdict:
+            return Verdict(path, outcome, proof=Proof.LISTING, waited_s=waited_s)
+
+        found = {p: gone(p, Outcome.NO_DAG) for p in self.waiting if p not in listing.paths}
+        found |= {p: gone(p, Outcome.DELETED) for p in self.leaving - listing.paths}
+        return replace(self._settle(found), listed=True)
+
+    def _settle(self, verdicts: Mapping[str, Verdict]) -> Watch:
+        return replace(
+            self,
+            waiting={p: names for p, names in self.waiting.items() if p not in verdicts},
+            leaving=self.leaving - verdicts.keys(),
+            settled={**self.settled, **verdicts},
+        )
+
+    def _of(self, told: ParseResult, waited_s: float) -> Verdict:
+        error = _error(told, self.hints.get(told.path))
+        if error is not None:
+            outcome, dag_ids = Outcome.BROKEN, ()
         else:
-            return None
-        return Verdict(path, Outcome.BROKEN, error=_read(error), proof=proof, waited_s=waited_s)
-
-    def _of_stamps(
-        self,
-        path: str,
-        dags: Sequence[SeenDag],
-        errors: Sequence[SeenError],
-        stamps: Stamps,
-        waited_s: float,
-    ) -> Verdict | None:
-        """Judge a file that parsed by the stamps of its DAGs, which are `dags`."""
-        if any(stamps.moved(error.path) for error in errors if is_of(error.path, path)):
-            return None
-        moved = {dag.dag_id: stamps.moved(dag.path, dag.dag_id) for dag in dags}
-        ids = proven_ids(moved, self.found.get(path, frozenset()))
-        if ids is None:
-            return None
-        return Verdict(path, Outcome.PARSED, ids, proof=Proof.STAMPS, waited_s=waited_s)
-
-    def _gone(
-        self, seen: Observation, settled: Mapping[str, Verdict], proof: Proof, waited_s: float
-    ) -> dict[str, Verdict]:
-        """Settle what Airflow, known to have looked, does not show any more."""
-        shown = {dag.path for dag in seen.dags if not dag.stale}
-        shown |= {error.path for error in seen.errors}
-        shown |= {up for path in shown for up in above(path)}
-        return {
-            path: Verdict(path, Outcome.DELETED, proof=proof, waited_s=waited_s)
-            for path in self.leaving - shown - settled.keys()
-        }
-
-    def _still_to_come(self, settled: Mapping[str, Verdict]) -> frozenset[str]:
-        return self.waiting - self.holds_no_dag - settled.keys()
-
-    def _silent(self, settled: Mapping[str, Verdict], waited_s: float) -> dict[str, Verdict]:
-        """Settle files of which nothing was heard, where nothing was to be expected."""
-        return {
-            path: Verdict(path, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=waited_s)
-            for path in self.waiting & self.holds_no_dag - settled.keys()
-        }
+            outcome = Outcome.PARSED if told.dag_ids else Outcome.NO_DAG
+            dag_ids = told.dag_ids
+        return Verdict(told.path, outcome, dag_ids, error, Proof.RELEASE, waited_s)
 
 
-def _of_dags(path: str, dags: Sequence[SeenDag] | None, waited_s: float) -> Verdict | None:
-    # All DAGs of one file are persisted in one transaction (AIRFLOW.md): one seen, all seen.
-    if not dags:
-        return None
-    found = tuple(sorted(dag.dag_id for dag in dags))
-    return Verdict(path, Outcome.PARSED, found, proof=Proof.RELEASE, waited_s=waited_s)
+def _error(told: ParseResult, hint: ParseError | None) -> ParseError | None:
+    """Return why the file is broken, None if it is not."""
+    match told.end:
+        case ParseEnd.PARSED:
+            # Of a zip there may be several, by the path of the module within.
+            named = sorted(told.errors, key=lambda name: (name != told.path, name))
+            return trace.read(told.errors[named[0]], told.path) if named else None
+        case ParseEnd.DIED if hint:
+            message = "; ".join(part for part in (hint.message, _death(told)) if part)
+            return ParseError(hint.type, message, hint.line, hint.trace)
+        case ParseEnd.DIED:
+            return ParseError("ParserDied", f"{told.words or _death(told)}, without a result")
+        case ParseEnd.TIMEOUT:
+            after = f"its parser was ended after {told.seconds:.0f} s"
+            return ParseError("ParserTimeout", f"{after}: do less while the file is read")
+        case ParseEnd.REFUSED:
+            kept = "its DAGs stay as they were; Airflow's database refuses it"
+            return ParseError("NotStored", f"{kept}: {told.words}")
+        case _ as never:
+            assert_never(never)
 
 
-def _read(error: SeenError) -> ParseError:
-    return trace.read(error.trace, error.path)
+def _death(told: ParseResult) -> str:
+    if told.code < 0:
+        name = signal.strsignal(-told.code) or "unknown"
+        return f"its parser crashed (signal {-told.code}, {name.lower()})"
+    return f"its parser ended with exit status {told.code}"

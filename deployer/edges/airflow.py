@@ -6,33 +6,15 @@ The official client takes 1.5 s to import, so what does so, `airflow_calls` and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from deployer.core.model import (
-    CANARY_DAG_ID,
-    DAGS,
-    AirflowHealth,
-    Busy,
-    Observation,
-    SeenDag,
-    SeenError,
-)
+from deployer.core.model import AirflowHealth, Busy
 from deployer.errors import AirflowError
 
 if TYPE_CHECKING:
     from deployer.edges.airflow_calls import Calls
-
-IDS_A_CALL = 50
-"""DAG ids in one address, which stays under 8 KB for ids of 150 characters."""
-FILES_A_POKE = 10
-"""Files that are asked for by name, two calls each; others follow when these have settled, and
-Airflow comes to them by itself each half a minute."""
-_PLACE = re.compile(r"/(?:releases/[^/]+|current|tracking_repo)/dags/(?P<path>.*)")
-"""Where DAG files lie: in a release; behind the link to it; in GitDagBundle's own clone
-(airflow/providers/git/bundles/git.py)."""
 
 
 class AirflowRest:
@@ -58,43 +40,6 @@ class AirflowRest:
         self._timeout_s = float(timeout_s)
         self._on_call = on_call
         self._loaded: Calls | None = None
-        self._canary_token: str | None = None
-
-    def poke(self, dag_ids: Collection[str] = ()) -> None:
-        token = self._canary_token or self._calls.file_token(CANARY_DAG_ID)
-        # Airflow then refreshes the whole bundle on its next tick
-        # (airflow/dag_processing/manager.py:638, 654).
-        known = token is not None and self._calls.reparse(token)
-        # Kept while it works: it is the signed bundle and file name. With another secret key,
-        # or an emptied database, it has to be asked for again.
-        self._canary_token = token if known else None
-        files: set[str] = set()
-        for dag_id in sorted(dag_ids):
-            if len(files) == FILES_A_POKE:
-                break
-            if token := self._calls.file_token(dag_id):
-                files.add(token)
-        for token in sorted(files):
-            self._calls.reparse(token)
-
-    def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
-        rows = {row["dag_id"]: row for row in self._calls.dags(bundle_version=release)}
-        missing = sorted(set(dag_ids) - rows.keys())
-        for start in range(0, len(missing), IDS_A_CALL):
-            some = missing[start : start + IDS_A_CALL]
-            # There is no filter by ids, and a prefix matches more than the id itself.
-            for row in self._calls.dags(dag_id_prefix="|".join(some)):
-                if row["dag_id"] in some:
-                    rows[row["dag_id"]] = row
-        # Another bundle may have an error of a file with the same name. Which one reads the
-        # release its canary tells; until it does, no error is evidence but by its trace.
-        canary = rows.get(CANARY_DAG_ID, {})
-        reads = release in {canary.get("bundle_version"), canary.get("description")}
-        errors = self._calls.errors(canary["bundle_name"] if reads else None)
-        return Observation(
-            dags=tuple(_seen_dag(row) for row in rows.values() if row["relative_fileloc"]),
-            errors=tuple(map(_seen_error, errors)),
-        )
 
     def health(self) -> AirflowHealth:
         body = self._calls.health()
@@ -144,29 +89,6 @@ class AirflowRest:
             )
             self._loaded = Calls(session, timeout_s=self._timeout_s)
         return self._loaded
-
-
-def _seen_dag(row: Mapping[str, Any]) -> SeenDag:
-    return SeenDag(
-        dag_id=row["dag_id"],
-        path=repo_path(row["relative_fileloc"]),
-        fileloc=row["fileloc"],
-        stamp=row["last_parsed_time"] or "",
-        stale=row["is_stale"],
-        version=row["bundle_version"],
-        description=row["description"] or "",
-    )
-
-
-def _seen_error(row: Mapping[str, Any]) -> SeenError:
-    return SeenError(repo_path(row["filename"]), row["stack_trace"] or "", row["timestamp"])
-
-
-def repo_path(filename: str) -> str:
-    """Return a DAG file's path in the repository; a broken zip is named absolutely by Airflow."""
-    if filename.startswith("/") and (place := _PLACE.search(filename)):
-        filename = place["path"]
-    return DAGS + filename
 
 
 def _heartbeat(body: Mapping[str, Any], part: str) -> datetime | None:

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from airflow_client.client.api.dag_api import DAGApi
-from airflow_client.client.api.dag_parsing_api import DAGParsingApi
 from airflow_client.client.api.dag_run_api import DagRunApi
-from airflow_client.client.api.import_error_api import ImportErrorApi
 from airflow_client.client.api.monitor_api import MonitorApi
 from airflow_client.client.api.pool_api import PoolApi
 from airflow_client.client.api.task_instance_api import TaskInstanceApi
 from airflow_client.client.models.pool_patch_body import PoolPatchBody
 
-from deployer.edges.airflow_session import CONFLICT, CREATED, NOT_FOUND, OK, Session
+from deployer.edges.airflow_session import NOT_FOUND, OK, Session
 from deployer.errors import AirflowError
 
 PAGE = 1000
@@ -42,28 +40,6 @@ class Calls:
         self._client = session.client
         self._timeout_s = timeout_s
 
-    def file_token(self, dag_id: str) -> str | None:
-        """Return the token of a DAG's file, None if Airflow has no such DAG."""
-        status, body = self._session.call(
-            "dag",
-            lambda: DAGApi(self._client).get_dag_details_without_preload_content(
-                dag_id, _request_timeout=self._timeout_s
-            ),
-            accept={OK, NOT_FOUND},
-        )
-        return str(body["file_token"]) if status == OK else None
-
-    def reparse(self, token: str) -> bool:
-        """Ask for a file to be parsed; return whether Airflow knows it (still)."""
-        status, _ = self._session.call(
-            "parseDagFile",
-            lambda: DAGParsingApi(self._client).reparse_dag_file_without_preload_content(
-                token, _request_timeout=self._timeout_s
-            ),
-            accept={CREATED, NOT_FOUND, CONFLICT},  # 409: asked for before and still pending
-        )
-        return status != NOT_FOUND
-
     def health(self) -> Row:
         _, body = self._session.call(
             "health",
@@ -75,27 +51,6 @@ class Calls:
         if not isinstance(body, dict):
             raise AirflowError(f"{self._session.url} is no Airflow: its health is {str(body)[:80]}")
         return body
-
-    def dags(
-        self,
-        *,
-        bundle_version: str | None = None,
-        dag_id_prefix: str | None = None,
-    ) -> Iterator[Row]:
-        """Yield the DAGs of all bundles."""
-        api = DAGApi(self._client)
-        return self._rows(
-            "dags",
-            lambda offset: api.get_dags_without_preload_content(
-                limit=PAGE,
-                offset=offset,
-                order_by=["dag_id"],
-                exclude_stale=False,
-                bundle_version=bundle_version,
-                dag_id_prefix_pattern=dag_id_prefix,
-                _request_timeout=self._timeout_s,
-            ),
-        )
 
     def has_living_dag(self, bundle_version: str) -> bool:
         """Tell whether any DAG that is not stale was last parsed from that version."""
@@ -112,24 +67,6 @@ class Calls:
             0,
         )
         return total > 0
-
-    def errors(self, bundle: str | None) -> Iterator[Row]:
-        """Yield the newest import errors of a bundle, None: of all.
-
-        Those beyond the bound are of long ago.
-        """
-        api = ImportErrorApi(self._client)
-        return self._rows(
-            "import_errors",
-            lambda offset: api.get_import_errors_without_preload_content(
-                limit=PAGE,
-                offset=offset,
-                order_by=["-timestamp"],
-                bundle_name=bundle,
-                _request_timeout=self._timeout_s,
-            ),
-            enough=MOST_ERRORS,
-        )
 
     def unfinished_runs(self) -> Iterator[Row]:
         """Yield every run that has not ended, some of them perhaps twice."""

@@ -6,20 +6,14 @@ costs the worker's next poll, so ringing never fails and never waits.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_SUN_PATH = 107
-"""Bytes that an AF_UNIX address takes, its closing NUL left out (man 7 unix)."""
-
-_MODE = 0o660
-"""The web process runs as another user; both are in the socket's group."""
+from deployer.edges.unix_socket import address_of, bind
 
 _BURST = 10_000
 """Rings swallowed at once at most, so that somebody who rings for ever can't hold the worker."""
@@ -37,7 +31,7 @@ class Doorbell:
         """Wake the worker if it listens."""
         # OSError covers all that may be: nobody has bound it yet (ENOENT), nobody listens any
         # more (ECONNREFUSED), the queue is full of rings not heard yet (EAGAIN).
-        with suppress(OSError), _address(self._path) as address:
+        with suppress(OSError), address_of(self._path) as address:
             self._socket.sendto(b"\0", address)
 
     def close(self) -> None:
@@ -54,7 +48,7 @@ class DoorbellListener:
     def __init__(self, path: Path) -> None:
         self._socket = _datagram_socket()
         try:
-            _bind(self._socket, path)
+            bind(self._socket, path)
         except OSError:
             self._socket.close()
             raise
@@ -89,27 +83,3 @@ class DoorbellListener:
 
 def _datagram_socket() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-
-
-def _bind(listener: socket.socket, path: Path) -> None:
-    # Bound beside its place, then renamed into it: at no moment is there no socket that the
-    # group may ring. If we die between the two, the next listener removes the leftover.
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with _address(fresh) as address:
-        listener.bind(address)
-    fresh.chmod(_MODE)
-    fresh.replace(path)
-
-
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """Give an address of `path` that fits into AF_UNIX, however deep it lies."""
-    if len(os.fsencode(path)) <= _SUN_PATH:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

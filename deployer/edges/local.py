@@ -228,7 +228,7 @@ class LocalAirflow:
         env = self.airflow_environment()
         python = str(self.python)
         for name in names:
-            argv = (python, "-m", "airflow", *COMMANDS[name])
+            argv = (python, str(self.place.files / "start.py"), *COMMANDS[name])
             self._processes.start(name, argv, env=env, cwd=self.place.home)
 
     def _ensure_database(self) -> None:

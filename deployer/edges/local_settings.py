@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, str] = {
     # The default of 2 hides the student's own lines; under a decorated task, 10 does too.
     "CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "30",
     "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "25",
-    # Nets under the poke, which does the work.
+    # Nets under the parse feed, which does the work.
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "30",
     # What did not change is parsed again each hour, not each 30 s: with some hundred files the
@@ -40,6 +40,8 @@ SETTINGS: Mapping[str, str] = {
     # A DAG that its file has no more is stale if it was parsed this long before the file. One
     # that is taken out by a second push within this time goes on for that hour: so, not 10.
     "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "2",
+    # A table of all files each half minute, for which the dag-processor tells nobody anything.
+    "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
     "SCHEDULER__PARSING_CLEANUP_INTERVAL": "10",
     # Else `airflow.*` imports named in a student's file run in the manager itself.
     "DAG_PROCESSOR__PARSING_PRE_IMPORT_MODULES": "False",

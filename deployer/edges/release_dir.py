@@ -1,7 +1,6 @@
 """One release on disk: how its directory is filled, and what tells a whole one from a torn one.
 
     <release>/dags/…  include/…  requirements.txt    what the commit holds
-    <release>/dags/_ops/canary.py                    what the deployer adds
     <release>/.manifest.json                         written last: with it the release is whole
 
 The manifest keeps the blob id of each file, so that the next release knows what it may link.
@@ -17,26 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from deployer.core.model import CANARY, CANARY_DAG_ID, DAGS, INCLUDE, REQUIREMENTS
+from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS
 
 _MANIFEST: Final = ".manifest.json"
 _SYNC_ABOVE: Final = 64
 """Files. An fsync takes some 0.4 ms each; one sync for all waits for others' writes too, so
 it is for the first release and the like."""
-
-_CANARY_TEXT: Final = f"""\
-# The deployer's canary, in release {{release}}. To ask Airflow to parse this file again
-# makes it look at the whole bundle; that this file parses shows that the release is read.
-from airflow.sdk import DAG
-
-dag = DAG(
-    "{CANARY_DAG_ID}",
-    description="{{release}}",
-    schedule=None,
-    is_paused_upon_creation=True,
-    tags=["deployer"],
-)
-"""
 
 
 class Blobs(Protocol):
@@ -52,7 +37,7 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a whole release holds: blob id by path, the canary not among them."""
+    """What a whole release holds: blob id by path."""
 
     root: Path
     sha: str
@@ -106,13 +91,6 @@ def fill(
         for target in to_write[blob]:
             _write(target, content)
     return [target for targets in to_write.values() for target in targets]
-
-
-def add_canary(root: Path, release: str) -> Path:
-    """Write the canary; its text differs in each release, so that Airflow parses it anew."""
-    _make_folders(root, [CANARY])
-    _write(root / CANARY, _CANARY_TEXT.format(release=release).encode())
-    return root / CANARY
 
 
 def make_whole(root: Path, sha: str, files: Mapping[str, str], written: Collection[Path]) -> None:

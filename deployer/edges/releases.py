@@ -70,12 +70,11 @@ class ReleaseStore:
             root = self._releases / name
             try:
                 written = self._filled(building, files, requirements, live, fresh)
-                canary = release_dir.add_canary(building, name)
-                release_dir.make_whole(building, tree.sha, files, [*written, canary])
+                release_dir.make_whole(building, tree.sha, files, written)
                 self._note(name)
                 building.rename(root)
                 # Dying here: a whole release that nothing names; `prune` sees to it.
-                _touch([root / path.relative_to(building) for path in (*written, canary)])
+                _touch([root / path.relative_to(building) for path in written])
                 self._make_live(name)
             except BaseException:
                 if self._live_name() != name:
@@ -105,15 +104,6 @@ class ReleaseStore:
             yield root
         finally:
             shutil.rmtree(root, ignore_errors=True)
-
-    def touch(self, paths: Collection[str]) -> None:
-        name = self._live_name()
-        if name is None:
-            return
-        with _disk_errors("it stays live as it is"):
-            places = [self._releases / name / path for path in paths]
-            # A hard link is an older release's file too: that one must not be parsed again.
-            _touch([place for place in places if place.is_file() and place.stat().st_nlink == 1])
 
     def restore(self, name: str | None) -> None:
         if name is None:

@@ -7,7 +7,8 @@ bounded in time and may be called again after a crash.
 
 from deployer.ports.airflow import Airflow
 from deployer.ports.clock import Bell, Clock, Listener
-from deployer.ports.examiner import Examiner
+from deployer.ports.examiner import Examination, Examiner
+from deployer.ports.feed import ParseFeed
 from deployer.ports.journal import Announcement, Journal, Owed
 from deployer.ports.releases import Release, Releases
 from deployer.ports.repository import Repository
@@ -20,10 +21,12 @@ __all__ = [
     "Announcement",
     "Bell",
     "Clock",
+    "Examination",
     "Examiner",
     "Journal",
     "Listener",
     "Owed",
+    "ParseFeed",
     "Posted",
     "RefusedForGood",
     "Release",

@@ -5,30 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from deployer.core.model import AirflowHealth, Busy, Observation
+from deployer.core.model import AirflowHealth, Busy
 
 
 class Airflow(Protocol):
     """The running Airflow, over its REST API."""
-
-    def poke(self, dag_ids: Collection[str] = ()) -> None:
-        """Ask the dag-processor to look at the bundle now, and to parse the files of `dag_ids`.
-
-        What Airflow does not know is passed over: before the first release that is the canary,
-        by which it is asked to look, too.
-
-        Raises:
-            AirflowUnreachable, AirflowError
-        """
-
-    def observe(self, release: str, dag_ids: Collection[str]) -> Observation:
-        """Return the DAGs parsed from `release`, the DAGs `dag_ids`, and recent import errors.
-
-        The number of calls does not grow with the number of files of the class.
-
-        Raises:
-            AirflowUnreachable, AirflowError
-        """
 
     def health(self) -> AirflowHealth:
         """Return the heartbeats of scheduler and dag-processor.

@@ -37,20 +37,11 @@ class Releases(Protocol):
         For a path in `held` the live release's version is kept, or the path is left out
         if it is not live. Files whose contents equal the live release's are hard links to
         it (inode and mtime kept), unless they are in `touch`: those get a new modification
-        time just before the swap. The canary is written anew.
+        time just before the swap.
 
         Raises:
             DiskError: nothing was swapped.
             UnknownCommit: the mirror does not hold the tree's commit.
-        """
-
-    def touch(self, paths: Collection[str]) -> None:
-        """Give files that the last `publish` touched a new modification time once more.
-
-        Airflow overlooks a change that came while it was parsing the file's old text.
-
-        Raises:
-            DiskError
         """
 
     def restore(self, name: str | None) -> None:

@@ -69,8 +69,8 @@ def proven(verdict: Verdict) -> str:
     match verdict.proof:
         case Proof.RELEASE:
             return "proven by the release that Airflow read"
-        case Proof.STAMPS:
-            return "proven by two stamps: Airflow parsed it twice since it reads this commit"
+        case Proof.LISTING:
+            return "proven by Airflow's listing of this release"
         case Proof.PREFLIGHT:
             return "told by the isolated parse"
         case Proof.NONE:

@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from threading import RLock
+from threading import Event, RLock
 
 import structlog
 
-from deployer.core.model import Deployment, State, StepName, StepRecord, Trigger
+from deployer.core.model import Deployment, Live, State, StepName, StepRecord, Trigger
 from deployer.core.status import Commit, Ending, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
+from deployer.waiting import Beside
 from deployer.worker.answers import Answers, Branch, every
+from deployer.worker.carrying import Carried, Carrying
 from deployer.worker.upkeep import Upkeep
 
 log = structlog.get_logger()
@@ -31,6 +33,10 @@ FETCH_BOUND_S = 20.0
 """Seconds for which git is asked again while somebody waits for an answer."""
 FETCH_AGAIN_S = 2.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
+FETCH_EVERY_S = 60.0
+"""For a delivery that got lost while slow files are waited for."""
+EXAMINED_S = 0.2
+"""Between two looks whether files that take long have been examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,9 @@ class Turns:
         self._intake = RLock()
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
+        self._others = Event()  # somebody waits whom the deployment at work does not answer
+        self._fetched_at = float("-inf")  # monotonic
+        self._carrying = Carrying(self._complete)
         self.upkeep = Upkeep(parts, keep=limits.keep_releases)
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
@@ -97,6 +106,11 @@ class Turns:
                     found = True
                 # Dying before this line queues nothing twice: `waiting` knows the sha.
                 journal.attach(announced.id, known)
+            if found:
+                self._others.set()
+        if found:
+            self._parts.feed.nudge()
+            self._parts.examiner.nudge()
         return found
 
     def _queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
@@ -114,15 +128,21 @@ class Turns:
         """Do what there is to do; return in how many seconds to try again, None: at the poll."""
         journal = self._parts.journal
         self.take_in()
+        if self._carrying and not self._is_due():
+            return self._go_on()
         try:
-            fetched = self._fetch(patient=bool(journal.unfinished() or self._wishes()))
+            fetched = self._fetch(patient=bool(self._new_rows() or self._wishes()))
         except GitError as exc:
             return self._git_failed(exc)
         tip = fetched.tip
         journal.beat(at=self._parts.clock.now(), tip=tip, tip_checked_at=self._parts.clock.now())
         self.take_in()  # what came while git was asked is probably in the tip
         with self._intake:
-            rows = journal.unfinished()
+            self._others.clear()
+            if self._wishes():  # a teacher who asks by hand wants all of it judged anew
+                self._carrying.drop()
+            self._drop_gone(fetched)
+            rows = self._new_rows()
             places = {
                 row.id: self._place(row.sha, row.queued_at, fetched, patience=REPLICATION)
                 for row in rows
@@ -145,12 +165,32 @@ class Turns:
         unseen = Place.UNSEEN in {*places.values(), *asked.values()}
         return FETCH_AGAIN_S if unseen else None
 
+    def _new_rows(self) -> list[Deployment]:
+        """Return the deployments that nobody has begun, or not since the worker started."""
+        carried = self._carrying.rows
+        return [row for row in self._parts.journal.unfinished() if row.id not in carried]
+
+    def _is_due(self) -> bool:
+        """Tell whether git has to be asked before slow files are gone on with."""
+        if self._others.is_set() or self._wishes() or self._new_rows():
+            return True
+        return self._parts.clock.monotonic() - self._fetched_at >= FETCH_EVERY_S
+
+    def _drop_gone(self, fetched: Fetched) -> None:
+        """Leave to themselves deployments whose commit a forced push has removed."""
+        carried = self._carrying.rows
+        for row in [row for row in self._parts.journal.unfinished() if row.id in carried]:
+            place = self._place(row.sha, row.queued_at, fetched, patience=REPLICATION)
+            if place is Place.GONE:
+                self._carrying.drop({row.id})
+
     def _wishes(self) -> list[Announcement]:
         return [a for a in self._parts.journal.unseen() if a.trigger is Trigger.MANUAL]
 
     def _fetch(self, *, patient: bool) -> Fetched:
         clock = self._parts.clock
         started_at, started = clock.now(), clock.monotonic()
+        self._fetched_at = started
         while True:
             try:
                 tip = self._parts.repository.fetch()
@@ -195,7 +235,7 @@ class Turns:
                 deployment = mine.id
             for wish in wishes:
                 journal.attach(wish.id, deployment)
-        if wishes:  # a teacher who asks by hand wants all of it judged anew
+        if wishes:
             journal.set_live(None)
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
@@ -208,45 +248,113 @@ class Turns:
         try:
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
-            result = self._run(deployment, tip, fresh, notes, retry_refused=bool(wishes))
-            self._end(deployment, tip, commits, result, supersedes=[row.id for row in covered])
+            run = self._new_run(
+                deployment, fresh, self._carrying.beside(), notes, retry_refused=bool(wishes)
+            )
+            result = self._safely(lambda: run(tip))
+            rows = [row.id for row in covered]
+            if result.pending:
+                journal.set_verdicts(deployment, result.verdicts)
+                self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
+                self._tell_slow(deployment, fresh, result)
+            else:
+                self._end(deployment, tip, commits, result, supersedes=rows)
+            self._note(result)
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
         if result.state is State.ERROR:
             return self._later()
         self._failures = 0
         self._given_up = tip if result.state is State.FAILED else None
-        self.upkeep.clean_up()
+        if not self._others.is_set():
+            self.upkeep.clean_up()
         return 0.0
 
-    def _run(
+    def _new_run(
         self,
         deployment: int,
-        tip: str,
         commits: Sequence[Commit],
-        notes: Sequence[str],
+        beside: Beside,
+        notes: Sequence[str] = (),
         *,
-        retry_refused: bool,
-    ) -> Result:
-        journal, clock = self._parts.journal, self._parts.clock
-
+        retry_refused: bool = False,
+        cut: Callable[[], bool] | None = None,
+    ) -> Run:
         def tell(words: str) -> None:
             told = [waiting(commit, words) for commit in commits]
-            journal.owe(told, deployment=deployment, at=clock.now())
+            self._parts.journal.owe(told, deployment=deployment, at=self._parts.clock.now())
             self._owed()
 
+        return Run(
+            self._parts,
+            self._limits,
+            deployment,
+            tell=tell,
+            beside=beside,
+            cut=cut or self._others.is_set,
+            notes=notes,
+            retry_refused=retry_refused,
+        )
+
+    def _safely(self, work: Callable[[], Result]) -> Result:
         try:
-            return Run(
-                self._parts,
-                self._limits,
-                deployment,
-                tell=tell,
-                notes=notes,
-                retry_refused=retry_refused,
-            )(tip)
+            return work()
         except Exception as exc:  # a fault of ours must not stop the class's deployer
             log.exception("fault")
             return Result(State.ERROR, reason=f"fault in the deployer: {type(exc).__name__}")
+
+    # -- what was cut short
+
+    def _go_on(self) -> float:
+        """Go on with a deployment that was cut short; return when to look again."""
+        carried = self._carrying.next
+        if carried is None:
+            return EXAMINED_S
+        with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
+            log.info("goes on", sha=carried.tip, files=len(carried.pending.files))
+            run = self._new_run(
+                carried.deployment, (), self._carrying.beside(carried), cut=self._is_due
+            )
+            result = self._safely(lambda: run.resume(carried.pending))
+            if result.state is State.ERROR:
+                self._parts.journal.set_live(None)  # all is judged anew by whatever comes next
+                self._carrying.drop()
+                log.warning("starts over", reason=result.reason)
+                self._others.set()
+                return self._later()
+            self._note(result, carried)
+        return 0.0
+
+    def _note(self, result: Result, mine: Carried | None = None) -> None:
+        """Keep in mind what is live now, and whom that ends that was cut short."""
+        journal, live = self._parts.journal, result.live
+        if journal.live() is None and live is None:
+            self._carrying.drop()
+        if live is None:
+            return
+        release = self._parts.releases.live()
+        self._carrying.after(result, release.name if release else "", mine=mine)
+        # Dying before this line leaves it unknown what is live: all is judged once more.
+        journal.set_live(Live(live.sha, live.held, tuple(sorted(self._carrying.pending))))
+
+    def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
+        count = len(result.pending.files)
+        files = "1 file takes" if count == 1 else f"{count} files take"
+        words = f"{files} long to parse; others are not kept waiting"
+        told = [waiting(commit, words) for commit in commits]
+        self._parts.journal.owe(told, deployment=deployment, at=self._parts.clock.now())
+        self._owed()
+
+    def _complete(self, carried: Carried) -> None:
+        """End a deployment of which every file has its verdict now."""
+        result = carried.outcome
+        self._end(
+            carried.deployment,
+            carried.tip,
+            carried.commits,
+            result,
+            supersedes=carried.supersedes,
+        )
 
     def _end(
         self,
@@ -280,9 +388,6 @@ class Turns:
             supersedes=supersedes,
         )
         self._owed()
-        # Dying before this line leaves it unknown what is live: all is judged once more.
-        if result.live is not None:
-            journal.set_live(result.live)
         log.info(
             "ended",
             state=str(result.state),
@@ -298,7 +403,7 @@ class Turns:
         """End what waits for git; the next turn that reaches it covers the same commits."""
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
-        rows = journal.unfinished()
+        rows = self._new_rows()
         if not rows:
             return self._later() if self._wishes() else None
         *others, newest = rows

@@ -72,7 +72,10 @@ class _Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # 
     """
 
     def register(
-        self, fileobj: Any, events: int, data: Any = None  # noqa: ANN401  # the base's
+        self,
+        fileobj: Any,
+        events: int,
+        data: Any = None,  # noqa: ANN401  # the base's
     ) -> selectors.SelectorKey:
         if isinstance(data, tuple):
             handler, on_close = data
@@ -270,7 +273,10 @@ class ClassDagProcessor(DagFileProcessorManager):
             self._results.clear()
 
     def clear_orphaned_import_errors(
-        self, bundle_name: str, observed_filelocs: set[str], **options: Any  # noqa: ANN401
+        self,
+        bundle_name: str,
+        observed_filelocs: set[str],
+        **options: Any,  # noqa: ANN401
     ) -> None:
         super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
         listed = self._listed
@@ -375,7 +381,9 @@ class ClassDagProcessor(DagFileProcessorManager):
             raise
 
     def deactivate_stale_dags(
-        self, last_parsed: dict[DagFileInfo, Any], **options: Any  # noqa: ANN401
+        self,
+        last_parsed: dict[DagFileInfo, Any],
+        **options: Any,  # noqa: ANN401
     ) -> None:
         """Leave the DAGs of a file as they were whose last parse left nothing."""
         stored = {file: at for file, at in last_parsed.items() if file not in self._unstored}
@@ -421,8 +429,15 @@ class ClassDagProcessor(DagFileProcessorManager):
         if not (self._bundle and file.bundle_name == self._bundle.name and release):
             return
         result = {
-            **{"release": release, "file": name, "ended": ended, "dag_ids": [], "errors": {}},
-            **{"warnings": [], "seconds": 0.0, "code": None, "words": ""},
+            "release": release,
+            "file": name,
+            "ended": ended,
+            "dag_ids": [],
+            "errors": {},
+            "warnings": [],
+            "seconds": 0.0,
+            "code": None,
+            "words": "",
             **said,
         }
         if release == self._release():

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from class_levels import DUPLICATE, RULES, Agreement, Level, Limits
 
-EXEMPT = "_ops"
-"""The folder of the deployer's canary."""
 DEFAULT_OWNER = "airflow"
 """What Airflow calls an owner whom nobody named (`[operators] default_owner`)."""
 
@@ -144,8 +142,6 @@ _BROKEN: Mapping[str, Callable[[Dag, Limits], str | None]] = {
 
 def violations(dag: Dag, agreed: Agreement) -> tuple[Violation, ...]:
     """Return what one DAG does against the agreement, in the order of `RULES`."""
-    if dag.folder == EXEMPT:
-        return ()
     found = (
         (rule, level, _BROKEN[rule](dag, agreed.limits))
         for rule in RULES

@@ -64,7 +64,9 @@ def _say_unfit(reason: str) -> None:
     for bundle in conf.getjson("dag_processor", "dag_bundle_config_list"):
         if root := bundle.get("kwargs", {}).get("root"):
             path = Path(root, parse_feed.PLACE)
-            Thread(target=parse_feed.be_unfit, args=(path, __version__, reason), daemon=True).start()
+            Thread(
+                target=parse_feed.be_unfit, args=(path, __version__, reason), daemon=True
+            ).start()
 
 
 if __name__ == "__main__":

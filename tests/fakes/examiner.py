@@ -9,6 +9,18 @@ from deployer.core.model import Examined, ParseError, Tree
 from deployer.errors import PreflightError
 
 
+class _Done:
+    def __init__(self, results: dict[str, Examined]) -> None:
+        self.results = results
+        self.done = True
+
+    def wait(self, timeout_s: float) -> bool:
+        return True
+
+    def end(self) -> None:
+        pass
+
+
 class FakeExaminer:
     """Implements `ports.Examiner`.
 
@@ -58,6 +70,12 @@ class FakeExaminer:
 
     def close(self) -> None:
         self.warm = False
+
+    def begin(self, tree: Tree, paths: Sequence[str]) -> _Done:
+        return _Done({e.path: e for e in self.examine(tree, paths)})
+
+    def nudge(self) -> None:
+        pass
 
     def examine(
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False

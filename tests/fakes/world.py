@@ -11,9 +11,10 @@ from deployer.deploy import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
-from tests.fakes.airflow import Broken, Bundle, Contents, FakeAirflow
+from tests.fakes.airflow import FakeAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.examiner import FakeExaminer
+from tests.fakes.feed import Broken, Contents, FakeFeed
 from tests.fakes.journal import FakeJournal
 from tests.fakes.releases import FakeReleases
 from tests.fakes.repository import FakeRepository
@@ -27,67 +28,64 @@ SERVICES = ("airflow-scheduler", "airflow-dag-processor")
 
 
 class ServedReleases(FakeReleases):
-    """Releases that Airflow reads.
+    """Releases that the class's dag-processor reads.
 
     Attributes:
         contents: what a file's parse gives.
         poison: files whose newest version kills the dag-processor.
     """
 
-    def __init__(self, airflow: FakeAirflow, services: FakeServices) -> None:
+    def __init__(self, feed: FakeFeed, services: FakeServices) -> None:
         super().__init__()
         self.contents: dict[str, Contents] = {}
         self.poison: set[str] = set()
-        self._airflow = airflow
+        self._feed = feed
         self._services = services
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
-        live = self.live()
-        before = set(self.whole[live.name]) if live else set()
         release = super().publish(tree, touch=touch, held=held)
         now = self.whole[release.name]
-        changes: dict[str, Contents | None] = dict.fromkeys(before - now.keys())
-        for path in set(touch) & now.keys():
-            changes[path] = self.contents.get(path, (PurePosixPath(path).stem,))
-        self._airflow.serve(release.name, changes)
+        self._feed.serve(
+            release.name,
+            {
+                path: self.contents.get(path, (PurePosixPath(path).stem,))
+                for path in now
+                if path in tree.files and tree.files[path].facts.may_hold_dag
+            },
+        )
         if any(path in now and now[path].blob == tree.files[path].blob for path in self.poison):
             self._services.die(DAG_PROCESSOR, LAST_WORDS)
         return release
 
-    def touch(self, paths: Collection[str]) -> None:
-        super().touch(paths)
-        self._airflow.touch(paths)
-
-    def restore(self, name: str | None) -> None:
-        super().restore(name)
-        self._airflow.serve(name or "none", {})
-
 
 class ServedProcesses(FakeServices):
-    """Airflow's processes, whose dag-processor is that of a `FakeAirflow`."""
+    """Airflow's processes, whose dag-processor is at the other end of a `FakeFeed`."""
 
-    def __init__(self, airflow: FakeAirflow) -> None:
+    def __init__(self, feed: FakeFeed) -> None:
         super().__init__()
-        self._airflow = airflow
+        self._feed = feed
 
     def die(self, service: str, last_words: str) -> None:
         super().die(service, last_words)
-        self._airflow.alive = False
+        self._feed.leave()
 
     def revive(self, service: str) -> None:
+        before = self.lives[service]
         super().revive(service)
-        self._airflow.alive = not self.ended
+        if self.lives[service] > before:
+            self._feed.come()
 
 
 class World:
     """A class repository with a worker that takes turns; nothing waits for real time."""
 
-    def __init__(self, bundle: Bundle = Bundle.CLASS) -> None:
+    def __init__(self) -> None:
         self.clock = FakeClock()
         self.repository = FakeRepository()
-        self.airflow = FakeAirflow(bundle)
-        self.services = ServedProcesses(self.airflow)
-        self.releases = ServedReleases(self.airflow, self.services)
+        self.airflow = FakeAirflow()
+        self.feed = FakeFeed(self.clock)
+        self.services = ServedProcesses(self.feed)
+        self.releases = ServedReleases(self.feed, self.services)
         self.examiner = FakeExaminer()
         self.journal = FakeJournal(now=self.clock.now)
         self.limits = Limits(
@@ -101,6 +99,7 @@ class World:
             self.repository,
             self.releases,
             self.airflow,
+            self.feed,
             self.services,
             self.examiner,
             self.journal,
@@ -112,9 +111,6 @@ class World:
         self.turns = self.worker()
         self._guids = count(1)
         self._texts = count(1)
-        # Airflow knows the canary already: the class is not on its first day.
-        self.airflow.serve("before", {})
-        self.airflow.look()
 
     def worker(self) -> Turns:
         """Return the turns of a worker that has just been started."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import (
-    CANARY,
     Live,
     Outcome,
     Proof,
@@ -16,7 +15,7 @@ from deployer.core.model import (
 from deployer.errors import DiskError, PusherError
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
-from tests.fakes.airflow import Broken
+from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
 TAXI, WEATHER, HELLO = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/class_demo/hello.py"
@@ -85,11 +84,11 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
 
 
 def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: World) -> None:
-    pokes = world.airflow.pokes
+    asked = len(world.feed.asked)
     sha = world.announced("README.md")
     world.turns.turn()
     assert world.state(sha) is State.SUCCEEDED
-    assert world.airflow.pokes == pokes
+    assert len(world.feed.asked) == asked
 
 
 def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
@@ -356,31 +355,18 @@ def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
 
 
 def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(world: World) -> None:
-    world.airflow.at_a_look = 2  # the canary and one more, each second
     files = [f"dags/lasse/many_{number:03}.py" for number in range(200)]
+    world.feed.slow = {path: float(number) for number, path in enumerate(files)}
     sha = world.announced(*files)
     began = world.clock.monotonic()
     world.turns.turn()
     assert world.clock.monotonic() - began > world.limits.parse_timeout_s
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.judging(sha).verdicts) == len(files)
-    # A touch would have those parsed again that were parsed since the last look.
-    assert world.releases.touched == []
-    assert world.airflow.poked_by_name == set()
-
-
-def test_a_known_file_of_which_nothing_is_heard_is_touched_and_asked_for_by_name(
-    world: World,
-) -> None:
-    world.airflow.deaf.add(TAXI)
-    world.announced(TAXI, WEATHER)
-    world.turns.turn()
-    assert set(world.releases.touched) == {frozenset({TAXI})}
-    assert world.airflow.poked_by_name == {"taxi"}
 
 
 def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
-    world.airflow.deaf.add(TAXI)
+    world.feed.deaf.add(TAXI)
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.said(sha)["airflow/lasse"] == (
@@ -477,37 +463,70 @@ def test_git_out_of_reach_ends_as_error_and_is_mended_by_itself(world: World) ->
 
 def test_retries_come_ever_more_seldom(world: World) -> None:
     world.announced(TAXI)
-    world.airflow.reachable = False
+    world.feed.leave()
     assert [world.turns.turn() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
-def test_airflow_out_of_reach_waits_within_its_bound_and_ends_as_error(world: World) -> None:
+def test_verdicts_come_though_airflow_s_api_is_out_of_reach(world: World) -> None:
     world.airflow.reachable = False
     sha = world.announced(TAXI)
-    world.turns.turn()
-    assert world.clock.elapsed_s == pytest.approx(90, abs=1)
-    assert world.said(sha)["airflow/lasse"] == ("error", "no answer from the fake")
-    assert world.journal.live() is None
-    world.airflow.reachable = True
     world.turns.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
-def test_a_dag_processor_that_does_not_look_is_the_operators_fault(world: World) -> None:
-    world.airflow.deaf |= {TAXI, CANARY}
+def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_within_10_s(
+    world: World,
+) -> None:
+    world.feed.leave()
+    world.turns.turn()
+    began = world.clock.elapsed_s
     sha = world.announced(TAXI)
     world.turns.turn()
-    state, text = world.said(sha)["airflow/lasse"]
-    assert state == "error"
-    assert "dag-processor" in text
+    assert world.clock.elapsed_s - began <= 10
+    assert world.releases.swaps[-1] == sha
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "live, not judged: Airflow's dag-processor is running and is not the class's, or not"
+        " connected: see `deployer doctor`",
+    )
+    assert world.journal.live() is None
+    world.feed.come()
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
+    world: World,
+) -> None:
+    world.feed.unfit = "it has no claim_priority_files as in Airflow 3.3"
+    began = world.clock.elapsed_s
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.clock.elapsed_s == began
+    assert world.releases.swaps[-1] == sha
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "live, not judged: Airflow 3.3.2's own dag-processor runs, not the class's: it has no"
+        " claim_priority_files as in Airflow 3.3",
+    )
+
+
+def test_a_dag_processor_that_says_nothing_is_the_operators_fault(world: World) -> None:
+    world.feed.silent = True
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "Airflow's dag-processor did not look at this release within 90 s: see its log",
+    )
 
 
 def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
-    world.airflow.reachable = False
+    world.feed.leave()
     world.turns.turn()
     assert world.said(first)["airflow/deploy"][0] == "error"
-    world.airflow.reachable = True
+    world.feed.come()
     world.turns.turn()
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.judging(first).covers == (first, second)
@@ -579,7 +598,7 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
     for _ in range(20):
         shas.append(world.announced(TAXI))
         world.turns.turn()
-        world.airflow.pinned = set(shas[:5])
+        world.airflow.in_use = {*first, *shas[:5]}
     newest = shas[-world.limits.keep_releases :]
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
@@ -595,9 +614,9 @@ class Killed(BaseException):
     ("part", "method"),
     [
         ("repository", "tree"),
-        ("examiner", "examine"),
+        ("examiner", "begin"),
         ("releases", "publish"),
-        ("airflow", "observe"),
+        ("feed", "wait"),
         ("journal", "set_plan"),
         ("journal", "set_live"),
         ("journal", "end"),
@@ -631,7 +650,7 @@ def test_what_was_half_live_is_never_taken_for_live(
     assert base is not None
     world.breaks(TAXI)
     world.announced(TAXI)
-    monkeypatch.setattr(world.airflow, "observe", lambda *_: (_ for _ in ()).throw(Killed()))
+    monkeypatch.setattr(world.feed, "wait", lambda *_: (_ for _ in ()).throw(Killed()))
     with pytest.raises(Killed):
         world.turns.turn()
     monkeypatch.undo()

@@ -1,49 +1,46 @@
-"""A verdict is about this release, proven: what Airflow said before proves nothing."""
+"""One rule: not listed, no DAG; else the first result that was read from the release."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import pytest
+
 from deployer.core.model import (
-    CANARY,
-    CANARY_DAG_ID,
-    Observation,
+    Listed,
     Outcome,
+    ParseEnd,
+    ParseError,
+    ParseResult,
     Proof,
-    SeenDag,
-    SeenError,
     Verdict,
 )
-from deployer.core.verdict import QUIET_S, Watch
+from deployer.core.verdict import Watch
 
 OLD, NEW = "a" * 40, "b" * 40
-TAXI = "dags/lasse/taxi.py"
-BIKES = "dags/maria/bikes.py"
+TAXI, BIKE, GONE, ZIP = "dags/x/taxi.py", "dags/x/bike.py", "dags/x/gone.py", "dags/x/all.zip"
+TRACE = f"""\
+Traceback (most recent call last):
+  File "/srv/releases/{NEW}/dags/x/taxi.py", line 7, in <module>
+    import pandas
+ModuleNotFoundError: No module named 'pandas'
+"""
 
 
-def dag(
-    path: str, release: str, *, dag_id: str = "lasse_taxi", stamp: str = "t1", stale: bool = False
-) -> SeenDag:
-    return SeenDag(dag_id, path, f"/srv/class/releases/{release}/{path}", stamp, stale)
-
-
-def canary(release: str, stamp: str = "t1") -> SeenDag:
-    return dag(CANARY, release, dag_id=CANARY_DAG_ID, stamp=stamp)
-
-
-def error(path: str, release: str | None, stamp: str = "t1") -> SeenError:
-    if release is None:
-        return SeenError(path, "AirflowClusterPolicyViolation: needs a tag", stamp)
-    return SeenError(
-        path,
-        "Traceback (most recent call last):\n"
-        f'  File "/srv/class/releases/{release}/{path}", line 12, in <module>\n'
-        "    import pandas\n"
-        "ModuleNotFoundError: No module named 'pandas'\n",
-        stamp,
+def watch(
+    *waiting: str, leaving: Iterable[str] = (), hints: dict[str, ParseError] | None = None
+) -> Watch:
+    return Watch(
+        NEW, dict.fromkeys(waiting, frozenset({NEW})), frozenset(leaving), hints=hints or {}
     )
 
 
-def watch(*waiting: str, **more: object) -> Watch:
-    return Watch(NEW, frozenset(waiting), **more)  # type: ignore[arg-type]  # a test's shorthand
+def result(path: str = TAXI, end: ParseEnd = ParseEnd.PARSED, **more: object) -> ParseResult:
+    return ParseResult(**{"release": NEW, "path": path, "end": end, **more})  # type: ignore[arg-type]  # as given
+
+
+def listing(*paths: str, release: str = NEW) -> Listed:
+    return Listed(release, frozenset(paths))
 
 
 def only(watched: Watch) -> Verdict:
@@ -51,197 +48,146 @@ def only(watched: Watch) -> Verdict:
     return verdict
 
 
-def test_a_dag_read_from_the_release_is_parsed() -> None:
-    seen = Observation(dags=(canary(NEW), dag(TAXI, NEW)))
-    after = watch(TAXI).look(seen, waited_s=0.8)
-    assert after.done
-    assert only(after) == Verdict(
-        TAXI, Outcome.PARSED, ("lasse_taxi",), proof=Proof.RELEASE, waited_s=0.8
+def error_of(told: ParseResult, **more: ParseError) -> ParseError:
+    error = only(
+        watch(TAXI, hints={TAXI: more["hint"]} if more else {}).hear(told, waited_s=1)
+    ).error
+    assert error is not None
+    return error
+
+
+def test_the_first_result_that_was_read_from_the_release_is_the_verdict() -> None:
+    heard = watch(TAXI).hear(result(dag_ids=("taxi",)), waited_s=0.1)
+    assert only(heard) == Verdict(TAXI, Outcome.PARSED, ("taxi",), None, Proof.RELEASE, 0.1)
+    again = heard.hear(result(errors={TAXI: TRACE}), waited_s=0.2)
+    assert again.verdicts == heard.verdicts
+
+
+def test_a_result_that_was_read_from_another_release_is_nobodys_verdict() -> None:
+    waiting = watch(TAXI)
+    assert waiting.hear(result(release=OLD, dag_ids=("taxi",)), waited_s=1) == waiting
+
+
+def test_of_what_was_carried_over_an_earlier_release_with_the_same_text_counts_too() -> None:
+    carried = Watch(NEW, {TAXI: frozenset({OLD, NEW})})
+    heard = carried.hear(result(release=OLD, dag_ids=("taxi",)), waited_s=1)
+    assert only(heard).dag_ids == ("taxi",)
+
+
+def test_a_result_that_nobody_waits_for_changes_nothing() -> None:
+    waiting = watch(TAXI)
+    assert waiting.hear(result(BIKE, dag_ids=("bike",)), waited_s=1) == waiting
+
+
+def test_what_the_listing_does_not_hold_has_no_dag() -> None:
+    heard = watch(TAXI, BIKE).hear(listing(BIKE), waited_s=0.1)
+    assert only(heard) == Verdict(TAXI, Outcome.NO_DAG, proof=Proof.LISTING, waited_s=0.1)
+    assert not heard.done
+
+
+def test_what_was_deleted_is_gone_once_the_listing_does_not_hold_it() -> None:
+    heard = watch(leaving=[GONE]).hear(listing(TAXI), waited_s=0.1)
+    assert only(heard) == Verdict(GONE, Outcome.DELETED, proof=Proof.LISTING, waited_s=0.1)
+    assert heard.done
+
+
+def test_what_was_deleted_and_is_listed_is_waited_for() -> None:
+    heard = watch(leaving=[GONE]).hear(listing(GONE), waited_s=0.1)
+    assert (heard.verdicts, heard.done) == ((), False)
+
+
+def test_a_listing_of_another_release_says_nothing() -> None:
+    waiting = watch(TAXI, leaving=[GONE])
+    assert waiting.hear(listing(release=OLD), waited_s=1) == waiting
+
+
+def test_nothing_is_over_before_the_listing_was_told() -> None:
+    heard = watch(TAXI).hear(result(dag_ids=("taxi",)), waited_s=0.1)
+    assert not heard.done
+    assert heard.hear(listing(TAXI), waited_s=0.1).done
+
+
+def test_a_file_that_parses_and_holds_no_dag_has_none() -> None:
+    heard = watch(TAXI).hear(result(), waited_s=0.1)
+    assert (only(heard).outcome, only(heard).proof) == (Outcome.NO_DAG, Proof.RELEASE)
+
+
+def test_a_file_with_an_error_is_broken_though_it_has_dags_too() -> None:
+    heard = watch(TAXI).hear(result(dag_ids=("taxi",), errors={TAXI: TRACE}), waited_s=0.1)
+    verdict = only(heard)
+    assert (verdict.outcome, verdict.dag_ids, verdict.proof) == (
+        Outcome.BROKEN,
+        (),
+        Proof.RELEASE,
+    )
+    assert verdict.error == ParseError(
+        "ModuleNotFoundError", "No module named 'pandas'", 7, trace=TRACE
     )
 
 
-def test_all_dags_of_a_file_are_named() -> None:
-    seen = Observation(dags=(dag(TAXI, NEW, dag_id="b"), dag(TAXI, NEW, dag_id="a")))
-    assert only(watch(TAXI).look(seen, waited_s=1)).dag_ids == ("a", "b")
+def test_a_zip_is_broken_by_any_of_its_modules_and_told_by_the_first() -> None:
+    errors = {f"{ZIP}/b.py": "ValueError: b", f"{ZIP}/a.py": "ValueError: a"}
+    heard = watch(ZIP).hear(result(ZIP, errors=errors), waited_s=0.1)
+    assert only(heard).error == ParseError("ValueError", "a", trace="ValueError: a")
 
 
-def test_an_error_without_a_path_does_not_show_that_airflow_looked_at_the_release() -> None:
-    after = watch(TAXI)
-    for stamp in ("t1", "t2"):
-        after = after.look(Observation(errors=(error(TAXI, None, stamp),)), waited_s=1)
-    assert not after.looked
+@pytest.mark.parametrize(
+    ("told", "type_", "message"),
+    [
+        (
+            result(end=ParseEnd.DIED, code=3),
+            "ParserDied",
+            "its parser ended with exit status 3, without a result",
+        ),
+        (
+            result(end=ParseEnd.DIED, code=-11),
+            "ParserDied",
+            "its parser crashed (signal 11, segmentation fault), without a result",
+        ),
+        (
+            result(end=ParseEnd.DIED, words="no parser could be started: File name too long"),
+            "ParserDied",
+            "no parser could be started: File name too long, without a result",
+        ),
+        (
+            result(end=ParseEnd.TIMEOUT, seconds=25.2),
+            "ParserTimeout",
+            "its parser was ended after 25 s: do less while the file is read",
+        ),
+        (
+            result(end=ParseEnd.REFUSED, words="DataError: integer out of range"),
+            "NotStored",
+            "its DAGs stay as they were; Airflow's database refuses it: "
+            "DataError: integer out of range",
+        ),
+    ],
+    ids=["exit", "signal", "never started", "timeout", "refused"],
+)
+def test_a_parse_that_left_nothing_is_broken_in_words_of_its_own(
+    told: ParseResult, type_: str, message: str
+) -> None:
+    assert error_of(told) == ParseError(type_, message)
 
 
-def test_a_fresh_stamp_on_the_release_before_is_no_verdict() -> None:
-    seen = Observation(dags=(canary(NEW), dag(TAXI, OLD, stamp="t9")))
-    after = watch(TAXI).look(seen, waited_s=1)
-    assert after.waiting == {TAXI}
-    assert after.looked
+def test_of_a_parser_that_died_the_line_is_that_of_the_isolated_parse_if_it_found_one() -> None:
+    hint = ParseError("SystemExit", "done", 4, trace="…")
+    assert error_of(result(end=ParseEnd.DIED, code=126), hint=hint) == ParseError(
+        "SystemExit", "done; its parser ended with exit status 126", 4, trace="…"
+    )
 
 
-def test_a_release_whose_name_only_starts_alike_is_another() -> None:
-    seen = Observation(dags=(dag(TAXI, f"{NEW}-2"),))
-    assert watch(TAXI).look(seen, waited_s=1).waiting == {TAXI}
+def test_the_isolated_parse_has_no_say_where_airflow_read_the_file_itself() -> None:
+    hint = {TAXI: ParseError("ValueError", "only in isolation", 4)}
+    heard = watch(TAXI, hints=hint).hear(result(dag_ids=("taxi",)), waited_s=0.1)
+    assert only(heard).outcome is Outcome.PARSED
 
 
-def test_a_stale_dag_is_no_verdict() -> None:
-    seen = Observation(dags=(dag(TAXI, NEW, stale=True),))
-    assert watch(TAXI).look(seen, waited_s=1).waiting == {TAXI}
-
-
-def test_an_error_whose_trace_names_the_release_is_broken() -> None:
-    after = watch(TAXI).look(Observation(errors=(error(TAXI, NEW),)), waited_s=0.9)
-    verdict = only(after)
-    assert verdict.outcome is Outcome.BROKEN
-    assert verdict.proof is Proof.RELEASE
-    assert verdict.error is not None
-    assert (verdict.error.type, verdict.error.line) == ("ModuleNotFoundError", 12)
-    assert after.done  # it was read from the release, so Airflow has looked
-
-
-def test_an_error_of_the_release_before_is_no_verdict() -> None:
-    seen = Observation(dags=(canary(NEW),), errors=(error(TAXI, OLD, stamp="t9"),))
-    assert watch(TAXI).look(seen, waited_s=1).waiting == {TAXI}
-
-
-def test_an_error_wins_over_a_dag_of_the_same_file() -> None:
-    seen = Observation(dags=(dag(TAXI, NEW),), errors=(error(TAXI, NEW),))
-    assert only(watch(TAXI).look(seen, waited_s=1)).outcome is Outcome.BROKEN
-
-
-def test_an_error_without_a_path_needs_two_stamps_since_airflow_reads_the_release() -> None:
-    after = watch(TAXI)
-    # The first two come before that is known, the third may be of a parse that began before.
-    for stamp in ("t0", "t1", "t1", "t2", "t2"):
-        after = after.look(Observation((canary(NEW),), (error(TAXI, None, stamp),)), waited_s=1)
-        assert after.waiting == {TAXI}
-        assert after.verdicts == ()
-    after = after.look(Observation((canary(NEW),), (error(TAXI, None, "t3"),)), waited_s=2)
-    assert only(after).proof is Proof.STAMPS
-    assert only(after).outcome is Outcome.BROKEN
-
-
-def test_an_error_without_a_path_asks_for_another_parse() -> None:
-    after = watch(TAXI, "dags/lasse/other.py")
-    for _ in range(2):
-        after = after.look(Observation((canary(NEW),), (error(TAXI, None),)), waited_s=1)
-    assert after.unproven == {TAXI}
-
-
-def test_a_file_that_holds_no_dag_is_settled_when_airflow_has_looked_and_says_no_more() -> None:
-    start = watch(TAXI, holds_no_dag=frozenset({TAXI}))
-    assert start.look(Observation(), waited_s=1).waiting == {TAXI}
-    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=2)
-    assert looked.waiting == {TAXI}
-    after = looked.look(Observation(dags=(canary(NEW),)), waited_s=2 + QUIET_S)
-    assert only(after) == Verdict(TAXI, Outcome.NO_DAG, proof=Proof.PREFLIGHT, waited_s=2 + QUIET_S)
-
-
-def test_an_error_that_only_the_live_airflow_finds_is_waited_for() -> None:
-    start = watch(TAXI, holds_no_dag=frozenset({TAXI}))
-    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=2)
-    after = looked.look(Observation((canary(NEW),), (error(TAXI, NEW),)), waited_s=3)
-    assert only(after).outcome is Outcome.BROKEN
-
-
-def test_a_file_that_holds_no_dag_waits_for_those_before_it_in_the_queue() -> None:
-    start = watch(TAXI, BIKES, holds_no_dag=frozenset({TAXI}))
-    looked = start.look(Observation(dags=(canary(NEW),)), waited_s=1)
-    still = looked.look(Observation(dags=(canary(NEW),)), waited_s=9)
-    assert still.verdicts == ()
-    other = Observation(dags=(canary(NEW), dag(BIKES, NEW)))
-    first = still.look(other, waited_s=10)
-    assert first.waiting == {TAXI}
-    assert first.look(other, waited_s=10 + QUIET_S).done
-
-
-def test_giving_up_believes_the_isolated_parse_where_it_found_no_dag() -> None:
-    after = watch(TAXI, BIKES, holds_no_dag=frozenset({TAXI})).give_up(waited_s=90)
-    assert {v.path: v.outcome for v in after.verdicts} == {
-        TAXI: Outcome.NO_DAG,
-        BIKES: Outcome.TIMEOUT,
-    }
-
-
-def test_a_file_said_to_hold_no_dag_is_parsed_if_airflow_shows_one() -> None:
-    start = watch(TAXI, holds_no_dag=frozenset({TAXI}))
-    after = start.look(Observation(dags=(canary(NEW), dag(TAXI, NEW))), waited_s=1)
-    assert only(after).outcome is Outcome.PARSED
-
-
-def test_a_deleted_file_is_settled_when_airflow_shows_nothing_of_it() -> None:
-    start = watch(leaving=frozenset({TAXI}))
-    still = start.look(Observation(dags=(canary(NEW), dag(TAXI, OLD))), waited_s=1)
-    assert still.leaving == {TAXI}
-    after = still.look(Observation(dags=(canary(NEW), dag(TAXI, OLD, stale=True))), waited_s=2)
-    assert only(after).outcome is Outcome.DELETED
-    assert after.done
-
-
-def test_a_deleted_file_waits_until_its_error_is_gone() -> None:
-    start = watch(leaving=frozenset({TAXI}))
-    still = start.look(Observation((canary(NEW),), (error(TAXI, OLD),)), waited_s=1)
-    assert still.leaving == {TAXI}
-
-
-def test_a_deletion_proves_nothing_before_airflow_has_looked() -> None:
-    assert watch(leaving=frozenset({TAXI})).look(Observation(), waited_s=1).leaving == {TAXI}
-
-
-def test_nothing_to_wait_for_is_done_once_airflow_has_looked() -> None:
-    assert not watch().done
-    assert watch().look(Observation(dags=(canary(NEW),)), waited_s=1).done
-
-
-def test_giving_up_settles_what_is_left() -> None:
-    after = watch(TAXI, leaving=frozenset({"dags/lasse/old.py"})).give_up(waited_s=90)
-    assert after.waiting == after.leaving == frozenset()
-    assert {v.outcome for v in after.verdicts} == {Outcome.TIMEOUT}
-    assert {v.proof for v in after.verdicts} == {Proof.NONE}
-
-
-# --- zips: Airflow names the module within, a push the zip --------------------------
-
-
-PACK = "dags/lasse/pack.zip"
-
-
-def test_a_dag_in_a_zip_is_the_zips() -> None:
-    seen = Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", NEW)))
-    after = watch(PACK).look(seen, waited_s=1)
-    assert (only(after).path, only(after).dag_ids) == (PACK, ("lasse_taxi",))
-
-
-def test_an_error_in_a_zip_is_the_zips() -> None:
-    seen = Observation(dags=(canary(NEW),), errors=(error(f"{PACK}/taxi.py", NEW),))
-    verdict = only(watch(PACK).look(seen, waited_s=1))
-    assert (verdict.path, verdict.outcome) == (PACK, Outcome.BROKEN)
-    assert verdict.error is not None
-    assert (verdict.error.type, verdict.error.line) == ("ModuleNotFoundError", 12)
-
-
-def test_a_deleted_zip_is_waited_for_until_its_dags_are_stale() -> None:
-    waiting = watch(leaving=frozenset({PACK}))
-    there = waiting.look(Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", OLD))), waited_s=1)
-    assert not there.done
-    gone = Observation(dags=(canary(NEW), dag(f"{PACK}/taxi.py", OLD, stale=True)))
-    assert only(there.look(gone, waited_s=2)).outcome is Outcome.DELETED
-
-
-def test_a_file_whose_name_only_begins_alike_is_another() -> None:
-    seen = Observation(dags=(canary(NEW), dag("dags/lasse/pack.zip.py", NEW)))
-    assert watch(PACK).look(seen, waited_s=1).verdicts == ()
-
-
-def test_airflow_had_the_time_if_it_came_back_to_the_canary_again_and_again() -> None:
-    watched = watch(TAXI)
-    assert not watched.goes_round(waited_s=10)
-    for stamp in ("t1", "t1", "t2"):
-        watched = watched.look(Observation(dags=(canary(NEW, stamp),)), waited_s=10)
-    assert watched.goes_round(waited_s=10)
-    assert not watched.goes_round(waited_s=90)
-
-
-def test_the_canary_of_another_release_is_no_round() -> None:
-    once = watch(TAXI).look(Observation(dags=(canary(OLD, "t1"),)), waited_s=1)
-    assert not once.goes_round(waited_s=1)
+def test_what_is_still_waiting_when_the_bound_has_passed_gets_its_end() -> None:
+    given_up = (
+        watch(TAXI, leaving=[GONE]).hear(listing(TAXI, GONE), waited_s=0.1).give_up(waited_s=9)
+    )
+    assert given_up.verdicts == (
+        Verdict(GONE, Outcome.TIMEOUT, waited_s=9),
+        Verdict(TAXI, Outcome.TIMEOUT, waited_s=9),
+    )
+    assert given_up.done

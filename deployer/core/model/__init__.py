@@ -6,6 +6,14 @@ paths are relative to the repository's root with forward slashes.
 
 from deployer.core.model.deployments import Deployment, Pulse, State, StepName, StepRecord, Trigger
 from deployer.core.model.histories import Authored, History
+from deployer.core.model.parses import (
+    Listed,
+    ParseEnd,
+    ParseResult,
+    ProcessorCame,
+    ProcessorLeft,
+    Told,
+)
 from deployer.core.model.plans import (
     Parse,
     Plan,
@@ -16,16 +24,13 @@ from deployer.core.model.plans import (
     Resolve,
     Step,
 )
-from deployer.core.model.sights import AirflowHealth, Busy, Observation, SeenDag, SeenError, Vitals
+from deployer.core.model.sights import AirflowHealth, Busy, Vitals
 from deployer.core.model.statuses import Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
-    CANARY,
-    CANARY_DAG_ID,
     COMPOSE_FILE,
     DAG_PROCESSOR,
     DAGS,
     INCLUDE,
-    OPS_FOLDER,
     REQUIREMENTS,
     ROSTER,
     Facts,
@@ -38,13 +43,10 @@ from deployer.core.model.trees import (
 from deployer.core.model.verdicts import Examined, Outcome, ParseError, Proof, Verdict
 
 __all__ = [
-    "CANARY",
-    "CANARY_DAG_ID",
     "COMPOSE_FILE",
     "DAGS",
     "DAG_PROCESSOR",
     "INCLUDE",
-    "OPS_FOLDER",
     "REQUIREMENTS",
     "ROSTER",
     "AirflowHealth",
@@ -56,21 +58,23 @@ __all__ = [
     "File",
     "History",
     "LeftOut",
+    "Listed",
     "Live",
-    "Observation",
     "Outcome",
     "Parse",
+    "ParseEnd",
     "ParseError",
+    "ParseResult",
     "Plan",
     "Preflight",
+    "ProcessorCame",
+    "ProcessorLeft",
     "Proof",
     "Publish",
     "Pulse",
     "Recreate",
     "RequirementsDiff",
     "Resolve",
-    "SeenDag",
-    "SeenError",
     "State",
     "Status",
     "StatusRecord",
@@ -78,6 +82,7 @@ __all__ = [
     "Step",
     "StepName",
     "StepRecord",
+    "Told",
     "Tree",
     "Trigger",
     "Verdict",

@@ -7,45 +7,6 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class SeenDag:
-    """One DAG as REST shows it.
-
-    Attributes:
-        path: its file, relative to the repository's root.
-        fileloc: absolute path that the parsing child read; names the release.
-        stamp: `last_parsed_time` as Airflow wrote it, opaque.
-        stale: gone from its file, or its file is gone.
-        version: of the bundle when Airflow stored the parse, None if the bundle has none.
-        description: as the file gives it; the canary's is the name of its release.
-    """
-
-    dag_id: str
-    path: str
-    fileloc: str
-    stamp: str
-    stale: bool = False
-    version: str | None = None
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenError:
-    """One import error as REST shows it; `stamp` is its `timestamp`, opaque."""
-
-    path: str
-    trace: str
-    stamp: str
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One look at Airflow."""
-
-    dags: tuple[SeenDag, ...] = ()
-    errors: tuple[SeenError, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class AirflowHealth:
     """Heartbeats of Airflow's parts; None: Airflow does not know of that part."""
 

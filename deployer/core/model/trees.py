@@ -10,10 +10,6 @@ INCLUDE = "include/"
 REQUIREMENTS = "requirements.txt"
 COMPOSE_FILE = "docker-compose.yaml"
 ROSTER = "roster.yaml"
-OPS_FOLDER = "_ops"
-"""Folder of `dags/` that belongs to the deployer; a push's files there are left out."""
-CANARY = f"{DAGS}{OPS_FOLDER}/canary.py"
-CANARY_DAG_ID = "_ops_canary"
 DAG_PROCESSOR = "airflow-dag-processor"
 """The service that parses; named so in the class's docker-compose.yaml and the embedded Airflow."""
 
@@ -85,12 +81,14 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is known to be live and judged.
+    """What is known to be live.
 
     Attributes:
         sha: commit of the live release.
         held: files of that commit whose live version is an older one, or none; sorted.
+        pending: files of that commit that nobody has judged yet, held or live; sorted.
     """
 
     sha: str
     held: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()

@@ -20,8 +20,8 @@ class Outcome(StrEnum):
 class Proof(StrEnum):
     """What makes a verdict final."""
 
-    RELEASE = "release"  # fileloc or the trace names the release
-    STAMPS = "stamps"  # a second distinct stamp since Airflow is known to read the release
+    RELEASE = "release"  # the dag-processor named the release that was read
+    LISTING = "listing"  # its listing of the release does not hold the file
     PREFLIGHT = "preflight"  # the isolated parse
     NONE = "none"
 

@@ -18,14 +18,21 @@ from deployer.edges.journal.tables import condemned, outbox, refusals, worker
 
 
 def live(connection: Connection) -> Live | None:
-    row = connection.execute(select(worker.c.live_sha, worker.c.live_held)).one()
-    return None if row.live_sha is None else Live(row.live_sha, tuple(row.live_held))
+    row = connection.execute(
+        select(worker.c.live_sha, worker.c.live_held, worker.c.live_pending)
+    ).one()
+    if row.live_sha is None:
+        return None
+    return Live(row.live_sha, tuple(row.live_held), tuple(row.live_pending))
 
 
 def set_live(connection: Connection, now_live: Live | None) -> None:
-    held = [clean(path) for path in now_live.held] if now_live else []
     connection.execute(
-        update(worker).values(live_sha=now_live.sha if now_live else None, live_held=held)
+        update(worker).values(
+            live_sha=now_live.sha if now_live else None,
+            live_held=[clean(path) for path in now_live.held] if now_live else [],
+            live_pending=[clean(path) for path in now_live.pending] if now_live else [],
+        )
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All revisions in `migrations/versions`, oldest first; the last is what this code works on."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

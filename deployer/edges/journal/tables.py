@@ -235,6 +235,7 @@ worker = Table(  # one row, made by the first migration
     Column("id", Integer, primary_key=True),
     Column("live_sha", CleanText),
     Column("live_held", JSON, nullable=False),  # paths
+    Column("live_pending", JSON, nullable=False),  # likewise
     Column("beat_at", UtcTime),
     Column("tip", CleanText),
     Column("tip_checked_at", UtcTime),
