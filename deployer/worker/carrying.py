@@ -95,7 +95,7 @@ class Carrying:
         *,
         supersedes: Sequence[int],
         commits: Iterable[Commit],
-    ) -> None:
+    ) -> Carried:
         """Take over a deployment that was cut short."""
         pending = result.pending
         verdicts = {verdict.path: verdict for verdict in result.verdicts}
@@ -110,6 +110,7 @@ class Carrying:
             verdicts=verdicts,
         )
         self._all.append(carried)
+        return carried
 
     def beside(self, but: Carried | None = None) -> Beside:
         """Return what they wait for, for a deployment that goes before them."""
@@ -131,7 +132,10 @@ class Carrying:
         self._end_complete()
 
     def after(self, result: Result, release: str, *, mine: Carried | None = None) -> None:
-        """Take note of another deployment, or of `mine` gone on with; `release` is live now."""
+        """Take note of what a deployment came to, `mine` or one without an entry here.
+
+        `release` is live now.
+        """
         if mine is not None:
             mine.pending = result.pending
             mine.open -= {verdict.path for verdict in result.verdicts}

@@ -156,14 +156,21 @@ class Turns:
         self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
-        live = journal.live()
-        behind = (live is None or live.sha != tip) and tip != self._given_up
+        behind = self._is_behind(tip) and tip != self._given_up
         if mine or wishes or behind:
             return self._deploy(fetched, mine, covered, wishes)
         if covered:
             self._answers.late(tip, covered)
-        unseen = Place.UNSEEN in {*places.values(), *asked.values()}
-        return FETCH_AGAIN_S if unseen else None
+        if Place.UNSEEN in {*places.values(), *asked.values()}:
+            return FETCH_AGAIN_S
+        return 0.0 if self._carrying else None
+
+    def _is_behind(self, tip: str) -> bool:
+        """Tell whether anything of `tip` is not live, or nobody is about to judge it."""
+        live = self._parts.journal.live()
+        if live is None or live.sha != tip:
+            return True
+        return not self._carrying.pending.issuperset(live.pending)
 
     def _new_rows(self) -> list[Deployment]:
         """Return the deployments that nobody has begun, or not since the worker started."""
@@ -253,13 +260,14 @@ class Turns:
             )
             result = self._safely(lambda: run(tip))
             rows = [row.id for row in covered]
+            mine = None
             if result.pending:
                 journal.set_verdicts(deployment, result.verdicts)
-                self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
+                mine = self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
                 self._end(deployment, tip, commits, result, supersedes=rows)
-            self._note(result)
+            self._note(result, mine)
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
         if result.state is State.ERROR:

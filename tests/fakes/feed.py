@@ -55,7 +55,7 @@ class FakeFeed:
         deaf: paths of which nothing is ever told.
         slow: seconds that a path takes to parse.
         asked: what was asked for, as `(release, first, later)`, oldest first.
-        while_waiting: called one by one, each at the beginning of a `wait`.
+        while_waiting: called one by one, each at the beginning of a `wait` that is one.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -107,7 +107,7 @@ class FakeFeed:
         self.asked.clear()
 
     def wait(self, timeout_s: float) -> tuple[Told, ...]:
-        if self.while_waiting:
+        if self.while_waiting and timeout_s > 0:
             self.while_waiting.pop(0)()
         if not self._told and not self._nudged:
             until = self._clock.monotonic() + timeout_s

@@ -1,0 +1,190 @@
+"""Nobody waits for somebody else's slow files, and each of those gets its verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core.model import Outcome, State
+from tests.fakes.feed import Broken
+from tests.fakes.world import World
+
+SLOW, WEATHER, BIKE = "dags/lasse/slow.py", "dags/maria/weather.py", "dags/anna/bike.py"
+QUICK = "dags/lasse/quick.py"
+GREEN_SLOW, GREEN_WEATHER = ("success", "1 DAG: slow"), ("success", "1 DAG: weather")
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.announced(SLOW, WEATHER, BIKE, QUICK)
+    assert world.turns.turn() is not None
+    return world
+
+
+def while_waiting(world: World, *pushes: tuple[str, ...]) -> list[str]:
+    """Let others push while Airflow parses; return the commits, which come as they come.
+
+    Each at one wait for news, of which there are a few in the patience that a push has.
+    """
+    shas: list[str] = []
+
+    def push(paths: tuple[str, ...]) -> None:
+        if paths:
+            shas.append(world.announced(*paths))
+            world.turns.take_in()
+
+    world.feed.while_waiting = [lambda paths=paths: push(paths) for paths in pushes]  # type: ignore[misc]  # mypy can't infer it
+    return shas
+
+
+def turn_until_rest(world: World, *, at_most: int = 50) -> None:
+    """Take turns until there is nothing to do before the next poll."""
+    for _ in range(at_most):
+        wait_s = world.turns.turn()
+        if wait_s is None:
+            return
+        world.clock.sleep(wait_s)
+    raise AssertionError("the worker never rests")
+
+
+def slow_push(world: World, *paths: str, seconds: float = 100) -> str:
+    world.feed.slow = dict.fromkeys(paths, seconds)
+    return world.announced(*paths)
+
+
+def test_a_neighbour_s_push_does_not_wait_for_files_that_parse_for_long(world: World) -> None:
+    first = slow_push(world, SLOW)
+    shas = while_waiting(world, (WEATHER,))
+    began = world.clock.monotonic()
+    world.turns.turn()
+    world.turns.turn()
+    assert world.clock.monotonic() - began < 5
+    assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
+    assert world.said(first)["airflow/lasse"][0] == "pending"
+    assert world.state(first) is State.RUNNING
+
+
+def test_the_slow_files_are_judged_in_their_own_time(world: World) -> None:
+    first = slow_push(world, SLOW)
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert world.state(first) is State.SUCCEEDED
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.said(first)["airflow/deploy"][0] == "success"
+    assert world.clock.elapsed_s < 110  # the parse that was under way counts
+    live = world.journal.live()
+    assert live is not None
+    assert (live.held, live.pending) == ((), ())
+
+
+def test_its_commit_says_meanwhile_why_it_waits(world: World) -> None:
+    first = slow_push(world, SLOW)
+    while_waiting(world, (WEATHER,))
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"] == (
+        "pending",
+        "1 file takes long to parse; others are not kept waiting",
+    )
+
+
+def test_what_was_judged_before_the_cut_stays_judged(world: World) -> None:
+    world.releases.contents[QUICK] = Broken()
+    first = slow_push(world, SLOW)
+    world.feed.slow = {SLOW: 100}
+    first = world.announced(SLOW, QUICK)
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert world.state(first) is State.BROKEN
+    outcomes = {v.path: v.outcome for v in world.judging(first).verdicts}
+    assert outcomes == {SLOW: Outcome.PARSED, QUICK: Outcome.BROKEN}
+
+
+def test_each_of_several_ends_when_its_own_files_are_judged(world: World) -> None:
+    world.feed.slow = {SLOW: 100, WEATHER: 20}
+    first = world.announced(SLOW)
+    shas = while_waiting(world, (WEATHER,), (), (), (), (BIKE,))
+    ended: list[str] = []
+    for _ in range(50):
+        wait_s = world.turns.turn()
+        for sha in (first, *shas):
+            if world.state(sha).ended and sha not in ended:
+                ended.append(sha)
+        if wait_s is None:
+            break
+        world.clock.sleep(wait_s)
+    second, third = shas[0], shas[-1]
+    assert ended == [third, second, first]
+    assert {world.state(sha) for sha in ended} == {State.SUCCEEDED}
+
+
+def test_a_file_that_a_later_push_changes_is_judged_with_that(world: World) -> None:
+    first = slow_push(world, SLOW, seconds=1000)
+
+    def mended() -> None:
+        world.feed.slow = {}
+        shas.append(world.announced(SLOW))
+        world.turns.take_in()
+
+    shas: list[str] = []
+    world.feed.while_waiting = [mended]
+    world.releases.contents[SLOW] = ("slow",)
+    turn_until_rest(world)
+    assert world.said(shas[0])["airflow/lasse"] == GREEN_SLOW
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.clock.elapsed_s < 10
+
+
+def test_a_worker_that_dies_meanwhile_leaves_them_to_the_next_one(world: World) -> None:
+    first = slow_push(world, SLOW, seconds=60)
+    while_waiting(world, (WEATHER,))
+    world.turns.turn()
+    live = world.journal.live()
+    assert live is not None
+    assert live.pending == (SLOW,)
+    world.turns = world.worker()
+    turn_until_rest(world)
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    # With what the neighbour pushed, and nothing else anew.
+    assert {v.path for v in world.judging(first).verdicts} == {SLOW, WEATHER}
+
+
+def test_a_slow_push_that_is_forced_away_ends_as_gone(world: World) -> None:
+    base = world.repository.tip
+    removed = slow_push(world, SLOW)
+
+    def forced() -> None:
+        sha = world.repository.push({WEATHER: "from airflow.sdk import dag  # forced\n"}, onto=base)
+        world.deliver(sha, removed, forced=True)
+        world.turns.take_in()
+
+    world.feed.while_waiting = [forced]
+    turn_until_rest(world)
+    assert set(world.said(removed).values()) == {("error", "no longer on main")}
+
+
+def test_a_teacher_s_wish_judges_slow_files_anew_as_well(world: World) -> None:
+    first = slow_push(world, SLOW)
+
+    def wish() -> None:
+        world.feed.slow = {}
+        world.wish()
+        world.turns.take_in()
+
+    world.feed.while_waiting = [wish]
+    turn_until_rest(world)
+    assert world.said(first)["airflow/lasse"] == ("success", "2 DAGs: quick, slow")
+    assert world.state(first) is State.SUCCEEDED
+
+
+def test_a_dag_processor_that_goes_away_leaves_nothing_pending_for_ever(world: World) -> None:
+    first = slow_push(world, SLOW)
+    while_waiting(world, (WEATHER,))
+    world.turns.turn()
+    world.feed.leave()
+    for _ in range(5):
+        world.turns.turn()
+    assert world.said(first)["airflow/lasse"][0] == "error"
+    world.feed.slow = {}
+    world.feed.come()
+    turn_until_rest(world)
+    assert world.said(first)["airflow/lasse"] == ("success", "2 DAGs: quick, slow")
