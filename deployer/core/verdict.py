@@ -92,11 +92,9 @@ class Watch:
     def _of(self, told: ParseResult, waited_s: float) -> Verdict:
         error = _error(told, self.hints.get(told.path))
         if error is not None:
-            outcome, dag_ids = Outcome.BROKEN, ()
-        else:
-            outcome = Outcome.PARSED if told.dag_ids else Outcome.NO_DAG
-            dag_ids = told.dag_ids
-        return Verdict(told.path, outcome, dag_ids, error, Proof.RELEASE, waited_s)
+            return Verdict(told.path, Outcome.BROKEN, (), error, Proof.RELEASE, waited_s)
+        outcome = Outcome.PARSED if told.dag_ids else Outcome.NO_DAG
+        return Verdict(told.path, outcome, told.dag_ids, None, Proof.RELEASE, waited_s)
 
 
 def _error(told: ParseResult, hint: ParseError | None) -> ParseError | None:

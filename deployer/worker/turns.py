@@ -260,14 +260,14 @@ class Turns:
             )
             result = self._safely(lambda: run(tip))
             rows = [row.id for row in covered]
-            mine = None
+            cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.verdicts)
-                mine = self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
+                cut_short = self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
                 self._end(deployment, tip, commits, result, supersedes=rows)
-            self._note(result, mine)
+            self._note(result, cut_short)
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
         if result.state is State.ERROR:

@@ -73,7 +73,7 @@ class _Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # 
 
     def register(
         self,
-        fileobj: Any,
+        fileobj: Any,  # noqa: ANN401  # the base's
         events: int,
         data: Any = None,  # noqa: ANN401  # the base's
     ) -> selectors.SelectorKey:
