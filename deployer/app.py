@@ -193,6 +193,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             outbox=outbox,
             listener=listener,
             journal=parts.journal,
+            feed=parts.feed,
             clock=parts.clock,
             signals=signals,
             poll_interval_s=settings.poll_interval_s,

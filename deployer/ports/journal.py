@@ -11,6 +11,7 @@ from deployer.core.model import (
     Deployment,
     Live,
     Plan,
+    ProcessorCame,
     Pulse,
     State,
     Status,
@@ -149,8 +150,15 @@ class Journal(Protocol):
     def set_drained(self, slots: Mapping[str, int]) -> None:
         """Keep the slots of pools that are about to be emptied; empty: they have them back."""
 
-    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
-        """Write the worker's heartbeat; a `tip` of None keeps the one before."""
+    def beat(
+        self,
+        *,
+        at: datetime,
+        tip: str | None = None,
+        tip_checked_at: datetime | None = None,
+        processors: Collection[ProcessorCame] | None = None,
+    ) -> None:
+        """Write the worker's heartbeat, and what else is given; None keeps what is there."""
 
     # -- the outbox
 

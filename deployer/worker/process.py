@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from deployer.errors import DeployerError
-from deployer.ports import Clock, Journal, Listener
+from deployer.ports import Clock, Journal, Listener, ParseFeed
 from deployer.worker.outbox import Outbox
 from deployer.worker.turns import Turns
 
@@ -48,6 +48,7 @@ class Worker:
         outbox: Outbox | None,
         listener: Listener,
         journal: Journal,
+        feed: ParseFeed,
         clock: Clock,
         signals: Signals,
         poll_interval_s: float,
@@ -57,6 +58,7 @@ class Worker:
         self._outbox = outbox
         self._listener = listener
         self._journal = journal
+        self._feed = feed
         self._clock = clock
         self._signals = signals
         self._poll_interval_s = poll_interval_s
@@ -92,7 +94,8 @@ class Worker:
     def _listen_once(self) -> float:
         now = self._clock.monotonic()
         if now - self._beat_at >= BEAT_S:
-            self._journal.beat(at=self._clock.now(), tip=None, tip_checked_at=None)
+            there = self._feed.present().values()
+            self._journal.beat(at=self._clock.now(), processors=tuple(there))
             self._beat_at = now
         if self._turns.take_in():
             self._signals.turn.set()

@@ -263,7 +263,9 @@ class Turns:
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.verdicts)
-                cut_short = self._carrying.add(deployment, tip, result, supersedes=rows, commits=commits)
+                cut_short = self._carrying.add(
+                    deployment, tip, result, supersedes=rows, commits=commits
+                )
                 self._tell_slow(deployment, fresh, result)
             else:
                 self._end(deployment, tip, commits, result, supersedes=rows)

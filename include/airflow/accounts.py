@@ -34,18 +34,12 @@ ADMIN_ROLE, DEPLOYER_ROLE, STUDENT_ROLE = "Admin", "Deployer", "User"
 MIN_PASSWORD = 8
 
 RIGHTS = frozenset({
-    # what is live: DAGs with their files and versions, what does not parse, unfinished runs
+    # which releases are in use: by DAGs, by unfinished runs
     ("can_read", "DAGs"),
-    ("can_read", "DAG Code"),
-    ("can_read", "DAG Versions"),
-    ("can_read", "DAG Warnings"),
-    ("can_read", "ImportError"),
     ("can_read", "DAG Runs"),
     # whom a drain waits for
     ("can_read", "Task Instances"),
-    ("can_read", "Jobs"),
-    # the poke is an edit of a DAG in Airflow's eyes (so is pausing one), the drain one of a pool
-    ("can_edit", "DAGs"),
+    # the drain is an edit of a pool
     ("can_read", "Pools"),
     ("can_edit", "Pools"),
     # the home page, which the api-server gives to every role by itself

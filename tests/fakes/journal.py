@@ -11,6 +11,7 @@ from deployer.core.model import (
     Deployment,
     Live,
     Plan,
+    ProcessorCame,
     Pulse,
     State,
     Status,
@@ -217,7 +218,14 @@ class FakeJournal:
     def set_drained(self, slots: Mapping[str, int]) -> None:
         self._drained = dict(slots)
 
-    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+    def beat(
+        self,
+        *,
+        at: datetime,
+        tip: str | None = None,
+        tip_checked_at: datetime | None = None,
+        processors: Collection[ProcessorCame] | None = None,
+    ) -> None:
         was = self._pulse
         moved = tip is not None and tip != was.tip
         self._pulse = replace(
@@ -226,6 +234,7 @@ class FakeJournal:
             tip=tip or was.tip,
             tip_checked_at=tip_checked_at or was.tip_checked_at,
             tip_since=(tip_checked_at or at) if moved else was.tip_since,
+            processors=was.processors if processors is None else tuple(processors),
         )
 
     # -- the outbox

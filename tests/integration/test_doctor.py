@@ -38,6 +38,7 @@ LINES = [
     "compose file of the repository",
     "services",
     "Airflow health",
+    "parse feed",
     "Airflow account",
     "Airflow rights",
     "Airflow rights: excess",

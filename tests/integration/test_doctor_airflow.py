@@ -183,11 +183,9 @@ def test_rights_are_tried_on_what_does_not_exist(server: Answering) -> None:
     ("refused", "right"),
     [
         ("GET /api/v2/dags?", "can read on DAGs"),
-        ("GET /api/v2/importErrors", "can read on ImportError"),
         ("GET /api/v2/dags/~/dagRuns?", "can read on DAG Runs"),
         ("GET /api/v2/dags/~/dagRuns/~/taskInstances", "can read on Task Instances"),
         ("GET /api/v2/pools", "can read on Pools"),
-        ("PATCH /api/v2/dags/", "can edit on DAGs"),
         ("PATCH /api/v2/pools/", "can edit on Pools"),
     ],
 )

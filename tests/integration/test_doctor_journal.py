@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.checkup import Ailment
-from deployer.core.model import Trigger
+from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.model import ProcessorCame, Trigger
 from deployer.edges.checkup import journal as checkup
 from deployer.edges.journal import SqlJournal
 
@@ -66,8 +66,8 @@ def queued(
     journal.queue(sha, base_sha=base, ref="refs/heads/main", trigger=trigger, at=at)
 
 
-def beat(journal: SqlJournal, at: datetime) -> None:
-    journal.beat(at=at, tip=None, tip_checked_at=at)
+def beat(journal: SqlJournal, at: datetime, *processors: ProcessorCame) -> None:
+    journal.beat(at=at, tip_checked_at=at, processors=processors)
 
 
 def deliveries(url: str) -> str:
@@ -92,6 +92,36 @@ def test_a_journal_that_can_be_read_passes(journal: SqlJournal, url: str) -> Non
 def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(seconds=3))
     assert checkup.worker(checkup.read(url), NOW).startswith("heartbeat 3 s ago")
+
+
+def test_a_connected_dag_processor_passes(journal: SqlJournal, url: str) -> None:
+    beat(journal, NOW, ProcessorCame("a", "3.3.2"))
+    line = checkup.parse_feed(checkup.read(url), NOW)
+    assert line == "the class's dag-processor is connected, Airflow 3.3.2"
+
+
+def test_a_class_without_its_dag_processor_is_told_what_that_means(
+    journal: SqlJournal, url: str
+) -> None:
+    beat(journal, NOW)
+    with pytest.raises(Ailment) as told:
+        checkup.parse_feed(checkup.read(url), NOW)
+    assert "goes live, and is not judged" in told.value.detail
+    assert "start.py dag-processor" in told.value.remedy
+
+
+def test_an_airflow_that_lacks_something_is_told_by_name(journal: SqlJournal, url: str) -> None:
+    beat(journal, NOW, ProcessorCame("a", "3.9.0", "it has no claim_priority_files"))
+    with pytest.raises(Ailment) as told:
+        checkup.parse_feed(checkup.read(url), NOW)
+    assert "Airflow 3.9.0" in told.value.detail
+    assert "no claim_priority_files" in told.value.detail
+
+
+def test_without_a_worker_nothing_can_be_told_of_the_feed(journal: SqlJournal, url: str) -> None:
+    beat(journal, NOW - timedelta(minutes=4), ProcessorCame("a", "3.3.2"))
+    with pytest.raises(NotApplicable, match="see worker"):
+        checkup.parse_feed(checkup.read(url), NOW)
 
 
 @pytest.mark.parametrize(

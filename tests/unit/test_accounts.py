@@ -71,4 +71,4 @@ def test_a_list_that_cant_be_read_says_how_to_let_airflow_read_it(
 
 def test_the_deployer_may_not_do_what_it_does_not_need(accounts: ModuleType) -> None:
     assert {action for action, _ in accounts.RIGHTS} == {"can_read", "can_edit"}
-    assert {what for action, what in accounts.RIGHTS if action == "can_edit"} == {"DAGs", "Pools"}
+    assert {what for action, what in accounts.RIGHTS if action == "can_edit"} == {"Pools"}

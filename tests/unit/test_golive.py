@@ -15,7 +15,6 @@ from deployer.core.model import (
     StepName,
 )
 from deployer.golive import GoLive
-from tests.fakes.services import FakeServices
 from tests.fakes.world import World
 
 TAXI, WEATHER, HELPER = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/helper.py"
@@ -220,10 +219,11 @@ def test_one_that_does_not_run_is_an_error_and_nobody_s_fault(world: World) -> N
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.state(sha) is State.ERROR
-    assert world.said(sha)["airflow/lasse"] == (
-        "error",
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text == (
         "live, not judged: Airflow's dag-processor ended with exit code 1 and is not the class's,"
-        " or not connected: see `deployer doctor`",
+        " or not connected: see `deployer doctor`"
     )
 
 

@@ -484,10 +484,11 @@ def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_with
     world.turns.turn()
     assert world.clock.elapsed_s - began <= 10
     assert world.releases.swaps[-1] == sha
-    assert world.said(sha)["airflow/lasse"] == (
-        "error",
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text == (
         "live, not judged: Airflow's dag-processor is running and is not the class's, or not"
-        " connected: see `deployer doctor`",
+        " connected: see `deployer doctor`"
     )
     assert world.journal.live() is None
     world.feed.come()
@@ -504,10 +505,11 @@ def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
     world.turns.turn()
     assert world.clock.elapsed_s == began
     assert world.releases.swaps[-1] == sha
-    assert world.said(sha)["airflow/lasse"] == (
-        "error",
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text == (
         "live, not judged: Airflow 3.3.2's own dag-processor runs, not the class's: it has no"
-        " claim_priority_files as in Airflow 3.3",
+        " claim_priority_files as in Airflow 3.3"
     )
 
 

@@ -157,8 +157,10 @@ def test_a_zip_is_broken_by_any_of_its_modules_and_told_by_the_first() -> None:
         (
             result(end=ParseEnd.REFUSED, words="DataError: integer out of range"),
             "NotStored",
-            "its DAGs stay as they were; Airflow's database refuses it: "
-            "DataError: integer out of range",
+            (
+                "its DAGs stay as they were; Airflow's database refuses it: "
+                "DataError: integer out of range"
+            ),
         ),
     ],
     ids=["exit", "signal", "never started", "timeout", "refused"],

@@ -162,6 +162,7 @@ class Running:
             else None,
             listener=self.bell,
             journal=self.journal,
+            feed=world.feed,
             clock=world.clock,
             signals=self.signals,
             poll_interval_s=self.poll_interval_s,

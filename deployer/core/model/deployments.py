@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from deployer.core.model.parses import ProcessorCame
 from deployer.core.model.plans import Plan
 from deployer.core.model.statuses import StatusRecord
 from deployer.core.model.verdicts import Verdict
@@ -95,6 +96,7 @@ class Pulse:
         live_sha: commit known to be live and judged, None: not known.
         oldest_owed: when the oldest status still owed was made.
         owed: how many statuses are owed.
+        processors: the dag-processors that are connected, as of the heartbeat.
     """
 
     beat_at: datetime | None
@@ -104,3 +106,4 @@ class Pulse:
     live_sha: str | None
     oldest_owed: datetime | None
     owed: int
+    processors: tuple[ProcessorCame, ...] = ()

@@ -62,6 +62,7 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
         ),
         Probe("services", lambda: _services(settings, local, engine)),
         Probe("Airflow health", lambda: airflow.health(settings.airflow_url, _now())),
+        Probe("parse feed", lambda: journal.parse_feed(traces.or_skip(), _now())),
         Probe("Airflow account", lambda: airflow.account_line(account.get())),
         Probe("Airflow rights", lambda: airflow.rights(account.or_skip())),
         Probe("Airflow rights: excess", lambda: _excess(account, embedded=embedded)),

@@ -3,8 +3,7 @@
 A right is tried on things that do not exist: Airflow judges the right first (403), then
 finds nothing (404), so nothing is changed. It is so for DAGs and pools in 3.3.2
 (`dependencies=[Depends(requires_access_…)]` in core_api/routes/public/dags.py, pools.py,
-dag_run.py), but not for `parseDagFile`, which answers 404 to a token that is not its own
-whoever asks. The tries leave a line each in Airflow's audit log.
+dag_run.py). The tries leave a line each in Airflow's audit log.
 """
 
 from __future__ import annotations
@@ -39,16 +38,15 @@ class _Right(NamedTuple):
 
 _NEEDED: Final = (
     _Right("can read on DAGs", "GET", "/dags?limit=1"),
-    _Right("can read on ImportError", "GET", "/importErrors?limit=1"),
     _Right("can read on DAG Runs", "GET", "/dags/~/dagRuns?limit=1"),
     _Right("can read on Task Instances", "GET", "/dags/~/dagRuns/~/taskInstances?limit=1"),
     _Right("can read on Pools", "GET", "/pools?limit=1"),
-    _Right("can edit on DAGs", "PATCH", "/dags/{nobody}", {"is_paused": True}),
     _Right("can edit on Pools", "PATCH", "/pools/{nobody}", {"slots": 1}),
 )
 _TOO_MUCH: Final = (
     _Right("read connections", "GET", "/connections?limit=1"),
     _Right("read variables", "GET", "/variables?limit=1"),
+    _Right("pause DAGs", "PATCH", "/dags/{nobody}", {"is_paused": True}),
     _Right("start DAG runs", "POST", "/dags/{nobody}/dagRuns", {"logical_date": None}),
 )
 
@@ -133,7 +131,7 @@ def rights(account: Account) -> str:
     missing = [right.name for right, allowed in _tried(account, _NEEDED) if not allowed]
     if missing:
         raise Ailment(f"{account.username} lacks: {', '.join(missing)}", _ROLE)
-    return f"{account.username} may read DAGs, runs, tasks, errors and pools, edit DAGs and pools"
+    return f"{account.username} may read DAGs, runs, tasks and pools, edit pools"
 
 
 def excess(account: Account) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployer.core import readiness
-from deployer.core.checkup import Ailment
+from deployer.core.checkup import Ailment, NotApplicable
 from deployer.core.model import Pulse
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.reading import Hearing
@@ -59,6 +59,38 @@ def worker(traces: Traces, now: datetime) -> str:
         )
     beat_at = traces.pulse.beat_at or now
     return f"heartbeat {_ago(now - beat_at)} ago, tip checked, nothing overdue"
+
+
+def parse_feed(traces: Traces, now: datetime) -> str:
+    """Tell whether the class's dag-processor is connected, of which every verdict comes.
+
+    Raises:
+        Ailment: none is, or one that can't tell.
+        NotApplicable: the worker, at which it connects, does not run.
+    """
+    pulse = traces.pulse
+    if pulse.beat_at is None or now - pulse.beat_at > readiness.BEAT_STALE:
+        raise NotApplicable("can't be told: see worker")
+    unfit = [came for came in pulse.processors if came.unfit]
+    if unfit:
+        raise Ailment(
+            f"Airflow {unfit[0].airflow}'s own dag-processor runs, not the class's:"
+            f" {unfit[0].unfit}",
+            "use the Airflow that this deployer is made for (3.3), or a deployer that knows this"
+            " one: until then what is pushed goes live within half a minute and is not judged",
+        )
+    if not pulse.processors:
+        raise Ailment(
+            "no dag-processor of the class is connected: what is pushed goes live, and is not"
+            " judged",
+            "see that airflow-dag-processor runs `python /opt/deployer/airflow/start.py"
+            " dag-processor`, with the class's bundle (docker-compose.yaml), that CHECKOUT_DIR/feed"
+            " is of group 0 and mode 2750, and look at its log",
+        )
+    versions = ", ".join(sorted({came.airflow for came in pulse.processors}))
+    count = len(pulse.processors)
+    who = "the class's dag-processor is" if count == 1 else f"{count} dag-processors are"
+    return f"{who} connected, Airflow {versions}"
 
 
 def secret(configured: Collection[str], traces: Traces | None) -> str:

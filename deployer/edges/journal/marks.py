@@ -5,13 +5,14 @@ What is live, what was refused, the pools it emptied, the tip.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Live, Pulse
+from deployer.core.model import Live, ProcessorCame, Pulse
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import condemned, outbox, refusals, worker
@@ -69,9 +70,18 @@ def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
 
 
 def beat(
-    connection: Connection, *, at: datetime, tip: str | None, tip_checked_at: datetime | None
+    connection: Connection,
+    *,
+    at: datetime,
+    tip: str | None,
+    tip_checked_at: datetime | None,
+    processors: Collection[ProcessorCame] | None,
 ) -> None:
     marks: dict[str, Any] = {"beat_at": at}
+    if processors is not None:
+        marks["processors"] = [
+            {name: clean(text) for name, text in asdict(came).items()} for came in processors
+        ]
     if tip is not None:
         marks["tip"] = tip
         if tip != connection.execute(select(worker.c.tip)).scalar_one():
@@ -96,4 +106,5 @@ def pulse(connection: Connection) -> Pulse:
         live_sha=seen.live_sha,
         oldest_owed=oldest,
         owed=owed,
+        processors=tuple(ProcessorCame(**came) for came in seen.processors),
     )

@@ -9,6 +9,7 @@ from deployer.core.model import (
     Deployment,
     Live,
     Plan,
+    ProcessorCame,
     Pulse,
     State,
     Status,
@@ -189,9 +190,22 @@ class SqlJournal:
         with self._database.writing() as connection:
             marks.set_drained(connection, slots)
 
-    def beat(self, *, at: datetime, tip: str | None, tip_checked_at: datetime | None) -> None:
+    def beat(
+        self,
+        *,
+        at: datetime,
+        tip: str | None = None,
+        tip_checked_at: datetime | None = None,
+        processors: Collection[ProcessorCame] | None = None,
+    ) -> None:
         with self._database.writing() as connection:
-            marks.beat(connection, at=at, tip=tip, tip_checked_at=tip_checked_at)
+            marks.beat(
+                connection,
+                at=at,
+                tip=tip,
+                tip_checked_at=tip_checked_at,
+                processors=processors,
+            )
 
     # -- the outbox
 

@@ -241,4 +241,5 @@ worker = Table(  # one row, made by the first migration
     Column("tip_checked_at", UtcTime),
     Column("tip_since", UtcTime),
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
+    Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
 )

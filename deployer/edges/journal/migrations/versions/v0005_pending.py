@@ -1,4 +1,7 @@
-"""What is live and not judged yet; and verdicts are proven by a listing, not by stamps."""
+"""What is live and not judged yet, and which dag-processors are connected.
+
+Verdicts are no longer proven by stamps.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("worker", sa.Column("live_pending", sa.JSON, nullable=False, server_default="[]"))
+    op.add_column("worker", sa.Column("processors", sa.JSON, nullable=False, server_default="[]"))
     op.execute("UPDATE verdicts SET proof = 'none' WHERE proof = 'stamps'")
 
 
