@@ -116,6 +116,7 @@ class Waiting:
             if isinstance(told, ProcessorLeft):
                 self._hear(wait, told, beside, waited_s=0.0)
         self._feed.ask(watch.release, first=watch.waiting, later=others.waiting)
+        log.info("asked", files=len(watch.waiting), later=len(others.waiting))
         wait.away |= dict.fromkeys(wait.lives - self._guard.fit(), 0.0)
         while not wait.watch.done:
             waited_s = self._clock.monotonic() - since

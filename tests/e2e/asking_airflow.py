@@ -45,9 +45,13 @@ class AskingAirflow:
     def living_dags(self) -> list[Row]:
         return list(self._ask("GET", "/api/v2/dags?exclude_stale=true&limit=1000")["dags"])
 
+    def dag_ids_of(self, version: str) -> set[str]:
+        """Return the living DAGs that were parsed of that version."""
+        return {dag["dag_id"] for dag in self.living_dags() if dag["bundle_version"] == version}
+
     def none_is_of(self, version: str) -> bool:
         """Tell whether no living DAG is of that version; have those parsed anew that are."""
-        found = [dag["dag_id"] for dag in self.living_dags() if dag["bundle_version"] == version]
+        found = self.dag_ids_of(version)
         for dag_id in found:
             self.reparse(dag_id)
         return not found

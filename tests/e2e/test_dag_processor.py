@@ -1,4 +1,7 @@
-"""A dag-processor that dies, is stuck or busy: who is told what, through the whole product."""
+"""A dag-processor that dies, is stuck or busy: who is told what, through the whole product.
+
+And a file that parses for long: who waits for it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,8 +18,13 @@ from deployer.core.model import DAG_PROCESSOR
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
-from tests.e2e.asking_airflow import AskingAirflow
-from tests.e2e.watching import stop_between_writes, verdicts
+from tests.e2e.watching import (
+    shown,
+    stop_between_writes,
+    verdicts,
+    wait_until,
+    worker_log,
+)
 
 pytestmark = pytest.mark.airflow
 
@@ -46,7 +55,9 @@ def patience(stage: Stage, parse_timeout_s: int) -> Iterator[None]:
     before = stage.worker.environment
     stage.worker.stop()
     stage.worker.environment = {**before, "DEPLOYER_PARSE_TIMEOUT_S": str(parse_timeout_s)}
+    seen = len(worker_log(stage))
     stage.worker.start()
+    wait_until(lambda: "dag-processor connected" in worker_log(stage)[seen:])
     try:
         yield
     finally:
@@ -80,11 +91,11 @@ def test_a_push_that_kills_it_is_taken_back_and_the_next_one_of_a_neighbour_is_g
 
 
 def test_one_that_does_not_run_is_an_error_and_mended_by_itself(stage: Stage) -> None:
-    with patience(stage, 20):
-        os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGKILL)
-        late = push(stage, "maria", "nobody_parses")
-        stage.hub.wait_for_status(late.sha, "airflow/maria", {"error"}, BOUND_S)
-        stage.hub.wait_for_status(late.sha, "airflow/maria", {"success"}, BOUND_S)
+    os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGKILL)
+    late = push(stage, "maria", "nobody_parses")
+    status = stage.hub.wait_for_status(late.sha, "airflow/maria", {"error"}, BOUND_S)
+    assert (status.description or "").startswith("live, not judged: Airflow's dag-processor ")
+    stage.hub.wait_for_status(late.sha, "airflow/maria", {"success"}, BOUND_S)
 
 
 def test_one_that_is_stuck_is_an_error_that_says_so(stage: Stage) -> None:
@@ -102,53 +113,69 @@ def test_one_that_is_stuck_is_an_error_that_says_so(stage: Stage) -> None:
         stage.hub.wait_for_status(late.sha, "airflow/maria", {"success"}, BOUND_S)
 
 
-def test_one_that_parses_for_long_is_an_error_and_no_student_s_fault(
-    stage: Stage, tmp_path: Path
-) -> None:
-    gate, inside = tmp_path / "gate", tmp_path / "inside"
-    inside.mkdir()
-    hold = f"""\
-    import signal, time
-    from pathlib import Path
-    if Path({str(gate)!r}).exists():
-        signal.alarm(0)  # Airflow's own bound on an import
-        (Path({str(inside)!r}) / Path(__file__).name).touch()
-        end = time.monotonic() + 20
-        while Path({str(gate)!r}).exists() and time.monotonic() < end:
-            time.sleep(0.1)
+@dataclass(frozen=True)
+class Gate:
+    """Holds up the import of DAG files until it is opened; each holds for a bound of its own."""
+
+    folder: Path
+
+    def lines(self, condition: str) -> str:
+        """Return what a file does that is held up where `condition` holds."""
+        return f"""\
+import signal, time
+from pathlib import Path
+if {condition} and Path({str(self.folder)!r}, "shut").exists():
+    signal.alarm(0)  # Airflow's own bound on an import
+    Path({str(self.folder)!r}, f"inside-{{Path(__file__).stem}}").touch()
+    end = time.monotonic() + 20
+    while Path({str(self.folder)!r}, "shut").exists() and time.monotonic() < end:
+        time.sleep(0.1)
 """
-    slow = OVERLOOKED.format(harm=hold.strip())
-    lasse, airflow = stage.student("lasse"), AskingAirflow(stage.airflow)
-    names = [f"aaa_slow_{number}" for number in range(4)]
 
-    def files(body: str) -> dict[str, str]:
-        return {
-            f"dags/lasse/{name}.py": samples.dag("lasse", name, imports=slow, body=body)
-            for name in names
-        }
+    def shut(self) -> None:
+        (self.folder / "shut").touch()
 
-    lasse.commit("Take no time yet", files("return 1"))
-    assert verdicts(stage, lasse.push(), "lasse")["airflow/lasse"][0] == "success"
-    with patience(stage, 8):
-        verdicts(stage, push(stage, "maria", "before_the_jam"), "maria")  # the worker is warm
-        gate.touch()
-        try:
-            # Both parsers are taken before the release that is judged has its canary parsed:
-            # one that goes on parsing that would tell of an Airflow that goes round.
-            airflow.reparse_until(
-                lambda: len(list(inside.iterdir())) > 1, *(f"lasse_{name}" for name in names)
-            )
-            lasse.commit("Take all its time", files("return 2"))
-            jam = lasse.push()
-            ends = {"error", "failure"}
-            status = stage.hub.wait_for_status(jam.sha, "airflow/lasse", ends, BOUND_S)
-        finally:
-            gate.unlink()
-            airflow.close()
-        assert (status.state, (status.description or "")[:43]) == (
-            "error",
-            "Airflow's dag-processor is alive and busy: ",
+    def open(self) -> None:
+        (self.folder / "shut").unlink(missing_ok=True)
+
+    @property
+    def inside(self) -> int:
+        return len(list(self.folder.glob("inside-*")))
+
+
+@pytest.mark.parametrize(
+    ("where", "condition"),
+    [
+        ("in Airflow", "'/.tmp-' not in __file__"),
+        ("in isolation", "'/.tmp-' in __file__"),
+    ],
+)
+def test_files_that_parse_for_long_keep_no_neighbour_waiting_and_are_judged_in_their_time(
+    stage: Stage, tmp_path: Path, where: str, condition: str
+) -> None:
+    gate, name = Gate(tmp_path), where.replace(" ", "_")
+    verdicts(stage, push(stage, "anna", f"before_{name}"), "anna")  # the worker is warm
+    lasse = stage.student("lasse")
+    slow = {
+        f"dags/lasse/{name}_{number}.py": samples.dag(
+            "lasse", f"{name}_{number}", imports=gate.lines(condition)
         )
-        stage.hub.wait_for_status(jam.sha, "airflow/lasse", {"success"}, BOUND_S)
-    lasse.commit("Take them out", dict.fromkeys(files("")))
-    assert verdicts(stage, lasse.push(), "lasse")["airflow/lasse"][0] == "success"
+        for number in range(4)
+    }
+    gate.shut()
+    try:
+        lasse.commit("Take all the time", slow)
+        long = lasse.push()
+        wait_until(lambda: gate.inside > 1)
+        neighbour = push(stage, "anna", f"beside_{name}")
+        said = verdicts(stage, neighbour, "anna")
+        pending = {state for state, _ in shown(stage, long.sha).values()}
+    finally:
+        gate.open()
+    assert said["airflow/anna"] == ("success", f"1 DAG: anna_beside_{name}")
+    assert said["airflow/deploy"][0] == "success"
+    assert pending == {"pending"}
+    said = verdicts(stage, long, "lasse")
+    assert said["airflow/lasse"][0] == "success"
+    assert said["airflow/lasse"][1].startswith("4 DAGs: ")
+    assert said["airflow/deploy"][0] == "success"

@@ -85,7 +85,7 @@ def test_a_commit_that_a_forced_push_removed_says_so(stage: Stage) -> None:
     assert verdicts(stage, instead)["airflow/deploy"][0] == "success"
 
 
-@pytest.mark.parametrize("step", ["preflight", "publish", "poked"])
+@pytest.mark.parametrize("step", ["preflight", "publish", "asked"])
 def test_a_worker_killed_in_the_middle_leaves_nothing_pending(stage: Stage, step: str) -> None:
     maria = stage.student("maria")
     text = samples.dag("maria", f"killed_at_{step}")
