@@ -144,6 +144,10 @@ class LocalAirflow:
         """Return what the isolated parse needs of it: settings and policy, no secret."""
         return parsing_environment(self.place.files)
 
+    def command(self, service: str) -> tuple[str, ...]:
+        """Return program and arguments of a service."""
+        return (str(self.python), str(self.place.files / "start.py"), *COMMANDS[service])
+
     # -- ports.Services
 
     def tidy(self) -> None:
@@ -226,10 +230,8 @@ class LocalAirflow:
 
     def _start(self, names: Sequence[str]) -> None:
         env = self.airflow_environment()
-        python = str(self.python)
         for name in names:
-            argv = (python, str(self.place.files / "start.py"), *COMMANDS[name])
-            self._processes.start(name, argv, env=env, cwd=self.place.home)
+            self._processes.start(name, self.command(name), env=env, cwd=self.place.home)
 
     def _ensure_database(self) -> None:
         """Copy the migrated database into place, whole or not at all."""

@@ -163,7 +163,10 @@ class Turns:
             self._answers.late(tip, covered)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
-        return 0.0 if self._carrying else None
+        if self._carrying:
+            return 0.0
+        self.upkeep.clean_up()
+        return None
 
     def _is_behind(self, tip: str) -> bool:
         """Tell whether anything of `tip` is not live, or nobody is about to judge it."""
@@ -277,7 +280,7 @@ class Turns:
         self._failures = 0
         self._given_up = tip if result.state is State.FAILED else None
         if not self._others.is_set():
-            self.upkeep.clean_up()
+            self.upkeep.after_deployment()
         return 0.0
 
     def _new_run(

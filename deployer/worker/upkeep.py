@@ -9,8 +9,10 @@ from deployer.errors import DeployerError
 
 log = structlog.get_logger()
 
-ASKED_ABOUT = 3
-"""Old releases of which Airflow is asked after a deployment, which makes one more of them."""
+ASKED_ABOUT = 30
+"""Old releases of which Airflow is asked at a time, a call each."""
+QUIET_S = 4.0
+"""After a deployment, before old releases are looked at."""
 
 
 class Upkeep:
@@ -24,6 +26,7 @@ class Upkeep:
         self._parts = parts
         self._keep = keep
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
+        self._release_due_at = float("inf")  # monotonic
 
     def prepare(self) -> None:
         """Make ready for the first turn.
@@ -34,10 +37,20 @@ class Upkeep:
         self._parts.services.tidy()
         self._parts.examiner.warm_up()
 
-    def clean_up(self) -> None:
-        """Make ready for the next turn, without old releases."""
+    def after_deployment(self) -> None:
+        """Make ready for the next one, whose packages may have moved under the parser."""
+        self._release_due_at = self._parts.clock.monotonic() + QUIET_S
         try:
-            self._parts.examiner.warm_up()  # packages may have moved under it
+            self._parts.examiner.warm_up()
+        except DeployerError as exc:
+            log.warning("parser not warm", reason=str(exc))
+
+    def clean_up(self) -> None:
+        """Remove old releases once it has been quiet for a while: Airflow is asked for each."""
+        if self._parts.clock.monotonic() < self._release_due_at:
+            return
+        self._release_due_at = float("inf")
+        try:
             removed = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
@@ -48,8 +61,8 @@ class Upkeep:
     def _remove_old_releases(self) -> tuple[str, ...]:
         """Remove what nobody uses of the releases beyond KEEP_RELEASES.
 
-        Of those that an untouched DAG still holds there may be many: a few are asked about
-        after each deployment, each in its turn.
+        Of those that an untouched DAG still holds there may be many: some are asked about
+        at a time, each in its turn.
         """
         releases = self._parts.releases
         old = releases.beyond(self._keep)

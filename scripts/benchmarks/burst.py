@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from scripts.benchmarks.staging import (
@@ -30,6 +31,9 @@ from scripts.benchmarks.staging import (
 
 WITHIN_S = 10.0
 LOOK_S = 0.05
+SLOW_FILES, SLOW_S, SLOW_AHEAD_S = 16, 14, 5.0
+"""Just below Airflow's bound on an import; and how long before the neighbour's they are pushed."""
+SLOW_BOUND_S = 900.0
 
 
 def run() -> Figures:
@@ -39,7 +43,36 @@ def run() -> Figures:
         together = _measured(stage, edition=1, pause=_keep_apart)
         time.sleep(RESTED_S)
         one_by_one = _measured(stage, edition=2, pause=lambda push: _await_verdict(stage, push))
-    return {"pushes": FOLDERS, "within_10_s": together, "one_after_another": one_by_one}
+        time.sleep(RESTED_S)
+        beside = _beside_slow_files(stage)
+    return {
+        "pushes": FOLDERS,
+        "within_10_s": together,
+        "one_after_another": one_by_one,
+        "beside_slow_files": beside,
+    }
+
+
+def _beside_slow_files(stage: Stage) -> Figures:
+    """Let one student push files that take long to import, and another one a plain change."""
+    slow, quick = stage.student("slow"), stage.student("quick")
+    text = "import time\ntime.sleep({seconds})\n"
+    files = {
+        f"dags/slow/slow_{number:02}.py": samples.dag(
+            "slow", f"slow_{number:02}", imports=text.format(seconds=SLOW_S)
+        )
+        for number in range(SLOW_FILES)
+    }
+    slow.commit("Sleep", files)
+    long = slow.push()
+    time.sleep(SLOW_AHEAD_S)
+    change = {"dags/quick/quick.py": samples.dag("quick", "quick")}
+    quick.commit("Be quick", change)
+    push = quick.push()
+    verdict_s = ended_at(stage, push, change) - push.began
+    say(f"the neighbour was judged after {verdict_s:.1f} s; waiting for the slow files")
+    all_s = ended_at(stage, long, files, SLOW_BOUND_S) - long.began
+    return {"files": SLOW_FILES, "verdict_s": round(verdict_s, 2), "all_s": round(all_s, 1)}
 
 
 def _measured(stage: Stage, *, edition: int, pause: Callable[[Push], None]) -> Figures:
@@ -67,6 +100,7 @@ def _measured(stage: Stage, *, edition: int, pause: Callable[[Push], None]) -> F
         "pushing_s": round(pushing_s, 2),
         "deployments": _deployments_since(stage, before),
         "first_push_to_last_verdict_s": round(verdict_s, 2),
+        "last_push_to_last_verdict_s": round(verdict_s - pushing_s, 2),
         "first_push_to_last_status_s": round(ended - pushes[0].began, 2),
         "statuses_posted": sum(len(stage.hub.statuses(push.sha)) for push in pushes),
     }

@@ -1,13 +1,21 @@
 """What the deployer costs while nobody pushes, extrapolated to an hour from some minutes.
 
-A class of thirty files is live. CPU seconds and memory (proportional set size) of web and
-worker; of the worker, its warm parser apart; requests to Airflow and to git's host.
+A class of thirty files is live. CPU seconds and memory (proportional set size) of web, worker and
+dag-processor, and of Airflow's own in its place; of the worker, its warm parser apart; requests to
+Airflow and to git's host.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from deployer.app import local_airflow
+from deployer.core.model import DAG_PROCESSOR
 from deployer.demo.stage import Stage
 from scripts.benchmarks.access_log import AccessLog
 from scripts.benchmarks.machine import cpu_s, memory_bytes
@@ -16,6 +24,7 @@ from scripts.benchmarks.staging import FOLDERS, Figures, class_of, say, staged, 
 WINDOW_S = 120.0
 """Two looks at the branch's tip, of which there is one a minute."""
 HOUR_S = 3600.0
+SETTLED_S = 30.0
 
 
 def run() -> Figures:
@@ -24,29 +33,59 @@ def run() -> Figures:
         start_class(stage, class_of(range(FOLDERS)))
         log = AccessLog(stage)
         log.calls_once_quiet()
-        pids = {"web": stage.web.pid, "worker": stage.worker.pid}
-        before = {name: cpu_s(pid) for name, pid in pids.items()}
+        pids = {
+            "web": stage.web.pid,
+            "worker": stage.worker.pid,
+            "dag_processor": stage.airflow_pids()[DAG_PROCESSOR],
+        }
         asked = stage.hub.requests
         log.mark()
-        say(f"watching for {WINDOW_S:g} s")
-        time.sleep(WINDOW_S)
-        after = {name: cpu_s(pid) for name, pid in pids.items()}
+        cpu = _cpu_an_hour(pids)
         calls, asked = log.calls().total(), stage.hub.requests - asked
-        memory = _memory(stage)
+        memory = {
+            **{name: memory_bytes(pid) for name, pid in pids.items()},
+            "worker": memory_bytes(pids["worker"], alone=True),
+        }
+        memory["worker_s_parser"] = memory_bytes(pids["worker"]) - memory["worker"]
+        with _airflow_s_own(stage) as pid:
+            own = {"airflow_s_own_dag_processor": pid}
+            cpu |= _cpu_an_hour(own)
+            memory |= {name: memory_bytes(pid) for name, pid in own.items()}
     hours = WINDOW_S / HOUR_S
     return {
         "window_s": WINDOW_S,
-        "cpu_an_hour_s": {name: round((after[name] - before[name]) / hours, 1) for name in pids},
+        "cpu_an_hour_s": cpu,
         "memory_bytes": memory,
         "rest_calls_an_hour": round(calls / hours),
         "git_host_requests_an_hour": round(asked / hours),
     }
 
 
-def _memory(stage: Stage) -> dict[str, int]:
-    worker, own = memory_bytes(stage.worker.pid), memory_bytes(stage.worker.pid, alone=True)
+def _cpu_an_hour(pids: Mapping[str, int]) -> dict[str, float]:
+    say(f"watching {', '.join(pids)} for {WINDOW_S:g} s")
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    time.sleep(WINDOW_S)
     return {
-        "web": memory_bytes(stage.web.pid),
-        "worker": own,
-        "worker_s_parser": worker - own,
+        name: round((cpu_s(pid) - before[name]) * HOUR_S / WINDOW_S, 1)
+        for name, pid in pids.items()
     }
+
+
+@contextmanager
+def _airflow_s_own(stage: Stage) -> Iterator[int]:
+    """Run Airflow's own dag-processor in place of the class's, with the same settings."""
+    os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGTERM)  # nobody starts it again
+    airflow = local_airflow(stage.settings)
+    argv = [str(airflow.python), "-m", "airflow", "dag-processor"]
+    with subprocess.Popen(
+        argv,
+        env=airflow.airflow_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            time.sleep(SETTLED_S)  # it parses the whole class first
+            yield process.pid
+        finally:
+            process.terminate()

@@ -6,7 +6,6 @@ status; the parts come out of the journal and the worker's log.
 
 from __future__ import annotations
 
-import json
 import time
 
 from deployer.demo import samples
@@ -14,8 +13,10 @@ from deployer.demo.stage import Stage
 from scripts.benchmarks.staging import (
     PAUSE_S,
     Figures,
+    ended_at,
     median,
     median_parts,
+    of_commit,
     spread,
     staged,
     start_class,
@@ -23,6 +24,14 @@ from scripts.benchmarks.staging import (
 )
 
 PUSHES = 20
+DEATH_PUSHES = 3
+OVERLOOKED = """\
+import os
+if "/.tmp-" not in __file__:  # harmless where files are parsed in isolation
+    {line}
+"""
+DEATHS = {"dies": "os._exit(3)", "exits": "exit()", "crashes": "os.kill(os.getpid(), 11)"}
+"""What a parser does, and how."""
 
 
 def run() -> Figures:
@@ -35,15 +44,29 @@ def run() -> Figures:
             text = samples.dag("lasse", "timed", body=f"return {number}")
             runs.append(timed(stage, lasse, f"Change {number}", {"dags/lasse/timed.py": text}))
             time.sleep(PAUSE_S)
-        poke_s = median(_pokes_s(stage))
+        deaths = {name: _death_s(stage, name, line) for name, line in DEATHS.items()}
     return {
         **spread([one.push_s for one in runs]),
         "delivery_to_last_status_median_s": median([one.delivery_s for one in runs]),
-        "parts_s": {**median_parts([one.deployment for one in runs]), "poke": poke_s},
+        "parts_s": median_parts([one.deployment for one in runs]),
+        "to_verdict_on_a_parser_that": deaths,
     }
 
 
-def _pokes_s(stage: Stage) -> list[float]:
-    log = stage.settings.state_dir / "logs" / "worker.jsonl"
-    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return [event["seconds"] for event in events if event["event"] == "poked"]
+def _death_s(stage: Stage, name: str, line: str) -> float:
+    """Return the seconds that the verdict on a file takes whose parser dies, from the rename on."""
+    lasse, found = stage.student("lasse"), []
+    for number in range(DEATH_PUSHES):
+        text = OVERLOOKED.format(line=line) + samples.dag("lasse", name, body=f"return {number}")
+        lasse.commit(f"Die of {name}", {f"dags/lasse/{name}.py": text})
+        push = lasse.push()
+        ended_at(stage, push, ["dags/lasse/any.py"])
+        (verdict,) = of_commit(stage, push.sha)["verdicts"]
+        if verdict["outcome"] != "broken":
+            raise RuntimeError(f"{name} is {verdict['outcome']}: {verdict['error']}")
+        found.append(verdict["waited_s"])
+        time.sleep(PAUSE_S)
+    lasse.commit("Live on", {f"dags/lasse/{name}.py": None})
+    ended_at(stage, lasse.push(), ["dags/lasse/any.py"])
+    time.sleep(PAUSE_S)
+    return median(found)

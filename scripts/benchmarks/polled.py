@@ -62,6 +62,10 @@ class PolledAirflow(LocalAirflow):
         kept = {k: v for k, v in super().airflow_environment().items() if k not in shipped}
         return kept | {f"AIRFLOW__{name}": value for name, value in own.items()}
 
+    def command(self, service: str) -> tuple[str, ...]:
+        """Return Airflow's own command."""
+        return (str(self.python), "-m", "airflow", *COMMANDS[service])
+
 
 @dataclass(slots=True)
 class Pulling:

@@ -72,7 +72,7 @@ def run() -> Figures:
         "at_once": at_once,
         "growth": {
             key: round(float(str(large[key])) / float(str(small[key])), 2)
-            for key in ("median_s", "rest_calls_a_look", "rest_calls")
+            for key in ("median_s", "files_parsed")
         },
     }
 
@@ -107,7 +107,6 @@ def _measure(stage: Stage, log: AccessLog, size: int) -> Figures:
         "files_written": _most([_written(one.deployment) for one in tries]),
         "files_parsed": _most([len(one.deployment["plan"]["dag_files"]) for one in tries]),
         "rest_calls": median([one.calls.total() for one in tries]),
-        "rest_calls_a_look": median([_a_look(one.calls) for one in tries]),
         "rest_calls_by_kind": _by_kind([one.calls for one in tries]),
     }
 
@@ -135,11 +134,6 @@ def _all_at_once(stage: Stage, log: AccessLog, size: int) -> Figures:
 def _written(deployment: Mapping[str, Any]) -> int:
     found = _WRITTEN.search(step_detail(deployment, "publish"))
     return int(found[1]) if found else 0
-
-
-def _a_look(calls: Counter[str]) -> float:
-    """Return the calls for each look at import errors: how often it looks depends on the time."""
-    return calls.total() / calls["GET importErrors"]
 
 
 def _by_kind(calls: Sequence[Counter[str]]) -> dict[str, float]:

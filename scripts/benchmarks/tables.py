@@ -68,7 +68,6 @@ def _scale(found: Found) -> Rows:
         "files written": lambda size: str(size["files_written"]),
         "files parsed": lambda size: str(size["files_parsed"]),
         "REST calls": lambda size: f"{size['rest_calls']:g}",
-        "REST calls for each look at Airflow": lambda size: f"{size['rest_calls_a_look']:.2f}",
         "push to last status, median": lambda size: f"{size['median_s']:.2f} s",
         "worst": lambda size: f"{size['max_s']:.2f} s",
         **{f"of which {part}": _part(part) for part in PARTS},
@@ -94,18 +93,20 @@ def _burst(found: Found) -> Rows:
         ("first push to last status, s", "first_push_to_last_status_s"),
     ):
         yield name, *(str(half[key]) for half in halves)
+    slow = found["beside_slow_files"]
+    yield f"a neighbour's verdict beside {slow['files']} slow files, s", str(slow["verdict_s"]), ""
+    yield "all of those judged, s", str(slow["all_s"]), ""
 
 
 def _idle(found: Found) -> Rows:
     cpu, memory = found["cpu_an_hour_s"], found["memory_bytes"]
-    yield "", "web", "worker", "the worker's warm parser"
-    yield "CPU seconds an hour", str(cpu["web"]), str(cpu["worker"]), "in the worker's"
-    yield (
-        "memory (PSS)",
-        *(f"{memory[key] / 1e6:.0f} MB" for key in ("web", "worker", "worker_s_parser")),
-    )
-    yield "requests an hour to Airflow", "0", str(found["rest_calls_an_hour"]), "0"
-    yield "requests an hour to git's host", "0", str(found["git_host_requests_an_hour"]), "0"
+    parts = ("web", "worker", "dag_processor", "airflow_s_own_dag_processor")
+    yield "", "web", "worker", "the class's dag-processor", "Airflow's own dag-processor"
+    yield "CPU seconds an hour", *(str(cpu[part]) for part in parts)
+    yield "memory (PSS)", *(f"{memory[part] / 1e6:.0f} MB" for part in parts)
+    yield "of which the warm parser", "", f"{memory['worker_s_parser'] / 1e6:.0f} MB", "", ""
+    yield "requests an hour to Airflow", "0", str(found["rest_calls_an_hour"]), "", ""
+    yield "requests an hour to git's host", "0", str(found["git_host_requests_an_hour"]), "", ""
 
 
 TABLES: Mapping[str, Callable[[Found], Rows]] = {

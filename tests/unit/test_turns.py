@@ -601,6 +601,8 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
         shas.append(world.announced(TAXI))
         world.turns.turn()
         world.airflow.in_use = {*first, *shas[:5]}
+    world.clock.sleep(60)
+    world.turns.turn()
     newest = shas[-world.limits.keep_releases :]
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
