@@ -106,16 +106,16 @@ def parsed(*names: str) -> Says:
     return Says("parsed", names or ("one",))
 
 
-def broken(error: str, line: int | None = 2, words: str = "", *, proof: str = "release") -> Says:
-    return Says("broken", error=error, line=line, words=words, proof=proof)
+def broken(error: str, line: int | None = 2, words: str = "") -> Says:
+    return Says("broken", error=error, line=line, words=words)
 
 
 def held(words: str) -> Says:
     return Says("held", error="Held", words=words, proof="preflight")
 
 
-NO_DAG = Says("no_dag", proof="preflight")
-DELETED = Says("deleted")
+NO_DAG = Says("no_dag")
+DELETED = Says("deleted", proof="listing")
 
 
 # --- steps -------------------------------------------------------------------
@@ -181,7 +181,7 @@ ORDINARY = (
                 "worse/x.py",
                 HEAD
                 + dag("worse").replace("    work()", "    a, b = work(), work()\n    a >> b >> a"),
-                broken("AirflowDagCycleException", None, "Cycle detected", proof="stamps"),
+                broken("AirflowDagCycleException", None, "Cycle detected"),
             ),
             Step({"worse/x.py": HEAD}, "success", NOTHING, {"worse/x.py": NO_DAG}),
         ),
