@@ -25,7 +25,6 @@ class FakeReleases:
         whole: what each release holds by path, in the order of publishing.
         full: the disk is full, nothing can be published.
         swaps: the names that became live, in order; None: nothing did.
-        touched: what each call of `touch` was given.
         published: the trees given to `publish`, each with its `touch` and `held`.
     """
 
@@ -34,7 +33,6 @@ class FakeReleases:
         self.full = False
         self.swaps: list[str | None] = []
         self.published: list[tuple[Tree, frozenset[str], frozenset[str]]] = []
-        self.touched: list[frozenset[str]] = []
         self._confirmed: str | None = None
         self._given: list[str] = []  # names are never given twice, removed or not
         self._clock = 0
@@ -66,16 +64,6 @@ class FakeReleases:
         self.swaps.append(name)
         written = sum(file.written_at == self._clock for file in files.values())
         return Release(name, tree.sha, written)
-
-    def touch(self, paths: Collection[str]) -> None:
-        self.touched.append(frozenset(paths))
-        live = self.live()
-        self._clock += 1
-        mine = self.whole[live.name] if live else {}
-        for path in mine.keys() & set(paths):
-            shared = sum(files.get(path) is mine[path] for files in self.whole.values()) > 1
-            if not shared:
-                mine[path] = Stamped(mine[path].blob, self._clock)
 
     def restore(self, name: str | None) -> None:
         if name is not None and name not in self.whole:

@@ -1,18 +1,19 @@
-"""Releases made by hand for a real Airflow to read, and patient looks at what it says."""
+"""Releases made by hand for a real Airflow to read, and what its dag-processor tells of them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from deployer.core.model import CANARY, CANARY_DAG_ID, Observation, SeenDag, SeenError
+from deployer.core.model import DAGS, Listed, ParseResult, Told
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import LocalAirflow
+from deployer.ports import ParseFeed
 
 T = TypeVar("T")
 PATIENCE_S = 120.0
@@ -43,7 +44,10 @@ def broken_text(line: int = 2) -> str:
     return "# a DAG of airflow\n" * (line - 1) + "import nothing_of_that_name\n"
 
 
-CANARY_FILES = {CANARY: dag_text(CANARY_DAG_ID)}
+FIRST = "dags/first/first.py"
+FIRST_DAG_ID = "first_dag"
+FIRST_FILES = {FIRST: dag_text(FIRST_DAG_ID)}
+"""What an Airflow has read once it is up."""
 
 
 class HandMadeReleases:
@@ -78,6 +82,53 @@ class HandMadeReleases:
         return self.name
 
 
+class Hearing:
+    """A feed, and all that it told so far.
+
+    Attributes:
+        told: oldest first.
+    """
+
+    def __init__(self, feed: ParseFeed) -> None:
+        self.feed = feed
+        self.told: list[Told] = []
+
+    def ask(self, release: str, *, first: Collection[str], later: Collection[str] = ()) -> None:
+        """Forget what was told before, and ask."""
+        self.told.clear()
+        self.feed.ask(release, first=first, later=later)
+
+    def until(self, seen: Callable[[], T | None], what: str) -> T:
+        """Listen until `seen` sees it in what was told."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            if (found := seen()) is not None:
+                return found
+            left_s = end - time.monotonic()
+            assert left_s > 0, f"never told: {what}; told: {self.told}"
+            self.told += self.feed.wait(left_s)
+
+    def results(self, path: str) -> list[ParseResult]:
+        return [told for told in self.told if isinstance(told, ParseResult) and told.path == path]
+
+    def result(self, release: str, path: str) -> ParseResult:
+        """Wait for what came of a file of `release`."""
+
+        def seen() -> ParseResult | None:
+            return next((told for told in self.results(path) if told.release == release), None)
+
+        return self.until(seen, f"a result of {path} of {release}")
+
+    def listing(self, release: str) -> frozenset[str]:
+        """Wait for what a refresh found in `release`."""
+
+        def seen() -> frozenset[str] | None:
+            listings = [told for told in self.told if isinstance(told, Listed)]
+            return next((one.paths for one in listings if one.release == release), None)
+
+        return self.until(seen, f"a listing of {release}")
+
+
 @dataclass
 class World:
     """One real Airflow, and the releases that it reads."""
@@ -85,44 +136,26 @@ class World:
     local: LocalAirflow
     airflow: AirflowRest
     releases: HandMadeReleases
-    calls: list[tuple[str, float]] = field(default_factory=list)
+    hearing: Hearing
 
     def publish(self, changes: Mapping[str, str | None]) -> str:
+        """Make a release live, and ask for the files of it that changed."""
         name = self.releases.publish(changes)
-        self.airflow.poke()
+        first = [path for path in changes.keys() & self.releases.files if path.startswith(DAGS)]
+        self.hearing.ask(name, first=first)
         return name
 
-    def dag_from(self, release: str, dag_id: str) -> SeenDag:
-        """Wait until the DAG is parsed from `release`."""
+    def dag_from(self, release: str, dag_id: str) -> ParseResult:
+        """Wait until a file is parsed from `release` that holds the DAG."""
 
-        def seen(now: Observation) -> SeenDag | None:
-            return next(
-                (d for d in now.dags if d.dag_id == dag_id and f"/{release}/" in d.fileloc), None
-            )
+        def seen() -> ParseResult | None:
+            results = [told for told in self.hearing.told if isinstance(told, ParseResult)]
+            return next((r for r in results if r.release == release and dag_id in r.dag_ids), None)
 
-        return self.wait(release, [dag_id], seen, f"{dag_id} parsed from {release}")
+        return self.hearing.until(seen, f"{dag_id} of {release}")
 
-    def error_from(self, release: str, path: str) -> SeenError:
-        """Wait for the import error of `path` whose trace names `release`."""
-
-        def seen(now: Observation) -> SeenError | None:
-            return next(
-                (e for e in now.errors if e.path == path and f"/{release}/" in e.trace), None
-            )
-
-        return self.wait(release, [], seen, f"an error of {path} from {release}")
-
-    def wait(
-        self,
-        release: str,
-        dag_ids: list[str],
-        seen: Callable[[Observation], T | None],
-        what: str,
-    ) -> T:
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            now = self.airflow.observe(release, dag_ids)
-            if found := seen(now):
-                return found
-            assert time.monotonic() < end, f"never seen: {what}; last seen: {now}"
-            time.sleep(0.1)
+    def error_from(self, release: str, path: str) -> str:
+        """Wait for what came of `path`; return its trace, which must name `release`."""
+        trace = self.hearing.result(release, path).errors[path]
+        assert f"/{release}/" in trace
+        return trace

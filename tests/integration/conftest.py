@@ -9,17 +9,19 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from deployer.core.model import CANARY_DAG_ID
 from deployer.demo.ports import free_port
 from deployer.edges import local_settings
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
 from deployer.edges.local_env import BaseEnvironment
+from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.integration import postgres
 from tests.integration.airflow_world import (
     API_TIMEOUT_S,
-    CANARY_FILES,
+    FIRST_DAG_ID,
+    FIRST_FILES,
     HandMadeReleases,
+    Hearing,
     World,
 )
 
@@ -53,35 +55,30 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A running embedded Airflow that has parsed its canary.
+    """A running embedded Airflow that has parsed its first DAG.
 
-    It refreshes its bundle once an hour: what it notices within a test, a poke showed it.
+    It refreshes its bundle once an hour: what it notices within a test, the feed told it.
     """
     base = tmp_path_factory.mktemp("airflow")
     releases = HandMadeReleases(base / "srv")
-    first = releases.publish(CANARY_FILES)
     local = LocalAirflow(
         base / "state",
         root=releases.root,
         port=free_port(),
         repo_url="https://github.com/class/airflow-class",
     )
-    calls: list[tuple[str, float]] = []
-    airflow = AirflowRest(
-        local.url,
-        local.username,
-        local.password,
-        timeout_s=API_TIMEOUT_S,
-        on_call=lambda *call: calls.append(call),
-    )
+    airflow = AirflowRest(local.url, local.username, local.password, timeout_s=API_TIMEOUT_S)
+    feed = ParseFeedListener(releases.root / PLACE)
+    made = World(local, airflow, releases, Hearing(feed))
     unasked = {**local_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_settings, "SETTINGS", unasked)
         try:
+            first = made.publish(FIRST_FILES)
             local.start()
             local.wait_healthy(tuple(COMMANDS))
-            made = World(local, airflow, releases, calls)
-            made.dag_from(first, CANARY_DAG_ID)
+            made.dag_from(first, FIRST_DAG_ID)
             yield made
         finally:
             local.stop()
+            feed.close()

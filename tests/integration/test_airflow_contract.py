@@ -19,17 +19,16 @@ from airflow_client.client.api.pool_api import PoolApi
 from airflow_client.client.models.pool_body import PoolBody
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 
-from deployer.core.model import Busy, SeenDag, SeenError
+from deployer.core.model import Busy
 from deployer.demo.ports import free_port
 from deployer.edges.airflow import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow
-from tests.fakes.airflow import Broken, Contents, FakeAirflow, Task
+from tests.fakes.airflow import FakeAirflow, Task
 from tests.integration.airflow_world import (
     API_TIMEOUT_S,
     PATIENCE_S,
     World,
-    broken_text,
     dag_text,
 )
 
@@ -40,8 +39,11 @@ class Rig(Protocol):
     @property
     def airflow(self) -> Airflow: ...
 
-    def publish(self, changes: Mapping[str, Contents | None]) -> str:
-        """Make changes live and poke; return the release's name."""
+    def publish(self, dag_id: str) -> str:
+        """Have a DAG of t's live, of a new release; return the release's name."""
+
+    def delete(self, dag_id: str) -> str:
+        """Have a release live without it."""
 
     def unreachable(self) -> Airflow: ...
 
@@ -56,16 +58,18 @@ class Rig(Protocol):
 @dataclass
 class FakeRig:
     airflow: FakeAirflow = field(default_factory=FakeAirflow)
+    living: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.airflow.serve("first", {})
-        self.airflow.look()
-
-    def publish(self, changes: Mapping[str, Contents | None]) -> str:
+    def publish(self, dag_id: str) -> str:
         release = uuid.uuid4().hex
-        self.airflow.serve(release, changes)
-        self.airflow.poke()
+        self.living[dag_id] = release
+        self.airflow.in_use = {*self.living.values()}
         return release
+
+    def delete(self, dag_id: str) -> str:
+        del self.living[dag_id]
+        self.airflow.in_use = {*self.living.values()}
+        return uuid.uuid4().hex
 
     def unreachable(self) -> Airflow:
         self.airflow.reachable = False
@@ -90,8 +94,16 @@ class RealRig:
     def airflow(self) -> Airflow:
         return self.world.airflow
 
-    def publish(self, changes: Mapping[str, Contents | None]) -> str:
-        return self.world.publish({path: _text(holds) for path, holds in changes.items()})
+    def publish(self, dag_id: str) -> str:
+        release = self.world.publish({f"dags/t/{dag_id}/x.py": dag_text(dag_id)})
+        self.world.dag_from(release, dag_id)
+        return release
+
+    def delete(self, dag_id: str) -> str:
+        path = f"dags/t/{dag_id}/x.py"
+        release = self.world.publish({path: None})
+        assert path not in self.world.hearing.listing(release)
+        return release
 
     def unreachable(self) -> Airflow:
         return AirflowRest(f"http://127.0.0.1:{free_port()}", "admin", "x")
@@ -136,14 +148,6 @@ with DAG({dag_id!r}, schedule=None, is_paused_upon_creation=False, tags=["studen
 {tasks}"""
 
 
-def _text(holds: Contents | None) -> str | None:
-    if holds is None:
-        return None
-    if isinstance(holds, Broken):
-        return broken_text(holds.line or 1)
-    return "".join(map(dag_text, holds))
-
-
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.airflow)])
 def rig(request: pytest.FixtureRequest) -> Rig:
     return FakeRig() if request.param == "fake" else RealRig(request.getfixturevalue("world"))
@@ -155,109 +159,18 @@ def name() -> str:
     return f"t_{uuid.uuid4().hex[:8]}"
 
 
-def wait_for_dag(rig: Rig, release: str, dag_id: str, *, stale: bool = False) -> SeenDag:
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        dags = {dag.dag_id: dag for dag in rig.airflow.observe(release, [dag_id]).dags}
-        dag = dags.get(dag_id)
-        if dag and dag.stale == stale and (stale or f"/{release}/" in dag.fileloc):
-            return dag
-        assert time.monotonic() < end, f"{dag_id} not seen so: {dag}"
-        time.sleep(0.1)
-
-
-def wait_for_error(rig: Rig, release: str, path: str) -> SeenError:
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        errors = {error.path: error for error in rig.airflow.observe(release, []).errors}
-        if path in errors:
-            return errors[path]
-        assert time.monotonic() < end, f"no error of {path}: {errors}"
-        time.sleep(0.1)
-
-
-def test_a_new_files_dag_names_its_release_and_its_path_in_the_repository(
-    rig: Rig, name: str
-) -> None:
-    path = f"dags/t/{name}/new.py"
-    release = rig.publish({path: (name,)})
-    dag = wait_for_dag(rig, release, name)
-    assert dag.path == path
-    assert dag.fileloc.endswith(f"/releases/{release}/{path}")
-    assert dag.version == release
-    assert dag.stamp
-
-
-def test_a_file_whose_dag_a_poke_names_is_parsed_again(rig: Rig, name: str) -> None:
-    release = rig.publish({f"dags/t/{name}/again.py": (name,)})
-    before = wait_for_dag(rig, release, name)
-    rig.airflow.poke([name, "never_heard_of"])
-    end = time.monotonic() + PATIENCE_S
-    while wait_for_dag(rig, release, name).stamp == before.stamp:
-        assert time.monotonic() < end, f"{name} was not parsed again"
-        time.sleep(0.1)
-
-
-def test_two_dags_of_one_file_are_both_seen(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/two.py"
-    release = rig.publish({path: (f"{name}_a", f"{name}_b")})
-    assert wait_for_dag(rig, release, f"{name}_a").path == path
-    assert wait_for_dag(rig, release, f"{name}_b").path == path
-
-
-def test_a_changed_file_is_seen_from_the_new_release_with_another_stamp(
-    rig: Rig, name: str
-) -> None:
-    path = f"dags/t/{name}/changed.py"
-    before = wait_for_dag(rig, rig.publish({path: (name,)}), name)
-    after = wait_for_dag(rig, rig.publish({path: (name, f"{name}_more")}), name)
-    assert after.stamp != before.stamp
-
-
-def test_a_broken_files_trace_names_the_release_and_the_line(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/broken.py"
-    release = rig.publish({path: Broken(line=3)})
-    error = wait_for_error(rig, release, path)
-    assert f"/releases/{release}/{path}" in error.trace
-    assert "line 3" in error.trace
-    assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in error.trace
-    assert error.stamp
-
-
-def test_a_file_that_breaks_leaves_its_dag_stale(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/breaks.py"
-    wait_for_dag(rig, rig.publish({path: (name,)}), name)
-    release = rig.publish({path: Broken()})
-    wait_for_error(rig, release, path)
-    assert f"/{release}/" not in wait_for_dag(rig, release, name, stale=True).fileloc
-
-
-def test_a_mended_files_error_is_gone_when_its_dag_is_seen(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/mended.py"
-    wait_for_error(rig, rig.publish({path: Broken()}), path)
-    release = rig.publish({path: (name,)})
-    wait_for_dag(rig, release, name)
-    assert path not in {error.path for error in rig.airflow.observe(release, []).errors}
-
-
-def test_a_deleted_files_dag_goes_stale(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/deleted.py"
-    wait_for_dag(rig, rig.publish({path: (name,)}), name)
-    wait_for_dag(rig, rig.publish({path: None}), name, stale=True)
-
-
-def test_only_dags_of_the_release_and_those_asked_for_are_returned(rig: Rig, name: str) -> None:
-    release = rig.publish({f"dags/t/{name}/x.py": (name, f"{name}_longer")})
-    wait_for_dag(rig, release, name)
-    seen = rig.airflow.observe("0" * 40, [name, "never_heard_of"])
-    assert [dag.dag_id for dag in seen.dags] == [name]
-
-
 def test_the_release_of_a_living_dag_is_in_use(rig: Rig, name: str) -> None:
-    path = f"dags/t/{name}/used.py"
-    release = rig.publish({path: (name,)})
-    wait_for_dag(rig, release, name)
+    release = rig.publish(name)
     assert rig.airflow.versions_in_use([release, "0" * 40]) == {release}
+
+
+def test_a_release_is_in_use_no_more_when_its_dag_was_parsed_from_another_or_is_gone(
+    rig: Rig, name: str
+) -> None:
+    first, second = rig.publish(name), rig.publish(name)
+    assert rig.airflow.versions_in_use([first, second]) == {second}
+    third = rig.delete(name)
+    assert rig.airflow.versions_in_use([first, second, third]) == frozenset()
 
 
 def test_health_has_heartbeats_of_just_now(rig: Rig) -> None:
@@ -271,7 +184,6 @@ def test_health_has_heartbeats_of_just_now(rig: Rig) -> None:
 def test_an_airflow_that_does_not_answer_is_unreachable(rig: Rig) -> None:
     airflow = rig.unreachable()
     for call in (
-        airflow.poke,
         airflow.health,
         lambda: airflow.versions_in_use(["0" * 40]),
         airflow.pools,
@@ -279,8 +191,6 @@ def test_an_airflow_that_does_not_answer_is_unreachable(rig: Rig) -> None:
     ):
         with pytest.raises(AirflowUnreachable):
             call()
-    with pytest.raises(AirflowUnreachable):
-        airflow.observe("0" * 40, [])
     with pytest.raises(AirflowUnreachable):
         airflow.resize_pool("default_pool", 0)
 
@@ -378,20 +288,10 @@ def another(world: World, password: str | None = None) -> AirflowRest:
 
 
 @pytest.mark.airflow
-def test_poking_before_the_canary_is_known_does_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deployer.edges.airflow.CANARY_DAG_ID", "never_heard_of")
-    airflow = another(world)
-    airflow.poke()
-    assert airflow._canary_token is None
-
-
-@pytest.mark.airflow
 def test_a_wrong_password_is_an_error_that_names_the_settings(world: World) -> None:
     airflow = another(world, password="wrong")
     with pytest.raises(AirflowError, match="DEPLOYER_AIRFLOW_PASSWORD") as caught:
-        airflow.poke()
+        airflow.pools()
     assert not isinstance(caught.value, AirflowUnreachable)
     assert "wrong" not in str(caught.value)
 
@@ -404,35 +304,33 @@ def test_a_token_that_is_valid_no_more_is_renewed(world: World) -> None:
     assert airflow.pools()
 
 
-@pytest.mark.airflow
-def test_poking_twice_at_once_is_no_error(world: World) -> None:
-    for _ in range(3):
-        world.airflow.poke()
-    assert world.airflow.health().dag_processor is not None
+@pytest.fixture
+def many(world: World, name: str) -> Iterator[frozenset[str]]:
+    """Five pools of ours."""
+    rig, names = RealRig(world), frozenset(f"{name}_{number}" for number in range(5))
+    for one in names:
+        rig.add_pool(one, 3)
+    yield names
+    for one in names:
+        rig.remove_pool(one)
 
 
 @pytest.mark.airflow
 def test_lists_longer_than_a_page_are_read_to_their_end(
-    world: World, name: str, monkeypatch: pytest.MonkeyPatch
+    world: World, many: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = tuple(f"{name}_{number}" for number in range(5))
-    release = world.publish({f"dags/t/{name}/many.py": "".join(map(dag_text, ids))})
-    world.dag_from(release, ids[-1])
     monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
-    assert set(ids) <= {dag.dag_id for dag in world.airflow.observe(release, []).dags}
+    assert world.airflow.pools().keys() >= {*many, "default_pool"}
 
 
 @pytest.mark.airflow
 def test_a_list_that_cannot_be_read_whole_is_an_error_and_not_a_part(
-    world: World, name: str, monkeypatch: pytest.MonkeyPatch
+    world: World, many: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "".join(dag_text(f"{name}_{number}") for number in range(3))
-    release = world.publish({f"dags/t/{name}/many.py": text})
-    world.dag_from(release, f"{name}_2")
     monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
     monkeypatch.setattr("deployer.edges.airflow_calls.MOST_ROWS", 2)
-    with pytest.raises(AirflowError, match="more than 2 dags"):
-        world.airflow.observe(release, [])
+    with pytest.raises(AirflowError, match="more than 2 pools"):
+        world.airflow.pools()
 
 
 @pytest.mark.airflow

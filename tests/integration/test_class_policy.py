@@ -12,11 +12,10 @@ from uuid import uuid4
 import pytest
 
 from deployer.core import trace
-from deployer.core.model import CANARY, Examined, ParseError
+from deployer.core.model import Examined, ParseError
 from deployer.edges.local_settings import parsing_environment
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
-from deployer.edges.release_dir import add_canary
 from tests.integration.airflow_world import World
 from tests.integration.examiner.world import AIRFLOW_FILES, SCRIPT, Disk, Real
 
@@ -151,18 +150,13 @@ def test_a_rule_of_level_warn_is_advice_and_no_error(warm: Real) -> None:
     assert found == Examined(path, ("lasse_x",), advice=advice)
 
 
-def test_the_canary_is_exempt(warm: Real, tmp_path: Path) -> None:
-    text = add_canary(tmp_path, "0" * 40).read_text()
-    assert warm.examine(warm.disk.write(CANARY, text)) == (Examined(CANARY, ("_ops_canary",)),)
-
-
 def test_the_dag_processor_says_the_same_and_names_the_release_that_it_read(
     world: World, warm: Real
 ) -> None:
     name = f"bad{uuid4().hex[:8]}"
     path, text = f"dags/lasse/{name}.py", dag(name)
     release = world.publish({path: text})
-    live = trace.read(world.error_from(release, path).trace, path)
+    live = trace.read(world.error_from(release, path), path)
     ahead = error_of(warm, path, text)
     assert (live.type, live.message, live.line) == (ahead.type, ahead.message, ahead.line)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +22,7 @@ from deployer.core.model import (
     Outcome,
     ParseError,
     Plan,
+    ProcessorCame,
     Proof,
     Publish,
     Pulse,
@@ -514,8 +516,11 @@ def test_a_commit_is_known_by_the_beginning_of_its_id(journal: Journal) -> None:
 
 def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: Journal) -> None:
     assert journal.live() is None
-    journal.set_live(Live(A, ("dags/a/x.py", "dags/b/y.py")))
-    assert journal.live() == Live(A, ("dags/a/x.py", "dags/b/y.py"))
+    known = Live(A, ("dags/a/x.py", "dags/b/y.py"), ("dags/b/y.py", "dags/c/slow.py"))
+    journal.set_live(known)
+    assert journal.live() == known
+    journal.set_live(replace(known, pending=()))
+    assert journal.live() == Live(A, known.held)
     journal.set_live(Live(B))
     assert journal.live() == Live(B)
     journal.set_live(None)
@@ -572,7 +577,10 @@ def test_a_journal_of_before_drains_is_migrated_and_keeps_what_it_holds(
     with monkeypatch.context() as before:
         before.setattr(schema, "REVISIONS", schema.REVISIONS[:1])
         old = SqlJournal.open(url, migrate=True)
-        old.set_live(Live(A, ("dags/a/x.py",)))
+        with old._database.writing() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE worker SET live_sha = '{A}', live_held = '[\"dags/a/x.py\"]'"  # noqa: S608  # a literal
+            )
         number = queued(old)
         with pytest.raises(JournalError):
             old.drained()
@@ -594,8 +602,18 @@ def test_a_new_journal_has_no_pulse(journal: Journal) -> None:
 
 def test_a_beat_without_a_tip_keeps_the_tip(journal: Journal) -> None:
     journal.beat(at=after(1), tip=A, tip_checked_at=NOW)
-    journal.beat(at=after(2), tip=None, tip_checked_at=None)
+    journal.beat(at=after(2))
     assert journal.pulse() == Pulse(after(2), A, NOW, NOW, None, None, 0)
+
+
+def test_a_beat_tells_which_dag_processors_are_connected(journal: Journal) -> None:
+    here = (ProcessorCame("one", "3.3.2"), ProcessorCame("two", "3.9.0", "it has no selector"))
+    journal.beat(at=NOW, processors=here)
+    journal.beat(at=after(1), tip=A, tip_checked_at=after(1))
+    assert journal.pulse().processors == here
+    journal.beat(at=after(2), processors=())
+    assert journal.pulse().processors == ()
+    assert journal.pulse().tip == A
 
 
 def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:

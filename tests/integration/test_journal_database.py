@@ -26,6 +26,7 @@ from deployer.core.model import (
     Outcome,
     ParseError,
     Plan,
+    Proof,
     State,
     Status,
     StatusState,
@@ -123,9 +124,32 @@ def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
     with journal._database.writing() as connection:
         for later in ("claims", "condemned"):
             connection.exec_driver_sql(f"DROP TABLE {later}")
+        for later in ("live_pending", "processors"):
+            connection.exec_driver_sql(f"ALTER TABLE worker DROP COLUMN {later}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
     again = SqlJournal.open(url, migrate=True)
     assert again.files_of(["one", "two"]) == {"one": frozenset({"x"})}
+    again.close()
+
+
+def test_what_an_older_deployer_proved_by_stamps_is_read_as_not_proven(
+    journal: SqlJournal, url: str
+) -> None:
+    verdicts = [
+        Verdict("x", Outcome.PARSED, proof=Proof.NONE),
+        Verdict("y", Outcome.PARSED, proof=Proof.RELEASE),
+    ]
+    number = running(journal)
+    journal.set_verdicts(number, verdicts)
+    with journal._database.writing() as connection:
+        connection.exec_driver_sql("UPDATE verdicts SET proof = 'stamps' WHERE path = 'x'")
+        for later in ("live_pending", "processors"):
+            connection.exec_driver_sql(f"ALTER TABLE worker DROP COLUMN {later}")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    again = SqlJournal.open(url, migrate=True)
+    found = again.deployment(number)
+    assert found is not None
+    assert found.verdicts == tuple(verdicts)
     again.close()
 
 
@@ -208,14 +232,14 @@ def test_text_that_no_database_takes_is_mended(journal: SqlJournal) -> None:
     status = Status(A, "airflow/x", StatusState.FAILURE, bad)
     for _ in range(2):
         journal.owe([status], deployment=number, at=NOW)
-    journal.set_live(Live(A, (bad,)))
+    journal.set_live(Live(A, (bad,), (bad,)))
     found = journal.deployment(number)
     assert found is not None
     assert (found.plan.refused, found.steps[0].detail) == (good, good)
     assert found.verdicts[0].path == f"dags/x/{good}"
     assert found.verdicts[0].error == ParseError(good, good, trace=good)
     assert [one.status.description for one in journal.due(NOW, 9)] == [good]
-    assert journal.live() == Live(A, (good,))
+    assert journal.live() == Live(A, (good,), (good,))
     assert journal.deployments(folder=bad) == ()
     assert journal.complete(bad) is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.model import CANARY, CANARY_DAG_ID, File, Tree
+from deployer.core.model import File, Tree
 from deployer.edges import release_dir
 from deployer.edges.gitrepo import GitRepository
 from deployer.edges.release_dir import blob_id
@@ -80,9 +79,6 @@ def test_an_unchanged_file_is_the_same_inode_and_a_changed_one_has_the_newest_ti
     times = {(after / name).stat().st_mtime_ns for name in ("x.py", "y.py", "n.py")}
     assert len(times) == 1
     assert times.pop() > max(path.stat().st_mtime_ns for path in before.iterdir())
-    assert (root / "releases" / second.name / CANARY).stat().st_mtime_ns == (
-        after / "x.py"
-    ).stat().st_mtime_ns
 
 
 def test_everything_can_be_read_by_airflows_user_whatever_the_umask(
@@ -103,23 +99,6 @@ def test_everything_can_be_read_by_airflows_user_whatever_the_umask(
         os.umask(before)
 
     assert modes == {(True, 0o755), (False, 0o644)}
-
-
-def test_the_canary_is_a_dag_without_tasks_that_names_its_release(
-    store: ReleaseStore, repository: FakeRepository, root: Path
-) -> None:
-    tree = pushed(repository, {"dags/a/x.py": "1"})
-    names = [publish(store, tree).name, publish(store, tree, "dags/a/x.py").name]
-
-    texts = [(root / "releases" / name / CANARY).read_text() for name in names]
-
-    assert all(name in text.splitlines()[0] for name, text in zip(names, texts, strict=True))
-    assert texts[0] != texts[1]
-    imported, assigned = ast.parse(texts[0]).body
-    assert isinstance(imported, ast.ImportFrom)
-    assert imported.module == "airflow.sdk"
-    assert isinstance(assigned, ast.Assign)
-    assert CANARY_DAG_ID in ast.unparse(assigned)
 
 
 def test_a_commit_with_nothing_in_it_still_has_the_folders_that_airflow_expects(
@@ -370,7 +349,6 @@ def held_by(root: Path, name: str) -> dict[str, str]:
     assert contents is not None
     on_disk = {path: blob_id((release / path).read_bytes()) for path in contents.files}
     assert on_disk == dict(contents.files)
-    assert (release / CANARY).is_file()
     return on_disk
 
 

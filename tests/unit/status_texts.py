@@ -30,7 +30,8 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
     "core/status.py": frozenset({"pending", "gone", "_deploy", "_live", "_died", "_good", "_bad"}),
     "core/trace.py": frozenset({"_error"}),
-    "golive.py": frozenset({"reason"}),
+    "core/verdict.py": frozenset({"_error", "_death"}),
+    "golive.py": frozenset({"publish", "reason"}),
     "draining.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
     "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
@@ -43,16 +44,18 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "preflight_rows.py": frozenset({"_of_dag"}),
     "edges/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
-    "guarding.py": frozenset({"ailment", "_last_words"}),
+    "guarding.py": frozenset({"absence", "ailment", "last_words"}),
+    "waiting.py": frozenset({"_given_up"}),
     "worker/answers.py": frozenset({"refuse"}),
-    "worker/turns.py": frozenset({"_run"}),
+    "worker/turns.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
 NO_STATUS: Final = (
     "cli/", "demo/", "edges/server.py",  # said on a terminal
     "edges/airflow_there.py", "edges/working_copy.py",  # likewise, by `deployer check`
-    "edges/lock.py", "edges/compose/choosing.py",  # the worker does not start
+    "edges/lock.py", "edges/parse_feed.py",  # the worker does not start
+    "edges/compose/choosing.py",  # likewise
 )  # fmt: skip
 
 

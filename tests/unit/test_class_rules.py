@@ -201,10 +201,6 @@ def test_a_file_in_nobodys_folder_has_no_owner_to_suggest() -> None:
     assert said.endswith("add default_args={'owner': '<your name>'}")
 
 
-def test_the_deployers_own_folder_is_exempt() -> None:
-    assert told(path="dags/_ops/canary.py", tags=frozenset(), owners=frozenset()) == []
-
-
 def test_a_dag_id_in_two_files_is_told_to_both() -> None:
     other, third = replace(GOOD, path="dags/lasse/a.py"), replace(GOOD, dag_id="lasse_other")
     found = rules.duplicates([GOOD, third, other], AGREED)

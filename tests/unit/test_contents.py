@@ -58,11 +58,23 @@ def test_an_ignore_file_that_airflow_could_not_read_is_left_out() -> None:
     assert "is not a valid pattern" in left.reason
 
 
-def test_an_ignore_file_that_hides_the_canary_is_left_out() -> None:
-    (left,) = whole({"dags/.airflowignore": b"*.py\n"}).left_out
-    assert left == LeftOut(
-        "dags/.airflowignore", "it would hide the deployer's own folder _ops as well"
+@pytest.mark.parametrize("text", [b"*.py\n", b"*/\n", b"lasse/\n**\n", b"*\n!lasse/\n"])
+def test_an_ignore_file_that_hides_everybodys_dags_is_left_out(text: bytes) -> None:
+    tree = whole({"dags/.airflowignore": text, "dags/lasse/x.py": b"from airflow.sdk import dag\n"})
+    assert tree.left_out == (
+        LeftOut("dags/.airflowignore", "it would hide everybody's DAGs: name your folder in it"),
     )
+    assert set(tree.files) == {"dags/lasse/x.py"}
+    assert tree.ignores == {}
+
+
+@pytest.mark.parametrize("text", [b"lasse/\n", b"draft_*\n", b"*/\n!*/\n", b""])
+def test_an_ignore_file_that_hides_some_is_a_file(text: bytes) -> None:
+    assert whole({"dags/.airflowignore": text}).ignores == {"dags/.airflowignore": text.decode()}
+
+
+def test_in_ones_own_folder_everything_may_be_hidden() -> None:
+    assert whole({"dags/lasse/.airflowignore": b"*\n"}).left_out == ()
 
 
 def test_what_is_left_out_by_name_and_by_content_stands_together_in_order() -> None:

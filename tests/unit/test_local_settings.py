@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.airflow import repo_path
 from deployer.edges.airflow_files import airflow_files
 from deployer.edges.local_settings import Place, Secrets, environment
 
@@ -61,15 +60,3 @@ def test_secrets_belong_to_their_owner_alone(place: Place) -> None:
 
 def test_the_files_for_airflow_are_found_in_a_checkout() -> None:
     assert (airflow_files() / "class_bundle.py").is_file()
-
-
-@pytest.mark.parametrize(
-    ("filename", "path"),
-    [
-        ("lasse/taxi.py", "dags/lasse/taxi.py"),
-        ("dags/x.py", "dags/dags/x.py"),
-        ("/srv/c/releases/abc-2/dags/lasse/bad.zip", "dags/lasse/bad.zip"),
-    ],
-)
-def test_airflows_file_names_become_paths_of_the_repository(filename: str, path: str) -> None:
-    assert repo_path(filename) == path

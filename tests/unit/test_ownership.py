@@ -87,7 +87,6 @@ def test_without_a_roster_the_folders_name_is_the_login() -> None:
         (WEATHER, "changes maria's folder"),
         ("dags/anna/x.sql", "changes anna's folder"),
         ("dags/common.py", "changes dags/common.py"),
-        ("dags/_ops/canary.py", "changes dags/_ops/"),
         ("include/lib/money.py", "changes include/"),
         ("include/airflow/class_rules.py", "changes include/airflow/"),
         ("requirements.txt", "changes requirements.txt"),

@@ -112,10 +112,21 @@ def test_a_module_that_reads_data_passes_the_change_on_to_its_importers() -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["dags/lasse/notes.md", "dags/lasse/unused.py", "include/other/x.sql", "dags/_ops/x.py"]
+    "path", ["dags/lasse/notes.md", "dags/lasse/unused.py", "include/other/x.sql"]
 )
 def test_a_file_that_no_dag_uses_is_published_and_nothing_is_parsed(path: str) -> None:
-    assert pushed(**{path: DAG if "_ops" in path else "x"}) == Plan(steps=(Publish(()),))
+    assert pushed(**{path: "x"}) == Plan(steps=(Publish(()),))
+
+
+@pytest.mark.parametrize(("pending", "parsed"), [(TAXI, TAXI), (HELPERS, TAXI), ("gone", None)])
+def test_what_nobody_has_judged_is_parsed_though_it_did_not_move(
+    pending: str, parsed: str | None
+) -> None:
+    """A module that waits for those that need it has them parsed."""
+    same = tree(CLASS)
+    found = plan(same, same, installed="", refusals={}, services=SERVICES, pending=(pending,))
+    assert found.dag_files == ((parsed,) if parsed else ())
+    assert found.deleted == ()
 
 
 def test_a_commit_that_moves_no_file_is_published_all_the_same() -> None:
@@ -162,7 +173,7 @@ def test_an_ignored_dag_file_may_change_or_go_without_a_word() -> None:
 
 
 def test_with_nothing_known_to_be_live_every_dag_file_is_parsed() -> None:
-    tip = tree({**CLASS, IGNORE: "old.py", "dags/maria/old.py": DAG, "dags/_ops/x.py": DAG})
+    tip = tree({**CLASS, IGNORE: "old.py", "dags/maria/old.py": DAG})
     assert planned(None, tip) == Plan(
         dag_files=(TAXI, BIKES),
         steps=(Preflight((TAXI, BIKES)), Publish((TAXI, BIKES)), Parse((TAXI, BIKES), ())),
@@ -278,7 +289,7 @@ def test_moving_packages_without_services_to_recreate_is_the_operators_mistake()
 # --- for any two trees -----------------------------------------------------
 
 PATHS = st.sampled_from(
-    [TAXI, BIKES, HELPERS, "dags/x.py", "dags/_ops/x.py", "include/sql.py", "dags/lasse/q.sql"]
+    [TAXI, BIKES, HELPERS, "dags/x.py", "dags/maria/x.py", "include/sql.py", "dags/lasse/q.sql"]
 )
 TEXTS = st.sampled_from([DAG, CLASS[TAXI], CLASS[HELPERS], CLASS[BIKES], "", f"{DAG}Q = 'q.sql'"])
 IGNORES = st.dictionaries(

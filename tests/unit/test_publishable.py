@@ -50,8 +50,6 @@ def test_an_executable_file_is_published_like_any_other() -> None:
         ("dags/" + "n" * 256, "too long"),
         ("dags/" + "é" * 128, "too long"),
         ("dags/" + "n/" * 300 + "x.py", "too long"),
-        ("dags/_ops/canary.py", "belongs to the deployer"),
-        ("dags/_ops", "belongs to the deployer"),
         ("dags/lasse/__pycache__/a.cpython-312.pyc", "compiled"),
         ("dags/lasse/a.pyc", "compiled"),
         ("dags", "dags must be a folder"),
@@ -81,10 +79,6 @@ def test_names_of_other_scripts_and_with_spaces_are_published() -> None:
 
     assert sorted(files) == sorted(paths)
     assert left_out == ()
-
-
-def test_names_that_only_begin_like_the_deployers_own_folder_are_published() -> None:
-    assert "dags/_ops2/a.py" in publishable([entry("dags/_ops2/a.py")], {})[0]
 
 
 def test_a_submodule_is_left_out() -> None:
@@ -130,7 +124,6 @@ def test_a_link_through_links_comes_out_as_the_file_at_their_end() -> None:
         ("../..", "folder"),
         ("", "folder"),
         ("../../requirements.txt", "not published"),
-        ("../_ops/canary.py", "not published"),
         ("__pycache__/real.pyc", "not published"),
         ("module", "not published"),
     ],
@@ -139,7 +132,6 @@ def test_a_link_to_anything_but_a_published_file_is_left_out(target: str, why: s
     files, left_out = of_links(
         {"dags/amy/x.py": target, "dags/amy/loop.py": "x.py"},
         entry("dags/amy/real.py"),
-        entry("dags/_ops/canary.py"),
         entry("dags/amy/__pycache__/real.pyc"),
         entry("dags/amy/module", SUBMODULE),
         entry("requirements.txt"),
