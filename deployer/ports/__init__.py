@@ -7,7 +7,7 @@ bounded in time and may be called again after a crash.
 
 from deployer.ports.airflow import Airflow
 from deployer.ports.clock import Bell, Clock, Listener
-from deployer.ports.examiner import Examiner
+from deployer.ports.examiner import Examination, Examiner
 from deployer.ports.journal import Announcement, Journal, Owed
 from deployer.ports.releases import Release, Releases
 from deployer.ports.repository import Repository
@@ -20,6 +20,7 @@ __all__ = [
     "Announcement",
     "Bell",
     "Clock",
+    "Examination",
     "Examiner",
     "Journal",
     "Listener",

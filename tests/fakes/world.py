@@ -88,7 +88,7 @@ class World:
         self.airflow = FakeAirflow(bundle)
         self.services = ServedProcesses(self.airflow)
         self.releases = ServedReleases(self.airflow, self.services)
-        self.examiner = FakeExaminer()
+        self.examiner = FakeExaminer(self.clock)
         self.journal = FakeJournal(now=self.clock.now)
         self.limits = Limits(
             parse_timeout_s=90,
