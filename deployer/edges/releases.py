@@ -43,6 +43,7 @@ class ReleaseStore:
         self._current = directory / "current"
         self._log = self._releases / ".published"
         self._proven = self._releases / ".proven"
+        self._laid_out: set[str] = set()
         self._source = source
 
     def live(self) -> Release | None:
@@ -97,6 +98,7 @@ class ReleaseStore:
         with _disk_errors("nothing was published"):
             self._make_root()
             root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
+        self._laid_out.add(root.name)
         try:
             with _disk_errors("nothing was published"):
                 root.chmod(0o755)  # mkdtemp's is 0700, and a parser in a container is another user
@@ -104,6 +106,7 @@ class ReleaseStore:
             yield root
         finally:
             shutil.rmtree(root, ignore_errors=True)
+            self._laid_out.discard(root.name)
 
     def restore(self, name: str | None) -> None:
         if name is None:
@@ -159,6 +162,8 @@ class ReleaseStore:
         whole: list[str] = []
         torn: list[str] = []
         for entry in self._releases.iterdir():
+            if entry.name in self._laid_out:  # an examination of it is under way
+                continue
             if entry.name.startswith(_TMP):
                 torn.append(entry.name)
             elif _NAME.fullmatch(entry.name):

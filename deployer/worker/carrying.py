@@ -87,6 +87,16 @@ class Carrying:
         ready = [carried for carried in self._all if carried.ready]
         return min(ready, key=lambda carried: len(carried.open), default=None)
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something may have become ready.
+
+        Raises:
+            PreflightError: one will never be.
+        """
+        for examination in [carried.pending.examination for carried in self._all]:
+            if examination:
+                examination.wait(timeout_s)
+
     def add(
         self,
         deployment: int,

@@ -18,7 +18,7 @@ import structlog
 from deployer.core.model import Deployment, Live, State, StepName, StepRecord, Trigger
 from deployer.core.status import Commit, Ending, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
-from deployer.errors import GitError, UnknownCommit
+from deployer.errors import GitError, PreflightError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.waiting import Beside
 from deployer.worker.answers import Answers, Branch, every
@@ -36,7 +36,7 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 FETCH_EVERY_S = 60.0
 """For a delivery that got lost while slow files are waited for."""
 EXAMINED_S = 0.2
-"""Between two looks whether files that take long have been examined."""
+"""For one look whether files that take long have been examined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +321,12 @@ class Turns:
     def _go_on(self) -> float:
         """Go on with a deployment that was cut short; return when to look again."""
         carried = self._carrying.next
-        if carried is None:
-            return EXAMINED_S
+        try:
+            if carried is None:
+                self._carrying.wait(EXAMINED_S)
+                return 0.0
+        except PreflightError as exc:
+            return self._start_over(str(exc))
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.tip, files=len(carried.pending.files))
             run = self._new_run(
@@ -330,13 +334,15 @@ class Turns:
             )
             result = self._safely(lambda: run.resume(carried.pending))
             if result.state is State.ERROR:
-                self._parts.journal.set_live(None)  # all is judged anew by whatever comes next
-                self._carrying.drop()
-                log.warning("starts over", reason=result.reason)
-                self._others.set()
-                return self._later()
+                return self._start_over(result.reason)
             self._note(result, carried)
         return 0.0
+
+    def _start_over(self, reason: str) -> float:
+        """Leave what was cut short to the next deployment: the journal knows what is pending."""
+        log.warning("starts over", reason=reason)
+        self._carrying.drop()
+        return self._later()
 
     def _note(self, result: Result, mine: Carried | None = None) -> None:
         """Keep in mind what is live now, and whom that ends that was cut short."""

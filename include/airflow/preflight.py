@@ -19,19 +19,25 @@ hundredths.
 
 Protocol. First line out, once Airflow is imported:
 
-    {"ready": true, "protocol": 3, "airflow": "3.3.2", "import_s": 4.6}
+    {"ready": true, "protocol": 4, "airflow": "3.3.2", "import_s": 4.6}
 
-A request: `root` is laid out as a release, `paths` lie under its `dags/`:
+A request: `root` is laid out as a release, `paths` lie under its `dags/`, `id` is a number that
+all answers to it carry:
 
-    {"root": "/…", "paths": ["dags/a/x.py"], "parallel": 2,
+    {"id": 1, "root": "/…", "paths": ["dags/a/x.py"], "parallel": 2,
      "limits": {"wall_s": 25, "memory_bytes": 1073741824, "more_processes": 64}}
 
 `more_processes` (than the user has now, while one file is parsed) is null where a container
-bounds them. An answer a file, in the order in which they end, then `{"done": true}`:
+bounds them. Another request may come at any time; `preflight_queue` says whose files are parsed
+first. Two answers a file, when it starts and as it ends, then one that all are done:
 
-    {"path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
+    {"id": 1, "started": "dags/a/x.py"}
+    {"id": 1, "path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
      "errors": {"a/x.py": "Traceback …"}, "advice": ["DAG 'a' has no owner: …"],
      "run_s": 0.06, "max_rss_bytes": 141000000}
+    {"id": 1, "done": true}
+
+`{"cancel": 1}` ends what runs of a request and drops the rest; it is done once nothing runs.
 
 `ended` is `reported`; `unstorable` (Airflow's database would choke on it, as `what` says);
 `raised` (something that Airflow does not catch, named in `what`);
@@ -49,28 +55,30 @@ import os
 import select
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from preflight_queue import Request, next_to_start
 from preflight_warden import (
     PR_SET_CHILD_SUBREAPER,
+    REAP_S,
     Limits,
     Parser,
     Task,
+    children,
     prctl,
     read_report,
     reap,
     watch_over,
 )
 
-PROTOCOL = 3
+PROTOCOL = 4
 MARGIN_S = 10.0
-"""What a warden may take beyond the bound of its parser."""
+"""What a warden may take beyond the bound of its parser, or to end it when it is told to."""
 
 
 def main() -> None:
@@ -96,10 +104,7 @@ def main() -> None:
             "import_s": round(time.monotonic() - began, 3),
         }
     )
-    with os.fdopen(requests, encoding="utf-8") as lines:
-        for line in lines:
-            serve(json.loads(line), answer, preflight_parser.run, client=requests)
-            answer({"done": True})
+    Server(requests, answer, preflight_parser.run).serve()
 
 
 def _take_standard_streams() -> tuple[int, int]:
@@ -116,78 +121,152 @@ def _take_standard_streams() -> tuple[int, int]:
 class Job:
     """A file being parsed, seen from the server."""
 
+    request: Request
     task: Task
     pid: int
-    pidfd: int
     result: int  # memory file
     give_up_at: float
 
 
-def serve(
-    request: dict[str, Any],
-    answer: Callable[[dict[str, Any]], None],
-    parser: Parser,
-    *,
-    client: int,
-) -> None:
-    """Parse the files of one request, some at a time, and answer as each ends.
+class Server:
+    """Parses the files of several requests at a time, and answers as each ends.
 
-    Ends this process, and so all of them, once nobody holds the other end of `client`.
+    Args:
+        client: where requests come from; ends with whoever holds its other end.
     """
-    limits = Limits(**request["limits"])
-    waiting = deque(request["paths"])
-    running: dict[int, Job] = {}
-    while waiting or running:
-        while waiting and len(running) < request["parallel"]:
-            path = waiting.popleft()
-            try:
-                job = _start(request["root"], path, limits, parser)
-            except OSError as exc:
-                answer({"path": path, "ended": "setup", "what": repr(exc)})
+
+    def __init__(
+        self, client: int, answer: Callable[[dict[str, Any]], None], parser: Parser
+    ) -> None:
+        self._client = client
+        self._answer = answer
+        self._parser = parser
+        self._unread = b""
+        self._requests: dict[int, Request] = {}  # in the order they came
+        self._running: dict[int, Job] = {}  # by the descriptor of the warden's process
+
+    def serve(self) -> None:
+        """Serve until nobody holds the other end of `client`; all that runs ends with this."""
+        while True:
+            while request := next_to_start(tuple(self._requests.values())):
+                self._start(request)
+            self._see_what_is_done()
+            for descriptor in self._events():
+                if descriptor != self._client:
+                    self._collect(descriptor)
+                elif not self._listen():
+                    return
+
+    def _start(self, request: Request) -> None:
+        path = request.waiting.popleft()
+        # Said before it can do harm: if it ends this process, then it is among those that ran.
+        self._answer({"id": request.number, "started": path})
+        try:
+            pid, job = self._fork(request, path)
+        except OSError as exc:
+            why = {"ended": "setup", "what": repr(exc)}
+            self._answer({"id": request.number, "path": path, **why})
+        else:
+            self._running[pid] = job
+            request.running += 1
+
+    def _fork(self, request: Request, path: str) -> tuple[int, Job]:
+        limits = request.limits
+        task = Task(request.root, path, tempfile.mkdtemp(prefix="parse-"), limits)
+        result = os.memfd_create("result")
+        server = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            watch_over(task, self._parser, result, server=server)
+        # The warden keeps to `wall_s` by itself; this is for one that was stopped.
+        give_up_at = time.monotonic() + limits.wall_s + MARGIN_S
+        return os.pidfd_open(pid), Job(request, task, pid, result, give_up_at)
+
+    def _events(self) -> list[int]:
+        """Wait; return the descriptors of which there is news: the client's, or wardens'."""
+        poller = select.poll()
+        for descriptor in (self._client, *self._running):
+            poller.register(descriptor, select.POLLIN)
+        patience_ms = None
+        if self._running:
+            until = min(job.give_up_at for job in self._running.values())
+            patience_ms = max(until - time.monotonic(), 0) * 1000
+        found = [descriptor for descriptor, _ in poller.poll(patience_ms)]
+        now = time.monotonic()
+        return found or [pidfd for pidfd, job in self._running.items() if job.give_up_at <= now]
+
+    def _listen(self) -> bool:
+        """Take what the client says; return whether it is still there."""
+        data = os.read(self._client, 1 << 16)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            if "cancel" in said:
+                self._cancel(said["cancel"])
             else:
-                running[job.pidfd] = job
-        for pidfd in _first_to_end(running, client) if running else ():
-            job = running.pop(pidfd)
-            answer({"path": job.task.path, **_collect(job)})
-    # What a file left behind that ended its own warden has come to us.
-    reap(grace_s=0)
+                self._requests[said["id"]] = Request(
+                    said["id"],
+                    said["root"],
+                    said["parallel"],
+                    Limits(**said["limits"]),
+                    deque(said["paths"]),
+                )
+        return bool(data)
 
+    def _cancel(self, number: int) -> None:
+        request = self._requests.get(number)
+        if request is None:  # its last answer and this crossed
+            return
+        request.cancelled = True
+        request.waiting.clear()
+        for pidfd, job in list(self._running.items()):
+            if job.request is request:
+                # The warden ends its parser, and all that this one started, and cleans up.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(job.pid, signal.SIGTERM)
+                give_up_at = min(job.give_up_at, time.monotonic() + MARGIN_S)
+                self._running[pidfd] = replace(job, give_up_at=give_up_at)
 
-def _start(root: str, path: str, limits: Limits, parser: Parser) -> Job:
-    task = Task(root, path, tempfile.mkdtemp(prefix="parse-"), limits)
-    result = os.memfd_create("result")
-    server = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        watch_over(task, parser, result, server=server)
-    # The warden keeps to `wall_s` by itself; this is for one that was stopped.
-    give_up_at = time.monotonic() + limits.wall_s + MARGIN_S
-    return Job(task, pid, os.pidfd_open(pid), result, give_up_at)
+    def _collect(self, pidfd: int) -> None:
+        """Answer for a file whose warden ended, or must."""
+        job = self._running.pop(pidfd)
+        job.request.running -= 1
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(job.pid, signal.SIGKILL)
+        os.waitpid(job.pid, 0)
+        report = read_report(job.result)
+        os.close(pidfd)
+        os.close(job.result)
+        # The warden did that, if it was left to.
+        shutil.rmtree(job.task.scratch, ignore_errors=True)
+        if report is None:
+            self._end_strays()
+        if not job.request.cancelled:
+            report = report or {"ended": "warden"}
+            self._answer({"id": job.request.number, "path": job.task.path, **report})
 
+    def _see_what_is_done(self) -> None:
+        done = [request.number for request in self._requests.values() if request.done]
+        if done:
+            self._end_strays()
+        for number in done:
+            del self._requests[number]
+            self._answer({"id": number, "done": True})
 
-def _first_to_end(running: dict[int, Job], client: int) -> list[int]:
-    poller = select.poll()
-    poller.register(client, 0)  # POLLHUP comes unasked (man 2 poll)
-    for pidfd in running:
-        poller.register(pidfd, select.POLLIN)
-    patience_s = min(job.give_up_at for job in running.values()) - time.monotonic()
-    ended = [pidfd for pidfd, _ in poller.poll(max(patience_s, 0) * 1000)]
-    if client in ended:
-        sys.exit("nobody waits for the answers any more")
-    now = time.monotonic()
-    return ended or [pidfd for pidfd, job in running.items() if job.give_up_at <= now]
-
-
-def _collect(job: Job) -> dict[str, Any]:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(job.pid, signal.SIGKILL)
-    os.waitpid(job.pid, 0)
-    result = read_report(job.result)
-    os.close(job.pidfd)
-    os.close(job.result)
-    # The warden did that, if it was left to.
-    shutil.rmtree(job.task.scratch, ignore_errors=True)
-    return result or {"ended": "warden"}
+    def _end_strays(self) -> None:
+        """End what a file left behind that ended its own warden: it has come to us."""
+        if not self._running:
+            reap(grace_s=0)
+            return
+        wardens = {job.pid for job in self._running.values()}
+        until = time.monotonic() + REAP_S
+        while time.monotonic() < until and (strays := set(children()) - wardens):
+            for pid in strays:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            time.sleep(0.005)
 
 
 if __name__ == "__main__":

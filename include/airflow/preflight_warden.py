@@ -230,14 +230,15 @@ def reap(*, grace_s: float, group: int | None = None) -> bool:
             if group is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGKILL)
-            for pid in _children():
+            for pid in children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
     return killed
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
+    """Return the processes that are this one's own, adopted ones too."""
     me = str(os.getpid())
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):

@@ -86,7 +86,7 @@ class World:
         self.feed = FakeFeed(self.clock)
         self.services = ServedProcesses(self.feed)
         self.releases = ServedReleases(self.feed, self.services)
-        self.examiner = FakeExaminer()
+        self.examiner = FakeExaminer(self.clock)
         self.journal = FakeJournal(now=self.clock.now)
         self.limits = Limits(
             parse_timeout_s=90,

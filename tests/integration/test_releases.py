@@ -274,6 +274,18 @@ def test_prune_removes_what_a_crash_left_and_spares_what_is_not_ours(
     assert names == {".published", "notes", release.name}
 
 
+def test_prune_spares_what_is_laid_out_and_in_use(
+    store: ReleaseStore, repository: FakeRepository, root: Path
+) -> None:
+    tree = pushed(repository, {"dags/a/x.py": "from airflow.sdk import DAG"})
+
+    with store.lay_out(tree, ["dags/a/x.py"]) as laid_out:
+        assert store.prune(1, ()) == ()
+        assert (laid_out / "dags/a/x.py").is_file()
+
+    assert leftovers(root) == []
+
+
 # --- a look before publishing
 
 

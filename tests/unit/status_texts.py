@@ -37,7 +37,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
     "edges/compose/proving.py": frozenset({"_unreachable"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
-    "edges/preflight/examiner.py": frozenset({"_harm"}),
+    "edges/preflight/judging.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(
         {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
         | {"_refusal_of_json", "_index_refusal"}

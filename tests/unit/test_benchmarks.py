@@ -19,7 +19,9 @@ def test_a_table_has_a_row_for_each_figure_and_a_column_for_each_half() -> None:
         "first_push_to_last_verdict_s": 11.2,
         "first_push_to_last_status_s": 58.1,
     }
-    found = {"burst": {"pushes": 30, "within_10_s": half, "one_after_another": half}}
+    slow = {"files": 16, "verdict_s": 1.2, "all_s": 230.0}
+    burst = {"pushes": 30, "within_10_s": half, "one_after_another": half}
+    found = {"burst": {**burst, "beside_slow_files": slow}}
     lines = tables.markdown(found).splitlines()
     assert lines[2] == "| 30 pushes | within 10 s | one after another |"
     assert lines[4] == "| deployments | 8 | 8 |"

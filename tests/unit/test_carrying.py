@@ -188,3 +188,119 @@ def test_a_dag_processor_that_goes_away_leaves_nothing_pending_for_ever(world: W
     world.feed.come()
     turn_until_rest(world)
     assert world.said(first)["airflow/lasse"] == ("success", "2 DAGs: quick, slow")
+
+
+# --- files that the isolated parse takes long for ---------------------------
+
+
+def pushed_meanwhile(world: World, at_s: float, *paths: str) -> list[str]:
+    """Let a neighbour push at that second of a slow examination; return his commit."""
+    shas: list[str] = []
+
+    def push() -> None:
+        shas.append(world.announced(*paths))
+        world.turns.take_in()
+
+    world.examiner.meanwhile = {world.clock.elapsed_s + at_s: push}
+    return shas
+
+
+def test_a_neighbour_s_push_does_not_wait_for_files_that_are_examined_for_long(
+    world: World,
+) -> None:
+    world.examiner.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    began = world.clock.monotonic()
+    world.turns.turn()
+    world.turns.turn()
+    assert world.clock.monotonic() - began < 5
+    assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
+    assert world.said(first)["airflow/lasse"][0] == "pending"
+
+
+def test_what_is_not_yet_examined_stays_as_it_is_live_until_it_is(world: World) -> None:
+    live = world.releases.live()
+    assert live is not None
+    kept = world.releases.whole[live.name][SLOW]
+    world.examiner.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    world.turns.turn()
+    world.turns.turn()
+    assert world.releases.whole[shas[0]][SLOW] == kept
+    turn_until_rest(world, at_most=1000)
+    live = world.releases.live()
+    assert live is not None
+    assert world.releases.whole[live.name][SLOW] != kept
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.state(first) is State.SUCCEEDED
+    journaled = world.journal.live()
+    assert journaled is not None
+    assert (journaled.sha, journaled.held, journaled.pending) == (shas[0], (), ())
+    assert world.examiner.under_way == []
+
+
+def test_an_examination_goes_on_while_others_are_served_and_is_begun_only_once(
+    world: World,
+) -> None:
+    world.examiner.slow = {SLOW: 100}
+    world.announced(SLOW)
+    pushed_meanwhile(world, 3, WEATHER)
+    began = world.clock.monotonic()
+    turn_until_rest(world, at_most=1000)
+    assert world.clock.monotonic() - began < 105
+    assert world.examiner.asked.count((SLOW,)) == 1
+
+
+def test_what_moved_under_a_file_that_is_not_yet_examined_waits_with_it(world: World) -> None:
+    push, help_py = world.repository.push, "dags/lasse/help.py"
+    world.deliver(push({SLOW: "import airflow, dag\nimport lasse.help\n", help_py: "1"}))
+    world.turns.turn()
+    world.examiner.slow = {SLOW: 100}
+    changed = push({help_py: "2"})
+    world.deliver(changed)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    world.turns.turn()
+    world.turns.turn()
+    assert world.releases.published[-1][2] == {SLOW, help_py}
+    turn_until_rest(world, at_most=1000)
+    assert world.releases.published[-1][2] == frozenset()
+    assert world.releases.published[-1][0].sha == shas[0]
+    assert world.said(changed)["airflow/lasse"] == GREEN_SLOW
+
+
+def test_a_slow_file_that_turns_out_to_hurt_others_is_held_and_its_live_version_stays(
+    world: World,
+) -> None:
+    live = world.releases.live()
+    assert live is not None
+    kept = world.releases.whole[live.name][SLOW]
+    world.examiner.slow = {SLOW: 100}
+    world.examiner.finds(SLOW, harm="did not finish parsing within 25 s")
+    first = world.announced(SLOW)
+    pushed_meanwhile(world, 3, WEATHER)
+    turn_until_rest(world, at_most=1000)
+    live = world.releases.live()
+    assert live is not None
+    assert world.releases.whole[live.name][SLOW] == kept
+    assert world.said(first)["airflow/lasse"] == (
+        "failure",
+        "slow.py is held: did not finish parsing within 25 s",
+    )
+    journaled = world.journal.live()
+    assert journaled is not None
+    assert (journaled.held, journaled.pending) == ((SLOW,), ())
+
+
+def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) -> None:
+    world.examiner.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    world.turns.turn()
+    world.turns.turn()
+    world.examiner.close()  # its container was removed
+    world.examiner.slow = {}
+    turn_until_rest(world, at_most=1000)
+    assert world.said(first)["airflow/lasse"][0] == "success"
+    assert world.said(shas[0])["airflow/maria"][0] == "success"

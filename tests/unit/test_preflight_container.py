@@ -51,7 +51,7 @@ def test_it_is_cut_off_and_bounded() -> None:
     assert options(argv, "--cap-drop") == ["ALL"]
     assert options(argv, "--security-opt") == ["no-new-privileges"]
     assert options(argv, "--user") == ["50000:0"]
-    assert options(argv, "--memory") == options(argv, "--memory-swap") == ["2816m"]
+    assert options(argv, "--memory") == options(argv, "--memory-swap") == ["6912m"]
     assert options(argv, "--pids-limit") == ["256"]
     assert options(argv, "--cpus") == ["1.5"]
 

@@ -11,8 +11,8 @@ from deployer.core.mending import MENDINGS
 from deployer.core.model import Outcome, ParseError, State, Verdict
 from deployer.core.status import Commit, Ending, final
 from deployer.edges.compose.proving import CHECKS
-from deployer.edges.preflight.examiner import _harm
-from deployer.edges.preflight.process import Answer, End, Limits
+from deployer.edges.preflight.judging import harm
+from deployer.edges.preflight.protocol import Answer, End, Limits
 from tests.unit.status_texts import VARIES, error_names, texts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -80,8 +80,8 @@ def test_the_page_shows_no_text_that_the_code_does_not_have() -> None:
 
 @pytest.mark.parametrize("end", sorted(set(End) - {End.REPORTED, End.UNSTORABLE, End.SETUP}))
 def test_each_harm_of_a_held_file_is_on_the_page(end: End) -> None:
-    harm = _harm(Answer("dags/a/x.py", end, code=11, what="KeyboardInterrupt"), Limits())
-    assert any(shows(span, harm) for span in spans(PAGE)), harm
+    said = harm(Answer("dags/a/x.py", end, code=11, what="KeyboardInterrupt"), Limits())
+    assert any(shows(span, said) for span in spans(PAGE)), said
 
 
 @pytest.mark.parametrize("check", CHECKS.values())

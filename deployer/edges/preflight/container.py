@@ -67,9 +67,12 @@ class ContainerPlace:
         env: added to the settings that every parser has; no secret, students' code sees it.
         user: uid and group 0, as the image wants it.
         memory_mb: MiB of all files parsed at a time, on top of Airflow's 110 and the
-            temporary files. More than each file's own bound, so that the file is to blame.
+            temporary files. More than the files' own bounds together (three examinations of
+            two files, a GiB each, where as a rule one has a file or two), so that the file is
+            to blame: below, the kernel would end one of them, not always the one that takes
+            so much. It is a bound and takes nothing; more than the machine has is allowed.
         tmp_mb: MiB of temporary files; they are memory.
-        processes: of all files together.
+        processes: of all files together; who lacks one through another is examined again, alone.
         cpus: no more than the machine has, or the engine refuses.
     """
 
@@ -80,7 +83,7 @@ class ContainerPlace:
     pip_requirements: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = "50000:0"
-    memory_mb: int = 2816
+    memory_mb: int = 6912
     tmp_mb: int = 256
     processes: int = 256
     cpus: float = field(default_factory=_cores)

@@ -1,19 +1,18 @@
-"""`ports.Examiner`: lay the files out, have them parsed, judge what became of them."""
+"""`ports.Examiner`: lay the files out and have them parsed."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
+from weakref import WeakSet
 
-from deployer.core import trace
-from deployer.core.model import DAGS, Examined, ParseError, Tree
+from deployer.core.model import Examined, Tree
 from deployer.edges.preflight.asking import WarmParser, Where
-from deployer.edges.preflight.process import Answer, End, Limits
-from deployer.errors import PreflightError
+from deployer.edges.preflight.examination import News, RunningExamination
+from deployer.edges.preflight.protocol import Limits
 
 
 class Materialiser(Protocol):
@@ -34,7 +33,7 @@ class Materialiser(Protocol):
 
 
 class IsolatedExaminer:
-    """Implements `ports.Examiner`. Not for several threads.
+    """Implements `ports.Examiner`. Not for several threads, but for `nudge`.
 
     Args:
         now: where a parser runs on the packages that Airflow has; it is kept warm.
@@ -42,7 +41,7 @@ class IsolatedExaminer:
             call and ended after it.
         materialiser: where the files come from.
         limits: of one file.
-        parallel: files parsed at a time.
+        parallel: files of one examination parsed at a time.
     """
 
     def __init__(
@@ -58,6 +57,8 @@ class IsolatedExaminer:
         self._built = WarmParser(built, limits, parallel=parallel)
         self._materialiser = materialiser
         self._limits = limits
+        self._news = News()
+        self._begun: WeakSet[RunningExamination] = WeakSet()
 
     def __enter__(self) -> Self:
         return self
@@ -80,81 +81,61 @@ class IsolatedExaminer:
         """
         self._now.ready()
 
+    def begin(self, tree: Tree, paths: Sequence[str]) -> RunningExamination:
+        """Begin to parse `paths` of `tree`, each in a process of its own.
+
+        Raises:
+            DiskError, UnknownCommit: the files could not be laid out.
+        """
+        return self._begin(self._now, tree, paths)
+
     def examine(
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
     ) -> tuple[Examined, ...]:
-        """Parse `paths` of `tree`, each in a process of its own; one result a path, same order.
+        """Parse `paths` of `tree`; one result a path, same order.
 
         Raises:
             PreflightError: the parser itself does not work.
             DiskError, UnknownCommit: the files could not be laid out.
         """
-        if not paths:
-            return ()
-        distinct = tuple(dict.fromkeys(paths))
-        with self._materialiser.lay_out(tree, paths) as root:
-            if on_built:
-                with closing(self._built) as parser:
-                    answers = parser.ask(root, distinct)
-            else:
-                answers = self._now.ask(root, distinct)
-            return tuple(_examined(answers[path], root, self._limits) for path in paths)
+        if on_built:
+            with closing(self._built) as parser:
+                return self._examine(parser, tree, paths)
+        return self._examine(self._now, tree, paths)
+
+    def nudge(self) -> None:
+        """Have every `wait` return now; called from another thread."""
+        self._news.nudge()
 
     def close(self) -> None:
-        """End the parser; the next `examine` starts a new one."""
+        """End the parser and what is under way; the next examination starts a new one."""
+        for examination in list(self._begun):
+            examination.end()
         self._now.close()
 
+    def _examine(
+        self, parser: WarmParser, tree: Tree, paths: Sequence[str]
+    ) -> tuple[Examined, ...]:
+        examination = self._begin(parser, tree, paths)
+        try:
+            results = examination.finish()
+        finally:
+            examination.end()
+        return tuple(results[path] for path in paths)
 
-_TOOK_TOO_MUCH = {"MemoryError": End.MEMORY, "BlockingIOError": End.PROCESSES}
-"""What Python raises at a bound of memory, and where no process can be forked any more (EAGAIN)."""
-
-
-def _examined(answer: Answer, root: Path, limits: Limits) -> Examined:
-    """Judge one answer.
-
-    Raises:
-        PreflightError: no parser could be made for the file.
-    """
-    if answer.end is End.SETUP:
-        raise PreflightError(f"the isolated parser can't work here: {answer.what}")
-    if answer.end is not End.REPORTED:
-        return Examined(answer.path, harm=_harm(answer, limits))
-    error = _first_error(answer, root)
-    # Ordinary in Airflow, but what it took until then, it took from all.
-    for kind, end in _TOOK_TOO_MUCH.items():
-        if error and error.type.endswith(kind):
-            return Examined(answer.path, harm=_harm(Answer(answer.path, end), limits))
-    return Examined(answer.path, answer.dag_ids, error, advice=answer.advice)
-
-
-def _harm(answer: Answer, limits: Limits) -> str:
-    """Say in one short sentence, without its subject, what the file does."""
-    if answer.end is End.SIGNAL:
-        name = signal.strsignal(answer.code) or "unknown"
-        return f"crashes its parser (signal {answer.code}, {name.lower()})"
-    return {
-        End.UNSTORABLE: answer.what,
-        End.EXIT: f"ends its parser with os._exit({answer.code})",
-        End.RAISED: f"ends its parser with {answer.what}, which Airflow does not catch",
-        End.TIMEOUT: f"did not finish parsing within {limits.wall_s:g} s",
-        End.MEMORY: f"needs more than {limits.memory_mb} MB of memory to parse",
-        End.PROCESSES: "starts more processes than one file may have",
-        End.LEFT: "starts a process that outlives its parse",
-        End.WARDEN: "takes down the process that watches its parser",
-        End.UNEXAMINED: "was not examined: the files of this push take too long to parse",
-    }[answer.end]
-
-
-def _first_error(answer: Answer, root: Path) -> ParseError | None:
-    """Return what Airflow would say of this file, with paths as in the repository.
-
-    A zip may have several errors, by the absolute path of the module within.
-    """
-    errors = _by_own_name_first(answer.errors, answer.path.removeprefix(DAGS))
-    if not errors:
-        return None
-    return trace.read(errors[0].replace(f"{root}/", ""), answer.path)
-
-
-def _by_own_name_first(errors: Iterable[tuple[str, str]], name: str) -> list[str]:
-    return [text for _, text in sorted(errors, key=lambda error: (error[0] != name, error[0]))]
+    def _begin(self, parser: WarmParser, tree: Tree, paths: Sequence[str]) -> RunningExamination:
+        distinct = tuple(dict.fromkeys(paths))
+        with ExitStack() as stack:
+            root = Path()
+            if paths:
+                root = stack.enter_context(self._materialiser.lay_out(tree, distinct))
+            examination = RunningExamination(
+                parser,
+                root,
+                distinct,
+                laid_out=stack.pop_all(),
+                limits=self._limits,
+                news=self._news,
+            )
+        self._begun.add(examination)
+        return examination

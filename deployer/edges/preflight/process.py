@@ -1,12 +1,11 @@
-"""Talk to the isolated parser: JSON lines over a child process's standard streams.
+"""A warm parser as a child process: what it is asked goes in, what it says comes to who asked.
 
-The protocol is described in `include/airflow/preflight.py`, which runs at the other end.
+One thread a parser reads its answers, for those who ask may be several threads.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -14,66 +13,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from itertools import count
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
+from deployer.edges.preflight import protocol
+from deployer.edges.preflight.protocol import Answer, Done, Limits, ParserGone, Said, Started
 from deployer.errors import PreflightError
 
-PROTOCOL = 3
 STOP_S = 5.0
+WRITE_S = 5.0
 MAX_LINE_BYTES = 16 << 20
 MORE_PROCESSES = 64
 LAST_LINES = 3
-
-
-class ParserGone(Exception):
-    """The parser died, fell silent or talks nonsense in the middle of a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one file may take.
-
-    Attributes:
-        wall_s: as Airflow's `[dag_processor] dag_file_processor_timeout`.
-        memory_mb: MiB on top of what a bare Airflow takes.
-    """
-
-    wall_s: float = 25.0
-    memory_mb: int = 1024
-
-
-class End(StrEnum):
-    """How the parse of one file ended, as the protocol says; the last two are said here."""
-
-    REPORTED = "reported"
-    UNSTORABLE = "unstorable"
-    RAISED = "raised"
-    EXIT = "exit"
-    SIGNAL = "signal"
-    TIMEOUT = "timeout"
-    MEMORY = "memory"
-    LEFT = "left"
-    WARDEN = "warden"
-    SETUP = "setup"
-    PROCESSES = "processes"
-    UNEXAMINED = "unexamined"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How the parse of one file ended; the fields are those of the protocol."""
-
-    path: str
-    end: End
-    code: int = 0
-    what: str = ""
-    dag_ids: tuple[str, ...] = ()
-    errors: tuple[tuple[str, str], ...] = ()
-    advice: tuple[str, ...] = ()
-
+HOME = "preflight-"
 
 Child = subprocess.Popen[bytes]
 
@@ -86,8 +41,45 @@ def terminate(child: Child) -> None:
     child.terminate()
 
 
+class Question:
+    """Files that a parser was asked about; `ParserProcess.ask` makes one."""
+
+    def __init__(self, parser: ParserProcess, number: int, *, silence_s: float) -> None:
+        self.inbox: SimpleQueue[Said | None] = SimpleQueue()  # None: the parser is gone
+        self._parser = parser
+        self._number = number
+        self._silence_s = silence_s
+
+    def said(self) -> Iterator[Started | Answer]:
+        """Yield what is said of the files, until nothing of them runs any more.
+
+        Raises:
+            ParserGone: it died, or said nothing of any file for `silence_s`.
+        """
+        while not isinstance(said := self._next(), Done):
+            yield said
+
+    def cancel(self) -> None:
+        """End what runs and drop the rest; `said` ends once that is so."""
+        self._parser.cancel(self._number)
+
+    def _next(self) -> Said:
+        while True:
+            patience_s = self._parser.heard_at + self._silence_s - time.monotonic()
+            try:
+                said = self.inbox.get(timeout=max(patience_s, 0))
+            except Empty:
+                # As long as somebody's files are parsed there is news of them.
+                if patience_s <= 0:
+                    raise ParserGone("it fell silent") from None
+                continue
+            if said is None:
+                raise ParserGone(self._parser.why_gone or "")
+            return said
+
+
 class ParserProcess:
-    """A warm parser, from its start to its end.
+    """A warm parser, from its start to its end. For several threads.
 
     Args:
         command: program and arguments.
@@ -96,6 +88,10 @@ class ParserProcess:
         more_processes: how many more processes than now its user may have during a parse;
             None: something else bounds them.
         end: called once its standard input was closed, to see that it ends.
+
+    Attributes:
+        heard_at: when it last said something, or was asked; monotonic seconds.
+        why_gone: None as long as it can be asked.
 
     Raises:
         PreflightError: it did not get ready.
@@ -110,11 +106,19 @@ class ParserProcess:
         more_processes: int | None = MORE_PROCESSES,
         end: Callable[[Child], None] = terminate,
     ) -> None:
+        self.heard_at = time.monotonic()
+        self.why_gone: str | None = None
         self._more_processes = more_processes
         self._end = end
+        self._numbers = count(1)
+        self._asked: dict[int, Question] = {}
+        self._asking = Lock()  # of the two before it and `why_gone`
+        self._writing = Lock()
+        self._is_ready = False
+        self._readiness: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        _remove_homes_of_the_dead()
         # Never the same twice: a file could leave a configuration behind for the next one.
-        self._home = Path(tempfile.mkdtemp(prefix="preflight-"))
-        self._unread = b""
+        self._home = Path(tempfile.mkdtemp(prefix=f"{HOME}{os.getpid()}-"))
         self._log = (self._home / "parser.log").open("w+b")
         own = dict.fromkeys(("HOME", "TMPDIR", "AIRFLOW_HOME"), str(self._home))
         try:
@@ -126,18 +130,82 @@ class ParserProcess:
                 cwd=self._home,
                 env={**env, **own},
                 start_new_session=True,  # a Ctrl-C on the terminal is not for it
-                bufsize=0,
             )
         except OSError as exc:
             self._clean_up()
             raise PreflightError(f"the isolated parser can't be started: {exc}") from exc
+        assert self._process.stdin is not None  # noqa: S101  # a pipe was asked for
+        self._stdin = self._process.stdin
+        os.set_blocking(self._stdin.fileno(), False)
+        self._listener = Thread(target=self._listen, name="parser", daemon=True)
+        self._listener.start()
+        self._get_ready(start_timeout_s)
+
+    def ask(
+        self, root: Path, paths: Sequence[str], limits: Limits, *, parallel: int, silence_s: float
+    ) -> Question:
+        """Have `paths` parsed, beside whatever it was asked before.
+
+        Raises:
+            ParserGone
+        """
+        with self._asking:
+            if self.why_gone is not None:
+                raise ParserGone(self.why_gone)
+            number = next(self._numbers)
+            question = self._asked[number] = Question(self, number, silence_s=silence_s)
+            self.heard_at = time.monotonic()
+        self._write(
+            protocol.request(
+                number,
+                root,
+                paths,
+                limits,
+                parallel=parallel,
+                more_processes=self._more_processes,
+            )
+        )
+        return question
+
+    def cancel(self, number: int) -> None:
+        """End what runs of a question, if it is still asked."""
+        with contextlib.suppress(ParserGone):
+            self._write(protocol.cancellation(number))
+
+    def close(self) -> None:
+        """End it and whatever it started; safe to call again."""
+        with self._writing, contextlib.suppress(OSError):
+            self._stdin.close()
+        process = self._process
+        self._end(process)
         try:
-            ready = self._ready(time.monotonic() + start_timeout_s)
-        except ParserGone as exc:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+        self._listener.join(STOP_S)
+        self._clean_up()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None and self.why_gone is None
+
+    def _clean_up(self) -> None:
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _get_ready(self, timeout_s: float) -> None:
+        try:
+            ready = self._readiness.get(timeout=timeout_s)
+        except Empty:
+            ready, why = None, "it fell silent"
+        else:
+            why = self.why_gone or ""
+        if ready is None:
             said = self._last_words()
             self.close()
-            raise PreflightError(f"the isolated parser did not start: {exc}: {said}") from exc
-        if ready.get("protocol") != PROTOCOL:
+            raise PreflightError(f"the isolated parser did not start: {why}: {said}")
+        if ready.get("protocol") != protocol.PROTOCOL:
             self.close()
             raise PreflightError(
                 "the isolated parser is that of another version of the deployer: "
@@ -145,107 +213,80 @@ class ParserProcess:
             )
         self.import_s = float(ready.get("import_s", 0.0))
 
-    def parse(
-        self, root: Path, paths: Sequence[str], limits: Limits, *, parallel: int, silence_s: float
-    ) -> Iterator[Answer]:
-        """Yield one answer a file as they end.
-
-        Raises:
-            ParserGone: it died, or nothing came for `silence_s`.
-        """
-        request = {
-            "root": str(root),
-            "paths": list(paths),
-            "parallel": parallel,
-            "limits": {
-                "wall_s": limits.wall_s,
-                "memory_bytes": limits.memory_mb << 20,
-                "more_processes": self._more_processes,
-            },
-        }
-        self._write(json.dumps(request).encode() + b"\n")
-        while not (line := _parsed(self._line(time.monotonic() + silence_s))).get("done"):
-            yield _answer(line)
-
-    def close(self) -> None:
-        """End it and whatever it started; safe to call again."""
-        process = self._process
-        for stream in (process.stdin, process.stdout):
-            if stream:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._end(process)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_S)
-        self._clean_up()
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def _clean_up(self) -> None:
-        self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
-
     def _last_words(self) -> str:
         text = (self._home / "parser.log").read_text(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "; ".join(lines[-LAST_LINES:]) or "it said nothing"
 
     def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101  # a pipe was asked for
+        """Write all of it, or none will be written any more.
+
+        Raises:
+            ParserGone: it does not read.
+        """
+        until = time.monotonic() + WRITE_S
+        with self._writing:
+            if self._stdin.closed:
+                raise ParserGone("it was ended")
+            pipe = self._stdin.fileno()
+            while data:
+                _, writable, _ = select.select([], [pipe], [], max(until - time.monotonic(), 0))
+                try:
+                    if not writable:
+                        raise TimeoutError
+                    data = data[os.write(pipe, data) :]
+                except OSError as exc:
+                    self._stdin.close()  # half a line may be in it
+                    raise ParserGone("it does not take requests") from exc
+
+    # -- the thread that reads
+
+    def _listen(self) -> None:
+        why = "it died"
         try:
-            self._process.stdin.write(data)
-        except OSError as exc:
-            raise ParserGone("it does not take requests") from exc
+            for line in self._lines():
+                self._hear(line)
+        except ParserGone as exc:
+            why = str(exc)
+        with self._asking:
+            self.why_gone = why
+            asked = list(self._asked.values())
+        for question in asked:
+            question.inbox.put(None)
+        self._readiness.put(None)
 
-    def _ready(self, until: float) -> dict[str, Any]:
-        """Return the protocol's first line; an image's entrypoint may print before it."""
-        while True:
-            line = self._line(until)
-            with contextlib.suppress(ParserGone):
-                said = _parsed(line)
-                if said.get("ready"):
-                    return said
-
-    def _line(self, until: float) -> bytes:
+    def _lines(self) -> Iterator[bytes]:
+        """Yield its lines from the first of the protocol's on: an image's entrypoint may print."""
         assert self._process.stdout is not None  # noqa: S101  # a pipe was asked for
-        stdout = self._process.stdout.fileno()
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([stdout], [], [], max(until - time.monotonic(), 0))
-            if not readable:
-                raise ParserGone("it fell silent")
-            data = os.read(stdout, 1 << 16)
-            self._unread += data
-            if not data or len(self._unread) > MAX_LINE_BYTES:
-                raise ParserGone("it died" if not data else "it does not end its line")
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line
+        with self._process.stdout as stdout:
+            while line := stdout.readline(MAX_LINE_BYTES):
+                if len(line) == MAX_LINE_BYTES:
+                    raise ParserGone("it does not end its line")
+                if line.endswith(b"\n"):
+                    yield line
+
+    def _hear(self, line: bytes) -> None:
+        self.heard_at = time.monotonic()
+        if not self._is_ready:
+            with contextlib.suppress(ParserGone):
+                said = protocol.parsed(line)
+                self._is_ready = bool(said.get("ready"))
+            if self._is_ready:
+                self._readiness.put(said)
+            return
+        number, told = protocol.read(line)
+        with self._asking:
+            question = self._asked.get(number)
+            if isinstance(told, Done):
+                self._asked.pop(number, None)
+        if question is None:
+            raise ParserGone("it does not keep to the protocol")
+        question.inbox.put(told)
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError as exc:
-        raise ParserGone("it does not speak JSON") from exc
-    if not isinstance(value, dict):
-        raise ParserGone("it does not keep to the protocol")
-    return value
-
-
-def _answer(line: Mapping[str, Any]) -> Answer:
-    try:
-        return Answer(
-            path=str(line["path"]),
-            end=End(line["ended"]),
-            code=int(line.get("code") or 0),
-            what=str(line.get("what") or ""),
-            dag_ids=tuple(line.get("dag_ids") or ()),
-            errors=tuple((line.get("errors") or {}).items()),
-            advice=tuple(line.get("advice") or ()),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise ParserGone("it does not keep to the protocol") from exc
+def _remove_homes_of_the_dead() -> None:
+    """Remove the directories of workers that were killed before they could."""
+    for home in Path(tempfile.gettempdir()).glob(f"{HOME}*-*"):
+        pid = home.name.split("-")[1]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(home, ignore_errors=True)

@@ -18,7 +18,7 @@ from deployer.demo.ports import free_port
 from deployer.edges.preflight import container as container_module
 from deployer.edges.preflight.container import ContainerParser, ContainerPlace
 from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.process import Limits
+from deployer.edges.preflight.protocol import Limits
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.conftest import PROJECT

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.preflight import asking
+from deployer.edges.preflight import examination
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
 from deployer.edges.preflight.process import ParserProcess
@@ -50,7 +50,7 @@ UNCOUNTED = """
 import os, time
 import preflight_warden as warden
 warden.prctl(warden.PR_SET_CHILD_SUBREAPER, 1)
-warden._children = list
+warden.children = list
 if (leader := os.fork()) == 0:
     os.setsid()
     if os.fork():
@@ -299,7 +299,8 @@ signal.pause()
 def test_files_beyond_the_time_for_one_push_are_held_unexamined(
     local: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "BUDGET_S", -10_000.0)
+    monkeypatch.setattr(examination, "BUDGET_S", 0.0)
+    monkeypatch.setattr(examination, "BUDGET_PER_FILE_S", 0.0)
     paths = [local.disk.write(f"dags/a/x{n}.py", holding(f"x{n}")) for n in range(6)]
 
     found = local.examine(*paths)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deployer.core.model import Examined, File, ParseError, Tree
 from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.process import Limits
+from deployer.edges.preflight.protocol import Limits
 from deployer.ports import Examiner
 from tests.fakes.examiner import FakeExaminer
 from tests.integration.examiner.files import HEAD, MEMORY_MB, PARSE_S, holding
