@@ -12,9 +12,9 @@ import pytest
 from docker.errors import DockerException
 
 from deployer.edges.preflight.container import ContainerParser, ContainerPlace
-from deployer.edges.preflight.examination import News
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
+from deployer.edges.preflight.news import News
 from tests.integration.examiner.files import IMPORT_S, POLICY
 from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT, Disk, Real
 
