@@ -8,6 +8,8 @@ comes next gives them back (docs/decisions/006).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -17,11 +19,14 @@ from deployer.ports import Airflow, Clock, Journal
 
 log = structlog.get_logger()
 
+Answer = TypeVar("Answer")
+
 LOOK_EVERY_S = 1.0
 TELL_EVERY_S = 15.0
 """Between two words about who is waited for: each is a status on GitHub."""
 PATIENCE_S = 10.0
-"""For an api-server that is just starting; one that is down can't be drained."""
+"""For an api-server that is just starting, or has no answer for a moment; one that is down can't be
+drained."""
 
 
 class Drain:
@@ -42,12 +47,12 @@ class Drain:
             AirflowUnreachable: it does not answer; a later call goes on where this one stopped.
             AirflowError
         """
-        slots = {name: size for name, size in self._pools().items() if size}
+        slots = {name: size for name, size in self._patiently(self._airflow.pools).items() if size}
         # A pool that was emptied by a drain that died is known from then, and from nowhere else.
         self._journal.set_drained({**self._journal.drained(), **slots})
         for name in slots:
             # Dying here leaves some pools empty, all of them in the journal.
-            self._airflow.resize_pool(name, 0)
+            self._patiently(partial(self._airflow.resize_pool, name, 0))
 
     def wait(self, tell: Callable[[str], None]) -> tuple[Busy, ...]:
         """Wait until the executor has no task; return those it has when the time is over.
@@ -59,7 +64,7 @@ class Drain:
         """
         began = self._clock.monotonic()
         told, told_at = "", float("-inf")
-        while busy := self._airflow.busy():
+        while busy := self._patiently(self._airflow.busy):
             now = self._clock.monotonic()
             if now - began >= self._timeout_s:
                 return busy
@@ -79,18 +84,18 @@ class Drain:
         kept = self._journal.drained()
         if not kept:
             return
-        now = self._pools()
+        now = self._patiently(self._airflow.pools)
         for name, size in kept.items():
             if now.get(name) == 0:
-                self._airflow.resize_pool(name, size)
+                self._patiently(partial(self._airflow.resize_pool, name, size))
         self._journal.set_drained({})
         log.info("pools have their slots back", pools=dict(kept))
 
-    def _pools(self) -> dict[str, int]:
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         until = self._clock.monotonic() + PATIENCE_S
         while True:
             try:
-                return dict(self._airflow.pools())
+                return ask()
             except AirflowUnreachable:
                 if self._clock.monotonic() >= until:
                     raise

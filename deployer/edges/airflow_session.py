@@ -17,6 +17,11 @@ OK, CREATED, FORBIDDEN, NOT_FOUND, CONFLICT = 200, 201, 403, 404, 409
 NOT_LOGGED_IN = {401, FORBIDDEN}
 """A token that ran out is a 401; one signed with a key of before, a 403, like a missing right
 (airflow/api_fastapi/core_api/security.py)."""
+NOT_NOW = {429, 500, 502, 503, 504}
+"""What the same question may mend a moment later: an embedded Airflow answers 500 while SQLite's
+database is locked, a proxy 502 to 504 while the api-server starts."""
+FIRST_PAUSE_S = 0.1
+"""Before such a question is asked again; each further pause is twice as long."""
 WRONG_LOGIN = {400, 401, 403, 422}
 """400 and 422: no name or password at all, to FAB's auth manager and to the simple one."""
 RIGHTS = {
@@ -33,8 +38,15 @@ RIGHTS = {
 (airflow/providers/fab/auth_manager/fab_auth_manager.py, `is_authorized_…`)."""
 
 
+class _NotNow(Exception):
+    """An answer that may be another one in a moment; its text says which."""
+
+
 class Session:
-    """One logged-in client; each call is bounded by `timeout_s` and tried once more if it broke.
+    """One logged-in client, whose calls must all be ones that may be made twice.
+
+    Each try is bounded by `timeout_s`. One that can't connect is tried once more; one that is
+    answered "not now", or whose answer breaks off, as often as there is time within `timeout_s`.
 
     Attributes:
         url: of the api-server.
@@ -54,7 +66,13 @@ class Session:
         self._timeout_s = timeout_s
         self._on_call = on_call
         self._logged_in = False
-        once_more = urllib3.Retry(total=1, redirect=0, status=0, allowed_methods=None)
+        once_more = urllib3.Retry(
+            total=1,
+            redirect=0,
+            status=0,
+            allowed_methods=None,
+            respect_retry_after_header=False,  # `_send` asks again, within a bound of ours
+        )
         # Airflow is the operator's own: never asked through the proxy to the world.
         self.client = ApiClient(Configuration(host=url, retries=once_more, no_proxy="*"))
 
@@ -109,10 +127,22 @@ class Session:
         self._logged_in = True
 
     def _send(self, name: str, send: Callable[[], Any]) -> tuple[int, Any]:
+        until = time.monotonic() + self._timeout_s
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return self._try(name, send)
+            except _NotNow as exc:
+                if time.monotonic() + pause_s > until:
+                    raise AirflowUnreachable(f"{self.url} {exc}") from exc
+            time.sleep(pause_s)
+            pause_s *= 2
+
+    def _try(self, name: str, send: Callable[[], Any]) -> tuple[int, Any]:
         began = time.monotonic()
         try:
             response = send()
-            data = response.data
+            body = _read(name, response)
         except (urllib3.exceptions.HTTPError, OSError) as exc:
             # Students read this: what urllib3 says of its pools and retries is in the cause.
             raise AirflowUnreachable(
@@ -120,10 +150,21 @@ class Session:
             ) from exc
         finally:
             self._on_call(name, time.monotonic() - began)
-        try:
-            return response.status, json.loads(data) if data else None
-        except ValueError:
-            return response.status, data[:200].decode(errors="replace")
+        if response.status in NOT_NOW:
+            raise _NotNow(f"answered {response.status} to {name}: {_detail(body)}")
+        return response.status, body
+
+
+def _read(name: str, response: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return the body of an answer; what is no JSON, as the beginning of its text."""
+    try:
+        data = response.data
+    except urllib3.exceptions.ProtocolError as exc:
+        raise _NotNow(f"broke off its answer to {name}") from exc
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        return data[:200].decode(errors="replace")
 
 
 def _detail(body: object) -> str:

@@ -383,11 +383,3 @@ def test_a_missing_right_is_named_after_one_more_login() -> None:
             airflow.pools()
     assert logins == ["/auth/token"] * 2
     assert "hunter2" not in str(caught.value)
-
-
-def test_an_airflow_that_fails_at_the_login_does_not_blame_the_password() -> None:
-    with answering([], token=503, other=200) as url:
-        airflow = AirflowRest(url, "deployer", "hunter2")
-        with pytest.raises(AirflowError, match="answered 503 to token") as caught:
-            airflow.pools()
-    assert "PASSWORD" not in str(caught.value)

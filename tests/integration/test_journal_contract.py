@@ -37,6 +37,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.edges.journal import SqlJournal, schema
+from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
 from deployer.ports import Journal, Owed
 from tests.fakes.journal import FakeJournal
@@ -576,7 +577,12 @@ def test_a_journal_of_before_drains_is_migrated_and_keeps_what_it_holds(
 ) -> None:
     with monkeypatch.context() as before:
         before.setattr(schema, "REVISIONS", schema.REVISIONS[:1])
-        old = SqlJournal.open(url, migrate=True)
+        database = Database(url)
+        if database.file:
+            database.file.touch()
+        with database.writing() as connection:
+            schema.upgrade(connection)
+        old = SqlJournal(database)
         with old._database.writing() as connection:
             connection.exec_driver_sql(
                 f"UPDATE worker SET live_sha = '{A}', live_held = '[\"dags/a/x.py\"]'"  # noqa: S608  # a literal

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from deployer.core.model import ParseError, State, StepName, StepRecord
-from deployer.errors import ServicesError
+from deployer.errors import AirflowUnreachable, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.world import SERVICES, World
 
@@ -118,6 +118,24 @@ def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
     world.turns.turn()
     assert steps(world, sha)[StepName.DRAIN].state == "skipped"
     assert world.state(sha) is State.SUCCEEDED
+
+
+def test_a_drain_goes_on_when_airflow_has_no_answer_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.airflow.tasks = [Task("lasse_taxi", "ingest", looks=3)]
+    moments = iter([True, False] * 20)
+
+    def moody(airflow: FakeAirflow) -> None:
+        if next(moments):
+            raise AirflowUnreachable("answered 500 to pools: database is locked")
+
+    monkeypatch.setattr(FakeAirflow, "_answer", moody)
+    sha = packages(world)
+    world.turns.turn()
+    assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
+    assert world.services.idle == [True]
+    assert world.airflow.slots == POOLS
 
 
 class KilledError(BaseException):

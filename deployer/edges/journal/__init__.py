@@ -3,7 +3,7 @@
 store        `SqlJournal`, the port's one real implementation
 engine       connections, transactions, and a database's errors in our words
 schema       is the schema there, and whose turn it is to migrate it
-migrations/  Alembic's, shipped inside the package; imported only to migrate
+migrations/  Alembic's, shipped inside the package; imported only for a journal of before
 tables       the schema as the code sees it, and the column types
 codec        plans and parse errors as JSON
 deliveries   many threads' deliveries in one commit to disk

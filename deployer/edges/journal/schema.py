@@ -1,8 +1,9 @@
 """Is the schema there, and whose turn is it to migrate it.
 
-Any process may be the first to open a journal, so any may migrate it: the others
-wait for its transaction and then find nothing left to do. Alembic is imported only
-if there is: the web process is to stay small.
+Any process may be the first to open a journal, so any may make or migrate it: the
+others wait for its transaction and then find nothing left to do. A new journal is made
+of `tables` as they are now, an older one is migrated by Alembic, which is imported for
+that alone: it costs a process 9 MB for as long as it lives.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
 
+from deployer.edges.journal import tables
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All revisions in `migrations/versions`, oldest first; the last is what this code works on."""
 
+_VERSION = Table(  # alembic/runtime/migration.py, `MigrationContext._version`
+    "alembic_version",
+    MetaData(naming_convention={"pk": "%(table_name)s_pkc"}),
+    Column("version_num", String(32), primary_key=True),
+)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x6465706C6F79  # "deploy"; one number a purpose in a PostgreSQL database
 
@@ -35,7 +42,7 @@ def ensure(database: Database, *, migrate: bool) -> None:
     if migrate and database.file is not None:
         _create(database, database.file)
     with database.reading() as connection:
-        if _up_to_date(connection, database.name):
+        if _revision(connection, database.name) == REVISIONS[-1]:
             return
     if not migrate:
         raise JournalError(
@@ -48,30 +55,41 @@ def ensure(database: Database, *, migrate: bool) -> None:
                 text("SET LOCAL statement_timeout = 0")
             )  # large tables may take long
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        # Asked again: another process may have migrated while this one waited.
-        if not _up_to_date(connection, database.name):
-            _upgrade(connection)
+        # Asked again: another process may have done it while this one waited.
+        found = _revision(connection, database.name)
+        if found is None:
+            make(connection)
+        elif found != REVISIONS[-1]:
+            upgrade(connection)
 
 
-def _up_to_date(connection: Connection, name: str) -> bool:
-    """Tell whether the last migration was run.
+def _revision(connection: Connection, name: str) -> str | None:
+    """Return the last migration that was run, None: there is no journal yet.
 
     Raises:
         JournalError: one was run that this code does not know.
     """
-    if not inspect(connection).has_table("alembic_version"):
-        return False
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    found = connection.execute(select(_VERSION.c.version_num)).scalar()
     if found is not None and found not in REVISIONS:
         raise JournalError(
             f"the journal {name} was written by a newer deployer (its schema is {found}, "
             f"this one knows {REVISIONS[-1]}): install that version, or put back the backup "
             "made before it was installed"
         )
-    return bool(found == REVISIONS[-1])
+    return found
 
 
-def _upgrade(connection: Connection) -> None:
+def make(connection: Connection) -> None:
+    """Make what all migrations together would, inside the connection's transaction."""
+    tables.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(tables.worker), {"id": 1, "live_held": [], "live_pending": []})
+    _VERSION.create(connection)
+    connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
+
+
+def upgrade(connection: Connection) -> None:
     """Run the missing migrations inside the connection's transaction."""
     from alembic import command  # noqa: PLC0415 - see the module's docstring
     from alembic.config import Config  # noqa: PLC0415 - likewise

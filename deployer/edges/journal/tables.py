@@ -1,4 +1,4 @@
-"""The schema as the code sees it; `migrations/` is how a database comes to it."""
+"""The schema as the code sees it; `migrations/` is how an older database comes to it."""
 
 from __future__ import annotations
 
@@ -229,13 +229,13 @@ condemned = Table(  # contents of files of which the dag-processor died
     Column("at", UtcTime, nullable=False),
 )
 
-worker = Table(  # one row, made by the first migration
+worker = Table(  # one row, made with the table
     "worker",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("live_sha", CleanText),
     Column("live_held", JSON, nullable=False),  # paths
-    Column("live_pending", JSON, nullable=False),  # likewise
+    Column("live_pending", JSON, nullable=False, server_default="[]"),  # likewise
     Column("beat_at", UtcTime),
     Column("tip", CleanText),
     Column("tip_checked_at", UtcTime),

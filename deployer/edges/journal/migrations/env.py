@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `schema.migrate` hands over.
+"""Alembic's entry: runs the migrations on the connection that `schema.upgrade` hands over.
 
 https://alembic.sqlalchemy.org/en/latest/cookbook.html#sharing-a-connection-across-one-or-more-programmatic-migration-commands
 """
