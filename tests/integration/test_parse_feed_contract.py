@@ -1,4 +1,4 @@
-"""What every `ports.ParseFeed` does: the shared fake, and the real one with a real dag-processor."""
+"""What every `ports.ParseFeed` does: the shared fake, and the real one with Airflow behind it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from deployer.demo.ports import free_port
 from deployer.edges import local_settings
 from deployer.edges.local import LocalAirflow
 from deployer.edges.parse_feed import PLACE, ParseFeedListener
-from deployer.ports import ParseFeed
 from tests.fakes.clock import FakeClock
 from tests.fakes.feed import Broken, Contents, Ends, FakeFeed
 from tests.integration.airflow_world import (
@@ -190,9 +189,7 @@ def test_one_life_is_present(rig: Rig) -> None:
 # -- what comes of an ask
 
 
-def test_a_release_that_is_asked_for_is_listed_and_then_each_file_told(
-    rig: Rig, name: str
-) -> None:
+def test_a_release_that_is_asked_for_is_listed_and_then_each_file_told(rig: Rig, name: str) -> None:
     first, later = f"dags/f/{name}/first.py", f"dags/f/{name}/later.py"
     release = rig.publish({first: (f"{name}_a", f"{name}_b"), later: (f"{name}_c",)})
     rig.hearing.ask(release, first=[first], later=[later])
