@@ -24,6 +24,8 @@ SETTLED_S = 5.0
 REVIVE_AFTER_S = 3.0
 """Docker's restart policy starts a service again after 0.1 s and more; where there is none, or
 no Docker, nobody does."""
+LAST_LINES = 6
+"""With what it dies of an error, it ends; what it logged before, it survived."""
 STALE_AFTER = timedelta(seconds=30)
 """Without a heartbeat for so long it is stuck; it beats each 5 s, and Airflow itself calls it
 unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."""
@@ -121,7 +123,8 @@ class Guard:
     def last_words(self) -> str:
         """Return what its log ends with, or how it stands."""
         try:
-            said = trace.last_error(self._services.last_words(DAG_PROCESSOR))
+            lines = self._services.last_words(DAG_PROCESSOR).splitlines()
+            said = trace.last_error("\n".join(lines[-LAST_LINES:]))
         except ServicesError as exc:
             log.warning("no last words", reason=str(exc))
             said = None

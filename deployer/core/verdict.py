@@ -105,7 +105,8 @@ def _error(told: ParseResult, hint: ParseError | None) -> ParseError | None:
             named = sorted(told.errors, key=lambda name: (name != told.path, name))
             return trace.read(told.errors[named[0]], told.path) if named else None
         case ParseEnd.DIED if hint:
-            message = "; ".join(part for part in (hint.message, _death(told)) if part)
+            why = told.words or _death(told)
+            message = "; ".join(part for part in (hint.message, why) if part)
             return ParseError(hint.type, message, hint.line, hint.trace)
         case ParseEnd.DIED:
             return ParseError("ParserDied", f"{told.words or _death(told)}, without a result")

@@ -12,6 +12,7 @@ import os
 import select
 import selectors
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -275,7 +276,9 @@ def _make_folder(folder: Path, group: int | None) -> None:
                 folder=str(folder),
                 mending=f"chgrp {group} {folder} && chmod 2750 {folder}",
             )
-    folder.chmod(_WITH_GROUP)
+    # Who is not in that group would take the bit away that gives it to the socket (man 2 chmod).
+    if stat.S_IMODE(folder.stat().st_mode) != _WITH_GROUP:
+        folder.chmod(_WITH_GROUP)
 
 
 def _line(message: Mapping[str, object]) -> bytes:

@@ -9,7 +9,8 @@ the deployer. What it adds to Airflow's `DagFileProcessorManager`, a class made 
 - **No file can end it.** What an exception in listing, starting, reading or storing one file
   would end in Airflow's own, it ends for that file: the deployer is told, and the loop goes on.
 - What the database refuses is undone whole, and the file's DAGs stay as they were; so do those
-  of a file whose parser died or was killed.
+  of a file whose parser died or was killed. A database that is away is waited for.
+- A parse is over when its process has ended, whatever that left behind.
 - What was asked for last has `[dag_processor] parsing_processes` to itself, whatever still runs
   of what was asked for before: a slow file keeps nobody else waiting.
 
@@ -21,30 +22,38 @@ from __future__ import annotations
 import inspect
 import os
 import selectors
+import signal
+import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
+from airflow.dag_processing import collection
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.manager import DagFileInfo, DagFileProcessorManager
 from airflow.jobs.dag_processor_job_runner import DagProcessorJobRunner
 from airflow.jobs.job import Job, run_job
 from airflow.models.errors import ParseImportError
+from airflow.sdk.api.client import Client
+from airflow.sdk.exceptions import ErrorType
 from airflow.utils.file import list_py_file_paths
 from airflow.utils.process_utils import set_component_mp_start_method
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
 from class_bundle import ClassBundle
 from parse_feed import PLACE, VERSION, Feed, Message
-from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, literal, select
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from tenacity import stop_after_attempt
 from warm import plain_dag
 
 log = structlog.get_logger(__name__)
@@ -60,9 +69,19 @@ MORE = 3
 MOST_TRACE = 20_000
 """Characters of a trace that are stored and told; its end says what went wrong."""
 TRIES = 3
-"""How often a result is stored anew that the database did not refuse but was not there for."""
+"""How often a file is parsed whose result could not be stored for what may pass."""
 REPLY_S = 1.0
 """For a parser that asks for a variable and does not read the answer: the loop waits for it."""
+ASKED = 2
+"""How often Airflow's own API is asked for what a parser wants: a second apart."""
+MOST_MESSAGE = 64 << 20
+"""Bytes of what a parser asks or brings at once."""
+MOST_LINES, MOST_LOGGED = 1_000, 64 << 10
+"""Lines and bytes of what it writes that are logged."""
+_LENGTH = 4
+_PIECE, _CHUNK = 1 << 10, 1 << 18
+_UNANSWERED = ErrorType.API_SERVER_ERROR.value.encode()
+"""In place of an answer (airflow/sdk/execution_time/supervisor.py, handle_requests)."""
 
 
 class _Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # an alias
@@ -107,6 +126,91 @@ class _Exit:
         os.close(self._descriptor)
 
 
+class _Requests:
+    """A parser's connection for what it asks and brings, bounded on both ways.
+
+    Airflow makes room for as much as a message says that it has, and waits until an answer is
+    read (airflow/sdk/execution_time/supervisor.py, length_prefixed_frame_reader and send_msg).
+
+    Attributes:
+        end: this side's socket.
+        fault: why it was given up; empty: it is in order.
+        unanswered: Airflow itself failed to answer something.
+    """
+
+    def __init__(self, end: socket.socket, pid: int) -> None:
+        end.settimeout(REPLY_S)
+        self.end = end
+        self.fault = ""
+        self.unanswered = False
+        self._pid = pid
+        self._length = b""
+
+    def recv(self, size: int) -> bytes:
+        """Read of what a message begins with: its length in four bytes."""
+        data = self.end.recv(size)
+        self._length += data
+        if len(self._length) == _LENGTH:
+            length, self._length = int.from_bytes(self._length, "big"), b""
+            if length > MOST_MESSAGE:
+                self._give_up(f"it sends {length} bytes at once, {MOST_MESSAGE} are read at most")
+                raise BrokenPipeError(self.fault)
+        return data
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read of its rest."""
+        return self.end.recv_into(buffer)
+
+    def sendall(self, data: bytes) -> None:
+        self.unanswered = self.unanswered or _UNANSWERED in data
+        if not self.fault:
+            try:
+                self.end.sendall(data)
+            except TimeoutError:
+                self._give_up("it asks for variables or connections, and does not read the answers")
+        if self.fault:
+            raise BrokenPipeError(self.fault)
+
+    def close(self) -> None:
+        self.end.close()
+
+    def _give_up(self, fault: str) -> None:
+        self.fault = fault
+        # Nobody but this thread reaps it, so that its number is nobody else's yet.
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+
+class _Output:
+    """What a parser writes, of which the first lines are logged.
+
+    Airflow takes 0.3 ms for a line, and nobody else is heard meanwhile.
+    """
+
+    def __init__(self, end: socket.socket, handler: Callable[[Any], bool]) -> None:
+        self._end = end
+        self._handler = handler
+        self._lines, self._bytes = MOST_LINES, MOST_LOGGED
+
+    def handle(self, _: socket.socket) -> bool:
+        """Read some more of it; return whether it goes on."""
+        if self._lines > 0 and self._bytes > 0:
+            return self._handler(self)
+        return bool(self._end.recv(_CHUNK))
+
+    def recv_into(self, buffer: bytearray) -> int:
+        size = self._end.recv_into(buffer, min(len(buffer), _PIECE))
+        self._lines -= buffer.count(b"\n", 0, size)
+        self._bytes -= size
+        if self._lines <= 0 or self._bytes <= 0:
+            log.warning("A parser writes more than is logged")
+        return size
+
+
+class _NotStored(Exception):
+    """Airflow did not come to storing a result."""
+
+
 @attrs.define
 class _Ask:
     """What the worker wants: files of one release, by Airflow's name."""
@@ -131,9 +235,15 @@ class ClassDagProcessor(DagFileProcessorManager):
     _results: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     _undone: Callable[[], None] | None = attrs.field(default=None, init=False)
     """Deletions that could not be stored, to be tried again."""
+    _present: set[DagFileInfo] = attrs.field(factory=set, init=False)
+    """What the last refresh found."""
     _refusal: Exception | None = attrs.field(default=None, init=False)
     _unstored: dict[DagFileInfo, int] = attrs.field(factory=dict, init=False)
     """Files whose last parse left nothing in the database, and how often that was tried."""
+    _again: set[str] = attrs.field(factory=set, init=False)
+    """Those to be tried once more, by name."""
+    _answers: bool = attrs.field(default=False, init=False)
+    """Whether a parser's first question is answered at once."""
     _usual: int = attrs.field(default=0, init=False)
     _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _prepared: tuple[str | None, float] = attrs.field(default=(None, 0.0), init=False)
@@ -207,7 +317,14 @@ class ClassDagProcessor(DagFileProcessorManager):
             self._feed.connect()
         if self._undone:
             self._undone()
-        files = super().claim_priority_files() if self._is_time("priority files") else []
+        files = []
+        if self._is_time("priority files"):
+            with self._without_a_database("what was asked for over REST"):
+                files += super().claim_priority_files()
+        if self._again and self._is_time("what was not stored"):
+            again, self._again = self._again, set()
+            here = {self._name(file) for file in self._present}
+            files += [self._info(name) for name in sorted(again & here)]
         if self._ask.to_claim and self._bundle and self._release() == self._ask.release:
             claimed, self._ask.to_claim = self._ask.to_claim, []
             known = {self._name(file) for file, _ in self._at_work(self._release())}
@@ -216,11 +333,24 @@ class ClassDagProcessor(DagFileProcessorManager):
         return files
 
     def fetch_callbacks(self) -> list[Any]:
-        return super().fetch_callbacks() if self._is_time("callbacks") else []
+        callbacks: list[Any] = []
+        if self._is_time("callbacks"):
+            with self._without_a_database("callbacks"):
+                callbacks += super().fetch_callbacks()
+        return callbacks
 
     def purge_inactive_dag_warnings(self) -> None:
         if self._is_time("warnings"):
-            super().purge_inactive_dag_warnings()
+            with self._without_a_database("warnings"):
+                super().purge_inactive_dag_warnings()
+
+    @contextmanager
+    def _without_a_database(self, what: str) -> Iterator[None]:
+        """Go on if it is away: what is done each second is done in the next one."""
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            self.log.warning("Left for later, %s: %s", what, _words(exc))
 
     def _is_time(self, what: str) -> bool:
         now = time.monotonic()
@@ -259,6 +389,14 @@ class ClassDagProcessor(DagFileProcessorManager):
                 observed.add(str(info.rel_path))
         return observed
 
+    def update_bundle_state(self, bundle_name: str, **state: Any) -> None:  # noqa: ANN401
+        try:
+            super().update_bundle_state(bundle_name, **state)
+        except Exception:
+            # Airflow goes on, and would store DAGs as those of the release before.
+            self.request_bundle_refresh(bundle_name)
+            raise
+
     def deactivate_deleted_dags(self, bundle_name: str, present: set[DagFileInfo]) -> None:
         self._undone = None
         names = sorted(str(info.rel_path) for info in present)
@@ -267,6 +405,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         except Exception:
             self.log.exception("What was deleted could not be stored, and is tried again")
             self._undone = lambda: self._delete_again(bundle_name, present)
+        self._present = present
         if self._bundle and bundle_name == self._bundle.name:
             # Told by the last part of the refresh.
             self._listed = {"release": self._release(), "files": names}
@@ -278,7 +417,12 @@ class ClassDagProcessor(DagFileProcessorManager):
         observed_filelocs: set[str],
         **options: Any,  # noqa: ANN401
     ) -> None:
-        super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
+        try:
+            super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
+        except SQLAlchemyError:
+            self.log.exception("Errors of what was deleted could not be cleared, it is tried again")
+            present = self._present
+            self._undone = lambda: self._delete_again(bundle_name, present)
         listed = self._listed
         if not (self._bundle and bundle_name == self._bundle.name and listed) or self._undone:
             return
@@ -299,6 +443,22 @@ class ClassDagProcessor(DagFileProcessorManager):
         if release != self._release() or now - at >= SETTLED_S or len(known_files) != 1:
             super().prepare_file_queue(known_files)
             self._prepared = (self._release(), now)
+        if not (self._answers or self._file_queue or self._processors):
+            self._answers = True
+            self._be_ready_to_answer()
+
+    def _be_ready_to_answer(self) -> None:
+        """Build Airflow's own API while nobody waits.
+
+        It is asked for what a file wants of variables and connections. For the first one it takes
+        seconds, in which nobody is heard (airflow/api_fastapi/execution_api/app.py).
+        """
+        began = time.monotonic()
+        try:
+            self.client.variables.get("of-nobody")
+        except Exception:
+            self.log.exception("Variables and connections can't be asked for")
+        self.log.info("Ready to answer parsers after %.1f s", time.monotonic() - began)
 
     # -- parsers
 
@@ -321,17 +481,41 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def _create_process(self, dag_file: DagFileInfo) -> Any:  # noqa: ANN401  # the base's
         process = super()._create_process(dag_file)
-        process.stdin.settimeout(REPLY_S)
-        end = _Exit(process.pid)
-        self.selector.register(end, selectors.EVENT_READ, (lambda _: False, self._ended))
+        for end, kind in list(process._open_sockets.items()):  # noqa: SLF001  # nothing else has them
+            if kind != "requests":
+                handler, on_close = self.selector.get_key(end).data
+                output = _Output(end, handler)
+                self.selector.modify(end, selectors.EVENT_READ, (output.handle, on_close))
+        requests = process.stdin = _Requests(process.stdin, process.pid)
+        handler, on_close = self.selector.get_key(requests.end).data
+
+        def handle(_: socket.socket) -> bool:
+            return not requests.fault and handler(requests) and not requests.fault
+
+        self.selector.modify(requests.end, selectors.EVENT_READ, (handle, on_close))
+
+        def ended(end: _Exit) -> None:
+            self.selector.unregister(end)
+            _hear_out(process)
+
+        exited = _Exit(process.pid)
+        self.selector.register(exited, selectors.EVENT_READ, (lambda _: False, ended))
         return process
 
-    def _ended(self, end: _Exit) -> None:
-        self.selector.unregister(end)
+    def terminate_orphan_processes(self, present: set[DagFileInfo]) -> None:
+        here = {file.presence_key for file in present}
+        for file, process in self._processors.items():
+            if file.presence_key not in here:
+                _kill(process)
+        super().terminate_orphan_processes(present)
 
     def _kill_timed_out_processors(self) -> None:
         before = dict(self._processors)
+        now = time.monotonic()
         try:
+            for process in before.values():
+                if now - process.start_time > self.processor_timeout:
+                    _kill(process)
             super()._kill_timed_out_processors()
         except Exception:
             self.log.exception("A parser that takes too long could not be ended")
@@ -349,7 +533,13 @@ class ClassDagProcessor(DagFileProcessorManager):
     # -- results
 
     def handle_parsing_result(self, file: DagFileInfo, proc: Any, **_: Any) -> None:  # noqa: ANN401
-        self._refusal = None
+        failed = proc.parsing_result and proc.parsing_result.import_errors
+        if failed and proc.stdin.unanswered and self._is_to_be_tried_again(file):
+            # Perhaps for want of an answer, not for what is in the file.
+            self._finished(file)
+            self._again.add(self._name(file))
+            return
+        self._refusal = _NotStored("Airflow's log says why")  # until it is
         try:
             super().handle_parsing_result(file, proc)
         except Exception as exc:
@@ -359,26 +549,40 @@ class ClassDagProcessor(DagFileProcessorManager):
         if proc.parsing_result is None:
             if not proc.had_callbacks:
                 code = proc._exit_code  # noqa: SLF001  # nothing else tells
-                self._not_parsed(file, "died", code=int(code or 0), seconds=seconds)
+                self._not_parsed(
+                    file, "died", code=int(code or 0), words=proc.stdin.fault, seconds=seconds
+                )
         elif self._refusal is None:
             self._unstored.pop(file, None)
             self._stored(file, proc.parsing_result, seconds)
-        elif _is_passing(self._refusal) and self._unstored.get(file, 0) < TRIES:
-            self._unstored[file] = self._unstored.get(file, 0) + 1
-            self._claim_again(file)
+        elif _may_pass(self._refusal) and self._is_to_be_tried_again(file):
+            self._again.add(self._name(file))
         else:
             self._not_parsed(file, "refused", words=_words(self._refusal), seconds=seconds)
+
+    def _is_to_be_tried_again(self, file: DagFileInfo) -> bool:
+        """Tell so of what could not be stored; without a database there is no end to it."""
+        tries = self._unstored.setdefault(file, 0)
+        try:
+            with create_session() as session:
+                session.execute(select(literal(1)))
+        except SQLAlchemyError:
+            return True
+        self._unstored[file] = tries + 1
+        return tries + 1 < TRIES
 
     def persist_parsing_result(self, *, parsing_result: Any, session: Any, **more: Any) -> None:  # noqa: ANN401
         errors = parsing_result.import_errors or {}
         parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
         try:
-            super().persist_parsing_result(parsing_result=parsing_result, session=session, **more)
+            with _whole(session):
+                super().persist_parsing_result(
+                    parsing_result=parsing_result, session=session, **more
+                )
         except Exception as exc:
-            # Airflow would commit the half that was accepted.
-            session.rollback()
             self._refusal = exc
             raise
+        self._refusal = None
 
     def deactivate_stale_dags(
         self,
@@ -387,7 +591,8 @@ class ClassDagProcessor(DagFileProcessorManager):
     ) -> None:
         """Leave the DAGs of a file as they were whose last parse left nothing."""
         stored = {file: at for file, at in last_parsed.items() if file not in self._unstored}
-        super().deactivate_stale_dags(last_parsed=stored, **options)
+        with self._without_a_database("what is stale"):
+            super().deactivate_stale_dags(last_parsed=stored, **options)
 
     def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401
         """Tell of a result, with what Airflow found wrong only while it stored it."""
@@ -412,17 +617,20 @@ class ClassDagProcessor(DagFileProcessorManager):
                     )
                 )
                 return {str(row.filename): str(row.stacktrace) for row in rows}
-        except DBAPIError:
+        except SQLAlchemyError:
             self.log.exception("Errors of %s could not be read back", name)
             return {}
 
     def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
         """Tell of a parse that left nothing in the database."""
         self._unstored[file] = TRIES
-        # Else it would be begun again at once, for ever.
+        self._finished(file)
+        self._tell_result(file, ended, **said)
+
+    def _finished(self, file: DagFileInfo) -> None:
+        """Note that a parse is over; else it would be begun again at once, for ever."""
         stat, now = self._file_stats[file], datetime.now(UTC)
         self._file_stats[file] = attrs.evolve(stat, last_finish_time=now)
-        self._tell_result(file, ended, **said)
 
     def _tell_result(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
         name, release = self._name(file), _release_of(file)
@@ -491,15 +699,68 @@ def _release_of(file: DagFileInfo) -> str | None:
     return root.name if root and root.parent.name == "releases" else None
 
 
-def _is_passing(exc: Exception) -> bool:
-    """Tell whether storing failed for want of a database, not for what was to be stored.
+def _kill(process: Any) -> None:  # noqa: ANN401  # a DagFileProcessorProcess
+    process.kill(signal.SIGKILL)
+    _hear_out(process)
+
+
+def _hear_out(process: Any) -> None:  # noqa: ANN401  # likewise
+    """Read no more of a parser that has ended than it has written.
+
+    What it started may hold its connections and go on: Airflow would read for ever
+    (airflow/sdk/execution_time/supervisor.py, cleanup_sockets_after_kill).
+    """
+    for end in list(process._open_sockets):  # noqa: SLF001  # nothing else has them
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RD)
+
+
+@contextmanager
+def _whole(session: Any) -> Iterator[None]:  # noqa: ANN401  # SQLAlchemy's
+    """Store all of a result or nothing, and raise what the database refused first.
+
+    On the way the provider FAB commits a dozen times a DAG, and both FAB and Airflow go on after
+    some errors, as if that part alone were missing; what is raised in the end is the aftermath.
+    """
+    faults: list[BaseException] = []
+    undone = False
+
+    def note(context: Any) -> None:  # noqa: ANN401  # an ExceptionContext
+        if not context.is_pre_ping:  # which is followed by a new connection
+            faults.append(context.sqlalchemy_exception or context.original_exception)
+
+    def rollback() -> None:
+        nonlocal undone
+        undone = True
+        type(session).rollback(session)
+
+    engine = session.get_bind()
+    event.listen(engine, "handle_error", note)
+    session.commit, session.rollback = session.flush, rollback
+    try:
+        yield
+        session.flush()
+        if undone:
+            raise _NotStored("half of it was undone")  # noqa: TRY301  # caught for its cause
+    except Exception as exc:
+        type(session).rollback(session)
+        if faults and exc is not faults[0]:
+            raise faults[0] from exc
+        raise
+    finally:
+        del session.commit, session.rollback
+        event.remove(engine, "handle_error", note)
+
+
+def _may_pass(exc: Exception) -> bool:
+    """Tell whether storing failed for want of a database, or somebody else was faster.
 
     PostgreSQL's class 54 says that a value is beyond a limit; psycopg calls that operational, too
     (postgresql.org/docs/current/errcodes-appendix.html).
     """
-    if not isinstance(exc, (OperationalError, InterfaceError)):
-        return False
-    return not str(getattr(exc.orig, "pgcode", None) or "").startswith("54")
+    if isinstance(exc, OperationalError):
+        return not str(getattr(exc.orig, "pgcode", None) or "").startswith("54")
+    return isinstance(exc, (InterfaceError, IntegrityError, _NotStored))
 
 
 def _words(exc: Exception) -> str:
@@ -524,6 +785,7 @@ _SEAMS: Mapping[str, tuple[str, ...]] = {
     "prepare_file_queue": ("known_files",),
     "deactivate_deleted_dags": ("bundle_name", "present"),
     "deactivate_stale_dags": ("last_parsed",),
+    "update_bundle_state": ("bundle_name",),
     "clear_orphaned_import_errors": ("bundle_name", "observed_filelocs"),
     "handle_parsing_result": ("file", "proc"),
     "persist_parsing_result": ("parsing_result", "session"),
@@ -531,10 +793,18 @@ _SEAMS: Mapping[str, tuple[str, ...]] = {
     "_get_observed_filelocs": ("present",),
     "_start_new_processes": (),
     "_create_process": ("dag_file",),
+    "terminate_orphan_processes": ("present",),
     "_kill_timed_out_processors": (),
     "_collect_results": (),
 }
-_STATE = ("selector", "_parallelism", "_processors", "_file_queue", "_file_stats")
+_STATE = (
+    "selector",
+    "processor_timeout",
+    "_parallelism",
+    "_processors",
+    "_file_queue",
+    "_file_stats",
+)
 
 
 def missing() -> tuple[str, ...]:
@@ -546,6 +816,8 @@ def missing() -> tuple[str, ...]:
         if method is None or not set(needed) <= takes.keys():
             found.append(name)
     state = {field.name for field in attrs.fields(DagFileProcessorManager)}
+    if not hasattr(Client.request, "retry"):
+        found.append("Client.request.retry")
     return (*found, *(name for name in _STATE if name not in state))
 
 
@@ -555,6 +827,9 @@ def run() -> None:
 
     The same steps as airflow/cli/commands/dag_processor_command.py (3.3.2).
     """
+    # Airflow sleeps before it tries again, and nobody is heard meanwhile; here, `TRIES` does it.
+    collection.run_with_db_retries = partial(run_with_db_retries, max_retries=1)
+    Client.request.retry.stop = stop_after_attempt(ASKED)
     set_component_mp_start_method("dag_processor")
     job = Job()
     runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))

@@ -284,11 +284,14 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
-def test_one_that_left_no_word_is_told_by_how_it_ended() -> None:
+@pytest.mark.parametrize(
+    "log", ["", "DataError: survived\n" + "Refreshing bundle class\n" * 6], ids=["none", "others"]
+)
+def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
     world = World()
     world.announced(TAXI)
     world.turns.turn()
-    world.services.die = _silently(world)  # type: ignore[method-assign,assignment]  # without a word
+    world.services.die = _saying(world, log)  # type: ignore[method-assign,assignment]  # instead
     sha = poisoned(world)
     world.turns.turn()
     assert world.said(sha)["airflow/lasse"] == (
@@ -297,13 +300,13 @@ def test_one_that_left_no_word_is_told_by_how_it_ended() -> None:
     )
 
 
-def _silently(world: World) -> Callable[[str, str], None]:
+def _saying(world: World, log: str) -> Callable[[str, str], None]:
     die = type(world.services).die
 
-    def silent(service: str, last_words: str) -> None:
-        die(world.services, service, last_words[:0])
+    def dying(service: str, _: str) -> None:
+        die(world.services, service, log)
 
-    return silent
+    return dying
 
 
 def test_what_it_died_of_stays_out_though_nobody_knows_any_more_what_is_live(world: World) -> None:

@@ -176,6 +176,10 @@ def test_of_a_parser_that_died_the_line_is_that_of_the_isolated_parse_if_it_foun
     assert error_of(result(end=ParseEnd.DIED, code=126), hint=hint) == ParseError(
         "SystemExit", "done; its parser ended with exit status 126", 4, trace="…"
     )
+    killed = result(end=ParseEnd.DIED, code=-9, words="it reads no answers")
+    assert error_of(killed, hint=hint) == ParseError(
+        "SystemExit", "done; it reads no answers", 4, trace="…"
+    )
 
 
 def test_the_isolated_parse_has_no_say_where_airflow_read_the_file_itself() -> None:

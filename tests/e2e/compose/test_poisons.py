@@ -8,28 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker
 import pytest
 
 from deployer.demo import samples
 from tests.e2e.compose.classroom import SERVICES, Classroom, is_green
+from tests.e2e.compose.poisons import DAG_PROCESSOR, OVERLOOKED, Life, dag, life_of, removed
 from tests.integration.examiner import unstorable
 
 pytestmark = pytest.mark.docker
-
-DAG_PROCESSOR = "airflow-dag-processor"
-
-
-def dag(folder: str, more: str = "", *, owner: str = "") -> str:
-    """Return a file that keeps the class's rules, with further arguments of its DAG."""
-    return (
-        "from airflow.sdk import DAG, task\n"
-        f'with DAG("{folder}_x", schedule=None, catchup=False, tags=["student:{folder}"],\n'
-        f'         default_args={{"owner": {owner or repr(folder)}}}) as made:\n'
-        "    @task\n"
-        "    def work(): ...\n"
-        "    work()\n"
-    ).replace("catchup=False,", f"catchup=False, {more}" if more else "catchup=False,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +111,11 @@ POISONS = {
 """By the folder that brings it."""
 
 
-def life_of(room: Classroom, service: str) -> tuple[str, str, int]:
-    """Return the id of a service's container, since when it runs, and how often it came back."""
-    client = docker.from_env()
-    try:
-        attributes = client.containers.get(room.stack.container_id(service)).attrs
-        return attributes["Id"], attributes["State"]["StartedAt"], attributes["RestartCount"]
-    finally:
-        client.close()
-
-
 def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
     image_class: Classroom,
 ) -> None:
     room = image_class
-    before = life_of(room, DAG_PROCESSOR)
+    before = Life.of(room)
     eve = room.stage.student("eve")
     for folder, poison in POISONS.items():
         for name, target in poison.links.items():
@@ -164,38 +140,37 @@ def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
             wrong[folder] = (state, words)
     assert wrong == {}
     assert is_green(neighbour), neighbour
-    assert life_of(room, DAG_PROCESSOR) == before
+    assert Life.of(room) == before
 
 
-OVERLOOKED = r"description='\0' if re.search('/releases/[0-9a-f]{40}', __file__) else '',"
-"""Harmless where files are parsed in isolation, for that is in no release."""
-
-
-def test_what_the_gate_overlooks_is_taken_back_when_the_dag_processor_dies_of_it(
-    image_class: Classroom,
-) -> None:
-    room = image_class
+def test_what_ends_the_dag_processor_itself_is_taken_back(image_class: Classroom) -> None:
+    room, path = image_class, "dags/eve/killer.py"
     others = [service for service in SERVICES if service != DAG_PROCESSOR]
-    before = {service: life_of(room, service) for service in others}
+    before, lives = {service: life_of(room, service) for service in others}, Life.of(room)
     live = (room.stack.checkout / "current").readlink().name
-    text = f"import re\n{dag('eve', OVERLOOKED)}"
-    killer = room.push("eve", "Slip through", {"dags/eve/x.py": text})
+    # Nothing but what kills processes is left to do that.
+    text = f"{OVERLOOKED}import os\nos.kill(os.getppid(), 9)\n{dag('eve')}"
+    killer = room.push("eve", "Slip through", {path: text})
     said = room.ends(killer, "eve")
     after = room.push("maria", "Go on", {"dags/maria/on.py": samples.dag("maria", "on")})
     neighbour = room.ends(after, "maria")
 
     assert said["airflow/eve"][0] == "failure"
     assert said["airflow/eve"][1].startswith(
-        "x.py is held: Airflow's dag-processor died of it: "
+        "killer.py is held: Airflow's dag-processor died of it: "
     ), said
-    assert "NUL" in said["airflow/eve"][1], said
     assert said["airflow/deploy"][0] == "failure"
     steps = room.deployment(killer)["steps"]
     taken_back = [step["detail"] for step in steps if step["name"] == "rollback"]
     assert [detail.rpartition("; ")[2] for detail in taken_back] == [f"live again: {live}"] * 2
     assert is_green(neighbour), neighbour
-    assert not (room.stack.checkout / "current" / "dags" / "eve" / "x.py").exists()
+    assert not (room.stack.checkout / "current" / path).exists()
     assert {service: life_of(room, service) for service in others} == before
+    # Docker's policy brings it back, each death is one, and the last life is the third.
+    now = Life.of(room)
+    assert now.container[2] == lives.container[2] + 2
+    assert len(now.lives) == len(lives.lives) + 2
+    removed(room, [path])
 
 
 def test_the_gate_holds_exactly_what_the_database_refuses(image_class: Classroom) -> None:
