@@ -183,18 +183,20 @@ class ParseFeedListener:
             self._send(selector, connection, _line({"feed": VERSION}))
 
     def _attend(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
-        """Read what there is, write what is left."""
+        """Read some of what there is, write what is left; then it is the others' turn."""
         try:
-            while data := connection.end.recv(_CHUNK):
+            if data := connection.end.recv(_CHUNK):
                 connection.unread += data
                 self._read(selector, connection)
+                self._send(selector, connection, b"")
+                return
         except BlockingIOError:
             self._send(selector, connection, b"")
             return
         except OSError:
             pass
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            log.warning("dag-processor dropped", reason=f"not of the protocol: {exc!r}")
+        except Exception as exc:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
+            log.warning("dag-processor dropped", reason=f"not of the protocol: {exc!r:.200}")
         self._leave(selector, connection)
 
     def _read(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
@@ -222,6 +224,8 @@ class ParseFeedListener:
         self._send(selector, connection, asked or b"")
 
     def _send(self, selector: selectors.BaseSelector, connection: _Connection, line: bytes) -> None:
+        if connection not in self._connections:
+            return
         connection.unsent += line
         try:
             while connection.unsent:

@@ -27,9 +27,6 @@ from pathlib import Path
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
-FIRST_RELEASE_INTERVAL_S = 1
-"""Seconds between two looks for the first release."""
-
 
 class ReleaseGone(RuntimeError):
     """A run is pinned to a release that is kept no longer."""
@@ -50,8 +47,7 @@ class ClassBundle(BaseDagBundle):
         super().__init__(**options)
         self._root = Path(root)
         self._repo_url = repo_url.rstrip("/") if repo_url else None
-        self._usual_interval = self.refresh_interval
-        self._move_to(self.version or self._live())
+        self._release = self.version or self._live()
 
     def initialize(self) -> None:
         """Make the release importable.
@@ -73,7 +69,7 @@ class ClassBundle(BaseDagBundle):
     def refresh(self) -> None:
         """Move on to the release that is live now; a pinned bundle stays where it is."""
         if self.version is None:
-            self._move_to(self._live())
+            self._release = self._live()
             _import_from(self._release_root(), pinned=False)
 
     @property
@@ -108,11 +104,6 @@ class ClassBundle(BaseDagBundle):
         """Return that link filled in (Airflow's older way of asking)."""
         template = self.view_url_template()
         return template.format(version=version) if template and version else None
-
-    def _move_to(self, release: str | None) -> None:
-        self._release = release
-        # A poke needs a DAG to name; until there is one, the manager has to look by itself.
-        self.refresh_interval = self._usual_interval if release else FIRST_RELEASE_INTERVAL_S
 
     def _release_root(self) -> Path | None:
         return self._root / "releases" / self._release if self._release else None

@@ -192,7 +192,7 @@ class Feed:
                     self._speaks = message["feed"] == VERSION
                 elif self._speaks:
                     self._heard(message)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except Exception:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
                 return False
         return True
 

@@ -15,7 +15,6 @@ import atexit
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +25,6 @@ from airflow.dag_processing.processor import (
     DagFileParsingResult,
     _parse_file,
 )
-from airflow.sdk import DAG
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
@@ -35,9 +33,10 @@ from airflow.sdk.execution_time.comms import (
     _RequestFrame,
 )
 from airflow.sdk.execution_time.supervisor import block_orm_access
-from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from preflight_rows import harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl, say
+from warm import plain_dag
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
 
@@ -53,16 +52,7 @@ def warm_up() -> None:
     Raises:
         RuntimeError: what would be stored can't be told of this Airflow.
     """
-    with DAG("warm_up", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        try:
-            from airflow.providers.standard.operators.bash import BashOperator  # noqa: PLC0415
-            from airflow.providers.standard.operators.python import PythonOperator  # noqa: PLC0415
-        except ImportError:  # an Airflow without its standard provider parses all the same
-            pass
-        else:
-            BashOperator(task_id="bash", bash_command="true")
-            PythonOperator(task_id="python", python_callable=warm_up)
-    parsed = LazyDeserializedDAG(data=DagSerialization.to_dict(dag))
+    parsed = LazyDeserializedDAG(data=plain_dag())
     # Were there a fault here, then it would be put down to each file.
     if harm := harm_to_database(DagFileParsingResult(fileloc=__file__, serialized_dags=[parsed])):
         raise RuntimeError(f"Airflow {AIRFLOW_VERSION} is not known: a plain DAG {harm}")

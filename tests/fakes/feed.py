@@ -98,12 +98,12 @@ class FakeFeed:
         return {self._life: self._came} if self._alive else {}
 
     def ask(self, release: str, *, first: Collection[str], later: Collection[str] = ()) -> None:
-        self._told.clear()
+        self._drop()
         self.asked.append((release, frozenset(first), frozenset(later)))
         self._answer()
 
     def rest(self) -> None:
-        self._told.clear()
+        self._drop()
         self.asked.clear()
 
     def wait(self, timeout_s: float) -> tuple[Told, ...]:
@@ -115,7 +115,7 @@ class FakeFeed:
             self._clock.sleep(max(min(at, until) - self._clock.monotonic(), 0))
         self._nudged = False
         now = self._clock.monotonic()
-        told = (*self._told, *(told for at, told in self._due if at <= now))
+        told = (*self._told, *(told for at, told in self._due if at <= now and self.asked))
         self._told.clear()
         self._due = [(at, told) for at, told in self._due if at > now]
         return told
@@ -127,6 +127,12 @@ class FakeFeed:
         self._alive = False
 
     # -- inside
+
+    def _drop(self) -> None:
+        """Forget what was told up to now."""
+        self._told.clear()
+        now = self._clock.monotonic()
+        self._due = [(at, told) for at, told in self._due if at > now]
 
     @property
     def _life(self) -> str:

@@ -119,6 +119,15 @@ class Hearing:
 
         return self.until(seen, f"a result of {path} of {release}")
 
+    def dag(self, release: str, dag_id: str) -> ParseResult:
+        """Wait until a file is parsed from `release` that holds the DAG."""
+
+        def seen() -> ParseResult | None:
+            results = [told for told in self.told if isinstance(told, ParseResult)]
+            return next((r for r in results if r.release == release and dag_id in r.dag_ids), None)
+
+        return self.until(seen, f"{dag_id} of {release}")
+
     def listing(self, release: str) -> frozenset[str]:
         """Wait for what a refresh found in `release`."""
 
@@ -127,6 +136,14 @@ class Hearing:
             return next((one.paths for one in listings if one.release == release), None)
 
         return self.until(seen, f"a listing of {release}")
+
+
+def publish(releases: HandMadeReleases, hearing: Hearing, changes: Mapping[str, str | None]) -> str:
+    """Make a release live, and ask for the files of it that changed; return its name."""
+    name = releases.publish(changes)
+    first = [path for path in changes.keys() & releases.files if path.startswith(DAGS)]
+    hearing.ask(name, first=first)
+    return name
 
 
 @dataclass
@@ -139,20 +156,10 @@ class World:
     hearing: Hearing
 
     def publish(self, changes: Mapping[str, str | None]) -> str:
-        """Make a release live, and ask for the files of it that changed."""
-        name = self.releases.publish(changes)
-        first = [path for path in changes.keys() & self.releases.files if path.startswith(DAGS)]
-        self.hearing.ask(name, first=first)
-        return name
+        return publish(self.releases, self.hearing, changes)
 
     def dag_from(self, release: str, dag_id: str) -> ParseResult:
-        """Wait until a file is parsed from `release` that holds the DAG."""
-
-        def seen() -> ParseResult | None:
-            results = [told for told in self.hearing.told if isinstance(told, ParseResult)]
-            return next((r for r in results if r.release == release and dag_id in r.dag_ids), None)
-
-        return self.hearing.until(seen, f"{dag_id} of {release}")
+        return self.hearing.dag(release, dag_id)
 
     def error_from(self, release: str, path: str) -> str:
         """Wait for what came of `path`; return its trace, which must name `release`."""

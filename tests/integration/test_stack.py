@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from deployer.core.model import CANARY_DAG_ID
+from deployer.app import GROUP_OF_AIRFLOW
+from deployer.core.model import ParseEnd, ParseResult, ProcessorLeft
 from deployer.edges.airflow import AirflowRest
 from deployer.edges.compose import plain_way
+from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
-from tests.integration.airflow_world import CANARY_FILES, HandMadeReleases, dag_text
+from tests.integration.airflow_world import (
+    FIRST_DAG_ID,
+    FIRST_FILES,
+    HandMadeReleases,
+    Hearing,
+    dag_text,
+    publish,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -37,6 +47,8 @@ class Class:
     def __init__(self, stack: ClassStack) -> None:
         self.stack = stack
         self.releases = HandMadeReleases(stack.checkout)
+        self.feed = ParseFeedListener(stack.checkout / PLACE, group=GROUP_OF_AIRFLOW)
+        self.hearing = Hearing(self.feed)
         self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password, timeout_s=30)
 
     def as_(self, username: str, password: str) -> httpx.Client:
@@ -50,17 +62,11 @@ class Class:
         login = {"username": username, "password": password}
         return httpx.post(f"{self.stack.url}/auth/token", json=login, timeout=30)
 
-    def publish(self, changes: dict[str, str | None]) -> str:
-        name = self.releases.publish(changes)
-        self.deployer.poke()
-        return name
+    def publish(self, changes: Mapping[str, str | None]) -> str:
+        return publish(self.releases, self.hearing, changes)
 
-    def wait_for_dag(self, dag_id: str, release: str) -> None:
-        def parsed() -> bool:
-            seen = self.deployer.observe(release, [dag_id]).dags
-            return any(d.dag_id == dag_id and f"/{release}/" in d.fileloc for d in seen)
-
-        wait_until(parsed, f"{dag_id} is parsed from {release}")
+    def wait_for_dag(self, dag_id: str, release: str) -> ParseResult:
+        return self.hearing.dag(release, dag_id)
 
     def run(self, service: str, *argv: str) -> str:
         """Run something in a service's container."""
@@ -84,14 +90,15 @@ def a_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
         "AIRFLOW_CONN_AZURE_PG": "postgresql://class:for-all-of-us@warehouse:5432/class",
     }
     stack = ClassStack(folder, "class-test-stack", settings=warehouse)
+    made = Class(stack)
     try:
-        made = Class(stack)
-        first = made.releases.publish(CANARY_FILES)
+        first = made.publish(FIRST_FILES)
         stack.up()
-        made.wait_for_dag(CANARY_DAG_ID, first)
+        made.wait_for_dag(FIRST_DAG_ID, first)
         yield made
     finally:
         stack.down()
+        made.feed.close()
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +195,33 @@ def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path
     assert "_PIP_ADDITIONAL_REQUIREMENTS" not in plain["airflow-init"]["environment"]
 
 
+# -- the parse feed, from a container to this machine
+
+
+def test_the_dag_processor_is_connected_over_a_mount_that_it_may_only_read(a_class: Class) -> None:
+    (came,) = a_class.feed.present().values()
+    assert came.unfit == ""
+    place = f"/opt/class/{PLACE}"
+    container = a_class.run("airflow-dag-processor", "stat", "--format=%u:%g %A", place)
+    assert container.split()[0].endswith(f":{GROUP_OF_AIRFLOW}")
+    denied = a_class.stack.compose(
+        "exec", "-T", "airflow-dag-processor", "touch", f"{place}.mine", check=False
+    )
+    assert denied.returncode == 1
+
+
+def test_a_dag_processor_that_is_killed_has_ended_and_comes_again(a_class: Class) -> None:
+    """Its process is seen from outside of its container."""
+    (came,) = a_class.feed.present().values()
+    a_class.stack.compose("kill", "airflow-dag-processor")
+    left = ProcessorLeft(came.life, ended=True)
+    a_class.hearing.until(lambda: left if left in a_class.hearing.told else None, "that it ended")
+    a_class.stack.compose("start", "airflow-dag-processor")
+    release = a_class.publish({"dags/x/after.py": dag_text("x_after")})
+    a_class.wait_for_dag("x_after", release)
+    assert a_class.feed.present().keys().isdisjoint({came.life})
+
+
 # -- what the containers may
 
 
@@ -243,10 +277,10 @@ open("/tmp/ate", "w").close()
     # proc(5): field 22 is when the process began.
     began = ("airflow-dag-processor", "cut", "-d ", "-f22", "/proc/1/stat")
     before = a_class.run(*began)
-    a_class.publish({"dags/x/hungry.py": hungry + dag_text("x_hungry")})
-    script = "[ -s /tmp/hungry ] && ! kill -0 $(cat /tmp/hungry) 2>/dev/null; echo $?"
-    inside = ("airflow-dag-processor", "bash", "-c", script)
-    wait_until(lambda: a_class.run(*inside).strip() == "0", "the hungry parse ends")
+    release = a_class.publish({"dags/x/hungry.py": hungry + dag_text("x_hungry")})
+    told = a_class.hearing.result(release, "dags/x/hungry.py")
+    assert (told.end, told.code) == (ParseEnd.DIED, -signal.SIGKILL)
+    assert a_class.run("airflow-dag-processor", "cat", "/tmp/hungry")  # noqa: S108  # a container's own
     assert "ate" not in a_class.run("airflow-dag-processor", "ls", "/tmp").split()  # noqa: S108  # a container's own
     release = a_class.publish({"dags/x/hungry.py": None, "dags/x/modest.py": dag_text("x_modest")})
     a_class.wait_for_dag("x_modest", release)
@@ -256,10 +290,9 @@ open("/tmp/ate", "w").close()
 # -- accounts
 
 
-def test_the_deployer_may_do_all_that_it_needs(a_class: Class, deployer: httpx.Client) -> None:
-    release = a_class.releases.name
-    seen = a_class.deployer.observe(release, [CANARY_DAG_ID]).dags
-    assert CANARY_DAG_ID in {dag.dag_id for dag in seen}
+def test_the_deployer_may_do_all_that_it_needs(a_class: Class) -> None:
+    release = a_class.publish(FIRST_FILES)
+    a_class.wait_for_dag(FIRST_DAG_ID, release)
     health = a_class.deployer.health()
     assert None not in (health.scheduler, health.dag_processor)
     assert a_class.deployer.versions_in_use([release]) == {release}
@@ -268,9 +301,6 @@ def test_the_deployer_may_do_all_that_it_needs(a_class: Class, deployer: httpx.C
         a_class.deployer.resize_pool("default_pool", slots)
         assert a_class.deployer.pools()["default_pool"] == slots
     assert a_class.deployer.busy() == ()
-    token = deployer.get(f"/dags/{CANARY_DAG_ID}/details").json()["file_token"]
-    # 409: it was asked for a moment ago and still waits.
-    assert deployer.put(f"/parseDagFile/{token}").status_code in {201, 409}
 
 
 @pytest.mark.parametrize(
@@ -284,16 +314,22 @@ def test_the_deployer_may_do_all_that_it_needs(a_class: Class, deployer: httpx.C
         ("GET", "/eventLogs", None),
         ("POST", "/pools", {"name": "mine", "slots": 1}),
         ("DELETE", "/pools/mine", None),
-        ("POST", f"/dags/{CANARY_DAG_ID}/dagRuns", {"logical_date": None}),
-        ("DELETE", f"/dags/{CANARY_DAG_ID}", None),
-        ("GET", f"/dags/{CANARY_DAG_ID}/dagRuns/~/taskInstances/work/xcomEntries", None),
-        ("GET", f"/dags/{CANARY_DAG_ID}/dagRuns/none/taskInstances/work/logs/1", None),
+        ("POST", f"/dags/{FIRST_DAG_ID}/dagRuns", {"logical_date": None}),
+        ("PATCH", f"/dags/{FIRST_DAG_ID}?update_mask=is_paused", {"is_paused": False}),
+        ("DELETE", f"/dags/{FIRST_DAG_ID}", None),
+        ("GET", f"/dags/{FIRST_DAG_ID}/dagRuns/~/taskInstances/work/xcomEntries", None),
+        ("GET", f"/dags/{FIRST_DAG_ID}/dagRuns/none/taskInstances/work/logs/1", None),
     ],
 )
 def test_the_deployer_may_do_nothing_else(
     deployer: httpx.Client, method: str, path: str, body: object
 ) -> None:
     assert deployer.request(method, path, json=body).status_code == FORBIDDEN
+
+
+def test_the_deployer_may_not_have_a_file_parsed(deployer: httpx.Client) -> None:
+    token = deployer.get(f"/dags/{FIRST_DAG_ID}/details").json()["file_token"]
+    assert deployer.put(f"/parseDagFile/{token}").status_code == FORBIDDEN
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from weakref import WeakSet
 
 from deployer.core.model import Examined, Tree
 from deployer.edges.preflight.asking import WarmParser, Where
-from deployer.edges.preflight.examination import News, RunningExamination
+from deployer.edges.preflight.examination import RunningExamination
+from deployer.edges.preflight.news import News
 from deployer.edges.preflight.protocol import Limits
 
 

@@ -14,6 +14,7 @@ from docker.errors import DockerException
 from deployer.edges.preflight.container import ContainerParser, ContainerPlace
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
+from deployer.edges.preflight.news import News
 from tests.integration.examiner.files import IMPORT_S, POLICY
 from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT, Disk, Real
 
@@ -145,4 +146,5 @@ def _with_its_own_files(
     examiner: IsolatedExaminer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> Real:
     monkeypatch.setattr(examiner, "_materialiser", disk)
+    monkeypatch.setattr(examiner, "_news", News())
     return Real(examiner, disk)

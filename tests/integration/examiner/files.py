@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 HEAD = "from airflow.sdk import DAG, task\n"
@@ -20,6 +22,18 @@ above what a good file takes: four are parsed at a time, beside others that take
 def holding(dag_id: str) -> str:
     """Return a file's text with one small DAG."""
     return f'{HEAD}with DAG("{dag_id}"):\n    @task\n    def f(): ...\n    f()\n'
+
+
+def waiting_for(flag: Path, dag_id: str, *, note: Path | None = None) -> str:
+    """Return a file's text with one small DAG that is not parsed before `flag` is there.
+
+    `note`: where it writes the number of its parser's process first.
+    """
+    say = f"import pathlib\npathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n"
+    # Airflow's own bound of an import is lifted: a test may take its time.
+    lift = "import os, signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0)\n"
+    wait = f"while not os.path.exists({str(flag)!r}): time.sleep(0.01)\n"
+    return f"{lift}{say if note else ''}{wait}{holding(dag_id)}"
 
 
 GOOD = [

@@ -6,23 +6,25 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.preflight import examination
+from deployer.edges.preflight import examination as one_examination
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
 from deployer.edges.preflight.process import ParserProcess
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
-from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding
+from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding, waiting_for
 from tests.integration.examiner.unstorable import REFUSED
-from tests.integration.examiner.world import SCRIPT, SHA, Disk, Real
+from tests.integration.examiner.world import PATIENT, SCRIPT, SHA, Disk, Real, all_of, until
 
 
 def examiner_on(python: Path) -> IsolatedExaminer:
@@ -43,6 +45,23 @@ def test_an_interpreter_without_airflow_is_named_as_the_cause(tmp_path: Path) ->
 
     with pytest.raises(PreflightError, match="did not start: it died: ModuleNotFoundError"):
         examiner_on(bare).examine(Tree(SHA, {}), ["dags/a/one.py"])
+
+
+def test_the_directories_of_workers_that_were_killed_are_removed_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen(("true",)) as dead:
+        pass
+    gone = tmp_path / f"preflight-{dead.pid}-x"
+    kept = [tmp_path / f"preflight-{os.getpid()}-x", tmp_path / "preflight-notes"]
+    for directory in (gone, *kept):
+        directory.mkdir()
+
+    with pytest.raises(PreflightError):
+        examiner_on(tmp_path / "python").warm_up()
+
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
 # More and more of them, and no look at them finds any.
@@ -212,6 +231,19 @@ def wait_until(condition: Callable[[], bool], what: str, bound_s: float = 60.0) 
         time.sleep(0.02)
 
 
+def is_written(note: Path) -> bool:
+    return note.exists() and note.stat().st_size > 0
+
+
+def other_interpreter(place: Path, python: Path, setting: str = "") -> Path:
+    """Return what runs the same one, at another place and with an environment variable."""
+    other = place / "bin" / "python"
+    other.parent.mkdir()
+    other.write_text(f'#!/bin/sh\n{setting} exec "{python}" "$@"\n')
+    other.chmod(0o755)
+    return other
+
+
 def is_alive(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -274,17 +306,19 @@ def test_a_parser_that_was_killed_is_started_again(local: Real) -> None:
     assert local.look_at(holding("after")).dag_ids == ("after",)
 
 
-@pytest.mark.airflow
-def test_a_file_that_kills_the_parser_is_found_out_and_nobody_else_is_blamed(local: Real) -> None:
-    killer = f"""{HEAD}
+KILL_THE_PARSER = """
 import os, signal
 def parent(pid):
-    return int(open(f"/proc/{{pid}}/stat").read().rpartition(")")[2].split()[1])
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
 os.kill(parent(os.getppid()), signal.SIGKILL)
 signal.pause()
 """
+
+
+@pytest.mark.airflow
+def test_a_file_that_kills_the_parser_is_found_out_and_nobody_else_is_blamed(local: Real) -> None:
     paths = [
-        local.disk.write("dags/eve/killer.py", killer),
+        local.disk.write("dags/eve/killer.py", HEAD + KILL_THE_PARSER),
         local.disk.write("dags/amy/one.py", holding("one")),
         local.disk.write("dags/amy/two.py", holding("two")),
     ]
@@ -296,11 +330,123 @@ signal.pause()
 
 
 @pytest.mark.airflow
+def test_a_file_that_kills_the_parser_spoils_no_other_examination_either(
+    local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    kill, go = tmp_path / "kill", tmp_path / "go"
+    notes = [tmp_path / name for name in ("one", "two", "killer")]
+    others = [
+        local.disk.write("dags/amy/one.py", waiting_for(go, "one", note=notes[0])),
+        local.disk.write("dags/amy/two.py", waiting_for(go, "two", note=notes[1])),
+        local.disk.write("dags/amy/three.py", holding("three")),
+    ]
+    killer = waiting_for(kill, "killer", note=notes[2]) + KILL_THE_PARSER
+    own = [
+        local.disk.write("dags/eve/killer.py", killer),
+        local.disk.write("dags/eve/good.py", holding("good")),
+    ]
+    amy, eve = local.begin(*others), local.begin(*own)
+    wait_until(lambda: all(map(is_written, notes)), "all three are being parsed")
+    server = server_pid(local)
+
+    kill.touch()
+    wait_until(lambda: not is_alive(server), "the parser is dead")
+    go.touch()
+
+    assert {path: one.dag_ids for path, one in all_of(amy).items()} == {
+        path: (Path(path).stem,) for path in others
+    }
+    found = all_of(eve)
+    assert found[own[0]].harm == "takes down the process that watches its parser"
+    assert found[own[1]] == Examined(own[1], ("good",))
+    amy.end()
+    eve.end()
+
+
+@pytest.mark.airflow
+def test_what_is_ended_is_killed_and_what_was_laid_out_is_gone(
+    local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    never, notes = tmp_path / "never", [tmp_path / "one", tmp_path / "two"]
+    paths = [
+        local.disk.write(f"dags/amy/{note.name}.py", waiting_for(never, "x", note=note))
+        for note in notes
+    ]
+    examination = local.begin(*paths, local.disk.write("dags/amy/three.py", holding("three")))
+    wait_until(lambda: all(map(is_written, notes)), "both are being parsed")
+    server = server_pid(local)
+
+    examination.end()
+
+    assert [is_alive(int(note.read_text())) for note in notes] == [False, False]
+    assert not local.disk.laid_out[-1].exists()
+    assert not list(process_of(local)._home.glob("parse-*"))
+    assert local.look_at(holding("after")).dag_ids == ("after",)
+    assert server_pid(local) == server
+
+
+@pytest.mark.airflow
+def test_what_was_laid_out_is_gone_once_all_is_known_and_who_waits_may_be_nudged_by_a_thread(
+    local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    go = tmp_path / "go"
+    examination = local.begin(local.disk.write("dags/amy/x.py", waiting_for(go, "x")))
+    thread = Thread(target=local.examiner.nudge)
+    thread.start()
+
+    assert not examination.wait(120)
+
+    thread.join()
+    go.touch()
+    assert all_of(examination)
+    wait_until(lambda: not local.disk.laid_out[-1].exists(), "what was laid out is gone")
+
+
+@pytest.mark.airflow
+def test_an_examination_is_begun_anew_when_packages_move(
+    local: Real, airflow_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    go, note = tmp_path / "go", tmp_path / "note"
+    waiting = local.disk.write("dags/amy/waits.py", waiting_for(go, "waits", note=note))
+    moved = local.disk.write(
+        "dags/amy/x.py",
+        f"import os\n{holding('x')}".replace('"x"', "os.environ.get('PACKAGES', 'old')"),
+    )
+    examination = local.begin(moved, waiting)
+    until(examination, lambda: moved in examination.results)
+    assert examination.results[moved].dag_ids == ("old",)
+    wait_until(lambda: is_written(note), "the other one is being parsed")
+    other = other_interpreter(tmp_path, airflow_python, "PACKAGES=new")
+    monkeypatch.setattr(local.examiner._now._where, "_python", lambda: other)
+
+    local.examiner.warm_up()
+    go.touch()
+
+    found = all_of(examination)
+    assert (found[moved].dag_ids, found[waiting].dag_ids) == (("new",), ("waits",))
+
+
+def test_a_parser_that_is_not_there_is_said_to_who_waits(tmp_path: Path) -> None:
+    examiner = examiner_on(tmp_path / "python")
+    examination = examiner.begin(Tree(SHA, {}), ["dags/a/one.py"])
+
+    with pytest.raises(PreflightError, match="can't be started"):
+        all_of(examination)
+
+    examination.end()
+    assert not examination.done
+
+
+@pytest.mark.airflow
 def test_files_beyond_the_time_for_one_push_are_held_unexamined(
     local: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination, "BUDGET_S", 0.0)
-    monkeypatch.setattr(examination, "BUDGET_PER_FILE_S", 0.0)
+    monkeypatch.setattr(one_examination, "BUDGET_S", 0.0)
+    monkeypatch.setattr(one_examination, "BUDGET_PER_FILE_S", 0.0)
     paths = [local.disk.write(f"dags/a/x{n}.py", holding(f"x{n}")) for n in range(6)]
 
     found = local.examine(*paths)
@@ -318,10 +464,7 @@ def test_another_interpreter_is_used_from_the_next_examination_on(
     pid = server_pid(local)
     local.look_at(holding("before"))
     assert server_pid(local) == pid
-    other = tmp_path / "bin" / "python"
-    other.parent.mkdir()
-    other.write_text(f'#!/bin/sh\nexec "{airflow_python}" "$@"\n')
-    other.chmod(0o755)
+    other = other_interpreter(tmp_path, airflow_python)
     monkeypatch.setattr(local.examiner._now._where, "_python", lambda: other)
 
     after = local.look_at(holding("before"))

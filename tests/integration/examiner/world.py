@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
+
+import pytest
 
 from deployer.core.model import Examined, File, ParseError, Tree
+from deployer.edges.preflight.examination import RunningExamination
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.protocol import Limits
-from deployer.ports import Examiner
+from deployer.ports import Examination, Examiner
 from tests.fakes.examiner import FakeExaminer
-from tests.integration.examiner.files import HEAD, MEMORY_MB, PARSE_S, holding
+from tests.integration.examiner.files import HEAD, MEMORY_MB, PARSE_S, holding, waiting_for
 
 AIRFLOW_FILES = Path(__file__).parents[3] / "include" / "airflow"
 SCRIPT = AIRFLOW_FILES / "preflight.py"
 SHA = "0" * 40
 LIMITS = Limits(wall_s=PARSE_S, memory_mb=MEMORY_MB)
+PATIENT = Limits(wall_s=60, memory_mb=MEMORY_MB)
+"""For files that wait for a test."""
 NEW = "only_in_what_was_built"
 """A module that the packages which run now do not have."""
 
@@ -59,13 +65,33 @@ class Real:
         self.disk = disk
 
     def examine(self, *paths: str) -> tuple[Examined, ...]:
-        files = {path: File(SHA) for path in self.disk.files}
-        return self.examiner.examine(Tree(SHA, files), paths)
+        return self.examiner.examine(self._tree(), paths)
+
+    def begin(self, *paths: str) -> RunningExamination:
+        return self.examiner.begin(self._tree(), paths)
 
     def look_at(self, content: str | bytes, *, name: str = "x.py") -> Examined:
         """Write one file and examine it."""
         (found,) = self.examine(self.disk.write(f"dags/lasse/{name}", content))
         return found
+
+    def _tree(self) -> Tree:
+        return Tree(SHA, {path: File(SHA) for path in self.disk.files})
+
+
+def all_of(examination: Examination) -> Mapping[str, Examined]:
+    """Wait for all results."""
+    until(examination, lambda: examination.done)
+    return examination.results
+
+
+def until(examination: Examination, condition: Callable[[], bool]) -> None:
+    """Wait with a bound, by the examination's own means."""
+    for _ in range(600):
+        if condition():
+            return
+        examination.wait(0.1)
+    pytest.fail("not within a minute")
 
 
 class Subject(Protocol):
@@ -78,6 +104,10 @@ class Subject(Protocol):
     def harmful(self, path: str) -> None: ...
     def empty(self, path: str) -> None: ...
     def good_with_what_was_built(self, path: str, dag_id: str) -> None: ...
+    def slow(self, path: str, dag_id: str) -> None:
+        """Let the file take until `go_on`; but for that, a minute."""
+
+    def go_on(self) -> None: ...
 
 
 class FakeSubject:
@@ -101,11 +131,19 @@ class FakeSubject:
         self.examiner.finds(path, error=error)
         self.examiner.finds_on_built(path, dag_ids=(dag_id,))
 
+    def slow(self, path: str, dag_id: str) -> None:
+        self.examiner.finds(path, dag_ids=(dag_id,))
+        self.examiner.slow[path] = PATIENT.wall_s
+
+    def go_on(self) -> None:
+        self.examiner.clock.sleep(PATIENT.wall_s)
+
 
 class RealSubject:
     def __init__(self, real: Real) -> None:
         self.examiner = real.examiner
         self._disk = real.disk
+        self._go = real.disk.place / f"go-{uuid4().hex}"  # the place is not this test's alone
 
     def good(self, path: str, dag_id: str) -> None:
         self._disk.write(path, holding(dag_id))
@@ -121,3 +159,9 @@ class RealSubject:
 
     def good_with_what_was_built(self, path: str, dag_id: str) -> None:
         self._disk.write(path, f"import {NEW}\n{holding(dag_id)}")
+
+    def slow(self, path: str, dag_id: str) -> None:
+        self._disk.write(path, waiting_for(self._go, dag_id))
+
+    def go_on(self) -> None:
+        self._go.touch()

@@ -1,0 +1,154 @@
+"""What the class's dag-processor builds on, in the Airflow that is installed, and without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.core.model import DAG_PROCESSOR
+from deployer.demo.ports import free_port
+from deployer.edges.airflow_files import airflow_files
+from deployer.edges.local import LocalAirflow
+from deployer.edges.local_settings import parsing_environment
+from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from tests.integration.airflow_world import (
+    FIRST_DAG_ID,
+    FIRST_FILES,
+    PATIENCE_S,
+    HandMadeReleases,
+)
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.airflow
+
+# Takes one thing after the other away from Airflow's manager, and asks each time what is missing.
+MISSING = """
+import json
+import class_dag_processor as ours
+from airflow.dag_processing.manager import DagFileProcessorManager as Manager
+
+said = {"whole": ours.missing(), "without": {}, "takes nothing": {}, "state": {}}
+for name, needed in ours._SEAMS.items():
+    method = Manager.__dict__[name]
+    delattr(Manager, name)
+    said["without"][name] = ours.missing()
+    if needed:
+        setattr(Manager, name, lambda self, *args, **options: None)
+        said["takes nothing"][name] = ours.missing()
+    setattr(Manager, name, method)
+fields = Manager.__attrs_attrs__
+for name in ours._STATE:
+    Manager.__attrs_attrs__ = tuple(field for field in fields if field.name != name)
+    said["state"][name] = ours.missing()
+    Manager.__attrs_attrs__ = fields
+said["overridden"] = sorted(
+    name for name in ours.ClassDagProcessor.__dict__
+    if callable(getattr(Manager, name, None)) and not name.startswith("__")
+)
+said["seams"] = sorted(ours._SEAMS)
+print("\\n" + json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("home")
+    done = subprocess.run(
+        [str(airflow_python), "-c", MISSING],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            **parsing_environment(airflow_files()),
+            "AIRFLOW_HOME": str(home),
+        },
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_installed_airflow_has_all_that_is_built_on(said: dict[str, Any]) -> None:
+    assert said["whole"] == []
+
+
+@pytest.mark.parametrize("how", ["without", "takes nothing", "state"])
+def test_whatever_another_airflow_has_not_is_named(said: dict[str, Any], how: str) -> None:
+    assert said[how]
+    assert said[how] == {name: [name] for name in said[how]}
+
+
+def test_whatever_is_overridden_is_looked_for(said: dict[str, Any]) -> None:
+    assert set(said["overridden"]) <= set(said["seams"])
+
+
+# Airflow's own does as well with this as before.
+OTHERWISE = """
+import sys
+
+if "dag-processor" in sys.orig_argv:
+    from airflow.dag_processing.manager import DagFileProcessorManager as Manager
+
+    theirs = Manager.deactivate_deleted_dags
+    Manager.deactivate_deleted_dags = lambda self, *args, **options: theirs(self, *args, **options)
+"""
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Iterator[ParseFeedListener]:
+    made = ParseFeedListener(tmp_path / "srv" / PLACE)
+    yield made
+    made.close()
+
+
+def test_on_another_airflow_its_own_dag_processor_runs_and_the_feed_says_why(
+    tmp_path: Path, feed: ParseFeedListener
+) -> None:
+    releases = HandMadeReleases(tmp_path / "srv")
+    release = releases.publish(FIRST_FILES)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "sitecustomize.py").write_text(OTHERWISE)
+    local = LocalAirflow(
+        tmp_path / "state",
+        root=releases.root,
+        port=free_port(),
+        more={"PYTHONPATH": os.pathsep.join([str(other), str(airflow_files())])},
+    )
+    local._base.ensure(print)
+    local._environments.ensure_current()
+    local._ensure_database()
+    feed.ask(release, first=FIRST_FILES)
+    reason = "it has no deactivate_deleted_dags as in Airflow 3.3"
+    try:
+        local.revive(DAG_PROCESSOR)
+        eventually(feed.present, PATIENCE_S)
+        (came,) = feed.present().values()
+        assert came.airflow.startswith("3.3.")
+        assert came.unfit == reason
+        eventually(lambda: FIRST_DAG_ID in stored(local.place.database), PATIENCE_S)
+        assert local.running() == (DAG_PROCESSOR,)
+        assert feed.wait(0) == (came,)
+        log = tmp_path / "state" / "logs" / f"{DAG_PROCESSOR}.log"
+        said = f"Airflow's own dag-processor runs, not the class's: {reason}"
+        assert said in log.read_text()
+    finally:
+        local.stop()
+
+
+def stored(database: Path) -> set[str]:
+    """Return the dag_ids that Airflow knows."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        return {dag_id for (dag_id,) in connection.execute("SELECT dag_id FROM dag")}
