@@ -208,6 +208,7 @@ def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
         *(("branch", good) for good in ("main", "feature/x", "v1.0", "løn", "a@b")),
         *(("airflow_url", good) for good in ("http://[::1]:8080", "https://airflow.example.org/x")),
         ("database_url", "postgresql+psycopg://h/x"),
+        ("services", "local"),
     ],
 )
 def test_a_right_value_is_taken_as_it_is(name: str, value: str) -> None:
