@@ -20,13 +20,13 @@ import structlog
 from deployer import logs
 from deployer.config import Settings
 from deployer.core.checkup import Finding
+from deployer.core.secret import Secret
 from deployer.edges.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
 from deployer.ports import Bell, Journal, Services
 
 if TYPE_CHECKING:
     from flask import Flask
-    from pydantic import SecretStr
 
     from deployer.deploy import Parts
     from deployer.edges.before_push import Checked
@@ -294,7 +294,7 @@ def local_airflow(
 
 def _secrets(settings: Settings) -> list[str]:
     """Return everything that must stand in no log."""
-    given: list[SecretStr | None] = [
+    given: list[Secret | None] = [
         *settings.webhook_secret,
         settings.github_token,
         settings.airflow_password,
@@ -304,5 +304,5 @@ def _secrets(settings: Settings) -> list[str]:
     return [*(secret.get_secret_value() for secret in given if secret), within_the_url or ""]
 
 
-def _plain(secret: SecretStr | None) -> str | None:
+def _plain(secret: Secret | None) -> str | None:
     return secret.get_secret_value() if secret else None

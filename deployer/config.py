@@ -3,173 +3,59 @@
 In the order in which they win: environment variables `DEPLOYER_…`, the same names
 in the file that `DEPLOYER_ENV_FILE` names, `DEPLOYER_…_FILE=path` for a secret, and
 systemd credentials of the lower-case name (`$CREDENTIALS_DIRECTORY/webhook_secret`).
-An empty value counts as not given. The table in the README is tested against this class.
+An empty value counts as not given. The table in the README is tested against `Settings`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal, get_type_hints
 
 from dotenv.parser import parse_stream
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
 
-from deployer.core.remote import is_branch, scheme_of
+from deployer.core import readers
+from deployer.core.secret import Secret
 from deployer.errors import SettingsError
 
 PREFIX = "DEPLOYER_"
 SECRETS = ("webhook_secret", "github_token", "airflow_password", "database_url")
-MIN_SECRET_LENGTH = 16
-MAX_PORT = 65_535
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class Settings(BaseModel):
-    """What INTERFACE calls `DEPLOYER_<NAME>`, with the name in lower case."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What INTERFACE calls `DEPLOYER_<NAME>`, with the name in lower case, and its reader."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    github_repo: str
-    repo_url: str = ""
-    branch: str = "main"
-    webhook_secret: tuple[SecretStr, ...] = ()
-    github_token: SecretStr | None = None
-    github_api_url: str = "https://api.github.com"
-    state_dir: Path = Path("/var/lib/deployer")
-    database_url: SecretStr | None = None
-    checkout_dir: Path = Path("/srv/class-airflow")
-    airflow_url: str = "http://127.0.0.1:8080"
-    airflow_username: str | None = None
-    airflow_password: SecretStr | None = None
-    services: Literal["compose", "local"] = "compose"
-    compose_file: Path = Path("/etc/deployer/docker-compose.yaml")
-    compose_project: str = "class-airflow"
-    recreate_services: tuple[str, ...] = (
+    github_repo: Annotated[str, readers.owner_and_name]
+    repo_url: Annotated[str, readers.fetchable] = ""
+    branch: Annotated[str, readers.branch_name] = "main"
+    webhook_secret: Annotated[tuple[Secret, ...], readers.webhook_secrets] = ()
+    github_token: Annotated[Secret | None, readers.token] = None
+    github_api_url: Annotated[str, readers.http_address] = "https://api.github.com"
+    state_dir: Annotated[Path, Path] = Path("/var/lib/deployer")
+    database_url: Annotated[Secret | None, readers.database] = None
+    checkout_dir: Annotated[Path, Path] = Path("/srv/class-airflow")
+    airflow_url: Annotated[str, readers.http_address] = "http://127.0.0.1:8080"
+    airflow_username: Annotated[str | None, str] = None
+    airflow_password: Annotated[Secret | None, Secret] = None
+    services: Annotated[Literal["compose", "local"], readers.kind_of_services] = "compose"
+    compose_file: Annotated[Path, Path] = Path("/etc/deployer/docker-compose.yaml")
+    compose_project: Annotated[str, str] = "class-airflow"
+    recreate_services: Annotated[tuple[str, ...], readers.service_names] = (
         "airflow-scheduler",
         "airflow-apiserver",
         "airflow-dag-processor",
     )
-    parse_timeout_s: Seconds = 90
-    health_timeout_s: Seconds = 180
-    drain_timeout_s: Seconds = 300
-    resolve_timeout_s: Seconds = 120
-    poll_interval_s: Seconds = 60
-    public_url: str | None = None
-    bind: str = "127.0.0.1:9000"
-    keep_releases: Annotated[int, Field(ge=1, le=10_000)] = 10
-
-    @field_validator("github_repo")
-    @classmethod
-    def _owner_and_name(cls, value: str) -> str:
-        # `.` and `..` would lead elsewhere in the API's paths.
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+", value):
-            raise ValueError("must be owner/name")
-        return value
-
-    @field_validator("branch")
-    @classmethod
-    def _branch_name(cls, value: str) -> str:
-        if not is_branch(value):
-            raise ValueError("is no name of a git branch")
-        return value
-
-    @field_validator("webhook_secret", "recreate_services", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("webhook_secret")
-    @classmethod
-    def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not value:
-            raise ValueError("holds no secret")
-        if any(len(secret.get_secret_value()) < MIN_SECRET_LENGTH for secret in value):
-            raise ValueError(f"must have at least {MIN_SECRET_LENGTH} characters in each secret")
-        return value
-
-    @field_validator("github_token")
-    @classmethod
-    def _fit_for_a_header(cls, value: SecretStr) -> SecretStr:
-        if not all("!" <= letter <= "~" for letter in value.get_secret_value()):
-            raise ValueError("holds a space, line break or accent, which no token does")
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _of_a_known_database(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"(sqlite|postgresql)(\+\w+)?://", value.get_secret_value()):
-            raise ValueError("must begin with sqlite:// or postgresql://")
-        return value
-
-    @field_validator("recreate_services")
-    @classmethod
-    def _service_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("names no service")
-        for name in value:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-                raise ValueError(f"names a service that can't be: {name!r}")
-        return value
-
-    @field_validator("github_api_url", "airflow_url", "public_url")
-    @classmethod
-    def _http_address(cls, value: str) -> str:
-        parts = _parts(value)
-        if (
-            parts is None
-            or parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError("must be an http(s) address, without a query")
-        if "@" in parts.netloc:
-            raise ValueError("must hold no user name or password")
-        return value.rstrip("/")
-
-    @field_validator("repo_url")
-    @classmethod
-    def _fetchable(cls, value: str) -> str:
-        scheme = scheme_of(value)
-        parts = _parts(value)
-        if scheme is None or parts is None:
-            raise ValueError("must be an https, http or ssh address, or a path")
-        # A token is often given as the user name.
-        if parts.password or ("@" in parts.netloc and scheme in {"http", "https"}):
-            raise ValueError("must hold no user name or password: give a token as GITHUB_TOKEN")
-        return value
-
-    @field_validator("bind")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        if re.fullmatch(r"unix:/.+", value):
-            return value
-        tcp = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s/]+):([0-9]{1,5})", value)
-        if not tcp or int(tcp[1]) > MAX_PORT:
-            raise ValueError("must be host:port or unix:/path")
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive_repo_url(cls, values: dict[str, object]) -> dict[str, object]:
-        if values.get("repo_url") or not values.get("github_repo"):
-            return values
-        return {**values, "repo_url": f"https://github.com/{values['github_repo']}.git"}
+    parse_timeout_s: Annotated[float, readers.seconds] = 90
+    health_timeout_s: Annotated[float, readers.seconds] = 180
+    drain_timeout_s: Annotated[float, readers.seconds] = 300
+    resolve_timeout_s: Annotated[float, readers.seconds] = 120
+    poll_interval_s: Annotated[float, readers.seconds] = 60
+    public_url: Annotated[str | None, readers.http_address] = None
+    bind: Annotated[str, readers.bind_address] = "127.0.0.1:9000"
+    keep_releases: Annotated[int, readers.releases] = 10
 
     @property
     def journal_url(self) -> str:
@@ -180,7 +66,7 @@ class Settings(BaseModel):
 
 
 _ENV_FILE = f"{PREFIX}ENV_FILE"
-_NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+_NAMES = {f"{PREFIX}{one.name.upper()}": one.name for one in fields(Settings)}
 _FILES = {f"{PREFIX}{name.upper()}_FILE": name for name in SECRETS}
 
 
@@ -195,37 +81,27 @@ def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings
         SettingsError: with all mistakes, unknown `DEPLOYER_` names included.
     """
     mistakes: list[str] = []
-    values = _gather(environ, mistakes)
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as exc:
-        for error in exc.errors(include_input=False, include_url=False):
-            # The derived address is no mistake of its own.
-            if (name := str(error["loc"][0])) in values or error["type"] == "missing":
-                what = "is required" if error["type"] == "missing" else _plain(error["msg"])
-                mistakes.append(f"{PREFIX}{name.upper()} {what}")
-    for name in needs:
-        if name not in values and not any(m.startswith(PREFIX + name.upper()) for m in mistakes):
-            mistakes.append(f"{PREFIX}{name.upper()} is required")
-    # Outside of the `except`: pydantic's own error holds what was given.
+    given = _gather(environ, mistakes)
+    hints = get_type_hints(Settings, include_extras=True)
+    read = {name: hint.__metadata__[0] for name, hint in hints.items()}
+    values: dict[str, Any] = {}
+    for one in fields(Settings):
+        key = f"{PREFIX}{one.name.upper()}"
+        if one.name in given:
+            try:
+                values[one.name] = read[one.name](given[one.name])
+            except ValueError as exc:
+                mistakes.append(f"{key} {exc}")
+        elif one.default is MISSING or (
+            # What could not be read was given.
+            one.name in needs and not any(mistake.startswith(key) for mistake in mistakes)
+        ):
+            mistakes.append(f"{key} is required")
+    # Outside of the `except`: a reader's own frames hold what was given.
     if mistakes:
         raise SettingsError(sorted(mistakes))
-    return settings
-
-
-def _plain(message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return text if text != message else f"is wrong: {text[:1].lower()}{text[1:]}"
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Return an address's parts, None if it has none; the reason could hold a password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if url.isprintable() and " " not in parts.netloc else None
+    values.setdefault("repo_url", f"https://github.com/{values['github_repo']}.git")
+    return Settings(**values)
 
 
 def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, str]:

@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 import structlog
-from pydantic import SecretStr
 
 from deployer import __version__
 from deployer.core.model import Status
+from deployer.core.secret import Secret
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 
@@ -68,7 +68,7 @@ class GitHub:
         self,
         api_url: str,
         repo: str,
-        token: SecretStr,
+        token: Secret,
         *,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,

@@ -216,7 +216,7 @@ def test_all_mistakes_of_the_settings_are_listed_and_end_with_2(
     said = [
         "deployer: DEPLOYER_BRNACH is not a setting of the deployer",
         "deployer: DEPLOYER_GITHUB_REPO is required",
-        "deployer: DEPLOYER_KEEP_RELEASES is wrong: input should be greater than or equal to 1",
+        "deployer: DEPLOYER_KEEP_RELEASES must be a whole number from 1 to 10000",
     ]
     needed = ["deployer: DEPLOYER_WEBHOOK_SECRET is required"]
     assert ended.err.splitlines() == said + (needed if command == "web" else [])

@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from deployer.core.model import Status, StatusState
+from deployer.core.secret import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.contract import Contract, ContractBroken
 from deployer.demo.github.faults import Fault
@@ -439,7 +439,7 @@ def test_statuses_are_kept_combined_and_listed_as_github_does(
 def test_a_status_wakes_who_waits_for_it(github: StandIn, lasse: Student) -> None:
     sha = lasse.commit("a", "1")
     lasse.push()
-    board = GitHub(github.url, REPO, SecretStr(TOKEN))
+    board = GitHub(github.url, REPO, Secret(TOKEN))
     poster = threading.Thread(
         target=board.post, args=(Status(sha, "airflow/deploy", StatusState.SUCCESS, "live"), None)
     )
@@ -610,7 +610,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
     sha = lasse.commit("a", "1")
     lasse.push()
     status = Status(sha, "airflow/deploy", StatusState.PENDING, "queued")
-    board = GitHub(github.url, REPO, SecretStr(TOKEN))
+    board = GitHub(github.url, REPO, Secret(TOKEN))
     knob = f"{github.url}/_stand-in/faults"
     POST(knob, json={"status": 500, "times": 2}).raise_for_status()
     POST(knob, json={"status": 403, "headers": {"retry-after": "9"}}).raise_for_status()
@@ -628,7 +628,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
 def test_a_slow_github_is_given_up(github: StandIn) -> None:
     github.faults.add(Fault(delay_s=60.0))
     with httpx.Client(timeout=httpx.Timeout(BOUND_S, read=0.2)) as client:
-        board = GitHub(github.url, REPO, SecretStr(TOKEN), client=client)
+        board = GitHub(github.url, REPO, Secret(TOKEN), client=client)
 
         answer = board.post(Status("f" * 40, "airflow/deploy", StatusState.ERROR, "x"), None)
 
@@ -639,7 +639,7 @@ def test_a_slow_github_is_given_up(github: StandIn) -> None:
 def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lasse: Student) -> None:
     sha = lasse.commit("a", "1")
     lasse.push()
-    board = GitHub(github.url, "class/old-name", SecretStr(TOKEN))
+    board = GitHub(github.url, "class/old-name", Secret(TOKEN))
     new_home = f"{github.url}/repos/{REPO}/statuses/{sha}"
     github.faults.add(Fault(status=301, headers={"Location": new_home}))
 

@@ -107,7 +107,9 @@ def test_a_journal_is_the_same_whether_made_or_migrated(tmp_path: Path) -> None:
             way(connection)
         with database.reading() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
-            assert compare_metadata(context, metadata) == []
+            assert [
+                (change, index.name) for change, index in compare_metadata(context, metadata)
+            ] == [("remove_index", "ix_announcements_unseen"), ("remove_index", "ix_outbox_owed")]
             found.append(described(connection))
         database.close()
     assert found[0] == found[1]
@@ -238,7 +240,9 @@ journal.close()
         assert finished(opener) == ""
 
 
-def test_alembic_is_imported_for_a_journal_of_before_only(url: str, tmp_path: Path) -> None:
+def test_alembic_and_the_other_dialect_are_imported_by_whom_they_serve_only(
+    url: str, tmp_path: Path
+) -> None:
     (tmp_path / "state").mkdir()
     code = """
 import sys
@@ -246,10 +250,10 @@ from deployer.edges.journal import SqlJournal
 journal = SqlJournal.open(sys.argv[1], migrate=True)
 journal.record_delivery(guid="1", event="ping", result="ignored", reason="", payload={})
 journal.close()
-print("alembic" in sys.modules)
+print({"alembic", "sqlalchemy.dialects.postgresql"} & set(sys.modules) or "neither")
 """
     for _ in range(2):
-        assert finished(python(code, url)).strip() == "False"
+        assert finished(python(code, url)).strip() == "neither"
 
 
 # -- what comes in

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from deployer.core.model import Status, StatusState
+from deployer.core.secret import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.edges.github import GitHub
@@ -57,7 +57,7 @@ def fake() -> Rig:
 def github(tmp_path: Path) -> Iterator[Rig]:
     with StandIn(tmp_path, repo=REPO, secret="s" * 16, token="a-token") as stand_in:
         sha = _first_commit(stand_in.repository.path)
-        board = GitHub(stand_in.url, REPO, SecretStr("a-token"))
+        board = GitHub(stand_in.url, REPO, Secret("a-token"))
         yield Rig(
             board=board,
             sha=sha,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import traceback
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,8 @@ def test_names_without_the_prefix_are_somebody_elses() -> None:
 
 
 def test_settings_do_not_change() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        loaded().branch = "other"
+    with pytest.raises(FrozenInstanceError):
+        loaded().branch = "other"  # type: ignore[misc]
 
 
 # --- mistakes ------------------------------------------------------------------
@@ -130,9 +131,9 @@ def test_all_mistakes_are_reported_at_once() -> None:
         "DEPLOYER_ENV_FILE /nowhere/env can't be read: No such file or directory",
         "DEPLOYER_GITHUB_REPO is required",
         "DEPLOYER_GITHUB_TOKEN: /nowhere/token can't be read: No such file or directory",
-        "DEPLOYER_KEEP_RELEASES is wrong: input should be greater than or equal to 1",
-        "DEPLOYER_PARSE_TIMEOUT_S is wrong: input should be greater than 0",
-        "DEPLOYER_SERVICES is wrong: input should be 'compose' or 'local'",
+        "DEPLOYER_KEEP_RELEASES must be a whole number from 1 to 10000",
+        "DEPLOYER_PARSE_TIMEOUT_S must be a number of seconds, more than 0 and 86400 at most",
+        "DEPLOYER_SERVICES must be compose or local",
         "DEPLOYER_WEBHOOK_SECRET must have at least 16 characters in each secret",
     )
 
@@ -207,6 +208,7 @@ def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
         *(("branch", good) for good in ("main", "feature/x", "v1.0", "løn", "a@b")),
         *(("airflow_url", good) for good in ("http://[::1]:8080", "https://airflow.example.org/x")),
         ("database_url", "postgresql+psycopg://h/x"),
+        ("services", "local"),
     ],
 )
 def test_a_right_value_is_taken_as_it_is(name: str, value: str) -> None:
@@ -411,7 +413,7 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     assert table, "the README's settings stand between <!-- settings --> and <!-- /settings -->"
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \| (.+) \|$", table[1], re.MULTILINE)
     found = {name.lower(): default.strip() for name, _meaning, default in rows}
-    assert list(found) == list(Settings.model_fields)
+    assert list(found) == [one.name for one in fields(Settings)]
     for name, default in found.items():
         assert default.startswith(expected_in_readme(name)), name
 
@@ -424,7 +426,7 @@ def expected_in_readme(name: str) -> str:
         "repo_url": "`https://github.com/<GITHUB_REPO>.git`",
         "database_url": "SQLite file in `STATE_DIR`",
     }
-    default = Settings.model_fields[name].default
+    default = next(one.default for one in fields(Settings) if one.name == name)
     if name in special:
         return special[name]
     if default is None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 import structlog.testing
-from pydantic import SecretStr
 
 from deployer.core.model import Status, StatusState
+from deployer.core.secret import Secret
 from deployer.edges.github import GitHub
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
@@ -26,7 +26,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 def board(handler: Handler) -> GitHub:
     client = httpx.Client(transport=httpx.MockTransport(handler))
-    return GitHub(API, "class/airflow-class", SecretStr(TOKEN), client=client, now=lambda: NOW)
+    return GitHub(API, "class/airflow-class", Secret(TOKEN), client=client, now=lambda: NOW)
 
 
 def answered(status: int, body: object = None, headers: dict[str, str] | None = None) -> Posted:
@@ -311,6 +311,6 @@ def test_the_token_is_in_no_repr() -> None:
 @pytest.mark.parametrize("token", ["", "with space", "line\nbreak", "é"])
 def test_a_token_that_no_header_carries_is_a_mistake_of_the_settings(token: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        GitHub(API, "class/airflow-class", SecretStr(token))
+        GitHub(API, "class/airflow-class", Secret(token))
 
     assert not token or token not in str(caught.value)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
-
 from deployer.config import Settings
 from deployer.core import stack_rules
 from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.secret import Secret
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared
@@ -164,5 +163,5 @@ def _clocks(
     return clocks
 
 
-def _plain(secret: SecretStr | None) -> str | None:
+def _plain(secret: Secret | None) -> str | None:
     return secret.get_secret_value() if secret else None

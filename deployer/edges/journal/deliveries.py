@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, insert
 
 from deployer.core.model import Trigger
 from deployer.edges.journal.engine import BUSY_TIMEOUT_S
@@ -53,19 +52,26 @@ def row(
 
 def write(connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
     """Write rows with distinct guids; announce the queued pushes; return the new guids."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    unless_known = (
-        dialect.insert(deliveries)
-        .on_conflict_do_nothing(index_elements=[deliveries.c.guid])
-        .returning(deliveries.c.guid)
-    )
     # In the order of guids: two web hosts on one PostgreSQL must not wait for each other's rows.
     in_order = sorted(rows, key=lambda row: str(row["guid"]))
+    unless_known = _insert_unless_known(connection.dialect.name).returning(deliveries.c.guid)
     new = frozenset(connection.execute(unless_known, in_order).scalars())
     announced = [_announcement(row) for row in rows if row["guid"] in new and _is_queued(row)]
     if announced:
         connection.execute(insert(announcements), announced)
     return new
+
+
+def _insert_unless_known(dialect: str) -> Insert:
+    """Return the statement in one of two dialects; the other one is never imported."""
+    known = [deliveries.c.guid]
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - see above
+
+        return postgresql.insert(deliveries).on_conflict_do_nothing(index_elements=known)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - likewise
+
+    return sqlite.insert(deliveries).on_conflict_do_nothing(index_elements=known)
 
 
 def _is_queued(row: Row) -> bool:

@@ -84,6 +84,8 @@ def _revision(connection: Connection, name: str) -> str | None:
 def make(connection: Connection) -> None:
     """Make what all migrations together would, inside the connection's transaction."""
     tables.metadata.create_all(connection, checkfirst=False)
+    for statement in tables.PARTIAL_INDEXES:
+        connection.exec_driver_sql(statement)
     connection.execute(insert(tables.worker), {"id": 1, "live_held": [], "live_pending": []})
     _VERSION.create(connection)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})

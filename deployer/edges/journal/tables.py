@@ -17,7 +17,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -94,13 +93,6 @@ announcements = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("deployment_id", Integer, ForeignKey("deployments.id")),
     sqlite_autoincrement=True,
-)
-_UNSEEN = text("deployment_id IS NULL")
-Index(
-    "ix_announcements_unseen",
-    announcements.c.id,
-    sqlite_where=_UNSEEN,
-    postgresql_where=_UNSEEN,
 )
 
 deployments = Table(
@@ -195,15 +187,6 @@ outbox = Table(
     Index("ix_outbox_said", "sha", "context_key", "id"),
     sqlite_autoincrement=True,
 )
-_OWED = text("standing = 'owed'")
-Index(  # one at most owed for a commit and context: their order can never invert
-    "ix_outbox_owed",
-    outbox.c.sha,
-    outbox.c.context_key,
-    unique=True,
-    sqlite_where=_OWED,
-    postgresql_where=_OWED,
-)
 
 statements = Table(  # which deployments said what stands at a place of the outbox
     "statements",
@@ -243,3 +226,11 @@ worker = Table(  # one row, made with the table
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
 )
+
+PARTIAL_INDEXES = (
+    "CREATE INDEX ix_announcements_unseen ON announcements (id) WHERE deployment_id IS NULL",
+    # One at most owed for a commit and context: their order can never invert.
+    "CREATE UNIQUE INDEX ix_outbox_owed ON outbox (sha, context_key) WHERE standing = 'owed'",
+)
+"""In SQL, which is the same in SQLite and PostgreSQL: as options of an `Index` of `metadata` they
+would have each process import PostgreSQL's dialect, 2 MB of it."""
