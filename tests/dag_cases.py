@@ -166,11 +166,6 @@ GOOD = (
     one("deep", HEAD + made("deep"), parsed("deep_one"), file="a/b/c/d/x.py"),
     one("crlf", (HEAD + made("crlf")).replace("\n", "\r\n"), parsed("crlf_one")),
     one("bom", "\ufeff" + HEAD + made("bom"), parsed("bom_one")),
-    one(
-        "latin1",
-        b"# -*- coding: latin-1 -*-\nx = '\xe6\xf8\xe5'\n" + (HEAD + made("latin1")).encode(),
-        parsed("latin1_one"),
-    ),
     good("prints", "import sys\nprint('x' * 100_000)\nprint('y', file=sys.stderr)\n"),
     good("warns", "import warnings\nwarnings.warn('careful', DeprecationWarning)\n"),
     good("threads", "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()\n"),
@@ -266,6 +261,11 @@ WITHOUT = (
 """They hold no DAG, or Airflow does not look at them."""
 
 BROKEN = (
+    one(
+        "latin1",
+        b"# -*- coding: latin-1 -*-\nx = '\xe6\xf8\xe5'\n" + (HEAD + made("latin1")).encode(),
+        broken("UnicodeDecodeError", None, "can't decode byte 0xe6"),
+    ),
     bad("syntax", "x = f(1,", broken("SyntaxError", 2, "'(' was never closed")),
     bad("indent", "  x = 1", broken("IndentationError", 2)),
     one("tabs", HEAD + "if True:\n\tx = 1\n        y = 2\n", broken("TabError", 4)),

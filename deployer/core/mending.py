@@ -24,6 +24,7 @@ MENDINGS: Final[Mapping[str, str]] = {
         "this name, and that no two modules import each other"
     ),
     "SyntaxError": "Python can't read this line; the mistake may be at the end of the one before",
+    "UnicodeDecodeError": "save the file as UTF-8, and take out its line about another encoding",
     "IndentationError": "indent the lines of one block alike",
     "TabError": "indent with spaces only",
     "NameError": "define or import the name before it is used",

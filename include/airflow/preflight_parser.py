@@ -15,6 +15,7 @@ import atexit
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from airflow.dag_processing.processor import (
     DagFileParsingResult,
     _parse_file,
 )
+from airflow.models.dagcode import DagCode
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
@@ -117,14 +119,27 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         return {"ended": "unstorable", "what": harm}
     # Airflow's parser sends its result so; a value that does not fit ends it without a word.
     _RequestFrame(id=0, body=result.model_dump()).as_bytes()
+    filelocs = {str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}
+    errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
-        "errors": {
-            name: text[-MAX_TRACE:] for name, text in sorted((result.import_errors or {}).items())
-        },
-        "advice": _advice({str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}),
+        "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
+        "advice": _advice(filelocs),
     }
+
+
+def _unreadable(path: str, filelocs: set[str]) -> dict[str, str]:
+    """Return why Airflow can't store the text of a file's DAGs, and so makes no DAG of them.
+
+    It reads it as UTF-8, whatever the file says of its encoding (airflow 3.3.2, models/dagcode.py).
+    """
+    try:
+        for fileloc in sorted(filelocs):
+            DagCode.get_code_from_file(fileloc)
+    except (OSError, ValueError):
+        return {path.removeprefix("dags/"): traceback.format_exc()}
+    return {}
 
 
 def _advice(filelocs: set[str]) -> list[str]:
