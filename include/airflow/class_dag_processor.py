@@ -242,8 +242,6 @@ class ClassDagProcessor(DagFileProcessorManager):
     """Files whose last parse left nothing in the database, and how often that was tried."""
     _again: set[str] = attrs.field(factory=set, init=False)
     """Those to be tried once more, by name."""
-    _answers: bool = attrs.field(default=False, init=False)
-    """Whether a parser's first question is answered at once."""
     _usual: int = attrs.field(default=0, init=False)
     _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _prepared: tuple[str | None, float] = attrs.field(default=(None, 0.0), init=False)
@@ -443,22 +441,6 @@ class ClassDagProcessor(DagFileProcessorManager):
         if release != self._release() or now - at >= SETTLED_S or len(known_files) != 1:
             super().prepare_file_queue(known_files)
             self._prepared = (self._release(), now)
-        if not (self._answers or self._file_queue or self._processors):
-            self._answers = True
-            self._be_ready_to_answer()
-
-    def _be_ready_to_answer(self) -> None:
-        """Build Airflow's own API while nobody waits.
-
-        It is asked for what a file wants of variables and connections. For the first one it takes
-        seconds, in which nobody is heard (airflow/api_fastapi/execution_api/app.py).
-        """
-        began = time.monotonic()
-        try:
-            self.client.variables.get("of-nobody")
-        except Exception:
-            self.log.exception("Variables and connections can't be asked for")
-        self.log.info("Ready to answer parsers after %.1f s", time.monotonic() - began)
 
     # -- parsers
 
