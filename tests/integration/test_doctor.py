@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from deployer.cli import main
-from deployer.core.model import Live
+from deployer.core.model import Live, ProcessorCame
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
 from deployer.edges.checkup import asking, compose, docker, git, running
@@ -274,6 +274,7 @@ def airflow() -> Iterator[Answering]:
             "POST /auth/token": Said(201, {"access_token": "of-a-day"}),
             "GET /api/v2/connections": refused,
             "GET /api/v2/variables": refused,
+            "PATCH /api/v2/dags/": refused,
             "POST /api/v2/dags/": refused,
             "GET /api/v2/": nothing,
         }
@@ -302,7 +303,12 @@ def well(settings: Callable[..., None], airflow: Answering, tmp_path: Path) -> I
         journal = SqlJournal.open(f"sqlite:///{state}/deployer.db", migrate=True)
         journal.record_delivery(guid="1", event="ping", result="ignored", reason="", payload={})
         journal.set_live(Live(tip))
-        journal.beat(at=datetime.now(UTC), tip=tip, tip_checked_at=datetime.now(UTC))
+        journal.beat(
+            at=datetime.now(UTC),
+            tip=tip,
+            tip_checked_at=datetime.now(UTC),
+            processors=[ProcessorCame("a life", "3.3.2")],
+        )
         journal.close()
         yield github
         assert github.violations == ()

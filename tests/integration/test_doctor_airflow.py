@@ -47,11 +47,9 @@ def as_deployer() -> dict[str, Said]:
     """Return what an account with the role Deployer is answered."""
     return {
         "POST /auth/token": Said(201, {"access_token": "a-token"}),
-        **{
-            f"GET /api/v2/{path}": Said(200, {"total_entries": 0})
-            for path in ("dags", "importErrors", "pools")
-        },
-        "PATCH /api/v2/": Said(404, {"detail": "was not found"}),
+        **{f"GET /api/v2/{path}": Said(200, {"total_entries": 0}) for path in ("dags", "pools")},
+        "PATCH /api/v2/pools/": Said(404, {"detail": "was not found"}),
+        "PATCH /api/v2/dags/": FORBIDDEN,
         "GET /api/v2/connections": FORBIDDEN,
         "GET /api/v2/variables": FORBIDDEN,
         "POST /api/v2/dags/": FORBIDDEN,
@@ -165,8 +163,10 @@ def test_nothing_is_said_of_an_account_while_airflow_is_away() -> None:
 
 def test_the_role_deployer_has_all_rights_and_no_more(server: Answering) -> None:
     account = logged_in(server)
-    assert "edit DAGs and pools" in airflow.rights(account)
-    assert "read connections" in airflow.excess(account)
+    assert airflow.rights(account) == ("deployer may read DAGs, runs, tasks and pools, edit pools")
+    excess = airflow.excess(account)
+    for right in ("read connections", "read variables", "pause DAGs", "start DAG runs"):
+        assert right in excess
 
 
 def test_rights_are_tried_on_what_does_not_exist(server: Answering) -> None:
@@ -203,6 +203,7 @@ def test_each_missing_right_is_named(server: Answering, refused: str, right: str
     [
         ({"GET /api/v2/connections": Said(200, {})}, "read connections"),
         ({"GET /api/v2/variables": Said(200, {})}, "read variables"),
+        ({"PATCH /api/v2/dags/": Said(404, {})}, "pause DAGs"),
         ({"POST /api/v2/dags/": Said(404, {})}, "start DAG runs"),
     ],
 )
@@ -242,5 +243,6 @@ def test_the_embedded_airflow_is_well(world: World) -> None:
 @pytest.mark.airflow
 def test_an_admin_has_more_rights_than_the_deployer_needs(world: World) -> None:
     account = airflow.log_in(world.local.url, world.local.username, world.local.password)
-    with pytest.raises(Ailment, match="read connections, read variables, start DAG runs"):
+    what = "read connections, read variables, pause DAGs, start DAG runs"
+    with pytest.raises(Ailment, match=what):
         airflow.excess(account)
