@@ -26,6 +26,8 @@ REVIVE_AFTER_S = 3.0
 no Docker, nobody does."""
 LAST_LINES = 6
 """With what it dies of an error, it ends; what it logged before, it survived."""
+OF_A_PARSER = ("BrokenPipeError", "ConnectionResetError", "EOFError")
+"""What one says whose dag-processor is gone."""
 STALE_AFTER = timedelta(seconds=30)
 """Without a heartbeat for so long it is stuck; it beats each 5 s, and Airflow itself calls it
 unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."""
@@ -128,7 +130,17 @@ class Guard:
         except ServicesError as exc:
             log.warning("no last words", reason=str(exc))
             said = None
-        return said or f"it {self._how()}"
+        if said and not said.startswith(OF_A_PARSER):
+            return said
+        if self._runs():
+            return "it was killed, and its log does not say why"
+        return f"it {self._how()}"
+
+    def _runs(self) -> bool:
+        try:
+            return self._services.vitals(DAG_PROCESSOR).life is not None
+        except ServicesError:
+            return False
 
     def _how(self) -> str:
         try:

@@ -15,6 +15,7 @@ from deployer.core.model import (
     StepName,
 )
 from deployer.golive import GoLive
+from deployer.guarding import Guard
 from tests.fakes.world import World
 
 TAXI, WEATHER, HELPER = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/helper.py"
@@ -285,7 +286,13 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
 
 
 @pytest.mark.parametrize(
-    "log", ["", "DataError: survived\n" + "Refreshing bundle class\n" * 6], ids=["none", "others"]
+    "log",
+    [
+        "",
+        "DataError: survived\n" + "Refreshing bundle class\n" * 6,
+        "ConnectionResetError: [Errno 104] Connection reset by peer\n",
+    ],
+    ids=["none", "of what it survived", "of its parser"],
 )
 def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
     world = World()
@@ -298,6 +305,11 @@ def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
         "failure",
         "poison.py is held: Airflow's dag-processor died of it: it ended with exit code 1",
     )
+
+
+def test_one_that_left_no_word_and_runs_again_was_killed(world: World) -> None:
+    guard = Guard(world.services, world.airflow, world.feed, world.clock, timeout_s=1)
+    assert guard.last_words() == "it was killed, and its log does not say why"
 
 
 def _saying(world: World, log: str) -> Callable[[str, str], None]:

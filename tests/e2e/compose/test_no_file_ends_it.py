@@ -330,26 +330,33 @@ for name in {names}:
 
 
 def test_the_dags_of_a_refused_file_stay_as_they_were_and_run(image_class: Classroom) -> None:
-    room, path = image_class, "dags/keeper/x.py"
-    # The second one is refused only after Airflow and FAB have stored the first.
-    first = TWO.format(folder="keeper", names=["a", "b"], word="old", more="description='old'")
-    more = r"""description='new', doc_md='\0' if name == 'b' else ''"""
-    second = TWO.format(folder="keeper", names=["a", "b"], word="new", more=more)
+    room, files = image_class, {"keeper": "dags/keeper/x.py", "alone": "dags/alone/x.py"}
+    dags = {"keeper": ["a", "b"], "alone": ["b"]}
     both = TWO.format(folder="lasse", names=["one", "two"], word="", more="")
     one = TWO.format(folder="lasse", names=["one"], word="", more="")
-    assert is_green(room.ends(room.push("lasse", "Have two", {"dags/lasse/two.py": both}), "lasse"))
-    assert room.ends(room.push("eve", "Keep", {path: first}), "keeper")["airflow/keeper"] == (
-        "success",
-        "2 DAGs: keeper_a, keeper_b",
-    )
+    # Of two, the second one may be refused before or after Airflow has stored the first.
+    refused = r"""description='new', doc_md='\0' if name == 'b' else ''"""
 
-    said = room.ends(room.push("eve", "Be refused", {path: f"{OVERLOOKED}{second}"}), "keeper")
-    assert f"{NOT_STORED}{NO_SUCH_TEXT}" in said["airflow/keeper"][1], said
+    def texts(head: str, word: str, more: str) -> dict[str, str]:
+        return {
+            path: head + TWO.format(folder=folder, names=dags[folder], word=word, more=more)
+            for folder, path in files.items()
+        }
+
+    assert is_green(room.ends(room.push("lasse", "Have two", {"dags/lasse/two.py": both}), "lasse"))
+    kept = room.push("eve", "Keep", {**texts("", "old", "description='old'")})
+    said = room.ends(kept, *files)
+    assert said["airflow/keeper"] == ("success", "2 DAGs: keeper_a, keeper_b")
+    assert said["airflow/alone"] == ("success", "1 DAG: alone_b")
+
+    said = room.ends(room.push("eve", "Be refused", {**texts(OVERLOOKED, "new", refused)}), *files)
+    for folder in files:
+        assert f"{NOT_STORED}{NO_SUCH_TEXT}" in said[f"airflow/{folder}"][1], said
 
     # Airflow looks for what is stale each 10 s, and finds at least what it has to.
     room.ends(room.push("lasse", "Have one", {"dags/lasse/two.py": one}), "lasse")
     wait_until(lambda: room.airflow("GET", "/dags/lasse_two")["is_stale"], "lasse_two is stale")
-    for dag_id in ("keeper_a", "keeper_b"):
+    for dag_id in ("keeper_a", "keeper_b", "alone_b"):
         now = room.airflow("GET", f"/dags/{dag_id}")
         assert (now["is_stale"], now["has_import_errors"], now["description"]) == (
             False,
@@ -361,7 +368,7 @@ def test_the_dags_of_a_refused_file_stay_as_they_were_and_run(image_class: Class
     assert room.outcome("keeper_a", run) == {"say": ("success", 1)}
     place = f"/dags/keeper_a/dagRuns/{run}/taskInstances/say/xcomEntries/return_value"
     assert room.airflow("GET", place)["value"] == "old"
-    removed(room, [path])
+    removed(room, files.values())
 
 
 # -- the database is away for a moment

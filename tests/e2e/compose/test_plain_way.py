@@ -6,6 +6,8 @@ import pytest
 
 from deployer.demo import samples
 from tests.e2e.compose.classroom import SERVICES, Classroom, is_green, moved, requirements
+from tests.e2e.compose.poisons import Life
+from tests.e2e.compose.reaching import assert_only_airflow_reaches_it
 
 pytestmark = pytest.mark.docker
 
@@ -48,6 +50,12 @@ def test_packages_that_break_airflows_start_are_taken_back(plain_class: Classroo
     after = room.push("lasse", "Go on", {"dags/lasse/on.py": samples.dag("lasse", "on")})
     assert is_green(room.ends(after, "lasse"))
     assert room.containers() == before
+
+
+def test_only_airflows_user_and_group_reach_the_parse_feed(plain_class: Classroom) -> None:
+    before = Life.of(plain_class)
+    assert_only_airflow_reaches_it(plain_class)
+    assert Life.of(plain_class) == before
 
 
 def test_an_impossible_line_touches_no_container(plain_class: Classroom) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -156,9 +157,12 @@ def test_what_ends_the_dag_processor_itself_is_taken_back(image_class: Classroom
     neighbour = room.ends(after, "maria")
 
     assert said["airflow/eve"][0] == "failure"
-    assert said["airflow/eve"][1].startswith(
-        "killer.py is held: Airflow's dag-processor died of it: "
-    ), said
+    # Which of the two depends on whether Docker has already started it again.
+    words = re.compile(
+        r"killer\.py is held: Airflow's dag-processor died of it: "
+        r"it (was killed, and its log does not say why|ended with exit code 137)"
+    )
+    assert words.match(said["airflow/eve"][1]), said
     assert said["airflow/deploy"][0] == "failure"
     steps = room.deployment(killer)["steps"]
     taken_back = [step["detail"] for step in steps if step["name"] == "rollback"]
