@@ -22,7 +22,6 @@ from __future__ import annotations
 import inspect
 import os
 import selectors
-import signal
 import socket
 import time
 import uuid
@@ -43,18 +42,19 @@ from airflow.jobs.dag_processor_job_runner import DagProcessorJobRunner
 from airflow.jobs.job import Job, run_job
 from airflow.models.errors import ParseImportError
 from airflow.sdk.api.client import Client
-from airflow.sdk.exceptions import ErrorType
 from airflow.utils.file import list_py_file_paths
 from airflow.utils.process_utils import set_component_mp_start_method
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
 from class_bundle import ClassBundle
+from class_storing import NotStored, may_pass, whole, words_of
+from class_warm_up import plain_dag
 from parse_feed import PLACE, VERSION, Feed, Message
-from sqlalchemy import event, literal, select
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from parser_connections import Exit, Guarded, Output, Requests, hear_out, kill
+from sqlalchemy import literal, select
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import stop_after_attempt
-from warm import plain_dag
 
 log = structlog.get_logger(__name__)
 
@@ -70,145 +70,8 @@ MOST_TRACE = 20_000
 """Characters of a trace that are stored and told; its end says what went wrong."""
 TRIES = 3
 """How often a file is parsed whose result could not be stored for what may pass."""
-REPLY_S = 1.0
-"""For a parser that asks for a variable and does not read the answer: the loop waits for it."""
 ASKED = 2
 """How often Airflow's own API is asked for what a parser wants: a second apart."""
-MOST_MESSAGE = 64 << 20
-"""Bytes of what a parser asks or brings at once."""
-MOST_LINES, MOST_LOGGED = 1_000, 64 << 10
-"""Lines and bytes of what it writes that are logged."""
-_LENGTH = 4
-_PIECE, _CHUNK = 1 << 10, 1 << 18
-_UNANSWERED = ErrorType.API_SERVER_ERROR.value.encode()
-"""In place of an answer (airflow/sdk/execution_time/supervisor.py, handle_requests)."""
-
-
-class _Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # an alias
-    """A selector none of whose handlers raises: a parser can send what its reader chokes on.
-
-    To Airflow it then looks as if that parser had closed the connection.
-    """
-
-    def register(
-        self,
-        fileobj: Any,  # noqa: ANN401  # the base's
-        events: int,
-        data: Any = None,  # noqa: ANN401  # the base's
-    ) -> selectors.SelectorKey:
-        if isinstance(data, tuple):
-            handler, on_close = data
-            data = (_safe(handler), on_close)
-        return super().register(fileobj, events, data)
-
-
-def _safe(handler: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    def handle(fileobj: Any) -> bool:  # noqa: ANN401  # whatever was registered
-        try:
-            return handler(fileobj)
-        except Exception as exc:  # noqa: BLE001  # whatever a student's code sent
-            log.warning("A parser is not understood, its connection is closed: %.500r", exc)
-            return False
-
-    return handle
-
-
-class _Exit:
-    """Wakes the loop when a parser's process has ended, which its connections do not tell."""
-
-    def __init__(self, pid: int) -> None:
-        self._descriptor = os.pidfd_open(pid)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class _Requests:
-    """A parser's connection for what it asks and brings, bounded on both ways.
-
-    Airflow makes room for as much as a message says that it has, and waits until an answer is
-    read (airflow/sdk/execution_time/supervisor.py, length_prefixed_frame_reader and send_msg).
-
-    Attributes:
-        end: this side's socket.
-        fault: why it was given up; empty: it is in order.
-        unanswered: Airflow itself failed to answer something.
-    """
-
-    def __init__(self, end: socket.socket, pid: int) -> None:
-        end.settimeout(REPLY_S)
-        self.end = end
-        self.fault = ""
-        self.unanswered = False
-        self._pid = pid
-        self._length = b""
-
-    def recv(self, size: int) -> bytes:
-        """Read of what a message begins with: its length in four bytes."""
-        data = self.end.recv(size)
-        self._length += data
-        if len(self._length) == _LENGTH:
-            length, self._length = int.from_bytes(self._length, "big"), b""
-            if length > MOST_MESSAGE:
-                self._give_up(f"it sends {length} bytes at once, {MOST_MESSAGE} are read at most")
-                raise BrokenPipeError(self.fault)
-        return data
-
-    def recv_into(self, buffer: memoryview) -> int:
-        """Read of its rest."""
-        return self.end.recv_into(buffer)
-
-    def sendall(self, data: bytes) -> None:
-        self.unanswered = self.unanswered or _UNANSWERED in data
-        if not self.fault:
-            try:
-                self.end.sendall(data)
-            except TimeoutError:
-                self._give_up("it asks for variables or connections, and does not read the answers")
-        if self.fault:
-            raise BrokenPipeError(self.fault)
-
-    def close(self) -> None:
-        self.end.close()
-
-    def _give_up(self, fault: str) -> None:
-        self.fault = fault
-        # Nobody but this thread reaps it, so that its number is nobody else's yet.
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-
-
-class _Output:
-    """What a parser writes, of which the first lines are logged.
-
-    Airflow takes 0.3 ms for a line, and nobody else is heard meanwhile.
-    """
-
-    def __init__(self, end: socket.socket, handler: Callable[[Any], bool]) -> None:
-        self._end = end
-        self._handler = handler
-        self._lines, self._bytes = MOST_LINES, MOST_LOGGED
-
-    def handle(self, _: socket.socket) -> bool:
-        """Read some more of it; return whether it goes on."""
-        if self._lines > 0 and self._bytes > 0:
-            return self._handler(self)
-        return bool(self._end.recv(_CHUNK))
-
-    def recv_into(self, buffer: bytearray) -> int:
-        size = self._end.recv_into(buffer, min(len(buffer), _PIECE))
-        self._lines -= buffer.count(b"\n", 0, size)
-        self._bytes -= size
-        if self._lines <= 0 or self._bytes <= 0:
-            log.warning("A parser writes more than is logged")
-        return size
-
-
-class _NotStored(Exception):
-    """Airflow did not come to storing a result."""
 
 
 @attrs.define
@@ -256,7 +119,7 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def prepare_process_context(self) -> None:
         super().prepare_process_context()
-        self.selector = _Guarded()
+        self.selector = Guarded()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.selector.register(self._alarm, selectors.EVENT_READ, (self._woken, lambda _: None))
 
@@ -305,8 +168,9 @@ class ClassDagProcessor(DagFileProcessorManager):
             *sorted((self._ask.later - self._ask.first) & here),
             *sorted(self._ask.first & here, reverse=True),
         ]
-        for name in [name for name in self._ask.to_claim if name in self._results]:
-            self._ask.to_claim.remove(name)
+        known = [name for name in self._ask.to_claim if name in self._results]
+        self._ask.to_claim = [name for name in self._ask.to_claim if name not in self._results]
+        for name in known:
             self._tell(result=self._results[name])
         self._wake()
 
@@ -348,7 +212,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         try:
             yield
         except SQLAlchemyError as exc:
-            self.log.warning("Left for later, %s: %s", what, _words(exc))
+            self.log.warning("Left for later, %s: %s", what, words_of(exc))
 
     def _is_time(self, what: str) -> bool:
         now = time.monotonic()
@@ -466,9 +330,9 @@ class ClassDagProcessor(DagFileProcessorManager):
         for end, kind in list(process._open_sockets.items()):  # noqa: SLF001  # nothing else has them
             if kind != "requests":
                 handler, on_close = self.selector.get_key(end).data
-                output = _Output(end, handler)
+                output = Output(end, handler)
                 self.selector.modify(end, selectors.EVENT_READ, (output.handle, on_close))
-        requests = process.stdin = _Requests(process.stdin, process.pid)
+        requests = process.stdin = Requests(process.stdin, process.pid)
         handler, on_close = self.selector.get_key(requests.end).data
 
         def handle(_: socket.socket) -> bool:
@@ -476,11 +340,11 @@ class ClassDagProcessor(DagFileProcessorManager):
 
         self.selector.modify(requests.end, selectors.EVENT_READ, (handle, on_close))
 
-        def ended(end: _Exit) -> None:
+        def ended(end: Exit) -> None:
             self.selector.unregister(end)
-            _hear_out(process)
+            hear_out(process)
 
-        exited = _Exit(process.pid)
+        exited = Exit(process.pid)
         self.selector.register(exited, selectors.EVENT_READ, (lambda _: False, ended))
         return process
 
@@ -488,7 +352,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         here = {file.presence_key for file in present}
         for file, process in self._processors.items():
             if file.presence_key not in here:
-                _kill(process)
+                kill(process)
         super().terminate_orphan_processes(present)
 
     def _kill_timed_out_processors(self) -> None:
@@ -497,7 +361,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         try:
             for process in before.values():
                 if now - process.start_time > self.processor_timeout:
-                    _kill(process)
+                    kill(process)
             super()._kill_timed_out_processors()
         except Exception:
             self.log.exception("A parser that takes too long could not be ended")
@@ -521,7 +385,7 @@ class ClassDagProcessor(DagFileProcessorManager):
             self._finished(file)
             self._again.add(self._name(file))
             return
-        self._refusal = _NotStored("Airflow's log says why")  # until it is
+        self._refusal = NotStored("Airflow's log says why")  # until it is
         try:
             super().handle_parsing_result(file, proc)
         except Exception as exc:
@@ -537,10 +401,10 @@ class ClassDagProcessor(DagFileProcessorManager):
         elif self._refusal is None:
             self._unstored.pop(file, None)
             self._stored(file, proc.parsing_result, seconds)
-        elif _may_pass(self._refusal) and self._is_to_be_tried_again(file):
+        elif may_pass(self._refusal) and self._is_to_be_tried_again(file):
             self._again.add(self._name(file))
         else:
-            self._not_parsed(file, "refused", words=_words(self._refusal), seconds=seconds)
+            self._not_parsed(file, "refused", words=words_of(self._refusal), seconds=seconds)
 
     def _is_to_be_tried_again(self, file: DagFileInfo) -> bool:
         """Tell so of what could not be stored; without a database there is no end to it."""
@@ -557,7 +421,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         errors = parsing_result.import_errors or {}
         parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
         try:
-            with _whole(session):
+            with whole(session):
                 super().persist_parsing_result(
                     parsing_result=parsing_result, session=session, **more
                 )
@@ -679,79 +543,6 @@ def _release_of(file: DagFileInfo) -> str | None:
     """Return the release that a parse of `file` reads, None if it is of none."""
     root = file.bundle_path.parent if file.bundle_path else None
     return root.name if root and root.parent.name == "releases" else None
-
-
-def _kill(process: Any) -> None:  # noqa: ANN401  # a DagFileProcessorProcess
-    process.kill(signal.SIGKILL)
-    _hear_out(process)
-
-
-def _hear_out(process: Any) -> None:  # noqa: ANN401  # likewise
-    """Read no more of a parser that has ended than it has written.
-
-    What it started may hold its connections and go on: Airflow would read for ever
-    (airflow/sdk/execution_time/supervisor.py, cleanup_sockets_after_kill).
-    """
-    for end in list(process._open_sockets):  # noqa: SLF001  # nothing else has them
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RD)
-
-
-@contextmanager
-def _whole(session: Any) -> Iterator[None]:  # noqa: ANN401  # SQLAlchemy's
-    """Store all of a result or nothing, and raise what the database refused first.
-
-    On the way the provider FAB commits a dozen times a DAG, and both FAB and Airflow go on after
-    some errors, as if that part alone were missing; what is raised in the end is the aftermath.
-    """
-    faults: list[BaseException] = []
-    undone = False
-
-    def note(context: Any) -> None:  # noqa: ANN401  # an ExceptionContext
-        if not context.is_pre_ping:  # which is followed by a new connection
-            faults.append(context.sqlalchemy_exception or context.original_exception)
-
-    def rollback() -> None:
-        nonlocal undone
-        undone = True
-        type(session).rollback(session)
-
-    engine = session.get_bind()
-    event.listen(engine, "handle_error", note)
-    session.commit, session.rollback = session.flush, rollback
-    try:
-        yield
-        session.flush()
-        # PostgreSQL takes back all of what an error was in, and its COMMIT says nothing of it.
-        session.execute(select(literal(1)))
-        if undone:
-            raise _NotStored("half of it was undone")  # noqa: TRY301  # caught for its cause
-    except Exception as exc:
-        type(session).rollback(session)
-        if faults and exc is not faults[0]:
-            raise faults[0] from exc
-        raise
-    finally:
-        del session.commit, session.rollback
-        event.remove(engine, "handle_error", note)
-
-
-def _may_pass(exc: Exception) -> bool:
-    """Tell whether storing failed for want of a database, or somebody else was faster.
-
-    PostgreSQL's class 54 says that a value is beyond a limit; psycopg calls that operational, too
-    (postgresql.org/docs/current/errcodes-appendix.html).
-    """
-    if isinstance(exc, OperationalError):
-        return not str(getattr(exc.orig, "pgcode", None) or "").startswith("54")
-    return isinstance(exc, (InterfaceError, IntegrityError, _NotStored))
-
-
-def _words(exc: Exception) -> str:
-    """Return what the database, or Airflow's own code, has to say, in one line."""
-    said = getattr(exc, "orig", None) or exc
-    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
-    return f"{type(said).__name__}: {lines[0] if lines else 'no reason given'}"[:500]
 
 
 def _warning(one: Any) -> str:  # noqa: ANN401  # a row, or what would be one

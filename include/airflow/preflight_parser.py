@@ -36,9 +36,9 @@ from airflow.sdk.execution_time.comms import (
 )
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
+from class_warm_up import plain_dag
 from preflight_rows import harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl, say
-from warm import plain_dag
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
 
