@@ -411,7 +411,7 @@ def test_a_database_that_is_away_while_a_file_is_parsed_makes_nobody_red(
 
     assert is_green(said), said
     states = {one.state for one in room.stage.hub.statuses(push.sha)}
-    assert states == {"pending", "success"}
+    assert states <= {"pending", "success"}
     assert Life.of(room) == before
     # The scheduler has no such patience with its database.
     up = ("up", "--detach", "--wait", "--no-build")
