@@ -23,7 +23,6 @@ from deployer.errors import AirflowError
 PAGE = 1000
 """Rows asked for; Airflow gives at most its `[api] maximum_page_limit` (100 by default)."""
 MOST_ROWS = 20_000
-MOST_ERRORS = 1000
 READ_ANEW = 5
 """How often a list is begun that changes while it is read."""
 Row: TypeAlias = Mapping[str, Any]
@@ -121,19 +120,16 @@ class Calls:
             ),
         )
 
-    def _rows(
-        self, kind: str, page: Callable[[int], Any], *, enough: int | None = None
-    ) -> Iterator[Row]:
-        """Yield a list's rows, page after page: all of them, or the first `enough`."""
+    def _rows(self, kind: str, page: Callable[[int], Any]) -> Iterator[Row]:
+        """Yield a list's rows, page after page."""
         got = 0
-        while got < (enough or MOST_ROWS):
+        while got < MOST_ROWS:
             rows, total = self._page(kind, page, got)
             yield from rows
             got += len(rows)
             if not rows or got >= total:
                 return
-        if enough is None:
-            raise self._too_long(kind)
+        raise self._too_long(kind)
 
     def _every_row(
         self, kind: str, page: Callable[[int], Any], *, key: Callable[[Row], object]
