@@ -132,15 +132,13 @@ class Guard:
             said = None
         if said and not said.startswith(OF_A_PARSER):
             return said
-        if self._runs():
-            return "it was killed, and its log does not say why"
-        return f"it {self._how()}"
-
-    def _runs(self) -> bool:
         try:
-            return self._services.vitals(DAG_PROCESSOR).life is not None
+            seen = self._services.vitals(DAG_PROCESSOR)
         except ServicesError:
-            return False
+            return "it can't be seen"
+        if seen.life is not None:  # another one by now
+            return "it was killed, and its log does not say why"
+        return f"it {seen.words}"
 
     def _how(self) -> str:
         try:

@@ -113,7 +113,7 @@ class Waiting:
         others = Watch(watch.release, {p: names | here for p, names in beside.files.items()})
         wait = _Wait(watch, others, frozenset(lives), {})
         for told in self._feed.wait(0):  # what is asked anew drops what was told
-            if isinstance(told, ProcessorLeft):
+            if isinstance(told, (ProcessorLeft, ParseResult)):
                 self._hear(wait, told, beside, waited_s=0.0)
         self._feed.ask(watch.release, first=watch.waiting, later=others.waiting)
         log.info("asked", files=len(watch.waiting), later=len(others.waiting))
@@ -141,12 +141,18 @@ class Waiting:
                 heard = wait.watch.hear(told, waited_s=waited_s)
                 if heard != wait.watch:
                     wait.watch, wait.news_s = heard, waited_s
-                settled = wait.others.settled
-                wait.others = wait.others.hear(told, waited_s=waited_s)
-                for path in wait.others.settled.keys() - settled.keys():
-                    beside.tell(wait.others.settled[path])
+                if isinstance(told, ParseResult):  # what is not listed was deleted since: see there
+                    self._hear_beside(wait, told, beside, waited_s=waited_s)
             case _ as never:
                 assert_never(never)
+
+    def _hear_beside(
+        self, wait: _Wait, told: ParseResult, beside: Beside, *, waited_s: float
+    ) -> None:
+        settled = wait.others.settled
+        wait.others = wait.others.hear(told, waited_s=waited_s)
+        for path in wait.others.settled.keys() - settled.keys():
+            beside.tell(wait.others.settled[path])
 
     def _see_to_it_that_one_is_there(self, wait: _Wait, waited_s: float) -> None:
         for life, left_s in wait.away.items():

@@ -27,6 +27,7 @@ class Upkeep:
         self._keep = keep
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._release_due_at = float("inf")  # monotonic
+        self._asked = 0  # about how many, since the last deployment
 
     def prepare(self) -> None:
         """Make ready for the first turn.
@@ -40,6 +41,7 @@ class Upkeep:
     def after_deployment(self) -> None:
         """Make ready for the next one, whose packages may have moved under the parser."""
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S
+        self._asked = 0
         try:
             self._parts.examiner.warm_up()
         except DeployerError as exc:
@@ -51,15 +53,17 @@ class Upkeep:
             return
         self._release_due_at = float("inf")
         try:
-            removed = self._remove_old_releases()
+            removed, left = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
         else:
+            if left:
+                self._release_due_at = self._parts.clock.monotonic()
             if removed:
                 log.info("releases removed", count=len(removed))
 
-    def _remove_old_releases(self) -> tuple[str, ...]:
-        """Remove what nobody uses of the releases beyond KEEP_RELEASES.
+    def _remove_old_releases(self) -> tuple[tuple[str, ...], bool]:
+        """Remove what nobody uses of the releases beyond KEEP_RELEASES; say if some are left.
 
         Of those that an untouched DAG still holds there may be many: some are asked about
         at a time, each in its turn.
@@ -70,4 +74,6 @@ class Upkeep:
         some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
         in_use = self._parts.airflow.versions_in_use(some)
         self._asked_about = [name for name in turn if name in old and name not in some] + some
-        return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use))
+        self._asked += len(some)
+        left = self._asked < len(old)
+        return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use)), left

@@ -76,7 +76,7 @@ class Class:
 
 @pytest.fixture(scope="module")
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
-    more = {"DEPLOYER_KEEP_RELEASES": str(KEEP)}
+    more = {"DEPLOYER_KEEP_RELEASES": str(KEEP), "DEPLOYER_POLL_INTERVAL_S": "5"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_settings, "SETTINGS", {**local_settings.SETTINGS, **UNASKED})
         with Stage(tmp_path_factory.mktemp("bundle"), print, more) as stage:

@@ -304,3 +304,17 @@ def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) 
     turn_until_rest(world, at_most=1000)
     assert world.said(first)["airflow/lasse"][0] == "success"
     assert world.said(shas[0])["airflow/maria"][0] == "success"
+
+
+def test_a_slow_file_that_is_deleted_by_a_later_push_ends_as_deleted(world: World) -> None:
+    first = slow_push(world, SLOW, seconds=1000)
+
+    def deleted() -> None:
+        before = world.repository.tip
+        world.deliver(world.repository.push({SLOW: None}), before)
+        world.turns.take_in()
+
+    world.feed.while_waiting = [deleted]
+    turn_until_rest(world)
+    assert world.said(first)["airflow/lasse"] == ("success", "deleted: slow.py")
+    assert world.clock.elapsed_s < 10
