@@ -141,7 +141,8 @@ class Waiting:
                 heard = wait.watch.hear(told, waited_s=waited_s)
                 if heard != wait.watch:
                     wait.watch, wait.news_s = heard, waited_s
-                if isinstance(told, ParseResult):  # what is not listed was deleted since: see there
+                # Of a file that is not listed any more, the push that deleted it says so.
+                if isinstance(told, ParseResult):
                     self._hear_beside(wait, told, beside, waited_s=waited_s)
             case _ as never:
                 assert_never(never)
