@@ -135,7 +135,7 @@ class Guard:
         try:
             seen = self._services.vitals(DAG_PROCESSOR)
         except ServicesError:
-            return "it can't be seen"
+            return f"it {self._how()}"
         if seen.life is not None:  # another one by now
             return "it was killed, and its log does not say why"
         return f"it {seen.words}"
