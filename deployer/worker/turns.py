@@ -165,6 +165,7 @@ class Turns:
             return FETCH_AGAIN_S
         if self._carrying:
             return 0.0
+        self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.upkeep.clean_up()
         return None
 
