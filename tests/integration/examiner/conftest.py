@@ -40,7 +40,7 @@ SETTINGS = {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S)}
 def class_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the parser's files and a policy of these tests' own."""
     directory = tmp_path_factory.mktemp("class_files")
-    for file in AIRFLOW_FILES.glob("preflight*.py"):
+    for file in AIRFLOW_FILES.glob("*.py"):
         shutil.copy(file, directory)
     (directory / "airflow_local_settings.py").write_text(POLICY)
     directory.chmod(0o755)  # containers read it as another user
@@ -99,7 +99,7 @@ def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     """The class's image, and `:next` beside it; left to the engine's cache, for they cost 8 s."""
     class_image, built_image = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("next")
     (class_image / "airflow").mkdir()
-    for file in AIRFLOW_FILES.glob("preflight*.py"):
+    for file in AIRFLOW_FILES.glob("*.py"):
         shutil.copy(file, class_image / "airflow")
     (class_image / "airflow" / "airflow_local_settings.py").write_text(POLICY)
     (class_image / "Dockerfile").write_text(DOCKERFILE)
