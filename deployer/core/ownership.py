@@ -39,7 +39,6 @@ class _Part:
 
 
 def notes(
-    changed: Sequence[str],
     past: History,
     *,
     pusher: str | None,
@@ -49,16 +48,15 @@ def notes(
     """Return what is to be said of a commit, as ends of the sentence "This commit …".
 
     Args:
-        changed: paths that differ from `past.since`.
-        past: who wrote what since then. Since None: the class repository begins here, so
-            nothing was anybody's yet.
+        past: what it changed, and who wrote that. Since None: the class repository begins
+            here, so nothing was anybody's yet.
         pusher: GitHub login, None if it is not known.
         roster: text of the roster as it was before the commit, which can't free itself.
         new_roster: text of the commit's own.
     """
     if past.since is None:
         return ()
-    found = []
+    found, changed = [], past.changed
     match rosters.parse(roster):
         case Unreadable(reason) if any(map(_part, changed)):
             found.append(f"whose folder it changes is not known: {reason}")

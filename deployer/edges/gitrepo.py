@@ -7,8 +7,8 @@ No working copy: `git checkout` and `git archive` would run the filters and obey
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +63,7 @@ class GitRepository:
         return self._mirror.fetch()
 
     def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each blob's id and content, in the order of `ids`, out of one process.
+        """Yield each blob's id and content, in the order of `ids`.
 
         Raises:
             UnknownCommit: the mirror does not hold one of them.
@@ -72,6 +72,8 @@ class GitRepository:
         return self._mirror.blobs(ids)
 
     def contains(self, tip: str, sha: str) -> bool:
+        if sha == tip:
+            return True
         self._require(sha)
         ran = self._mirror.run("merge-base", "--is-ancestor", sha, _checked(tip))
         if ran.status not in {0, 1}:
@@ -79,37 +81,40 @@ class GitRepository:
             raise self._mirror.damage(ran.words)
         return ran.status == 0
 
-    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
-        """As the port says; names that are not UTF-8 are shown with escapes."""
-        ran = self._diff(_checked(old), _checked(new)) if old else None
-        if ran is None or ran.status != 0:
-            self._require(new)
-            ran = self._diff(self._commit(f"{new}^1") or _EMPTY_TREE, new)
-            if ran.status != 0:
-                raise self._mirror.damage(ran.words)
-        return tuple(sorted(shown(path) for path in ran.out.split(b"\0") if path))
-
     def history(self, old: str | None, new: str) -> History:
-        """As the port says: one `log`; addresses and names that are not UTF-8 come with escapes."""
+        """As the port says; names and addresses that are not UTF-8 come with escapes."""
         since = _checked(old) if old else None
         ran = self._log(new, f"^{since}") if since else None
         if ran is None or ran.status != 0:
             self._require(new)
-            since = self._commit(f"{new}^1")
+            since = self._mirror.commit(f"{new}^1")
             ran = self._log(new, *([f"^{since}"] if since else []))
             if ran.status != 0:
                 raise self._mirror.damage(ran.words)
-        commits = _authored(ran.out)
-        return History(since, commits if len(commits) <= MAX_COMMITS else ())
+        commits = _commits(ran.out)
+        authored = tuple(Authored(one.email, one.paths) for one in commits)
+        return History(
+            since,
+            self._changed(since, new, commits),
+            authored if len(commits) <= MAX_COMMITS else (),
+        )
+
+    def _changed(self, since: str | None, new: str, commits: Sequence[_Commit]) -> tuple[str, ...]:
+        """Return what differs; one more process, unless `new` comes right after `since`."""
+        if len(commits) == 1 and commits[0].is_next(since, new):
+            return commits[0].paths
+        ran = self._mirror.run(
+            *("diff-tree", "-r", "-z", "--name-only", "--no-renames", since or _EMPTY_TREE, new)
+        )
+        if ran.status != 0:
+            raise self._mirror.damage(ran.words)
+        return tuple(sorted(shown(path) for path in ran.out.split(b"\0") if path))
 
     def _log(self, new: str, *without: str) -> Ran:
         return self._mirror.run(
-            *("log", "-z", "--no-merges", "--no-renames", "--name-only", "--format=%x00%ae"),
+            *("log", "-z", "--no-merges", "--no-renames", "--name-only", "--format=%x00%H,%P,%ae"),
             *(f"--max-count={MAX_COMMITS + 1}", "--end-of-options", _checked(new), *without, "--"),
         )
-
-    def _diff(self, old: str, new: str) -> Ran:
-        return self._mirror.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
 
     def tree(self, sha: str) -> Tree:
         """As the port says: one `ls-tree`, and one `cat-file` for all blobs not seen lately.
@@ -159,13 +164,8 @@ class GitRepository:
         return reads
 
     def _require(self, sha: str) -> None:
-        if self._commit(_checked(sha)) is None:
+        if self._mirror.commit(_checked(sha)) is None:
             raise UnknownCommit(f"the mirror holds no commit {sha}")
-
-    def _commit(self, revision: str) -> str | None:
-        """Return the id of the commit that `revision` names, None if there is none."""
-        ran = self._mirror.run("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        return ran.out.decode().strip() if ran.status == 0 else None
 
 
 def _checked(sha: str) -> str:
@@ -194,14 +194,32 @@ def _aside(entries: Iterable[Entry]) -> dict[str, str]:
     return {names[entry.path]: entry.blob for entry in plain}
 
 
-def _authored(out: bytes) -> tuple[Authored, ...]:
-    """Read git-log(1)'s `-z`: NUL, address, NUL; then LF and the commit's paths, each with NUL."""
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """One of a log: `parents` are ids with a space between; none for a root commit."""
+
+    sha: str
+    parents: str
+    email: str
+    paths: tuple[str, ...]
+
+    def is_next(self, since: str | None, new: str) -> bool:
+        return self.sha == new and self.parents == (since or "")
+
+
+def _commits(out: bytes) -> list[_Commit]:
+    """Read git-log(1)'s `-z`: NUL, line, NUL; then LF and the commit's paths, each with NUL."""
     found: list[tuple[str, list[str]]] = []
     tokens = iter(out.split(b"\0"))
     for token in tokens:
         if token:
             paths = found[-1][1]
             paths.append(shown(token if paths else token[1:]))
-        elif (email := next(tokens, None)) is not None:
-            found.append((shown(email), []))
-    return tuple(Authored(email, tuple(sorted(paths))) for email, paths in found)
+        elif (line := next(tokens, None)) is not None:
+            found.append((shown(line), []))
+    return [_commit(line, paths) for line, paths in found]
+
+
+def _commit(line: str, paths: Iterable[str]) -> _Commit:
+    sha, parents, email = line.split(",", 2)
+    return _Commit(sha, parents, email, tuple(sorted(paths)))

@@ -10,12 +10,10 @@ it: SIGTERM to git and its helpers, upon which git removes its lock files, then 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from subprocess import Popen
-from typing import IO, BinaryIO, Final, cast
+from subprocess import PIPE
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from git.cmd import Git
@@ -99,52 +97,38 @@ class GitRunner:
             environment[_TOKEN] = token
         self._environment = environment | _config_variables(config)
 
-    def run(self, *args: str, timeout_s: float, stdin: bytes = b"") -> Ran:
+    def run(self, *args: str, timeout_s: float) -> Ran:
         """Run `git args…` to its end and return how it ended; never raises for its status.
 
         Raises:
             GitError: git is not installed.
         """
-        with _file_holding(stdin) as given:
-            status, out, words = Git().execute(
-                self._command(args, timeout_s),
-                istream=given,
-                env=self._variables(),
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
+        status, out, words = Git().execute(
+            self._command(args, timeout_s),
+            env=self._variables(),
+            with_extended_output=True,
+            with_exceptions=False,
+            stdout_as_string=False,
+            strip_newline_in_stdout=False,
+        )
         if status == _NOT_FOUND:
             raise GitError("git is not installed, or not in the PATH of the worker")
         return Ran(status, out, self.redacted(words))
 
-    @contextmanager
-    def reading(self, *args: str, timeout_s: float, stdin: bytes) -> Iterator[IO[bytes]]:
-        """Run `git args…` and hand out its standard output while it runs.
+    def start(self, *args: str) -> Git.AutoInterrupt:
+        """Start `git args…`, its three pipes open; it ends when nobody holds what is returned."""
+        return Git().execute(
+            self._command(args), istream=PIPE, env=self._variables(), as_process=True
+        )
 
-        git is ended when the block is left, whether its output was read to the end or not.
-        """
-        with _file_holding(stdin) as given:
-            running = Git().execute(
-                self._command(args, timeout_s),
-                istream=given,
-                env=self._variables(),
-                as_process=True,
-            )
-            with cast("Popen[bytes]", running.proc) as process:
-                try:
-                    yield cast("IO[bytes]", process.stdout)
-                finally:
-                    process.terminate()
-
-    def _command(self, args: tuple[str, ...], timeout_s: float) -> list[str]:
+    def _command(self, args: tuple[str, ...], timeout_s: float | None = None) -> list[str]:
         unset = [
             f"--unset={name}"
             for name in os.environ
             if name not in _PASSED and name not in self._environment
         ]
-        return ["env", *unset, "timeout", "--kill-after=5", str(timeout_s), "git", *args]
+        bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
+        return ["env", *unset, *bound, "git", *args]
 
     def _variables(self) -> dict[str, str]:
         # Debian's git links curl with GnuTLS, which reads no SSL_CERT_FILE.
@@ -174,15 +158,3 @@ def _secrets(url: str, token: str | None) -> tuple[str, ...]:
     userinfo = urlsplit(url).netloc.rpartition("@")[0] if "://" in url else ""
     secrets = {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}
     return tuple(sorted(secrets - {""}, key=len, reverse=True))
-
-
-@contextmanager
-def _file_holding(content: bytes) -> Iterator[BinaryIO | None]:
-    """Give git its input as a file without a name: no pipe that both sides could block on."""
-    if not content:
-        yield None
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        yield cast("BinaryIO", file)

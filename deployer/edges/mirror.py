@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, TypeVar
 
 import structlog
 
 from deployer.core.remote import is_branch
+from deployer.edges.git_objects import GitObjects
 from deployer.edges.gitrun import GitRunner, Ran
 from deployer.errors import GitError, SettingsError, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
 _GC_S: Final = 300.0
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
+
+Asked = TypeVar("Asked")
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,7 @@ class Mirror:
         self._branch = branch
         self._directory = directory
         self._path = directory / "mirror.git"
+        self._objects = GitObjects(self._git, self._path)
         self._fetch_timeout_s = fetch_timeout_s
         self._clone_timeout_s = clone_timeout_s
         self._damaged = False
@@ -84,36 +88,32 @@ class Mirror:
         return GitError(f"the mirror can't be read, the next fetch makes it anew: {words}")
 
     def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each blob's id and content, in the order of `ids`, out of one process.
+        """Yield each blob's id and content, in the order of `ids`.
 
         Raises:
             UnknownCommit: the mirror does not hold one of them.
             GitError: the mirror can't be read.
         """
-        if not ids:
-            return
-        with self._git.reading(
-            f"--git-dir={self._path}",
-            *("cat-file", "--batch", "--buffer"),
-            timeout_s=self._clone_timeout_s,
-            stdin="".join(f"{blob}\n" for blob in ids).encode(),
-        ) as out:
-            for blob in ids:
-                yield blob, self._content(blob, out)
-
-    def _content(self, blob: str, out: IO[bytes]) -> bytes:
-        # git-cat-file(1), BATCH OUTPUT: "<id> <type> <size>" LF content LF, or "<id> missing" LF
-        match out.readline().split():
-            case [_, b"blob", size]:
-                content = out.read(int(size) + 1)
-                if len(content) == int(size) + 1:
-                    return content[:-1]
-            case [_, b"missing"]:
+        for blob in ids:
+            content = self._asked(self._objects.blob, blob)
+            if content is None:
                 self._damaged = True  # a commit's blobs come and go with it
                 raise UnknownCommit(f"the mirror does not hold the object {blob}")
-            case _:
-                pass
-        raise self.damage(f"object {blob}")
+            yield blob, content
+
+    def commit(self, revision: str) -> str | None:
+        """Return the id of the commit that `revision` names, None if there is none.
+
+        Raises:
+            GitError: the mirror can't be read.
+        """
+        return self._asked(self._objects.commit, revision)
+
+    def _asked(self, ask: Callable[[str], Asked], name: str) -> Asked:
+        try:
+            return ask(name)
+        except GitError as exc:
+            raise self.damage(str(exc)) from exc
 
     # -- fetching
 
@@ -123,7 +123,7 @@ class Mirror:
             self._remove_stale_locks()
             ran = self._fetched(self._path, self._fetch_timeout_s)
             if ran.status == 0:
-                return self._tip_of(self._path)
+                return self._tip_of(self._objects)
             self._ask_host(ran)
         log.warning("git.mirror_damaged", mirror=str(self._path), words=ran.words)
         return None
@@ -144,10 +144,11 @@ class Mirror:
             if ran.status == 0:
                 new.chmod(0o700)  # Airflow reads releases, never this
                 ran = self._fetched(new, self._clone_timeout_s)
-            tip = self._tip_of(new) if ran.status == 0 else None
+            tip = self._tip_of(GitObjects(self._git, new)) if ran.status == 0 else None
             if tip is None:
                 self._ask_host(ran)
                 raise GitError(f"the mirror {self._path} can't be made: {ran.words}")
+            self._objects.close()
             _remove(old)
             if self._path.exists():
                 self._path.rename(old)
@@ -195,13 +196,11 @@ class Mirror:
     def _host(self) -> str:
         return self._git.redacted(self._url)
 
-    def _tip_of(self, mirror: Path) -> str | None:
-        ran = self._git.run(
-            f"--git-dir={mirror}",
-            *("rev-parse", "--verify", "--quiet", f"refs/heads/{self._branch}^{{commit}}"),
-            timeout_s=_LOCAL_S,
-        )
-        return ran.out.decode().strip() if ran.status == 0 else None
+    def _tip_of(self, objects: GitObjects) -> str | None:
+        try:
+            return objects.commit(f"refs/heads/{self._branch}")
+        except GitError:  # the mirror is at fault
+            return None
 
     # -- house-keeping
 

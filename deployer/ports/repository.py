@@ -31,21 +31,11 @@ class Repository(Protocol):
             UnknownCommit: the mirror does not hold `sha`.
         """
 
-    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
-        """Return the paths that differ between two commits, sorted.
-
-        `old` None or unknown to the mirror: compare with `new`'s first parent; a root
-        commit differs in all its paths.
-
-        Raises:
-            UnknownCommit: the mirror does not hold `new`.
-        """
-
     def history(self, old: str | None, new: str) -> History:
-        """Return who wrote what of the commits that `new` holds and `old` does not.
+        """Return how `new` came out of `old`: what differs, and who wrote it.
 
-        `old` None or unknown to the mirror: since `new`'s first parent, None for a root
-        commit. Of more commits than a person pushes at once, none is named.
+        `old` None or unknown to the mirror: since `new`'s first parent; a root commit
+        differs in all its paths. Of more commits than a person pushes at once, none is named.
 
         Raises:
             UnknownCommit: the mirror does not hold `new`.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from deployer.core import ownership
-from deployer.core.model import ROSTER, Deployment, State, Status
+from deployer.core.model import ROSTER, Deployment, History, State, Status
 from deployer.core.status import Commit, Ending, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
@@ -42,19 +42,18 @@ class Answers:
         named = self._parts.journal.before_of(sha) or before
         base = named if named != sha else None
         try:
-            changed = self._parts.repository.changed_paths(base, sha)
-            return Commit(sha, changed, self._notes(base, sha, changed))
+            past = self._parts.repository.history(base, sha)
+            return Commit(sha, past.changed, self._notes(sha, past))
         except UnknownCommit:
             return Commit(sha)
 
-    def _notes(self, base: str | None, sha: str, changed: Sequence[str]) -> tuple[str, ...]:
-        past = self._parts.repository.history(base, sha)
+    def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None
-        after = self._roster(sha) if ROSTER in changed or not past.since else before
+        after = self._roster(sha) if ROSTER in past.changed or not past.since else before
         # One commit is most often the next one's past: hardly ever is a tree read for this.
         self._rosters = {sha: after} | ({past.since: before} if past.since else {})
         pusher = self._parts.journal.pusher_of(sha)
-        return ownership.notes(changed, past, pusher=pusher, roster=before, new_roster=after)
+        return ownership.notes(past, pusher=pusher, roster=before, new_roster=after)
 
     def _roster(self, sha: str) -> str | None:
         if sha not in self._rosters:

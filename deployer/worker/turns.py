@@ -163,6 +163,10 @@ class Turns:
             self._answers.late(tip, covered)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
+        return self._rest()
+
+    def _rest(self) -> float | None:
+        """Do what nobody waits for; return when to look again."""
         if self._carrying:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
@@ -183,9 +187,12 @@ class Turns:
 
     def _is_due(self) -> bool:
         """Tell whether git has to be asked before slow files are gone on with."""
-        if self._others.is_set() or self._wishes() or self._new_rows():
+        if self._is_waited_for():
             return True
         return self._parts.clock.monotonic() - self._fetched_at >= FETCH_EVERY_S
+
+    def _is_waited_for(self) -> bool:
+        return bool(self._others.is_set() or self._wishes() or self._new_rows())
 
     def _drop_gone(self, fetched: Fetched) -> None:
         """Leave to themselves deployments whose commit a forced push has removed."""
@@ -280,9 +287,10 @@ class Turns:
             return self._later()
         self._failures = 0
         self._given_up = tip if result.state is State.FAILED else None
-        if not self._others.is_set():
-            self.upkeep.after_deployment()
-        return 0.0
+        if self._is_waited_for():
+            return 0.0
+        self.upkeep.after_deployment()
+        return self._rest()  # what was pushed meanwhile is announced, or found by the poll
 
     def _new_run(
         self,

@@ -97,10 +97,6 @@ class FakeRepository:
         self._require(tip)
         return sha in self._line(tip)
 
-    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
-        self._require(new)
-        return self._differing(old if old in self._here else self._parents[new], new)
-
     def history(self, old: str | None, new: str) -> History:
         self._require(new)
         since = old if old in self._here else self._parents[new]
@@ -112,7 +108,7 @@ class FakeRepository:
             if parent is None:
                 break
             at = parent
-        return History(since, tuple(commits))
+        return History(since, self._differing(since, new), tuple(commits))
 
     def _differing(self, base: str | None, new: str) -> tuple[str, ...]:
         before = self._files[base] if base else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -150,8 +151,26 @@ def test_a_merge_has_no_author_and_what_it_brings_has_its_own(
     assert repository.fetch() == sha
 
     by_lasse = Authored("lasse@class.example", ("dags/lasse/a.py",))
-    assert repository.history(main, sha) == History(main, (by_lasse,))
-    assert repository.changed_paths(main, sha) == ("dags/lasse/a.py",)
+    assert repository.history(main, sha) == History(main, ("dags/lasse/a.py",), (by_lasse,))
+
+
+def test_what_a_merge_itself_changed_is_told_beside_what_its_commits_did(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/lasse/a.py", "1")
+    base = host.commit()
+    host.write("dags/lasse/a.py", "2")
+    topic = host.commit(author="lasse@class.example")
+    host.write("dags/maria/b.py", "1")
+    whole = host.commit()
+    merge = host.git("commit-tree", "-m", "Merge", "-p", base, "-p", topic, f"{whole}^{{tree}}")
+    sha = merge.decode().strip()
+    host.reset(sha)
+    repository.fetch()
+
+    by_lasse = Authored("lasse@class.example", ("dags/lasse/a.py",))
+    changed = ("dags/lasse/a.py", "dags/maria/b.py")
+    assert repository.history(base, sha) == History(base, changed, (by_lasse,))
 
 
 def test_odd_names_and_empty_commits_are_told_apart_in_a_history(
@@ -273,7 +292,7 @@ def test_what_is_no_full_commit_id_never_reaches_git(
         with pytest.raises(UnknownCommit):
             ask(sha)
     with pytest.raises(UnknownCommit):
-        repository.changed_paths(None, sha)
+        repository.history(None, sha)
 
 
 def test_the_id_of_something_that_is_no_commit_is_an_unknown_commit(
@@ -613,3 +632,15 @@ def test_only_the_protocol_of_the_url_is_allowed(host: ClassRepo) -> None:
     for url, works in ((host.url, True), ("https://host/x.git", False)):
         ran = GitRunner(url).run("ls-remote", host.url, timeout_s=20)
         assert (ran.status == 0) is works
+
+
+def test_objects_are_read_on_after_somebody_ended_the_process_that_reads_them(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/a.py", "1")
+    blob = fetched(host, repository).files["dags/a.py"].blob
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    (reader,) = [p for p in children if b"cat-file" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    os.kill(int(reader), signal.SIGKILL)
+
+    assert list(repository.blobs([blob])) == [(blob, b"1")]

@@ -302,6 +302,14 @@ def test_a_commit_is_on_disk_when_it_returns(journal: SqlJournal) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}  # 2: FULL
 
 
+def test_what_comes_after_a_note_is_on_disk_again_when_it_returns(journal: SqlJournal) -> None:
+    found = []
+    for transaction in (journal._database.noting, journal._database.writing):
+        with transaction() as connection:
+            found.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+    assert found == [1, 2]  # NORMAL, FULL
+
+
 def test_many_threads_record_each_guid_once(journal: SqlJournal) -> None:
     guids = [str(number % 300) for number in range(600)]
     with ThreadPoolExecutor(32) as pool:

@@ -181,51 +181,47 @@ def test_a_commit_contains_itself_and_its_ancestors_but_no_descendant(rig: Rig) 
     assert not rig.repository.contains(first, second)
 
 
-def test_changed_paths_are_those_that_differ_from_a_known_commit_or_else_from_the_parent(
-    rig: Rig,
-) -> None:
+def test_what_changed_is_told_since_a_known_commit_or_else_since_the_parent(rig: Rig) -> None:
     first = rig.push({"dags/a.py": "1", "dags/b.py": "1", "README.md": "1"})
-    rig.push({"dags/a.py": "2"})
+    second = rig.push({"dags/a.py": "2"})
     third = rig.push({"dags/b.py": None, "include/c.sql": "1"})
     rig.repository.fetch()
-    changed = rig.repository.changed_paths
 
-    assert changed(first, third) == ("dags/a.py", "dags/b.py", "include/c.sql")
-    assert changed(None, third) == ("dags/b.py", "include/c.sql")
-    assert changed(UNKNOWN, third) == ("dags/b.py", "include/c.sql")
-    assert changed(third, third) == ()
+    def changed(old: str | None) -> tuple[str | None, tuple[str, ...]]:
+        history = rig.repository.history(old, third)
+        return history.since, history.changed
 
-
-def test_a_root_commit_differs_in_all_its_paths(rig: Rig) -> None:
-    root = rig.push({"dags/a.py": "1", "README.md": "1"})
-    rig.repository.fetch()
-
-    assert rig.repository.changed_paths(None, root) == ("README.md", "dags/a.py")
+    assert changed(first) == (first, ("dags/a.py", "dags/b.py", "include/c.sql"))
+    assert changed(second) == (second, ("dags/b.py", "include/c.sql"))
+    assert changed(None) == (second, ("dags/b.py", "include/c.sql"))
+    assert changed(UNKNOWN) == (second, ("dags/b.py", "include/c.sql"))
+    assert changed(third) == (third, ())
 
 
-def test_a_history_names_who_wrote_what_since_a_known_commit_or_else_since_the_parent(
-    rig: Rig,
-) -> None:
+def test_who_wrote_what_is_told_since_a_known_commit_or_else_since_the_parent(rig: Rig) -> None:
     first = rig.push({"dags/a.py": "1", "README.md": "1"})
-    second = rig.push({"dags/a.py": "2", "dags/b c.py": "1"}, author="amy@class.example")
+    rig.push({"dags/a.py": "2", "dags/b c.py": "1"}, author="amy@class.example")
     third = rig.push({"dags/a.py": None}, author="7+lasse@users.noreply.github.com")
     rig.repository.fetch()
-    history = rig.repository.history
     by_amy = Authored("amy@class.example", ("dags/a.py", "dags/b c.py"))
     by_lasse = Authored("7+lasse@users.noreply.github.com", ("dags/a.py",))
 
-    assert history(first, third) == History(first, (by_lasse, by_amy))
-    assert history(None, third) == History(second, (by_lasse,))
-    assert history(UNKNOWN, third) == History(second, (by_lasse,))
-    assert history(third, third) == History(third)
+    def wrote(old: str | None) -> tuple[Authored, ...]:
+        return rig.repository.history(old, third).commits
+
+    assert wrote(first) == (by_lasse, by_amy)
+    assert wrote(None) == (by_lasse,)
+    assert wrote(UNKNOWN) == (by_lasse,)
+    assert wrote(third) == ()
 
 
-def test_a_root_commits_history_begins_with_nothing(rig: Rig) -> None:
-    root = rig.push({"dags/a.py": "1"}, author="amy@class.example")
+def test_a_root_commits_history_begins_with_nothing_and_changes_all(rig: Rig) -> None:
+    root = rig.push({"dags/a.py": "1", "README.md": "1"}, author="amy@class.example")
     rig.repository.fetch()
+    paths = ("README.md", "dags/a.py")
 
     assert rig.repository.history(None, root) == History(
-        None, (Authored("amy@class.example", ("dags/a.py",)),)
+        None, paths, (Authored("amy@class.example", paths),)
     )
 
 
@@ -241,7 +237,5 @@ def test_a_commit_that_was_never_fetched_is_unknown_to_every_question(rig: Rig) 
             rig.repository.contains(tip, sha)
         with pytest.raises(UnknownCommit):
             rig.repository.contains(sha, tip)
-        with pytest.raises(UnknownCommit):
-            rig.repository.changed_paths(tip, sha)
         with pytest.raises(UnknownCommit):
             rig.repository.history(tip, sha)

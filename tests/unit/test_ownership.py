@@ -27,9 +27,8 @@ def said(
 ) -> tuple[str, ...]:
     """Return the notes on a push of these commits."""
     changed = tuple(sorted({path for commit in commits for path in commit.paths}))
-    return notes(
-        changed, History("a" * 40, commits), pusher=pusher, roster=roster, new_roster=roster
-    )
+    past = History("a" * 40, changed, commits)
+    return notes(past, pusher=pusher, roster=roster, new_roster=roster)
 
 
 # --- in order --------------------------------------------------------------
@@ -68,8 +67,8 @@ def test_a_teacher_may_change_everything(path: str) -> None:
 
 
 def test_the_first_commit_of_a_class_changes_nobodys_folder() -> None:
-    past = History(None, (Authored(LASSE, (WEATHER,)),))
-    assert notes((WEATHER,), past, pusher="lasse-j", roster=None, new_roster=None) == ()
+    past = History(None, (WEATHER,), (Authored(LASSE, (WEATHER,)),))
+    assert notes(past, pusher="lasse-j", roster=None, new_roster=None) == ()
 
 
 def test_without_a_roster_the_folders_name_is_the_login() -> None:
@@ -113,24 +112,19 @@ def test_one_author_among_several_who_is_not_the_owner_is_noted() -> None:
 
 
 def test_what_only_a_merge_changed_is_the_pushers() -> None:
-    past = History("a" * 40, (Authored(MARIA, (WEATHER,)),))
     changed = (WEATHER, "dags/maria/other.py")
+    past = History("a" * 40, changed, (Authored(MARIA, (WEATHER,)),))
     merged_by = {
-        pusher: notes(changed, past, pusher=pusher, roster=ROSTER, new_roster=ROSTER)
+        pusher: notes(past, pusher=pusher, roster=ROSTER, new_roster=ROSTER)
         for pusher in ("lasse-j", "maria92")
     }
     assert merged_by == {"lasse-j": ("changes maria's folder",), "maria92": ()}
 
 
 def test_a_commit_that_makes_its_author_a_teacher_is_judged_by_the_roster_before_it() -> None:
-    past = History("a" * 40, (Authored(LASSE, ("roster.yaml", WEATHER)),))
-    found = notes(
-        ("dags/maria/weather.py", "roster.yaml"),
-        past,
-        pusher="lasse-j",
-        roster=ROSTER,
-        new_roster="teachers: [lasse-j]\n",
-    )
+    changed = ("dags/maria/weather.py", "roster.yaml")
+    past = History("a" * 40, changed, (Authored(LASSE, changed),))
+    found = notes(past, pusher="lasse-j", roster=ROSTER, new_roster="teachers: [lasse-j]\n")
     assert found == ("changes maria's folder and roster.yaml",)
 
 
@@ -138,10 +132,10 @@ def test_a_commit_that_makes_its_author_a_teacher_is_judged_by_the_roster_before
 
 
 def test_a_commit_that_breaks_the_roster_is_told_so() -> None:
-    past = History("a" * 40, (Authored(FRAUKE, ("roster.yaml",)),))
-    assert notes(
-        ("roster.yaml",), past, pusher="frauke-b", roster=ROSTER, new_roster="folders: x\n"
-    ) == ("spoils the roster: roster.yaml:1 should be `name: …`",)
+    past = History("a" * 40, ("roster.yaml",), (Authored(FRAUKE, ("roster.yaml",)),))
+    assert notes(past, pusher="frauke-b", roster=ROSTER, new_roster="folders: x\n") == (
+        "spoils the roster: roster.yaml:1 should be `name: …`",
+    )
 
 
 def test_while_the_roster_is_broken_nobody_is_accused_and_nothing_passes_in_silence() -> None:

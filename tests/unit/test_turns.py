@@ -26,7 +26,7 @@ def world() -> World:
     """Return a class with two students, whose first deployment is over."""
     world = World()
     world.announced(TAXI, WEATHER)
-    assert world.turns.turn() is not None
+    world.turns.turn()
     return world
 
 
@@ -164,6 +164,13 @@ def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     assert world.turns.turn() is None
     assert len(world.journal.records) == count
     assert world.journal.unseen() == ()
+
+
+def test_git_is_asked_once_for_one_push(world: World) -> None:
+    before = world.repository.fetches
+    world.announced(TAXI)
+    assert world.turns.turn() is None
+    assert world.repository.fetches == before + 1
 
 
 def test_a_push_whose_delivery_was_lost_is_found_by_the_poll(world: World) -> None:

@@ -406,5 +406,5 @@ def test_it_stops_though_a_turn_hangs_and_the_next_start_does_it(
         assert not running.runs
         assert running.world.state(sha) is State.QUEUED
         running.killed = True
-    assert running.world.worker().turn() is not None
+    running.world.worker().turn()
     assert running.world.state(sha) is State.SUCCEEDED

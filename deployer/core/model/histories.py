@@ -19,9 +19,11 @@ class History:
 
     Attributes:
         since: the older one; None: the repository begins with this commit.
+        changed: paths that differ between the two, sorted.
         commits: between the two, newest first, merges left out; none, if there are more
             than are looked into.
     """
 
     since: str | None
+    changed: tuple[str, ...] = ()
     commits: tuple[Authored, ...] = ()

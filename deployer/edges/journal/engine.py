@@ -2,7 +2,10 @@
 
 SQLite (https://sqlite.org/wal.html) serves several processes: the web process writes
 deliveries, the worker all else, the command line reads. Write-ahead logging lets
-them read while one writes; `synchronous=FULL` has a commit on disk when it returns.
+them read while one writes. A commit is on disk when it returns (`synchronous=FULL`), but for
+what would only be done again: `NORMAL` spares it the wait for the disk, and after a power cut
+the last of those are missing, in order and whole
+(https://sqlite.org/pragma.html#pragma_synchronous).
 """
 
 from __future__ import annotations
@@ -75,6 +78,7 @@ class Database:
             else self.engine
         )
         self._writes = self.engine.execution_options(writes=True)
+        self._notes = self.engine.execution_options(writes=True, repeatable=True)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -86,6 +90,17 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or left no trace."""
         with self.telling("written"), self._writes.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """A transaction of what is found out again, should a power cut take it: no wait for a disk.
+
+        Whatever is written after it and is on disk has it there as well.
+        """
+        with self.telling("written"), self._notes.begin() as connection:
+            if self.file is None:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
 
     @contextmanager
@@ -173,7 +188,6 @@ def _sqlite(file: Path) -> Engine:
     def _connected(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         _use_wal(cursor)
-        cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
         entry.info["identity"] = identity()
@@ -189,7 +203,10 @@ def _sqlite(file: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("writes"):
+        options = connection.get_execution_options()
+        if options.get("writes"):
+            synchronous = "NORMAL" if options.get("repeatable") else "FULL"
+            connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
             _begin_immediate(connection)
         else:
             connection.exec_driver_sql("BEGIN")

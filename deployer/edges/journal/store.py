@@ -1,4 +1,10 @@
-"""`SqlJournal`: each method one transaction, no exception but `JournalError`."""
+"""`SqlJournal`: each method one transaction, no exception but `JournalError`.
+
+What a start would only do again is noted (`Database.noting`): places in the queue, steps, plans,
+`pending` statuses, that a status was posted. What others may see once it is written, or what no
+start finds out again, is written: deliveries, how a deployment ended and the statuses it owes,
+what is live, what was refused or condemned, how large pools were.
+"""
 
 from __future__ import annotations
 
@@ -95,31 +101,31 @@ class SqlJournal:
     def queue(
         self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
     ) -> int:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             return deployments.queue(
                 connection, sha, base_sha=base_sha, ref=ref, trigger=trigger, at=at
             )
 
     def attach(self, announcement: int, deployment: int) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             deployments.attach(connection, announcement, deployment)
 
     def start(
         self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
     ) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             deployments.start(connection, deployment, at=at, base_sha=base_sha, shas=covers)
 
     def set_plan(self, deployment: int, plan: Plan) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             deployments.set_plan(connection, deployment, plan)
 
     def add_step(self, deployment: int, step: StepRecord) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             deployments.add_step(connection, deployment, step)
 
     def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             deployments.set_verdicts(connection, deployment, verdicts)
 
     def end(
@@ -198,7 +204,7 @@ class SqlJournal:
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
     ) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             marks.beat(
                 connection,
                 at=at,
@@ -212,7 +218,7 @@ class SqlJournal:
     def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
         if not statuses:
             return
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             outbox.owe(connection, statuses, deployment=deployment, at=at)
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
@@ -220,11 +226,11 @@ class SqlJournal:
             return outbox.due(connection, at, limit)
 
     def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             outbox.posted(connection, owed, at=at, target_url=target_url)
 
     def try_again(self, owed: int, *, due_at: datetime, error: str) -> None:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             outbox.try_again(connection, owed, due_at=due_at, error=error)
 
     def refused(self, owed: int, *, error: str) -> None:
