@@ -185,7 +185,7 @@ class Journal(Protocol):
     def deployments(
         self, *, limit: int = 20, folder: str | None = None, state: State | None = None
     ) -> tuple[Deployment, ...]:
-        """Return deployments, newest first, whole."""
+        """Return deployments, newest first, whole but for the traces of errors."""
 
     def judging(self, sha: str) -> Deployment | None:
         """Return the newest deployment of `sha` or covering it.

@@ -39,7 +39,7 @@ first. Two answers a file, when it starts and as it ends, then one that all are 
 
 `{"cancel": 1}` ends what runs of a request and drops the rest; it is done once nothing runs.
 
-`ended` is `reported`; `unstorable` (Airflow's database would choke on it, as `what` says);
+`ended` is `reported`; `harmful` (Airflow would choke on it, as `what` says);
 `raised` (something that Airflow does not catch, named in `what`);
 `exit` or `signal` with its number in `code`; `timeout`; `memory`; `left` (a process outlived
 the parse); `warden` (the file ended the process that watches it); `setup` (the parser could

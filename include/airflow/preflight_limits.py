@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from json import dumps
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String
@@ -41,11 +42,15 @@ CALLED: Mapping[str, str] = {
     "deadline_alert.callback_def": "a deadline with arguments of its callback",
     "deadline_alert.name": "a deadline's name",
     "import_error.stacktrace": "an error message",
+    "task_instance.max_tries": "retries",
+    "task_instance.operator": "an operator's name",
+    "task_instance.custom_operator_name": "an operator's name",
+    "task_instance.pool_slots": "pool_slots",
     "trigger.classpath": "a trigger's class",
 }
 """What students call what is stored in a column; all others by the column's name."""
 
-_DIALECT = PGDialect()  # the dialect itself: no driver is needed
+_DIALECT = PGDialect(json_serializer=dumps)  # itself, no driver is needed; nor a file's own `dumps`
 _BITS = ((SmallInteger, 16), (BigInteger, 64), (Integer, 32))
 """postgresql.org/docs/16/datatype-numeric.html; the last is a base of the others."""
 _MAX_INDEXED_BYTES = 2680

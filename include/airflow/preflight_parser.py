@@ -13,12 +13,16 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
+from os import _exit, getpid, write
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
 from airflow.dag_processing.processor import (
@@ -38,7 +42,7 @@ from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
 from preflight_rows import harm_to_database
-from preflight_warden import PR_SET_PDEATHSIG, Task, prctl, say
+from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
 
@@ -46,6 +50,11 @@ REPORT = 3
 """The descriptor of the report, right after the standard ones."""
 MAX_TRACE = 20_000
 """Characters of one trace; its end says what went wrong."""
+MAX_ERRORS = 1_000_000
+"""Characters of all traces of a file: more would be a burden on all that read them."""
+
+encode = msgspec.json.Encoder().encode
+"""Like what is imported by name above: a file may put something else in their modules' place."""
 
 
 def warm_up() -> None:
@@ -63,7 +72,7 @@ def warm_up() -> None:
 def run(task: Task, report: int) -> NoReturn:
     """Be the parser: shut the door, parse, report, end as Airflow's own parser does."""
     try:
-        me = os.getpid()
+        me = getpid()
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -73,12 +82,12 @@ def run(task: Task, report: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
         report = _keep_only(report)
         outcome = _outcome(task)
-        if os.getpid() != me:
-            os._exit(0)  # the file forked, and here comes the copy
-        say(report, outcome)
+        if getpid() != me:
+            _exit(0)  # the file forked, and here comes the copy
+        write(report, encode(outcome))
         atexit._run_exitfuncs()  # noqa: SLF001  # as airflow/sdk/execution_time/supervisor.py, _fork_main
     finally:
-        os._exit(0)
+        _exit(0)
 
 
 def _outcome(task: Task) -> dict[str, Any]:
@@ -89,7 +98,10 @@ def _outcome(task: Task) -> dict[str, Any]:
 
 
 def _keep_only(report: int) -> int:
-    """Close every descriptor but `report`; the standard ones see nothing."""
+    """Close every descriptor but `report`; the standard ones see nothing.
+
+    `sys.stdin` is nobody else's, as in Airflow's parser: who lets go of it closes it.
+    """
     if report != REPORT:
         os.dup2(report, REPORT)
     os.set_inheritable(REPORT, False)
@@ -97,6 +109,7 @@ def _keep_only(report: int) -> int:
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.closerange(REPORT + 1, 1 << 30)
+    sys.stdin = open(0, "w")  # noqa: SIM115  # as supervisor.py, _reopen_std_io_handles
     return REPORT
 
 
@@ -110,13 +123,18 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         errors = {path: f"FileNotFoundError: there is no file {path}"}
         return {"ended": "reported", "dag_ids": [], "errors": errors, "advice": []}
     _be_a_parsing_child(root)
+    channel = _identity(0)
     result = _parse_file(
         DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
         structlog.get_logger(logger_name="task"),
     )
     assert result is not None  # noqa: S101  # None answers callback requests alone
-    if harm := harm_to_database(result):
-        return {"ended": "unstorable", "what": harm}
+    traces = (result.import_errors or {}).values()
+    harm = (
+        _harm_to_channel(channel, file, traces) or _harm_by_size(traces) or harm_to_database(result)
+    )
+    if harm:
+        return {"ended": "harmful", "what": harm}
     # Airflow's parser sends its result so; a value that does not fit ends it without a word.
     _RequestFrame(id=0, body=result.model_dump()).as_bytes()
     filelocs = {str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}
@@ -127,6 +145,37 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
         "advice": _advice(filelocs),
     }
+
+
+def _identity(descriptor: int) -> tuple[int, ...] | None:
+    """Return what a descriptor leads to; None: it is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_rdev
+
+
+def _harm_to_channel(
+    channel: tuple[int, ...] | None, file: Path, traces: Iterable[str]
+) -> str | None:
+    """Airflow's parser tells its result over its standard input: without it, it is never heard."""
+    if _identity(0) == channel:
+        return None
+    found = [re.findall(rf'File "{re.escape(str(file))}", line (\d+)', one) for one in traces]
+    lines = sorted({int(of_one[-1]) for of_one in found if of_one})
+    where = f" (line {lines[0]})" if lines else ""
+    return (
+        f"closes its standard input{where}, over which Airflow's parser tells its result: "
+        "exit() and quit() do that, raise an error instead"
+    )
+
+
+def _harm_by_size(traces: Iterable[str]) -> str | None:
+    length = sum(map(len, traces))
+    if length <= MAX_ERRORS:
+        return None
+    return f"has error messages of {length} characters in all: {MAX_ERRORS} are taken, shorten them"
 
 
 def _unreadable(path: str, filelocs: set[str]) -> dict[str, str]:

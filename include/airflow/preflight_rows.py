@@ -1,8 +1,10 @@
-"""Say what the dag-processor would store of one parsed file, without a database.
+"""Say what Airflow would store of one parsed file, without a database.
 
-The rows are made by Airflow's own code, that of `update_dag_parsing_results_in_db`
-(airflow 3.3.2, dag_processing/collection.py), on a session that finds nothing and stores
-nothing: so a property that a new Airflow stores is looked at too. Only where that code needs
+The rows are made by Airflow's own code on a session that finds nothing and stores nothing: so a
+property that a new Airflow stores is looked at too. Those of the dag-processor by that of
+`update_dag_parsing_results_in_db` (airflow 3.3.2, dag_processing/collection.py), those of a run's
+tasks by that of the scheduler (`TaskInstance.insert_mapping`), which ends where the database
+refuses one, and again at each start: no DAG of anybody runs then. Only where that code needs
 numbers that a database gives out, the rows are made here.
 """
 
@@ -10,11 +12,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from airflow.dag_processing.collection import AssetModelOperation, DagModelOperation
 from airflow.dag_processing.processor import DagFileParsingResult
+from airflow.models import taskinstance
 from airflow.models.asset import (
     AssetAliasModel,
     AssetModel,
@@ -26,6 +31,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagwarning import DagWarning
 from airflow.models.errors import ParseImportError
 from airflow.models.serialized_dag import DagWriteMetadata, SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.serialization.encoders import encode_trigger
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -39,8 +45,12 @@ from sqlalchemy.orm import Session
 BUNDLE = "class"
 
 
+taskinstance.getuser = lambda: "airflow"
+"""Who stores a row: in a container the user may have no name."""
+
+
 class CanNotBeStored(Exception):
-    """Airflow's own code raises on what a file holds; it would log that, and go on without it."""
+    """Airflow's own code raises on what a file holds: it would go on without it, or end of it."""
 
 
 def harm_to_database(result: DagFileParsingResult) -> str | None:
@@ -110,6 +120,7 @@ def _rows(result: DagFileParsingResult) -> Iterator[Row]:
     yield from _of_assets(dags)
     for dag_id, dag in dags.items():
         yield from _of_dag(dag_id, dag)
+        yield from _of_a_run(dag_id, dag)
     session = NoDatabase()
     for filename, trace in (result.import_errors or {}).items():
         session.add(ParseImportError(filename=filename, bundle_name=BUNDLE, stacktrace=trace))
@@ -122,15 +133,10 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
     session = NoDatabase()
     model = DagModel(dag_id=dag_id)
     session.add(model)
-    try:
+    with _refusing(f"something in DAG {shown(dag_id)} that Airflow can't store"):
         DagModelOperation({dag_id: dag}, BUNDLE, None).update_dags(
             {dag_id: model}, 0.0, session=session
         )
-    except Exception as exc:
-        said = shown(f"{type(exc).__name__}: {exc}", 100).strip("'\"")
-        raise CanNotBeStored(
-            f"has something in DAG {shown(dag_id)} that Airflow can't store ({said}): mend it"
-        ) from exc
     # Airflow makes an ordinary import error of what is raised here (`_serialize_dag_…`).
     with contextlib.suppress(Exception):
         SerializedDagModel.write_dag(
@@ -140,6 +146,33 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
             _prefetched=DagWriteMetadata(None, None, None),
         )
     yield from session.rows()
+
+
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as exc:
+        said = shown(f"{type(exc).__name__}: {exc}", 100).strip("'\"")
+        raise CanNotBeStored(f"has {what} ({said}): mend it") from exc
+
+
+def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
+    """Yield what the scheduler stores when the DAG runs, and reckon with its times as it does."""
+    whole, now = dag._real_dag, datetime.now(UTC)  # noqa: SLF001  # as Airflow's own properties do
+    with _refusing(f"a dagrun_timeout in DAG {shown(dag_id)} that Airflow's scheduler ends of"):
+        now - (whole.dagrun_timeout or timedelta())  # jobs/scheduler_job_runner.py:2856
+    run = SimpleNamespace(context_carrier={})
+    columns = inspect(TaskInstance).mapper.column_attrs
+    for task in whole.tasks:
+        where = f"task {shown(task.task_id)} of DAG {shown(dag_id)}"
+        with _refusing(f"a retry_delay in {where} that Airflow's scheduler ends of"):
+            if not task.retry_exponential_backoff:  # that has a bound (models/taskinstance.py:1286)
+                now + task.retry_delay
+        with _refusing(f"something in {where} that Airflow can't store"):
+            stored = TaskInstance.insert_mapping("", task, -1, dag_version_id=None, dag_run=run)
+        values = ((columns[key].columns[0], stored[key]) for key in stored if key in columns)
+        yield Row(tuple(values), f"in {where}")
 
 
 def _of_assets(dags: Mapping[str, _Dag]) -> Iterator[Row]:

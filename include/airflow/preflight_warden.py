@@ -179,7 +179,7 @@ def _believed(report: dict[str, Any] | None) -> dict[str, Any] | None:
             whole = all(isinstance(text, str) for text in (*dag_ids, *errors.values(), *advice))
             found = {"ended": "reported", "dag_ids": dag_ids, "errors": errors, "advice": advice}
             return found if whole else None
-        case {"ended": "raised" | "unstorable" as ended, "what": str(what)}:
+        case {"ended": "raised" | "harmful" as ended, "what": str(what)}:
             return {"ended": ended, "what": " ".join(what.split())[:MAX_WHAT]}
     return None
 

@@ -313,7 +313,7 @@ class FakeJournal:
             if (folder is None or folder in _folders(record))
             and (state is None or record.state is state)
         ]
-        return tuple(found[: max(limit, 0)])
+        return tuple(_untraced(one) for one in found[: max(limit, 0)])
 
     def judging(self, sha: str) -> Deployment | None:
         judging = [d for d in self.records.values() if sha in {d.sha, *d.covers}]
@@ -354,3 +354,11 @@ class FakeJournal:
 def _folders(record: Deployment) -> set[str | None]:
     paths = (*record.plan.dag_files, *record.plan.deleted, *(v.path for v in record.verdicts))
     return {folder_of(path) for path in paths}
+
+
+def _untraced(deployment: Deployment) -> Deployment:
+    verdicts = tuple(
+        replace(verdict, error=verdict.error and replace(verdict.error, trace=""))
+        for verdict in deployment.verdicts
+    )
+    return replace(deployment, verdicts=verdicts)

@@ -398,6 +398,17 @@ def test_deployments_in_a_list_are_whole(journal: Journal) -> None:
     assert [found.statuses[0].status.sha for found in listed] == [B, A]
 
 
+def test_a_list_leaves_out_the_traces_of_errors_and_nothing_else(journal: Journal) -> None:
+    number = started(journal)
+    error = ParseError("ValueError", "no", line=3, trace="Traceback …")
+    broken = Verdict("dags/a/x.py", Outcome.BROKEN, error=error)
+    journal.set_verdicts(number, [broken, verdict("dags/a/y.py", "y")])
+    (listed,) = journal.deployments()
+    assert listed.verdicts[0].error == ParseError("ValueError", "no", line=3)
+    assert listed.verdicts[1] == verdict("dags/a/y.py", "y")
+    assert whole(journal, number).verdicts[0].error == error
+
+
 def test_a_folders_deployments_planned_or_judged_a_file_in_it(journal: Journal) -> None:
     planned, deleted, judged, other = (started(journal) for _ in range(4))
     journal.set_plan(planned, Plan(dag_files=("dags/lasse/x.py", "dags/lasse/y.py")))

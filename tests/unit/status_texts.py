@@ -16,7 +16,7 @@ from typing import Final
 from deployer import errors
 
 ROOT: Final = Path(__file__).resolve().parents[2] / "deployer"
-OF_AIRFLOW: Final = sorted((ROOT.parent / "include" / "airflow").glob("preflight_[lr]*.py"))
+OF_AIRFLOW: Final = sorted((ROOT.parent / "include" / "airflow").glob("preflight_[lpr]*.py"))
 """They run beside Airflow, and word what the examiner says."""
 VARIES: Final = "§"
 
@@ -42,7 +42,8 @@ WORDED: Final[dict[str, frozenset[str]]] = {
         {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
         | {"_refusal_of_json", "_index_refusal"}
     ),
-    "preflight_rows.py": frozenset({"_of_dag"}),
+    "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
+    "preflight_rows.py": frozenset({"_of_dag", "_refusing"}),
     "edges/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
     "guarding.py": frozenset({"absence", "ailment", "last_words"}),
     "waiting.py": frozenset({"_given_up"}),

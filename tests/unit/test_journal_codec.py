@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from deployer.core.model import LeftOut, ParseError, Plan, Publish, RequirementsDiff
 from deployer.edges.journal.codec import (
     clean,
-    error_from_json,
     error_to_json,
     plan_from_json,
     plan_to_json,
+    share_of_traces,
 )
 
 # hypothesis leaves surrogates out of `text()` unless told otherwise.
@@ -29,7 +29,6 @@ plans = st.builds(
     left_out=st.lists(st.builds(LeftOut, texts, texts)).map(tuple),
     steps=st.just(()),
 )
-errors = st.builds(ParseError, texts, texts, line=st.none() | st.integers(1), trace=texts)
 
 
 @given(plans)
@@ -46,9 +45,14 @@ def test_a_plan_lacking_keys_reads_as_empty() -> None:
     assert plan_from_json({}) == Plan()
 
 
-@given(st.none() | errors)
-def test_an_error_comes_back_from_its_json(error: ParseError | None) -> None:
-    assert error_from_json(json.loads(json.dumps(error_to_json(error)))) == error
+def test_of_a_trace_the_end_is_kept_the_less_the_more_files_are_broken() -> None:
+    error = ParseError("ValueError", "no", trace="x" * 2_000_000 + "end")
+    kept = {
+        broken: len(error_to_json(error, share_of_traces(broken))["trace"])  # type: ignore[index]
+        for broken in (0, 1, 10, 3_000)
+    }
+    assert kept == {0: 1_000_000, 1: 1_000_000, 10: 100_000, 3_000: 500}
+    assert error_to_json(error, 3)["trace"] == "end"  # type: ignore[index]
 
 
 def test_what_no_database_takes_as_text_is_replaced() -> None:

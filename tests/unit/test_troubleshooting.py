@@ -78,7 +78,7 @@ def test_the_page_shows_no_text_that_the_code_does_not_have() -> None:
     assert stale - FROM_OTHERS == set()
 
 
-@pytest.mark.parametrize("end", sorted(set(End) - {End.REPORTED, End.UNSTORABLE, End.SETUP}))
+@pytest.mark.parametrize("end", sorted(set(End) - {End.REPORTED, End.HARMFUL, End.SETUP}))
 def test_each_harm_of_a_held_file_is_on_the_page(end: End) -> None:
     said = harm(Answer("dags/a/x.py", end, code=11, what="KeyboardInterrupt"), Limits())
     assert any(shows(span, said) for span in spans(PAGE)), said

@@ -12,6 +12,10 @@ from typing import Any
 
 from deployer.core.model import LeftOut, ParseError, Plan, RequirementsDiff
 
+TRACES_KEPT = 1_000_000
+"""Characters of all traces of one deployment; each of its broken files gets its share of them."""
+LEAST_OF_A_TRACE = 500
+
 # A NUL, which PostgreSQL's text refuses, and halves of surrogate pairs, which are not UTF-8.
 # Both reach us from outside: a JSON escape in a payload, an exception's text in a DAG file.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -60,25 +64,18 @@ def plan_from_json(stored: Mapping[str, Any]) -> Plan:
     )
 
 
-def error_to_json(error: ParseError | None) -> dict[str, Any] | None:
-    """Return `error` made of what `json.dumps` takes."""
+def share_of_traces(broken: int) -> int:
+    """Return how many characters are kept of each trace of so many broken files."""
+    return max(TRACES_KEPT // max(broken, 1), LEAST_OF_A_TRACE)
+
+
+def error_to_json(error: ParseError | None, trace_kept: int) -> dict[str, Any] | None:
+    """Return `error` made of what `json.dumps` takes; of its trace the end, which says most."""
     if error is None:
         return None
     return {
         "type": clean(error.type),
         "message": clean(error.message),
         "line": error.line,
-        "trace": clean(error.trace),
+        "trace": clean(error.trace[-trace_kept:]),
     }
-
-
-def error_from_json(stored: Mapping[str, Any] | None) -> ParseError | None:
-    """Return the error that `error_to_json` made `stored` of."""
-    if stored is None:
-        return None
-    return ParseError(
-        type=stored["type"],
-        message=stored["message"],
-        line=stored["line"],
-        trace=stored["trace"],
-    )

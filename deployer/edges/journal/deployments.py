@@ -9,7 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
 
 from deployer.core.model import Plan, State, StepRecord, Trigger, Verdict, folder_of
-from deployer.edges.journal.codec import error_to_json, plan_from_json, plan_to_json
+from deployer.edges.journal.codec import (
+    error_to_json,
+    plan_from_json,
+    plan_to_json,
+    share_of_traces,
+)
 from deployer.edges.journal.tables import (
     announcements,
     claims,
@@ -162,6 +167,7 @@ def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
 
 def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdict]) -> None:
     connection.execute(delete(verdicts).where(verdicts.c.deployment_id == deployment))
+    kept = share_of_traces(sum(verdict.error is not None for verdict in found))
     _insert(
         connection,
         verdicts,
@@ -171,7 +177,7 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
                 "path": verdict.path,
                 "outcome": verdict.outcome,
                 "dag_ids": list(verdict.dag_ids),
-                "error": error_to_json(verdict.error),
+                "error": error_to_json(verdict.error, kept),
                 "proof": verdict.proof,
                 "waited_s": verdict.waited_s,
             }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, or_, select, union
 
 from deployer.core.model import (
     Deployment,
     Outcome,
+    ParseError,
     Proof,
     State,
     Status,
@@ -22,7 +23,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.edges.journal.codec import clean, error_from_json, plan_from_json
+from deployer.edges.journal.codec import clean, plan_from_json
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -36,6 +37,16 @@ from deployer.edges.journal.tables import (
 )
 
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
+
+
+_error = verdicts.c.error
+_VERDICT: Final = (
+    *(column for column in verdicts.c if column is not _error),
+    _error["type"].as_string().label("type"),
+    _error["message"].as_string().label("message"),
+    _error["line"].as_integer().label("line"),
+)
+_TRACE: Final = _error["trace"].as_string().label("trace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def newest(
         query = query.where(deployments.c.id.in_(touching))
     if state is not None:
         query = query.where(deployments.c.state == state)
-    return _whole(connection, _ids(connection, query))
+    return _whole(connection, _ids(connection, query), traces=False)
 
 
 def unfinished(connection: Connection) -> tuple[Deployment, ...]:
@@ -134,8 +145,13 @@ def _ids(connection: Connection, query: Select[int]) -> Sequence[int]:
     return connection.execute(query).scalars().all()
 
 
-def _whole(connection: Connection, ids: Sequence[int]) -> tuple[Deployment, ...]:
-    """Return those of `ids` that exist, in the order of `ids`; always five statements."""
+def _whole(
+    connection: Connection, ids: Sequence[int], *, traces: bool = True
+) -> tuple[Deployment, ...]:
+    """Return those of `ids` that exist, in the order of `ids`; always five statements.
+
+    `traces`: whether those of errors are read; of many deployments they weigh too much.
+    """
 
     def parts(query: Select[Any], owner: ColumnElement[int]) -> dict[int, list[Row[Any]]]:
         found: dict[int, list[Row[Any]]] = {number: [] for number in ids}
@@ -151,7 +167,8 @@ def _whole(connection: Connection, ids: Sequence[int]) -> tuple[Deployment, ...]
     }
     covered = parts(select(covers).order_by(covers.c.position), covers.c.deployment_id)
     taken = parts(select(steps).order_by(steps.c.id), steps.c.deployment_id)
-    judged = parts(select(verdicts), verdicts.c.deployment_id)
+    trace = _TRACE if traces else literal("").label("trace")
+    judged = parts(select(*_VERDICT, trace), verdicts.c.deployment_id)
     said = parts(
         select(statements.c.deployment_id, outbox)
         .join(outbox, outbox.c.place == statements.c.place)
@@ -199,7 +216,7 @@ def _verdict(row: Row[Any]) -> Verdict:
         path=row.path,
         outcome=Outcome(row.outcome),
         dag_ids=tuple(row.dag_ids),
-        error=error_from_json(row.error),
+        error=None if row.type is None else ParseError(row.type, row.message, row.line, row.trace),
         proof=Proof(row.proof),
         waited_s=row.waited_s,
     )

@@ -49,7 +49,7 @@ def harm(answer: Answer, limits: Limits) -> str:
         name = signal.strsignal(answer.code) or "unknown"
         return f"crashes its parser (signal {answer.code}, {name.lower()})"
     return {
-        End.UNSTORABLE: answer.what,
+        End.HARMFUL: answer.what,
         End.EXIT: f"ends its parser with os._exit({answer.code})",
         End.RAISED: f"ends its parser with {answer.what}, which Airflow does not catch",
         End.TIMEOUT: f"did not finish parsing within {limits.wall_s:g} s",

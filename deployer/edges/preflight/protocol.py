@@ -36,7 +36,7 @@ class End(StrEnum):
     """How the parse of one file ended, as the protocol says; the last two are said here."""
 
     REPORTED = "reported"
-    UNSTORABLE = "unstorable"
+    HARMFUL = "harmful"
     RAISED = "raised"
     EXIT = "exit"
     SIGNAL = "signal"

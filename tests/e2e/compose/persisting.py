@@ -1,9 +1,9 @@
-"""Store what DAG files hold as Airflow's dag-processor does, each in a transaction of its own.
+"""Store DAG files as Airflow's dag-processor does, and a run of each DAG as its scheduler.
 
 usage: persisting.py FOLDER
 
 Runs in a container of the class's, where it makes a database of its own beside Airflow's. The
-last line that it prints is a JSON object: by each file's name what its storing raised, or null.
+last line that it prints is a JSON object: by each file's name what that raised, or null.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
 from airflow.models import import_all_models
 from airflow.models.base import Base
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
+from airflow.models.dagrun import DagRun
 from airflow.providers.fab.auth_manager.models import Model as FabModel
 from airflow.sdk.execution_time.comms import _RequestFrame
+from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+from airflow.utils import timezone
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.orm import Session
 
@@ -60,10 +66,41 @@ def stored(session: Session, file: Path) -> str | None:
             session=session,
         )
         session.commit()
-    except Exception as exc:  # noqa: BLE001  # whatever it is, Airflow swallows it
+        for dag in result.serialized_dags:
+            run(session, dag)
+    except Exception as exc:  # noqa: BLE001  # the dag-processor swallows it, the scheduler ends
         session.rollback()
         return f"{type(exc).__name__}: {exc}"
     return None
+
+
+def run(session: Session, dag: LazyDeserializedDAG) -> None:
+    """Make a run and its tasks' instances, and reckon with its times, as the scheduler does."""
+    now, whole = timezone.utcnow(), DagSerialization.from_dict(dag.data)
+    version = DagVersion.get_latest_version(dag.dag_id, session=session)
+    assert version is not None
+    made = DagRun(
+        dag_id=dag.dag_id,
+        run_id="run",
+        run_type=DagRunType.MANUAL,
+        run_after=now,
+        start_date=now,
+        state=DagRunState.RUNNING,
+    )
+    made.dag = whole
+    session.add(made)
+    session.flush()
+    made.verify_integrity(dag_version_id=version.id, session=session)
+    session.commit()
+    if whole.dagrun_timeout:  # SchedulerJobRunner._schedule_dag_run
+        assert made.start_date >= timezone.utcnow() - whole.dagrun_timeout
+    for instance in made.get_task_instances(session=session):
+        instance.task, instance.end_date, instance.try_number = (
+            whole.get_task(instance.task_id),
+            now,
+            1,
+        )
+        instance.next_retry_datetime()
 
 
 if __name__ == "__main__":

@@ -193,4 +193,4 @@ def test_the_gate_holds_exactly_what_the_database_refuses(image_class: Classroom
 
     # Airflow's log comes before.
     refused = {name for name, why in json.loads(said.splitlines()[-1]).items() if why}
-    assert refused == set(unstorable.REFUSED), said
+    assert refused == set(unstorable.HELD), said

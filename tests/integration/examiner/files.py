@@ -57,6 +57,18 @@ GOOD = [
         id="variable with a default",
     ),
     pytest.param(
+        "import json, os\nold = json.dumps\n"
+        "json.dumps = lambda *a, **k: old(*a, **k).encode()\n"
+        "os.write = os._exit = None\n" + holding("patched"),
+        ("patched",),
+        id="puts something else in the place of what the parser uses",
+    ),
+    pytest.param(
+        "import sys\nsys.stdout = None\nsys.stderr.close()\n" + holding("quiet"),
+        ("quiet",),
+        id="closes what nobody reads",
+    ),
+    pytest.param(
         "import warnings\nwarnings.warn('careful')\n" + holding("w"), ("w",), id="warning"
     ),
     pytest.param("import os\nos.fork()\n" + holding("f"), ("f",), id="forks, both run on"),
@@ -147,6 +159,22 @@ HARMFUL = [
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
         "crashes its parser (signal 9, killed)",
         id="killed",
+    ),
+    *(
+        pytest.param(
+            f"{how}\n",
+            f"closes its standard input{where}, over which Airflow's parser tells its result: "
+            "exit() and quit() do that, raise an error instead",
+            id=how,
+        )
+        for how, where in {
+            "exit()": " (line 2)",
+            "quit('done')": " (line 2)",
+            "import sys; sys.stdin = None": "",
+            "import sys; sys.stdin.close()": "",
+            "import os; os.close(0)": "",
+            "import os; os.close(0); kept = open(__file__)": "",
+        }.items()
     ),
     pytest.param(
         "raise KeyboardInterrupt\n",

@@ -87,7 +87,7 @@ def test_every_kind_of_file_ends_as_it_does_in_the_embedded_parser(
         path = add(HEAD + str(content))
         expected[path] = Examined(path, harm=str(harm))
 
-    for content, harm in unstorable.REFUSED.values():
+    for content, harm in unstorable.HELD.values():
         path = add(content)
         expected[path] = Examined(path, harm=harm)
 

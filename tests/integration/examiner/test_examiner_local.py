@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from deployer.edges.preflight.process import ParserProcess
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding, waiting_for
-from tests.integration.examiner.unstorable import REFUSED
+from tests.integration.examiner.unstorable import HELD
 from tests.integration.examiner.world import PATIENT, SCRIPT, SHA, Disk, Real, all_of, until
 
 
@@ -127,6 +128,15 @@ def test_a_file_that_would_hurt_others(local: Real, content: str, harm: str) -> 
 
 
 @pytest.mark.airflow
+def test_an_error_message_that_would_burden_all_who_read_it_is_held(local: Real) -> None:
+    found = local.look_at(f"{HEAD}raise ValueError('A' * (20 << 20))\n")
+
+    said = r"has error messages of 2097\d{4} characters in all: 1000000 are taken, shorten them"
+    assert re.fullmatch(said, found.harm or ""), found.harm
+    assert local.look_at(f"{HEAD}raise ValueError('A' * 900_000)\n").harm is None
+
+
+@pytest.mark.airflow
 def test_what_airflows_database_would_choke_on_is_held_and_said(local: Real) -> None:
     files = {f"dags/lasse/{name}.py": text for name, text in unstorable.files().items()}
     for path, text in files.items():
@@ -134,7 +144,7 @@ def test_what_airflows_database_would_choke_on_is_held_and_said(local: Real) -> 
 
     found = {one.path: one.harm for one in local.examine(*files) if one.harm}
 
-    assert found == {f"dags/lasse/{name}.py": harm for name, (_, harm) in REFUSED.items()}
+    assert found == {f"dags/lasse/{name}.py": harm for name, (_, harm) in HELD.items()}
 
 
 @pytest.mark.airflow

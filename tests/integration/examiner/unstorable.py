@@ -156,6 +156,74 @@ _REFUSED: Mapping[str, tuple[tuple[str, str], str]] = {
     ),
 }
 
+_REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
+    "retries": (
+        ("default_args={'retries': 2**63 - 1}", ""),
+        f"has retries of 9223372036854775807 in task 't' of DAG 'retries'; {TOO_LARGE}",
+    ),
+    "slots": (
+        ("", "pool_slots=10**12"),
+        f"has pool_slots of 1000000000000 in task 't' of DAG 'slots'; {TOO_LARGE}",
+    ),
+    "long_queue": (
+        ("", "queue='q' * 257"),
+        "has a queue of 257 characters in task 't' of DAG 'long_queue'; " + TOO_LONG.format(256),
+    ),
+    "pool": (
+        ("", "pool='p' * 257"),
+        f"has a pool of 257 characters in task 't' of DAG 'pool'; {TOO_LONG.format(256)}",
+    ),
+    "task_name": (
+        ("", "task_display_name='d' * 2001"),
+        "has a task_display_name of 2001 characters in task 't' of DAG 'task_name'; "
+        + TOO_LONG.format(2000),
+    ),
+    "run_timeout": (
+        ("dagrun_timeout=datetime.timedelta(days=10**6)", ""),
+        (
+            "has a dagrun_timeout in DAG 'run_timeout' that Airflow's scheduler ends of "
+            "(OverflowError: date value out of range): mend it"
+        ),
+    ),
+    "retry_delay": (
+        ("", "retries=1, retry_delay=datetime.timedelta(days=10**8)"),
+        (
+            "has a retry_delay in task 't' of DAG 'retry_delay' that Airflow's scheduler ends of "
+            "(OverflowError: date value out of range): mend it"
+        ),
+    ),
+}
+
+REFUSED_OF_A_RUN: Mapping[str, tuple[str, str]] = {
+    **{
+        name: (dag(name, of_dag, task=of_task), harm)
+        for name, ((of_dag, of_task), harm) in _REFUSED_OF_A_RUN.items()
+    },
+    "mapped": (
+        (
+            f"{HEAD}\nwith DAG('mapped'):\n"
+            "    EmptyOperator.partial(task_id='m', retries=2**31).expand(doc=['a', 'b'])\n"
+        ),
+        f"has retries of 2147483648 in task 'm' of DAG 'mapped'; {TOO_LARGE}",
+    ),
+    "grouped": (
+        (
+            f"{HEAD}from airflow.sdk import TaskGroup\nwith DAG('grouped'), "
+            "TaskGroup('g', default_args={'pool': 'p' * 257}):\n    EmptyOperator(task_id='t')\n"
+        ),
+        f"has a pool of 257 characters in task 'g.t' of DAG 'grouped'; {TOO_LONG.format(256)}",
+    ),
+    "operator": (
+        (
+            f"{HEAD}Long = type('L' * 1001, (EmptyOperator,), {{}})\nwith DAG('operator'):\n"
+            "    Long(task_id='t')\n"
+        ),
+        "has an operator's name of 1001 characters in task 't' of DAG 'operator'; "
+        + TOO_LONG.format(1000),
+    ),
+}
+"""What the dag-processor stores, and what ends the scheduler as soon as the DAG runs."""
+
 REFUSED: Mapping[str, tuple[str, str]] = {
     **{
         name: (dag(name, of_dag, task=of_task), harm)
@@ -177,6 +245,8 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
 }
 """Text of a file and its harm, by name."""
+
+HELD: Mapping[str, tuple[str, str]] = {**REFUSED, **REFUSED_OF_A_RUN}
 
 _TAKEN: Mapping[str, tuple[str, str]] = {
     "owner_just": ("", "owner='o' * 2000"),
@@ -209,6 +279,18 @@ _TAKEN: Mapping[str, tuple[str, str]] = {
     "at_the_end_of_time": ("schedule='@daily', start_date=datetime.datetime(9999, 12, 31)", ""),
     "of_that_role": ("access_control={'Nobody': {'can_read'}}", ""),
     "task_just" + "_" * 241: ("", ""),
+    "run_just": (
+        "dagrun_timeout=datetime.timedelta(days=10**5)",
+        (
+            "retries=2**31 - 1, pool_slots=2**31 - 1, queue='q' * 256, pool='p' * 256, "
+            "priority_weight=10**12, task_display_name='d' * 2000, "
+            "retry_delay=datetime.timedelta(days=10**6)"
+        ),
+    ),
+    "delay_that_is_cut": (
+        "",
+        "retry_exponential_backoff=2, retry_delay=datetime.timedelta(days=10**8)",
+    ),
 }
 
 TAKEN: Mapping[str, str] = {
@@ -222,4 +304,4 @@ TAKEN: Mapping[str, str] = {
 
 def files() -> dict[str, str]:
     """Return the texts of all of them, by name."""
-    return {name: text for name, (text, _) in REFUSED.items()} | dict(TAKEN)
+    return {name: text for name, (text, _) in HELD.items()} | dict(TAKEN)
