@@ -10,8 +10,11 @@ that nothing announced is forgotten.
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +30,12 @@ from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 API_VERSION = "2022-11-28"
 """What github.com takes at least until March 2028, and every supported Enterprise Server."""
 
+DEADLINE_S = 20.0
+"""For a whole request, redirects and the answer's body included."""
 TIMEOUT_S = 10.0
+"""For each part of it: connecting, a read, a write."""
+MAX_BODY = 1 << 20
+"""Bytes of an answer that are read; GitHub's are a few thousand."""
 KEEP_ALIVE_S = 60.0
 """Longer than a deployment, so that its last status needs no new TLS handshake."""
 MAX_HOPS = 3
@@ -59,6 +67,7 @@ class GitHub:
             no message: it is redacted by value, since GitHub keeps no fixed form.
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
+        deadline_s: after so long a request is given up, whatever still arrives.
 
     Raises:
         SettingsError: the token holds what no header can carry, a line break perhaps.
@@ -72,6 +81,7 @@ class GitHub:
         *,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         secret = token.get_secret_value()
         if not secret or not all("!" <= letter <= "~" for letter in secret):
@@ -83,6 +93,8 @@ class GitHub:
         self._token = token
         self._client = client or _new_client()
         self._now = now
+        self._deadline_s = deadline_s
+        self._socket: socket.socket | None = None  # of the connection that is kept alive
         self._moved_to = ""
 
     def __repr__(self) -> str:
@@ -92,7 +104,7 @@ class GitHub:
         self._client.close()
 
     def post(self, status: Status, target_url: str | None) -> Posted:
-        """Post one status; raises nothing. Connecting and each read take TIMEOUT_S at most.
+        """Post one status; raises nothing, and takes `deadline_s` at most.
 
         Posting the same one again is harmless: GitHub shows the newest of a context.
         """
@@ -104,16 +116,48 @@ class GitHub:
         }
         if target_url is not None:
             body["target_url"] = target_url
+        passed = threading.Event()
         try:
-            return self._send(url, body)
+            with self._cut_off(passed):
+                return self._send(url, body)
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             # If we die or time out here GitHub may have taken it: posted twice, shown once.
-            return RetryLater(self._clean(f"no answer from GitHub: {type(exc).__name__}: {exc}"))
+            said = f"{type(exc).__name__}: {exc}"
+            if passed.is_set():
+                said = f"the request was not over after {self._deadline_s:g} s"
+            return RetryLater(self._clean(f"no answer from GitHub: {said}"))
+
+    @contextmanager
+    def _cut_off(self, passed: threading.Event) -> Iterator[None]:
+        """Shut the connection down when the deadline has passed: timeouts bound one read alone.
+
+        The blocked read then ends at once, and a connection that is shut down is never reused.
+        """
+
+        def cut() -> None:
+            passed.set()
+            if self._socket is not None:
+                with suppress(OSError):  # it is closed already
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self._deadline_s, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep hold of the socket (https://www.encode.io/httpcore/extensions/#trace)."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
 
     def _send(self, url: str, body: Mapping[str, str]) -> Posted:
         """Send, following redirects (a renamed repository) with method and body kept."""
+        ends_at = time.monotonic() + self._deadline_s
         for _ in range(MAX_HOPS):
-            answer = self._client.post(url, json=body, headers=self._headers())
+            answer = self._ask(url, body, ends_at)
             if answer.status_code not in _MOVED:
                 return self._classify(answer)
             location = httpx.URL(url).join(answer.headers.get("location", ""))
@@ -127,6 +171,33 @@ class GitHub:
             url = str(location)
             self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
+
+    def _ask(self, url: str, body: Mapping[str, str], ends_at: float) -> httpx.Response:
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0:
+            raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+        with self._client.stream(
+            "POST",
+            url,
+            json=body,
+            headers=self._headers(),
+            timeout=min(TIMEOUT_S, left_s),
+            extensions={"trace": self._trace},
+        ) as answer:
+            read = bytearray()
+            for part in answer.iter_bytes():
+                read += part
+                if len(read) > MAX_BODY:
+                    raise httpx.ReadError(f"its answer is longer than {MAX_BODY} bytes")
+                if time.monotonic() > ends_at:
+                    raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+            # Decoded already, so without the headers that say how.
+            headers = [
+                (name, value)
+                for name, value in answer.headers.multi_items()
+                if name not in {"content-encoding", "content-length", "transfer-encoding"}
+            ]
+            return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
 
     def _headers(self) -> dict[str, str]:
         return {

@@ -166,7 +166,8 @@ class Journal(Protocol):
         """Add statuses to the outbox.
 
         A status still owed for the same commit and context is replaced. One that says
-        what was said last (same state and description) is not added again.
+        what was said last (same state and description) is not added again, nor is a
+        `pending` whose verdict is owed or posted.
         """
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:

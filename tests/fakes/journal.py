@@ -243,11 +243,15 @@ class FakeJournal:
         self._record(deployment)
         for status in statuses:
             place = self._owe(status, at)
-            self._said.setdefault(deployment, {})[place] = None
+            if place is not None:
+                self._said.setdefault(deployment, {})[place] = None
 
-    def _owe(self, status: Status, at: datetime) -> int:
+    def _owe(self, status: Status, at: datetime) -> int | None:
         key = (status.sha, status.context.lower())
         last = next((line for line in reversed(self.lines) if line.key == key), None)
+        given = last and last.standing != "refused" and last.record.status.state != "pending"
+        if given and status.state == "pending":
+            return None
         words = last and (last.record.status.state, last.record.status.description)
         if last and last.standing != "refused" and words == (status.state, status.description):
             return last.place

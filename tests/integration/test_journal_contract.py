@@ -750,11 +750,24 @@ def test_what_was_said_last_is_not_said_again(journal: Journal) -> None:
 
 def test_what_was_said_before_something_else_is_said_again(journal: Journal) -> None:
     number = started(journal)
-    for said in (PENDING, SUCCESS):
+    broken = status(StatusState.FAILURE)
+    for said in (broken, SUCCESS):
         journal.owe([said], deployment=number, at=NOW)
         journal.posted(due(journal)[0].id, at=NOW, target_url=None)
-    journal.owe([PENDING], deployment=number, at=NOW)
-    assert words(journal) == [PENDING]
+    journal.owe([broken], deployment=number, at=NOW)
+    assert words(journal) == [broken]
+
+
+def test_a_pending_that_a_verdict_overtook_is_not_owed(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([SUCCESS], deployment=number, at=NOW)
+    again = started(journal)
+    journal.owe([PENDING], deployment=again, at=NOW)
+    assert words(journal) == [SUCCESS]
+    journal.posted(due(journal)[0].id, at=NOW, target_url=None)
+    journal.owe([PENDING], deployment=again, at=NOW)
+    assert words(journal) == []
+    assert whole(journal, again).statuses == ()
 
 
 def test_the_same_state_with_other_words_is_said(journal: Journal) -> None:

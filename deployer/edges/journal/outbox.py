@@ -35,6 +35,8 @@ def owe(
 ) -> None:
     for status in statuses:
         last = _said_last(connection, status)
+        if last is not None and _overtook(last, status):
+            continue
         if last is not None and _says(last, status):
             place = last.place
         elif last is not None and last.standing == Standing.OWED:
@@ -110,6 +112,15 @@ def _says(row: Row[tuple[object, ...]], status: Status) -> bool:
     """Tell whether the row's words are the same, and GitHub has them or will."""
     words = (row.state, row.description)
     return words == (status.state, clean(status.description)) and row.standing != Standing.REFUSED
+
+
+def _overtook(row: Row[tuple[object, ...]], status: Status) -> bool:
+    """Tell whether a `pending` comes too late: GitHub has a verdict, or will."""
+    return (
+        status.state is StatusState.PENDING
+        and row.state != StatusState.PENDING
+        and row.standing != Standing.REFUSED
+    )
 
 
 def _append(connection: Connection, status: Status, at: datetime) -> int:
