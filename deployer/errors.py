@@ -21,16 +21,22 @@
     └── WorkerRunning          a second worker on the same state
 
 A message says what happened, where, and what to do next. It is shown to
-students and the teacher alike, so it never holds a secret.
+students and the teacher alike, so it never holds a secret: what it quotes of a push, or of
+a tool that was given one, is masked here, whoever raises it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deployer.masking import masked
+
 
 class DeployerError(Exception):
     """Root of all errors raised on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(masked(message))
 
 
 class PusherError(DeployerError):
@@ -46,7 +52,7 @@ class RequirementsRefused(PusherError):
     """
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
-        self.reason = reason
+        self.reason = masked(reason)
         self.line = line
         super().__init__(
             f"requirements.txt:{line} {reason}" if line else f"requirements.txt: {reason}"

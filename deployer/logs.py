@@ -15,6 +15,8 @@ from pathlib import Path
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from deployer.masking import masked
+
 FOLDER = "logs"
 MAX_FILE_BYTES = 10_000_000
 OLD_FILES = 3
@@ -134,7 +136,7 @@ def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     def redact(line: str) -> str:
         for secret in known:
             line = line.replace(secret, REDACTED)
-        return line
+        return masked(line)  # a student's own, in what a trace or a library quotes
 
     return redact
 

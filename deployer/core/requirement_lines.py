@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from deployer.errors import RequirementsRefused
+from deployer.masking import masked
 
 MAX_CHARS = 250_000  # keeps the worst text under some seconds; 3,000 hashes fit
 
@@ -72,9 +73,15 @@ class Option:
         return " ".join(part for part in (self.flag, self.value) if part)
 
     @property
+    def shown(self) -> str:
+        """Its text for people, without credentials."""
+        value = (self.value or "").replace(" ", "%20") if self.flag else self.value
+        return masked(" ".join(part for part in (self.flag, value) if part))
+
+    @property
     def key(self) -> str:
         """What it is known by in a diff."""
-        return self.flag or self.text
+        return self.flag or self.shown
 
     @property
     def reaching(self) -> bool:
@@ -123,8 +130,8 @@ def reaches(place: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """Quote the author's text for a reason, cut."""
-    return repr(text[:60])
+    """Quote the author's text for a reason: without credentials, then cut."""
+    return repr(masked(text)[:60])
 
 
 def _refuse_other_encodings(text: str) -> None:

@@ -26,6 +26,7 @@ from packaging.version import Version
 from deployer.core.model import RequirementsDiff
 from deployer.core.requirement_lines import Line, Option, reaches, read_lines, shown
 from deployer.errors import RequirementsRefused
+from deployer.masking import masked
 
 # What pip takes for a URL, a path or an archive before it tries a name
 # (pip 26.3, `_internal/req/constructors.py`); `${NAME}` can become any of them.
@@ -64,6 +65,11 @@ class Package:
     settings: tuple[str, ...]
     text: str = field(compare=False)
     line: int = field(compare=False)
+
+    @property
+    def shown(self) -> str:
+        """Its text for people, without credentials."""
+        return masked(self.text)
 
     @property
     def key(self) -> str:
@@ -181,9 +187,9 @@ def _moved(old: Requirements | None, new: Requirements) -> dict[str, tuple[set[s
         gone, come = before - after, after - before
     found = defaultdict[str, tuple[set[str], set[str]]](lambda: (set(), set()))
     for one in gone:
-        found[one.key][0].add(one.text)
+        found[one.key][0].add(one.shown)
     for one in come:
-        found[one.key][1].add(one.text)
+        found[one.key][1].add(one.shown)
     return dict(found)
 
 
@@ -212,7 +218,7 @@ def _package(line: Line) -> Package:
         marker = str(read.marker) if read.marker else None
         name = canonicalize_name(read.name, validate=True)
     except (ValueError, RecursionError) as exc:
-        why = str(exc).partition("\n")[0][:_LONGEST_WHY]
+        why = masked(str(exc).partition("\n")[0])[:_LONGEST_WHY]
         if _SINGLE_EQUALS.match(line.wanted):
             why = "a version is asked for with '==', not '='"
         reason = f"{shown(line.wanted)} is no requirement: {why}"

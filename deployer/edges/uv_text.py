@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from deployer.errors import RequirementsRefused
+from deployer.masking import masked
 
 _HASH = re.compile(r"\s+--hash[ =]\S+")
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -103,18 +104,25 @@ def last_line(text: str) -> str:
 def added(said: str) -> tuple[str, ...]:
     """Return the distributions that uv installed or would install, as `name==version`.
 
-    One that a dry run would have from a URL is `name @ URL`: its version is not known yet.
+    One that a dry run would have from a URL is `name @ URL`, its credentials masked: its
+    version is not known yet.
     """
     return tuple(
-        f"{name}=={version}" if version else f"{name} @ {url}"
+        f"{name}=={version}" if version else f"{name} @ {masked(url)}"
         for name, version, _, url in _ADDED.findall(said)
     )
 
 
-def pins(said: str) -> str:
-    """Return the lines that make pip install just those, each from where uv had it."""
+def pins(text: str, said: str) -> str:
+    """Return the lines that make pip install just what uv `said`, each from where uv had it.
+
+    uv masks the password of a URL that it prints, so those of `text` are taken from there.
+    """
+    given = dict(_urls(text))
     return "".join(
-        f"{name} @ {origin or url}\n" if origin or url else f"{name}=={version}\n"
+        f"{name} @ {given.get(canonicalize_name(name)) or origin or url}\n"
+        if origin or url
+        else f"{name}=={version}\n"
         for name, version, origin, url in _ADDED.findall(said)
     )
 
@@ -133,6 +141,14 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         pending, first = "", 0
     if pending.strip():
         yield first, pending.strip()
+
+
+def _urls(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the URL of each package that `text`, a safe one, has from one for this machine."""
+    for _, line in _logical_lines(text):
+        wanted = Requirement(_HASH.sub("", line))
+        if wanted.url and (wanted.marker is None or wanted.marker.evaluate()):
+            yield canonicalize_name(wanted.name), wanted.url
 
 
 def _line_of(text: str, reason: str) -> int | None:

@@ -201,7 +201,7 @@ def test_secrets_are_taken_out_wherever_they_stand(set_up: SetUp, tmp_path: Path
     assert "te\\" not in text
     first, second, third = logged.in_file()
     assert first["event"] == "no [secret]"
-    assert first["url"] == "https://u:[secret]@h/"
+    assert first["url"] == "https://****@h/"
     assert "401 for [secret]" in first["error"]
     assert second["odd"] == "[secret]"
     assert third["event"] == "Authorization: [secret]"

@@ -588,3 +588,51 @@ def test_a_diff_is_empty_just_if_the_texts_are_equal(
 
 def test_a_backslash_at_the_very_end_continues_nothing() -> None:
     assert parse("numpy\npandas\\") == parse("numpy\npandas")
+
+
+# --- credentials -----------------------------------------------------------
+
+WITH_CREDENTIALS = [
+    "tool @ https://someone:hunter2@host/tool-1.0-py3-none-any.whl",
+    "tool @ git+https://hunter2@host/tool@main#egg=tool",
+    "git+https://hunter2@host/tool@main#egg=tool",
+    "tool @ https://host/tool.whl?X-Amz-Signature=hunter2",
+    "--index-url https://someone:hunter2@host/simple",
+    "--extra-index-url=https://someone%3Ahunter2@host/simple",
+    '-i "https://someone:my hunter2@host/simple"',
+    "-e git+https://hunter2@host/tool@main#egg=tool",
+]
+
+
+@pytest.mark.parametrize("line", WITH_CREDENTIALS)
+def test_no_diff_shows_a_credential(line: str) -> None:
+    old, new = parse("six\n"), parse(f"six\n{line}\n")
+    for shown in (diff(old, new), diff(new, old), moved(old, new)):
+        assert "host" in f"{shown}" or line.startswith(("tool", "-"))
+        assert "hunter2" not in f"{shown}"
+
+
+@pytest.mark.parametrize("line", WITH_CREDENTIALS)
+def test_another_credential_is_another_meaning_and_a_changed_line(line: str) -> None:
+    old, new = parse(line), parse(line.replace("hunter2", "hunter3"))
+    assert old.fingerprint != new.fingerprint
+    changes = diff(old, new)
+    assert len(changes.changed) == 1
+    assert not changes.added
+    assert not changes.removed
+    assert "hunter" not in changes.changed[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tool = https://someone:hunter2@host/x",
+        "tool @ https://someone:my hunter2@host/x",
+        "tool @ https://someone-with-a-name-as-long-as-can-be:hunter2hunter2hunter2@host/x y",
+        "six --hash=https://someone:hunter2@host/x",
+        "--index=https://someone:hunter2@host/x",
+    ],
+)
+def test_no_refusal_shows_a_credential(line: str) -> None:
+    caught = refused(line)
+    assert "hunter2" not in f"{caught} {caught.reason}"

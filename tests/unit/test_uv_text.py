@@ -277,11 +277,75 @@ def test_what_uv_adds_is_read_from_its_list() -> None:
 
 
 def test_pip_is_given_just_what_uv_adds_from_where_uv_had_it() -> None:
-    assert pins(ADDED) == (
+    assert pins("cowsay", ADDED) == (
         "cowsay==6.1\n"
         "six @ https://host.example/six.whl\n"
         "iniconfig @ https://host.example/iniconfig.whl\n"
     )
+
+
+# As uv 0.13.9 printed it, of what is in the text below it.
+ADDED_MASKED = """\
+ + six @ https://someone:****@host.example/six.whl?token=abc
+ + tool==1.0 (from git+https://****@host.example/tool@main)
+"""
+WITH_CREDENTIALS = """\
+Six @ https://someone:hunter2@host.example/six.whl?token=abc
+six @ https://host.example/other.whl ; python_version < "3"
+tool @ git+https://hunter2@host.example/tool@main
+"""
+
+
+def test_pip_is_given_the_credentials_that_uv_masks() -> None:
+    assert pins(WITH_CREDENTIALS, ADDED_MASKED) == (
+        "six @ https://someone:hunter2@host.example/six.whl?token=abc\n"
+        "tool @ git+https://hunter2@host.example/tool@main\n"
+    )
+
+
+def test_what_uv_adds_is_shown_without_credentials() -> None:
+    assert added(ADDED_MASKED) == (
+        "six @ https://****@host.example/six.whl?token=****",
+        "tool==1.0",
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-i https://someone:hunter2@host.example/simple",
+        "--extra-index-url=https://hunter2@host.example/simple",
+        "-ihttps://someone:hunter2@host.example/simple",
+        "git+https://hunter2@host.example/tool@main#egg=tool",
+        "tool @ http://someone:hunter2@host.example/tool.whl",
+        "tool @ https://someone:hunter2@host.example/tool whl",
+    ],
+)
+def test_a_refusal_shows_no_credential_of_the_line(line: str) -> None:
+    with pytest.raises(RequirementsRefused) as caught:
+        safe_requirements(line)
+    assert "hunter2" not in f"{caught.value} {caught.value.reason}"
+
+
+# As uv 0.13.9 printed it.
+NOT_AN_ARCHIVE = """\
+error: Couldn't parse requirement in `r.txt` at position 0
+  cause: Expected direct URL (`https://****@host.example/tool-1.0.exe`) to end in a supported file \
+extension: `.whl`
+         tool @ https://ghp_AAAABBBBCCCC@host.example/tool-1.0.exe
+                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"""
+NOT_THERE = """\
+error: Failed to download `tool @ https://host.example/tool-1.0-py3-none-any.whl?token=hunter2`
+  cause: Request failed after 3 retries in 5.1s
+"""
+
+
+@pytest.mark.parametrize("said", [NOT_AN_ARCHIVE, NOT_THERE])
+def test_a_refusal_shows_no_credential_that_uv_quotes(said: str) -> None:
+    refused = refusal("six\ntool @ https://host.example/tool-1.0.exe\n", said)
+    assert "hunter2" not in str(refused)
+    assert "ghp_" not in str(refused)
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\n b \n\n", "b"), ("\n", "no output")])

@@ -112,7 +112,7 @@ class PlainWay:
         said = self._prover.resolve(self._image, text, safe_requirements(text))
         with self._writing():
             self._links.remove_unnamed()
-            made = self._write(text, pins(said))
+            made = self._write(text, pins(text, said))
         new = self._prove(text, made)
         with self._writing():
             self._links.point(Slot.NEXT, made)
