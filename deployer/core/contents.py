@@ -92,9 +92,11 @@ def tree(
     for path, blob in blobs.items():
         found = reads[blob, kind(path)]
         if found.refused:
-            refused.append(LeftOut(shown(path.encode()), found.refused))
+            refused.append(LeftOut(shown(path.encode()), found.refused, blob))
         elif found.text is not None and ignores.Ignores({path: found.text}).hides(_ANYBODYS):
-            refused.append(LeftOut(path, "it would hide everybody's DAGs: name your folder in it"))
+            refused.append(
+                LeftOut(path, "it would hide everybody's DAGs: name your folder in it", blob)
+            )
         elif path == REQUIREMENTS:
             requirements = found.text
         else:

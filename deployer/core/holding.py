@@ -12,9 +12,9 @@ from deployer.core.model import Live, Plan, Tree
 
 
 def unpublishable(old: Tree | None, plan: Plan) -> dict[str, str]:
-    """Return what can't be published at all and is new in that, and why."""
-    before = old.left_out if old else ()
-    return {item.path: item.reason for item in plan.left_out if item not in before}
+    """Return what can't be published at all, and why, but for what was told of before as it is."""
+    before = {(item, item.blob) for item in old.left_out} if old else set()
+    return {i.path: i.reason for i in plan.left_out if (i, i.blob) not in before}
 
 
 def condemned(tip: Tree, known: Mapping[tuple[str, str], str]) -> dict[str, str]:

@@ -5,6 +5,8 @@ owner or a teacher. So neither a student's pull request that somebody else merge
 noted, nor what a teacher lets in. What a merge alone changed was written by nobody: it
 is the pusher's. Git believes any address that a commit names: this is etiquette, not
 security.
+Where nobody knows who pushed, nobody is accused: the address alone may be one that the roster
+does not have.
 """
 
 from __future__ import annotations
@@ -50,18 +52,19 @@ def notes(
     Args:
         past: what it changed, and who wrote that. Since None: the class repository begins
             here, so nothing was anybody's yet.
-        pusher: GitHub login, None if it is not known.
+        pusher: GitHub login, None if it is not known: then nobody's folder is spoken of.
         roster: text of the roster as it was before the commit, which can't free itself.
         new_roster: text of the commit's own.
     """
     if past.since is None:
         return ()
     found, changed = [], past.changed
-    match rosters.parse(roster):
-        case Unreadable(reason) if any(map(_part, changed)):
-            found.append(f"whose folder it changes is not known: {reason}")
-        case Roster() as valid if foreign := _foreign(changed, past.commits, pusher, valid):
-            found.append(f"changes {_listed(foreign)}")
+    if pusher:
+        match rosters.parse(roster):
+            case Unreadable(reason) if any(map(_part, changed)):
+                found.append(f"whose folder it changes is not known: {reason}")
+            case Roster() as valid if foreign := _foreign(changed, past.commits, pusher, valid):
+                found.append(f"changes {_listed(foreign)}")
     new = rosters.parse(new_roster) if ROSTER in changed else None
     if isinstance(new, Unreadable):
         found.append(f"spoils the roster: {new.reason}")
@@ -69,7 +72,7 @@ def notes(
 
 
 def _foreign(
-    changed: Sequence[str], commits: Sequence[Authored], pusher: str | None, roster: Roster
+    changed: Sequence[str], commits: Sequence[Authored], pusher: str, roster: Roster
 ) -> list[str]:
     """Return the parts that neither the pusher nor the authors may change, folders first."""
     parts: dict[_Part, set[str]] = {}
@@ -79,7 +82,7 @@ def _foreign(
     foreign = []
     for part in sorted(parts, key=lambda part: (part.folder is None, part.label)):
         allowed = roster.teachers | (roster.owners(part.folder) if part.folder else frozenset())
-        if (pusher or "").casefold() not in allowed and not _written_by(
+        if pusher.casefold() not in allowed and not _written_by(
             allowed, part, parts[part], commits
         ):
             foreign.append(part.label)

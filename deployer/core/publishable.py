@@ -42,9 +42,13 @@ class Entry:
 
 
 def shown(path: bytes) -> str:
-    """Return `path` as one printable line, odd bytes and characters as escapes."""
+    """Return `path` on one line: a name that can be published as it is, in others escapes."""
     text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c.encode("unicode_escape").decode() if _breaks_lines(c) else c for c in text)
+
+
+def _breaks_lines(character: str) -> bool:
+    return unicodedata.category(character) in _LINE_BREAKING
 
 
 def publishable(
@@ -59,7 +63,9 @@ def publishable(
     left_out: list[LeftOut] = []
     for entry in entries:
         if entry.path in tree:
-            left_out.append(LeftOut(shown(entry.path), "the commit holds this name twice"))
+            left_out.append(
+                LeftOut(shown(entry.path), "the commit holds this name twice", entry.blob)
+            )
         else:
             tree[entry.path] = entry
     # A path of absurd depth is left out by its length; its folders are not worth listing.
@@ -71,7 +77,7 @@ def publishable(
         if isinstance(found, Entry):
             files[path.decode()] = found.blob
         else:
-            left_out.append(LeftOut(shown(path), found))
+            left_out.append(LeftOut(shown(path), found, entry.blob))
     return files, tuple(left_out)
 
 
@@ -111,9 +117,7 @@ def _bad_name(path: bytes) -> str | None:
         f"{parts[0]} must be a {'file' if parts[0] == REQUIREMENTS else 'folder'}": (
             text != REQUIREMENTS and not text.startswith((DAGS, INCLUDE))
         ),
-        "the file name holds a control character or a line break": any(
-            unicodedata.category(character) in _LINE_BREAKING for character in text
-        ),
+        "the file name holds a control character or a line break": any(map(_breaks_lines, text)),
         "the path is not one that git itself would make": any(
             part in {"", ".", ".."} or part.lower() == ".git" for part in parts
         ),

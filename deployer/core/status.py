@@ -1,7 +1,8 @@
 """Say on GitHub how a deployment went: contexts, states, descriptions.
 
-`airflow/deploy` is about the whole commit; `airflow/<folder>` about one student's
-files. A broken file reddens the commits that touched its folder, nobody else's.
+`airflow/deploy` is about the whole commit, and all of its files that are in no folder;
+`airflow/<folder>` about one student's files. A broken file reddens the commits that touched
+its folder, nobody else's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from deployer.core import claims
+from deployer.core import claims, contexts
 from deployer.core.claims import Duplicate
+from deployer.core.contexts import DEPLOY
 from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
@@ -23,7 +25,6 @@ from deployer.core.model import (
     folder_of,
 )
 
-DEPLOY = "airflow/deploy"
 MAX_DESCRIPTION = 140
 """Characters; GitHub answers 422 to more (GITHUB.md)."""
 
@@ -77,12 +78,8 @@ class Ending:
 
 
 def cut(text: str) -> str:
-    """Return `text` on one line, at most 140 characters, cut at the end with `…`.
-
-    Characters beyond U+FFFF become `?`: GitHub has been seen to refuse a description for
-    an emoji, and a refused status is lost for good.
-    """
-    line = "".join(c if c <= "\uffff" else "?" for c in " ".join(text.split()))
+    """Return `text` on one line, at most 140 characters, cut at the end with `…`."""
+    line = contexts.plain(" ".join(text.split()))
     return line if len(line) <= MAX_DESCRIPTION else line[: MAX_DESCRIPTION - 1] + "…"
 
 
@@ -91,9 +88,9 @@ def pending(commit: Commit) -> tuple[Status, ...]:
 
     The words stay the same from the announcement on, so that they are posted only once.
     """
-    contexts = (DEPLOY, *(_context(folder) for folder in commit.folders))
+    names = (DEPLOY, *contexts.of_folders(commit.folders))
     return tuple(
-        Status(commit.sha, name, StatusState.PENDING, "on its way to Airflow") for name in contexts
+        Status(commit.sha, name, StatusState.PENDING, "on its way to Airflow") for name in names
     )
 
 
@@ -114,7 +111,10 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
     """Return how one commit ended: one status for each context it has."""
     return (
         _deploy(commit, ending),
-        *(_folder(commit, folder, ending) for folder in commit.folders),
+        *(
+            Status(commit.sha, context, *_folders(folders, ending))
+            for context, folders in contexts.of_folders(commit.folders).items()
+        ),
     )
 
 
@@ -126,19 +126,18 @@ def of_file(verdict: Verdict) -> str:
     return f"{verdict.path}  {words}"
 
 
-def _context(folder: str) -> str:
-    return f"airflow/{folder}"
-
-
 def _deploy(commit: Commit, ending: Ending) -> Status:
     match ending.state:
         case State.SUCCEEDED | State.BROKEN:
+            faults = []
             if ending.refused and commit.touches_requirements:
-                state, text = StatusState.FAILURE, f"{ending.refused}; packages kept"
-            elif ending.died_of and _was_taken_back(commit, ending):
-                state, text = StatusState.FAILURE, _died(ending)
-            else:
-                state, text = StatusState.SUCCESS, _live(commit, ending)
+                faults.append(f"{ending.refused}; packages kept")
+            if ending.died_of and _was_taken_back(commit, ending):
+                faults.append(_died(ending))
+            elif own := _of_no_folder(commit, ending):
+                faults.append(_bad(own, ""))
+            state = StatusState.FAILURE if faults else StatusState.SUCCESS
+            text = "; ".join(faults) or _live(commit, ending)
         case State.FAILED:
             state, text = StatusState.FAILURE, ending.reason
         case State.ERROR:
@@ -150,6 +149,12 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
     if commit.sha != ending.tip:
         text = f"deployed as part of {ending.tip[:7]}: {text}"
     return Status(commit.sha, DEPLOY, state, cut("; ".join([text, *_notes(commit, ending)])))
+
+
+def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
+    """Return what is bad of the commit's own files that no other context is about."""
+    bad = [v for v in ending.verdicts if not v.good and v.path in commit.changed]
+    return [v for v in bad if folder_of(v.path) is None]
 
 
 def _was_taken_back(commit: Commit, ending: Ending) -> bool:
@@ -177,18 +182,19 @@ def _live(commit: Commit, ending: Ending) -> str:
     if ending.refused:
         text += "; packages kept"
     # A shared helper can break a folder that the commit did not touch.
-    elsewhere = [v for v in tried if not v.good and not _answers_for(commit, folder_of(v.path))]
+    elsewhere = [v for v in tried if not v.good and not _answers_for(commit, v.path)]
     if elsewhere and ending.tip == commit.sha:
         text += f"; {_bad(elsewhere, DAGS)}"
     return text
 
 
-def _answers_for(commit: Commit, folder: str | None) -> bool:
-    return folder in commit.folders
+def _answers_for(commit: Commit, path: str) -> bool:
+    return path in commit.changed or folder_of(path) in commit.folders
 
 
-def _folder(commit: Commit, folder: str, ending: Ending) -> Status:
-    mine = [v for v in ending.verdicts if folder_of(v.path) == folder]
+def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
+    """Return what is said of folders that share a context."""
+    mine = [v for v in ending.verdicts if folder_of(v.path) in folders]
     bad = [v for v in mine if not v.good]
     match ending.state:
         case State.FAILED:
@@ -196,10 +202,11 @@ def _folder(commit: Commit, folder: str, ending: Ending) -> Status:
         case State.ERROR:
             state, text = StatusState.ERROR, ending.reason
         case _ if bad:
-            state, text = StatusState.FAILURE, _bad(bad, f"{DAGS}{folder}/")
+            first, *others = folders
+            state, text = StatusState.FAILURE, _bad(bad, DAGS if others else f"{DAGS}{first}/")
         case _:
             state, text = StatusState.SUCCESS, _good(mine)
-    return Status(commit.sha, _context(folder), state, cut(text))
+    return state, cut(text)
 
 
 def _good(verdicts: Sequence[Verdict]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from deployer.core.model import Status, StatusState
 from deployer.core.secret import Secret
-from deployer.demo.github import StandIn
+from deployer.core.status import Commit, pending
+from deployer.demo.github import StandIn, statuses
 from deployer.demo.github.faults import Fault
 from deployer.edges.github import GitHub
 from deployer.ports import Accepted, RefusedForGood, RetryLater, StatusBoard
@@ -30,11 +31,15 @@ class Rig:
     shown: Callable[[], list[tuple[str, str, str | None, str | None]]]
     break_once: Callable[[], None]
     limit_once: Callable[[float], None]
+    set_cap: Callable[[int], None]
 
     def status(
-        self, state: StatusState = StatusState.SUCCESS, description: str = "2 DAGs: a, b"
+        self,
+        state: StatusState = StatusState.SUCCESS,
+        description: str = "2 DAGs: a, b",
+        context: str = "airflow/lasse",
     ) -> Status:
-        return Status(self.sha, "airflow/lasse", state, description)
+        return Status(self.sha, context, state, description)
 
 
 @pytest.fixture
@@ -50,11 +55,12 @@ def fake() -> Rig:
         ],
         break_once=lambda: board.answers.append(RetryLater("GitHub answered 502")),
         limit_once=lambda after_s: board.answers.append(RetryLater("limit", after_s)),
+        set_cap=lambda most: setattr(board, "cap", most),
     )
 
 
 @pytest.fixture
-def github(tmp_path: Path) -> Iterator[Rig]:
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     with StandIn(tmp_path, repo=REPO, secret="s" * 16, token="a-token") as stand_in:
         sha = _first_commit(stand_in.repository.path)
         board = GitHub(stand_in.url, REPO, Secret("a-token"))
@@ -69,6 +75,7 @@ def github(tmp_path: Path) -> Iterator[Rig]:
             limit_once=lambda after_s: stand_in.faults.add(
                 Fault(status=429, headers={"retry-after": f"{after_s:.0f}"})
             ),
+            set_cap=lambda most: monkeypatch.setattr(statuses, "MOST_PER_CONTEXT", most),
         )
         board.close()
         assert stand_in.violations == ()
@@ -119,6 +126,58 @@ def test_a_longer_description_is_refused_for_good(rig: Rig) -> None:
     assert isinstance(answer, RefusedForGood)
     assert "maximum is 140 characters" in answer.reason
     assert rig.shown() == []
+
+
+def test_a_context_of_255_characters_is_accepted_whatever_their_script(rig: Rig) -> None:
+    assert rig.board.post(rig.status(context="é" * 255), None) == Accepted()
+
+    assert rig.shown()[0][0] == "é" * 255
+
+
+def test_a_longer_context_is_refused_for_good(rig: Rig) -> None:
+    answer = rig.board.post(rig.status(context="x" * 256), None)
+
+    assert isinstance(answer, RefusedForGood)
+    assert "context is too long (maximum is 255 characters)" in answer.reason
+    assert rig.shown() == []
+
+
+@pytest.mark.parametrize("field", ["description", "context"])
+def test_a_four_byte_letter_is_refused_for_good(rig: Rig, field: str) -> None:
+    answer = rig.board.post(replace(rig.status(), **{field: "moo \N{COW}"}), None)
+
+    assert isinstance(answer, RefusedForGood)
+    assert f"{field} doesn't accept 4-byte Unicode" in answer.reason
+    assert rig.shown() == []
+
+
+@pytest.mark.parametrize("folder", ["deploy", "n" * 249, "\N{COW}", "Maria", "josé"])
+def test_what_a_commit_shows_is_accepted_whatever_its_folder_is_called(
+    rig: Rig, folder: str
+) -> None:
+    shown = pending(Commit(rig.sha, (f"dags/{folder}/a.py",)))
+
+    assert [rig.board.post(status, None) for status in shown] == [Accepted()] * 2
+
+
+def test_contexts_are_told_apart_without_case_when_they_are_counted(rig: Rig) -> None:
+    rig.set_cap(2)
+    rig.board.post(rig.status(StatusState.PENDING), None)
+    rig.board.post(rig.status(context="airflow/LASSE"), None)
+
+    full = rig.board.post(rig.status(), None)
+    other = rig.board.post(rig.status(context="airflow/maria"), None)
+
+    assert isinstance(full, RefusedForGood)
+    assert "maximum number of statuses" in full.reason
+    assert other == Accepted()
+
+
+def test_what_is_no_commit_id_is_refused_for_good(rig: Rig) -> None:
+    answer = rig.board.post(Status("main", "airflow/deploy", StatusState.ERROR, "x"), None)
+
+    assert isinstance(answer, RefusedForGood)
+    assert "40 character SHA1" in answer.reason
 
 
 def test_an_unknown_commit_is_refused_for_good_and_named(rig: Rig) -> None:

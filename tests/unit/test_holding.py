@@ -26,6 +26,12 @@ def test_what_can_t_be_published_for_another_reason_is_told_of_again() -> None:
     assert holding.unpublishable(before, Plan(left_out=(LINK,))) == {LINK.path: LINK.reason}
 
 
+def test_what_can_t_be_published_is_told_of_again_with_other_contents() -> None:
+    first, second = (LeftOut(LINK.path, LINK.reason, blob) for blob in ("1", "2"))
+    before = Tree("a" * 40, {}, left_out=(first,))
+    assert holding.unpublishable(before, Plan(left_out=(second,))) == {LINK.path: LINK.reason}
+
+
 def test_a_file_is_condemned_by_path_and_contents() -> None:
     tip = tree(FILES)
     blob = tip.files[TAXI].blob

@@ -39,7 +39,6 @@ def said(
     [
         (LASSE, "lasse-j"),
         (LASSE, "maria92"),  # merges his pull request
-        (LASSE, None),  # found by the poll
         ("9+Lasse-J@users.noreply.github.com", "github-merge-queue"),  # squashed
         ("lasse@laptop", "LASSE-J"),  # git was never told his address
         ("lasse@laptop", "frauke-b"),
@@ -54,6 +53,13 @@ def test_a_change_that_its_owner_or_a_teacher_wrote_or_pushed_is_not_noted(
 
 def test_several_students_commits_merged_by_one_are_not_noted() -> None:
     assert said(Authored(LASSE, (TAXI,)), Authored(MARIA, (WEATHER,)), pusher="maria92") == ()
+
+
+@pytest.mark.parametrize("email", [LASSE, MARIA, "anna@laptop"])
+def test_where_nobody_knows_who_pushed_nobody_is_accused(email: str) -> None:
+    assert said(Authored(email, (WEATHER, "dags/anna/x.py", "include/x")), pusher=None) == ()
+    assert said(Authored(email, (WEATHER,)), pusher=None, roster=None) == ()
+    assert said(Authored(email, (WEATHER,)), pusher=None, roster="folders: x\n") == ()
 
 
 @pytest.mark.parametrize("path", ["README.md", "tests/test_x.py", "docs/include/x.md"])
@@ -239,13 +245,18 @@ def test_trees_are_not_read_for_the_roster_of_each_commit(
     assert read == [several[-1], live]  # what the deployment itself compares
 
 
-def test_a_push_found_by_the_poll_is_judged_by_its_authors(world: World) -> None:
-    own = world.push(TAXI, author=LASSE)
+def test_a_push_found_by_the_poll_has_no_note(world: World) -> None:
+    sha = world.push(WEATHER, "dags/anna/hello.py", author="anna@laptop")
     world.turns.turn()
-    foreign = world.push(WEATHER, author=LASSE)
-    world.turns.turn()
-    assert "folder" not in world.said(own)["airflow/deploy"][1]
-    assert world.said(foreign)["airflow/deploy"][1].endswith("changes maria's folder")
+    assert world.said(sha)["airflow/deploy"] == ("success", "live: 2 files parsed in 0.0 s")
+    assert plan_step(world, sha) == "2 to parse"
+
+
+def test_a_push_found_by_the_poll_that_breaks_the_roster_is_told_so() -> None:
+    past = History("a" * 40, ("roster.yaml",), (Authored("anna@laptop", ("roster.yaml",)),))
+    assert notes(past, pusher=None, roster=ROSTER, new_roster="folders: x\n") == (
+        "spoils the roster: roster.yaml:1 should be `name: …`",
+    )
 
 
 def test_a_broken_roster_stops_nobodys_deploy(world: World) -> None:

@@ -41,6 +41,92 @@ def test_a_good_push_says_how_many_files_in_how_many_seconds_and_which_dags() ->
     }
 
 
+def test_folders_that_differ_in_case_alone_have_one_status_and_the_worst_wins() -> None:
+    gone = Verdict("dags/maria/old.py", Outcome.DELETED)
+    bad = Verdict("dags/Maria/weather.py", Outcome.BROKEN, error=NO_PANDAS)
+    commit = Commit(TIP, (gone.path, bad.path))
+    assert [s.context for s in pending(commit)] == ["airflow/deploy", "airflow/Maria"]
+    assert said(final(commit, ended(State.BROKEN, bad, gone)))["airflow/Maria"] == (
+        "failure",
+        "Maria/weather.py:12 ModuleNotFoundError: No module named 'pandas'",
+    )
+
+
+def test_a_folder_under_another_case_of_its_name_shows_what_is_there_now() -> None:
+    gone = Verdict("dags/Maria/weather.py", Outcome.DELETED)
+    here = Verdict(WEATHER, Outcome.PARSED, ("maria_weather",))
+    shown = said(final(Commit(TIP, (gone.path, here.path)), ended(State.SUCCEEDED, gone, here)))
+    assert shown["airflow/Maria"] == ("success", "1 DAG: maria_weather")
+
+
+def test_a_folder_named_deploy_leaves_the_commits_own_status_alone() -> None:
+    path = "dags/deploy/a.py"
+    broken = Verdict(path, Outcome.BROKEN, error=NO_PANDAS)
+    shown = said(final(Commit(TIP, (path,)), ended(State.BROKEN, broken)))
+    (other,) = shown.keys() - {"airflow/deploy"}
+    assert shown["airflow/deploy"][0] == "success"
+    assert shown[other] == ("failure", "a.py:12 ModuleNotFoundError: No module named 'pandas'")
+
+
+def test_a_commit_that_is_gone_is_told_so_in_the_contexts_that_were_pending() -> None:
+    commit = Commit(TIP, ("dags/deploy/a.py", "dags/Maria/a.py", "dags/maria/a.py"))
+    assert {s.context for s in gone(commit, "main")} == {s.context for s in pending(commit)}
+
+
+# --- files in no folder ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (
+            Verdict("dags/hello.py", Outcome.BROKEN, error=NO_PANDAS),
+            "dags/hello.py:12 ModuleNotFoundError: No module named 'pandas'",
+        ),
+        (
+            Verdict("dags/.airflowignore", Outcome.HELD, error=ParseError("Held", "hides all")),
+            "dags/.airflowignore is held: hides all",
+        ),
+        (
+            Verdict("include/big.csv", Outcome.HELD, error=ParseError("Held", "is too large")),
+            "include/big.csv is held: is too large",
+        ),
+        (
+            Verdict("dags/hello.py", Outcome.TIMEOUT, waited_s=90.0),
+            "dags/hello.py: no verdict from Airflow within 90 s",
+        ),
+    ],
+)
+def test_a_bad_file_in_no_folder_reddens_its_own_commit(verdict: Verdict, text: str) -> None:
+    end = ended(State.BROKEN, PARSED, verdict)
+    assert said(final(Commit(TIP, (verdict.path, TAXI)), end)) == {
+        "airflow/deploy": ("failure", text),
+        "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
+    }
+    assert said(final(Commit(OVERTAKEN, (verdict.path,)), end)) == {
+        "airflow/deploy": ("failure", f"deployed as part of aaaaaaa: {text}")
+    }
+
+
+def test_a_bad_file_in_no_folder_reddens_no_commit_that_did_not_touch_it() -> None:
+    bad = Verdict("dags/hello.py", Outcome.BROKEN, error=NO_PANDAS)
+    shown = said(final(Commit(OVERTAKEN, (TAXI,)), ended(State.BROKEN, PARSED, bad)))
+    assert {state for state, _ in shown.values()} == {"success"}
+
+
+def test_refused_requirements_hide_no_bad_file_in_no_folder() -> None:
+    bad = Verdict("dags/hello.py", Outcome.BROKEN, error=NO_PANDAS)
+    commit = Commit(TIP, (bad.path, "requirements.txt"))
+    end = ended(State.BROKEN, bad, refused="requirements.txt:3 no such package")
+    assert said(final(commit, end))["airflow/deploy"] == (
+        "failure",
+        (
+            "requirements.txt:3 no such package; packages kept; "
+            "dags/hello.py:12 ModuleNotFoundError: No module named 'pandas'"
+        ),
+    )
+
+
 def test_several_dags_are_listed() -> None:
     two = Verdict(TAXI, Outcome.PARSED, ("lasse_b", "lasse_a"))
     assert said(final(Commit(TIP, (TAXI,)), ended(State.SUCCEEDED, two)))["airflow/lasse"] == (

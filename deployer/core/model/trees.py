@@ -49,10 +49,14 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A path of the commit that is not published, and why, in one sentence."""
+    """A path of the commit that is not published, and why, in one sentence.
+
+    `blob`: what git has there, "" where nobody asks any more.
+    """
 
     path: str
     reason: str
+    blob: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

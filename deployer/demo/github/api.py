@@ -22,7 +22,8 @@ from deployer.demo.github.contract import (
 from deployer.demo.github.parts import Parts, base_url, meet_fault
 from deployer.demo.github.webhook import HOOK_ID
 
-DESCRIPTION_LENGTH = 140
+LENGTHS = {"description": 140, "context": 255}
+"""What GitHub takes of each text of a status, in characters."""
 _COMMIT = "/repos/{owner}/{repo}/commits/{ref}"
 _DELIVERIES = "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries"
 
@@ -41,6 +42,18 @@ def _no(status: int, message: str, *errors: shapes.Json) -> Answer:
 def _invalid_status(message: str, **more: str) -> Answer:
     error = {"resource": "Status", "code": "custom", "message": message} | more
     return _no(422, "Validation Failed", error)
+
+
+def _refused_text(body: shapes.Json) -> Answer | None:
+    for name, most in LENGTHS.items():
+        text = body.get(name) or ""
+        if len(text) > most:
+            why = f"{name} is too long (maximum is {most} characters)"
+            return _invalid_status(why, field=name)
+        # https://github.com/ouzi-dev/commit-status-updater/issues/526
+        if any(letter > "\uffff" for letter in text):
+            return _invalid_status(f"{name} doesn't accept 4-byte Unicode", field=name)
+    return None
 
 
 class Api:
@@ -77,11 +90,8 @@ class Api:
             return _no(422, "sha must be a 40 character SHA1")
         if self._parts.repository.commit_of(sha) is None:
             return _no(422, f"No commit found for SHA: {sha}")
-        if len(body.get("description") or "") > DESCRIPTION_LENGTH:
-            return _invalid_status(
-                f"description is too long (maximum is {DESCRIPTION_LENGTH} characters)",
-                field="description",
-            )
+        if (refused := _refused_text(body)) is not None:
+            return refused
         if url and not url.startswith(("http://", "https://")):
             return _invalid_status("Target url must use http(s) scheme", field="target_url")
         status = self._parts.statuses.add(
