@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from deployer.core.blame import End, Ended, Place, Task, blame, too_much
 from deployer.edges import local_uv as uv
 from deployer.edges import slots
 from deployer.edges.link_slots import LinkSlots
@@ -33,6 +34,8 @@ from deployer.errors import RequirementsRefused, ServicesError
 LOCK = Path(__file__).with_name("local_airflow.txt")
 INSTALL_TIMEOUT_S = 600.0
 CHECK_TIMEOUT_S = 120.0
+PROBE_TIMEOUT_S = 60.0
+_PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
 
 
 class BaseEnvironment:
@@ -41,11 +44,10 @@ class BaseEnvironment:
     def __init__(self, cache: Path) -> None:
         text = LOCK.read_bytes()
         version = re.search(rb"^apache-airflow==(\S+)", text, flags=re.MULTILINE)
+        self.version = version[1].decode() if version else ""
         python = f"py{sys.version_info.major}.{sys.version_info.minor}"
         self.key = hashlib.sha256(text).hexdigest()[:12]
-        self.directory = (
-            cache / f"airflow-{version[1].decode() if version else ''}-{python}-{self.key}"
-        )
+        self.directory = cache / f"airflow-{self.version}-{python}-{self.key}"
         self.venv = self.directory / "venv"
         self.python = self.venv / "bin" / "python"
         self.pins = self.directory / "pins.txt"
@@ -95,8 +97,8 @@ class BaseEnvironment:
         )
 
     @staticmethod
-    def _checked(answer: uv.Answer) -> str:
-        if answer.status:
+    def _checked(answer: Ended) -> str:
+        if not answer.well:
             raise ServicesError(f"Airflow can't be installed: {last_line(answer.text)}")
         return answer.text
 
@@ -143,7 +145,7 @@ class Environments:
 
         Raises:
             RequirementsRefused: it does not install, or not work.
-            ServicesError: uv itself failed, or took too long.
+            ServicesError: it need not be the text's fault.
         """
         safe = safe_requirements(text)
         self._links.remove_unnamed(in_use)
@@ -156,7 +158,9 @@ class Environments:
             within_s=INSTALL_TIMEOUT_S,
             cwd=made,
         )
-        _raise_for(text, answer, "uv pip install")
+        if not answer.well:
+            task = Task("install", INSTALL_TIMEOUT_S)
+            raise _blame(self._base, text, answer, task, scratch=made)
         new = added(answer.text)
         checks = (
             ("uv pip check", [sys.executable, "-m", "uv", "pip", "check", "--python", str(python)]),
@@ -166,6 +170,8 @@ class Environments:
         for what, argv in checks:
             env = None if what == "uv pip check" else airflow_env
             said = uv.run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
+            if said.end is not End.EXITED:
+                raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
             if said.status:
                 raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
         self._links.point(Slot.NEXT, made)
@@ -198,7 +204,7 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
 
     Raises:
         RequirementsRefused: it does not resolve, or is not allowed.
-        ServicesError: uv failed for another reason, or took longer than `within_s`.
+        ServicesError: it need not be the text's fault.
     """
     safe = safe_requirements(text)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -206,15 +212,20 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
     file.write_text(safe)
     args = uv.install_args(base.python, file, base.pins, dry_run=True)
     answer = uv.run_uv(args, within_s=within_s, cwd=scratch)
-    _raise_for(text, answer, "uv pip install --dry-run")
+    if not answer.well:
+        task = Task("resolve beside Airflow's own pins", within_s)
+        raise _blame(base, text, answer, task, scratch=scratch)
     return added(answer.text)
 
 
-def _raise_for(text: str, answer: uv.Answer, what: str) -> None:
-    if answer.status == uv.UNSOLVABLE:
-        raise refusal(text, answer.text)
-    if answer.status:
-        raise ServicesError(f"{what} failed: {reason_of(answer.text)}")
+def _blame(
+    base: BaseEnvironment, text: str, tried: Ended, task: Task, *, scratch: Path
+) -> RequirementsRefused | ServicesError:
+    """Ask the index, and return whose fault it is that `tried` failed."""
+    args = uv.probe_args(base.python, base.version, scratch / "probe")
+    probe = uv.run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
+    silence = None if probe.well else reason_of(probe.text)
+    return blame(tried, task, refusal(text, tried.text), silence=silence, place=_PLACE)
 
 
 def _text_file(environment: Path) -> Path:

@@ -13,40 +13,29 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from deployer.core.blame import End, Ended
 from deployer.edges.local_settings import INHERITED
 from deployer.errors import ServicesError
 
-UNSOLVABLE = 1
-"""uv's exit status where the requirements are to blame; 2 is any other trouble."""
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a finished uv said: its exit status and both streams as one text."""
-
-    status: int
-    text: str
-
-
-def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Answer:
+def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Ended:
     """Run uv, which comes with the deployer's `demo` extra.
 
     Raises:
-        ServicesError: it did not finish within `within_s`, or is not installed.
+        ServicesError: it can't be started, or something else ended it.
     """
     return run([sys.executable, "-m", "uv", "--no-progress", *args], within_s=within_s, cwd=cwd)
 
 
 def run(
     argv: Sequence[str], *, within_s: float, cwd: Path, env: Mapping[str, str] | None = None
-) -> Answer:
+) -> Ended:
     """Run a program to its end, and kill it with all its children when the time is over.
 
     Raises:
-        ServicesError: it did not finish within `within_s`, or can't be started.
+        ServicesError: it can't be started, or something else ended it.
     """
     try:
         child = subprocess.Popen(
@@ -64,13 +53,15 @@ def run(
         raise ServicesError(f"{argv[0]} can't be started: {exc}") from exc
     try:
         text, _ = child.communicate(timeout=within_s)
-    except subprocess.TimeoutExpired as exc:
-        raise ServicesError(f"{_name(argv)} did not finish within {within_s:g} s") from exc
+    except subprocess.TimeoutExpired:
+        return Ended(End.OUT_OF_TIME, 0, f"{_name(argv)} did not finish within {within_s:g} s")
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
-    return Answer(child.returncode, text)
+    if child.returncode < 0:
+        raise ServicesError(f"{_name(argv)} was ended by signal {-child.returncode}")
+    return Ended(End.EXITED, child.returncode, text)
 
 
 def uv_environment(outer: Mapping[str, str]) -> dict[str, str]:
@@ -91,6 +82,14 @@ def install_args(
         *("--only-binary", ":all:", "--constraint", str(pins)),
         *(("--dry-run",) if dry_run else ()),
         *("--requirement", str(requirements)),
+    )
+
+
+def probe_args(python: Path, version: str, target: Path) -> tuple[str, ...]:
+    """Return the arguments that see whether the index gives out Airflow; installs nothing."""
+    return (
+        *("pip", "install", "--python", str(python), "--no-cache", "--dry-run", "--no-deps"),
+        *("--target", str(target), f"apache-airflow=={version}"),
     )
 
 

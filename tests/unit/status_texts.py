@@ -35,7 +35,6 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "draining.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
     "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
-    "edges/compose/proving.py": frozenset({"_unreachable"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/preflight/judging.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(

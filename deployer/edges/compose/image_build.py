@@ -20,8 +20,9 @@ from docker import DockerClient
 from docker.errors import APIError
 from urllib3.exceptions import ReadTimeoutError
 
+from deployer.core.blame import End, Ended
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.throwaway import End, Ended, Limits, add_file, remove_container
+from deployer.edges.compose.throwaway import Limits, add_file, remove_container
 from deployer.errors import ServicesError
 
 IMAGE_LABEL = "class-deployer.image"

@@ -12,15 +12,16 @@ from docker import DockerClient
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
+from deployer.core.blame import Ended, Task
 from deployer.edges import slots
 from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.image_build import build_image, context, remove_leftovers
 from deployer.edges.compose.proving import Bounds, Prover, verify_command
-from deployer.edges.compose.throwaway import End, Ended, remove_throwaways, run_throwaway
+from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
 from deployer.edges.slots import Slot
 from deployer.edges.uv_text import added, refusal, safe_requirements
-from deployer.errors import RequirementsRefused
+from deployer.errors import RequirementsRefused, ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"
 """Where an image holds the class's text it was built of."""
@@ -119,7 +120,7 @@ class ImageWay:
             within_s=self._bounds.build_s,
         )
         if not image:
-            raise self._refusal(text, ended)
+            raise self._failure(text, ended)
         new = self._verify(image)
         self._slots.point(Slot.NEXT, image)
         return new
@@ -141,17 +142,15 @@ class ImageWay:
         """Return the image that the class runs, or what it is built from before the first."""
         return self._slots.target(Slot.CURRENT) or self._base
 
-    def _refusal(self, text: str, ended: Ended) -> RequirementsRefused:
-        """Return the refusal of packages whose installation failed.
+    def _failure(self, text: str, ended: Ended) -> RequirementsRefused | ServicesError:
+        """Return whose fault it is that the installation of packages failed.
 
         Raises:
-            DiskError, ServicesError: it need not be theirs.
+            DiskError: it may be the disk's.
         """
         check_room(self._client, self._bounds.needs_bytes)
-        self._prover.blame_index_first(self._running_image())
-        if ended.end is not End.EXITED:
-            return self._prover.too_much(ended, "install", self._bounds.build_s)
-        return refusal(text, ended.text)
+        task = Task("install", self._bounds.build_s, self._bounds.limits.memory_mb)
+        return self._prover.blame(self._running_image(), ended, task, refusal(text, ended.text))
 
     def _verify(self, image: str) -> tuple[str, ...]:
         ended = run_throwaway(

@@ -19,11 +19,12 @@ from pathlib import Path
 from docker import DockerClient
 from docker.models.containers import Container
 
+from deployer.core.blame import End, Task
 from deployer.edges import slots
 from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.pip_text import reason_of_pip
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
-from deployer.edges.compose.throwaway import End, remove_throwaways, run_throwaway
+from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
 from deployer.edges.link_slots import LinkSlots
 from deployer.edges.slots import Slot
@@ -150,14 +151,11 @@ class PlainWay:
             },
             volumes={self._directory.absolute(): MOUNTED, self._files.absolute(): _FILES},
         )
-        if ended.end is not End.EXITED:
+        if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
             check_room(self._client, self._bounds.needs_bytes)
-            self._prover.blame_index_first(self._image)
-            raise self._prover.too_much(ended, "install", self._bounds.build_s)
-        if ended.status and ended.status not in CHECKS:
-            check_room(self._client, self._bounds.needs_bytes)
-            self._prover.blame_index_first(self._image)
-            raise blaming(text, reason_of_pip(ended.text))
+            task = Task("install", self._bounds.build_s, self._bounds.limits.memory_mb)
+            refusal = blaming(text, reason_of_pip(ended.text))
+            raise self._prover.blame(self._image, ended, task, refusal)
         self._prover.raise_for_checks(ended)
         return added(ended.text)
 

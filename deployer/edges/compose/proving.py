@@ -1,9 +1,6 @@
 """What is asked of a class's packages in throwaway containers, and whose fault a no is.
 
-uv's exit status alone does not tell. With uv 0.13, 1 is a text that can't be solved, a package
-whose build fails or a wrong hash, and 2 an index out of reach, but a line that uv can't read
-as well; with 0.9, some networks that fail are 1 (both tried). So a failure is the author's
-just if the same uv, in the same container, gets Airflow itself out of the index right after.
+Whose fault it is tells `deployer.core.blame`.
 """
 
 from __future__ import annotations
@@ -13,11 +10,13 @@ from dataclasses import dataclass, field
 
 from docker import DockerClient
 
-from deployer.edges.compose.throwaway import End, Ended, Limits, run_throwaway
+from deployer.core.blame import End, Ended, Place, Task, blame, too_much
+from deployer.edges.compose.throwaway import Limits, run_throwaway
 from deployer.edges.uv_text import last_line, refusal
 from deployer.errors import RequirementsRefused, ServicesError
 
 _TEXT = "/tmp/class-requirements.txt"  # noqa: S108  # in a container of our own
+_PLACE = Place("a container", "Docker's network and DNS")
 _AUTHORS = 1
 _INDEX_AWAY = 3
 _ASK_INDEX = """
@@ -92,18 +91,19 @@ class Prover:
         Raises:
             RequirementsRefused, ServicesError
         """
-        within_s = self._bounds.resolve_s
-        ended = self._run(image, _RESOLVE, within_s=within_s, files={_TEXT: safe})
-        match ended.end, ended.status:
-            case End.EXITED, 0:
-                return ended.text
-            case End.EXITED, _ if ended.status != _AUTHORS:
-                raise ServicesError(_unreachable(last_line(ended.text)))
-            case End.EXITED, _:
-                raise refusal(text, ended.text)
-        # A resolver that searches for ever is the author's to mend, one that waits is not.
-        self.blame_index_first(image)
-        raise self.too_much(ended, "resolve beside Airflow's own pins", within_s)
+        task = Task(
+            "resolve beside Airflow's own pins",
+            self._bounds.resolve_s,
+            self._bounds.limits.memory_mb,
+        )
+        ended = self._run(image, _RESOLVE, within_s=task.within_s, files={_TEXT: safe})
+        if ended.well:
+            return ended.text
+        because = refusal(text, ended.text)
+        if ended.end is not End.EXITED:
+            raise self.blame(image, ended, task, because)
+        silence = None if ended.status == _AUTHORS else last_line(ended.text)
+        raise blame(ended, task, because, silence=silence, place=_PLACE)
 
     def own(self, image: str) -> tuple[str, ...]:
         """Return the distributions of an image without the class's, as `name==version`.
@@ -118,23 +118,13 @@ class Prover:
             self._own[image] = tuple(ended.text.split())
         return self._own[image]
 
-    def blame_index_first(self, image: str) -> None:
-        """Return if the index answers.
-
-        Raises:
-            ServicesError: it does not, so nothing is said about a class's text.
-        """
-        ended = self._run(image, _PROBE, within_s=self._bounds.probe_s)
-        if ended.end is not End.EXITED or ended.status:
-            raise ServicesError(_unreachable(last_line(ended.text)))
-
-    def too_much(self, ended: Ended, what: str, within_s: float) -> RequirementsRefused:
-        """Return the refusal of packages that took more than they may."""
-        if ended.end is End.OUT_OF_MEMORY:
-            return RequirementsRefused(
-                f"needs more than {self._bounds.limits.memory_mb} MiB of memory to {what}"
-            )
-        return RequirementsRefused(f"did not {what} within {within_s:g} s")
+    def blame(
+        self, image: str, tried: Ended, task: Task, because: RequirementsRefused
+    ) -> RequirementsRefused | ServicesError:
+        """Ask the index, and return whose fault it is that `tried` failed."""
+        probe = self._run(image, _PROBE, within_s=self._bounds.probe_s)
+        silence = None if probe.well else last_line(probe.text)
+        return blame(tried, task, because, silence=silence, place=_PLACE)
 
     def raise_for_checks(self, ended: Ended) -> None:
         """Raise what the end of `verify_command` means.
@@ -144,7 +134,8 @@ class Prover:
             ServicesError: it never came to the checks.
         """
         if ended.end is not End.EXITED:
-            raise self.too_much(ended, "pass the checks", self._bounds.check_s)
+            limits = self._bounds.limits
+            raise too_much(ended, Task("pass the checks", self._bounds.check_s, limits.memory_mb))
         if check := CHECKS.get(ended.status):
             raise RequirementsRefused(f"installs, but {check} fails: {last_line(ended.text)}")
         if ended.status:
@@ -181,10 +172,3 @@ def verify_command(own: Sequence[str]) -> list[str]:
     It prints ` + name==version` for each of them, as uv does.
     """
     return ["-c", _VERIFY, "verify", *own]
-
-
-def _unreachable(why: str) -> str:
-    return (
-        "the package index does not answer from a container, so nothing can be said about "
-        f"requirements.txt: see Docker's network and DNS ({why})"
-    )

@@ -12,7 +12,6 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from docker import DockerClient
@@ -22,6 +21,7 @@ from docker.types import LogConfig
 from requests.exceptions import ConnectionError as NoAnswer
 from requests.exceptions import ReadTimeout
 
+from deployer.core.blame import End, Ended
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 
 PROJECT_LABEL = "class-deployer.project"
@@ -41,23 +41,6 @@ class Limits:
     @property
     def memory_bytes(self) -> int:
         return self.memory_mb << 20
-
-
-class End(StrEnum):
-    """How a command ended."""
-
-    EXITED = "exited"
-    OUT_OF_TIME = "out of time"
-    OUT_OF_MEMORY = "out of memory"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended, its exit status, and both its streams as one text."""
-
-    end: End
-    status: int
-    text: str
 
 
 def run_throwaway(
