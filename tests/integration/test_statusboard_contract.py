@@ -144,7 +144,14 @@ def test_a_longer_context_is_refused_for_good(rig: Rig) -> None:
 
 @pytest.mark.parametrize("field", ["description", "context"])
 def test_a_four_byte_letter_is_refused_for_good(rig: Rig, field: str) -> None:
-    answer = rig.board.post(replace(rig.status(), **{field: "moo \N{COW}"}), None)
+    said = rig.status()
+    said = replace(
+        said,
+        description="moo \N{COW}" if field == "description" else said.description,
+        context="moo \N{COW}" if field == "context" else said.context,
+    )
+
+    answer = rig.board.post(said, None)
 
     assert isinstance(answer, RefusedForGood)
     assert f"{field} doesn't accept 4-byte Unicode" in answer.reason
