@@ -15,6 +15,7 @@ from deployer.core.model import (
     Pulse,
     State,
     Status,
+    StatusState,
     StepRecord,
     Trigger,
     Verdict,
@@ -178,6 +179,9 @@ class Journal(Protocol):
     def try_again(self, owed: int, *, due_at: datetime, error: str) -> None: ...
 
     def refused(self, owed: int, *, error: str) -> None: ...
+
+    def shown(self, sha: str, context: str) -> StatusState | None:
+        """Return what a commit was last said to be, in a context; None: nothing yet."""
 
     # -- for everybody who asks
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from deployer.core import ownership
-from deployer.core.model import ROSTER, Deployment, History, State, Status
-from deployer.core.status import Commit, Ending, final, gone
+from deployer.core.model import ROSTER, Deployment, History, State, Status, StatusState
+from deployer.core.status import DEPLOY, Commit, Ending, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
 from deployer.ports import Announcement
@@ -59,6 +59,18 @@ class Answers:
         if sha not in self._rosters:
             self._rosters[sha] = self._parts.repository.tree(sha).roster
         return self._rosters[sha]
+
+    def answered(self, sha: str) -> bool:
+        """Tell whether a commit has a verdict that only a deployment of itself may change."""
+        shown = self._parts.journal.shown(sha, DEPLOY)
+        return shown in {StatusState.SUCCESS, StatusState.FAILURE}
+
+    def close(self, rows: Sequence[Deployment]) -> None:
+        """End deployments of commits that were answered before, and say nothing again."""
+        for row in rows:
+            at = self._parts.clock.now()
+            self._parts.journal.end(row.id, State.SUPERSEDED, at=at, reason="answered before")
+            log.info("answered before", sha=row.sha, deployment=row.id)
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""

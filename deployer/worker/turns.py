@@ -152,6 +152,9 @@ class Turns:
                 for wish in self._wishes()
             }
         mine = next((row for row in rows if row.sha == tip), None)
+        answered = [row for row in rows if row.sha != tip and self._answers.answered(row.sha)]
+        self._answers.close(answered)
+        rows = [row for row in rows if row not in answered]
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
         self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
@@ -431,9 +434,10 @@ class Turns:
         """End what waits for git; the next turn that reaches it covers the same commits."""
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
-        rows = self._new_rows()
+        waiting = self._new_rows()
+        rows = [row for row in waiting if not self._answers.answered(row.sha)]
         if not rows:
-            return self._later() if self._wishes() else None
+            return self._later() if waiting or self._wishes() else None
         *others, newest = rows
         shas = tuple(dict.fromkeys(row.sha for row in rows))
         journal.start(newest.id, at=clock.now(), base_sha=newest.base_sha, covers=shas)

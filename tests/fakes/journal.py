@@ -16,6 +16,7 @@ from deployer.core.model import (
     State,
     Status,
     StatusRecord,
+    StatusState,
     StepRecord,
     Trigger,
     Verdict,
@@ -301,6 +302,10 @@ class FakeJournal:
         if not 0 < owed <= len(self.lines):
             raise JournalError(f"the journal owes no status {owed}")
         return self.lines[owed - 1]
+
+    def shown(self, sha: str, context: str) -> StatusState | None:
+        mine = [line for line in self.lines if line.key == (sha, context.lower())]
+        return mine[-1].record.status.state if mine else None
 
     # -- for everybody who asks
 

@@ -881,3 +881,12 @@ def test_a_deployment_that_cant_end_owes_nothing(journal: Journal) -> None:
         journal.end(number, State.SUCCEEDED, at=NOW, statuses=[SUCCESS], supersedes=[99])
     assert whole(journal, number).state is State.RUNNING
     assert words(journal) == []
+
+
+def test_what_a_commit_was_last_said_to_be_is_known_by_context(journal: Journal) -> None:
+    number = started(journal, A)
+    for state in (StatusState.PENDING, StatusState.FAILURE):
+        journal.owe([Status(A, "airflow/Deploy", state, "words")], deployment=number, at=NOW)
+    assert journal.shown(A, "airflow/deploy") is StatusState.FAILURE
+    assert journal.shown(A, "airflow/lasse") is None
+    assert journal.shown(B, "airflow/deploy") is None

@@ -517,6 +517,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "posted": lambda journal: journal.posted(1, at=NOW, target_url=None),
     "try_again": lambda journal: journal.try_again(1, due_at=NOW, error=""),
     "refused": lambda journal: journal.refused(1, error=""),
+    "shown": lambda journal: journal.shown(A, "airflow/deploy"),
     "deployment": lambda journal: journal.deployment(1),
     "deployments": lambda journal: journal.deployments(),
     "judging": lambda journal: journal.judging(A),

@@ -166,6 +166,51 @@ def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     assert world.journal.unseen() == ()
 
 
+def test_a_verdict_stays_when_its_old_commit_is_delivered_again(world: World) -> None:
+    before = world.repository.tip
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    sha = world.repository.push({"requirements.txt": "nonsense\n"})
+    world.deliver(sha, before)
+    world.turns.turn()
+    world.announced(WEATHER)
+    world.turns.turn()
+    told = world.said(sha)
+    assert told["airflow/deploy"][0] == "failure"
+    world.deliver(sha, before)
+    world.turns.take_in()
+    assert world.said(sha) == told
+    world.turns.turn()
+    assert world.said(sha) == told
+    assert world.journal.unfinished() == ()
+
+
+def test_a_verdict_stays_when_it_is_delivered_again_with_a_newer_push(world: World) -> None:
+    before = world.repository.tip
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    told = world.said(sha)
+    world.deliver(sha, before)
+    newer = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.said(sha) == told
+    assert world.judging(newer).covers == (newer,)
+
+
+def test_a_verdict_stays_when_it_is_delivered_again_while_git_is_away(world: World) -> None:
+    before = world.repository.tip
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    world.announced(WEATHER)
+    world.turns.turn()
+    told = world.said(sha)
+    world.deliver(sha, before)
+    world.repository.down = "github.com does not answer"
+    world.turns.turn()
+    world.repository.down = None
+    world.turns.turn()
+    assert world.said(sha) == told
+
+
 def test_git_is_asked_once_for_one_push(world: World) -> None:
     before = world.repository.fetches
     world.announced(TAXI)

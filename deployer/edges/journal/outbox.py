@@ -34,7 +34,7 @@ def owe(
     connection: Connection, statuses: Sequence[Status], *, deployment: int, at: datetime
 ) -> None:
     for status in statuses:
-        last = _said_last(connection, status)
+        last = _said_last(connection, status.sha, status.context)
         if last is not None and _overtook(last, status):
             continue
         if last is not None and _says(last, status):
@@ -99,10 +99,15 @@ def try_again(connection: Connection, owed: int, *, due_at: datetime, error: str
     )
 
 
-def _said_last(connection: Connection, status: Status) -> Row[tuple[object, ...]] | None:
+def shown(connection: Connection, sha: str, context: str) -> StatusState | None:
+    last = _said_last(connection, sha, context)
+    return None if last is None else StatusState(last.state)
+
+
+def _said_last(connection: Connection, sha: str, context: str) -> Row[tuple[object, ...]] | None:
     return connection.execute(
         select(outbox)
-        .where(outbox.c.sha == status.sha, outbox.c.context_key == status.context.lower())
+        .where(outbox.c.sha == sha, outbox.c.context_key == context.lower())
         .order_by(outbox.c.id.desc())
         .limit(1)
     ).one_or_none()

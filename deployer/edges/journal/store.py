@@ -19,6 +19,7 @@ from deployer.core.model import (
     Pulse,
     State,
     Status,
+    StatusState,
     StepRecord,
     Trigger,
     Verdict,
@@ -236,6 +237,10 @@ class SqlJournal:
     def refused(self, owed: int, *, error: str) -> None:
         with self._database.writing() as connection:
             outbox.refused(connection, owed, error=error)
+
+    def shown(self, sha: str, context: str) -> StatusState | None:
+        with self._database.reading() as connection:
+            return outbox.shown(connection, sha, context)
 
     # -- for everybody who asks
 
