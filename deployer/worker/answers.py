@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import structlog
 
 from deployer.core import ownership
+from deployer.core.contexts import DEPLOY
 from deployer.core.model import ROSTER, Deployment, History, State, Status, StatusState
-from deployer.core.status import DEPLOY, Commit, Ending, final, gone
+from deployer.core.status import Commit, Ending, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
 from deployer.ports import Announcement
