@@ -78,7 +78,10 @@ class Journal(Protocol):
         """Return the announcements not yet attached to a deployment, oldest first."""
 
     def unfinished(self) -> tuple[Deployment, ...]:
-        """Return the deployments that are `queued` or `running`, oldest first."""
+        """Return the deployments that are `queued` or `running`, oldest first.
+
+        Without what hangs on them: commits covered, steps, verdicts, statuses.
+        """
 
     def queue(
         self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime

@@ -109,7 +109,7 @@ class FakeJournal:
         return tuple(made for made, answered_by in self.announced.values() if answered_by is None)
 
     def unfinished(self) -> tuple[Deployment, ...]:
-        return tuple(self._whole(d) for d in self.records.values() if not d.state.ended)
+        return tuple(_bare(d) for d in self.records.values() if not d.state.ended)
 
     def queue(
         self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
@@ -363,6 +363,10 @@ class FakeJournal:
 def _folders(record: Deployment) -> set[str | None]:
     paths = (*record.plan.dag_files, *record.plan.deleted, *(v.path for v in record.verdicts))
     return {folder_of(path) for path in paths}
+
+
+def _bare(deployment: Deployment) -> Deployment:
+    return replace(deployment, covers=(), steps=(), verdicts=(), statuses=())
 
 
 def _untraced(deployment: Deployment) -> Deployment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -106,11 +106,11 @@ def newest(
 
 def unfinished(connection: Connection) -> tuple[Deployment, ...]:
     query = (
-        select(deployments.c.id)
+        select(deployments)
         .where(deployments.c.state.in_([State.QUEUED, State.RUNNING]))
         .order_by(deployments.c.id)
     )
-    return _whole(connection, _ids(connection, query))
+    return tuple(_bare(row) for row in connection.execute(query))
 
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
@@ -176,19 +176,9 @@ def _whole(
         statements.c.deployment_id,
     )
     return tuple(
-        Deployment(
-            id=row.id,
-            sha=row.sha,
-            base_sha=row.base_sha,
-            ref=row.ref,
-            trigger=Trigger(row.trigger),
-            state=State(row.state),
-            queued_at=row.queued_at,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
+        replace(
+            _bare(row),
             covers=tuple(part.sha for part in covered[row.id]),
-            reason=row.reason,
-            plan=plan_from_json(row.plan),
             steps=tuple(_step(part) for part in taken[row.id]),
             # Sorted here: the order of PostgreSQL's text depends on its locale.
             verdicts=tuple(
@@ -198,6 +188,22 @@ def _whole(
         )
         for number in ids
         if (row := found.get(number)) is not None
+    )
+
+
+def _bare(row: Row[Any]) -> Deployment:
+    return Deployment(
+        id=row.id,
+        sha=row.sha,
+        base_sha=row.base_sha,
+        ref=row.ref,
+        trigger=Trigger(row.trigger),
+        state=State(row.state),
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        reason=row.reason,
+        plan=plan_from_json(row.plan),
     )
 
 
