@@ -21,9 +21,16 @@ from deployer.core.model import File, Tree, folder_of
 
 
 def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
-    """Return `moved`, and the paths of `files` that read or import any of it."""
-    found = frozenset(moved) | mentions.users(files, moved)
-    return found | imports.importers(files, found)
+    """Return `moved`, and the paths of `files` that read or import any of it.
+
+    Through others too: a task runs `load.py`, which imports `tools`, which reads `q.sql`.
+    """
+    found: frozenset[str] = frozenset()
+    fresh = frozenset(moved)
+    while fresh:
+        found |= fresh | imports.importers(files, fresh)
+        fresh = mentions.users(files, found) - found
+    return found
 
 
 def modules(

@@ -12,21 +12,29 @@ So a new file that mends or shadows an import counts as much as a changed one, a
 of two files that claim one name both do. `import a.b.c` runs `a` and `a.b` first:
 they are places too. `from a import *` may import every module of `a` (`__all__`).
 
+Students put directories of their own on the path as well, mostly the one in which the DAG
+file lies. Where they do is not worked out: an absolute import also looks anywhere in its
+own folder, in `include/`, and in each folder of `dags/` that the file names in a string.
+So does a string that spells a module with its package (`"lasse.helpers"`); a string of a
+single name looks in the own folder alone, for it is mostly something else (`"data"`).
+
 Relative imports are resolved by path, as in a package. Airflow runs a DAG file
 itself outside of any package, so there they fail anyway.
 
-Not seen: names computed at run time, and what a zip imports.
+Not seen: names put together from parts of words at run time, and what a zip imports.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from deployer.core.model import DAGS, File
+from deployer.core.model import DAGS, INCLUDE, File, folder_of
 
 _ENDINGS = (".py", ".pyc", ".so")
+_DOTTED = re.compile(r"\w+(\.\w+)+")
 
 
 def importers(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
@@ -79,21 +87,49 @@ def _index(files: Mapping[str, File], moved: Iterable[str]) -> dict[str, set[str
     Imports of what is not in the repository, the great majority, are left out early:
     that keeps 3,000 files within some milliseconds.
     """
-    ours = _own_names(files, moved)
+    below, above = _names(files.keys() | set(moved))
+    ours = below | above
     index: dict[str, set[str]] = defaultdict(set)
     for path, file in files.items():
+        mentions = file.facts.mentions
         imports = [
             (level, name)
             for level, name in file.facts.imports
             if level or name.partition(".")[0] in ours
         ]
-        for place in _places_sought(path, imports):
-            index[place].add(path)
+        imports += [
+            (0, mention)
+            for mention in mentions
+            if "." in mention and mention.partition(".")[0] in ours and _DOTTED.fullmatch(mention)
+        ]
+        words = mentions & below
+        if imports or words:
+            for place in _places_sought(path, imports, words, mentions & above):
+                index[place].add(path)
     return index
 
 
-def _places_sought(path: str, imports: Iterable[tuple[int, str]]) -> set[str]:
-    """Return each place that the `imports` of the file `path` look at."""
+def _names(paths: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return what can be a module's name: within a folder of `dags/` or `include/`, and above."""
+    below: set[str] = set()
+    above = {"dags", "include"}
+    for path in paths:
+        _, first, *inner = path.split("/")
+        above.add(first.split(".", 1)[0])
+        below.update(part.split(".", 1)[0] for part in inner)
+        if not (inner and path.startswith(DAGS)):
+            below.add(first.split(".", 1)[0])
+    return below, above
+
+
+def _places_sought(
+    path: str, imports: Iterable[tuple[int, str]], words: Iterable[str], folders: Iterable[str]
+) -> set[str]:
+    """Return each place that the file `path` looks at.
+
+    It does so by its `imports`, and by the `words` and the `folders` of others that it
+    names in strings.
+    """
     absolute: set[str] = set()
     relative: set[str] = set()
     for level, name in imports:
@@ -104,7 +140,22 @@ def _places_sought(path: str, imports: Iterable[tuple[int, str]]) -> set[str]:
             _add_with_parents(relative, f"{package}/{below}".rstrip("/"))
         elif not level:
             _add_with_parents(absolute, below)
-    return {f"{DAGS}{place}" for place in absolute} | absolute | relative
+    own = _room(path)
+    rooms = {own, INCLUDE, *(f"{DAGS}{folder}/" for folder in folders)}
+    anywhere = {_anywhere(room, place) for room in rooms for place in absolute}
+    anywhere |= {_anywhere(own, word) for word in words}
+    return {f"{DAGS}{place}" for place in absolute} | absolute | relative | anywhere
+
+
+def _room(path: str) -> str:
+    """Return the folder of `dags/` that holds `path`, else the top one."""
+    folder = folder_of(path)
+    return f"{DAGS}{folder}/" if folder else f"{path.partition('/')[0]}/"
+
+
+def _anywhere(room: str, place: str) -> str:
+    """Return what stands for `place` at any depth below `room`; no path looks like it."""
+    return f"{room}/{place}"
 
 
 def _add_with_parents(places: set[str], place: str) -> None:
@@ -121,4 +172,16 @@ def _places_filled(path: str) -> tuple[str, ...]:
         return ()
     stem = name.split(".", 1)[0]
     place = directory if stem == "__init__" else f"{directory}/{stem}"
-    return place, f"{place.rpartition('/')[0]}/*"
+    room = _room(path)
+    exact = (place, f"{place.rpartition('/')[0]}/*")
+    return (
+        *exact,
+        *(_anywhere(room, ending) for full in exact for ending in _endings(full, room)),
+    )
+
+
+def _endings(place: str, room: str) -> Iterator[str]:
+    """Yield what `place` is called as seen from `room` and from each directory between."""
+    parts = place.removeprefix(room).split("/") if place.startswith(room) else []
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])

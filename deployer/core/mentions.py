@@ -1,19 +1,19 @@
-"""Which files use a data file, judged by the paths in their string constants.
+"""Which files use another file by its path, judged by the paths in their string constants.
 
-A DAG reads SQL, YAML or a dbt project by path, and no import says so. Rules of
-thumb, in favour of parsing one file too many:
+A DAG reads SQL, YAML or a dbt project by path, or runs a script, and no import says so.
+Rules of thumb, in favour of parsing one file too many:
 
 - A file under `include/` concerns each file that mentions `include` together with
   its first component below (`include/dbt_project/…`: `dbt_project`), and each that
   mentions `include` but nothing that is there: it computes the name.
-- A data file in `dags/<folder>/` or `include/<folder>/` concerns the files of the
-  same folder that mention its name, a directory of its own below the folder, its
-  ending (`.sql`, as in `name + ".sql"`), or a pattern that fits (`*.yaml`); and
-  those elsewhere that mention the folder as well. Python files are no data there: they
-  concern who imports them.
+- A file in `dags/<folder>/` or `include/` concerns the files of the same folder that
+  mention its name, a directory of its own below the folder, its ending (`.sql`, as in
+  `name + ".sql"`; `.py` counts too), or a pattern that fits (`*.yaml`), and those that list
+  a directory; and those elsewhere that mention the folder as well. So a name as common as
+  `data` reaches nobody else's files.
 
-Not seen: a directory that is listed whole, a path out of the environment, a
-template included by a template. Airflow's own re-parse catches up with those.
+Not seen: a path out of the environment, a template included by a template. Airflow's own
+re-parse catches up with those.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from deployer.core.model import INCLUDE, File
+from deployer.core.model import INCLUDE, WHOLE_DIRECTORY, File
 
 _IN_A_FOLDER = 3  # components: dags/<folder>/<name>
 
 
 def users(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
-    """Return the paths of `files` that use one of the paths `moved` as data.
+    """Return the paths of `files` that name one of the paths `moved`.
 
     `files` is the new tree; `moved` are the paths that differ from the old one, those
     that exist no more included.
     """
     moved = list(moved)
-    data = [path for path in moved if not path.endswith(".py")]
-    return _of_include(files, moved) | _of_folders(files, data)
+    return _of_include(files, moved) | _of_folders(files, moved)
 
 
 def _of_include(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
@@ -65,7 +64,7 @@ def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[st
         path
         for folder, names in names_by_folder.items()
         for path, file in files.items()
-        if path.startswith(f"{folder}/") or folder.rpartition("/")[2] in file.facts.mentions
+        if path.startswith(_room(folder)) or folder.rpartition("/")[2] in file.facts.mentions
         if _fits(file.facts.mentions, names)
     )
 
@@ -78,8 +77,13 @@ def _split(path: str) -> tuple[str, tuple[str, ...]]:
     return "/".join(parts[:depth]), (*parts[depth:], dot + ending)
 
 
+def _room(folder: str) -> str:
+    """Return where the files lie that need not mention `folder`; `include/` is one room."""
+    return INCLUDE if folder.startswith(INCLUDE) else f"{folder}/"
+
+
 def _fits(mentions: frozenset[str], names: set[str]) -> bool:
-    if not mentions.isdisjoint(names):
+    if WHOLE_DIRECTORY in mentions or not mentions.isdisjoint(names):
         return True
     patterns = [mention for mention in mentions if _is_pattern(mention)]
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-from deployer.core.model import Facts
+from deployer.core.model import WHOLE_DIRECTORY, Facts
 
 LARGEST_PARSED = 300_000
 """Bytes. A syntax tree takes some 250 times its text; past this, patterns look at the start."""
@@ -36,7 +36,10 @@ _FROM = re.compile(
 _IMPORTED_NAME = re.compile(r"(\*|\w+)(?:[ \t]+as[ \t]+\w+)?")
 _QUOTED = re.compile(r"""["']([^"'\n]{1,1000})["']""")
 
-_BETWEEN_WORDS = re.compile(r"[\s'\"`=:,;&|()<>{}$]+")
+_BETWEEN_WORDS = re.compile(r"(?:[\s'\"`=:,;&|()<>{}$]|%[sd])+")
+
+# A path that ends in stars alone. Cron expressions hold `*/5`, none holds `/*`.
+_ALL_OF_IT = re.compile(r"/\*+$")
 
 
 def facts(path: str, content: bytes) -> Facts:
@@ -49,7 +52,8 @@ def facts(path: str, content: bytes) -> Facts:
     too, `from x import *` as `x.*`, and names given as plain strings to
     `import_module` or `__import__`. `mentions` hold the path components in string
     constants; of a string of several words, only words with a slash or a dot are
-    taken for paths.
+    taken for paths, and what follows a `-m`, a module. `WHOLE_DIRECTORY` is among them
+    where a directory is listed: by a call (`iterdir()`), or by a path that ends in `/*`.
 
     Text that can't be parsed (a syntax error, a null byte, a wrong encoding, nested
     too deep, larger than `LARGEST_PARSED`) is searched by pattern, since Airflow's
@@ -137,8 +141,22 @@ def _imports_by_pattern(text: str) -> Iterator[tuple[int, str]]:
 
 def _strings(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+        match node:
+            case ast.Constant(value=str() as string):
+                yield string
+            # pathlib, os, pkgutil
+            case (
+                ast.Attribute(attr="iterdir" | "listdir" | "scandir" | "walk")
+                | ast.Attribute(attr="iter_modules" | "walk_packages")
+                | ast.alias(name="listdir" | "scandir" | "walk" | "iter_modules" | "walk_packages")
+                | ast.Call(
+                    func=ast.Attribute(attr="glob" | "rglob"),
+                    args=[ast.Constant(value="*" | "**" | "**/*"), *_],
+                )
+            ):
+                yield "/*"
+            case _:
+                pass
 
 
 def _components(strings: Iterable[str]) -> Iterator[str]:
@@ -147,7 +165,9 @@ def _components(strings: Iterable[str]) -> Iterator[str]:
             continue
         words = [word.rstrip(".") for word in _BETWEEN_WORDS.split(string)]
         words = [word for word in words if word]
-        for word in words:
+        for before, word in zip(["", *words], words, strict=False):
+            if _ALL_OF_IT.search(word):
+                yield WHOLE_DIRECTORY
             # "include" alone names a folder; in "these include tests" it is English.
-            if len(words) == 1 or "/" in word or "." in word:
+            if len(words) == 1 or "/" in word or "." in word or before == "-m":
                 yield from (part for part in word.split("/") if 0 < len(part) <= _LONGEST_NAME)

@@ -16,8 +16,9 @@ def surroundings(files: Mapping[str, File], paths: Collection[str]) -> frozenset
     """Return `paths`, and all files of the tree that parsing them could import or read.
 
     That is: whatever holds no DAG, the folders of `paths` whole, and those other DAG files
-    whose module or file name, or whose folder as a string, occurs in any of these. Only
-    names that are put together at run time go unseen.
+    whose module or file name, or whose folder as a string, occurs in any of these, at
+    whatever place: a student may have put any directory on the import path. Only names that
+    are put together from parts of words at run time go unseen.
     """
     folders = {folder_of(path) for path in paths}
     found = {
@@ -33,13 +34,15 @@ def surroundings(files: Mapping[str, File], paths: Collection[str]) -> frozenset
         found = {
             path
             for path in files.keys() - needed
-            if _modules(path) & imported or not mentioned.isdisjoint(path.split("/")[1:])
+            if not imported.isdisjoint(_modules(path))
+            or not mentioned.isdisjoint(path.split("/")[1:])
         }
     return frozenset(needed)
 
 
 def _imported(file: File) -> set[str]:
-    return {part for _, dotted in file.facts.imports for part in dotted.split(".")}
+    imported = (dotted for _, dotted in file.facts.imports)
+    return {part for name in (*imported, *file.facts.mentions) for part in name.split(".")}
 
 
 def _modules(path: str) -> set[str]:

@@ -71,7 +71,8 @@ def test_what_an_import_looks_at_concerns_the_importer(statement: str, moved: st
 @pytest.mark.parametrize(
     ("statement", "moved"),
     [
-        ("import helpers", "dags/lasse/helpers.py"),  # a DAG file's folder is not on the path
+        ("import helpers", "dags/maria/helpers.py"),
+        ("HERE = 'helpers'", "dags/maria/helpers.py"),
         ("import lasse.helpers", "dags/maria/helpers.py"),
         ("import lasse.helpers", "dags/lasse/other.py"),
         ("import lasse.helpers", "dags/__init__.py"),

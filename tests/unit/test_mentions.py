@@ -80,6 +80,10 @@ def test_a_module_under_include_that_mentions_data_is_a_user() -> None:
         ("query_*", "dags/lasse/query_3.sql"),
         ("*ql", "dags/lasse/sql/query"),
         ("Makefile", "dags/lasse/Makefile"),
+        (".py", "dags/lasse/load.py"),
+        ("load.py", "dags/lasse/etl/load.py"),
+        ("etl", "dags/lasse/etl/load.py"),
+        ("*.py", "dags/lasse/load.py"),
     ],
 )
 def test_a_data_file_concerns_the_files_of_its_folder_that_mention_it(
@@ -96,9 +100,7 @@ def test_a_data_file_concerns_the_files_of_its_folder_that_mention_it(
         ("lasse", "dags/lasse/query.sql"),
         ("*.yaml", "dags/lasse/query.sql"),
         ("*", "dags/lasse/query.sql"),  # as in a cron expression
-        (".py", "dags/lasse/other.py"),
-        ("other.py", "dags/lasse/other.py"),
-        ("*.py", "dags/lasse/other.py"),
+        ("other.py", "dags/maria/other.py"),
     ],
 )
 def test_a_data_file_concerns_nobody_else(mention: str, moved: str) -> None:

@@ -23,6 +23,7 @@ from deployer.core.model import (
 )
 from deployer.core.plan import plan
 from deployer.core.sources import facts
+from deployer.core.surroundings import surroundings
 from deployer.errors import PlanError
 
 DAG = "from airflow.sdk import DAG\n"
@@ -98,6 +99,77 @@ def test_a_moved_dag_file_is_parsed_in_its_new_place_and_gone_from_the_old() -> 
 def test_who_uses_a_file_that_moved_is_parsed(path: str, importer: str, *, deleted: bool) -> None:
     result = pushed(path) if deleted else pushed(**{path: "# changed"})
     assert (result.dag_files, result.deleted) == ((importer,), ())
+
+
+HERE = "import os, sys\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
+REACHED = {
+    # by what a DAG file holds, a helper that it reaches
+    "sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))\nimport utils": "utils.py",
+    "sys.path.append(str(HERE / 'lib'))\nimport tools": "lib/tools.py",
+    "sys.path.append(str(HERE / 'lib'))\nfrom pkg import tools": "lib/pkg/__init__.py",
+    "spec_from_file_location('x', HERE / 'tools.py')": "tools.py",
+    "BashOperator(bash_command=f'python {HERE}/etl/load.py')": "etl/load.py",
+    "BashOperator(bash_command=f'cd {HERE} && python -m load')": "load.py",
+    "runpy.run_path(os.path.join(HERE, 'load.py'))": "load.py",
+    "runpy.run_path(HERE.joinpath('etl', 'load.py'))": "etl/load.py",
+    "runpy.run_path(str(Path(HERE, 'etl', 'load.py')))": "etl/load.py",
+    "exec(open('%s/etl' % HERE + '/load.py').read())": "etl/load.py",
+    "importlib.import_module('lasse.helpers')": "helpers.py",
+    "importlib.import_module(NAME := 'helpers')": "helpers.py",
+    "for part in HERE.iterdir(): exec(part.read_text())": "parts/a.py",
+    "for part in HERE.glob('parts/*.py'): exec(part.read_text())": "parts/a.py",
+    "for part in os.listdir(HERE / 'parts'): load(part)": "parts/a.py",
+    "from . import helpers": "helpers.py",
+    "from .lib.tools import f": "lib/tools.py",
+    "import random": "random.py",  # a file of the own folder that shadows another's
+}
+
+
+@pytest.mark.parametrize("how", ["changed", "new", "deleted"])
+@pytest.mark.parametrize(("text", "name"), REACHED.items())
+def test_who_reaches_own_code_in_whatever_way_is_parsed_when_it_moves(
+    text: str, name: str, how: str
+) -> None:
+    helper = f"dags/lasse/{name}"
+    with_it, without = (
+        {TAXI: f"{DAG}{HERE}{text}\n", helper: "x = 1"},
+        {TAXI: f"{DAG}{HERE}{text}\n"},
+    )
+    live = without if how == "new" else with_it
+    tip = without if how == "deleted" else {**with_it, helper: "x = 2"}
+    assert planned(tree(live), tree(tip, sha="b")).dag_files == (TAXI,)
+
+
+@pytest.mark.parametrize(("text", "name"), REACHED.items())
+def test_the_isolated_parse_has_what_a_dag_file_reaches(text: str, name: str) -> None:
+    helper = f"dags/lasse/{name}"
+    files = tree({TAXI: f"{DAG}{HERE}{text}\n", helper: f"{DAG}x = 1", BIKES: DAG}).files
+    assert surroundings(files, [TAXI]) == {TAXI, helper}
+
+
+def test_a_script_s_helper_and_the_sql_that_it_reads_reach_the_dag_that_runs_it() -> None:
+    files = {
+        TAXI: f"{DAG}{HERE}BashOperator(bash_command=f'python {{HERE}}/etl/load.py')\n",
+        "dags/lasse/etl/load.py": "from tools import f",
+        "dags/lasse/etl/tools.py": "open('trips.sql')",
+        "dags/lasse/etl/trips.sql": "select 1",
+        BIKES: DAG,
+    }
+    for path in files.keys() - {BIKES}:
+        moved = {
+            **files,
+            path: f"{files[path]} -- changed" if path.endswith("sql") else files[path] + "\n#",
+        }
+        assert planned(tree(files), tree(moved, sha="b")).dag_files == (TAXI,), path
+
+
+@pytest.mark.parametrize("word", ["data", "utils", "sql", "a"])
+def test_a_common_name_reaches_nobody_elses_files(word: str) -> None:
+    uses = f"{DAG}{HERE}import {word}\nopen(HERE / '{word}')\n"
+    for moved in (f"dags/lasse/{word}.py", f"dags/lasse/{word}/x.csv", f"dags/lasse/{word}/x.py"):
+        live = tree({TAXI: uses, BIKES: uses, moved: "x = 1"})
+        tip = tree({TAXI: uses, BIKES: uses, moved: "x = 2"}, sha="b")
+        assert planned(live, tip).dag_files == (TAXI,)
 
 
 def test_a_new_file_that_an_import_was_missing_parses_the_importer() -> None:

@@ -13,6 +13,9 @@ ROSTER = "roster.yaml"
 DAG_PROCESSOR = "airflow-dag-processor"
 """The service that parses; named so in the class's docker-compose.yaml and the embedded Airflow."""
 
+WHOLE_DIRECTORY = "*/"
+"""Among the mentions of a file: it lists some directory, whatever is in it."""
+
 
 def folder_of(path: str) -> str | None:
     """Return the student's folder that `path` lies in, None outside `dags/<folder>/`."""
@@ -29,7 +32,8 @@ class Facts:
     Attributes:
         imports: one entry an import statement's name, as `(level, dotted name)`;
             `from .a import b` gives `(1, "a")` and `(1, "a.b")`, for `b` may be a module.
-        mentions: path components found in string constants, as they are written.
+        mentions: path components found in string constants, as they are written, and
+            `WHOLE_DIRECTORY`.
         may_hold_dag: Airflow's safe mode would look at it (`airflow`, and `dag` or `asset`),
             or it is a zip.
     """
