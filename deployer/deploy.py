@@ -13,6 +13,7 @@ from typing import assert_never
 from deployer.core import behind, claims, holding, requirements, stack
 from deployer.core.claims import Duplicate
 from deployer.core.model import (
+    REQUIREMENTS,
     Examined,
     Live,
     Outcome,
@@ -224,8 +225,8 @@ class Run:
         parts, journal = self._parts, self._parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
-            tip = parts.repository.tree(sha)
             old = self._tree_of(live)
+            tip = holding.standing(old, parts.repository.tree(sha))
             the_plan = plan(
                 old,
                 tip,
@@ -260,7 +261,9 @@ class Run:
                 case _ as never:
                     assert_never(never)
         newly_refused = self._progress.refused and (
-            old is None or old.requirements != tip.requirements
+            old is None
+            or old.requirements != tip.requirements
+            or REQUIREMENTS in holding.unpublishable(old, the_plan)
         )
         return self._result(tip, carried, bad=bool(newly_refused))
 

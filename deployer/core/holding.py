@@ -5,10 +5,40 @@ Pure. Every function returns paths of the tip; what is held stays as it is live,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from deployer.core import behind
 from deployer.core.model import Live, Plan, Tree
+
+
+def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
+    """Return those of the `live` paths whose place in the tip can't be published.
+
+    In the place of a folder there may be a link or a submodule: what was below it stays, too.
+    """
+    taken = {up for path in tip.files for up in (path, *_above(path))}
+    refused = {item.path for item in tip.left_out}
+    return frozenset(
+        path for path in live if path not in taken and not refused.isdisjoint((path, *_above(path)))
+    )
+
+
+def standing(old: Tree | None, tip: Tree) -> Tree:
+    """Return the tip with what stays of `old` in it, where it can't be published."""
+    if old is None:
+        return tip
+    stays = staying(tip, old.files)
+    return replace(
+        tip,
+        files={**tip.files, **{path: old.files[path] for path in stays}},
+        ignores={**tip.ignores, **{p: old.ignores[p] for p in stays & old.ignores.keys()}},
+    )
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def unpublishable(old: Tree | None, plan: Plan) -> dict[str, str]:

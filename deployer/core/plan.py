@@ -13,6 +13,7 @@ from deployer.core import behind, imports, requirements
 from deployer.core.ignores import Ignores
 from deployer.core.model import (
     DAGS,
+    REQUIREMENTS,
     File,
     Parse,
     Plan,
@@ -56,7 +57,7 @@ def plan(
     Raises:
         PlanError: packages must move and `services` is empty.
     """
-    packages = _packages(installed, tip.requirements or "", refusals)
+    packages = _packages(installed, tip, refusals)
     dag_files, deleted = _dag_files(
         live, tip, packages_move=packages.move, held=held, pending=pending
     )
@@ -166,9 +167,12 @@ class _Packages:
     refused: str | None = None
 
 
-def _packages(installed: str | None, wanted: str, refusals: Mapping[str, str]) -> _Packages:
+def _packages(installed: str | None, tip: Tree, refusals: Mapping[str, str]) -> _Packages:
+    for item in tip.left_out:
+        if item.path.split("/")[0] == REQUIREMENTS:  # there, and not to be read: no deletion
+            return _Packages(refused=f"{item.path} can't be read: {item.reason}")
     try:
-        new = requirements.parse(wanted)
+        new = requirements.parse(tip.requirements or "")
     except RequirementsRefused as exc:
         return _Packages(refused=str(exc))
     old = _parsed(installed)

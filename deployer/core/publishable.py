@@ -10,6 +10,7 @@ another folder (airflow 3.3.2, `file_discovery.py:180`).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,6 +106,11 @@ def _judged(
     return found
 
 
+# A release is on the import path, and its dags/ behind it; a package anywhere is found before
+# folders without an __init__.py (PEP 420), which dags/ and include/ are.
+_SHADOWING: Final = re.compile(r"dags/(dags|include)(/__init__)?(\.[^/]+)?\.(py|so)")
+
+
 @lru_cache(maxsize=16_384)  # nearly all names come again with each push
 def _bad_name(path: bytes) -> str | None:
     """Return why nothing can be published under this name, None if it can."""
@@ -116,6 +122,9 @@ def _bad_name(path: bytes) -> str | None:
     reasons = {
         f"{parts[0]} must be a {'file' if parts[0] == REQUIREMENTS else 'folder'}": (
             text != REQUIREMENTS and not text.startswith((DAGS, INCLUDE))
+        ),
+        "the place of everybody's dags/ or include/ would be taken: name it otherwise": (
+            _SHADOWING.fullmatch(text) is not None
         ),
         "the file name holds a control character or a line break": any(map(_breaks_lines, text)),
         "the path is not one that git itself would make": any(

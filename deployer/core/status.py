@@ -154,7 +154,8 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
 def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
     """Return what is bad of the commit's own files that no other context is about."""
     bad = [v for v in ending.verdicts if not v.good and v.path in commit.changed]
-    return [v for v in bad if folder_of(v.path) is None]
+    told = {REQUIREMENTS} if ending.refused else set()
+    return [v for v in bad if folder_of(v.path) is None and v.path not in told]
 
 
 def _was_taken_back(commit: Commit, ending: Ending) -> bool:

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from deployer.core.holding import staying
 from deployer.core.model import REQUIREMENTS, Tree
 from deployer.core.surroundings import surroundings
 from deployer.edges import release_dir
@@ -265,6 +266,8 @@ def _wanted(
         files.pop(path, None)
         if live and path in tree.files and path in live.files:
             files[path] = live.files[path]
+    if live:
+        files |= {path: live.files[path] for path in staying(tree, live.files)}
     # The text as it was understood, which is what is installed, whatever the file's encoding.
     requirements = (tree.requirements or "").encode()
     if tree.requirements is not None:

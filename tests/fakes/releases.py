@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from deployer.core.holding import staying
 from deployer.core.model import REQUIREMENTS, Tree
 from deployer.errors import DiskError
 from deployer.ports import Release
@@ -99,6 +100,7 @@ def _wanted(tree: Tree, before: Mapping[str, Stamped], held: Collection[str]) ->
     for path in held:
         if wanted.pop(path, None) and path in before:
             wanted[path] = before[path].blob
+    wanted |= {path: before[path].blob for path in staying(tree, before)}
     if tree.requirements is not None:
         wanted[REQUIREMENTS] = tree.requirements
     return wanted

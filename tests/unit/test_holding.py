@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deployer.core import holding
 from deployer.core.model import LeftOut, Live, Plan, Tree
+from deployer.core.plan import plan
+from tests.fakes.world import World
 from tests.unit.test_plan import DAG, tree
 
 TAXI, FARES, HELP = "dags/lasse/taxi.py", "dags/lasse/fares.py", "dags/lasse/help.py"
@@ -68,3 +72,56 @@ def test_a_held_module_is_judged_anew_with_a_file_that_needs_it() -> None:
 def test_nothing_is_carried_over_from_what_is_not_known() -> None:
     assert holding.carried(None, None, Plan(), tree(FILES)) == set()
     assert holding.carried(Live("a" * 40, (TAXI,)), None, Plan(), tree(FILES)) == set()
+
+
+def left_out(files: dict[str, str], *paths: str) -> Tree:
+    return replace(tree(files), left_out=tuple(LeftOut(path, "it is a link") for path in paths))
+
+
+def test_what_is_live_stays_where_the_tip_can_t_be_published() -> None:
+    tip = left_out({FARES: DAG}, TAXI)
+    assert holding.staying(tip, {TAXI, FARES, HELP}) == {TAXI}
+    assert holding.standing(tree(FILES), tip).files == tree({TAXI: FILES[TAXI], FARES: DAG}).files
+
+
+def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place() -> None:
+    assert holding.staying(left_out({FARES: DAG}, "dags/lasse/sql"), {"dags/lasse/sql/a.sql"}) == {
+        "dags/lasse/sql/a.sql"
+    }
+
+
+def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
+    assert holding.staying(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
+
+
+def test_an_ignore_file_that_can_t_be_published_leaves_its_live_text_in_force() -> None:
+    ignore = "dags/lasse/.airflowignore"
+    old = replace(tree({**FILES, ignore: "taxi.py"}), ignores={ignore: "taxi.py"})
+    assert holding.standing(old, left_out(FILES, ignore)).ignores == {ignore: "taxi.py"}
+
+
+def test_nothing_stands_where_nothing_is_known_to_be_live() -> None:
+    tip = left_out(FILES, "dags/lasse/link.py")
+    assert holding.standing(None, tip) is tip
+
+
+@pytest.mark.parametrize("path", ["requirements.txt", "requirements.txt/a.txt"])
+def test_requirements_that_can_t_be_read_keep_what_is_installed(path: str) -> None:
+    tip = left_out(FILES, path)
+    done = plan(tree(FILES), tip, installed="pandas", refusals={}, services=("scheduler",))
+    assert done.recreate == ()
+    assert done.refused == f"{path} can't be read: it is a link"
+
+
+def test_a_live_file_stays_through_the_pushes_of_others_while_its_tip_is_left_out() -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    blob = world.releases.whole[world.releases.swaps[-1] or ""][TAXI].blob
+    for changes in ({TAXI: None}, {FARES: DAG}):
+        before = world.repository.tip
+        sha = world.repository.push(changes)
+        world.repository.left_out[sha] = (LeftOut(TAXI, "the link leads to nothing"),)
+        world.deliver(sha, before)
+        world.turns.turn()
+        assert world.releases.whole[sha][TAXI].blob == blob

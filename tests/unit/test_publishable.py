@@ -54,6 +54,10 @@ def test_an_executable_file_is_published_like_any_other() -> None:
         ("dags/lasse/a.pyc", "compiled"),
         ("dags", "dags must be a folder"),
         ("include", "include must be a folder"),
+        ("dags/include/__init__.py", "the place of everybody's dags/ or include/ would be taken"),
+        ("dags/include.py", "the place of everybody's"),
+        ("dags/dags/__init__.py", "the place of everybody's"),
+        ("dags/dags.cpython-312-x86_64-linux-gnu.so", "the place of everybody's"),
         ("requirements.txt/x", "requirements.txt must be a file"),
     ],
 )
@@ -83,6 +87,9 @@ def test_names_of_other_scripts_and_with_spaces_are_published() -> None:
         "dags/a b/'c\".py",
         "dags/-x/--y.py",
         "dags/🚕.py",
+        "dags/include/x.py",
+        "dags/include.sql",
+        "dags/lasse/include/__init__.py",
     ]
 
     files, left_out = publishable([entry(path) for path in paths], {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import (
+    LeftOut,
     Live,
     Outcome,
     Proof,
@@ -384,8 +385,6 @@ def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world:
 
 
 def test_what_cannot_be_published_is_red_once(world: World) -> None:
-    from deployer.core.model import LeftOut  # noqa: PLC0415 - used here alone
-
     sha = world.announced(TAXI)
     bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
     world.repository.left_out[sha] = bad
@@ -466,6 +465,29 @@ def test_refused_requirements_redden_their_own_commit_and_keep_the_packages(worl
         "requirements.txt:1 there is no package nonsense; packages kept",
     )
     assert world.services.recreated == []
+
+
+def test_requirements_that_are_there_but_no_file_keep_the_packages_and_redden_their_own_commit(
+    world: World,
+) -> None:
+    before = world.repository.push({"requirements.txt": "pandas\n"})
+    world.deliver(before)
+    world.turns.turn()
+    recreated = list(world.services.recreated)
+    sha = world.repository.push({"requirements.txt": None, "python/requirements.txt": "pandas\n"})
+    world.repository.left_out[sha] = (LeftOut("requirements.txt", "the link leads to nothing"),)
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.recreated == recreated
+    assert world.said(sha)["airflow/deploy"] == (
+        "failure",
+        "requirements.txt can't be read: the link leads to nothing; packages kept",
+    )
+    world.repository.left_out[world.push(WEATHER)] = world.repository.left_out[sha]
+    world.turns.turn()
+    neighbour = world.said(world.repository.tip or "")["airflow/deploy"]
+    assert neighbour[0] == "success"
+    assert "packages kept" in neighbour[1]
 
 
 def test_refused_requirements_are_tried_once_and_delay_nobody_else(world: World) -> None:
