@@ -15,7 +15,9 @@ that somebody changed in Airflow is set back. A student who is no longer in the 
 deactivated, not deleted (the audit log names him), and logged out by it; back in the file,
 he is let in again. Any other account is left alone.
 
-Exit status 2: the file or the environment is wrong; all mistakes are said, nothing was done.
+All of Airflow waits for this, so a mistake in the file or in the environment ends nothing: what
+is right is done, the account of a line that is not right stays as it is, and each mistake is said
+in a line that begins with "passed over: ", which `deployer doctor` looks for.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +50,6 @@ RIGHTS = frozenset({
 """What the deployer may do, as FAB's pairs of action and resource."""
 
 
-class AccountsError(Exception):
-    """The environment or the list is wrong; one line a mistake."""
-
-
 @dataclass(frozen=True)
 class Account:
     """One account as it should be."""
@@ -61,12 +59,23 @@ class Account:
     password: str = field(repr=False)
 
 
-def wanted(environ: Mapping[str, str], students: str) -> tuple[Account, ...]:
-    """Return the accounts that there should be, given the text of the students' file.
+@dataclass(frozen=True)
+class Wanted:
+    """The accounts that there should be.
 
-    Raises:
-        AccountsError: with all mistakes; holds no password.
+    Attributes:
+        mistakes: one line each, without a password.
+        names: of all students that the list speaks of, also where the rest is a mistake, in
+            lower case; None: the list can't be read, so all stay.
     """
+
+    accounts: tuple[Account, ...]
+    mistakes: tuple[str, ...] = ()
+    names: frozenset[str] | None = None
+
+
+def wanted(environ: Mapping[str, str], students: str) -> Wanted:
+    """Return what there should be, given the text of the students' file."""
     mistakes: list[str] = []
     accounts = []
     for username, role, variable in (
@@ -76,18 +85,21 @@ def wanted(environ: Mapping[str, str], students: str) -> tuple[Account, ...]:
         password = environ.get(variable, "")
         if len(password) < MIN_PASSWORD:
             mistakes.append(f"{variable} needs {MIN_PASSWORD} characters or more")
-        accounts.append(Account(username, role, password))
-    for name, password in _listed(students, mistakes).items():
+        else:
+            accounts.append(Account(username, role, password))
+    lines: dict[str, int] = {}
+    for name, password in _listed(students, lines, mistakes).items():
         accounts.append(Account(STUDENT_PREFIX + name, STUDENT_ROLE, password))
-    if mistakes:
-        raise AccountsError("\n".join(mistakes))
-    return tuple(accounts)
+    names = frozenset(STUDENT_PREFIX + name for name in lines)
+    return Wanted(tuple(accounts), tuple(mistakes), names)
 
 
-def _listed(text: str, mistakes: list[str]) -> dict[str, str]:
-    """Return the passwords of the list by name, as far as it can be understood."""
+def _listed(text: str, lines: dict[str, int], mistakes: list[str]) -> dict[str, str]:
+    """Return the passwords of the list by name, as far as it can be understood.
+
+    `lines`: filled with the first line of each name, lower case.
+    """
     found: dict[str, str] = {}
-    lines = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -111,17 +123,17 @@ def _listed(text: str, mistakes: list[str]) -> dict[str, str]:
     return found
 
 
-def set_right(manager: Any, accounts: tuple[Account, ...]) -> list[str]:  # noqa: ANN401  # FAB's own, untyped here
+def set_right(manager: Any, there: Wanted) -> list[str]:  # noqa: ANN401  # FAB's own, untyped here
     """Make Airflow's accounts those; return one line about each that changed."""
     said = _set_rights(manager)
-    for account in accounts:
+    for account in there.accounts:
         said += _set_account(manager, account)
-    names = {account.username for account in accounts}
-    for user in manager.get_all_users():
-        if user.username.startswith(STUDENT_PREFIX) and user.username not in names and user.active:
+    for user in manager.get_all_users() if there.names is not None else ():
+        name = user.username
+        if name.startswith(STUDENT_PREFIX) and name.lower() not in there.names and user.active:
             user.active = False
             _update(manager, user)
-            said.append(f"{user.username}: not in the list any more, deactivated")
+            said.append(f"{name}: not in the list any more, deactivated")
     return said
 
 
@@ -161,31 +173,33 @@ def _update(manager: Any, user: Any) -> None:  # noqa: ANN401  # likewise
         raise RuntimeError(f"{user.username} could not be changed; the log says why")
 
 
-def main() -> int:
-    path = Path(sys.argv[1])
+def _read(path: Path) -> Wanted:
     try:
-        accounts = wanted(os.environ, path.read_text(encoding="utf-8"))
+        return wanted(os.environ, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        print(  # noqa: T201  # its log
-            f"the list of students can't be read: {reason}. Airflow reads it as user 50000 of "
-            "group 0: chgrp 0 and chmod 640 let it",
-            file=sys.stderr,
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        mistake = (
+            f"the list of students can't be read: {why}. Airflow reads it as user 50000 of "
+            "group 0: chgrp 0 and chmod 640 let it"
         )
-        return 2
-    except AccountsError as error:
-        print(f"the accounts are not set:\n{error}", file=sys.stderr)  # noqa: T201  # its log
-        return 2
+    there = wanted(os.environ, "")
+    return replace(there, mistakes=(*there.mistakes, mistake), names=None)
+
+
+def main() -> int:
+    there = _read(Path(sys.argv[1]))
+    for mistake in there.mistakes:
+        print(f"passed over: {mistake}", file=sys.stderr)  # noqa: T201  # its log
     # Imported last: it takes seconds, and mistakes should show at once.
     from airflow.providers.fab.auth_manager.cli_commands.utils import (  # noqa: PLC0415
         get_application_builder,
     )
 
     with get_application_builder() as builder:
-        said = set_right(builder.sm, accounts)
+        said = set_right(builder.sm, there)
     for line in said:
         print(line)  # noqa: T201  # its log
-    print(f"{len(accounts)} accounts are in order")  # noqa: T201  # its log
+    print(f"{len(there.accounts)} accounts are in order")  # noqa: T201  # its log
     return 0
 
 

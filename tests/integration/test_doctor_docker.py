@@ -26,7 +26,7 @@ SERVICES = {
     "well": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], **QUICK}},
     "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK, "retries": 1}},
     "unchecked": SLEEPS,
-    "done": {**SLEEPS, "entrypoint": ["true"]},
+    "done": {**SLEEPS, "entrypoint": ["sh", "-c", "echo fine; echo passed over: line 3 >&2"]},
     "crashed": {**SLEEPS, "entrypoint": ["sh", "-c", "exit 3"]},
 }
 
@@ -214,7 +214,8 @@ def test_a_file_that_compose_refuses_is_told_without_its_secrets(
 def test_containers_that_ail_are_named_each(project: Project) -> None:
     told = told_of(project, "well", "missing")
     assert told.detail == (
-        "missing has no container; crashed ended with status 3; sick is unhealthy"
+        "missing has no container; crashed ended with status 3; sick is unhealthy; "
+        "done: passed over: line 3"
     )
     assert f"--project-name {project.name} --file {project.file}" in told.remedy
 
@@ -226,7 +227,7 @@ def test_a_service_that_should_run_and_ended_well_is_told(project: Project) -> N
 
 @pytest.mark.docker
 def test_containers_that_run_and_are_healthy_pass(project: Project) -> None:
-    project.compose("rm", "--stop", "--force", "sick", "crashed")
+    project.compose("rm", "--stop", "--force", "sick", "crashed", "done")
     said = docker.containers(project.file, project.name, ["well", "unchecked"])
     assert said == "unchecked, well run and are healthy; without a health check: unchecked"
 

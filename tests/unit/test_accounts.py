@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -26,21 +27,48 @@ def accounts() -> ModuleType:
     return module
 
 
+@dataclass
+class User:
+    """One of FAB's."""
+
+    username: str
+    active: bool = True
+
+
+class Users:
+    """FAB's manager, as far as students that leave need it."""
+
+    def __init__(self, *names: str) -> None:
+        self.users = [User(name) for name in names]
+
+    def bulk_sync_roles(self, roles: object) -> None: ...
+
+    def find_role(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(name=name, permissions=[])
+
+    def get_all_users(self) -> list[User]:
+        return self.users
+
+    def update_user(self, user: User) -> bool:
+        return user in self.users
+
+
 def test_every_line_is_a_student_beside_the_two_of_the_environment(accounts: ModuleType) -> None:
     found = accounts.wanted(ENVIRON, "# class of 2026\n\namy:amys-secret\n bob:a:b:c-secret \n")
-    assert [(a.username, a.role, a.password) for a in found] == [
+    assert [(a.username, a.role, a.password) for a in found.accounts] == [
         ("admin", "Admin", "an admin's own"),
         ("deployer", "Deployer", "a deployer's"),
         ("student-amy", "User", "amys-secret"),
         ("student-bob", "User", "a:b:c-secret"),
     ]
+    assert found.mistakes == ()
 
 
-def test_all_mistakes_are_said_at_once_by_their_lines(accounts: ModuleType) -> None:
+def test_mistakes_are_passed_over_and_said_by_their_lines(accounts: ModuleType) -> None:
     text = "amy:short\nno-colon\nAm y:long-enough\nbob:long-enough\nBob:long-enough\n:long-enough\n"
-    with pytest.raises(accounts.AccountsError) as caught:
-        accounts.wanted({"AIRFLOW_ADMIN_PASSWORD": "short"}, text)
-    assert str(caught.value).splitlines() == [
+    found = accounts.wanted({"AIRFLOW_ADMIN_PASSWORD": "short"}, text)
+    assert [account.username for account in found.accounts] == ["student-bob"]
+    assert list(found.mistakes) == [
         "AIRFLOW_ADMIN_PASSWORD needs 8 characters or more",
         "DEPLOYER_AIRFLOW_PASSWORD needs 8 characters or more",
         "line 1 of the students gives amy a password of less than 8 characters",
@@ -51,22 +79,35 @@ def test_all_mistakes_are_said_at_once_by_their_lines(accounts: ModuleType) -> N
     ]
 
 
-def test_no_password_is_shown(accounts: ModuleType) -> None:
-    with pytest.raises(accounts.AccountsError) as caught:
-        accounts.wanted(ENVIRON, "perhaps-a-password\namy:s3cret\n!:another-secret\n")
-    assert not [s for s in ("perhaps", "s3cret", "another") if s in str(caught.value)]
-    assert "an admin's own" not in repr(accounts.wanted(ENVIRON, ""))
-
-
-def test_a_list_that_cant_be_read_says_how_to_let_airflow_read_it(
+def test_a_student_whose_line_is_wrong_keeps_the_account_and_one_without_a_line_does_not(
     accounts: ModuleType,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["accounts.py", str(tmp_path / "students")])
-    assert accounts.main() == 2
-    assert "chgrp 0" in capsys.readouterr().err
+    users = Users("student-amy", "student-eve", "teacher")
+    there = replace(accounts.wanted(ENVIRON, "Amy:short\n"), accounts=())
+    assert accounts.set_right(users, there) == [
+        "student-eve: not in the list any more, deactivated"
+    ]
+    assert [user.active for user in users.users] == [True, False, True]
+
+
+def test_no_password_is_shown(accounts: ModuleType) -> None:
+    found = accounts.wanted(ENVIRON, "perhaps-a-password\namy:s3cret\n!:another-secret\n")
+    said = repr(found.mistakes)
+    assert not [word for word in ("perhaps", "s3cret", "another") if word in said]
+    assert "an admin's own" not in repr(found)
+
+
+def test_a_list_that_cant_be_read_deactivates_nobody_and_says_how_to_let_airflow_read_it(
+    accounts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    there = accounts._read(tmp_path / "students")
+    assert "chgrp 0" in there.mistakes[0]
+    assert [account.username for account in there.accounts] == ["admin", "deployer"]
+    users = Users("student-amy")
+    assert accounts.set_right(users, replace(there, accounts=())) == []
+    assert users.users[0].active
 
 
 def test_the_deployer_may_not_do_what_it_does_not_need(accounts: ModuleType) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import docker
 from docker.errors import DockerException
+from docker.models.containers import Container
 
 from deployer.core.checkup import Ailment
 from deployer.edges.checkup.versions import numbers
@@ -67,7 +68,8 @@ def engine_line(found: Engine) -> str:
 def containers(file: Path, project: str, needed: Collection[str]) -> str:
     """Tell whether the services that a rollout recreates run, and nothing of the project ails.
 
-    A container that ended with status 0 did its work (`airflow-init`).
+    A container that ended with status 0 did its work (`airflow-init`), but for what it says that
+    it passed over (accounts.py of include/airflow).
 
     Raises:
         Ailment: with each that is not well.
@@ -84,11 +86,13 @@ def containers(file: Path, project: str, needed: Collection[str]) -> str:
             ignore_removed=True,
         )
         states = [(c.labels["com.docker.compose.service"], c.attrs["State"]) for c in found]
+        passed_over = [line for one in found for line in _passed_over(one)]
     states.sort(key=lambda named: named[0])
     wrong = [f"{name} has no container" for name in sorted(set(needed) - {n for n, _ in states})]
     for name, state in states:
         if ails := _ailing(state, needed=name in needed):
             wrong.append(f"{name} {ails}")
+    wrong += passed_over
     if wrong:
         raise Ailment(
             "; ".join(wrong),
@@ -98,6 +102,16 @@ def containers(file: Path, project: str, needed: Collection[str]) -> str:
     unchecked = [name for name, state in states if name in needed and "Health" not in state]
     note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
     return f"{', '.join(sorted(needed))} run and are healthy{note}"
+
+
+def _passed_over(container: Container) -> list[str]:
+    state = container.attrs["State"]
+    if state["Status"] != "exited" or state["ExitCode"] != 0:
+        return []
+    # Of the last start alone: what was mended since is no ailment.
+    said = container.logs(since=datetime.fromisoformat(state["StartedAt"])).decode(errors="replace")
+    name = container.labels["com.docker.compose.service"]
+    return [f"{name}: {line}" for line in said.splitlines() if line.startswith("passed over: ")]
 
 
 def _ailing(state: Mapping[str, Any], *, needed: bool) -> str | None:
