@@ -87,14 +87,14 @@ def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT.
 
     Raises:
-        WorkerRunning: another worker holds this state.
+        WorkerRunning: another worker holds this state, or this checkout.
         JournalError, OperatorError, SettingsError
     """
     from deployer.edges.lock import only_worker
     from deployer.worker.process import Signals
 
     logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
-    with only_worker(settings.state_dir):
+    with only_worker(settings.state_dir, settings.checkout_dir):
         signals = Signals()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: signals.stop.set())

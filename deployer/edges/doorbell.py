@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from deployer.edges.unix_socket import address_of, bind
+from deployer.errors import OperatorError
 
 _BURST = 10_000
 """Rings swallowed at once at most, so that somebody who rings for ever can't hold the worker."""
@@ -42,16 +43,18 @@ class DoorbellListener:
     """The bell. One process listens; a socket that a dead one left behind is replaced.
 
     Raises:
-        OSError: `path` can't be bound (no such folder, no right to write there).
+        OperatorError: `path` can't be bound (no such folder, no right to write there).
     """
 
     def __init__(self, path: Path) -> None:
         self._socket = _datagram_socket()
         try:
             bind(self._socket, path)
-        except OSError:
+        except OSError as exc:
             self._socket.close()
-            raise
+            raise OperatorError(
+                f"the doorbell {path} can't be bound: {exc.strerror}; see DEPLOYER_STATE_DIR"
+            ) from exc
 
     def wait(self, timeout_s: float) -> bool:
         """Return True as soon as it has rung since the last call, False after `timeout_s`.

@@ -1,4 +1,4 @@
-"""One worker on one state: a lock that dies with its process."""
+"""One worker on one state and one checkout: locks that die with their process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from deployer.errors import OperatorError, WorkerRunning
@@ -16,21 +16,31 @@ NAME = "worker.lock"
 
 
 @contextmanager
-def only_worker(state_dir: Path) -> Iterator[None]:
-    """Hold the worker's lock.
+def only_worker(state_dir: Path, checkout_dir: Path) -> Iterator[None]:
+    """Hold the worker's locks, in both directories.
 
     Raises:
-        WorkerRunning: another process holds it; the message names it.
-        OperatorError: the lock's file can't be written or locked.
+        WorkerRunning: another process holds one; the message names it.
+        OperatorError: a lock's file can't be written or locked.
     """
-    path = state_dir / NAME
+    with _lock(state_dir, "DEPLOYER_STATE_DIR"), ExitStack() as stack:
+        if checkout_dir.resolve() != state_dir.resolve():
+            stack.enter_context(_lock(checkout_dir, "DEPLOYER_CHECKOUT_DIR", mode=0o755))
+        yield
+
+
+@contextmanager
+def _lock(directory: Path, setting: str, mode: int | None = None) -> Iterator[None]:
+    """Hold one; `mode`: of the directory, whatever the umask, if it has to be made."""
+    path = directory / NAME
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            directory.mkdir(parents=True, exist_ok=True)
+            if mode is not None:
+                directory.chmod(mode)
         file = path.open("a+b", buffering=0)
     except OSError as exc:
-        raise OperatorError(
-            f"{path} can't be written: {exc.strerror}; see DEPLOYER_STATE_DIR"
-        ) from exc
+        raise OperatorError(f"{path} can't be written: {exc.strerror}; see {setting}") from exc
     with file:
         try:
             # The kernel drops it with the process, kill -9 included (man 2 flock).
@@ -38,12 +48,10 @@ def only_worker(state_dir: Path) -> Iterator[None]:
         except BlockingIOError as exc:
             raise WorkerRunning(
                 f"another worker holds {path}: {_holder(file)};"
-                " stop that one first, or give this one a DEPLOYER_STATE_DIR of its own"
+                f" stop that one first, or give this one a {setting} of its own"
             ) from exc
         except OSError as exc:  # a file system without locks
-            raise OperatorError(
-                f"{path} can't be locked: {exc.strerror}; see DEPLOYER_STATE_DIR"
-            ) from exc
+            raise OperatorError(f"{path} can't be locked: {exc.strerror}; see {setting}") from exc
         with suppress(OSError):  # it is held; on a full disk it just can't say by whom
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {socket.gethostname()}".encode())

@@ -144,13 +144,19 @@ class ReleaseStore:
         """As the port says.
 
         Raises:
-            DiskError: one can't be removed; the next call tries again.
+            DiskError: one can't be removed, all others are; the next call tries again.
         """
         with _disk_errors("what is live is not concerned"):
             torn, old = self._sorted_out(keep)
             doomed = [*torn, *(name for name in old if name not in in_use)]
+            stuck: OSError | None = None
             for name in doomed:
-                self._remove(name)
+                try:
+                    self._remove(name)
+                except OSError as exc:
+                    stuck = stuck or exc
+            if stuck:
+                raise stuck
         return tuple(doomed)
 
     # -- parts

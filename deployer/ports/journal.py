@@ -148,6 +148,9 @@ class Journal(Protocol):
     def condemned(self) -> Mapping[tuple[str, str], str]:
         """Return why the dag-processor died, by path and blob id of what it died of."""
 
+    def pardon(self) -> None:
+        """Forget what the dag-processor died of: somebody asks for all of it once more."""
+
     def drained(self) -> Mapping[str, int]:
         """Return the slots that pools had before they were emptied; empty: none is."""
 

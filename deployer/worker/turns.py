@@ -257,6 +257,7 @@ class Turns:
             for wish in wishes:
                 journal.attach(wish.id, deployment)
         if wishes:
+            journal.pardon()
             journal.set_live(None)
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)

@@ -207,6 +207,9 @@ class FakeJournal:
     def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
         self._condemned |= dict.fromkeys(files.items(), reason)
 
+    def pardon(self) -> None:
+        self._condemned.clear()
+
     def condemned(self) -> Mapping[tuple[str, str], str]:
         return dict(self._condemned)
 

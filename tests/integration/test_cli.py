@@ -234,7 +234,7 @@ def test_a_journal_out_of_reach_ends_with_3(
 
 
 def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -> None:
-    with only_worker(state_dir):
+    with only_worker(state_dir, state_dir):
         second = subprocess.run(
             [sys.executable, "-m", "deployer", "worker"],
             check=False,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.doorbell import Doorbell, DoorbellListener
+from deployer.errors import OperatorError
 from deployer.ports import Bell, Listener
 from tests.fakes.bell import FakeBell
 
@@ -121,5 +122,5 @@ def test_a_path_too_long_for_a_socket_address_works(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_an_error_of_the_listener(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OperatorError, match="can't be bound: No such file or directory"):
         DoorbellListener(tmp_path / "missing" / "doorbell.sock")

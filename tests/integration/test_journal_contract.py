@@ -551,6 +551,8 @@ def test_what_the_dag_processor_died_of_is_remembered_by_path_and_content(
         ("dags/a/y.py", "b2"): "DataError",
         ("dags/a/x.py", "b3"): "KeyError",
     }
+    journal.pardon()
+    assert journal.condemned() == {}
 
 
 def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> None:

@@ -506,6 +506,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "refusal": lambda journal: journal.refusal("x"),
     "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
     "condemn": lambda journal: journal.condemn({"x": "b"}, "y", at=NOW),
+    "pardon": lambda journal: journal.pardon(),
     "condemned": lambda journal: journal.condemned(),
     "drained": lambda journal: journal.drained(),
     "set_drained": lambda journal: journal.set_drained({"default_pool": 128}),

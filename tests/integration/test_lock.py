@@ -23,7 +23,7 @@ HOLDER = """
 import subprocess, sys
 from pathlib import Path
 from deployer.edges.lock import only_worker
-with only_worker(Path(sys.argv[1])):
+with only_worker(Path(sys.argv[1]), Path(sys.argv[1])):
     subprocess.Popen(["cat"], stdout=subprocess.DEVNULL)
     print("held", flush=True)
     sys.stdin.read()
@@ -54,7 +54,7 @@ def test_a_second_worker_refuses_and_names_the_first(tmp_path: Path) -> None:
     with (
         holding_elsewhere(tmp_path) as first,
         pytest.raises(WorkerRunning) as refused,
-        only_worker(tmp_path),
+        only_worker(tmp_path, tmp_path),
     ):
         pass
     assert f"another worker holds {tmp_path / NAME}: " in str(refused.value)
@@ -65,37 +65,51 @@ def test_the_lock_goes_with_a_killed_process_though_its_children_live(tmp_path: 
     with holding_elsewhere(tmp_path) as first:
         first.kill()
         first.wait(BOUND_S)
-        with only_worker(tmp_path):
+        with only_worker(tmp_path, tmp_path):
             assert (tmp_path / NAME).read_text() == f"pid {os.getpid()} on {socket.gethostname()}"
 
 
 def test_a_worker_that_ends_by_an_error_leaves_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="disk"), only_worker(tmp_path):
+    with pytest.raises(OSError, match="disk"), only_worker(tmp_path, tmp_path):
         raise OSError("disk")
-    with only_worker(tmp_path):
+    with only_worker(tmp_path, tmp_path):
         assert (tmp_path / NAME).exists()
 
 
 def test_two_states_have_two_workers(tmp_path: Path) -> None:
-    with only_worker(tmp_path / "one"), only_worker(tmp_path / "two"):
+    with (
+        only_worker(tmp_path / "one", tmp_path / "one"),
+        only_worker(tmp_path / "two", tmp_path / "two"),
+    ):
         assert (tmp_path / "two" / NAME).exists()
 
 
+def test_one_checkout_has_one_worker_though_the_states_differ(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    with only_worker(tmp_path / "one", checkout):
+        assert checkout.stat().st_mode & 0o777 == 0o755
+        with (
+            pytest.raises(WorkerRunning, match="DEPLOYER_CHECKOUT_DIR of its own"),
+            only_worker(tmp_path / "two", checkout),
+        ):
+            pass
+
+
 def test_the_state_is_made_if_it_is_not_there(tmp_path: Path) -> None:
-    with only_worker(tmp_path / "var" / "lib"):
+    with only_worker(tmp_path / "var" / "lib", tmp_path / "var" / "lib"):
         assert (tmp_path / "var" / "lib" / NAME).exists()
 
 
 def test_a_holder_that_has_not_said_its_name_yet_holds_it_all_the_same(tmp_path: Path) -> None:
-    with only_worker(tmp_path):
+    with only_worker(tmp_path, tmp_path):
         (tmp_path / NAME).write_text("")
-        with pytest.raises(WorkerRunning, match="just starting"), only_worker(tmp_path):
+        with pytest.raises(WorkerRunning, match="just starting"), only_worker(tmp_path, tmp_path):
             pass
 
 
 def test_a_full_disk_does_not_keep_the_worker_from_its_lock(tmp_path: Path) -> None:
     (tmp_path / NAME).symlink_to("/dev/full")
-    with only_worker(tmp_path):
+    with only_worker(tmp_path, tmp_path):
         assert (tmp_path / NAME).exists()
 
 
@@ -103,6 +117,6 @@ def test_a_state_that_cannot_be_written_is_the_operators(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(OperatorError, match=r"can't be written: .*; see DEPLOYER_STATE_DIR"),
-        only_worker(tmp_path / "file" / "state"),
+        only_worker(tmp_path / "file" / "state", tmp_path / "file" / "state"),
     ):
         pass

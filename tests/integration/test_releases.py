@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -272,6 +273,28 @@ def test_prune_removes_what_a_crash_left_and_spares_what_is_not_ours(
 
     names = {path.name for path in (root / "releases").iterdir()}
     assert names == {".published", "notes", release.name}
+
+
+def test_one_that_cannot_be_removed_keeps_no_other_from_being_pruned(
+    store: ReleaseStore, repository: FakeRepository, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, live = (publish(store, pushed(repository, {"dags/a/x.py": str(n)})) for n in range(2))
+    (root / "releases/.tmp-stuck").mkdir()
+    remove = shutil.rmtree
+
+    def refused(path: Path) -> None:
+        if path.name == ".tmp-stuck":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        remove(path)
+
+    monkeypatch.setattr("deployer.edges.releases.shutil.rmtree", refused)
+
+    with pytest.raises(DiskError, match="tmp-stuck"):
+        store.prune(1, ())
+
+    names = {path.name for path in (root / "releases").iterdir()}
+    assert names == {".published", ".tmp-stuck", live.name}
+    assert old.name != live.name
 
 
 def test_prune_spares_what_is_laid_out_and_in_use(

@@ -147,6 +147,16 @@ def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> N
     assert world.said(sha)["airflow/lasse"][0] == "success"
 
 
+def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> None:
+    poisoned(world)
+    world.turns.turn()
+    world.releases.poison.clear()
+    world.wish()
+    world.turns.turn()
+    assert POISON in live_paths(world)
+    assert world.journal.condemned() == {}
+
+
 def test_the_first_release_of_a_class_can_be_held_as_well() -> None:
     world = World()
     sha = poisoned(world, TAXI)

@@ -56,6 +56,10 @@ def condemn(connection: Connection, files: Mapping[str, str], reason: str, *, at
         connection.execute(insert(condemned), row)
 
 
+def pardon(connection: Connection) -> None:
+    connection.execute(delete(condemned))
+
+
 def all_condemned(connection: Connection) -> dict[tuple[str, str], str]:
     rows = connection.execute(select(condemned.c.path, condemned.c.blob, condemned.c.reason))
     return {(row.path, row.blob): row.reason for row in rows}

@@ -181,6 +181,10 @@ class SqlJournal:
         with self._database.writing() as connection:
             marks.condemn(connection, files, reason, at=at)
 
+    def pardon(self) -> None:
+        with self._database.writing() as connection:
+            marks.pardon(connection)
+
     def condemned(self) -> Mapping[tuple[str, str], str]:
         with self._database.reading() as connection:
             return marks.all_condemned(connection)
