@@ -22,7 +22,8 @@ Else = TypeVar("Else")
 NET_S = 2.0
 """Between two looks into the journal for what no bell has announced."""
 BEAT_S = 5.0
-STOP_BOUND_S = 10.0
+STOP_BOUND_S = 3.0
+"""For what a thread is just about; a deployment or a post that takes longer is done again."""
 FAULT_PAUSE_S = 5.0
 
 
@@ -81,8 +82,9 @@ class Worker:
         self._listen()
         signals.turn.set()
         signals.owed.set()
+        until = self._clock.monotonic() + STOP_BOUND_S
         for thread in threads:
-            thread.join(STOP_BOUND_S)
+            thread.join(max(until - self._clock.monotonic(), 0))
 
     def _listen(self) -> None:
         signals = self._signals
