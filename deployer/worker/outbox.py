@@ -22,7 +22,7 @@ from deployer.ports import (
 
 log = structlog.get_logger()
 
-REST_S = 2.0
+REST_S = 5.0
 """Between two looks at an empty outbox, if nobody says that it is filled."""
 LOOK_AHEAD = 100
 RESERVED = 4
@@ -40,6 +40,7 @@ class Outbox:
         self._clock = clock
         self._public_url = public_url
         self._pace = Pace()
+        self._again_at = float("inf")  # monotonic; when a status is due that had to wait
         self._closed_until = 0.0  # monotonic; GitHub's own word on when to come back
 
     def post_next(self) -> float:
@@ -50,7 +51,9 @@ class Outbox:
             return open_at - now
         owed = self._next(now)
         if owed is None:
-            return REST_S
+            if self._again_at <= now:  # looked at, and done
+                self._again_at = float("inf")
+            return min(REST_S, self._again_at - now)
         target_url = self._target(owed)
         answer = self._board.post(owed.status, target_url)
         # Dying here posts it once more: GitHub shows the last of two equal ones.
@@ -90,6 +93,7 @@ class Outbox:
                 if after_s is not None:
                     self._closed_until = self._clock.monotonic() + after_s
                 due_at = now + timedelta(seconds=delay_s)
+                self._again_at = min(self._again_at, self._clock.monotonic() + delay_s)
                 self._journal.try_again(owed.id, due_at=due_at, error=reason)
                 log.warning("status owed", **said, reason=reason, again_in_s=round(delay_s, 1))
             case RefusedForGood(reason):

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 Done = TypeVar("Done")
 Else = TypeVar("Else")
 
-NET_S = 2.0
+NET_S = 5.0
 """Between two looks into the journal for what no bell has announced."""
 BEAT_S = 5.0
 STOP_BOUND_S = 3.0

@@ -187,6 +187,16 @@ def test_one_that_has_to_wait_does_not_hold_up_the_others(post: Post) -> None:
     assert post.go_on(10) == [1]
 
 
+def test_one_that_has_to_wait_is_looked_for_when_it_is_due_and_then_no_more(post: Post) -> None:
+    post.board.answers.append(RetryLater("a timeout"))
+    post.owe(1)
+    post.outbox.post_next()
+    assert post.outbox.post_next() == pytest.approx(1.0)
+    post.clock.sleep(1.1)
+    assert [post.outbox.post_next(), post.outbox.post_next()] == [0.0, REST_S]
+    assert post.owed() == 0
+
+
 def test_until_github_says_so_nothing_is_tried(post: Post) -> None:
     post.board.answers.append(RetryLater("secondary rate limit", after_s=90))
     post.owe(1)
