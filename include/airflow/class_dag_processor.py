@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import class_listing
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
 from airflow.dag_processing import collection
@@ -605,6 +606,10 @@ def run() -> None:
     # Airflow sleeps before it tries again, and nobody is heard meanwhile; here, `TRIES` does it.
     collection.run_with_db_retries = partial(run_with_db_retries, max_retries=1)
     Client.request.retry.stop = stop_after_attempt(ASKED)
+    # Airflow reads each file at each refresh to see whether it may hold a DAG.
+    os.environ.setdefault(
+        "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE", f"{class_listing.__name__}.might_contain_dag"
+    )
     set_component_mp_start_method("dag_processor")
     job = Job()
     runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))

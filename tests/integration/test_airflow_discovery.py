@@ -12,6 +12,7 @@ import pytest
 
 from deployer.core.ignores import NAME, Ignores, unreadable
 from deployer.core.sources import facts
+from deployer.edges.airflow_files import airflow_files
 
 pytestmark = pytest.mark.airflow
 
@@ -35,6 +36,32 @@ NAMES = ["a", "b", "a_b", ".h", "__pycache__", "x y"]
 ENDINGS = [".py", ".py", ".py", ".zip", ".txt", ""]
 PIECES = [*"ab*?!//_# \\[]-", "**", "[ab]", ".py"]
 PATTERNS = ["*.py", "!a.py", "a/", "/a", "a/b", "**/b.py", "a/**", "!b/", "*_b*", "/", "[b-a]", "!"]
+
+
+KNOWN = """
+import json, os, sys
+from pathlib import Path
+import class_listing
+
+read, asked = class_listing.by_its_text, []
+def by_its_text(path, *zips):
+    asked.append(path)
+    return read(path, *zips)
+class_listing.by_its_text = by_its_text
+
+root = Path(sys.argv[1])
+dag, other, linked = root / "dag.py", root / "other.py", root / "linked.py"
+dag.write_text("from airflow.sdk import DAG")
+other.write_text("x = 1")
+os.link(dag, linked)
+first = [class_listing.might_contain_dag(str(path)) for path in (dag, other, linked, dag)]
+read_of_four = len(asked)
+replaced = root / "new.py"
+replaced.write_text("from somewhere import thing")  # as long as before
+os.replace(replaced, dag)
+second = [class_listing.might_contain_dag(str(path)) for path in (dag, linked)]
+print(json.dumps([first, read_of_four, second]))
+"""
 
 
 def a_pattern(rng: random.Random) -> str:
@@ -108,3 +135,25 @@ def test_airflow_fails_on_what_we_call_unreadable(airflow_python: Path, tmp_path
     assert failed == {text for text in texts if unreadable(text) is not None}
     assert failed >= {b"!", b"[b-a]", b"\xe9"}
     assert len(failed) < len(set(texts))
+
+
+def test_a_file_is_read_once_and_again_when_another_takes_its_place(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dags").mkdir()
+    done = subprocess.run(
+        [airflow_python, "-c", KNOWN, str(tmp_path / "dags")],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(airflow_files()),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    first, read, second = json.loads(done.stdout.splitlines()[-1])
+    assert first == [True, False, True, True]
+    assert read == 2
+    assert second == [False, True]
