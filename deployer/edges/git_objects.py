@@ -1,6 +1,6 @@
 """Read objects of a bare repository out of one git process that stays.
 
-A new process costs 7 ms, and one push has a dozen questions. `git cat-file --batch-command`
+A new process costs 7 ms, and one push has some eight questions. `git cat-file --batch-command`
 (git-cat-file(1), since git 2.36) looks refs and packs up anew for each, and ends when its standard
 input does: with the worker, whatever ends that.
 """
@@ -47,7 +47,7 @@ class GitObjects:
 
     def close(self) -> None:
         """End the process; the next question starts another."""
-        self._process = None
+        self._process = None  # GitPython ends it as nobody holds its wrapper any more
 
     def _ask(self, command: str, name: str) -> tuple[bytes, bytes, bytes] | None:
         """Return id, type and content (for `contents`) of what `name` names."""
