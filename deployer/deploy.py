@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, requirements, stack
-from deployer.core.claims import Duplicate
 from deployer.core.model import (
     REQUIREMENTS,
+    Duplicate,
+    Ending,
     Examined,
     Live,
     Outcome,
@@ -125,25 +126,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a deployment ended, or how far it came.
+    """What came of a deployment, or of what it was cut short for.
 
     Attributes:
-        state: succeeded, broken, failed or error.
+        ending: how it ended; while anything is pending, how far it came.
         live: what is known to be live now; None: what was known before, if anything.
-        refused: why `requirements.txt` was not installed, None if it was or did not move.
-        reason: why it is `failed` or `error`.
-        duplicates: files held because another has their `dag_id`.
-        died_of: why what changed was taken back after it was live; empty if it was not.
-        pending: what has no verdict yet; while there is any, this is no end.
+        pending: what has no verdict yet.
     """
 
-    state: State
-    verdicts: tuple[Verdict, ...] = ()
+    ending: Ending
     live: Live | None = None
-    refused: str | None = None
-    reason: str = ""
-    duplicates: tuple[Duplicate, ...] = ()
-    died_of: str = ""
     pending: Pending = field(default_factory=Pending)
 
 
@@ -203,23 +195,26 @@ class Run:
 
     def __call__(self, tip: str) -> Result:
         """Make `tip` the live commit and judge it; never raises a DeployerError."""
-        return self._safely(lambda: self._go(tip))
+        return self._safely(tip, lambda: self._go(tip))
 
     def resume(self, pending: Pending) -> Result:
         """Go on with what a deployment was cut short for, in the commit that is live now.
 
         Its examination must be done. Never raises a DeployerError.
         """
-        return self._safely(lambda: self._go_on(pending))
+        live = self._parts.journal.live()
+        if live is None:  # the caller has looked
+            raise ValueError("nothing is known to be live")
+        return self._safely(live.sha, lambda: self._go_on(live, pending))
 
-    def _safely(self, work: Callable[[], Result]) -> Result:
+    def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except DeployerError as exc:
             if self._progress.examination:
                 self._progress.examination.end()
             state = State.FAILED if isinstance(exc, PusherError) else State.ERROR
-            return Result(state, self._verdicts(), reason=str(exc))
+            return Result(Ending(tip, state, verdicts=self._verdicts(), reason=str(exc)))
 
     def _go(self, sha: str) -> Result:
         parts, journal = self._parts, self._parts.journal
@@ -267,10 +262,7 @@ class Run:
         )
         return self._result(tip, carried, bad=bool(newly_refused))
 
-    def _go_on(self, pending: Pending) -> Result:
-        live = self._parts.journal.live()
-        if live is None:  # the caller has looked
-            raise DeployerError("nothing is known to be live")
+    def _go_on(self, live: Live, pending: Pending) -> Result:
         tip = self._parts.repository.tree(live.sha)
         paths = pending.files
         carried = frozenset(live.held) - pending.kept
@@ -301,16 +293,19 @@ class Run:
             progress.unexamined, progress.modules, progress.examination, progress.unjudged
         )
         return Result(
-            State.BROKEN if bad or not all(v.good for v in verdicts) else State.SUCCEEDED,
-            verdicts,
+            Ending(
+                tip.sha,
+                State.BROKEN if bad or not all(v.good for v in verdicts) else State.SUCCEEDED,
+                verdicts=verdicts,
+                refused=progress.refused,
+                duplicates=progress.duplicates,
+                died_of=progress.died_of,
+            ),
             live=Live(
                 tip.sha,
                 tuple(sorted(held | carried | pending.kept)),
                 tuple(sorted(pending.files | pending.modules)),
             ),
-            refused=progress.refused,
-            duplicates=progress.duplicates,
-            died_of=progress.died_of,
             pending=pending,
         )
 

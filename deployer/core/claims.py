@@ -9,39 +9,8 @@ guess. Pure: the shell asks who has what.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from deployer.core.model import Examined, folder_of
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A file to be held.
-
-    Attributes:
-        path: the file.
-        dag_id: what it claims.
-        other: the file that has it, or claims it as well.
-        both: nobody had it, and `other` is held too.
-    """
-
-    path: str
-    dag_id: str
-    other: str
-    both: bool = False
-
-    @property
-    def reason(self) -> str:
-        """Why the file is held, for its own folder."""
-        if self.both:
-            return f"dag_id {self.dag_id!r} is claimed by {self.other} too: choose another"
-        return f"dag_id {self.dag_id!r} is already that of {self.other}: choose another"
-
-    @property
-    def note(self) -> str:
-        """What the other's owner is told."""
-        whose = f"and so does {self.other}" if self.both else f"of {self.other}"
-        return f"{self.path} claims dag_id {self.dag_id!r} {whose}"
+from deployer.core.model import Duplicate, Examined, folder_of
 
 
 def notes(found: Iterable[Duplicate]) -> list[str]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from deployer.core import claims, contexts
-from deployer.core.claims import Duplicate
 from deployer.core.contexts import DEPLOY
 from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
+    Ending,
     Outcome,
     State,
     Status,
@@ -50,31 +50,6 @@ class Commit:
     @property
     def touches_requirements(self) -> bool:
         return REQUIREMENTS in self.changed
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the deployment that answers a commit ended.
-
-    Attributes:
-        tip: the commit that was deployed.
-        state: never queued, running or superseded.
-        seconds: from the announcement to the end.
-        verdicts: of all files of the deployment.
-        refused: why `requirements.txt` was not installed, None if it was or did not move.
-        reason: why it failed, for `failed` and `error`.
-        duplicates: files held because another has their `dag_id`.
-        died_of: why what changed was taken back after it was live; empty if it was not.
-    """
-
-    tip: str
-    state: State
-    seconds: float
-    verdicts: tuple[Verdict, ...] = ()
-    refused: str | None = None
-    reason: str = ""
-    duplicates: tuple[Duplicate, ...] = ()
-    died_of: str = ""
 
 
 def cut(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from deployer.core.model import (
     Deployment,
+    Ending,
     Live,
     Plan,
     ProcessorCame,
@@ -105,14 +106,18 @@ class Journal(Protocol):
     def end(
         self,
         deployment: int,
-        state: State,
+        ending: Ending,
         *,
         at: datetime,
-        reason: str = "",
         statuses: Sequence[Status] = (),
         supersedes: Collection[int] = (),
     ) -> None:
         """End a deployment and those it supersedes, and owe `statuses`, in one transaction."""
+
+    def supersede(
+        self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
+    ) -> None:
+        """End a deployment in whose place another answers, and owe `statuses` in the same way."""
 
     def live(self) -> Live | None:
         """Return what is known to be live and judged, None: not known, redo everything."""

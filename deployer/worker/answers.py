@@ -9,8 +9,8 @@ import structlog
 
 from deployer.core import ownership
 from deployer.core.contexts import DEPLOY
-from deployer.core.model import ROSTER, Deployment, History, State, Status, StatusState
-from deployer.core.status import Commit, Ending, final, gone
+from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
+from deployer.core.status import Commit, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
 from deployer.ports import Announcement
@@ -70,18 +70,17 @@ class Answers:
         """End deployments of commits that were answered before, and say nothing again."""
         for row in rows:
             at = self._parts.clock.now()
-            self._parts.journal.end(row.id, State.SUPERSEDED, at=at, reason="answered before")
+            self._parts.journal.supersede(row.id, "answered before", at=at)
             log.info("answered before", sha=row.sha, deployment=row.id)
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""
         for row in rows:
             commit = self.commit(row.sha, row.base_sha)
-            self._parts.journal.end(
+            self._parts.journal.supersede(
                 row.id,
-                State.SUPERSEDED,
+                f"no longer on {self._branch.name}",
                 at=self._parts.clock.now(),
-                reason=f"no longer on {self._branch.name}",
                 statuses=gone(commit, self._branch.name),
             )
             self._owed()
@@ -90,16 +89,14 @@ class Answers:
     def late(self, tip: str, rows: Sequence[Deployment]) -> None:
         """End commits that came to be known only after their successor was live."""
         judged = self._parts.journal.judging(tip)
-        if judged is None or not judged.state.ended:
+        if judged is None or judged.ending is None:
             return
-        ending = _ending_of(judged)
         for row in rows:
-            self._parts.journal.end(
+            self._parts.journal.supersede(
                 row.id,
-                State.SUPERSEDED,
+                f"deployed as part of {tip[:7]}",
                 at=self._parts.clock.now(),
-                reason=f"deployed as part of {tip[:7]}",
-                statuses=final(self.commit(row.sha, row.base_sha), ending),
+                statuses=final(self.commit(row.sha, row.base_sha), judged.ending),
             )
             self._owed()
 
@@ -112,7 +109,7 @@ class Answers:
             )
             journal.attach(wish.id, refused)
             reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
-            journal.end(refused, State.FAILED, at=now, reason=reason)
+            journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
             log.warning("refused", deployment=refused, reason=reason)
 
     def owed_since_an_error(self, tip: str) -> tuple[str, ...]:
@@ -136,15 +133,3 @@ class Answers:
 def every(groups: Iterable[Iterable[Status]]) -> list[Status]:
     """Return the statuses of all groups, in order."""
     return [status for group in groups for status in group]
-
-
-def _ending_of(judged: Deployment) -> Ending:
-    ended = judged.finished_at or judged.queued_at
-    return Ending(
-        judged.sha,
-        judged.state,
-        (ended - judged.queued_at).total_seconds(),
-        judged.verdicts,
-        judged.plan.refused,
-        judged.reason,
-    )

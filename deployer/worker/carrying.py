@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from deployer.core.model import State, Verdict
+from deployer.core.model import Ending, State, Verdict
 from deployer.core.status import Commit
 from deployer.deploy import Pending, Result
 from deployer.waiting import Beside
@@ -22,20 +22,18 @@ class Carried:
 
     Attributes:
         deployment: its id.
-        tip: the commit that it made live.
         supersedes: deployments that end with it.
         commits: those that it answers.
-        result: how far it came.
+        so_far: how far it came; its tip is what it made live.
         pending: what it still has to see to itself.
         open: paths without a verdict: those, and what later deployments took over.
         verdicts: so far, by path.
     """
 
     deployment: int
-    tip: str
     supersedes: tuple[int, ...]
     commits: tuple[Commit, ...]
-    result: Result
+    so_far: Ending
     pending: Pending
     open: set[str]
     verdicts: dict[str, Verdict]
@@ -51,12 +49,12 @@ class Carried:
         return bool(self.pending) and (examination is None or examination.done)
 
     @property
-    def outcome(self) -> Result:
+    def ending(self) -> Ending:
         """How it ended, once nothing is open."""
         verdicts = tuple(self.verdicts[path] for path in sorted(self.verdicts))
-        bad = self.result.state is State.BROKEN or not all(v.good for v in verdicts)
+        bad = self.so_far.state is State.BROKEN or not all(v.good for v in verdicts)
         state = State.BROKEN if bad else State.SUCCEEDED
-        return replace(self.result, state=state, verdicts=verdicts, pending=Pending())
+        return replace(self.so_far, state=state, verdicts=verdicts)
 
 
 class Carrying:
@@ -100,7 +98,6 @@ class Carrying:
     def add(
         self,
         deployment: int,
-        tip: str,
         result: Result,
         *,
         supersedes: Sequence[int],
@@ -108,13 +105,12 @@ class Carrying:
     ) -> Carried:
         """Take over a deployment that was cut short."""
         pending = result.pending
-        verdicts = {verdict.path: verdict for verdict in result.verdicts}
+        verdicts = {verdict.path: verdict for verdict in result.ending.verdicts}
         carried = Carried(
             deployment=deployment,
-            tip=tip,
             supersedes=tuple(supersedes),
             commits=tuple(commits),
-            result=result,
+            so_far=result.ending,
             pending=pending,
             open=set(pending.files),
             verdicts=verdicts,
@@ -148,8 +144,8 @@ class Carrying:
         """
         if mine is not None:
             mine.pending = result.pending
-            mine.open -= {verdict.path for verdict in result.verdicts}
-            mine.verdicts |= {verdict.path: verdict for verdict in result.verdicts}
+            mine.open -= {verdict.path for verdict in result.ending.verdicts}
+            mine.verdicts |= {verdict.path: verdict for verdict in result.ending.verdicts}
         for carried in self._all:
             if carried is not mine:
                 # The later deployment sees to what it changed as well.
@@ -157,7 +153,7 @@ class Carrying:
             pending = carried.pending
             unjudged = {path: names | {release} for path, names in pending.unjudged.items()}
             carried.pending = replace(pending, unjudged=unjudged)
-        for verdict in result.verdicts:
+        for verdict in result.ending.verdicts:
             self.judged(verdict)
         self._end_complete()
 

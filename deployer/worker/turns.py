@@ -8,15 +8,15 @@ the tip did. What was announced while a turn ran is answered by the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from threading import Event, RLock
 
 import structlog
 
-from deployer.core.model import Deployment, Live, State, StepName, StepRecord, Trigger
-from deployer.core.status import Commit, Ending, final, pending, waiting
+from deployer.core.model import Deployment, Ending, Live, State, StepName, StepRecord, Trigger
+from deployer.core.status import Commit, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import GitError, PreflightError, UnknownCommit
 from deployer.ports import Announcement
@@ -273,24 +273,22 @@ class Turns:
             run = self._new_run(
                 deployment, fresh, self._carrying.beside(), notes, retry_refused=bool(wishes)
             )
-            result = self._safely(lambda: run(tip))
+            result = self._safely(tip, lambda: run(tip))
             rows = [row.id for row in covered]
             cut_short = None
             if result.pending:
-                journal.set_verdicts(deployment, result.verdicts)
-                cut_short = self._carrying.add(
-                    deployment, tip, result, supersedes=rows, commits=commits
-                )
+                journal.set_verdicts(deployment, result.ending.verdicts)
+                cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
-                self._end(deployment, tip, commits, result, supersedes=rows)
+                self._end(deployment, commits, result.ending, supersedes=rows)
             self._note(result, cut_short)
         finally:
             structlog.contextvars.unbind_contextvars("deployment")
-        if result.state is State.ERROR:
+        if result.ending.state is State.ERROR:
             return self._later()
         self._failures = 0
-        self._given_up = tip if result.state is State.FAILED else None
+        self._given_up = tip if result.ending.state is State.FAILED else None
         if self._is_waited_for():
             return 0.0
         self.upkeep.after_deployment()
@@ -322,12 +320,13 @@ class Turns:
             retry_refused=retry_refused,
         )
 
-    def _safely(self, work: Callable[[], Result]) -> Result:
+    def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except Exception as exc:  # a fault of ours must not stop the class's deployer
             log.exception("fault")
-            return Result(State.ERROR, reason=f"fault in the deployer: {type(exc).__name__}")
+            reason = f"fault in the deployer: {type(exc).__name__}"
+            return Result(Ending(tip, State.ERROR, reason=reason))
 
     # -- what was cut short
 
@@ -341,13 +340,13 @@ class Turns:
         except PreflightError as exc:
             return self._start_over(str(exc))
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
-            log.info("goes on", sha=carried.tip, files=len(carried.pending.files))
+            log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
             run = self._new_run(
                 carried.deployment, (), self._carrying.beside(carried), cut=self._is_due
             )
-            result = self._safely(lambda: run.resume(carried.pending))
-            if result.state is State.ERROR:
-                return self._start_over(result.reason)
+            result = self._safely(carried.so_far.tip, lambda: run.resume(carried.pending))
+            if result.ending.state is State.ERROR:
+                return self._start_over(result.ending.reason)
             self._note(result, carried)
         return 0.0
 
@@ -379,54 +378,37 @@ class Turns:
 
     def _complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""
-        result = carried.outcome
         self._end(
-            carried.deployment,
-            carried.tip,
-            carried.commits,
-            result,
-            supersedes=carried.supersedes,
+            carried.deployment, carried.commits, carried.ending, supersedes=carried.supersedes
         )
 
     def _end(
         self,
         deployment: int,
-        tip: str,
         commits: Sequence[Commit],
-        result: Result,
+        ending: Ending,
         *,
         supersedes: Sequence[int],
     ) -> None:
         journal, now = self._parts.journal, self._parts.clock.now()
-        journal.set_verdicts(deployment, result.verdicts)
         record = journal.deployment(deployment)
         since = record.queued_at if record else now
-        ending = Ending(
-            tip,
-            result.state,
-            (now - since).total_seconds(),
-            result.verdicts,
-            result.refused,
-            result.reason,
-            result.duplicates,
-            result.died_of,
-        )
+        ending = replace(ending, seconds=(now - since).total_seconds())
         journal.end(
             deployment,
-            result.state,
+            ending,
             at=now,
-            reason=result.reason or result.refused or "",
             statuses=every(final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
         self._owed()
         log.info(
             "ended",
-            state=str(result.state),
-            sha=tip,
+            state=str(ending.state),
+            sha=ending.tip,
             seconds=round(ending.seconds, 2),
-            files=len(result.verdicts),
-            reason=result.reason or result.refused or "",
+            files=len(ending.verdicts),
+            reason=ending.reason or ending.refused or "",
         )
 
     # -- failures
@@ -446,9 +428,8 @@ class Turns:
         journal.add_step(newest.id, StepRecord(StepName.FETCH, "failed", now, now, str(exc)))
         self._end(
             newest.id,
-            newest.sha,
             [self._answers.commit(row.sha, row.base_sha) for row in rows],
-            Result(State.ERROR, reason=str(exc)),
+            Ending(newest.sha, State.ERROR, reason=str(exc)),
             supersedes=[row.id for row in others],
         )
         return self._later()

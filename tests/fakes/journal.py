@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from deployer.core.model import (
     Deployment,
+    Ending,
     Live,
     Plan,
     ProcessorCame,
@@ -154,19 +155,31 @@ class FakeJournal:
     def end(
         self,
         deployment: int,
-        state: State,
+        ending: Ending,
         *,
         at: datetime,
-        reason: str = "",
         statuses: Sequence[Status] = (),
         supersedes: Collection[int] = (),
     ) -> None:
-        ended = {deployment: replace(self._record(deployment), state=state, reason=reason)}
+        self.set_verdicts(deployment, ending.verdicts)
+        reason = ending.reason or ending.refused or ""
+        ended = {
+            deployment: replace(
+                self._record(deployment), state=ending.state, reason=reason, ending=ending
+            )
+        }
         for other in supersedes:
             why = f"part of deployment {deployment}"
             ended[other] = replace(self._record(other), state=State.SUPERSEDED, reason=why)
         for number, record in ended.items():
             self.records[number] = replace(record, finished_at=at)
+        self.owe(statuses, deployment=deployment, at=at)
+
+    def supersede(
+        self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
+    ) -> None:
+        ended = replace(self._record(deployment), state=State.SUPERSEDED, reason=reason)
+        self.records[deployment] = replace(ended, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
 
     def live(self) -> Live | None:

@@ -23,6 +23,7 @@ from deployer.cli import COMMANDS, main, wishes
 from deployer.cli.following import Tail
 from deployer.config import Settings
 from deployer.core.model import (
+    Ending,
     Live,
     Outcome,
     ParseError,
@@ -131,8 +132,8 @@ def deployed(
     )
     journal.start(number, at=NOW, base_sha=None, covers=[sha])
     journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, at(0.25), "tip"))
-    journal.set_verdicts(number, verdicts)
-    journal.end(number, state, at=at(1.5), reason=reason, statuses=statuses)
+    ending = Ending(sha, state, verdicts=verdicts, reason=reason)
+    journal.end(number, ending, at=at(1.5), statuses=statuses)
     return number
 
 
@@ -447,7 +448,7 @@ def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]
         )
         journal.attach(wish.id, number)
         journal.start(number, at=NOW, base_sha=None, covers=[B])
-        journal.end(number, state, at=at(2))
+        journal.end(number, Ending(B, state), at=at(2))
 
     with DoorbellListener(state_dir / app.DOORBELL) as bell:
         thread = threading.Thread(target=work, args=(bell,))

@@ -17,6 +17,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from deployer.core.model import (
     Deployment,
+    Duplicate,
+    Ending,
     LeftOut,
     Live,
     Outcome,
@@ -261,8 +263,17 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
     journal.set_plan(number, plan)
     for step in steps:
         journal.add_step(number, step)
-    journal.set_verdicts(number, [broken, parsed])
-    journal.end(number, State.BROKEN, at=after(9), reason="one file", statuses=[PENDING])
+    ending = Ending(
+        C,
+        State.BROKEN,
+        8.25,
+        (parsed, broken),
+        refused="no such package",
+        reason="one file",
+        duplicates=(Duplicate("dags/a/x.py", "x", "dags/b/x.py", both=True),),
+        died_of="it was killed",
+    )
+    journal.end(number, ending, at=after(9), statuses=[PENDING])
     found = whole(journal, number)
     assert found == Deployment(
         id=number,
@@ -280,6 +291,7 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
         steps=steps,
         verdicts=(parsed, broken),
         statuses=found.statuses,
+        ending=ending,
     )
     assert [record.status for record in found.statuses] == [PENDING]
     assert found.finished_at is not None
@@ -311,7 +323,7 @@ def test_starting_again_clears_the_interrupted_try(journal: Journal) -> None:
 
 def test_starting_an_ended_one_again_makes_it_unfinished(journal: Journal) -> None:
     number = started(journal)
-    journal.end(number, State.ERROR, at=NOW, reason="disk full")
+    journal.end(number, Ending(A, State.ERROR, reason="disk full"), at=NOW)
     journal.start(number, at=after(1), base_sha=None, covers=(A,))
     found = whole(journal, number)
     assert (found.finished_at, found.reason) == (None, "")
@@ -333,7 +345,7 @@ def test_verdicts_are_replaced_as_a_whole(journal: Journal) -> None:
 def test_ending_ends_those_it_supersedes(journal: Journal) -> None:
     one, two, other = queued(journal, A), queued(journal, B), queued(journal, B)
     last = started(journal, C, covers=(A, B, C))
-    journal.end(last, State.SUCCEEDED, at=after(5), supersedes=[one, two])
+    journal.end(last, Ending(C, State.SUCCEEDED), at=after(5), supersedes=[one, two])
     for number in (one, two):
         found = whole(journal, number)
         assert (found.state, found.finished_at) == (State.SUPERSEDED, after(5))
@@ -343,7 +355,7 @@ def test_ending_ends_those_it_supersedes(journal: Journal) -> None:
 
 def test_unfinished_are_queued_and_running_oldest_first(journal: Journal) -> None:
     first, ended, last = queued(journal, A), started(journal, B), started(journal, C)
-    journal.end(ended, State.FAILED, at=NOW)
+    journal.end(ended, Ending(B, State.FAILED), at=NOW)
     assert [(found.id, found.state) for found in journal.unfinished()] == [
         (first, State.QUEUED),
         (last, State.RUNNING),
@@ -360,7 +372,7 @@ def test_what_concerns_an_unknown_deployment_is_an_error(journal: Journal) -> No
     with pytest.raises(JournalError):
         journal.set_verdicts(7, [verdict("dags/a/x.py")])
     with pytest.raises(JournalError):
-        journal.end(7, State.FAILED, at=NOW)
+        journal.end(7, Ending(A, State.FAILED), at=NOW)
     with pytest.raises(JournalError):
         journal.owe([PENDING], deployment=7, at=NOW)
     with pytest.raises(JournalError):
@@ -429,7 +441,7 @@ def test_deployments_can_be_asked_for_by_state_and_folder(journal: Journal) -> N
     broken, fine = started(journal), started(journal)
     for number, state in ((broken, State.BROKEN), (fine, State.SUCCEEDED)):
         journal.set_plan(number, Plan(dag_files=("dags/lasse/x.py",)))
-        journal.end(number, state, at=NOW)
+        journal.end(number, Ending(A, state), at=NOW)
     assert [found.id for found in journal.deployments(state=State.BROKEN)] == [broken]
     assert [found.id for found in journal.deployments(folder="lasse", state=State.SUCCEEDED)] == [
         fine
@@ -450,9 +462,9 @@ def test_the_newest_that_covers_a_commit_judges_it(journal: Journal) -> None:
 
 def test_a_superseded_one_judges_only_for_want_of_another(journal: Journal) -> None:
     first, superseded = started(journal, A), queued(journal, A)
-    journal.end(superseded, State.SUPERSEDED, at=NOW)
+    journal.supersede(superseded, "", at=NOW)
     alone = queued(journal, B)
-    journal.end(alone, State.SUPERSEDED, at=NOW)
+    journal.supersede(alone, "", at=NOW)
     for sha, number in ((A, first), (B, alone)):
         found = journal.judging(sha)
         assert found is not None
@@ -872,7 +884,7 @@ def test_a_deployment_that_repeats_what_was_said_shows_it(journal: Journal) -> N
     first, again = started(journal), started(journal)
     journal.owe([SUCCESS], deployment=first, at=NOW)
     journal.posted(due(journal)[0].id, at=after(1), target_url=None)
-    journal.end(again, State.SUCCEEDED, at=after(2), statuses=[SUCCESS])
+    journal.end(again, Ending(A, State.SUCCEEDED), at=after(2), statuses=[SUCCESS])
     (record,) = whole(journal, again).statuses
     assert (record.status, record.posted_at) == (SUCCESS, after(1))
 
@@ -880,7 +892,7 @@ def test_a_deployment_that_repeats_what_was_said_shows_it(journal: Journal) -> N
 def test_a_deployment_that_cant_end_owes_nothing(journal: Journal) -> None:
     number = started(journal)
     with pytest.raises(JournalError):
-        journal.end(number, State.SUCCEEDED, at=NOW, statuses=[SUCCESS], supersedes=[99])
+        journal.end(number, Ending(A, State.SUCCEEDED), at=NOW, statuses=[SUCCESS], supersedes=[99])
     assert whole(journal, number).state is State.RUNNING
     assert words(journal) == []
 

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, event, inspect
 
 import deployer.edges.journal.migrations as migrations_package
 from deployer.core.model import (
+    Ending,
     Live,
     Outcome,
     ParseError,
@@ -150,6 +151,13 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
         again.close()
 
 
+def _drop_what_came_after_0004(connection: Connection) -> None:
+    later = {"worker": ("live_pending", "processors"), "deployments": ("ending",)}
+    for table, columns in later.items():
+        for column in columns:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+
+
 def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
     journal: SqlJournal, url: str
 ) -> None:
@@ -159,8 +167,7 @@ def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
     with journal._database.writing() as connection:
         for later in ("claims", "condemned"):
             connection.exec_driver_sql(f"DROP TABLE {later}")
-        for later in ("live_pending", "processors"):
-            connection.exec_driver_sql(f"ALTER TABLE worker DROP COLUMN {later}")
+        _drop_what_came_after_0004(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
     again = SqlJournal.open(url, migrate=True)
     assert again.files_of(["one", "two"]) == {"one": frozenset({"x"})}
@@ -178,8 +185,7 @@ def test_what_an_older_deployer_proved_by_stamps_is_read_as_not_proven(
     journal.set_verdicts(number, verdicts)
     with journal._database.writing() as connection:
         connection.exec_driver_sql("UPDATE verdicts SET proof = 'stamps' WHERE path = 'x'")
-        for later in ("live_pending", "processors"):
-            connection.exec_driver_sql(f"ALTER TABLE worker DROP COLUMN {later}")
+        _drop_what_came_after_0004(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     again = SqlJournal.open(url, migrate=True)
     found = again.deployment(number)
@@ -369,7 +375,7 @@ journal.close()
                 at=NOW,
             )
             journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
-            journal.end(number, State.SUCCEEDED, at=NOW)
+            journal.end(number, Ending(A, State.SUCCEEDED), at=NOW)
         assert [finished(other).strip() for other in others] == ["1500", "1500", ""]
     finally:
         for other in others:
@@ -495,7 +501,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "set_plan": lambda journal: journal.set_plan(1, Plan()),
     "add_step": lambda journal: journal.add_step(1, StepRecord(StepName.FETCH, "ok", NOW, NOW)),
     "set_verdicts": lambda journal: journal.set_verdicts(1, [Verdict("x", Outcome.PARSED)]),
-    "end": lambda journal: journal.end(1, State.FAILED, at=NOW),
+    "supersede": lambda journal: journal.supersede(1, "", at=NOW),
+    "end": lambda journal: journal.end(1, Ending(A, State.FAILED), at=NOW),
     "live": lambda journal: journal.live(),
     "set_live": lambda journal: journal.set_live(None),
     "dag_ids": lambda journal: journal.dag_ids(["x"]),

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from deployer.core.model import (
     Deployment,
+    Ending,
     LeftOut,
     Live,
     Outcome,
@@ -280,8 +281,8 @@ def history(journal: FakeJournal) -> FakeJournal:
         if state is None:
             continue
         journal.set_plan(made, PLAN)
-        journal.set_verdicts(made, verdicts)
-        journal.end(made, state, at=NOW + timedelta(seconds=1.25), reason=f"why {SCRIPT}")
+        ending = Ending(sha, state, verdicts=tuple(verdicts), reason=f"why {SCRIPT}")
+        journal.end(made, ending, at=NOW + timedelta(seconds=1.25))
         said = Status(sha, "airflow/deploy", StatusState.SUCCESS, f"live {SCRIPT}")
         journal.owe([said], deployment=made, at=NOW)
     journal.set_live(Live(B))

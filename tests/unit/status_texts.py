@@ -21,7 +21,7 @@ OF_AIRFLOW: Final = sorted((ROOT.parent / "include" / "airflow").glob("preflight
 VARIES: Final = "§"
 
 WORDED: Final[dict[str, frozenset[str]]] = {
-    "core/claims.py": frozenset({"reason", "note"}),
+    "core/model/endings.py": frozenset({"reason", "note"}),
     "core/ignores.py": frozenset({"unreadable"}),
     "core/ownership.py": frozenset({"notes"}),
     "core/publishable.py": frozenset(

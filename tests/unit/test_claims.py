@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from deployer.core.claims import Duplicate, duplicates, notes
-from deployer.core.model import Examined, Live, ParseError, State, StepName
+from deployer.core.claims import duplicates, notes
+from deployer.core.model import Duplicate, Examined, Live, ParseError, State, StepName
 from tests.fakes.world import World
 
 TAXI, WEATHER, COPY = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/copy.py"

@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core.model import Outcome, ParseError, Proof, State, Status, StatusState, Verdict
-from deployer.core.status import Commit, Ending, cut, final, gone, pending
+from deployer.core.model import (
+    Ending,
+    Outcome,
+    ParseError,
+    Proof,
+    State,
+    Status,
+    StatusState,
+    Verdict,
+)
+from deployer.core.status import Commit, cut, final, gone, pending
 
 TIP, OVERTAKEN = "a" * 40, "b" * 40
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"

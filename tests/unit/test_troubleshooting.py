@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deployer.core.mending import MENDINGS
-from deployer.core.model import Outcome, ParseError, State, Verdict
-from deployer.core.status import Commit, Ending, final
+from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
+from deployer.core.status import Commit, final
 from deployer.edges.compose.proving import CHECKS
 from deployer.edges.preflight.judging import harm
 from deployer.edges.preflight.protocol import Answer, End, Limits

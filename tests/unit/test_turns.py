@@ -157,6 +157,18 @@ def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(worl
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
+def test_a_commit_that_is_told_late_hears_all_that_its_deployment_came_to(world: World) -> None:
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    before = world.repository.tip
+    first = world.repository.push({"requirements.txt": "nonsense\n"})
+    world.announced(WEATHER)
+    world.turns.turn()
+    world.deliver(first, before)
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][0] == "failure"
+    assert "there is no package nonsense" in world.said(first)["airflow/deploy"][1]
+
+
 def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     sha = world.announced(TAXI)
     world.turns.turn()

@@ -4,7 +4,8 @@ All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
 """
 
-from deployer.core.model.deployments import Deployment, Pulse, State, StepName, StepRecord, Trigger
+from deployer.core.model.deployments import Deployment, Pulse, StepName, StepRecord, Trigger
+from deployer.core.model.endings import Duplicate, Ending, State
 from deployer.core.model.histories import Authored, History
 from deployer.core.model.parses import (
     Listed,
@@ -55,6 +56,8 @@ __all__ = [
     "Authored",
     "Busy",
     "Deployment",
+    "Duplicate",
+    "Ending",
     "Examined",
     "Facts",
     "File",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from deployer.core.model.endings import Ending, State
 from deployer.core.model.parses import ProcessorCame
 from deployer.core.model.plans import Plan
 from deployer.core.model.statuses import StatusRecord
@@ -19,22 +20,6 @@ class Trigger(StrEnum):
     POLL = "poll"
     MANUAL = "manual"
     ROLLBACK = "rollback"
-
-
-class State(StrEnum):
-    """Where a deployment stands; the last five are its end."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    BROKEN = "broken"
-    FAILED = "failed"
-    ERROR = "error"
-    SUPERSEDED = "superseded"
-
-    @property
-    def ended(self) -> bool:
-        return self not in {State.QUEUED, State.RUNNING}
 
 
 class StepName(StrEnum):
@@ -66,7 +51,12 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment, whole, as the journal holds it."""
+    """One deployment, whole, as the journal holds it.
+
+    Attributes:
+        ending: what the commits that it answers are told, whichever way they are covered;
+            None: it has not ended, or was superseded.
+    """
 
     id: int
     sha: str
@@ -83,6 +73,7 @@ class Deployment:
     steps: tuple[StepRecord, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     statuses: tuple[StatusRecord, ...] = ()
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)

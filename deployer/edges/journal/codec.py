@@ -10,7 +10,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from deployer.core.model import LeftOut, ParseError, Plan, RequirementsDiff
+from deployer.core.model import (
+    Duplicate,
+    Ending,
+    LeftOut,
+    ParseError,
+    Plan,
+    RequirementsDiff,
+    State,
+    Verdict,
+)
 
 TRACES_KEPT = 1_000_000
 """Characters of all traces of one deployment; each of its broken files gets its share of them."""
@@ -79,3 +88,40 @@ def error_to_json(error: ParseError | None, trace_kept: int) -> dict[str, Any] |
         "line": error.line,
         "trace": clean(error.trace[-trace_kept:]),
     }
+
+
+def ending_to_json(ending: Ending) -> dict[str, Any]:
+    """Return what `ending` says beyond its deployment's own columns and verdicts."""
+    return {
+        "seconds": ending.seconds,
+        "refused": None if ending.refused is None else clean(ending.refused),
+        "reason": clean(ending.reason),
+        "died_of": clean(ending.died_of),
+        "duplicates": [
+            {
+                "path": clean(one.path),
+                "dag_id": clean(one.dag_id),
+                "other": clean(one.other),
+                "both": one.both,
+            }
+            for one in ending.duplicates
+        ],
+    }
+
+
+def ending_from_json(
+    stored: Mapping[str, Any] | None, tip: str, state: State, verdicts: tuple[Verdict, ...]
+) -> Ending | None:
+    """Return the ending that `ending_to_json` made `stored` of."""
+    if stored is None:
+        return None
+    return Ending(
+        tip,
+        state,
+        stored["seconds"],
+        verdicts,
+        refused=stored["refused"],
+        reason=stored["reason"],
+        duplicates=tuple(Duplicate(**one) for one in stored["duplicates"]),
+        died_of=stored["died_of"],
+    )

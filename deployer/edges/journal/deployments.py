@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
 
-from deployer.core.model import Plan, State, StepRecord, Trigger, Verdict, folder_of
+from deployer.core.model import Ending, Plan, State, StepRecord, Trigger, Verdict, folder_of
 from deployer.edges.journal.codec import (
+    ending_to_json,
     error_to_json,
     plan_from_json,
     plan_to_json,
@@ -132,6 +133,7 @@ def start(
         finished_at=None,
         base_sha=base_sha,
         reason="",
+        ending=None,
     )
     for table in (covers, steps, verdicts):
         connection.execute(delete(table).where(table.c.deployment_id == deployment))
@@ -191,22 +193,34 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
 def end(
     connection: Connection,
     deployment: int,
-    state: State,
+    ending: Ending,
     *,
     at: datetime,
-    reason: str,
     supersedes: Collection[int],
 ) -> None:
-    _change(connection, deployments, deployment, state=state, finished_at=at, reason=reason)
+    set_verdicts(connection, deployment, ending.verdicts)
+    _change(
+        connection,
+        deployments,
+        deployment,
+        state=ending.state,
+        finished_at=at,
+        reason=ending.reason or ending.refused or "",
+        ending=ending_to_json(ending),
+    )
     for other in supersedes:
-        _change(
-            connection,
-            deployments,
-            other,
-            state=State.SUPERSEDED,
-            finished_at=at,
-            reason=f"part of deployment {deployment}",
-        )
+        supersede(connection, other, f"part of deployment {deployment}", at=at)
+
+
+def supersede(connection: Connection, deployment: int, reason: str, *, at: datetime) -> None:
+    _change(
+        connection,
+        deployments,
+        deployment,
+        state=State.SUPERSEDED,
+        finished_at=at,
+        reason=reason,
+    )
 
 
 def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:

@@ -23,7 +23,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.edges.journal.codec import clean, plan_from_json
+from deployer.edges.journal.codec import clean, ending_from_json, plan_from_json
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -175,16 +175,19 @@ def _whole(
         .order_by(outbox.c.place, outbox.c.id),
         statements.c.deployment_id,
     )
+    # Sorted here: the order of PostgreSQL's text depends on its locale.
+    verdicts_of = {
+        number: tuple(sorted(map(_verdict, rows), key=lambda it: it.path))
+        for number, rows in judged.items()
+    }
     return tuple(
         replace(
             _bare(row),
             covers=tuple(part.sha for part in covered[row.id]),
             steps=tuple(_step(part) for part in taken[row.id]),
-            # Sorted here: the order of PostgreSQL's text depends on its locale.
-            verdicts=tuple(
-                sorted((_verdict(part) for part in judged[row.id]), key=lambda it: it.path)
-            ),
+            verdicts=verdicts_of[row.id],
             statuses=tuple(_last_words(said[row.id])),
+            ending=ending_from_json(row.ending, row.sha, State(row.state), verdicts_of[row.id]),
         )
         for number in ids
         if (row := found.get(number)) is not None

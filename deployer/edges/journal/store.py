@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from deployer.core.model import (
     Deployment,
+    Ending,
     Live,
     Plan,
     ProcessorCame,
@@ -132,17 +133,21 @@ class SqlJournal:
     def end(
         self,
         deployment: int,
-        state: State,
+        ending: Ending,
         *,
         at: datetime,
-        reason: str = "",
         statuses: Sequence[Status] = (),
         supersedes: Collection[int] = (),
     ) -> None:
         with self._database.writing() as connection:
-            deployments.end(
-                connection, deployment, state, at=at, reason=reason, supersedes=supersedes
-            )
+            deployments.end(connection, deployment, ending, at=at, supersedes=supersedes)
+            outbox.owe(connection, statuses, deployment=deployment, at=at)
+
+    def supersede(
+        self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
+    ) -> None:
+        with self._database.writing() as connection:
+            deployments.supersede(connection, deployment, reason, at=at)
             outbox.owe(connection, statuses, deployment=deployment, at=at)
 
     def live(self) -> Live | None:

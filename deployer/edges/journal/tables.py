@@ -109,6 +109,7 @@ deployments = Table(
     Column("finished_at", UtcTime),
     Column("reason", CleanText, nullable=False),
     Column("plan", JSON, nullable=False),
+    Column("ending", JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
 
