@@ -209,6 +209,12 @@ class Journal(Protocol):
         A superseded one is returned only for want of another.
         """
 
+    def in_error(self) -> tuple[tuple[int, str], ...]:
+        """Return the commits whose newest deployment, of those with an ending, is in `error`.
+
+        Each with that deployment, oldest first.
+        """
+
     def complete(self, prefix: str) -> str | None:
         """Return the one commit known here that starts with `prefix`; None: none, or several."""
 

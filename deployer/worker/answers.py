@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,8 +14,12 @@ from deployer.core.status import Commit, final, gone
 from deployer.deploy import Parts
 from deployer.errors import UnknownCommit
 from deployer.ports import Announcement
+from deployer.worker.carrying import Carrying
 
 log = structlog.get_logger()
+
+LOOKED_BACK = 50
+"""Deployments among which the one is sought that first held a commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,12 @@ class Branch:
 class Answers:
     """What is said of commits beside the one that is deployed."""
 
-    def __init__(self, parts: Parts, branch: Branch, *, owed: Callable[[], None]) -> None:
+    def __init__(
+        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
+    ) -> None:
         self._parts = parts
         self._branch = branch
+        self._carrying = carrying
         self._owed = owed  # called when the outbox was filled
         self._rosters: dict[str, str | None] = {}  # of the last commit and of its past
 
@@ -86,19 +93,82 @@ class Answers:
             self._owed()
             log.info("gone", sha=row.sha, deployment=row.id)
 
-    def late(self, tip: str, rows: Sequence[Deployment]) -> None:
-        """End commits that came to be known only after their successor was live."""
-        judged = self._parts.journal.judging(tip)
-        if judged is None or judged.ending is None:
-            return
+    def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
+        """End commits that came to be known only after what holds them was live.
+
+        Each ends as the first deployment that held it; one that was cut short takes it along.
+        Returns those that no deployment known here has held.
+        """
+        left = []
         for row in rows:
-            self._parts.journal.supersede(
-                row.id,
-                f"deployed as part of {tip[:7]}",
-                at=self._parts.clock.now(),
-                statuses=final(self.commit(row.sha, row.base_sha), judged.ending),
-            )
-            self._owed()
+            judged = self._first_that_held(row.sha, self._carrying.deployments)
+            commit = self.commit(row.sha, row.base_sha)
+            if judged is None:
+                left.append(row)
+            elif judged.ending is None:
+                self._carrying.take_along(judged.id, row.id, commit)
+            else:
+                self._parts.journal.supersede(
+                    row.id,
+                    f"deployed as part of {judged.sha[:7]}",
+                    at=self._parts.clock.now(),
+                    statuses=final(commit, judged.ending),
+                )
+                self._owed()
+        return left
+
+    def forgotten(self, tip: str) -> list[str]:
+        """Return the commits on the branch that were last said to be in `error`."""
+        shas = dict.fromkeys(sha for _, sha in self._parts.journal.in_error())
+        carried = self._carrying.shas
+        return [sha for sha in shas if sha not in carried and self._on_branch(tip, sha)]
+
+    def tell_forgotten(self, tip: str) -> None:
+        """Answer commits in `error` anew, now that `tip` is live and judged.
+
+        What is live holds them, so some deployment has judged them; a forced push has removed
+        the others.
+        """
+        if self._carrying:
+            return
+        in_error: dict[int, list[str]] = {}
+        for failed, sha in self._parts.journal.in_error():
+            in_error.setdefault(failed, []).append(sha)
+        for failed, shas in in_error.items():
+            said: list[Status] = []
+            for sha in shas:
+                commit = self.commit(sha, None)
+                judged = self._first_that_held(sha)
+                if not self._on_branch(tip, sha):
+                    said += gone(commit, self._branch.name)
+                elif judged is None or judged.ending is None:
+                    break
+                else:
+                    said += final(commit, judged.ending)
+            else:
+                now = self._parts.clock.now()
+                self._parts.journal.supersede(failed, "told anew", at=now, statuses=said)
+                self._owed()
+                log.info("told anew", deployment=failed, commits=len(shas))
+
+    def _first_that_held(
+        self, sha: str, at_work: Collection[int] = frozenset()
+    ) -> Deployment | None:
+        """Return the first of the newest deployments in a row that held `sha`.
+
+        Only those that have ended otherwise than in `error`, or are among `at_work`.
+        """
+        first = None
+        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+            ending = deployment.ending
+            if deployment.sha not in deployment.covers:  # refused: it was not on the branch
+                continue
+            if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
+                continue
+            if not self._on_branch(deployment.sha, sha):
+                break
+            first = deployment
+        return first
 
     def refuse(self, wishes: Sequence[Announcement]) -> None:
         """Answer wishes for commits that the branch does not hold."""
@@ -111,17 +181,6 @@ class Answers:
             reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
             journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
             log.warning("refused", deployment=refused, reason=reason)
-
-    def owed_since_an_error(self, tip: str) -> tuple[str, ...]:
-        """Return commits that ended in `error` and that no later deployment has answered."""
-        journal = self._parts.journal
-        owed = []
-        for failed in journal.deployments(limit=1, state=State.ERROR):
-            for sha in failed.covers:
-                judged = journal.judging(sha)
-                if judged and judged.id == failed.id and self._on_branch(tip, sha):
-                    owed.append(sha)
-        return tuple(owed)
 
     def _on_branch(self, tip: str, sha: str) -> bool:
         try:

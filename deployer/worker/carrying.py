@@ -73,6 +73,23 @@ class Carrying:
         return frozenset(row for carried in self._all for row in carried.rows)
 
     @property
+    def deployments(self) -> frozenset[int]:
+        """Ids of those that are carried, without what ends with them."""
+        return frozenset(carried.deployment for carried in self._all)
+
+    @property
+    def shas(self) -> frozenset[str]:
+        """The commits that those answer."""
+        return frozenset(commit.sha for carried in self._all for commit in carried.commits)
+
+    def take_along(self, deployment: int, row: int, commit: Commit) -> None:
+        """Let `row`, of a commit that the carried `deployment` holds, end with it."""
+        for carried in self._all:
+            if carried.deployment == deployment:
+                carried.supersedes += (row,)
+                carried.commits += (commit,)
+
+    @property
     def pending(self) -> frozenset[str]:
         """Return the paths that nobody has judged, or that wait for those."""
         return frozenset(

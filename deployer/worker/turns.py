@@ -65,13 +65,13 @@ class Turns:
         self._limits = limits
         self._branch = branch
         self._owed = owed  # called when the outbox was filled
-        self._answers = Answers(parts, branch, owed=owed)
         self._intake = RLock()
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
         self._others = Event()  # somebody waits whom the deployment at work does not answer
         self._fetched_at = float("-inf")  # monotonic
         self._carrying = Carrying(self._complete)
+        self._answers = Answers(parts, branch, self._carrying, owed=owed)
         self.upkeep = Upkeep(parts, keep=limits.keep_releases)
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
@@ -160,10 +160,12 @@ class Turns:
         self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         behind = self._is_behind(tip) and tip != self._given_up
-        if mine or wishes or behind:
+        if not (mine or wishes or behind):
+            covered = self._answers.late(covered)
+        if mine or wishes or behind or covered:
             return self._deploy(fetched, mine, covered, wishes)
-        if covered:
-            self._answers.late(tip, covered)
+        if tip != self._given_up:
+            self._answers.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
         return self._rest()
@@ -247,7 +249,7 @@ class Turns:
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
-        again = self._answers.owed_since_an_error(tip)
+        again = self._answers.forgotten(tip)
         with self._intake:
             if mine is None:
                 why = Trigger.MANUAL if wishes else covered[-1].trigger if covered else Trigger.POLL

@@ -170,7 +170,7 @@ class FakeJournal:
         }
         for other in supersedes:
             why = f"part of deployment {deployment}"
-            ended[other] = replace(self._record(other), state=State.SUPERSEDED, reason=why)
+            ended[other] = _superseded(self._record(other), why)
         for number, record in ended.items():
             self.records[number] = replace(record, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
@@ -178,7 +178,7 @@ class FakeJournal:
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
     ) -> None:
-        ended = replace(self._record(deployment), state=State.SUPERSEDED, reason=reason)
+        ended = _superseded(self._record(deployment), reason)
         self.records[deployment] = replace(ended, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
 
@@ -345,6 +345,16 @@ class FakeJournal:
         best = max(judging, key=lambda d: (d.state is not State.SUPERSEDED, d.id), default=None)
         return None if best is None else self._whole(best)
 
+    def in_error(self) -> tuple[tuple[int, str], ...]:
+        newest: dict[str, Deployment] = {}
+        for record in self.records.values():
+            if record.ending is not None:
+                newest.update(dict.fromkeys(record.covers, record))
+        failed = [(d.id, sha) for sha, d in newest.items() if d.state is State.ERROR]
+        return tuple(
+            sorted(failed, key=lambda it: (it[0], self.records[it[0]].covers.index(it[1])))
+        )
+
     def complete(self, prefix: str) -> str | None:
         known = {sha for d in self.records.values() for sha in (d.sha, *d.covers)}
         known |= {made.sha for made, _ in self.announced.values() if made.sha}
@@ -391,3 +401,7 @@ def _untraced(deployment: Deployment) -> Deployment:
         for verdict in deployment.verdicts
     )
     return replace(deployment, verdicts=verdicts)
+
+
+def _superseded(record: Deployment, reason: str) -> Deployment:
+    return replace(record, state=State.SUPERSEDED, reason=reason, ending=None)

@@ -471,6 +471,24 @@ def test_a_superseded_one_judges_only_for_want_of_another(journal: Journal) -> N
         assert found.id == number
 
 
+def test_a_commit_is_in_error_until_a_later_deployment_that_holds_it_has_ended(
+    journal: Journal,
+) -> None:
+    failed = started(journal, B, covers=(A, B))
+    journal.end(failed, Ending(B, State.ERROR, reason="no git"), at=NOW)
+    assert journal.in_error() == ((failed, A), (failed, B))
+    again = started(journal, C, covers=(A, C))
+    assert journal.in_error() == ((failed, A), (failed, B))
+    journal.end(again, Ending(C, State.ERROR), at=NOW)
+    assert journal.in_error() == ((failed, B), (again, A), (again, C))
+    last = started(journal, C, covers=(B, C))
+    journal.end(last, Ending(C, State.BROKEN), at=NOW)
+    assert journal.in_error() == ((again, A),)
+    for number in (again, failed):
+        journal.supersede(number, "told anew", at=NOW)
+    assert journal.in_error() == ()
+
+
 def test_dag_ids_are_those_of_the_newest_verdict_on_each_path(journal: Journal) -> None:
     old, new = started(journal, A), started(journal, B)
     journal.set_verdicts(new, [verdict("dags/a/x.py", "new", "newer")])

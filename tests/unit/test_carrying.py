@@ -318,3 +318,20 @@ def test_a_slow_file_that_is_deleted_by_a_later_push_ends_as_deleted(world: Worl
     turn_until_rest(world)
     assert world.said(first)["airflow/lasse"] == ("success", "deleted: slow.py")
     assert world.clock.elapsed_s < 10
+
+
+def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_it(
+    world: World,
+) -> None:
+    before = world.repository.tip
+    first = world.push(QUICK)
+    second = slow_push(world, SLOW)
+    while_waiting(world, (WEATHER,))
+    world.turns.turn()
+    world.turns.turn()
+    world.deliver(first, before)
+    fetches = world.repository.fetches
+    turn_until_rest(world)
+    assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+    assert world.journal.unfinished() == ()
+    assert world.repository.fetches - fetches <= 4

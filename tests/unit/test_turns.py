@@ -169,6 +169,32 @@ def test_a_commit_that_is_told_late_hears_all_that_its_deployment_came_to(world:
     assert "there is no package nonsense" in world.said(first)["airflow/deploy"][1]
 
 
+def test_a_commit_that_is_told_late_ends_as_the_first_that_held_it(world: World) -> None:
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    before = world.repository.tip
+    first = world.repository.push({"requirements.txt": "nonsense\n"})
+    second = world.announced(WEATHER)
+    world.turns.turn()
+    world.deliver(world.repository.push({"requirements.txt": ""}), second)
+    world.turns.turn()
+    world.deliver(first, before)
+    world.turns.turn()
+    state, text = world.said(first)["airflow/deploy"]
+    assert state == "failure"
+    assert text.startswith(f"deployed as part of {second[:7]}")
+
+
+def test_a_late_commit_that_no_deployment_known_has_held_is_deployed_again(world: World) -> None:
+    before = world.repository.tip
+    first = world.push(TAXI)
+    second = world.announced(WEATHER)
+    world.turns.turn()
+    del world.journal.records[world.judging(second).id]
+    world.deliver(first, before)
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+
+
 def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     sha = world.announced(TAXI)
     world.turns.turn()
@@ -545,6 +571,77 @@ def test_git_out_of_reach_ends_as_error_and_is_mended_by_itself(world: World) ->
     world.turns.turn()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_each_commit_that_was_pushed_while_git_was_away_gets_its_verdict(world: World) -> None:
+    world.repository.down = "github.com does not answer"
+    shas = []
+    for path in (TAXI, WEATHER, HELLO):
+        shas.append(world.announced(path))
+        world.turns.turn()
+    assert {world.said(sha)["airflow/deploy"][0] for sha in shas} == {"error"}
+    world.repository.down = None
+    world.turns.turn()
+    told = [world.said(sha) for sha in shas]
+    assert [said["airflow/deploy"][0] for said in told] == ["success"] * 3
+    assert [sorted(said) for said in told] == [
+        ["airflow/deploy", "airflow/lasse"],
+        ["airflow/deploy", "airflow/maria"],
+        ["airflow/class_demo", "airflow/deploy"],
+    ]
+
+
+def test_a_commit_of_the_past_that_was_announced_while_git_was_away_is_told_when_it_is_back(
+    world: World,
+) -> None:
+    before = world.repository.tip
+    first = world.push(TAXI)
+    second = world.announced(WEATHER)
+    world.turns.turn()
+    world.repository.down = "github.com does not answer"
+    world.deliver(first, before)
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][0] == "error"
+    world.repository.down = None
+    world.turns.turn()
+    assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+    assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert world.journal.in_error() == ()
+
+
+def test_a_commit_in_error_that_a_forced_push_removes_is_told_so(world: World) -> None:
+    base = world.repository.tip
+    world.repository.down = "github.com does not answer"
+    removed = world.announced(TAXI)
+    world.turns.turn()
+    world.repository.down = None
+    forced = world.repository.push({WEATHER: "from airflow.sdk import dag  # 9\n"}, onto=base)
+    world.deliver(forced, removed, forced=True)
+    world.turns.turn()
+    world.turns.turn()
+    assert set(world.said(removed).values()) == {("error", "no longer on main")}
+    assert world.journal.in_error() == ()
+
+
+def test_a_commit_in_error_is_not_forgotten_by_a_worker_that_dies_on_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    world.repository.down = "github.com does not answer"
+    forgotten = world.announced(TAXI)
+    world.turns.turn()
+    world.repository.down = None
+    world.announced(WEATHER)
+    with monkeypatch.context() as dying:
+        dying.setattr(world.releases, "publish", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.turns.turn()
+    world.announced(HELLO)
+    world.worker().turn()
+    assert world.said(forgotten)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert world.said(forgotten)["airflow/deploy"][0] == "success"
 
 
 def test_retries_come_ever_more_seldom(world: World) -> None:

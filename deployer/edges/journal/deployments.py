@@ -220,6 +220,7 @@ def supersede(connection: Connection, deployment: int, reason: str, *, at: datet
         state=State.SUPERSEDED,
         finished_at=at,
         reason=reason,
+        ending=None,
     )
 
 

@@ -124,6 +124,26 @@ def judging(connection: Connection, sha: str) -> Deployment | None:
     return next(iter(_whole(connection, _ids(connection, query))), None)
 
 
+def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
+    later, covering = deployments.alias(), covers.alias()
+    judged_since = (
+        select(later.c.id)
+        .join(covering, covering.c.deployment_id == later.c.id)
+        .where(
+            covering.c.sha == covers.c.sha,
+            later.c.id > deployments.c.id,
+            later.c.state.in_([State.SUCCEEDED, State.BROKEN, State.FAILED, State.ERROR]),
+        )
+    )
+    query = (
+        select(deployments.c.id, covers.c.sha)
+        .join(covers, covers.c.deployment_id == deployments.c.id)
+        .where(deployments.c.state == State.ERROR, ~judged_since.exists())
+        .order_by(deployments.c.id, covers.c.position)
+    )
+    return tuple((row.id, row.sha) for row in connection.execute(query))
+
+
 def answer_to(connection: Connection, announcement: int) -> Deployment | None:
     query = select(announcements.c.deployment_id).where(
         announcements.c.id == announcement, announcements.c.deployment_id.is_not(None)

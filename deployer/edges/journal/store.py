@@ -267,6 +267,10 @@ class SqlJournal:
         with self._database.reading() as connection:
             return reading.judging(connection, sha)
 
+    def in_error(self) -> tuple[tuple[int, str], ...]:
+        with self._database.reading() as connection:
+            return reading.in_error(connection)
+
     def complete(self, prefix: str) -> str | None:
         with self._database.reading() as connection:
             return reading.complete(connection, prefix)
