@@ -51,6 +51,7 @@ class Step:
         says: by path of the same kind, of each file under `dags/<case>/` and `dags/<case>_b/`
             that has a verdict.
         others: what `text` is for `dags/<case>_b/`, with its state.
+        breaks: it breaks a file of a folder that it does not touch.
         live: what a file that is held still holds in the release; None: it is not there.
         bound_s: the longest that any of it may take.
     """
@@ -60,6 +61,7 @@ class Step:
     text: str
     says: Mapping[str, Says]
     others: tuple[str, str] | None = None
+    breaks: bool = False
     live: Mapping[str, str | None] = field(default_factory=dict)
     bound_s: float = PARSE_TIMEOUT_S
 
@@ -414,6 +416,7 @@ SHARED = (
                 "failure",
                 "a.py:2 ImportError: cannot import name 'NAME' .*",
                 dict.fromkeys(["lent/a.py", "lent_b/b.py", "lent_b/c.py"], _NO_NAME),
+                breaks=True,
             ),
             Step(
                 {"lent/help.py": "NAME = 2\n"},
@@ -438,7 +441,13 @@ SHARED = (
                 },
             ),
             Step({"include/of_kinds.py": "NAME = 2\n"}, None, "", {"included/x.py": parsed()}),
-            Step({"include/of_kinds.py": "OTHER = 1\n"}, None, "", {"included/x.py": _NO_NAME}),
+            Step(
+                {"include/of_kinds.py": "OTHER = 1\n"},
+                None,
+                "",
+                {"included/x.py": _NO_NAME},
+                breaks=True,
+            ),
             Step({"include/of_kinds.py": "NAME = 3\n"}, None, "", {"included/x.py": parsed()}),
         ),
     ),

@@ -37,11 +37,14 @@ class Commit:
         sha: full commit id.
         changed: paths that differ from the tip named before it; empty while not known.
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
+        reaches: paths that import or read any of `changed`, themselves included; empty while it
+            does not matter.
     """
 
     sha: str
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reaches: frozenset[str] = frozenset()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -111,6 +114,8 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
                 faults.append(_died(ending))
             elif own := _of_no_folder(commit, ending):
                 faults.append(_bad(own, ""))
+            if harmed := _harmed(commit, ending):
+                faults.append(f"breaks {_bad(harmed, DAGS)}")
             state = StatusState.FAILURE if faults else StatusState.SUCCESS
             text = "; ".join(faults) or _live(commit, ending)
         case State.FAILED:
@@ -131,6 +136,12 @@ def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
     bad = [v for v in ending.verdicts if not v.good and v.path in commit.changed]
     told = {REQUIREMENTS} if ending.refused else set()
     return [v for v in bad if folder_of(v.path) is None and v.path not in told]
+
+
+def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
+    """Return what the commit broke of files in folders that it did not touch."""
+    broke = commit.reaches.intersection(ending.broke)
+    return [v for v in ending.verdicts if v.path in broke and not _answers_for(commit, v.path)]
 
 
 def _was_taken_back(commit: Commit, ending: Ending) -> bool:

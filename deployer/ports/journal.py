@@ -127,6 +127,9 @@ class Journal(Protocol):
     def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
         """Return the DAG ids that the newest verdict on each of `paths` names."""
 
+    def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
+        """Return those of `paths` whose newest verdict before deployment `before` was good."""
+
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the files whose last good verdict names each of `dag_ids`, if any does.
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from deployer.core import ownership
+from deployer.core.behind import stirred
 from deployer.core.contexts import DEPLOY
 from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
 from deployer.core.status import Commit, final, gone
 from deployer.deploy import Parts
-from deployer.errors import UnknownCommit
+from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carrying import Carrying
 
@@ -68,6 +69,26 @@ class Answers:
             self._rosters[sha] = self._parts.repository.tree(sha).roster
         return self._rosters[sha]
 
+    def broke(self, deployment: int, base_sha: str | None, ending: Ending) -> tuple[str, ...]:
+        """Return the files that a deployment broke without a change of their own text."""
+        bad = [verdict.path for verdict in ending.verdicts if not verdict.good]
+        if not bad or base_sha is None:
+            return ()
+        try:
+            files = self._parts.repository.tree(ending.tip).files
+            before = self._parts.repository.tree(base_sha).files
+        except GitError:  # nothing but this is lost with it
+            return ()
+        stayed = [path for path in bad if path in files and before.get(path) == files[path]]
+        return tuple(sorted(self._parts.journal.were_good(stayed, before=deployment)))
+
+    def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
+        """Return how a commit ended, and whose files it broke."""
+        if ending.broke:
+            files = self._parts.repository.tree(ending.tip).files
+            commit = replace(commit, reaches=stirred(files, commit.changed))
+        return final(commit, ending)
+
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""
         shown = self._parts.journal.shown(sha, DEPLOY)
@@ -112,7 +133,7 @@ class Answers:
                     row.id,
                     f"deployed as part of {judged.sha[:7]}",
                     at=self._parts.clock.now(),
-                    statuses=final(commit, judged.ending),
+                    statuses=self.final(commit, judged.ending),
                 )
                 self._owed()
         return left
@@ -144,7 +165,7 @@ class Answers:
                 elif judged is None or judged.ending is None:
                     break
                 else:
-                    said += final(commit, judged.ending)
+                    said += self.final(commit, judged.ending)
             else:
                 now = self._parts.clock.now()
                 self._parts.journal.supersede(failed, "told anew", at=now, statuses=said)

@@ -16,7 +16,7 @@ from threading import Event, RLock
 import structlog
 
 from deployer.core.model import Deployment, Ending, Live, State, StepName, StepRecord, Trigger
-from deployer.core.status import Commit, final, pending, waiting
+from deployer.core.status import Commit, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import GitError, PreflightError, UnknownCommit
 from deployer.ports import Announcement
@@ -395,12 +395,17 @@ class Turns:
         journal, now = self._parts.journal, self._parts.clock.now()
         record = journal.deployment(deployment)
         since = record.queued_at if record else now
-        ending = replace(ending, seconds=(now - since).total_seconds())
+        base_sha = record.base_sha if record else None
+        ending = replace(
+            ending,
+            seconds=(now - since).total_seconds(),
+            broke=self._answers.broke(deployment, base_sha, ending),
+        )
         journal.end(
             deployment,
             ending,
             at=now,
-            statuses=every(final(commit, ending) for commit in commits),
+            statuses=every(self._answers.final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
         self._owed()

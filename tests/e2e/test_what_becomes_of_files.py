@@ -169,7 +169,15 @@ def test_a_commit_shows_the_folders_that_it_changes_and_none_stays_pending(
     said = rounds[number].said
     assert said.keys() == {"airflow/deploy", *(f"airflow/{name}" for name in folders(number))}
     assert {state for state, _ in said.values()} <= ENDS
-    assert said["airflow/deploy"][0] == "success"
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_commit_is_red_as_a_whole_if_it_breaks_files_of_folders_that_it_does_not_touch(
+    rounds: list[Round], number: int
+) -> None:
+    breaks = any(step.breaks for _, step in steps(number))
+    state, text = rounds[number].said["airflow/deploy"]
+    assert (state, text.startswith("breaks ")) == ("failure" if breaks else "success", breaks)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))

@@ -194,6 +194,13 @@ class FakeJournal:
             dag_id for path in paths if path in newest for dag_id in newest[path].dag_ids
         )
 
+    def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
+        newest: dict[str, Verdict] = {}
+        for record in self.records.values():
+            if record.id < before:
+                newest.update({verdict.path: verdict for verdict in record.verdicts})
+        return frozenset(path for path in paths if path in newest and newest[path].good)
+
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         good = {v.path: v for d in self.records.values() for v in d.verdicts if v.good}
         having = {

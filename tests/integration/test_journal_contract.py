@@ -489,6 +489,20 @@ def test_a_commit_is_in_error_until_a_later_deployment_that_holds_it_has_ended(
     assert journal.in_error() == ()
 
 
+def test_what_was_good_is_told_from_the_newest_verdict_before_a_deployment(
+    journal: Journal,
+) -> None:
+    old, new, this = started(journal, A), started(journal, B), started(journal, C)
+    bad = Verdict("dags/a/y.py", Outcome.BROKEN)
+    journal.set_verdicts(old, [verdict("dags/a/x.py"), verdict("dags/a/y.py")])
+    journal.set_verdicts(new, [bad])
+    journal.set_verdicts(this, [replace(bad, path="dags/a/x.py")])
+    paths = ["dags/a/x.py", "dags/a/y.py", "dags/a/never.py"]
+    assert journal.were_good(paths, before=this) == {"dags/a/x.py"}
+    assert journal.were_good(paths, before=new) == {"dags/a/x.py", "dags/a/y.py"}
+    assert journal.were_good([], before=this) == frozenset()
+
+
 def test_dag_ids_are_those_of_the_newest_verdict_on_each_path(journal: Journal) -> None:
     old, new = started(journal, A), started(journal, B)
     journal.set_verdicts(new, [verdict("dags/a/x.py", "new", "newer")])

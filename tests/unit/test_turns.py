@@ -113,6 +113,69 @@ def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     assert [count - owed_before for count in told] == [1, 2, 2]
 
 
+# --- what others share -----------------------------------------------------
+
+HELP, USES_HELP = "include/help.py", "from airflow.sdk import dag\nfrom include.help import name\n"
+
+
+def with_a_shared_helper(world: World) -> None:
+    world.repository.push({HELP: "name = 1\n", TAXI: USES_HELP})
+    world.turns.turn()
+
+
+def test_a_push_that_breaks_files_of_others_is_red(world: World) -> None:
+    with_a_shared_helper(world)
+    world.breaks(TAXI)
+    sha = world.announced(HELP)
+    world.turns.turn()
+    assert world.said(sha) == {
+        "airflow/deploy": (
+            "failure",
+            "breaks lasse/taxi.py:2 ModuleNotFoundError: No module named 'nothing_of_that_name'",
+        )
+    }
+
+
+def test_a_push_that_leaves_files_of_others_as_broken_as_they_were_is_green(world: World) -> None:
+    with_a_shared_helper(world)
+    world.breaks(TAXI)
+    world.repository.push({TAXI: f"{USES_HELP}# more\n"})
+    world.turns.turn()
+    sha = world.announced(HELP)
+    world.turns.turn()
+    state, text = world.said(sha)["airflow/deploy"]
+    assert state == "success"
+    assert "lasse/taxi.py:2 ModuleNotFoundError" in text
+
+
+def test_of_pushes_that_go_live_together_only_the_one_that_breaks_others_is_red(
+    world: World,
+) -> None:
+    with_a_shared_helper(world)
+    world.breaks(TAXI)
+    breaking, innocent = world.announced(HELP), world.announced(WEATHER)
+    world.turns.turn()
+    assert world.said(innocent)["airflow/deploy"][0] == "success"
+    state, text = world.said(breaking)["airflow/deploy"]
+    assert state == "failure"
+    assert text.startswith(f"deployed as part of {innocent[:7]}: breaks lasse/taxi.py:2")
+
+
+def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world: World) -> None:
+    helper = "dags/lasse/helper.py"
+    world.repository.push(
+        {helper: "name = 1\n", TAXI: "from airflow.sdk import dag\nimport lasse.helper\n"}
+    )
+    world.turns.turn()
+    world.breaks(TAXI)
+    sha = world.announced(helper)
+    world.turns.turn()
+    assert {name: state for name, (state, _) in world.said(sha).items()} == {
+        "airflow/deploy": "success",
+        "airflow/lasse": "failure",
+    }
+
+
 # --- several pushes --------------------------------------------------------
 
 

@@ -67,6 +67,7 @@ class Ending:
         reason: why it failed, for `failed` and `error`.
         duplicates: files held because another has their `dag_id`.
         died_of: why what changed was taken back after it was live; empty if it was not.
+        broke: files that are bad now and were good before, though their own text did not move.
     """
 
     tip: str
@@ -77,3 +78,4 @@ class Ending:
     reason: str = ""
     duplicates: tuple[Duplicate, ...] = ()
     died_of: str = ""
+    broke: tuple[str, ...] = ()

@@ -97,6 +97,7 @@ def ending_to_json(ending: Ending) -> dict[str, Any]:
         "refused": None if ending.refused is None else clean(ending.refused),
         "reason": clean(ending.reason),
         "died_of": clean(ending.died_of),
+        "broke": [clean(path) for path in ending.broke],
         "duplicates": [
             {
                 "path": clean(one.path),
@@ -124,4 +125,5 @@ def ending_from_json(
         reason=stored["reason"],
         duplicates=tuple(Duplicate(**one) for one in stored["duplicates"]),
         died_of=stored["died_of"],
+        broke=tuple(stored.get("broke", ())),
     )

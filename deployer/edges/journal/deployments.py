@@ -6,9 +6,29 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from deployer.core.model import Ending, Plan, State, StepRecord, Trigger, Verdict, folder_of
+from deployer.core.model import (
+    Ending,
+    Outcome,
+    Plan,
+    State,
+    StepRecord,
+    Trigger,
+    Verdict,
+    folder_of,
+)
 from deployer.edges.journal.codec import (
     ending_to_json,
     error_to_json,
@@ -225,22 +245,29 @@ def supersede(connection: Connection, deployment: int, reason: str, *, at: datet
 
 
 def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
+    found = connection.execute(_newest(verdicts.c.path.in_(paths)))
+    return frozenset(dag_id for row in found for dag_id in row.dag_ids)
+
+
+def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
+    found = connection.execute(
+        _newest(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
+    )
+    return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
+
+
+def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for the newest verdict on each path, among those that meet `which`."""
     newest = (
         select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))
-        .where(verdicts.c.path.in_(paths))
+        .where(*which)
         .group_by(verdicts.c.path)
         .subquery()
     )
-    found = connection.execute(
-        select(verdicts.c.dag_ids).join(
-            newest,
-            and_(
-                verdicts.c.path == newest.c.path,
-                verdicts.c.deployment_id == newest.c.deployment_id,
-            ),
-        )
+    same = and_(
+        verdicts.c.path == newest.c.path, verdicts.c.deployment_id == newest.c.deployment_id
     )
-    return frozenset(dag_id for row in found for dag_id in row.dag_ids)
+    return select(verdicts.c.path, verdicts.c.outcome, verdicts.c.dag_ids).join(newest, same)
 
 
 def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:

@@ -162,6 +162,10 @@ class SqlJournal:
         with self._database.reading() as connection:
             return deployments.dag_ids(connection, paths)
 
+    def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return deployments.were_good(connection, paths, before=before)
+
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         with self._database.reading() as connection:
             return deployments.files_of(connection, dag_ids)
