@@ -25,6 +25,7 @@ from deployer.core.model import (
     Proof,
     Publish,
     Recreate,
+    Refusal,
     Resolve,
     State,
     StepName,
@@ -348,7 +349,7 @@ class Run:
         try:
             self._rollout.prove(step.text, tip, self._progress.examined)
         except RequirementsRefused as exc:
-            self._refuse(step.text, str(exc))
+            self._refuse(step.text, exc)
 
     def _recreate(self, step: Recreate, tip: Tree) -> None:
         if self._progress.refused:
@@ -356,7 +357,9 @@ class Run:
         try:
             self._rollout.swap(step.services)
         except RequirementsRefused as exc:
-            self._refuse(tip.requirements or "", str(exc))
+            self._refuse(tip.requirements or "", exc)
+        else:
+            self._parts.journal.lift(requirements.parse(tip.requirements or "").fingerprint)
         # After the refusal is written: if this fails, the bad packages are not tried again.
         self._drain.reopen()
 
@@ -405,7 +408,7 @@ class Run:
         except ServicesError as exc:
             return str(exc)
 
-    def _refusals(self, tip: Tree) -> dict[str, str]:
+    def _refusals(self, tip: Tree) -> dict[str, Refusal]:
         """Return why the tip's requirements were refused before, by fingerprint."""
         if self._retry_refused:
             return {}
@@ -413,13 +416,15 @@ class Run:
             fingerprint = requirements.parse(tip.requirements or "").fingerprint
         except RequirementsRefused:
             return {}  # the plan says so itself
-        reason = self._parts.journal.refusal(fingerprint)
-        return {fingerprint: reason} if reason else {}
+        refusal = self._parts.journal.refusal(fingerprint)
+        return {fingerprint: refusal} if refusal else {}
 
-    def _refuse(self, text: str, reason: str) -> None:
-        self._progress.refused = reason
+    def _refuse(self, text: str, why: RequirementsRefused) -> None:
+        self._progress.refused = str(why)
         self._parts.journal.refuse(
-            requirements.parse(text).fingerprint, reason, at=self._parts.clock.now()
+            requirements.parse(text).fingerprint,
+            Refusal(str(why), why.path),
+            at=self._parts.clock.now(),
         )
 
     def _hold_known(self, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:

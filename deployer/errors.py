@@ -49,11 +49,13 @@ class RequirementsRefused(PusherError):
     Attributes:
         line: number of the offending line, from 1; None if no single line is to blame.
         reason: one sentence for a status, without the line number.
+        path: the DAG file for whose sake it is refused, None if it is no file's matter.
     """
 
-    def __init__(self, reason: str, *, line: int | None = None) -> None:
+    def __init__(self, reason: str, *, line: int | None = None, path: str | None = None) -> None:
         self.reason = masked(reason)
         self.line = line
+        self.path = path
         super().__init__(
             f"requirements.txt:{line} {reason}" if line else f"requirements.txt: {reason}"
         )

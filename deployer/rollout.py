@@ -82,9 +82,11 @@ class Rollout:
         for result in self._examiner.examine(tip, good, on_built=True):
             if result.error:
                 why = f"{result.error.type}: {result.error.message}"
-                raise RequirementsRefused(f"with it {result.path} no longer parses: {why}")
+                reason = f"with it {result.path} no longer parses: {why}"
+                raise RequirementsRefused(reason, path=result.path)
             if result.harm:
-                raise RequirementsRefused(f"with it {result.path} {result.harm}")
+                reason = f"with it {result.path} {result.harm}"
+                raise RequirementsRefused(reason, path=result.path)
 
     def _empty_pools(self) -> bool:
         """Let nothing new start, and wait for what runs; return whether no task is left."""

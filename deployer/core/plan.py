@@ -20,6 +20,7 @@ from deployer.core.model import (
     Preflight,
     Publish,
     Recreate,
+    Refusal,
     RequirementsDiff,
     Resolve,
     Step,
@@ -33,7 +34,7 @@ def plan(
     tip: Tree,
     *,
     installed: str | None,
-    refusals: Mapping[str, str],
+    refusals: Mapping[str, Refusal],
     services: tuple[str, ...],
     held: Collection[str] = (),
     pending: Collection[str] = (),
@@ -46,8 +47,9 @@ def plan(
         tip: the tree to be made live.
         installed: text of the `requirements.txt` that runs now. None: not known, so the
             tip's is resolved and the services recreated.
-        refusals: reasons by fingerprint of requirements that were refused before; these
-            are not tried again, the packages stay as they are.
+        refusals: why requirements were refused before, by fingerprint; these are not tried
+            again, the packages stay as they are. One for a file's sake lapses when the file,
+            or what it imports, moves.
         services: what to recreate when packages move, in this order.
         held: what of `live` is not live as it is there.
         pending: what of `live` nobody has judged, nor will but for this deployment.
@@ -57,10 +59,12 @@ def plan(
     Raises:
         PlanError: packages must move and `services` is empty.
     """
-    packages = _packages(installed, tip, refusals)
-    dag_files, deleted = _dag_files(
-        live, tip, packages_move=packages.move, held=held, pending=pending
-    )
+    dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
+    lapsed = {*dag_files, *deleted}
+    standing = {key: why for key, why in refusals.items() if why.path not in lapsed}
+    packages = _packages(installed, tip, standing)
+    if packages.move:
+        dag_files, deleted = _dag_files(live, tip, packages_move=True, held=held, pending=pending)
     recreate = services if packages.move else ()
     if packages.move and not services:
         raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
@@ -167,7 +171,7 @@ class _Packages:
     refused: str | None = None
 
 
-def _packages(installed: str | None, tip: Tree, refusals: Mapping[str, str]) -> _Packages:
+def _packages(installed: str | None, tip: Tree, refusals: Mapping[str, Refusal]) -> _Packages:
     for item in tip.left_out:
         if item.path.split("/")[0] == REQUIREMENTS:  # there, and not to be read: no deletion
             return _Packages(refused=f"{item.path} can't be read: {item.reason}")
@@ -183,7 +187,7 @@ def _packages(installed: str | None, tip: Tree, refusals: Mapping[str, str]) -> 
         move=refused is None,
         names=requirements.moved(old, new),
         diff=requirements.diff(old, new),
-        refused=refused,
+        refused=refused.reason if refused else None,
     )
 
 

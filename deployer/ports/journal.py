@@ -14,6 +14,7 @@ from deployer.core.model import (
     Plan,
     ProcessorCame,
     Pulse,
+    Refusal,
     State,
     Status,
     StatusState,
@@ -145,10 +146,13 @@ class Journal(Protocol):
     def forced_away(self, sha: str) -> bool:
         """Tell whether a forced push replaced `sha`, and nobody announced it again since."""
 
-    def refusal(self, requirements_hash: str) -> str | None:
+    def refusal(self, requirements_hash: str) -> Refusal | None:
         """Return why this text was refused before, None if it was not."""
 
-    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None: ...
+    def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None: ...
+
+    def lift(self, requirements_hash: str) -> None:
+        """Forget that this text was refused: it is installed."""
 
     def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
         """Remember that the dag-processor died of `files`, blob ids by path, and how."""

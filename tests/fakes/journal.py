@@ -14,6 +14,7 @@ from deployer.core.model import (
     Plan,
     ProcessorCame,
     Pulse,
+    Refusal,
     State,
     Status,
     StatusRecord,
@@ -63,7 +64,7 @@ class FakeJournal:
         self.lines: list[Line] = []
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
         self._live: Live | None = None
-        self._refusals: dict[str, str] = {}
+        self._refusals: dict[str, Refusal] = {}
         self._condemned: dict[tuple[str, str], str] = {}
         self._drained: dict[str, int] = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
@@ -221,8 +222,11 @@ class FakeJournal:
         removed = max((m.id for m in made if m.before == sha and m.forced), default=0)
         return removed > max((m.id for m in made if m.sha == sha), default=0)
 
-    def refusal(self, requirements_hash: str) -> str | None:
+    def refusal(self, requirements_hash: str) -> Refusal | None:
         return self._refusals.get(requirements_hash)
+
+    def lift(self, requirements_hash: str) -> None:
+        self._refusals.pop(requirements_hash, None)
 
     def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
         self._condemned |= dict.fromkeys(files.items(), reason)
@@ -233,8 +237,8 @@ class FakeJournal:
     def condemned(self) -> Mapping[tuple[str, str], str]:
         return dict(self._condemned)
 
-    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
-        self._refusals[requirements_hash] = reason
+    def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None:
+        self._refusals[requirements_hash] = refusal
 
     def drained(self) -> Mapping[str, int]:
         return dict(self._drained)

@@ -28,6 +28,7 @@ from deployer.core.model import (
     Proof,
     Publish,
     Pulse,
+    Refusal,
     RequirementsDiff,
     State,
     Status,
@@ -601,10 +602,14 @@ def test_what_the_dag_processor_died_of_is_remembered_by_path_and_content(
 
 def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> None:
     assert journal.refusal("hash") is None
-    journal.refuse("hash", "no such package", at=NOW)
-    journal.refuse("hash", "conflicts with airflow", at=after(1))
-    assert journal.refusal("hash") == "conflicts with airflow"
+    journal.refuse("hash", Refusal("no such package"), at=NOW)
+    spoils = Refusal("with it dags/lasse/cow.py no longer parses", "dags/lasse/cow.py")
+    journal.refuse("hash", spoils, at=after(1))
+    assert journal.refusal("hash") == spoils
     assert journal.refusal("other") is None
+    journal.lift("hash")
+    journal.lift("other")
+    assert journal.refusal("hash") is None
 
 
 def test_the_slots_of_emptied_pools_are_kept_until_they_have_them_back(journal: Journal) -> None:

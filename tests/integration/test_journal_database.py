@@ -29,6 +29,7 @@ from deployer.core.model import (
     ParseError,
     Plan,
     Proof,
+    Refusal,
     State,
     Status,
     StatusState,
@@ -152,7 +153,11 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 
 
 def _drop_what_came_after_0004(connection: Connection) -> None:
-    later = {"worker": ("live_pending", "processors"), "deployments": ("ending",)}
+    later = {
+        "worker": ("live_pending", "processors"),
+        "deployments": ("ending",),
+        "refusals": ("path",),
+    }
     for table, columns in later.items():
         for column in columns:
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
@@ -510,8 +515,11 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "pusher_of": lambda journal: journal.pusher_of(A),
     "before_of": lambda journal: journal.before_of(A),
     "forced_away": lambda journal: journal.forced_away(A),
+    "in_error": lambda journal: journal.in_error(),
+    "were_good": lambda journal: journal.were_good(["x"], before=2),
     "refusal": lambda journal: journal.refusal("x"),
-    "refuse": lambda journal: journal.refuse("x", "y", at=NOW),
+    "refuse": lambda journal: journal.refuse("x", Refusal("y"), at=NOW),
+    "lift": lambda journal: journal.lift("x"),
     "condemn": lambda journal: journal.condemn({"x": "b"}, "y", at=NOW),
     "pardon": lambda journal: journal.pardon(),
     "condemned": lambda journal: journal.condemned(),

@@ -17,6 +17,7 @@ from deployer.core.model import (
     Preflight,
     Publish,
     Recreate,
+    Refusal,
     RequirementsDiff,
     Resolve,
     Tree,
@@ -56,7 +57,7 @@ def planned(
     tip: Tree,
     *,
     installed: str | None = "",
-    refusals: dict[str, str] | None = None,
+    refusals: dict[str, Refusal] | None = None,
 ) -> Plan:
     return plan(live, tip, installed=installed, refusals=refusals or {}, services=SERVICES)
 
@@ -324,7 +325,7 @@ def test_with_nothing_known_even_an_empty_file_is_proven() -> None:
 
 
 def test_requirements_that_were_refused_before_are_not_tried_again() -> None:
-    refusals = {requirements.parse("pandas==99").fingerprint: "there is no pandas 99"}
+    refusals = {requirements.parse("pandas==99").fingerprint: Refusal("there is no pandas 99")}
     result = wanting("pandas ==99  # again", installed="numpy", refusals=refusals)
     assert result == Plan(
         requirements=RequirementsDiff(("pandas==99",), ("numpy",)),
@@ -334,7 +335,7 @@ def test_requirements_that_were_refused_before_are_not_tried_again() -> None:
 
 
 def test_what_is_installed_is_not_held_against_anybody_though_it_was_refused_once() -> None:
-    refusals = {requirements.parse("pandas").fingerprint: "the index was broken that day"}
+    refusals = {requirements.parse("pandas").fingerprint: Refusal("the index was broken")}
     assert wanting("pandas", installed="pandas", refusals=refusals).refused is None
 
 

@@ -322,6 +322,65 @@ def test_a_deployment_by_hand_tries_refused_requirements_once_more(world: World)
     assert world.services.text == "pandas\n"
 
 
+def refused_for_the_sake_of_a_file(world: World) -> str:
+    """Return the text that is refused, since `WEATHER` would not parse with it."""
+    world.repository.push({WEATHER: IMPORTS})
+    world.turns.turn()
+    error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 2)
+    world.examiner.finds_on_built(WEATHER, error=error)
+    packages(world, "polars\n")
+    world.turns.turn()
+    assert world.services.recreated == []
+    return "polars\n"
+
+
+def test_a_refusal_for_a_file_s_sake_lapses_when_the_file_is_deleted(world: World) -> None:
+    text = refused_for_the_sake_of_a_file(world)
+    before = world.repository.tip
+    sha = world.repository.push({WEATHER: None})
+    world.deliver(sha, before)
+    world.turns.turn()
+    assert world.services.text == text
+    assert "packages kept" not in world.said(sha)["airflow/deploy"][1]
+
+
+def test_a_refusal_for_a_file_s_sake_lapses_when_what_it_imports_changes(world: World) -> None:
+    world.repository.push({"dags/maria/helper.py": "import pandas\n"})
+    importing = f"{IMPORTS}import maria.helper\n"
+    world.repository.push({WEATHER: importing})
+    world.turns.turn()
+    error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 1)
+    world.examiner.finds_on_built(WEATHER, error=error)
+    packages(world, "polars\n")
+    world.turns.turn()
+    world.examiner.finds_on_built(WEATHER, dag_ids=("weather",))
+    world.repository.push({"dags/maria/helper.py": "import polars\n"})
+    world.turns.turn()
+    assert world.services.text == "polars\n"
+
+
+def test_a_refusal_for_a_file_s_sake_outlives_the_pushes_of_others(world: World) -> None:
+    refused_for_the_sake_of_a_file(world)
+    tried = len(world.examiner.asked_on_built)
+    world.announced(TAXI)
+    world.turns.turn()
+    assert len(world.examiner.asked_on_built) == tried
+
+
+def test_what_was_installed_at_last_is_not_refused_when_it_comes_again(world: World) -> None:
+    world.services.refuses["pandas\n"] = "no internet on that day"
+    packages(world)
+    world.turns.turn()
+    world.services.refuses.clear()
+    world.wish()
+    world.turns.turn()
+    packages(world, "numpy\n")
+    world.turns.turn()
+    packages(world)
+    world.turns.turn()
+    assert world.services.text == "pandas\n"
+
+
 def test_what_died_half_way_is_tidied_before_the_next_rollout(world: World) -> None:
     world.services.litter = 3
     packages(world)

@@ -21,6 +21,18 @@ class RequirementsDiff:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a text of `requirements.txt` was not installed.
+
+    Attributes:
+        path: the DAG file that would no longer parse, or hang; None: it is no file's matter.
+    """
+
+    reason: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Preflight:
     """Parse `paths` of the tip in isolation; what would hurt others is held."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Live, ProcessorCame, Pulse
+from deployer.core.model import Live, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import condemned, outbox, refusals, worker
@@ -37,15 +37,21 @@ def set_live(connection: Connection, now_live: Live | None) -> None:
     )
 
 
-def refusal(connection: Connection, fingerprint: str) -> str | None:
-    return connection.execute(
-        select(refusals.c.reason).where(refusals.c.fingerprint == fingerprint)
-    ).scalar_one_or_none()
+def refusal(connection: Connection, fingerprint: str) -> Refusal | None:
+    row = connection.execute(
+        select(refusals.c.reason, refusals.c.path).where(refusals.c.fingerprint == fingerprint)
+    ).one_or_none()
+    return Refusal(row.reason, row.path) if row else None
 
 
-def refuse(connection: Connection, fingerprint: str, reason: str, *, at: datetime) -> None:
+def refuse(connection: Connection, fingerprint: str, why: Refusal, *, at: datetime) -> None:
+    lift(connection, fingerprint)
+    row = {"fingerprint": fingerprint, "reason": why.reason, "path": why.path, "at": at}
+    connection.execute(insert(refusals), row)
+
+
+def lift(connection: Connection, fingerprint: str) -> None:
     connection.execute(delete(refusals).where(refusals.c.fingerprint == fingerprint))
-    connection.execute(insert(refusals), {"fingerprint": fingerprint, "reason": reason, "at": at})
 
 
 def condemn(connection: Connection, files: Mapping[str, str], reason: str, *, at: datetime) -> None:

@@ -18,6 +18,7 @@ from deployer.core.model import (
     Plan,
     ProcessorCame,
     Pulse,
+    Refusal,
     State,
     Status,
     StatusState,
@@ -182,9 +183,17 @@ class SqlJournal:
         with self._database.reading() as connection:
             return deployments.forced_away(connection, sha)
 
-    def refusal(self, requirements_hash: str) -> str | None:
+    def refusal(self, requirements_hash: str) -> Refusal | None:
         with self._database.reading() as connection:
             return marks.refusal(connection, requirements_hash)
+
+    def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None:
+        with self._database.writing() as connection:
+            marks.refuse(connection, requirements_hash, refusal, at=at)
+
+    def lift(self, requirements_hash: str) -> None:
+        with self._database.writing() as connection:
+            marks.lift(connection, requirements_hash)
 
     def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
         with self._database.writing() as connection:
@@ -197,10 +206,6 @@ class SqlJournal:
     def condemned(self) -> Mapping[tuple[str, str], str]:
         with self._database.reading() as connection:
             return marks.all_condemned(connection)
-
-    def refuse(self, requirements_hash: str, reason: str, *, at: datetime) -> None:
-        with self._database.writing() as connection:
-            marks.refuse(connection, requirements_hash, reason, at=at)
 
     def drained(self) -> Mapping[str, int]:
         with self._database.reading() as connection:

@@ -201,6 +201,7 @@ refusals = Table(
     metadata,
     Column("fingerprint", CleanText, primary_key=True),
     Column("reason", CleanText, nullable=False),
+    Column("path", CleanText),
     Column("at", UtcTime, nullable=False),
 )
 

@@ -1,0 +1,19 @@
+"""For which file's sake requirements were refused."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("refusals", sa.Column("path", sa.Text))
+    # Why those of before were refused is not known well enough: they are tried once more.
+    op.execute("DELETE FROM refusals")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("an older deployer needs the backup made before this one")
