@@ -7,7 +7,7 @@ first step, and a comment at each effect says what is true if the process dies t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, requirements, stack
@@ -153,6 +153,7 @@ class _Progress:
     duplicates: tuple[Duplicate, ...] = ()
     refused: str | None = None
     died_of: str = ""
+    stays: tuple[tuple[str, str], ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
 
 
@@ -222,7 +223,9 @@ class Run:
         live = journal.live()
         with self._step(StepName.PLAN) as note:
             old = self._tree_of(live)
-            tip = holding.standing(old, parts.repository.tree(sha))
+            bare = parts.repository.tree(sha)
+            tip = holding.standing(old, bare)
+            self._progress.stays = holding.stays(live, old, bare)
             the_plan = plan(
                 old,
                 tip,
@@ -264,7 +267,8 @@ class Run:
         return self._result(tip, carried, bad=bool(newly_refused))
 
     def _go_on(self, live: Live, pending: Pending) -> Result:
-        tip = self._parts.repository.tree(live.sha)
+        tip = self._tree_of(live) or self._parts.repository.tree(live.sha)
+        self._progress.stays = live.stays
         paths = pending.files
         carried = frozenset(live.held) - pending.kept
         unjudged = pending.unjudged
@@ -306,6 +310,7 @@ class Run:
                 tip.sha,
                 tuple(sorted(held | carried | pending.kept)),
                 tuple(sorted(pending.files | pending.modules)),
+                progress.stays,
             ),
             pending=pending,
         )
@@ -387,8 +392,18 @@ class Run:
     # -- small parts
 
     def _tree_of(self, live: Live | None) -> Tree | None:
+        """Return the tree that is live, with what stays in it of older commits."""
+        if live is None:
+            return None
         try:
-            return self._parts.repository.tree(live.sha) if live else None
+            tree = self._parts.repository.tree(live.sha)
+            for place, sha in live.stays:
+                left_out = tuple(item for item in tree.left_out if item.path == place)
+                there = holding.standing(
+                    self._parts.repository.tree(sha), replace(tree, left_out=left_out)
+                )
+                tree = replace(there, left_out=tree.left_out)
+            return tree
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
 

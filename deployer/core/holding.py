@@ -36,6 +36,20 @@ def standing(old: Tree | None, tip: Tree) -> Tree:
     )
 
 
+def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, str], ...]:
+    """Return the `Live.stays` of a tip, once it is live in the place of `live`, which is `old`."""
+    if live is None or old is None:
+        return ()
+    known = dict(live.stays)
+    return tuple(
+        sorted(
+            (item.path, known.get(item.path, live.sha))
+            for item in tip.left_out
+            if staying(replace(tip, left_out=(item,)), old.files)
+        )
+    )
+
+
 def _above(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]

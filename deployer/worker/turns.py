@@ -15,7 +15,7 @@ from threading import Event, RLock
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Live, State, StepName, StepRecord, Trigger
+from deployer.core.model import Deployment, Ending, State, StepName, StepRecord, Trigger
 from deployer.core.status import Commit, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import GitError, PreflightError, UnknownCommit
@@ -368,7 +368,7 @@ class Turns:
         release = self._parts.releases.live()
         self._carrying.after(result, release.name if release else "", mine=mine)
         # Dying before this line leaves it unknown what is live: all is judged once more.
-        journal.set_live(Live(live.sha, live.held, tuple(sorted(self._carrying.pending))))
+        journal.set_live(replace(live, pending=tuple(sorted(self._carrying.pending))))
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         count = len(result.pending.files)

@@ -573,11 +573,16 @@ def test_a_commit_is_known_by_the_beginning_of_its_id(journal: Journal) -> None:
 
 def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: Journal) -> None:
     assert journal.live() is None
-    known = Live(A, ("dags/a/x.py", "dags/b/y.py"), ("dags/b/y.py", "dags/c/slow.py"))
+    known = Live(
+        A,
+        ("dags/a/x.py", "dags/b/y.py"),
+        ("dags/b/y.py", "dags/c/slow.py"),
+        (("dags/d", B), ("dags/e/link.py", C)),
+    )
     journal.set_live(known)
     assert journal.live() == known
     journal.set_live(replace(known, pending=()))
-    assert journal.live() == Live(A, known.held)
+    assert journal.live() == replace(known, pending=())
     journal.set_live(Live(B))
     assert journal.live() == Live(B)
     journal.set_live(None)

@@ -154,7 +154,7 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 
 def _drop_what_came_after_0004(connection: Connection) -> None:
     later = {
-        "worker": ("live_pending", "processors"),
+        "worker": ("live_pending", "live_stays", "processors"),
         "deployments": ("ending",),
         "refusals": ("path",),
     }

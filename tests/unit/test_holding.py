@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.core import holding
-from deployer.core.model import LeftOut, Live, Plan, Tree
+from deployer.core.model import LeftOut, Live, Outcome, Plan, Tree
 from deployer.core.plan import plan
 from tests.fakes.world import World
 from tests.unit.test_plan import DAG, tree
@@ -125,3 +125,47 @@ def test_a_live_file_stays_through_the_pushes_of_others_while_its_tip_is_left_ou
         world.deliver(sha, before)
         world.turns.turn()
         assert world.releases.whole[sha][TAXI].blob == blob
+
+
+def pushed(world: World, changes: dict[str, str | None], *left_out: str) -> str:
+    """Push `changes`, with links in the place of `left_out`; return the commit."""
+    before = world.repository.tip
+    sha = world.repository.push(changes)
+    world.repository.left_out[sha] = tuple(LeftOut(path, "it is a link") for path in left_out)
+    world.deliver(sha, before)
+    world.turns.turn()
+    return sha
+
+
+def test_a_file_that_stayed_live_through_pushes_is_told_of_when_it_is_deleted() -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    pushed(world, {TAXI: None}, TAXI)
+    pushed(world, {FARES: DAG}, TAXI)
+    sha = pushed(world, {"dags/lasse/more.py": DAG})
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: more")
+    assert [v.path for v in world.judging(sha).verdicts if v.outcome is Outcome.DELETED] == [TAXI]
+
+
+def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> None:
+    ignore, draft = "dags/lasse/.airflowignore", "dags/lasse/draft.py"
+    world = World()
+    pushed(world, {ignore: "draft.py", draft: DAG, TAXI: DAG})
+    pushed(world, {ignore: None}, ignore)
+    asked = pushed(world, {FARES: DAG}, ignore), pushed(world, {draft: f"{DAG}# 2"}, ignore)
+    assert [v.path for sha in asked for v in world.judging(sha).verdicts] == [FARES]
+
+
+def test_what_stays_of_two_commits_is_that_of_each() -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.turns.turn()
+    pushed(world, {TAXI: None}, TAXI)
+    newer = pushed(world, {FARES: f"{DAG}# 2"}, TAXI)
+    last = pushed(world, {FARES: None}, TAXI, FARES)
+    live = world.journal.live()
+    assert live is not None
+    assert [place for place, _ in live.stays] == [FARES, TAXI]
+    assert dict(live.stays)[FARES] == newer
+    assert world.releases.whole[last].keys() >= {TAXI, FARES}

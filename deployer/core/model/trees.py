@@ -95,8 +95,11 @@ class Live:
         sha: commit of the live release.
         held: files of that commit whose live version is an older one, or none; sorted.
         pending: files of that commit that nobody has judged yet, held or live; sorted.
+        stays: places of that commit which can't be published and at or under which something
+            older is live, each with the commit that it is of; sorted.
     """
 
     sha: str
     held: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    stays: tuple[tuple[str, str], ...] = ()

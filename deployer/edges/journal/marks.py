@@ -20,11 +20,16 @@ from deployer.edges.journal.tables import condemned, outbox, refusals, worker
 
 def live(connection: Connection) -> Live | None:
     row = connection.execute(
-        select(worker.c.live_sha, worker.c.live_held, worker.c.live_pending)
+        select(worker.c.live_sha, worker.c.live_held, worker.c.live_pending, worker.c.live_stays)
     ).one()
     if row.live_sha is None:
         return None
-    return Live(row.live_sha, tuple(row.live_held), tuple(row.live_pending))
+    return Live(
+        row.live_sha,
+        tuple(row.live_held),
+        tuple(row.live_pending),
+        tuple((place, sha) for place, sha in row.live_stays),
+    )
 
 
 def set_live(connection: Connection, now_live: Live | None) -> None:
@@ -33,6 +38,7 @@ def set_live(connection: Connection, now_live: Live | None) -> None:
             live_sha=now_live.sha if now_live else None,
             live_held=[clean(path) for path in now_live.held] if now_live else [],
             live_pending=[clean(path) for path in now_live.pending] if now_live else [],
+            live_stays=[(clean(path), sha) for path, sha in now_live.stays] if now_live else [],
         )
     )
 

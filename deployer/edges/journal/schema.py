@@ -86,7 +86,9 @@ def make(connection: Connection) -> None:
     tables.metadata.create_all(connection, checkfirst=False)
     for statement in tables.PARTIAL_INDEXES:
         connection.exec_driver_sql(statement)
-    connection.execute(insert(tables.worker), {"id": 1, "live_held": [], "live_pending": []})
+    connection.execute(
+        insert(tables.worker), {"id": 1, "live_held": [], "live_pending": [], "live_stays": []}
+    )
     _VERSION.create(connection)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
 

@@ -1,4 +1,4 @@
-"""For which file's sake requirements were refused."""
+"""What of older commits stays live; for which file's sake requirements were refused."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("worker", sa.Column("live_stays", sa.JSON, nullable=False, server_default="[]"))
     op.add_column("refusals", sa.Column("path", sa.Text))
     # Why those of before were refused is not known well enough: they are tried once more.
     op.execute("DELETE FROM refusals")
