@@ -7,7 +7,7 @@ first step, and a comment at each effect says what is true if the process dies t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, requirements, stack
@@ -396,16 +396,13 @@ class Run:
         if live is None:
             return None
         try:
-            tree = self._parts.repository.tree(live.sha)
-            for place, sha in live.stays:
-                left_out = tuple(item for item in tree.left_out if item.path == place)
-                there = holding.standing(
-                    self._parts.repository.tree(sha), replace(tree, left_out=left_out)
-                )
-                tree = replace(there, left_out=tree.left_out)
-            return tree
+            trees = {
+                sha: self._parts.repository.tree(sha)
+                for sha in {live.sha, *dict(live.stays).values()}
+            }
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
+        return holding.whole(live, trees)
 
     def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:
         """Return which DAG files of the tip had the ids that are claimed now."""

@@ -50,6 +50,16 @@ def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, st
     )
 
 
+def whole(live: Live, trees: Mapping[str, Tree]) -> Tree:
+    """Return the tree that is live, with what stays in it of other `trees`, by commit."""
+    bare = trees[live.sha]
+    found = bare
+    for place, sha in live.stays:
+        here = tuple(item for item in bare.left_out if item.path == place)
+        found = standing(trees[sha], replace(found, left_out=here))
+    return replace(found, left_out=bare.left_out)
+
+
 def _above(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
