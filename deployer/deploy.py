@@ -187,11 +187,11 @@ class Run:
         self._cut = cut
         self._notes = notes
         self._retry_refused = retry_refused
-        self._step = Steps(parts.journal, parts.clock, deployment)
+        self._step = Steps(parts.journal, parts.clock, deployment, tell=tell)
         self._drain = Drain(
             parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
         )
-        self._rollout = Rollout(parts.services, parts.examiner, self._drain, self._step, tell=tell)
+        self._rollout = Rollout(parts.services, parts.examiner, self._drain, self._step)
         self._live = _going_live(parts, limits, self._step)
         self._progress = _Progress()
 

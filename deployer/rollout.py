@@ -7,7 +7,7 @@ found healthy, so the next deployment does it all again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from deployer.core.model import Examined, StepName, Tree
@@ -25,7 +25,7 @@ from deployer.steps import Steps
 
 
 class Rollout:
-    """The packages' part of one deployment; `tell` is given words when something takes long."""
+    """The packages' part of one deployment."""
 
     def __init__(
         self,
@@ -33,14 +33,11 @@ class Rollout:
         examiner: Examiner,
         drain: Drain,
         step: Steps,
-        *,
-        tell: Callable[[str], None],
     ) -> None:
         self._services = services
         self._examiner = examiner
         self._drain = drain
         self._step = step
-        self._tell = tell
 
     def prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
         """Build what `text` asks for beside what runs, and see that it works.
@@ -93,7 +90,7 @@ class Rollout:
         with self._step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
-                left = self._drain.wait(self._tell)
+                left = self._drain.wait(note.tell)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from deployer.core.model import StepName, StepRecord
+from deployer.core.model import Running, StepName, StepRecord
 from deployer.errors import DeployerError
 from deployer.ports import Clock, Journal
 
 log = structlog.get_logger()
 
-SLOW = frozenset(
-    {
-        StepName.RESOLVE,
-        StepName.BUILD,
-        StepName.DRAIN,
-        StepName.RECREATE,
-        StepName.HEALTH,
-        StepName.ROLLBACK,
-    }
-)
-"""Steps that may take a minute: whoever follows the log is told when one begins."""
+LONG: Mapping[StepName, str] = {
+    StepName.RESOLVE: "packages change: trying whether they install",
+    StepName.BUILD: "packages change: building them",
+    StepName.DRAIN: "packages change: waiting for running tasks",
+    StepName.RECREATE: "packages change: restarting Airflow",
+    StepName.HEALTH: "packages change: waiting for Airflow to be well",
+    StepName.ROLLBACK: "packages are taken back",
+}
+"""Steps that may take a minute, in which nobody else is served: those who wait are told."""
+
+SHOWN = frozenset({*LONG, StepName.PREFLIGHT, StepName.PARSE})
+"""Steps that can be seen while they run; the others are over before anybody looks."""
 
 
 @dataclass(slots=True)
@@ -32,30 +33,43 @@ class Note:
     """What a step leaves in the journal.
 
     Attributes:
+        tell: given what it waits for, in a few words, whenever that changes.
         text: its detail.
         skipped: there was nothing that it could do.
     """
 
+    tell: Callable[[str], None]
     text: str = ""
     skipped: bool = False
 
 
 class Steps:
-    """The steps of one deployment."""
+    """The steps of one deployment; `tell` is given what a long one waits for."""
 
-    def __init__(self, journal: Journal, clock: Clock, deployment: int) -> None:
+    def __init__(
+        self, journal: Journal, clock: Clock, deployment: int, *, tell: Callable[[str], None]
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._deployment = deployment
+        self._tell = tell
 
     @contextmanager
     def __call__(self, name: StepName) -> Iterator[Note]:
         """Hand out the note of a step and write it down, whatever becomes of the step."""
-        clock, note = self._clock, Note()
+        clock = self._clock
         started_at, started = clock.now(), clock.monotonic()
-        state = "failed"
-        if name in SLOW:
+
+        def tell(words: str) -> None:
+            self._journal.doing(self._deployment, Running(name, started_at, words))
+            self._tell(words)
+
+        note, state = Note(tell), "failed"
+        if name in LONG:
             log.info("begins", doing=str(name))
+            tell(LONG[name])
+        elif name in SHOWN:
+            self._journal.doing(self._deployment, Running(name, started_at))
         try:
             yield note
             state = "skipped" if note.skipped else "ok"

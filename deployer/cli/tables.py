@@ -67,6 +67,11 @@ def show(deployment: Deployment) -> None:
         f"  by {deployment.trigger}  {_took(deployment.queued_at, deployment.finished_at)}",
     )
     out.print(head)
+    if running := deployment.running:
+        words = f": {running.words}" if running.words else ""
+        out.print(plain(f"{running.step} since {running.since:%H:%M:%S} UTC{words}"))
+    if deployment.waits_for:
+        out.print(plain(f"waits for {deployment.waits_for}"))
     if deployment.reason:
         out.print(plain(deployment.reason))
     if deployment.steps:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from deployer.core.model import (
     Deployment,
     Plan,
+    Running,
     StatusRecord,
     StepRecord,
     Verdict,
@@ -34,6 +35,8 @@ def as_json(deployment: Deployment) -> Json:
         "finished_at": _optional(deployment.finished_at),
         "covers": list(deployment.covers),
         "plan": _plan(deployment.plan),
+        "running": _running(deployment.running),
+        "waits_for": deployment.waits_for,
         "steps": [_step(step) for step in deployment.steps],
         "verdicts": [verdict_as_json(verdict) for verdict in deployment.verdicts],
         "statuses": [_status(record) for record in deployment.statuses],
@@ -79,6 +82,16 @@ def _plan(plan: Plan) -> Json:
             "changed": list(plan.requirements.changed),
         },
         "recreate": list(plan.recreate),
+    }
+
+
+def _running(running: Running | None) -> Json | None:
+    if running is None:
+        return None
+    return {
+        "step": running.step.value,
+        "since": timestamp(running.since),
+        "words": running.words,
     }
 
 

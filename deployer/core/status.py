@@ -29,6 +29,10 @@ MAX_DESCRIPTION = 140
 """Characters; GitHub answers 422 to more (GITHUB.md)."""
 
 
+WORTH_TELLING_S = 1.0
+"""Less than this before a deployment began is no waiting."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One commit that a push named as the branch's tip.
@@ -166,6 +170,8 @@ def _live(commit: Commit, ending: Ending) -> str:
     files = "file" if len(tried) == 1 else "files"
     parsed = f"{count} {files} parsed" if tried else "no DAG file to parse,"
     text = f"live: {parsed} in {ending.seconds:.1f} s"
+    if ending.waited_s >= WORTH_TELLING_S:
+        text += f", {ending.waited_s:.1f} s of them waiting"
     if ending.refused:
         text += "; packages kept"
     # A shared helper can break a folder that the commit did not touch.

@@ -15,6 +15,7 @@ from deployer.core.model import (
     ProcessorCame,
     Pulse,
     Refusal,
+    Running,
     State,
     Status,
     StatusState,
@@ -101,6 +102,14 @@ class Journal(Protocol):
     def set_plan(self, deployment: int, plan: Plan) -> None: ...
 
     def add_step(self, deployment: int, step: StepRecord) -> None: ...
+
+    def doing(self, deployment: int, running: Running) -> None:
+        """Say at which step a deployment is, until the step is added."""
+
+    def wait_for(
+        self, deployments: Collection[int], words: str, *, at: datetime, statuses: Sequence[Status]
+    ) -> None:
+        """Say what queued deployments wait for until they start, and owe `statuses`, one each."""
 
     def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None: ...
 

@@ -17,7 +17,7 @@ MINUTE_S = 60
 
 def teach(routes: Blueprint) -> None:
     """Make the words below known to the templates, as filters."""
-    for word in (short, folders, seconds, clock, ago, place, proven, tally):
+    for word in (short, folders, seconds, since, clock, ago, place, proven, tally):
         routes.add_app_template_filter(word)
 
 
@@ -40,10 +40,17 @@ def seconds(thing: Deployment | StepRecord) -> str:
     began = thing.queued_at if isinstance(thing, Deployment) else thing.started_at
     if thing.finished_at is None:
         return ""
-    took_s = (thing.finished_at - began).total_seconds()
+    return _span((thing.finished_at - began).total_seconds())
+
+
+def _span(took_s: float) -> str:
     if took_s < MINUTE_S:
         return f"{took_s:.2f} s"
     return f"{int(took_s) // MINUTE_S} min {int(took_s) % MINUTE_S} s"
+
+
+def since(at: datetime, now: datetime) -> str:
+    return _span(max((now - at).total_seconds(), 0.0))
 
 
 def clock(at: datetime) -> str:

@@ -7,7 +7,7 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -15,7 +15,15 @@ from threading import Event, RLock
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, State, StepName, StepRecord, Trigger
+from deployer.core.model import (
+    Deployment,
+    Ending,
+    Running,
+    State,
+    StepName,
+    StepRecord,
+    Trigger,
+)
 from deployer.core.status import Commit, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import GitError, PreflightError, UnknownCommit
@@ -66,6 +74,7 @@ class Turns:
         self._branch = branch
         self._owed = owed  # called when the outbox was filled
         self._intake = RLock()
+        self._in_the_way: str | None = None  # what everybody waits for who comes now
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
         self._others = Event()  # somebody waits whom the deployment at work does not answer
@@ -99,7 +108,10 @@ class Turns:
                     known = judged.id
                 if known is None:
                     known = self._queue(sha, announced.before, announced.trigger)
-                    journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
+                    if self._in_the_way:
+                        self._let_wait({known: sha}, self._in_the_way)
+                    else:
+                        journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
                     self._owed()
                     waiting[sha] = known
                     log.info("announced", sha=sha, deployment=known)
@@ -272,11 +284,15 @@ class Turns:
         try:
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
+            rows = [row.id for row in covered]
             run = self._new_run(
-                deployment, fresh, self._carrying.beside(), notes, retry_refused=bool(wishes)
+                deployment,
+                self._carrying.beside(),
+                notes,
+                tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
+                retry_refused=bool(wishes),
             )
             result = self._safely(tip, lambda: run(tip))
-            rows = [row.id for row in covered]
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
@@ -286,6 +302,7 @@ class Turns:
                 self._end(deployment, commits, result.ending, supersedes=rows)
             self._note(result, cut_short)
         finally:
+            self._in_the_way = None
             structlog.contextvars.unbind_contextvars("deployment")
         if result.ending.state is State.ERROR:
             return self._later()
@@ -299,18 +316,13 @@ class Turns:
     def _new_run(
         self,
         deployment: int,
-        commits: Sequence[Commit],
         beside: Beside,
         notes: Sequence[str] = (),
         *,
+        tell: Callable[[str], None] = lambda _: None,
         retry_refused: bool = False,
         cut: Callable[[], bool] | None = None,
     ) -> Run:
-        def tell(words: str) -> None:
-            told = [waiting(commit, words) for commit in commits]
-            self._parts.journal.owe(told, deployment=deployment, at=self._parts.clock.now())
-            self._owed()
-
         return Run(
             self._parts,
             self._limits,
@@ -344,7 +356,7 @@ class Turns:
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
             run = self._new_run(
-                carried.deployment, (), self._carrying.beside(carried), cut=self._is_due
+                carried.deployment, self._carrying.beside(carried), cut=self._is_due
             )
             result = self._safely(carried.so_far.tip, lambda: run.resume(carried.pending))
             if result.ending.state is State.ERROR:
@@ -370,12 +382,43 @@ class Turns:
         # Dying before this line leaves it unknown what is live: all is judged once more.
         journal.set_live(replace(live, pending=tuple(sorted(self._carrying.pending))))
 
+    def _tell_long(
+        self,
+        deployment: int,
+        tip: str,
+        commits: Sequence[Commit],
+        words: str,
+        *,
+        covers: Sequence[int],
+    ) -> None:
+        """Tell what a long step waits for, and everybody else that they wait for it."""
+        journal, now = self._parts.journal, self._parts.clock.now()
+        told = [waiting(commit, words) for commit in commits]
+        journal.owe(told, deployment=deployment, at=now)
+        with self._intake:
+            if self._in_the_way is None:
+                self._in_the_way = f"{tip[:7]}: packages change"
+                others = [row for row in self._new_rows() if row.id not in {deployment, *covers}]
+                self._let_wait({row.id: row.sha for row in others}, self._in_the_way)
+        self._owed()
+
+    def _let_wait(self, rows: Mapping[int, str], why: str) -> None:
+        """Say what deployments wait for, given as commits by their ids."""
+        self._parts.journal.wait_for(
+            list(rows),
+            why,
+            at=self._parts.clock.now(),
+            statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
+        )
+
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         count = len(result.pending.files)
         files = "1 file takes" if count == 1 else f"{count} files take"
         words = f"{files} long to parse; others are not kept waiting"
-        told = [waiting(commit, words) for commit in commits]
-        self._parts.journal.owe(told, deployment=deployment, at=self._parts.clock.now())
+        journal, now = self._parts.journal, self._parts.clock.now()
+        step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE
+        journal.doing(deployment, Running(step, now, words))
+        journal.owe([waiting(commit, words) for commit in commits], deployment=deployment, at=now)
         self._owed()
 
     def _complete(self, carried: Carried) -> None:
@@ -395,10 +438,12 @@ class Turns:
         journal, now = self._parts.journal, self._parts.clock.now()
         record = journal.deployment(deployment)
         since = record.queued_at if record else now
+        begun = record.started_at if record and record.started_at else since
         base_sha = record.base_sha if record else None
         ending = replace(
             ending,
             seconds=(now - since).total_seconds(),
+            waited_s=(begun - since).total_seconds(),
             broke=self._answers.broke(deployment, base_sha, ending),
         )
         journal.end(

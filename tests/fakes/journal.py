@@ -15,6 +15,7 @@ from deployer.core.model import (
     ProcessorCame,
     Pulse,
     Refusal,
+    Running,
     State,
     Status,
     StatusRecord,
@@ -139,6 +140,8 @@ class FakeJournal:
             reason="",
             steps=(),
             verdicts=(),
+            running=None,
+            waits_for=None,
         )
 
     def set_plan(self, deployment: int, plan: Plan) -> None:
@@ -147,7 +150,17 @@ class FakeJournal:
 
     def add_step(self, deployment: int, step: StepRecord) -> None:
         record = self._record(deployment)
-        self.records[deployment] = replace(record, steps=(*record.steps, step))
+        self.records[deployment] = replace(record, steps=(*record.steps, step), running=None)
+
+    def doing(self, deployment: int, running: Running) -> None:
+        self.records[deployment] = replace(self._record(deployment), running=running)
+
+    def wait_for(
+        self, deployments: Collection[int], words: str, *, at: datetime, statuses: Sequence[Status]
+    ) -> None:
+        for number, status in zip(deployments, statuses, strict=True):
+            self.records[number] = replace(self._record(number), waits_for=words)
+            self.owe([status], deployment=number, at=at)
 
     def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
         in_order = tuple(sorted(verdicts, key=lambda verdict: verdict.path))
@@ -166,7 +179,11 @@ class FakeJournal:
         reason = ending.reason or ending.refused or ""
         ended = {
             deployment: replace(
-                self._record(deployment), state=ending.state, reason=reason, ending=ending
+                self._record(deployment),
+                state=ending.state,
+                reason=reason,
+                ending=ending,
+                running=None,
             )
         }
         for other in supersedes:
@@ -415,4 +432,6 @@ def _untraced(deployment: Deployment) -> Deployment:
 
 
 def _superseded(record: Deployment, reason: str) -> Deployment:
-    return replace(record, state=State.SUPERSEDED, reason=reason, ending=None)
+    return replace(
+        record, state=State.SUPERSEDED, reason=reason, ending=None, running=None, waits_for=None
+    )

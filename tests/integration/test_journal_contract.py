@@ -30,6 +30,7 @@ from deployer.core.model import (
     Pulse,
     Refusal,
     RequirementsDiff,
+    Running,
     State,
     Status,
     StatusRecord,
@@ -470,6 +471,31 @@ def test_a_superseded_one_judges_only_for_want_of_another(journal: Journal) -> N
         found = journal.judging(sha)
         assert found is not None
         assert found.id == number
+
+
+def test_the_step_that_runs_is_known_until_it_is_over(journal: Journal) -> None:
+    number = started(journal)
+    running = Running(StepName.BUILD, after(1), "building them")
+    journal.doing(number, running)
+    assert whole(journal, number).running == running
+    journal.add_step(number, StepRecord(StepName.BUILD, "ok", after(1), after(2)))
+    assert whole(journal, number).running is None
+    journal.doing(number, running)
+    journal.end(number, Ending(A, State.ERROR), at=NOW)
+    assert whole(journal, number).running is None
+
+
+def test_what_a_deployment_waits_for_is_known_until_it_starts(journal: Journal) -> None:
+    first, second = queued(journal, A), queued(journal, B)
+    said = [Status(sha, "airflow/deploy", StatusState.PENDING, "waits for c") for sha in (A, B)]
+    journal.wait_for([first, second], "c: packages change", at=NOW, statuses=said)
+    for number, status in zip((first, second), said, strict=True):
+        found = whole(journal, number)
+        assert found.waits_for == "c: packages change"
+        assert [record.status for record in found.statuses] == [status]
+    journal.start(first, at=NOW, base_sha=None, covers=[A])
+    journal.supersede(second, "gone", at=NOW)
+    assert {whole(journal, number).waits_for for number in (first, second)} == {None}
 
 
 def test_a_commit_is_in_error_until_a_later_deployment_that_holds_it_has_ended(

@@ -30,6 +30,7 @@ from deployer.core.model import (
     Plan,
     Proof,
     Refusal,
+    Running,
     State,
     Status,
     StatusState,
@@ -155,7 +156,7 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 def _drop_what_came_after_0004(connection: Connection) -> None:
     later = {
         "worker": ("live_pending", "live_stays", "processors"),
-        "deployments": ("ending",),
+        "deployments": ("ending", "running", "waits_for"),
         "refusals": ("path",),
     }
     for table, columns in later.items():
@@ -505,6 +506,10 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "start": lambda journal: journal.start(1, at=NOW, base_sha=None, covers=[A]),
     "set_plan": lambda journal: journal.set_plan(1, Plan()),
     "add_step": lambda journal: journal.add_step(1, StepRecord(StepName.FETCH, "ok", NOW, NOW)),
+    "doing": lambda journal: journal.doing(1, Running(StepName.BUILD, NOW)),
+    "wait_for": lambda journal: journal.wait_for(
+        [1], "x", at=NOW, statuses=[Status(A, "x", StatusState.PENDING, "y")]
+    ),
     "set_verdicts": lambda journal: journal.set_verdicts(1, [Verdict("x", Outcome.PARSED)]),
     "supersede": lambda journal: journal.supersede(1, "", at=NOW),
     "end": lambda journal: journal.end(1, Ending(A, State.FAILED), at=NOW),

@@ -14,6 +14,7 @@ from deployer.core.model import (
     Proof,
     Publish,
     RequirementsDiff,
+    Running,
     State,
     Status,
     StatusRecord,
@@ -40,6 +41,8 @@ def test_a_whole_deployment_has_the_contracts_keys_in_its_order() -> None:
         queued_at=QUEUED,
         started_at=QUEUED + timedelta(seconds=1),
         finished_at=QUEUED + timedelta(seconds=2),
+        running=Running(StepName.BUILD, QUEUED, "building them"),
+        waits_for="bc0a4e2: packages change",
         covers=(C,),
         reason="not part of the contract",
         plan=Plan(
@@ -93,6 +96,8 @@ def test_a_whole_deployment_has_the_contracts_keys_in_its_order() -> None:
             },
             "recreate": ["airflow-scheduler"],
         },
+        "running": {"step": "build", "since": "2026-03-01T09:15:00.250Z", "words": "building them"},
+        "waits_for": "bc0a4e2: packages change",
         "steps": [
             {
                 "name": "fetch",

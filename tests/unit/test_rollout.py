@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployer.core.model import ParseError, State, StepName, StepRecord
+from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord
 from deployer.errors import AirflowUnreachable, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.world import SERVICES, World
@@ -80,16 +80,21 @@ def test_the_status_says_whom_a_drain_waits_for(
         Task("lasse_taxi", "dbt", looks=3),
     ]
     said: list[tuple[str, str]] = []
-    recreate = world.services.recreate
+    running: list[Running | None] = []
+    busy = world.airflow.busy
     sha = packages(world)
 
-    def look(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def look() -> tuple[Busy, ...]:
         said.append(world.said(sha)["airflow/deploy"])
-        return recreate(services, idle=idle)
+        running.append(world.judging(sha).running)
+        return busy()
 
-    monkeypatch.setattr(world.services, "recreate", look)
+    monkeypatch.setattr(world.airflow, "busy", look)
     world.turns.turn()
-    assert said == [("pending", "packages change; waiting for lasse_taxi.dbt and 2 more")]
+    words = "packages change; waiting for lasse_taxi.dbt and 2 more"
+    assert said[1] == ("pending", words)
+    assert running[1] is not None
+    assert (running[1].step, running[1].words) == (StepName.DRAIN, words)
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
 
@@ -201,6 +206,85 @@ def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_
     world.turns.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.services.recreated == [SERVICES]
+
+
+# --- seen while it goes on -------------------------------------------------
+
+
+def while_packages_are_built(
+    world: World, monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]
+) -> None:
+    """Call `do` in the middle of the next build."""
+    build = world.services.build
+
+    def meanwhile(text: str) -> str:
+        do()
+        return build(text)
+
+    monkeypatch.setattr(world.services, "build", meanwhile)
+
+
+def test_a_step_that_takes_long_is_told_on_the_commit_and_seen_while_it_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    sha = packages(world)
+    while_packages_are_built(
+        world,
+        monkeypatch,
+        lambda: seen.append((world.said(sha)["airflow/deploy"], world.judging(sha).running)),
+    )
+    world.turns.turn()
+    words = "packages change: building them"
+    running = Running(StepName.BUILD, steps(world, sha)[StepName.BUILD].started_at, words)
+    assert seen == [(("pending", words), running)]
+    assert world.judging(sha).running is None
+
+
+def test_who_comes_during_a_rollout_is_told_what_it_waits_for_and_how_long_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas: list[str] = []
+    seen: list[object] = []
+
+    def push() -> None:
+        shas.append(world.announced(TAXI))
+        world.turns.take_in()
+        waiting = world.judging(shas[0])
+        seen.append((waiting.waits_for, world.said(shas[0])))
+        world.clock.sleep(60)
+
+    sha = packages(world)
+    while_packages_are_built(world, monkeypatch, push)
+    world.turns.turn()
+    why = f"{sha[:7]}: packages change"
+    assert seen == [(why, {"airflow/deploy": ("pending", f"waits for {why}")})]
+    world.turns.turn()
+    assert world.judging(shas[0]).waits_for is None
+    text = world.said(shas[0])["airflow/deploy"][1]
+    assert text == "live: 1 file parsed in 60.0 s, 60.0 s of them waiting"
+
+
+def test_who_waited_before_a_rollout_began_is_told_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shas: list[str] = []
+    fetch = world.repository.fetch
+
+    def fetched() -> str:
+        tip = fetch()
+        if not shas:
+            shas.append(world.announced(TAXI))
+            world.turns.take_in()
+        return tip
+
+    sha = packages(world)
+    monkeypatch.setattr(world.repository, "fetch", fetched)
+    while_packages_are_built(
+        world, monkeypatch, lambda: shas.append(str(world.judging(shas[0]).waits_for))
+    )
+    world.turns.turn()
+    assert shas[1] == f"{sha[:7]}: packages change"
 
 
 # --- proven ----------------------------------------------------------------

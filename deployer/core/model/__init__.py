@@ -4,7 +4,14 @@ All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
 """
 
-from deployer.core.model.deployments import Deployment, Pulse, StepName, StepRecord, Trigger
+from deployer.core.model.deployments import (
+    Deployment,
+    Pulse,
+    Running,
+    StepName,
+    StepRecord,
+    Trigger,
+)
 from deployer.core.model.endings import Duplicate, Ending, State
 from deployer.core.model.histories import Authored, History
 from deployer.core.model.parses import (
@@ -82,6 +89,7 @@ __all__ = [
     "Refusal",
     "RequirementsDiff",
     "Resolve",
+    "Running",
     "State",
     "Status",
     "StatusRecord",

@@ -50,10 +50,26 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """The step at which a deployment is, if it may take long.
+
+    Attributes:
+        words: what it waits for there, for a person; empty: nothing is known beyond its name.
+    """
+
+    step: StepName
+    since: datetime
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One deployment, whole, as the journal holds it.
 
     Attributes:
+        running: the step at which it is; None: a quick one, or none.
+        waits_for: what it waits for before it begins, e.g. `bc0a4e2: packages change`; None: its
+            turn is next.
         ending: what the commits that it answers are told, whichever way they are covered;
             None: it has not ended, or was superseded.
     """
@@ -74,6 +90,8 @@ class Deployment:
     verdicts: tuple[Verdict, ...] = ()
     statuses: tuple[StatusRecord, ...] = ()
     ending: Ending | None = None
+    running: Running | None = None
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class Ending:
         tip: the commit that was deployed.
         state: never queued, running or superseded.
         seconds: from the announcement to the end.
+        waited_s: those of them before it was begun.
         verdicts: of all files of the deployment.
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it failed, for `failed` and `error`.
@@ -79,3 +80,4 @@ class Ending:
     duplicates: tuple[Duplicate, ...] = ()
     died_of: str = ""
     broke: tuple[str, ...] = ()
+    waited_s: float = 0.0

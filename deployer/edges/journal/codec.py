@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from deployer.core.model import (
@@ -17,7 +18,9 @@ from deployer.core.model import (
     ParseError,
     Plan,
     RequirementsDiff,
+    Running,
     State,
+    StepName,
     Verdict,
 )
 
@@ -90,10 +93,27 @@ def error_to_json(error: ParseError | None, trace_kept: int) -> dict[str, Any] |
     }
 
 
+def running_to_json(running: Running) -> dict[str, str]:
+    return {
+        "step": running.step.value,
+        "since": running.since.isoformat(),
+        "words": clean(running.words),
+    }
+
+
+def running_from_json(stored: Mapping[str, str] | None) -> Running | None:
+    """Return the step that `running_to_json` made `stored` of."""
+    if stored is None:
+        return None
+    since = datetime.fromisoformat(stored["since"])
+    return Running(StepName(stored["step"]), since, stored["words"])
+
+
 def ending_to_json(ending: Ending) -> dict[str, Any]:
     """Return what `ending` says beyond its deployment's own columns and verdicts."""
     return {
         "seconds": ending.seconds,
+        "waited_s": ending.waited_s,
         "refused": None if ending.refused is None else clean(ending.refused),
         "reason": clean(ending.reason),
         "died_of": clean(ending.died_of),
@@ -126,4 +146,5 @@ def ending_from_json(
         duplicates=tuple(Duplicate(**one) for one in stored["duplicates"]),
         died_of=stored["died_of"],
         broke=tuple(stored.get("broke", ())),
+        waited_s=stored.get("waited_s", 0.0),
     )

@@ -23,6 +23,7 @@ from deployer.core.model import (
     Ending,
     Outcome,
     Plan,
+    Running,
     State,
     StepRecord,
     Trigger,
@@ -34,6 +35,7 @@ from deployer.edges.journal.codec import (
     error_to_json,
     plan_from_json,
     plan_to_json,
+    running_to_json,
     share_of_traces,
 )
 from deployer.edges.journal.tables import (
@@ -154,6 +156,8 @@ def start(
         base_sha=base_sha,
         reason="",
         ending=None,
+        running=None,
+        waits_for=None,
     )
     for table in (covers, steps, verdicts):
         connection.execute(delete(table).where(table.c.deployment_id == deployment))
@@ -174,6 +178,7 @@ def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
 
 
 def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
+    _change(connection, deployments, deployment, running=None)
     connection.execute(
         insert(steps),
         {
@@ -185,6 +190,14 @@ def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
             "detail": step.detail,
         },
     )
+
+
+def doing(connection: Connection, deployment: int, running: Running) -> None:
+    _change(connection, deployments, deployment, running=running_to_json(running))
+
+
+def wait_for(connection: Connection, deployment: int, words: str) -> None:
+    _change(connection, deployments, deployment, waits_for=words)
 
 
 def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdict]) -> None:
@@ -227,6 +240,7 @@ def end(
         finished_at=at,
         reason=ending.reason or ending.refused or "",
         ending=ending_to_json(ending),
+        running=None,
     )
     for other in supersedes:
         supersede(connection, other, f"part of deployment {deployment}", at=at)
@@ -241,6 +255,8 @@ def supersede(connection: Connection, deployment: int, reason: str, *, at: datet
         finished_at=at,
         reason=reason,
         ending=None,
+        running=None,
+        waits_for=None,
     )
 
 

@@ -23,7 +23,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.edges.journal.codec import clean, ending_from_json, plan_from_json
+from deployer.edges.journal.codec import clean, ending_from_json, plan_from_json, running_from_json
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -227,6 +227,8 @@ def _bare(row: Row[Any]) -> Deployment:
         finished_at=row.finished_at,
         reason=row.reason,
         plan=plan_from_json(row.plan),
+        running=running_from_json(row.running),
+        waits_for=row.waits_for,
     )
 
 

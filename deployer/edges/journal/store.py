@@ -19,6 +19,7 @@ from deployer.core.model import (
     ProcessorCame,
     Pulse,
     Refusal,
+    Running,
     State,
     Status,
     StatusState,
@@ -126,6 +127,18 @@ class SqlJournal:
     def add_step(self, deployment: int, step: StepRecord) -> None:
         with self._database.noting() as connection:
             deployments.add_step(connection, deployment, step)
+
+    def doing(self, deployment: int, running: Running) -> None:
+        with self._database.writing() as connection:
+            deployments.doing(connection, deployment, running)
+
+    def wait_for(
+        self, numbers: Collection[int], words: str, *, at: datetime, statuses: Sequence[Status]
+    ) -> None:
+        with self._database.writing() as connection:
+            for number, status in zip(numbers, statuses, strict=True):
+                deployments.wait_for(connection, number, words)
+                outbox.owe(connection, [status], deployment=number, at=at)
 
     def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
         with self._database.noting() as connection:

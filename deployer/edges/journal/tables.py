@@ -110,6 +110,8 @@ deployments = Table(
     Column("reason", CleanText, nullable=False),
     Column("plan", JSON, nullable=False),
     Column("ending", JSON(none_as_null=True)),
+    Column("running", JSON(none_as_null=True)),
+    Column("waits_for", CleanText),
     sqlite_autoincrement=True,
 )
 
