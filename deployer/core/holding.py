@@ -18,7 +18,7 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     In the place of a folder there may be a link or a submodule: what was below it stays, too.
     """
     taken = {up for path in tip.files for up in (path, *_above(path))}
-    refused = {item.path for item in tip.left_out}
+    refused = {item.path.rstrip("/") for item in tip.left_out}
     return frozenset(
         path for path in live if path not in taken and not refused.isdisjoint((path, *_above(path)))
     )

@@ -90,6 +90,11 @@ def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place
     }
 
 
+def test_what_is_live_stays_where_the_whole_folder_is_left_out() -> None:
+    live = {TAXI, "dags/lasse2/x.py", "include/a.sql"}
+    assert holding.staying(left_out({}, "dags/lasse/", "include/"), live) == {TAXI, "include/a.sql"}
+
+
 def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
     assert holding.staying(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
 

@@ -497,6 +497,18 @@ def test_what_cannot_be_published_is_red_once(world: World) -> None:
     assert world.said(later)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
+def test_a_commit_of_which_nothing_can_be_published_fails_and_what_is_live_stays(
+    world: World,
+) -> None:
+    before = world.journal.live()
+    sha = world.announced(TAXI)
+    world.repository.refused[sha] = "the commit has more than 50,000 files"
+    world.turns.turn()
+    assert world.judging(sha).state is State.FAILED
+    assert world.said(sha)["airflow/deploy"] == ("failure", "the commit has more than 50,000 files")
+    assert (world.journal.live(), len(world.releases.published)) == (before, 1)
+
+
 def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     world.examiner.finds(TAXI)
     world.releases.contents[TAXI] = ()
