@@ -792,13 +792,16 @@ def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -
     assert world.judging(first).covers == (first, second)
 
 
-def test_a_full_disk_leaves_the_release_before_live(world: World) -> None:
-    live = world.releases.live()
+def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World) -> None:
+    live, known = world.releases.live(), world.journal.live()
     world.releases.full = True
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.state(sha) is State.ERROR
-    assert world.releases.live() == live
+    assert (world.releases.live(), world.journal.live()) == (live, known)
+    world.releases.full = False
+    world.turns.turn()
+    assert world.releases.published[-1][1] == {TAXI}, "no more is written than was to be"
 
 
 def test_a_broken_isolated_parser_publishes_nothing(world: World) -> None:
