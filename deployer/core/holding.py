@@ -41,11 +41,12 @@ def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, st
     if live is None or old is None:
         return ()
     known = dict(live.stays)
+    places = {up for path in staying(tip, old.files) for up in (path, *_above(path))}
     return tuple(
         sorted(
             (item.path, known.get(item.path, live.sha))
             for item in tip.left_out
-            if staying(replace(tip, left_out=(item,)), old.files)
+            if item.path.rstrip("/") in places
         )
     )
 
