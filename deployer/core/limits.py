@@ -14,8 +14,12 @@ from functools import cached_property
 from typing import Final, Literal, Protocol
 
 from deployer.core.model import DAGS, INCLUDE
+from deployer.core.publishable import MAX_PATH_BYTES
 
 Dimension = Literal["files", "folders", "size"]
+
+_COUNTED_TO: Final = 10**15
+"""A few kilobytes may stand for a number of files of as many digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,9 @@ class Weight:
 
     def __add__(self, other: Weight) -> Weight:
         return Weight(
-            self.files + other.files, self.folders + other.folders, self.size + other.size
+            min(self.files + other.files, _COUNTED_TO),
+            min(self.folders + other.folders, _COUNTED_TO),
+            min(self.size + other.size, _COUNTED_TO),
         )
 
 
@@ -173,7 +179,7 @@ def _to_blame(path: str, folder: Folder, too_much: Dimension) -> tuple[str, Fold
         return found
 
     spare = heavy(folder) - getattr(PER_FOLDER, too_much)
-    while folder.folders and not folder.is_environment:
+    while folder.folders and not folder.is_environment and len(path) < MAX_PATH_BYTES:
         name, inner = max(folder.folders.items(), key=lambda item: heavy(item[1]))
         if heavy(inner) < spare or heavy(inner) * 2 < heavy(folder):
             break

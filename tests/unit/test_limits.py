@@ -27,6 +27,11 @@ def test_a_folder_weighs_what_is_in_it_however_deep() -> None:
     assert Files({"a/b/x": 1, "a/y": 2, "z": 4}).weight == Weight(files=3, folders=3, size=7)
 
 
+def test_what_no_disk_could_hold_is_not_counted_on() -> None:
+    whole = sum([Weight(10**15, 10**15, 10**15)] * 5, Weight())
+    assert whole == Weight(10**15, 10**15, 10**15)
+
+
 def test_a_folder_within_its_limits_is_published() -> None:
     assert of_files(files(OTTO, 10, 100_000)) == TooMuch()
 
@@ -78,6 +83,11 @@ def test_no_single_folder_is_blamed_where_the_rest_would_be_too_much_as_well() -
 def test_no_small_folder_is_blamed_for_the_last_file_that_was_too_many() -> None:
     found = of_files(files(OTTO, 9) | files(f"{OTTO}/sql", 2))
     assert found.held[OTTO].startswith(f"{OTTO} has 11 files")
+
+
+def test_of_folders_without_end_no_more_is_named_than_a_path_may_have() -> None:
+    found = of_files(files(OTTO + "/deep" * 1_000, 11))
+    assert len(found.held[OTTO]) < 2_000
 
 
 def test_a_path_with_blanks_is_quoted_for_the_shell() -> None:
