@@ -150,6 +150,29 @@ def test_airflows_user_can_enter_a_directory_that_the_mirror_made_whatever_the_u
     assert (root / "mirror.git").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_folder_that_became_too_large_stays_as_it_is_live_beside_its_neighbours(
+    root: Path, tmp_path: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    host.write("dags/otto/x.py", "1")
+    host.write("dags/anna/y.py", "1")
+    first = host.commit()
+    host.write("dags/otto/x.py", "2")
+    host.write("dags/anna/y.py", "2")
+    host.tree("dags/otto/.venv", host.bomb(6))
+    second = host.commit()
+    repository = GitRepository(host.url, "main", root)
+    repository.fetch()
+    store = ReleaseStore(root, repository)
+    publish(store, repository.tree(first))
+
+    release = publish(store, repository.tree(second), "dags/anna/y.py")
+
+    dags = root / "releases" / release.name / "dags"
+    texts = {str(p.relative_to(dags)): p.read_text() for p in dags.rglob("*") if p.is_file()}
+    assert texts == {"otto/x.py": "1", "anna/y.py": "2"}
+
+
 # --- damage
 
 
