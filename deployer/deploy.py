@@ -224,6 +224,8 @@ class Run:
         with self._step(StepName.PLAN) as note:
             old = self._tree_of(live)
             bare = parts.repository.tree(sha)
+            if bare.refused:
+                raise PusherError(bare.refused)
             tip = holding.standing(old, bare)
             self._progress.stays = holding.stays(live, old, bare)
             the_plan = plan(

@@ -14,7 +14,7 @@ import structlog
 
 from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
 from deployer.core.verdict import Watch
-from deployer.errors import AirflowError, DagProcessorEnded, UnknownCommit
+from deployer.errors import AirflowError, DagProcessorEnded, DiskError, UnknownCommit
 from deployer.guarding import Guard
 from deployer.ports import Clock, Journal, Releases, Repository
 from deployer.steps import Steps
@@ -170,14 +170,19 @@ class GoLive:
         with self._step(StepName.PUBLISH) as note:
             # From here on what is live is not known until it is judged: dying before or
             # after the rename makes the next deployment redo everything.
+            before = self._journal.live()
             self._journal.set_live(None)
             self._attempt.lives = self._guard.fit()
-            release = self._releases.publish(
-                wanted.tip,
-                # What was taken back, too: Airflow may have read it before it died.
-                touch=wanted.touch - wanted.held | wanted.touch & self._attempt.taken_back,
-                held=wanted.held,
-            )
+            try:
+                release = self._releases.publish(
+                    wanted.tip,
+                    # What was taken back, too: Airflow may have read it before it died.
+                    touch=wanted.touch - wanted.held | wanted.touch & self._attempt.taken_back,
+                    held=wanted.held,
+                )
+            except DiskError:  # nothing was swapped: to redo everything would need more room yet
+                self._journal.set_live(before)
+                raise
             self._attempt.release = release.name
             self._attempt.published_at = self._clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"

@@ -59,6 +59,19 @@ class ClassRepo:
         """Put a submodule into the next commit; nothing needs to exist."""
         self._changes.append(f"M {_SUBMODULE} {sha} ".encode() + _quoted(path) + b"\n")
 
+    def tree(self, path: str, tree: str) -> None:
+        """Put a folder into the next commit by its id (see `bomb`)."""
+        self._changes.append(f"M 040000 {tree} ".encode() + _quoted(path) + b"\n")
+
+    def bomb(self, levels: int, content: bytes = b"x") -> str:
+        """Return a folder of ten folders of ten … of ten files, some hundred bytes in all."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=content).strip()
+        lines, name = b"100644 blob %s\tf%d.py\n", blob
+        for _ in range(levels):
+            listed = b"".join(lines % (name, number) for number in range(10))
+            lines, name = b"040000 tree %s\td%d\n", self.git("mktree", stdin=listed).strip()
+        return name.decode()
+
     def remove(self, path: str) -> None:
         """Take a file or a folder out of the next commit."""
         self._changes.append(b"D " + _quoted(path) + b"\n")

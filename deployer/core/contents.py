@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-from deployer.core import ignores
+from deployer.core import ignores, limits
+from deployer.core.limits import NOTHING, TooMuch
 from deployer.core.model import (
     COMPOSE_FILE,
     DAGS,
@@ -59,12 +61,18 @@ def kind(path: str) -> str:
     return _PYTHON if name.endswith(".py") and name != ".py" else _OTHER
 
 
+def too_large(size: int) -> Read | None:
+    """Return what is said of a content of so many bytes, None if it has to be read for that."""
+    refused = f"the file is larger than {MAX_FILE_MB} MB"
+    return Read(refused=refused) if size > MAX_FILE_MB * 1_000_000 else None
+
+
 def read(as_kind: str, content: bytes) -> Read:
     """Read a content as a `kind`, as `COMPOSE_FILE`, or as a `LINK`."""
     if as_kind == LINK:
         return Read(target=content[:_PATH_MAX])
-    if len(content) > MAX_FILE_MB * 1_000_000:
-        return Read(refused=f"the file is larger than {MAX_FILE_MB} MB")
+    if refusal := too_large(len(content)):
+        return refusal
     if as_kind == ignores.NAME:
         refused = ignores.unreadable(content)
         return Read(refused=refused) if refused else Read(text=content.decode())
@@ -74,22 +82,59 @@ def read(as_kind: str, content: bytes) -> Read:
     return Read(facts=facts(as_kind, content))
 
 
-def tree(
-    sha: str,
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What of a commit is to be published.
+
+    Attributes:
+        blobs: by path.
+        left_out: what is not, with the reason.
+        refused: why nothing is, None if something may be.
+    """
+
+    blobs: Mapping[str, str]
+    left_out: tuple[LeftOut, ...] = ()
+    refused: str | None = None
+
+
+def chosen(
     blobs: Mapping[str, str],
-    reads: Mapping[tuple[str, str], Read],
     left_out: tuple[LeftOut, ...],
-) -> Tree:
-    """Put together what the names and what the contents decide.
+    sizes: Mapping[str, int],
+    *,
+    too_much: TooMuch = NOTHING,
+    trees: Mapping[str, str] = MappingProxyType({}),
+) -> Chosen:
+    """Leave out what would be too much for a release.
 
     Args:
-        sha: the commit.
         blobs: by path, what `publishable` found.
-        reads: what the content of each of these says, by blob and `kind(path)`.
-        left_out: what `publishable` left out.
+        left_out: what it left out.
+        sizes: bytes of each blob.
+        too_much: what was too much to be listed at all.
+        trees: by path of a folder, what git has there.
+    """
+    # What is too large by itself will be left out by itself.
+    counted = {path: 0 if too_large(sizes[blob]) else sizes[blob] for path, blob in blobs.items()}
+    listed = limits.of_files(counted)
+    if refused := too_much.refused or listed.refused:
+        return Chosen({}, refused=refused)
+    held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
+    folders = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
+    start = tuple(held)
+    return Chosen(
+        {path: blob for path, blob in blobs.items() if not path.startswith(start)},
+        (*folders, *(item for item in left_out if not item.path.startswith(start))),
+    )
+
+
+def tree(sha: str, parts: Chosen, reads: Mapping[tuple[str, str], Read]) -> Tree:
+    """Put together what is to be published of the commit `sha`.
+
+    `reads`: what the content of each file says, by blob and `kind(path)`.
     """
     files, requirements, texts, refused = {}, None, {}, []
-    for path, blob in blobs.items():
+    for path, blob in parts.blobs.items():
         found = reads[blob, kind(path)]
         if found.refused:
             refused.append(LeftOut(shown(path.encode()), found.refused, blob))
@@ -108,5 +153,6 @@ def tree(
         files=files,
         requirements=requirements,
         ignores=texts,
-        left_out=tuple(sorted((*left_out, *refused), key=lambda left: left.path)),
+        left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
+        refused=parts.refused,
     )

@@ -18,7 +18,7 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     In the place of a folder there may be a link or a submodule: what was below it stays, too.
     """
     taken = {up for path in tip.files for up in (path, *_above(path))}
-    refused = {item.path for item in tip.left_out}
+    refused = {item.path.rstrip("/") for item in tip.left_out}
     return frozenset(
         path for path in live if path not in taken and not refused.isdisjoint((path, *_above(path)))
     )
@@ -41,11 +41,12 @@ def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, st
     if live is None or old is None:
         return ()
     known = dict(live.stays)
+    places = {up for path in staying(tip, old.files) for up in (path, *_above(path))}
     return tuple(
         sorted(
             (item.path, known.get(item.path, live.sha))
             for item in tip.left_out
-            if staying(replace(tip, left_out=(item,)), old.files)
+            if item.path.rstrip("/") in places
         )
     )
 

@@ -36,8 +36,17 @@ def dag_files(tree: Tree, moved: Collection[str] | None = None) -> tuple[str, ..
 
 
 def within(path: str, places: Iterable[str]) -> bool:
-    """Tell whether `path` is one of `places` or lies in it; the empty place is the root."""
-    return any(path == place or not place or path.startswith(f"{place}/") for place in places)
+    """Tell whether `path` is one of `places` or lies in it; the empty place is the root.
+
+    A folder that is left out as a whole, with `/` at its end, is meant by all that lies in it.
+    """
+    return any(
+        path == place
+        or not place
+        or path.startswith(f"{place}/")
+        or (path.endswith("/") and place.startswith(path))
+        for place in places
+    )
 
 
 def left_out(tree: Tree) -> tuple[Verdict, ...]:

@@ -21,6 +21,7 @@ from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, LeftOut
 
 LINK: Final = "120000"
 SUBMODULE: Final = "160000"
+FOLDER: Final = "040000"
 
 MAX_NAME_BYTES: Final = 255  # NAME_MAX of ext4, XFS and btrfs
 MAX_PATH_BYTES: Final = 512
@@ -35,7 +36,10 @@ _LINE_BREAKING: Final = frozenset({"Cc", "Zl", "Zp"})  # Unicode's control, line
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of `git ls-tree -r`: `mode` as git prints it, `path` as the bytes it is."""
+    """One line of `git ls-tree`: `mode` as git prints it, `path` as the bytes it is.
+
+    A `FOLDER` stands for all that is in it: it can't be published, whatever that is.
+    """
 
     mode: str
     blob: str
@@ -45,6 +49,8 @@ class Entry:
 def shown(path: bytes) -> str:
     """Return `path` on one line: a name that can be published as it is, in others escapes."""
     text = path.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return "".join(c.encode("unicode_escape").decode() if _breaks_lines(c) else c for c in text)
 
 
@@ -94,13 +100,16 @@ def _judged(
         return reason
     if entry.path in folders:  # only a hand-made commit holds one name as file and folder
         return "the commit holds this name as a file and as a folder"
-    if entry.mode == SUBMODULE:
-        return "submodules are not fetched; commit the files themselves"
+    if entry.mode in {SUBMODULE, FOLDER}:
+        module = "submodules are not fetched; commit the files themselves"
+        return module if entry.mode == SUBMODULE else f"{shown(entry.path)} must be a file"
     if entry.mode != LINK:
         return entry
     found = _followed(entry.path, tree, folders, targets)
     if isinstance(found, Entry) and (
-        found.mode == SUBMODULE or found.path == REQUIREMENTS.encode() or _bad_name(found.path)
+        found.mode in {SUBMODULE, FOLDER}
+        or found.path == REQUIREMENTS.encode()
+        or _bad_name(found.path)
     ):
         return "the link leads to something that is not published"
     return found

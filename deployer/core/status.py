@@ -7,7 +7,7 @@ its folder, nobody else's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -137,7 +137,8 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
 
 def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
     """Return what is bad of the commit's own files that no other context is about."""
-    bad = [v for v in ending.verdicts if not v.good and v.path in commit.changed]
+    changed = frozenset(commit.changed)
+    bad = [v for v in ending.verdicts if not v.good and _is_among(changed, v.path)]
     told = {REQUIREMENTS} if ending.refused else set()
     return [v for v in bad if folder_of(v.path) is None and v.path not in told]
 
@@ -146,6 +147,11 @@ def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
     """Return what the commit broke of files in folders that it did not touch."""
     broke = commit.reaches.intersection(ending.broke)
     return [v for v in ending.verdicts if v.path in broke and not _answers_for(commit, v.path)]
+
+
+def _is_among(changed: Collection[str], path: str) -> bool:
+    """Tell whether a commit changed a file, or anything in a folder: that ends in a slash."""
+    return path in changed or (path[-1] == "/" and any(p.startswith(path) for p in changed))
 
 
 def _was_taken_back(commit: Commit, ending: Ending) -> bool:
@@ -215,7 +221,7 @@ def _good(verdicts: Sequence[Verdict]) -> str:
 def _bad(verdicts: Sequence[Verdict], prefix: str) -> str:
     first = min(verdicts, key=lambda v: v.path)
     more = f" (+{len(verdicts) - 1} more)" if len(verdicts) > 1 else ""
-    name = first.path.removeprefix(prefix)
+    name = first.path.removeprefix(prefix) or first.path  # which may be the folder itself
     if first.outcome is Outcome.TIMEOUT:
         return f"{name}: no verdict from Airflow within {first.waited_s:.0f} s{more}"
     error = first.error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployer.core import precheck
 from deployer.core.model import Tree, Verdict
 from deployer.edges.working_copy import WorkingCopy
-from deployer.errors import WrongPlace
+from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner
 
 
@@ -35,9 +35,12 @@ def check(copy: WorkingCopy, examiner: Examiner, places: Sequence[str]) -> Check
 
     Raises:
         WrongPlace: nothing of one of `places` would be published.
+        PusherError: nothing at all would be.
         PreflightError, DiskError
     """
     tree = copy.tree()
+    if tree.refused:
+        raise PusherError(tree.refused)
     everything = precheck.dag_files(tree)
     files = precheck.dag_files(tree, _moved(tree, places)) if places else everything
     examined = examiner.examine(tree, files)

@@ -7,8 +7,9 @@ input does: with the worker, whatever ends that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from deployer.edges.gitrun import GitRunner
 from deployer.errors import GitError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from git.cmd import Git
 
 _TRIES: Final = 2  # a process that somebody ended is no fault of the mirror's
+_AT_ONCE: Final = 256
+"""Questions asked before the first answer is read: both ways hold them (64 KiB, pipe(7))."""
 
 
 class GitObjects:
@@ -27,59 +30,62 @@ class GitObjects:
         self._repository = repository
         self._process: Git.AutoInterrupt | None = None
 
-    def commit(self, revision: str) -> str | None:
-        """Return the id of the commit that `revision` names, None if there is none.
+    def named(self, revision: str) -> str | None:
+        """Return the id of the object that `revision` names, None if there is none.
 
         Raises:
             GitError: the repository can't be read.
         """
-        found = self._ask("info", f"{revision}^{{commit}}")
+        [found] = self._ask("info", [revision])
         return found[0].decode() if found else None
 
-    def blob(self, blob: str) -> bytes | None:
-        """Return a blob's content by its full id, None if there is no such blob.
+    def content(self, kind: str, name: str) -> bytes | None:
+        """Return the content of a `blob` or a `tree` by its full id, None if there is no such one.
 
         Raises:
             GitError: the repository can't be read.
         """
-        found = self._ask("contents", blob)
-        return found[2] if found and found[1] == b"blob" else None
+        [found] = self._ask("contents", [name])
+        return found[2] if found and found[1] == kind.encode() else None
+
+    def sizes(self, ids: Sequence[str]) -> list[int | None]:
+        """Return how many bytes each object has, None where there is no such one.
+
+        Raises:
+            GitError: the repository can't be read.
+        """
+        answers = []
+        for start in range(0, len(ids), _AT_ONCE):
+            answers += self._ask("info", ids[start : start + _AT_ONCE])
+        return [int(found[2]) if found else None for found in answers]
 
     def close(self) -> None:
         """End the process; the next question starts another."""
         self._process = None  # GitPython ends it as nobody holds its wrapper any more
 
-    def _ask(self, command: str, name: str) -> tuple[bytes, bytes, bytes] | None:
-        """Return id, type and content (for `contents`) of what `name` names."""
+    def _ask(self, command: str, names: Sequence[str]) -> list[tuple[bytes, bytes, bytes] | None]:
+        """Return id, type and content (for `info`: its size) of what each of `names` names."""
         for _ in range(_TRIES):
             try:
-                return self._answer(command, name)
+                return self._answers(command, names)
             except (OSError, EOFError):
                 words = self._last_words()
         raise GitError(words)
 
-    def _answer(self, command: str, name: str) -> tuple[bytes, bytes, bytes] | None:
-        # BATCH OUTPUT: "<id> <type> <size>" LF, after `contents` content LF; "<name> missing" LF
+    def _answers(
+        self, command: str, names: Sequence[str]
+    ) -> list[tuple[bytes, bytes, bytes] | None]:
         if self._process is None:
             self._process = self._git.start(
                 f"--git-dir={self._repository}", "cat-file", "--batch-command"
             )
         asks, answers = self._process.stdin, self._process.stdout
-        asks.write(f"{command} {name}\n".encode())
+        asks.write("".join(f"{command} {name}\n" for name in names).encode())
         asks.flush()
-        match answers.readline().split():
-            case [blob, kind, size] if command == "contents":
-                content = answers.read(int(size) + 1)
-                if len(content) != int(size) + 1:
-                    raise EOFError
-                return blob, kind, content[:-1]
-            case [blob, kind, _]:
-                return blob, kind, b""
-            case []:
-                raise EOFError
-            case _:  # complaints about what is missing would fill the pipe some day
-                self.close()
-                return None
+        found = [_answer(command, answers) for _ in names]
+        if None in found:  # complaints about what is missing would fill the pipe some day
+            self.close()
+        return found
 
     def _last_words(self) -> str:
         process, self._process = self._process, None
@@ -87,3 +93,19 @@ class GitObjects:
             return ""
         process.kill()
         return self._git.redacted(process.communicate()[1].decode(errors="replace"))
+
+
+def _answer(command: str, answers: IO[bytes]) -> tuple[bytes, bytes, bytes] | None:
+    # BATCH OUTPUT: "<id> <type> <size>" LF, after `contents` content LF; "<name> missing" LF
+    match answers.readline().split():
+        case [name, kind, size] if command == "contents":
+            content = answers.read(int(size) + 1)
+            if len(content) != int(size) + 1:
+                raise EOFError
+            return name, kind, content[:-1]
+        case [name, kind, size]:
+            return name, kind, size
+        case []:
+            raise EOFError
+        case _:
+            return None

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
@@ -24,6 +24,7 @@ _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
 _GC_S: Final = 300.0
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
 
+P = ParamSpec("P")
 Asked = TypeVar("Asked")
 
 log = structlog.get_logger(__name__)
@@ -95,23 +96,52 @@ class Mirror:
             GitError: the mirror can't be read.
         """
         for blob in ids:
-            content = self._asked(self._objects.blob, blob)
-            if content is None:
-                self._damaged = True  # a commit's blobs come and go with it
-                raise UnknownCommit(f"the mirror does not hold the object {blob}")
-            yield blob, content
+            yield blob, self._content("blob", blob)
 
-    def commit(self, revision: str) -> str | None:
-        """Return the id of the commit that `revision` names, None if there is none.
+    def tree(self, name: str) -> bytes:
+        """Return a tree by its id, as git keeps it.
+
+        Raises:
+            UnknownCommit: the mirror does not hold it.
+            GitError: the mirror can't be read.
+        """
+        return self._content("tree", name)
+
+    def sizes(self, ids: Collection[str]) -> dict[str, int]:
+        """Return how many bytes each blob has.
+
+        Raises:
+            UnknownCommit: the mirror does not hold one of them.
+            GitError: the mirror can't be read.
+        """
+        found = {}
+        for blob, size in zip(ids, self._asked(self._objects.sizes, list(ids)), strict=True):
+            if size is None:
+                raise self._without(blob)
+            found[blob] = size
+        return found
+
+    def named(self, revision: str) -> str | None:
+        """Return the id of the object that `revision` names, None if there is none.
 
         Raises:
             GitError: the mirror can't be read.
         """
-        return self._asked(self._objects.commit, revision)
+        return self._asked(self._objects.named, revision)
 
-    def _asked(self, ask: Callable[[str], Asked], name: str) -> Asked:
+    def _content(self, kind: str, name: str) -> bytes:
+        content = self._asked(self._objects.content, kind, name)
+        if content is None:
+            raise self._without(name)
+        return content
+
+    def _without(self, name: str) -> UnknownCommit:
+        self._damaged = True  # a commit's objects come and go with it
+        return UnknownCommit(f"the mirror does not hold the object {name}")
+
+    def _asked(self, ask: Callable[P, Asked], *args: P.args, **kwargs: P.kwargs) -> Asked:
         try:
-            return ask(name)
+            return ask(*args, **kwargs)
         except GitError as exc:
             raise self.damage(str(exc)) from exc
 
@@ -198,7 +228,7 @@ class Mirror:
 
     def _tip_of(self, objects: GitObjects) -> str | None:
         try:
-            return objects.commit(f"refs/heads/{self._branch}")
+            return objects.named(f"refs/heads/{self._branch}^{{commit}}")
         except GitError:  # the mirror is at fault
             return None
 

@@ -34,6 +34,13 @@ class Blobs(Protocol):
             UnknownCommit, GitError
         """
 
+    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
+        """Return how many bytes each blob has.
+
+        Raises:
+            UnknownCommit, GitError
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -62,6 +69,12 @@ def contents(root: Path) -> Contents | None:
         return None
 
 
+def moved(files: Mapping[str, str], like: Contents | None, fresh: Collection[str]) -> list[str]:
+    """Return the paths that can't be links to what `like` holds."""
+    kept = like.files if like else {}
+    return [path for path, blob in files.items() if kept.get(path) != blob or path in fresh]
+
+
 def fill(
     root: Path,
     files: Mapping[str, str],
@@ -83,9 +96,9 @@ def fill(
             raise ValueError(f"{path!r} lies outside a release")  # a Tree never holds one
     _make_folders(root, files)
     to_write: dict[str, list[Path]] = {}
+    new = frozenset(moved(files, like, fresh))
     for path, blob in files.items():
-        kept = like is not None and like.files.get(path) == blob and path not in fresh
-        if not (kept and like and _linked(f"{like.root}/{path}", f"{root}/{path}")):
+        if path in new or not (like and _linked(f"{like.root}/{path}", f"{root}/{path}")):
             to_write.setdefault(blob, []).append(root / path)
     for blob, content in source.blobs(to_write):
         for target in to_write[blob]:

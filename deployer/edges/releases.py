@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,9 @@ from deployer.ports import Release
 
 _NAME: Final = re.compile(r"([0-9a-f]{40})(?:-[1-9][0-9]*)?")
 _TMP: Final = ".tmp-"
+RESERVE_BYTES: Final = 500_000_000
+RESERVE_PART: Final = 20
+"""One part in so many of the disk stays free, too, but for what is beyond `RESERVE_BYTES`."""
 
 
 class ReleaseStore:
@@ -64,14 +67,17 @@ class ReleaseStore:
         fresh = frozenset(touch).intersection(files)
         if live and live.sha == tree.sha and live.files == files and not fresh:
             return Release(live.root.name, live.sha)
+        source = _With(requirements, self._source)
         with _disk_errors("the release before stays live"):
             self._make_root()
+            new = release_dir.moved(files, live, fresh)
+            self._make_sure_of_room([files[path] for path in new], source)
             names = self._published()
             name = self._free_name(tree.sha, names)
             building = self._releases / f"{_TMP}{name}"
             root = self._releases / name
             try:
-                written = self._filled(building, files, requirements, live, fresh)
+                written = self._filled(building, files, live, fresh, source)
                 release_dir.make_whole(building, tree.sha, files, written)
                 self._note(name)
                 building.rename(root)
@@ -98,6 +104,7 @@ class ReleaseStore:
         files = {path: tree.files[path].blob for path in surroundings(tree.files, paths)}
         with _disk_errors("nothing was published"):
             self._make_root()
+            self._make_sure_of_room(list(files.values()), self._source)
             root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
         self._laid_out.add(root.name)
         try:
@@ -183,16 +190,33 @@ class ReleaseStore:
         self,
         root: Path,
         files: Mapping[str, str],
-        requirements: bytes,
         live: Contents | None,
         fresh: Collection[str],
+        source: Blobs,
     ) -> list[Path]:
         if root.exists():
             shutil.rmtree(root)  # of a try that died
         root.mkdir()
         root.chmod(0o755)
-        source = _With(requirements, self._source)
         return release_dir.fill(root, files, like=live, fresh=fresh, source=source)
+
+    def _make_sure_of_room(self, blobs: Sequence[str], source: Blobs) -> None:
+        """See that files of these contents fit on the disk, and that a reserve stays free.
+
+        Raises:
+            DiskError: they do not.
+            OSError, UnknownCommit, GitError
+        """
+        disk = os.statvfs(self._releases)
+        sizes = source.sizes(frozenset(blobs))
+        needs = sum(-(-sizes[blob] // disk.f_frsize) for blob in blobs) * disk.f_frsize
+        free = disk.f_bavail * disk.f_frsize
+        reserve = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // RESERVE_PART)
+        if needs and free < needs + reserve:
+            raise DiskError(
+                f"nothing was published: the disk of {self._releases} has {_mb(free)} free; "
+                f"{_mb(needs)} to write and {_mb(reserve)} in reserve do not fit: free some"
+            )
 
     def _make_root(self) -> None:
         for directory in (self._directory, self._releases):
@@ -257,6 +281,10 @@ class _With:
         self._content = content
         self._source = source
 
+    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
+        of_commit = self._source.sizes([blob for blob in ids if blob != self._id])
+        return {**of_commit, self._id: len(self._content)}
+
     def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
         if self._id in ids:
             yield self._id, self._content
@@ -279,6 +307,10 @@ def _wanted(
     if tree.requirements is not None:
         files[REQUIREMENTS] = release_dir.blob_id(requirements)
     return files, requirements
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1_000_000:,.0f} MB"
 
 
 def _point(link: Path, target: Path) -> None:

@@ -30,6 +30,7 @@ class FakeRepository:
         down: why the host can't be fetched from, None: it can.
         fetches: how many fetches there were, whatever became of them.
         left_out: what the tree of a commit leaves out, by commit, for tests that need it.
+        refused: why nothing of a commit is published, likewise.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class FakeRepository:
         self.down: str | None = None
         self.fetches = 0
         self.left_out: dict[str, tuple[LeftOut, ...]] = {}
+        self.refused: dict[str, str] = {}
         self._files: dict[str, dict[str, str]] = {}
         self._parents: dict[str, str | None] = {}
         self._authors: dict[str, str] = {}
@@ -90,6 +92,7 @@ class FakeRepository:
             roster=texts.get(ROSTER),
             ignores={p: t for p, t in published.items() if p.endswith(f"/{ignores.NAME}")},
             left_out=self.left_out.get(sha, ()),
+            refused=self.refused.get(sha),
         )
 
     def contains(self, tip: str, sha: str) -> bool:
@@ -124,6 +127,10 @@ class FakeRepository:
             if blob not in self._contents:
                 raise UnknownCommit(f"the mirror does not hold the object {blob}")
             yield blob, self._contents[blob]
+
+    def sizes(self, ids: Collection[str]) -> dict[str, int]:
+        """Return how many bytes each blob has, of trees read before."""
+        return {blob: len(content) for blob, content in self.blobs(ids)}
 
     def _file(self, path: str, text: str) -> File:
         content = text.encode()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core import limits
+from deployer.core.limits import Weight
 from deployer.edges import airflow_there, before_push
 from deployer.edges.local_env import BaseEnvironment
 from deployer.edges.working_copy import WorkingCopy
-from deployer.errors import ServicesError, WrongPlace
+from deployer.errors import PusherError, ServicesError, WrongPlace
 from tests.dag_cases import CASES, HEAD, STUDENT, made
 from tests.fakes.examiner import FakeExaminer
 
@@ -231,6 +233,30 @@ def test_a_repository_within_is_no_part_of_a_push(clone: Clone) -> None:
     (left,) = WorkingCopy(clone.root).tree().left_out
     assert left.path == "dags/theirs"
     assert left.reason.startswith("submodules are not fetched")
+
+
+def test_a_folder_that_is_too_much_is_told_as_a_push_would_tell_it(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=2, folders=9, size=1_000_000))
+    for number in range(3):
+        clone.write(f"dags/otto/env/{number}.py", HEAD)
+    clone.write("dags/amy/x.py", HEAD)
+    tree = WorkingCopy(clone.root).tree()
+    assert "dags/amy/x.py" in tree.files
+    (left,) = tree.left_out
+    assert left.path == "dags/otto/"
+    assert left.reason.startswith("dags/otto/env has 3 files, more than 2 files: git rm -r ")
+
+
+def test_of_a_working_copy_that_is_too_much_nothing_is_parsed(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PER_COMMIT", Weight(files=1, folders=9, size=1_000_000))
+    for name in "xy":
+        clone.write(f"dags/amy/{name}.py", HEAD)
+    with pytest.raises(PusherError, match="the commit has more than 1 files"):
+        before_push.check(WorkingCopy(clone.root), FakeExaminer(), ())
 
 
 def test_a_file_name_that_is_no_utf8_is_left_out(clone: Clone) -> None:

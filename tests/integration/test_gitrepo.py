@@ -16,7 +16,8 @@ from typing import ClassVar
 import pytest
 
 from deployer.core import contents
-from deployer.core.model import Authored, History, Tree
+from deployer.core.contents import Read
+from deployer.core.model import Authored, History, Tree, folder_of
 from deployer.edges import gitrepo, mirror
 from deployer.edges.gitrepo import GitRepository
 from deployer.edges.gitrun import GitRunner
@@ -279,6 +280,156 @@ def test_a_tree_that_only_a_forger_could_make_does_not_stop_the_class(
 
     assert list(tree.files) == ["dags/good.py"]
     assert sorted(reasons(tree)) == ["dags/..", "dags/.git", "dags/good.py"]
+
+
+# --- more than a release can hold
+
+
+def test_a_folder_that_unpacks_to_a_million_files_is_left_out_and_its_neighbours_are_whole(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/anna/fine.py", "fine")
+    host.write("dags/otto/fine.py", "fine")
+    host.tree("dags/otto/data", host.bomb(6))
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["dags/anna/fine.py"]
+    [left] = tree.left_out
+    assert left.path == "dags/otto/"
+    assert left.reason.startswith("dags/otto/data has 1,000,000 files, more than 5,000 files: ")
+    assert left.blob == host.git("rev-parse", "main:dags/otto").decode().strip()
+
+
+def test_a_bomb_without_any_file_is_told_by_its_folders(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    name = host.git("mktree", stdin=b"").strip()
+    for _ in range(6):
+        listed = b"".join(b"040000 tree %s\td%d\n" % (name, number) for number in range(10))
+        name = host.git("mktree", stdin=listed).strip()
+    host.tree("include/deep", name.decode())
+
+    assert reasons(fetched(host, repository))["include/"].startswith(
+        "include/deep has 1,111,111 folders, more than 1,000 folders: "
+    )
+
+
+def test_many_copies_of_one_large_file_are_too_many_bytes_without_one_being_read(
+    host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.tree("dags/otto/data", host.bomb(2, b"x" * 6_000_000))
+    host.write("dags/anna/fine.py", "fine")
+    read: list[str] = []
+
+    def counted(kind: str, _: bytes) -> Read:
+        read.append(kind)
+        return Read()
+
+    monkeypatch.setattr(contents, "read", counted)
+
+    tree = fetched(host, repository)
+
+    assert reasons(tree)["dags/otto/"].startswith("dags/otto/data has 600 MB, more than 500 MB: ")
+    assert (list(tree.files), len(read)) == (["dags/anna/fine.py"], 1)
+
+
+def test_links_weigh_what_they_come_out_as(host: ClassRepo, repository: GitRepository) -> None:
+    host.write("include/big.csv", b"x" * 6_000_000)
+    for number in range(100):
+        host.link(f"dags/otto/data/{number}.csv", "../../../include/big.csv")
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["include/big.csv"]
+    assert "dags/otto/data has 600 MB" in reasons(tree)["dags/otto/"]
+
+
+@pytest.mark.parametrize("place", ["dags", "requirements.txt", "docker-compose.yaml", "docs"])
+def test_a_bomb_anywhere_else_is_never_unpacked(
+    host: ClassRepo, repository: GitRepository, place: str
+) -> None:
+    host.tree(place, host.bomb(7))
+
+    tree = fetched(host, repository)
+
+    assert (dict(tree.files), tree.refused) == ({}, None)
+    assert len(tree.left_out) == {"dags": 10, "requirements.txt": 1}.get(place, 0)
+
+
+def test_a_folder_in_place_of_the_requirements_keeps_the_packages(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("requirements.txt/a.txt", "pandas")
+
+    assert reasons(fetched(host, repository)) == {
+        "requirements.txt": "requirements.txt must be a file"
+    }
+
+
+def test_a_commit_with_too_many_files_in_no_folder_is_refused_as_a_whole(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    blob = host.git("hash-object", "-w", "--stdin", stdin=b"x").strip()
+    listed = b"".join(b"100644 blob %s\tf%d.py\n" % (blob, number) for number in range(50_001))
+    host.tree("dags", host.git("mktree", stdin=listed).decode().strip())
+    host.write("roster.yaml", "teachers: [lasse]\n")
+
+    tree = fetched(host, repository)
+
+    assert tree.refused is not None
+    assert "more than 50,000 files" in tree.refused
+    assert (dict(tree.files), tree.roster) == ({}, "teachers: [lasse]\n")
+
+
+def test_folders_without_end_are_left_out_where_their_path_gets_too_long(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/otto/" + "deep/" * 110 + "x.py", "x")
+    host.write("dags/otto/fine.py", "fine")
+
+    tree = fetched(host, repository)
+
+    assert list(tree.files) == ["dags/otto/fine.py"]
+    [left] = tree.left_out
+    assert left.reason.startswith("the name is too long")
+
+
+def test_a_history_with_a_bomb_in_it_names_folders_in_place_of_its_files(
+    host: ClassRepo, repository: GitRepository
+) -> None:
+    host.write("dags/anna/x.py", "1")
+    base = host.commit()
+    host.tree("bomb", host.bomb(7))
+    host.tree("dags/otto/data", host.bomb(6))
+    host.write("dags/anna/x.py", "2")
+    host.write("requirements.txt", "pandas")
+    tip = host.commit()
+    repository.fetch()
+
+    history = repository.history(base, tip)
+
+    assert {"dags/anna/x.py", "requirements.txt"} <= set(history.changed)
+    assert {folder_of(path) for path in history.changed} == {None, "anna", "otto"}
+    assert len(history.changed) < 2 * gitrepo.MAX_PATHS
+    assert history.commits[0].paths == history.changed
+
+
+def test_a_history_never_lists_a_folder_of_more_files_than_are_looked_into(
+    host: ClassRepo, repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gitrepo, "MAX_PATHS", 3)
+    base = host.commit()
+    for number in range(4):
+        host.write(f"dags/otto/{number}.py", "")
+        host.write(f"a{number}.txt", "")
+    host.write("requirements.txt", "")
+    tip = host.commit()
+    repository.fetch()
+
+    assert repository.history(base, tip).changed == (
+        *("a0.txt", "a1.txt", "dags/", "requirements.txt"),
+    )
 
 
 @pytest.mark.parametrize("sha", ["--output=x", "HEAD", "main", "A" * 40, "a" * 39, "", "a" * 41])

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -149,6 +150,29 @@ def test_airflows_user_can_enter_a_directory_that_the_mirror_made_whatever_the_u
     assert (root / "mirror.git").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_folder_that_became_too_large_stays_as_it_is_live_beside_its_neighbours(
+    root: Path, tmp_path: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    host.write("dags/otto/x.py", "1")
+    host.write("dags/anna/y.py", "1")
+    first = host.commit()
+    host.write("dags/otto/x.py", "2")
+    host.write("dags/anna/y.py", "2")
+    host.tree("dags/otto/.venv", host.bomb(6))
+    second = host.commit()
+    repository = GitRepository(host.url, "main", root)
+    repository.fetch()
+    store = ReleaseStore(root, repository)
+    publish(store, repository.tree(first))
+
+    release = publish(store, repository.tree(second), "dags/anna/y.py")
+
+    dags = root / "releases" / release.name / "dags"
+    texts = {str(p.relative_to(dags)): p.read_text() for p in dags.rglob("*") if p.is_file()}
+    assert texts == {"otto/x.py": "1", "anna/y.py": "2"}
+
+
 # --- damage
 
 
@@ -230,9 +254,12 @@ def test_a_commit_whose_contents_are_gone_changes_nothing(
 
 
 @pytest.mark.parametrize("path", ["../x", "dags/../../x", "/etc/x", "README.md", "releases/x"])
-def test_a_path_outside_a_release_is_never_written(store: ReleaseStore, path: str) -> None:
+def test_a_path_outside_a_release_is_never_written(
+    store: ReleaseStore, repository: FakeRepository, path: str
+) -> None:
+    [file] = pushed(repository, {"dags/a/x.py": "1"}).files.values()
     with pytest.raises(ValueError, match="outside a release"):
-        publish(store, Tree("e" * 40, {path: File("d" * 40)}))
+        publish(store, Tree("e" * 40, {path: file}))
 
 
 def test_a_place_that_cannot_be_written_is_a_disk_error_that_names_it(
@@ -305,6 +332,73 @@ def test_prune_spares_what_is_laid_out_and_in_use(
     with store.lay_out(tree, ["dags/a/x.py"]) as laid_out:
         assert store.prune(1, ()) == ()
         assert (laid_out / "dags/a/x.py").is_file()
+
+    assert leftovers(root) == []
+
+
+# --- room on the disk
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *, blocks: int, free: int) -> None:
+    """Have the kernel tell of a disk of so many blocks of 4,096 bytes."""
+    disk = SimpleNamespace(f_frsize=4_096, f_blocks=blocks, f_bavail=free)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(52, True), (51, False)])
+def test_what_is_written_leaves_a_twentieth_of_a_small_disk_free(
+    store: ReleaseStore,
+    repository: FakeRepository,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    free: int,
+    fits: bool,
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1" * 40_960}))
+    before = sorted(root.rglob("*"))
+    told(monkeypatch, blocks=1_000, free=free)
+    tree = pushed(repository, {"dags/a/y.py": "1", "dags/a/z.py": "1"})
+
+    if fits:
+        assert publish(store, tree).written == 2
+        return
+    with pytest.raises(DiskError, match="0 MB free; 0 MB to write and 0 MB in reserve do not fit"):
+        publish(store, tree)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_what_is_written_leaves_500_mb_of_a_large_disk_free(
+    store: ReleaseStore, repository: FakeRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = pushed(repository, {"dags/a/x.py": "1"})
+    told(monkeypatch, blocks=10**9, free=122_071)
+    with pytest.raises(DiskError, match="500 MB in reserve"):
+        publish(store, tree)
+    told(monkeypatch, blocks=10**9, free=122_072)
+    publish(store, tree)
+
+
+def test_a_release_of_links_alone_needs_no_room(
+    store: ReleaseStore, repository: FakeRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, pushed(repository, {"dags/a/x.py": "1", "dags/a/y.py": "1"}))
+    told(monkeypatch, blocks=1_000, free=0)
+
+    assert publish(store, pushed(repository, {"dags/a/y.py": None})).written == 0
+
+
+def test_a_look_before_publishing_leaves_the_reserve_too(
+    store: ReleaseStore,
+    repository: FakeRepository,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree = pushed(repository, {"dags/a/x.py": "from airflow.sdk import DAG"})
+    told(monkeypatch, blocks=1_000, free=50)
+
+    with pytest.raises(DiskError, match="in reserve"), store.lay_out(tree, ["dags/a/x.py"]):
+        pytest.fail("entered")
 
     assert leftovers(root) == []
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -32,6 +34,7 @@ class Rig:
     stamps: Callable[[str], Mapping[str, object]]
     blobs: Callable[[str], Mapping[str, str]]
     full_disk: Callable[[], AbstractContextManager[None]]
+    little_room: Callable[[], AbstractContextManager[object]]
     repository: FakeRepository = field(default_factory=FakeRepository)
 
     def tree(self, changes: Mapping[str, str | None]) -> Tree:
@@ -60,6 +63,7 @@ def fake(_: Path) -> Rig:
         stamps=lambda name: dict(releases.whole[name]),
         blobs=lambda name: {path: file.blob for path, file in releases.whole[name].items()},
         full_disk=full_disk,
+        little_room=full_disk,
     )
 
 
@@ -80,6 +84,7 @@ def real(directory: Path) -> Rig:
         stamps=lambda name: {path: stamp(at) for path, at in files(name).items()},
         blobs=lambda name: {path: blob_id(at.read_bytes()) for path, at in files(name).items()},
         full_disk=no_file_over_100_bytes,
+        little_room=lambda: disk(blocks=1_000, free=50),
         repository=repository,
     )
 
@@ -93,6 +98,12 @@ def no_file_over_100_bytes() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def disk(*, blocks: int, free: int) -> AbstractContextManager[object]:
+    """Have the kernel tell of a disk of so many blocks of 4,096 bytes."""
+    told = SimpleNamespace(f_frsize=4_096, f_blocks=blocks, f_bavail=free)
+    return mock.patch("os.statvfs", return_value=told)
 
 
 @pytest.fixture(params=[fake, real])
@@ -286,6 +297,19 @@ def test_a_full_disk_leaves_live_what_was_and_the_next_try_may_work(rig: Rig) ->
     assert live is not None
     assert live.name == first.name
     assert rig.blobs(rig.publish(tree).name) == of(tree)
+
+
+def test_a_disk_without_reserve_leaves_live_what_was_and_the_next_try_may_work(rig: Rig) -> None:
+    first = rig.publish(rig.tree({"dags/a/x.py": "1"}))
+    tree = rig.tree({"dags/a/x.py": "2"})
+
+    with rig.little_room(), pytest.raises(DiskError):
+        rig.publish(tree)
+
+    live = rig.releases.live()
+    assert live is not None
+    assert live.name == first.name
+    assert rig.publish(tree).name == tree.sha
 
 
 def test_without_a_release_to_go_back_to_nothing_is_live(rig: Rig) -> None:

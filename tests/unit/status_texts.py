@@ -23,6 +23,7 @@ VARIES: Final = "§"
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
     "core/ignores.py": frozenset({"unreadable"}),
+    "core/limits.py": frozenset({"judged", "_excess"}),
     "core/ownership.py": frozenset({"notes"}),
     "core/publishable.py": frozenset(
         {"_NOTHING", "_OUTSIDE", "_judged", "_bad_name", "_followed", "_first_entry"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core import contents
-from deployer.core.contents import Read
+from deployer.core import contents, limits
+from deployer.core.contents import Chosen, Read
+from deployer.core.limits import TooMuch, Weight
 from deployer.core.model import COMPOSE_FILE, Facts, File, LeftOut, Tree
 from deployer.core.publishable import LINK
 
@@ -17,7 +18,9 @@ def whole(files: dict[str, bytes], *left_out: LeftOut) -> Tree:
         (path, contents.kind(path)): contents.read(contents.kind(path), content)
         for path, content in files.items()
     }
-    return contents.tree(SHA, {path: path for path in files}, reads, left_out)
+    sizes = {path: len(content) for path, content in files.items()}
+    chosen = contents.chosen({path: path for path in files}, left_out, sizes)
+    return contents.tree(SHA, chosen, reads)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +95,33 @@ def test_a_file_past_the_bound_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_link_is_its_target_and_a_compose_file_its_text() -> None:
     assert contents.read(LINK, b"../x.py") == Read(target=b"../x.py")
     assert contents.read(COMPOSE_FILE, b"services: {}\n") == Read(text="services: {}\n")
+
+
+# --- what is too much
+
+
+def test_a_folder_that_is_too_much_is_left_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=1, folders=1, size=10))
+    blobs = {"dags/a/x.py": "1", "dags/a/y.py": "1", "dags/ab/z.py": "2"}
+    before = (LeftOut("dags/a/__pycache__/x.pyc", "why"), LeftOut("dags/ab/x.pyc", "why"))
+
+    found = contents.chosen(blobs, before, {"1": 1, "2": 2}, trees={"dags/a": "t"})
+
+    assert found.blobs == {"dags/ab/z.py": "2"}
+    assert [(item.path, item.blob) for item in found.left_out] == [
+        ("dags/a/", "t"),
+        ("dags/ab/x.pyc", ""),
+    ]
+
+
+def test_a_file_that_is_left_out_for_its_size_does_not_count_for_its_folder() -> None:
+    found = contents.chosen({"dags/a/x.csv": "1"}, (), {"1": 600_000_000})
+    assert found == Chosen({"dags/a/x.csv": "1"})
+    assert contents.too_large(600_000_000) == Read(refused="the file is larger than 50 MB")
+
+
+def test_nothing_of_a_commit_that_is_too_much_is_published() -> None:
+    refused = TooMuch(refused="too much")
+    left_out = (LeftOut("dags/x.pyc", "why"),)
+    chosen = contents.chosen({"dags/x.py": "1"}, left_out, {"1": 1}, too_much=refused)
+    assert contents.tree(SHA, chosen, {}) == Tree(SHA, {}, refused="too much")

@@ -90,6 +90,11 @@ def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place
     }
 
 
+def test_what_is_live_stays_where_the_whole_folder_is_left_out() -> None:
+    live = {TAXI, "dags/lasse2/x.py", "include/a.sql"}
+    assert holding.staying(left_out({}, "dags/lasse/", "include/"), live) == {TAXI, "include/a.sql"}
+
+
 def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
     assert holding.staying(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
 
@@ -146,6 +151,23 @@ def test_a_file_that_stayed_live_through_pushes_is_told_of_when_it_is_deleted() 
     sha = pushed(world, {"dags/lasse/more.py": DAG})
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: more")
     assert [v.path for v in world.judging(sha).verdicts if v.outcome is Outcome.DELETED] == [TAXI]
+
+
+def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.turns.turn()
+    sha = pushed(world, {TAXI: None, FARES: None}, "dags/lasse/")
+    assert world.said(sha)["airflow/lasse"] == ("failure", "dags/lasse/ is held: it is a link")
+    other = pushed(world, {"dags/maria/weather.py": DAG}, "dags/lasse/")
+    assert world.said(other)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert {TAXI, FARES} <= world.releases.whole[other].keys()
+    mended = pushed(world, {TAXI: f"{DAG}# 2"})
+    assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert {v.path: v.outcome for v in world.judging(mended).verdicts} == {
+        TAXI: Outcome.PARSED,
+        FARES: Outcome.DELETED,
+    }
 
 
 def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> None:

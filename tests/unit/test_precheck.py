@@ -54,6 +54,9 @@ def test_requirements_make_no_difference(requirements: str | None) -> None:
         (X, "", True),
         (X, "dags/am", False),
         (X, "dags/amy/x", False),
+        ("dags/amy/", X, True),
+        ("dags/amy/", "dags/amy", True),
+        ("dags/amy/", "dags/am", False),
     ],
 )
 def test_a_place_is_a_file_or_a_folder(path: str, place: str, *, is_within: bool) -> None:

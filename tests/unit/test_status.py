@@ -123,6 +123,27 @@ def test_a_bad_file_in_no_folder_reddens_no_commit_that_did_not_touch_it() -> No
     assert {state for state, _ in shown.values()} == {"success"}
 
 
+def test_a_folder_that_is_held_as_a_whole_reddens_its_own_context() -> None:
+    held = Verdict("dags/otto/", Outcome.HELD, error=ParseError("Held", "it has 6,000 files"))
+    commit = Commit(TIP, ("dags/otto/.venv/bin/x", TAXI))
+    assert said(final(commit, ended(State.BROKEN, held, PARSED))) == {
+        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s"),
+        "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
+        "airflow/otto": ("failure", "dags/otto/ is held: it has 6,000 files"),
+    }
+
+
+@pytest.mark.parametrize("changed", ["include/a/b.sql", "include/data/"])
+def test_a_folder_of_nobodys_that_is_held_reddens_the_commit_that_changed_it(changed: str) -> None:
+    held = Verdict("include/", Outcome.HELD, error=ParseError("Held", "it has 6,000 files"))
+    ending = ended(State.BROKEN, held)
+    assert said(final(Commit(TIP, (changed,)), ending))["airflow/deploy"] == (
+        "failure",
+        "include/ is held: it has 6,000 files",
+    )
+    assert said(final(Commit(TIP, (TAXI,)), ending))["airflow/deploy"][0] == "success"
+
+
 def test_refused_requirements_hide_no_bad_file_in_no_folder() -> None:
     bad = Verdict("dags/hello.py", Outcome.BROKEN, error=NO_PANDAS)
     commit = Commit(TIP, (bad.path, "requirements.txt"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.limits import PER_COMMIT, PER_FOLDER
 from deployer.core.mending import MENDINGS
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
 from deployer.core.status import Commit, final
@@ -115,6 +116,20 @@ def test_each_error_that_deployer_check_can_mend_is_on_the_page(error: str) -> N
 
 def test_the_limits_that_the_page_names_are_those_of_the_code() -> None:
     assert f"longer than {Limits().wall_s:g} s" in PAGE
+
+
+@pytest.mark.parametrize("page", ["troubleshooting.md", "students.md", "operations.md"])
+def test_the_size_that_a_page_allows_a_folder_is_that_of_the_code(page: str) -> None:
+    text = " ".join((DOCS / page).read_text().split())
+    assert f"{PER_FOLDER.files:,} files, {PER_FOLDER.folders:,} folders" in text
+    assert f"{PER_FOLDER.size // 1_000_000} MB" in text
+
+
+@pytest.mark.parametrize("page", ["troubleshooting.md", "operations.md"])
+def test_the_size_that_a_page_allows_a_commit_is_that_of_the_code(page: str) -> None:
+    text = " ".join((DOCS / page).read_text().split())
+    most = f"{PER_COMMIT.files:,} files, {PER_COMMIT.folders:,} folders"
+    assert f"{most} or {PER_COMMIT.size // 1_000_000:,} MB" in text
 
 
 def test_the_collector_sees_what_it_should() -> None:

@@ -497,6 +497,18 @@ def test_what_cannot_be_published_is_red_once(world: World) -> None:
     assert world.said(later)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
+def test_a_commit_of_which_nothing_can_be_published_fails_and_what_is_live_stays(
+    world: World,
+) -> None:
+    before = world.journal.live()
+    sha = world.announced(TAXI)
+    world.repository.refused[sha] = "the commit has more than 50,000 files"
+    world.turns.turn()
+    assert world.judging(sha).state is State.FAILED
+    assert world.said(sha)["airflow/deploy"] == ("failure", "the commit has more than 50,000 files")
+    assert (world.journal.live(), len(world.releases.published)) == (before, 1)
+
+
 def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     world.examiner.finds(TAXI)
     world.releases.contents[TAXI] = ()
@@ -780,13 +792,16 @@ def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -
     assert world.judging(first).covers == (first, second)
 
 
-def test_a_full_disk_leaves_the_release_before_live(world: World) -> None:
-    live = world.releases.live()
+def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World) -> None:
+    live, known = world.releases.live(), world.journal.live()
     world.releases.full = True
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.state(sha) is State.ERROR
-    assert world.releases.live() == live
+    assert (world.releases.live(), world.journal.live()) == (live, known)
+    world.releases.full = False
+    world.turns.turn()
+    assert world.releases.published[-1][1] == {TAXI}, "no more is written than was to be"
 
 
 def test_a_broken_isolated_parser_publishes_nothing(world: World) -> None:

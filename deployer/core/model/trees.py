@@ -55,7 +55,8 @@ class File:
 class LeftOut:
     """A path of the commit that is not published, and why, in one sentence.
 
-    `blob`: what git has there, "" where nobody asks any more.
+    One that ends in `/` is a folder, with all that is in it. `blob`: what git has there, ""
+    where nobody asks any more.
     """
 
     path: str
@@ -76,6 +77,7 @@ class Tree:
         roster: text of `roster.yaml`, None if the commit has none.
         ignores: text of each `.airflowignore` under `dags/`, by its path.
         left_out: what a release must not hold (it would kill the dag-processor for all).
+        refused: why nothing of the commit is published, and no file is named here; None: it is.
     """
 
     sha: str
@@ -85,6 +87,7 @@ class Tree:
     roster: str | None = None
     ignores: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,139 @@
+"""What is too much for a release, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core import limits
+from deployer.core.limits import PER_COMMIT, PER_FOLDER, Files, TooMuch, Weight, judged, of_files
+from deployer.core.model import DAGS
+
+OTTO = "dags/otto"
+REMEDY = "and add it to .gitignore"
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lower the limits to what a test can write down."""
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=10, folders=5, size=1_000_000))
+    monkeypatch.setattr(limits, "PER_COMMIT", Weight(files=30, folders=12, size=3_000_000))
+
+
+def files(folder: str, count: int, size: int = 1) -> dict[str, int]:
+    return {f"{folder}/f{number}.py": size for number in range(count)}
+
+
+def test_a_folder_weighs_what_is_in_it_however_deep() -> None:
+    assert Files({"a/b/x": 1, "a/y": 2, "z": 4}).weight == Weight(files=3, folders=3, size=7)
+
+
+def test_what_no_disk_could_hold_is_not_counted_on() -> None:
+    whole = sum([Weight(10**15, 10**15, 10**15)] * 5, Weight())
+    assert whole == Weight(10**15, 10**15, 10**15)
+
+
+def test_a_folder_within_its_limits_is_published() -> None:
+    assert of_files(files(OTTO, 10, 100_000)) == TooMuch()
+
+
+def test_a_folder_with_too_many_files_of_its_own_is_held_and_its_neighbours_are_not() -> None:
+    found = of_files(files(OTTO, 11) | files("dags/anna", 10) | files("include", 10))
+    assert found == TooMuch(
+        {OTTO: f"{OTTO} has 11 files, more than 10 files: git rm -r --cached what is no code"}
+    )
+
+
+def test_folders_that_are_too_many_or_bytes_that_are_too_much_are_told_as_such() -> None:
+    folders = {f"{OTTO}/a/{name}/x.py": 1 for name in "bcdef"}
+    heavy = {"dags/anna/taxi.csv": 1_000_001}
+    assert of_files(folders | heavy).held == {
+        OTTO: f"{OTTO}/a has 6 folders, more than 5 folders: git rm -r --cached {OTTO}/a {REMEDY}",
+        "dags/anna": "dags/anna has 1 MB, more than 1 MB: git rm -r --cached what is no code",
+    }
+
+
+def test_include_is_one_folder() -> None:
+    assert list(of_files(files("include/a", 6) | files("include/b", 6)).held) == ["include"]
+
+
+@pytest.mark.parametrize(
+    ("heavy", "blamed"),
+    [
+        ("data/2024/csv", "data/2024/csv"),
+        (".venv/lib/site-packages", ".venv"),
+        ("project/.tox/py", "project/.tox"),
+    ],
+)
+def test_the_innermost_folder_that_is_to_blame_is_named(heavy: str, blamed: str) -> None:
+    found = of_files(files(OTTO, 2) | files(f"{OTTO}/{heavy}", 11))
+    assert found.held[OTTO].startswith(f"{OTTO}/{blamed} has 11 files, more than 10 files: ")
+
+
+def test_a_virtual_environment_is_named_as_a_whole_whatever_its_name_is() -> None:
+    env = {f"{OTTO}/env/pyvenv.cfg": 1} | files(f"{OTTO}/env/lib", 11)
+    found = of_files(files(OTTO, 2) | env)
+    assert found.held[OTTO].startswith(f"{OTTO}/env has 12 files")
+
+
+def test_no_single_folder_is_blamed_where_the_rest_would_be_too_much_as_well() -> None:
+    found = of_files({p: 1 for name in "abc" for p in files(f"{OTTO}/{name}", 7)})
+    assert found.held[OTTO].startswith(f"{OTTO} has 21 files")
+
+
+def test_no_small_folder_is_blamed_for_the_last_file_that_was_too_many() -> None:
+    found = of_files(files(OTTO, 9) | files(f"{OTTO}/sql", 2))
+    assert found.held[OTTO].startswith(f"{OTTO} has 11 files")
+
+
+def test_of_folders_without_end_no_more_is_named_than_a_path_may_have() -> None:
+    found = of_files(files(OTTO + "/deep" * 1_000, 11))
+    assert len(found.held[OTTO]) < 2_000
+
+
+def test_a_path_with_blanks_is_quoted_for_the_shell() -> None:
+    found = of_files(files(f"{OTTO}/my data", 11))
+    assert f"git rm -r --cached '{OTTO}/my data' {REMEDY}" in found.held[OTTO]
+
+
+def test_what_is_held_counts_no_more_for_the_commit() -> None:
+    assert of_files(files(OTTO, 1_000) | files("dags/anna", 10)).refused is None
+
+
+def test_a_commit_is_refused_for_files_that_lie_in_no_folder() -> None:
+    assert of_files(files("dags", 31) | files(OTTO, 1)) == TooMuch(
+        refused="the commit has more than 30 files for Airflow; most are in dags: "
+        "git rm -r --cached what is no code there"
+    )
+
+
+def test_a_commit_is_refused_for_the_sum_and_its_heaviest_folder_is_named() -> None:
+    found = of_files({p: 1 for name in "abcd" for p in files(f"dags/{name}", 8 + (name == "b"))})
+    assert found.refused is not None
+    assert "30 files for Airflow; most are in dags/b: " in found.refused
+
+
+def test_a_commit_of_more_folders_than_there_may_be_is_refused_before_all_are_weighed() -> None:
+    weighed = []
+
+    class Large:
+        is_environment = False
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.folders: dict[str, Large] = {}
+
+        @property
+        def weight(self) -> Weight:
+            weighed.append(self.name)
+            return Weight(files=1_000_000, folders=1)
+
+    names = [f"{DAGS}s{number}" for number in range(1_000)]
+    found = judged(((name, Large(name)) for name in names), Weight())
+    assert found.refused is not None
+    assert "more than 12 folders" in found.refused
+    assert len(set(weighed)) == 13
+
+
+def test_a_class_of_sixty_and_a_folder_of_3000_dags_are_within_the_real_limits() -> None:
+    assert PER_FOLDER.files >= 3_000
+    assert PER_COMMIT.files >= 60 * 300 + 3_000
