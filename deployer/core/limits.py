@@ -1,8 +1,8 @@
 """How much a commit may put into a release, and whom to tell what is too much.
 
 Pure. A student's folder and `include/` are judged each on its own: one that is too large is left
-out as a whole, and all others go on. What is nobody's own (the files directly in `dags/`, the sum)
-is judged for the commit, of which nothing is published then.
+out as a whole, and all others go on; where the sum is too large, the heaviest are. Of a commit with
+too many files or folders directly in `dags/` nothing is published.
 """
 
 from __future__ import annotations
@@ -98,25 +98,40 @@ NOTHING: Final = TooMuch()
 
 
 def judged(folders: Iterable[tuple[str, Folder]], loose: Weight) -> TooMuch:
-    """Judge a commit by its `folders`, each with its path; `loose` lies directly in `dags/`."""
-    held, total, heaviest, most = {}, loose, DAGS.rstrip("/"), loose
+    """Judge a commit by its `folders`, each with its path; `loose` lies directly in `dags/`.
+
+    Where all together are too much, the heaviest are left out: nobody else has to wait for them.
+    """
+    held: dict[str, str] = {}
+    weights: dict[str, Weight] = {}
+    total = loose
     for path, folder in folders:
-        weight = folder.weight
         if reason := _excess(path, folder):
             held[path] = reason
-            weight = Weight(folders=1)
-        total += weight
-        if _share(weight) > _share(most):
-            heaviest, most = path, weight
-        if _exceeded(total, PER_COMMIT):
+            total += Weight(folders=1)
+        else:
+            weights[path] = folder.weight
+            total += folder.weight
+        if len(held) + len(weights) > PER_COMMIT.folders:  # there may be a million of them
             break
-    too_much = _exceeded(total, PER_COMMIT)
-    if too_much is None:
-        return TooMuch(held)
-    return TooMuch(
-        refused=f"the commit has more than {_count(PER_COMMIT, too_much)} for Airflow; most are in "
-        f"{heaviest}: git rm -r --cached what is no code there"
-    )
+    while too_much := _exceeded(total, PER_COMMIT):
+        if not weights or _exceeded(loose, PER_COMMIT):
+            return TooMuch(
+                refused=f"the commit has more than {_count(PER_COMMIT, too_much)} directly in"
+                f" {DAGS}: git rm -r --cached what is no code there"
+            )
+        heaviest = max(weights, key=lambda path: _of(weights[path], too_much))
+        weight = weights.pop(heaviest)
+        held[heaviest] = (
+            f"{heaviest} has {_count(weight, too_much)}, and the commit has more than"
+            f" {_count(PER_COMMIT, too_much)}: git rm -r --cached what is no code"
+        )
+        total = Weight(
+            total.files - weight.files,
+            total.folders - weight.folders + 1,
+            total.size - weight.size,
+        )
+    return TooMuch(held)
 
 
 def of_files(sizes: Mapping[str, int]) -> TooMuch:
@@ -145,15 +160,12 @@ def _by_first_name(sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 def _exceeded(weight: Weight, most: Weight) -> Dimension | None:
     dimensions: tuple[Dimension, ...] = ("files", "folders", "size")
-    return next((d for d in dimensions if getattr(weight, d) > getattr(most, d)), None)
+    return next((d for d in dimensions if _of(weight, d) > _of(most, d)), None)
 
 
-def _share(weight: Weight) -> float:
-    return max(
-        weight.files / PER_COMMIT.files,
-        weight.folders / PER_COMMIT.folders,
-        weight.size / PER_COMMIT.size,
-    )
+def _of(weight: Weight, dimension: Dimension) -> int:
+    found: int = getattr(weight, dimension)
+    return found
 
 
 def _excess(path: str, folder: Folder) -> str | None:
@@ -175,10 +187,9 @@ def _to_blame(path: str, folder: Folder, too_much: Dimension) -> tuple[str, Fold
     """
 
     def heavy(one: Folder) -> int:
-        found: int = getattr(one.weight, too_much)
-        return found
+        return _of(one.weight, too_much)
 
-    spare = heavy(folder) - getattr(PER_FOLDER, too_much)
+    spare = heavy(folder) - _of(PER_FOLDER, too_much)
     while folder.folders and not folder.is_environment and len(path) < MAX_PATH_BYTES:
         name, inner = max(folder.folders.items(), key=lambda item: heavy(item[1]))
         if heavy(inner) < spare or heavy(inner) * 2 < heavy(folder):
@@ -192,4 +203,4 @@ def _to_blame(path: str, folder: Folder, too_much: Dimension) -> tuple[str, Fold
 def _count(weight: Weight, dimension: Dimension) -> str:
     if dimension == "size":
         return f"{weight.size / 1_000_000:,.0f} MB"
-    return f"{getattr(weight, dimension):,} {dimension}"
+    return f"{_of(weight, dimension):,} {dimension}"
