@@ -254,7 +254,7 @@ def test_of_a_working_copy_that_is_too_much_nothing_is_parsed(
 ) -> None:
     monkeypatch.setattr(limits, "PER_COMMIT", Weight(files=1, folders=9, size=1_000_000))
     for name in "xy":
-        clone.write(f"dags/amy/{name}.py", HEAD)
+        clone.write(f"dags/{name}.py", HEAD)
     with pytest.raises(PusherError, match="the commit has more than 1 files"):
         before_push.check(WorkingCopy(clone.root), FakeExaminer(), ())
 
