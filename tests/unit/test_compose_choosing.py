@@ -26,7 +26,7 @@ def chosen(*services: Service) -> Way:
         Path("/etc/deployer/docker-compose.yaml"), dict(zip(NAMES, services, strict=True))
     )
     return choose_way(
-        stack,
+        lambda: stack,
         NAMES,
         client=LazyClient(),
         project="class-airflow",
