@@ -180,7 +180,7 @@ class Turns:
             self._answers.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
-        if not self._carrying and self.upkeep.compare_packages(tip):
+        if not self._carrying and self.upkeep.is_mending_due(tip):
             return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
 
@@ -190,7 +190,7 @@ class Turns:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.upkeep.clean_up()
-        return self.upkeep.mend_in_s
+        return self.upkeep.mending_in_s
 
     def _is_behind(self, tip: str) -> bool:
         """Tell whether anything of `tip` is not live, or nobody is about to judge it."""

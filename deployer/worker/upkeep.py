@@ -47,7 +47,7 @@ class Upkeep:
 
     def after_deployment(self, tip: str) -> None:
         """Make ready for the next one, whose packages may have moved under the parser."""
-        self.compare_packages(tip)
+        self._compare_packages(tip)
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S
         self._asked = 0
         try:
@@ -55,38 +55,45 @@ class Upkeep:
         except DeployerError as exc:
             log.warning("parser not warm", reason=str(exc))
 
-    def compare_packages(self, tip: str) -> bool:
-        """Compare the packages that run with those of what is live, and say how they differ.
+    def is_mending_due(self, tip: str) -> bool:
+        """Compare packages, and tell whether a deployment of `tip` is due that mends them.
 
-        Return whether a deployment of `tip` is due that mends it; it is tried once.
+        It is told once: whoever hears it makes that deployment.
         """
-        parts, now = self._parts, self._parts.clock.monotonic()
-        try:
-            drift, hindrance = self._drifted(tip)
-        except DeployerError as exc:
-            log.warning("packages not compared", reason=str(exc))
-            return False
-        if drift != self._drift:
-            self._drift, self._drifted_at, self._tried = drift, now, None
-        if drift and not hindrance and self._tried == tip:
-            hindrance = "a deployment of the live commit did not help"
-        self._mend_at = self._drifted_at + BY_HAND_S if drift and not hindrance else None
-        words = f"{drift}; they can't be put back: {hindrance}" if hindrance else drift
-        if words != parts.journal.pulse().drift:
-            parts.journal.beat(at=parts.clock.now(), drift=words)
-            write = log.warning if drift else log.info
-            write("packages", state=words or "those of the live commit again")
-        if self._mend_at is None or now < self._mend_at:
+        self._compare_packages(tip)
+        if self.mending_in_s != 0:
             return False
         self._tried = tip
         return True
 
     @property
-    def mend_in_s(self) -> float | None:
+    def mending_in_s(self) -> float | None:
         """In how many seconds packages are to be compared once more, None: at the poll."""
         if self._mend_at is None:
             return None
         return max(self._mend_at - self._parts.clock.monotonic(), 0.0)
+
+    def _compare_packages(self, tip: str) -> None:
+        """Compare the packages that run with those of what is live, and say how they differ."""
+        parts, now, self._mend_at = self._parts, self._parts.clock.monotonic(), None
+        try:
+            drift, hindrance = self._drifted(tip)
+        except DeployerError as exc:
+            log.warning("packages not compared", reason=str(exc))
+            return
+        if drift != self._drift:
+            self._drift, self._drifted_at, self._tried = drift, now, None
+        if drift and not hindrance and self._tried == tip:
+            hindrance = "a deployment of the live commit did not help"
+        if drift and not hindrance:
+            self._mend_at = self._drifted_at + BY_HAND_S
+        words = f"{drift}; they can't be put back: {hindrance}" if hindrance else drift
+        if words != parts.journal.pulse().drift:
+            parts.journal.beat(at=parts.clock.now(), drift=words)
+            if drift:
+                log.warning("packages differ", reason=words)
+            else:
+                log.info("packages differ no longer, as far as is known")
 
     def _drifted(self, tip: str) -> tuple[str, str]:
         """Return how the packages differ, and why `tip` would not mend it; both may be empty."""

@@ -145,6 +145,19 @@ def test_a_push_that_is_refused_while_others_run_is_followed_by_those_of_before(
     assert world.services.text == COW
 
 
+def test_a_refused_push_long_after_they_were_gone_is_followed_by_those_of_before(
+    world: World,
+) -> None:
+    rebuilt(world)
+    world.turns.turn()
+    world.clock.sleep(BY_HAND_S)
+    world.services.refuses["broken\n"] = "there is no such package"
+    require(world, "broken\n")
+    assert world.turns.turn() == 0
+    assert world.turns.turn() is None
+    assert world.services.text == COW
+
+
 def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World) -> None:
     rebuilt(world)
     world.services.refuses[COW] = "it was yanked"
@@ -243,8 +256,12 @@ def test_packages_that_can_not_be_told_disturb_nobody(
     def away() -> str | None:
         raise ServicesError("Docker does not answer")
 
+    rebuilt(world)
+    world.turns.turn()
     monkeypatch.setattr(world.services, "installed", away)
-    assert world.turns.turn() is None
+    for _ in range(2):
+        world.clock.sleep(BY_HAND_S)
+        assert world.turns.turn() is None
 
 
 def test_packages_are_told_and_not_put_back_while_the_tip_can_not_go_live(
