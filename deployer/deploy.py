@@ -7,10 +7,11 @@ first step, and a comment at each effect says what is true if the process dies t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from deployer.core import behind, claims, holding, requirements, stack
+from deployer.core import behind, claims, holding, packages, requirements, stack
 from deployer.core.model import (
     REQUIREMENTS,
     Duplicate,
@@ -152,6 +153,7 @@ class _Progress:
     unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
     duplicates: tuple[Duplicate, ...] = ()
     refused: str | None = None
+    built: str | None = None
     died_of: str = ""
     stays: tuple[tuple[str, str], ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
@@ -228,17 +230,20 @@ class Run:
                 raise PusherError(bare.refused)
             tip = holding.standing(old, bare)
             self._progress.stays = holding.stays(live, old, bare)
+            installed, kept = parts.services.installed(), journal.packages()
             the_plan = plan(
                 old,
                 tip,
-                installed=parts.services.installed(),
-                refusals=self._refusals(tip),
+                installed=installed,
+                refusals={} if self._retry_refused else refusals(journal, tip, kept),
                 services=self._limits.services,
+                kept=kept,
                 held=live.held if live else (),
                 pending=frozenset(live.pending) - self._beside.paths if live else (),
             )
             journal.set_plan(self._deployment, the_plan)
-            note.text = _in_words(the_plan, self._drift(tip), *self._notes)
+            why = packages.why(kept, installed) if the_plan.recreate else None
+            note.text = _in_words(the_plan, why, self._drift(tip), *self._notes)
         if not the_plan.recreate:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._progress.refused = the_plan.refused
@@ -253,7 +258,7 @@ class Run:
                 case Resolve():
                     self._prove(step, tip)
                 case Recreate():
-                    self._recreate(step, tip)
+                    self._recreate(step)
                 case Publish():
                     wanted = self._wanted(tip, step.touch, carried)
                     self._live.publish(wanted)
@@ -261,6 +266,7 @@ class Run:
                     self._judge(wanted, step)
                 case _ as never:
                     assert_never(never)
+        self._keep(tip.requirements or "", kept, installed)
         newly_refused = self._progress.refused and (
             old is None
             or old.requirements != tip.requirements
@@ -355,18 +361,20 @@ class Run:
     def _prove(self, step: Resolve, tip: Tree) -> None:
         try:
             self._rollout.prove(step.text, tip, self._progress.examined)
+            self._progress.built = step.text
         except RequirementsRefused as exc:
             self._refuse(step.text, exc)
 
-    def _recreate(self, step: Recreate, tip: Tree) -> None:
-        if self._progress.refused:
+    def _recreate(self, step: Recreate) -> None:
+        built = self._progress.built
+        if built is None:
             return
         try:
             self._rollout.swap(step.services)
         except RequirementsRefused as exc:
-            self._refuse(tip.requirements or "", exc)
+            self._refuse(built, exc)
         else:
-            self._parts.journal.lift(requirements.parse(tip.requirements or "").fingerprint)
+            self._parts.journal.lift(requirements.parse(built).fingerprint)
         # After the refusal is written: if this fails, the bad packages are not tried again.
         self._drain.reopen()
 
@@ -422,19 +430,15 @@ class Run:
         except ServicesError as exc:
             return str(exc)
 
-    def _refusals(self, tip: Tree) -> dict[str, Refusal]:
-        """Return why the tip's requirements were refused before, by fingerprint."""
-        if self._retry_refused:
-            return {}
-        try:
-            fingerprint = requirements.parse(tip.requirements or "").fingerprint
-        except RequirementsRefused:
-            return {}  # the plan says so itself
-        refusal = self._parts.journal.refusal(fingerprint)
-        return {fingerprint: refusal} if refusal else {}
+    def _keep(self, asked: str, kept: str | None, installed: str | None) -> None:
+        """Write down on which packages this deployment leaves the class."""
+        runs_on = asked if self._progress.refused is None else installed if kept is None else kept
+        if runs_on is not None and runs_on != kept:
+            self._parts.journal.set_packages(runs_on)
 
     def _refuse(self, text: str, why: RequirementsRefused) -> None:
-        self._progress.refused = str(why)
+        # Where the tip's own text is refused already, that is what its author is told.
+        self._progress.refused = self._progress.refused or str(why)
         self._parts.journal.refuse(
             requirements.parse(text).fingerprint,
             Refusal(str(why), why.path),
@@ -481,6 +485,17 @@ class Run:
         return tuple(sorted(both, key=lambda v: v.path))
 
 
+def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal]:
+    """Return why the requirements that may have to be installed were refused, by fingerprint."""
+    found = {}
+    for text in (tip.requirements or "", kept or ""):
+        with suppress(RequirementsRefused):  # the plan says so itself
+            fingerprint = requirements.parse(text).fingerprint
+            if refusal := journal.refusal(fingerprint):
+                found[fingerprint] = refusal
+    return found
+
+
 def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
     guard = Guard(
         parts.services,
@@ -501,12 +516,14 @@ def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
     )
 
 
-def _in_words(the_plan: Plan, drift: str | None, *notes: str) -> str:
+def _in_words(the_plan: Plan, why: str | None, drift: str | None, *notes: str) -> str:
     parts = [f"{len(the_plan.dag_files)} to parse"]
     if the_plan.deleted:
         parts.append(f"{len(the_plan.deleted)} deleted")
     if the_plan.recreate:
         parts.append(f"recreate {', '.join(the_plan.recreate)}")
+    if why:
+        parts.append(why)
     if the_plan.refused:
         parts.append(f"packages kept: {the_plan.refused}")
     if drift:

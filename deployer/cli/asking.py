@@ -35,6 +35,7 @@ def status(*, as_json: bool) -> None:
             "reasons": list(why_not),
             "live_sha": pulse.live_sha,
             "tip": pulse.tip,
+            "drift": pulse.drift or None,
             "worker_beat_at": timestamp(pulse.beat_at) if pulse.beat_at else None,
             "statuses_owed": pulse.owed,
             "deployments": [deployment_as_json(d) for d in recent],
@@ -44,6 +45,8 @@ def status(*, as_json: bool) -> None:
     out = tables.console()
     out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
     out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
+    if pulse.drift:
+        out.print(f"packages {pulse.drift}")
     out.print(f"outbox   {pulse.owed} statuses owed")
     out.print("ready    " + ("yes" if not why_not else "no: " + "; ".join(why_not)))
     if recent:

@@ -7,13 +7,11 @@ Pure: no clock, disk or network. `deployer.deploy` gathers both trees, calls
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
-from deployer.core import behind, imports, requirements
+from deployer.core import behind, imports
 from deployer.core.ignores import Ignores
 from deployer.core.model import (
     DAGS,
-    REQUIREMENTS,
     File,
     Parse,
     Plan,
@@ -21,12 +19,12 @@ from deployer.core.model import (
     Publish,
     Recreate,
     Refusal,
-    RequirementsDiff,
     Resolve,
     Step,
     Tree,
 )
-from deployer.errors import PlanError, RequirementsRefused
+from deployer.core.packages import decide
+from deployer.errors import PlanError
 
 
 def plan(
@@ -36,6 +34,7 @@ def plan(
     installed: str | None,
     refusals: Mapping[str, Refusal],
     services: tuple[str, ...],
+    kept: str | None = None,
     held: Collection[str] = (),
     pending: Collection[str] = (),
 ) -> Plan:
@@ -51,6 +50,8 @@ def plan(
             again, the packages stay as they are. One for a file's sake lapses when the file,
             or what it imports, moves.
         services: what to recreate when packages move, in this order.
+        kept: text of what the class ran on when the last deployment ended. If the tip's is
+            refused, this is what has to run.
         held: what of `live` is not live as it is there.
         pending: what of `live` nobody has judged, nor will but for this deployment.
 
@@ -60,9 +61,13 @@ def plan(
         PlanError: packages must move and `services` is empty.
     """
     dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
-    lapsed = {*dag_files, *deleted}
-    standing = {key: why for key, why in refusals.items() if why.path not in lapsed}
-    packages = _packages(installed, tip, standing)
+    lapsed = {*dag_files, *deleted} if live else set()
+    standing = {
+        key: why
+        for key, why in refusals.items()
+        if why.path is None or (why.path in tip.files and why.path not in lapsed)
+    }
+    packages = decide(installed, tip, standing, kept=kept)
     if packages.move:
         dag_files, deleted = _dag_files(live, tip, packages_move=True, held=held, pending=pending)
     recreate = services if packages.move else ()
@@ -72,10 +77,10 @@ def plan(
     steps: list[Step] = []
     if dag_files:
         steps.append(Preflight(dag_files))
-    if packages.move:
+    if packages.text is not None:
         # Before publishing: the first parse of the new release must see the new packages,
         # or its verdict would be about neither state (docs/decisions/001).
-        steps.append(Resolve(tip.requirements or ""))
+        steps.append(Resolve(packages.text))
         steps.append(Recreate(services, packages.names))
     steps.append(Publish(touch=dag_files))
     if dag_files or deleted:
@@ -149,52 +154,3 @@ class Discovery:
             and path.startswith(DAGS)
             and not self._ignores.hides(path)
         )
-
-
-# --- packages --------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Packages:
-    """What happens to the packages.
-
-    Attributes:
-        move: they are resolved and built anew.
-        names: the requirements that moved, sorted; may be none if nothing was known.
-        diff: the same as lines, also of what was refused.
-        refused: why the tip's text is not tried.
-    """
-
-    move: bool = False
-    names: tuple[str, ...] = ()
-    diff: RequirementsDiff = field(default=RequirementsDiff())
-    refused: str | None = None
-
-
-def _packages(installed: str | None, tip: Tree, refusals: Mapping[str, Refusal]) -> _Packages:
-    for item in tip.left_out:
-        if item.path.split("/")[0] == REQUIREMENTS:  # there, and not to be read: no deletion
-            return _Packages(refused=f"{item.path} can't be read: {item.reason}")
-    try:
-        new = requirements.parse(tip.requirements or "")
-    except RequirementsRefused as exc:
-        return _Packages(refused=str(exc))
-    old = _parsed(installed)
-    if old == new:
-        return _Packages()
-    refused = refusals.get(new.fingerprint)
-    return _Packages(
-        move=refused is None,
-        names=requirements.moved(old, new),
-        diff=requirements.diff(old, new),
-        refused=refused.reason if refused else None,
-    )
-
-
-def _parsed(installed: str | None) -> requirements.Requirements | None:
-    if installed is None:
-        return None
-    try:
-        return requirements.parse(installed)
-    except RequirementsRefused:
-        return None  # an older deployer took it, or somebody edited it: as good as unknown

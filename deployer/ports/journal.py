@@ -134,6 +134,14 @@ class Journal(Protocol):
 
     def set_live(self, live: Live | None) -> None: ...
 
+    def packages(self) -> str | None:
+        """Return the requirements on which the class ran when the last deployment ended.
+
+        None: none has ended since this is written down.
+        """
+
+    def set_packages(self, text: str) -> None: ...
+
     def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
         """Return the DAG ids that the newest verdict on each of `paths` names."""
 
@@ -185,6 +193,7 @@ class Journal(Protocol):
         tip: str | None = None,
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
+        drift: str | None = None,
     ) -> None:
         """Write the worker's heartbeat, and what else is given; None keeps what is there."""
 

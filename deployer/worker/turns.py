@@ -180,6 +180,8 @@ class Turns:
             self._answers.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
+        if not self._carrying and self.upkeep.is_mending_due(tip):
+            return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
 
     def _rest(self) -> float | None:
@@ -188,7 +190,7 @@ class Turns:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.upkeep.clean_up()
-        return None
+        return self.upkeep.mending_in_s
 
     def _is_behind(self, tip: str) -> bool:
         """Tell whether anything of `tip` is not live, or nobody is about to judge it."""
@@ -258,6 +260,8 @@ class Turns:
         mine: Deployment | None,
         covered: Sequence[Deployment],
         wishes: Sequence[Announcement],
+        *,
+        redo: bool = False,
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
@@ -272,6 +276,7 @@ class Turns:
                 journal.attach(wish.id, deployment)
         if wishes:
             journal.pardon()
+        if wishes or redo:
             journal.set_live(None)
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
@@ -310,7 +315,7 @@ class Turns:
         self._given_up = tip if result.ending.state is State.FAILED else None
         if self._is_waited_for():
             return 0.0
-        self.upkeep.after_deployment()
+        self.upkeep.after_deployment(tip)
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll
 
     def _new_run(

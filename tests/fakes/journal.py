@@ -65,6 +65,7 @@ class FakeJournal:
         self.lines: list[Line] = []
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
         self._live: Live | None = None
+        self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
         self._condemned: dict[tuple[str, str], str] = {}
         self._drained: dict[str, int] = {}
@@ -206,6 +207,12 @@ class FakeJournal:
     def set_live(self, live: Live | None) -> None:
         self._live = live
 
+    def packages(self) -> str | None:
+        return self._packages
+
+    def set_packages(self, text: str) -> None:
+        self._packages = text
+
     def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
         newest = {v.path: v for d in self.records.values() for v in d.verdicts}
         return frozenset(
@@ -270,6 +277,7 @@ class FakeJournal:
         tip: str | None = None,
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
+        drift: str | None = None,
     ) -> None:
         was = self._pulse
         moved = tip is not None and tip != was.tip
@@ -278,6 +286,7 @@ class FakeJournal:
             beat_at=at,
             tip=tip or was.tip,
             tip_checked_at=tip_checked_at or was.tip_checked_at,
+            drift=was.drift if drift is None else drift,
             tip_since=(tip_checked_at or at) if moved else was.tip_since,
             processors=was.processors if processors is None else tuple(processors),
         )

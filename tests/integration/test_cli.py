@@ -297,11 +297,20 @@ def test_status_as_json(run: Run, journal: SqlJournal) -> None:
         "ready": False,
         "live_sha": B,
         "tip": A,
+        "drift": None,
         "worker_beat_at": "2026-03-01T09:15:00.000Z",
         "statuses_owed": 0,
         "deployments": [as_json(record)],
     }
     assert reasons[0].startswith("the worker's last heartbeat was ")
+
+
+def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
+    run: Run, journal: SqlJournal
+) -> None:
+    journal.beat(at=NOW, drift="packages differ")
+    assert "packages differ" in run("status").out
+    assert json.loads(run("status", "--json").out)["drift"] == "packages differ"
 
 
 # --- show ------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from deployer.edges.compose.image_way import ImageSlots, ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.throwaway import PROJECT_LABEL, Limits, run_throwaway
+from deployer.edges.link_slots import LinkSlots
 from deployer.edges.slots import Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
@@ -68,7 +69,7 @@ def image_way(client: DockerClient, project: str, bounds: Bounds = BOUNDS) -> Im
         client,
         project=project,
         repository=project,
-        base_image=AIRFLOW,
+        base_image=lambda: AIRFLOW,
         dockerfile=DOCKERFILE,
         files=airflow_files(),
         bounds=bounds,
@@ -205,7 +206,7 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.build(TEXT) == ("cowsay==6.1",)
     assert names_of(client, project)["current"] == before.id
     without_text = started(client, project, f"{project}:current")
-    assert way.installed([without_text]) is None
+    assert way.installed([without_text]) == "", "whatever it holds, it is not the class's"
 
     way.advance()
     container = started(client, project, f"{project}:current")
@@ -216,6 +217,13 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.installed([container, without_text]) is None, "they do not agree"
     container.stop(timeout=0)
     assert way.installed([again(container)]) is None, "it does not run"
+
+    # Somebody rebuilds the image by hand, and then recreates the services.
+    container.start()
+    before.tag(project, tag="current")
+    assert way.installed([again(container)]) is None, "he is at work"
+    by_hand = started(client, project, f"{project}:current")
+    assert way.installed([by_hand]) == ""
 
 
 def test_what_cannot_be_installed_is_refused_with_its_line_and_nothing_is_named(
@@ -317,6 +325,13 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     assert way.installed([again(first)]) is None, "it still has what it installed when it was made"
     second = started(client, project, AIRFLOW)
     assert way.installed([second]) == TEXT
+
+    # Somebody lets the link lead to another list by hand, and then recreates the services.
+    names = LinkSlots(tmp_path / "packages")
+    names.point(Slot.CURRENT, tmp_path / "packages" / "1")
+    assert way.installed([again(second)]) is None, "he is at work"
+    assert way.installed([started(client, project, AIRFLOW)]) == ""
+    names.point(Slot.CURRENT, tmp_path / "packages" / "2")
     way.tidy()
     assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["2", "current"]
 

@@ -37,6 +37,7 @@ LINES = [
     "compose file: checkout",
     "compose file of the repository",
     "services",
+    "packages",
     "Airflow health",
     "parse feed",
     "Airflow account",
@@ -54,8 +55,7 @@ LINES = [
     "worker",
 ]
 SERVICE = {
-    "image": "class-deployer/postgres:test",
-    "build": {"context": "."},
+    "build": {"context": ".", "args": {"AIRFLOW_IMAGE_NAME": "class-deployer/airflow:test"}},
     "entrypoint": ["sleep", "600"],
     "init": True,
     "stop_grace_period": "90s",
@@ -166,6 +166,7 @@ def test_what_follows_from_another_line_is_skipped_and_says_from_which(doctor: D
         ("compose file: checkout", "compose file"),
         ("compose file of the repository", "mirror"),
         ("services", "engine"),
+        ("packages", "journal"),
         ("Airflow rights", "Airflow account"),
         ("webhook deliveries", "journal"),
         ("worker", "journal"),
@@ -303,6 +304,7 @@ def well(settings: Callable[..., None], airflow: Answering, tmp_path: Path) -> I
         journal = SqlJournal.open(f"sqlite:///{state}/deployer.db", migrate=True)
         journal.record_delivery(guid="1", event="ping", result="ignored", reason="", payload={})
         journal.set_live(Live(tip))
+        journal.set_packages("# none\n")
         journal.beat(
             at=datetime.now(UTC),
             tip=tip,
@@ -351,15 +353,18 @@ def stack(settings: Callable[..., None], docker_is_there: None, tmp_path: Path) 
     names = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
     checkout = tmp_path / "srv"
     checkout.mkdir()
-    service = {**SERVICE, "volumes": [f"{checkout}:/opt/class:ro"]}
+    image = f"{project}:current"  # it holds no package of the class
+    service = {**SERVICE, "image": image, "volumes": [f"{checkout}:/opt/class:ro"]}
     file.parent.mkdir()
     file.write_text(json.dumps({"services": dict.fromkeys(names, service)}))  # JSON is YAML
     command = ["docker", "compose", "--project-name", project, "--file", str(file)]
+    _run("docker", "tag", "class-deployer/postgres:test", image)
     try:
         _run(*command, "up", "--detach", "--no-build", "--wait")
         yield
     finally:
         _run(*command, "down", "--volumes", "--timeout", "0")
+        _run("docker", "image", "rm", "--no-prune", "--force", image)
 
 
 @pytest.fixture

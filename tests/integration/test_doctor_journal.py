@@ -118,6 +118,33 @@ def test_an_airflow_that_lacks_something_is_told_by_name(journal: SqlJournal, ur
     assert "no claim_priority_files" in told.value.detail
 
 
+def test_packages_of_the_live_commit_pass(journal: SqlJournal, url: str) -> None:
+    journal.set_packages("cowsay")
+    assert checkup.same_packages(checkup.read(url), lambda: "CowSay\n") == (
+        "those of the live commit"
+    )
+
+
+def test_other_packages_than_those_of_the_live_commit_are_told(
+    journal: SqlJournal, url: str
+) -> None:
+    journal.set_packages("cowsay")
+    with pytest.raises(Ailment, match=r"packages differ .* \(cowsay\)") as told:
+        checkup.same_packages(checkup.read(url), lambda: "")
+    assert "by itself" in told.value.remedy
+    journal.beat(at=NOW, drift="packages differ; they can't be put back: it was yanked")
+    with pytest.raises(Ailment, match="it was yanked"):
+        checkup.same_packages(checkup.read(url), lambda: "")
+
+
+def test_packages_that_are_not_known_are_no_ailment(journal: SqlJournal, url: str) -> None:
+    with pytest.raises(NotApplicable, match="nothing was deployed yet"):
+        checkup.same_packages(checkup.read(url), lambda: "")
+    journal.set_packages("cowsay")
+    with pytest.raises(NotApplicable, match="see services"):
+        checkup.same_packages(checkup.read(url), lambda: None)
+
+
 def test_without_a_worker_nothing_can_be_told_of_the_feed(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(minutes=4), ProcessorCame("a", "3.3.2"))
     with pytest.raises(NotApplicable, match="see worker"):

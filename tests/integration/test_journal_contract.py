@@ -643,6 +643,14 @@ def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> Non
     assert journal.refusal("hash") is None
 
 
+def test_the_packages_that_the_class_runs_on_are_kept_to_the_letter(journal: Journal) -> None:
+    assert journal.packages() is None
+    journal.set_packages("# größer\ncowsay==6.1\n")
+    assert journal.packages() == "# größer\ncowsay==6.1\n"
+    journal.set_packages("")
+    assert journal.packages() == ""
+
+
 def test_the_slots_of_emptied_pools_are_kept_until_they_have_them_back(journal: Journal) -> None:
     assert journal.drained() == {}
     slots = {"default_pool": 128, "no limit": -1, "größer/als's": 0}
@@ -713,6 +721,14 @@ def test_a_beat_tells_which_dag_processors_are_connected(journal: Journal) -> No
     journal.beat(at=after(2), processors=())
     assert journal.pulse().processors == ()
     assert journal.pulse().tip == A
+
+
+def test_a_beat_tells_of_other_packages_until_one_says_that_they_are_gone(journal: Journal) -> None:
+    journal.beat(at=NOW, drift="packages differ")
+    journal.beat(at=after(1))
+    assert journal.pulse().drift == "packages differ"
+    journal.beat(at=after(2), drift="")
+    assert journal.pulse().drift == ""
 
 
 def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:

@@ -155,7 +155,7 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 
 def _drop_what_came_after_0004(connection: Connection) -> None:
     later = {
-        "worker": ("live_pending", "live_stays", "processors"),
+        "worker": ("live_pending", "live_stays", "processors", "packages", "drift"),
         "deployments": ("ending", "running", "waits_for"),
         "refusals": ("path",),
     }
@@ -528,6 +528,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "condemn": lambda journal: journal.condemn({"x": "b"}, "y", at=NOW),
     "pardon": lambda journal: journal.pardon(),
     "condemned": lambda journal: journal.condemned(),
+    "packages": lambda journal: journal.packages(),
+    "set_packages": lambda journal: journal.set_packages(""),
     "drained": lambda journal: journal.drained(),
     "set_drained": lambda journal: journal.set_drained({"default_pool": 128}),
     "beat": lambda journal: journal.beat(at=NOW, tip=A, tip_checked_at=NOW),

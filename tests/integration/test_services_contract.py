@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from deployer.edges.slots import Slot
 from deployer.errors import NotHealthy, RequirementsRefused
 from deployer.ports import Services
 from tests.fakes.services import FakeServices
@@ -28,6 +30,8 @@ class Rig:
     make: Callable[[], Services]
     services: Services
     stack: str
+    by_hand: Callable[[str], None]
+    """Lets the service run on other packages without asking `services`."""
     end: Callable[[], None]
     """Ends the service by itself, with `ImportError: of a sudden` as its last words."""
 
@@ -47,6 +51,7 @@ def place(
                 lambda: services,
                 services,
                 services.stack,
+                by_hand=partial(setattr, services, "text"),
                 end=lambda: services.die(SERVICES[0], "ImportError: of a sudden\n"),
             )
 
@@ -65,6 +70,7 @@ def place(
                 world.services,
                 services,
                 Path(world.project.file).read_text(),
+                by_hand=partial(world.way.point, Slot.CURRENT),
                 end=lambda: world.end(SERVICES[0], "ImportError: of a sudden"),
             )
 
@@ -93,6 +99,16 @@ def test_what_was_not_found_healthy_is_not_known_to_run(rig: Rig) -> None:
     assert rig.make().installed() is None
     rig.make().wait_healthy(SERVICES)
     assert rig.make().installed() == "numpy\n"
+
+
+def test_packages_that_somebody_moved_by_hand_are_what_is_installed_and_are_moved_from(
+    rig: Rig,
+) -> None:
+    rig.by_hand("numpy\n")
+    assert rig.services.installed() == "numpy\n"
+    rig.services.build("")
+    start(rig.services)
+    assert rig.services.installed() == ""
 
 
 def start(services: Services) -> None:

@@ -183,8 +183,7 @@ def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path
         told = plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"]
         assert told == plain_way.at_start("current")  # as it was proven
         mounted = {volume["target"]: volume for volume in plain[name]["volumes"]}
-        for target in ("/opt/deployer/airflow", "/opt/compiled"):
-            assert mounted[target]["read_only"]
+        assert mounted["/opt/compiled"]["read_only"]
     # Who writes what they all run has nothing of a student's, and hears nobody.
     assert plain["airflow-compile"]["network_mode"] == "none"
     assert {volume["target"] for volume in plain["airflow-compile"]["volumes"]} == {
@@ -193,6 +192,16 @@ def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path
     }
     # The database is migrated whatever the class's packages are.
     assert "_PIP_ADDITIONAL_REQUIREMENTS" not in plain["airflow-init"]["environment"]
+
+
+def test_what_airflow_runs_for_the_deployer_is_the_teachers_copy_and_not_the_images(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    for name in (*AIRFLOW, "airflow-init"):
+        mounted = {volume["target"]: volume for volume in services[name]["volumes"]}
+        files = mounted["/opt/deployer/airflow"]
+        assert (files["type"], files["read_only"]) == ("bind", True), name
+        assert files["source"] == str(tmp_path / "etc" / "include" / "airflow"), name
 
 
 # -- the parse feed, from a container to this machine

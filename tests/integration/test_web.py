@@ -428,6 +428,14 @@ def test_the_front_page_says_what_is_live_and_how_the_worker_is(client: FlaskCli
         assert f'href="/deployments/{deployment}"' in page
 
 
+def test_the_front_page_tells_of_packages_that_are_not_those_of_what_is_live(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    assert "packages differ" not in client.get("/").text
+    journal.beat(at=NOW, drift="packages differ (<cowsay>)")
+    assert "packages differ (&lt;cowsay&gt;)" in client.get("/").text
+
+
 def test_the_front_page_of_a_new_installation_is_there(client: FlaskClient) -> None:
     assert "No deployment yet" in client.get("/").text
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from docker.client import DockerClient
+from docker.errors import APIError
 
 from deployer.core.stack_rules import PIP_AT_START
+from deployer.edges.airflow_files import dockerfile
 from deployer.edges.compose.choosing import choose_way
 from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.image_way import ImageWay
@@ -22,23 +28,42 @@ BUILT = Service(image="registry:5000/class-airflow:current", build_args=BASE)
 
 
 def chosen(*services: Service) -> Way:
-    stack = Stack(
-        Path("/etc/deployer/docker-compose.yaml"), dict(zip(NAMES, services, strict=True))
-    )
+    return read_as(lambda: stack(*services), LazyClient())
+
+
+def stack(*services: Service) -> Stack:
+    return Stack(Path("/etc/deployer/docker-compose.yaml"), dict(zip(NAMES, services, strict=True)))
+
+
+def read_as(read: Callable[[], Stack], client: DockerClient) -> Way:
     return choose_way(
-        stack,
+        read,
         NAMES,
-        client=LazyClient(),
+        client=client,
         project="class-airflow",
         packages=Path("/srv/class-airflow/packages"),
-        dockerfile=Path("/x/Dockerfile"),
+        dockerfile=dockerfile(),
         files=Path("/x"),
-        bounds=Bounds(),
+        bounds=Bounds(needs_bytes=0),
     )
 
 
 def test_an_image_that_is_built_goes_the_way_of_images() -> None:
     assert isinstance(chosen(BUILT, BUILT), ImageWay)
+
+
+def test_an_image_is_built_from_the_airflow_that_the_file_names_by_then() -> None:
+    client = Mock()
+    client.info.return_value = {"DockerRootDir": "/"}
+    client.api.build.side_effect = APIError("that is enough")
+    files = [stack(BUILT, BUILT)]
+    way = read_as(lambda: files[-1], client)
+    newer = replace(BUILT, build_args={"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.9"})
+    files.append(stack(newer, newer))
+    with pytest.raises(ServicesError, match="that is enough"):
+        way.build("cowsay")
+    asked = client.api.build.call_args.kwargs["buildargs"]
+    assert asked == {"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.9"}
 
 
 def test_containers_that_install_packages_themselves_go_the_plain_way() -> None:

@@ -106,6 +106,7 @@ class Pulse:
         oldest_owed: when the oldest status still owed was made.
         owed: how many statuses are owed.
         processors: the dag-processors that are connected, as of the heartbeat.
+        drift: how the packages that run differ from those of what is live; empty: they do not.
     """
 
     beat_at: datetime | None
@@ -116,3 +117,4 @@ class Pulse:
     oldest_owed: datetime | None
     owed: int
     processors: tuple[ProcessorCame, ...] = ()
+    drift: str = ""

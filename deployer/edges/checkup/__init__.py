@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deployer.config import Settings
 from deployer.core import stack_rules
@@ -14,6 +15,7 @@ from deployer.core.secret import Secret
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared
+from deployer.edges.compose.making import compose_airflow
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.local import LocalAirflow
 from deployer.errors import DeployerError
@@ -60,6 +62,7 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
             lambda: repository.compare_stack(shared_file(settings.compose_file)),
         ),
         Probe("services", lambda: _services(settings, local, engine)),
+        Probe("packages", lambda: _packages(settings, local, engine, stack, traces)),
         Probe("Airflow health", lambda: airflow.health(settings.airflow_url, _now())),
         Probe("parse feed", lambda: journal.parse_feed(traces.or_skip(), _now())),
         Probe("Airflow account", lambda: airflow.account_line(account.get())),
@@ -105,6 +108,21 @@ def _services(settings: Settings, local: LocalAirflow | None, engine: Shared[doc
             f"no process of {', '.join(dead)}", "start the embedded Airflow: `deployer demo`"
         )
     return f"{', '.join(needed)} run"
+
+
+def _packages(
+    settings: Settings,
+    local: LocalAirflow | None,
+    engine: Shared[docker.Engine],
+    stack: Shared[Mapping[str, Any]],
+    traces: Shared[journal.Traces],
+) -> str:
+    def in_compose() -> str | None:
+        engine.or_skip()
+        stack.or_skip()
+        return compose_airflow(settings, os.environ, reading=True).services.installed()
+
+    return journal.same_packages(traces.or_skip(), local.installed if local else in_compose)
 
 
 def _account(settings: Settings, local: LocalAirflow | None) -> airflow.Account:

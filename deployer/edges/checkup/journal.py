@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deployer.core import readiness
+from deployer.core import packages, readiness
 from deployer.core.checkup import Ailment, NotApplicable
 from deployer.core.model import Pulse
 from deployer.edges.journal import SqlJournal
@@ -21,6 +21,7 @@ class Traces:
 
     pulse: Pulse
     hearing: Hearing
+    packages: str | None
 
 
 def read(url: str) -> Traces:
@@ -31,7 +32,7 @@ def read(url: str) -> Traces:
     """
     try:
         with closing(SqlJournal.open(url, migrate=False)) as journal:
-            return Traces(journal.pulse(), journal.hearing())
+            return Traces(journal.pulse(), journal.hearing(), journal.packages())
     except JournalError as exc:
         raise Ailment(
             str(exc),
@@ -91,6 +92,32 @@ def parse_feed(traces: Traces, now: datetime) -> str:
     count = len(pulse.processors)
     who = "the class's dag-processor is" if count == 1 else f"{count} dag-processors are"
     return f"{who} connected, Airflow {versions}"
+
+
+def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
+    """Tell whether Airflow runs on the packages that the last deployment left it with.
+
+    `ask` tells the requirements that it runs on, None: that is not known.
+
+    Raises:
+        Ailment: it runs on others.
+        NotApplicable: there is nothing to compare.
+    """
+    if traces.packages is None:
+        raise NotApplicable("can't be told: nothing was deployed yet")
+    installed = ask()
+    if installed is None:
+        raise NotApplicable(
+            "can't be told: a service does not run, or on packages that were not found healthy"
+            " yet; see services"
+        )
+    if words := packages.drift(traces.packages, installed):
+        raise Ailment(
+            traces.pulse.drift or words,
+            "the worker puts them back by itself, within two polls; what hinders it is on the page"
+            " and in `deployer logs`. To keep them when you build: docs/operations.md, Upkeep",
+        )
+    return "those of the live commit"
 
 
 def secret(configured: Collection[str], traces: Traces | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -21,7 +21,7 @@ _TAG = f":{Slot.CURRENT}"
 
 
 def choose_way(
-    stack: Stack,
+    read: Callable[[], Stack],
     services: Sequence[str],
     *,
     client: DockerClient,
@@ -33,20 +33,23 @@ def choose_way(
 ) -> Way:
     """Return the way of `services`, which must all run one image.
 
+    `read` reads the operator's file, now and before each image is built: it may name a new Airflow.
     `packages` is CHECKOUT_DIR/packages, for the plain way; `dockerfile` and `files` (what
     Airflow runs on its behalf) are the deployer's own.
 
     Raises:
         ServicesError: the file can't go either way, and what to change in it.
     """
+    stack = read()
     image = _image(stack, services)
     match stack.way(services):
         case WayName.IMAGE:
+            _base(stack, services)  # a mistake there is told at the start
             return ImageWay(
                 client,
                 project=project,
                 repository=_repository(stack, image),
-                base_image=_base(stack, services),
+                base_image=lambda: _base(read(), services),
                 dockerfile=dockerfile,
                 files=files,
                 bounds=bounds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class ImageWay:
     Args:
         project: whose throwaway containers and nameless images are tidied.
         repository: of the images, e.g. `class-airflow`; the tags are those of `slots.Slot`.
-        base_image: the Airflow that the Dockerfile starts from.
+        base_image: tells the Airflow that the Dockerfile starts from; the operator may change it.
         dockerfile, files: the deployer's own; `files` is what Airflow runs on its behalf.
     """
 
@@ -72,20 +72,20 @@ class ImageWay:
         *,
         project: str,
         repository: str,
-        base_image: str,
+        base_image: Callable[[], str],
         dockerfile: Path,
         files: Path,
         bounds: Bounds,
     ) -> None:
         self._client = client
         self._project = project
-        self._base = base_image
+        self._base_image = base_image
         self._dockerfile = dockerfile
         self._files = files
         self._bounds = bounds
         self._slots = ImageSlots(client, repository)
         self._prover = Prover(client, project=project, bounds=bounds)
-        self._texts: dict[str, str | None] = {}  # by image; none of them changes
+        self._texts: dict[str, str] = {}  # by image; none of them changes
 
     def packages(self, slot: Slot) -> Packages:
         return Packages(self._slots.name(slot))
@@ -112,16 +112,17 @@ class ImageWay:
         """See `ways.Way`; dying in here leaves a nameless image, which `tidy` removes."""
         safe = safe_requirements(text)
         check_room(self._client, self._bounds.needs_bytes)
+        base = self._base_image()
         image, ended = build_image(
             self._client,
             context(self._dockerfile, self._files, project=self._project, text=text, safe=safe),
-            arguments={"AIRFLOW_IMAGE_NAME": self._base},
+            arguments={"AIRFLOW_IMAGE_NAME": base},
             limits=self._bounds.limits,
             within_s=self._bounds.build_s,
         )
         if not image:
             raise self._failure(text, ended)
-        new = self._verify(image)
+        new = self._verify(image, base)
         self._slots.point(Slot.NEXT, image)
         return new
 
@@ -140,7 +141,7 @@ class ImageWay:
 
     def _running_image(self) -> str:
         """Return the image that the class runs, or what it is built from before the first."""
-        return self._slots.target(Slot.CURRENT) or self._base
+        return self._slots.target(Slot.CURRENT) or self._base_image()
 
     def _failure(self, text: str, ended: Ended) -> RequirementsRefused | ServicesError:
         """Return whose fault it is that the installation of packages failed.
@@ -152,11 +153,11 @@ class ImageWay:
         task = Task("install", self._bounds.build_s, self._bounds.limits.memory_mb)
         return self._prover.blame(self._running_image(), ended, task, refusal(text, ended.text))
 
-    def _verify(self, image: str) -> tuple[str, ...]:
+    def _verify(self, image: str, base: str) -> tuple[str, ...]:
         ended = run_throwaway(
             self._client,
             image,
-            verify_command(self._prover.own(self._base_id())),
+            verify_command(self._prover.own(self._id_of(base))),
             entrypoint=["bash"],
             project=self._project,
             within_s=self._bounds.check_s,
@@ -165,21 +166,21 @@ class ImageWay:
         self._prover.raise_for_checks(ended)
         return added(ended.text)
 
-    def _base_id(self) -> str:
+    def _id_of(self, base: str) -> str:
         """Return the base image's id: its tag may be moved to another while the deployer runs."""
-        with asking(f"look for the image {self._base}"):
-            return self._client.images.get(self._base).id or self._base
+        with asking(f"look for the image {base}"):
+            return self._client.images.get(base).id or base
 
 
-def _text_in(container: Container) -> str | None:
-    """Return the class's text in a container's image, None: it has none."""
+def _text_in(container: Container) -> str:
+    """Return the class's text in a container's image, empty: it was not built of any."""
     try:
         stream, stat = container.get_archive(TEXT)
     except NotFound:
-        return None
+        return ""
     if stat is None or stat["size"] > _MOST_BYTES:
-        return None
+        return ""
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
         member = tar.next()
         file = tar.extractfile(member) if member and member.isfile() else None
-        return file.read().decode(errors="replace") if file else None
+        return file.read().decode(errors="replace") if file else ""

@@ -32,8 +32,12 @@ class ComposeAirflow:
     built: ContainerParser
 
 
-def compose_airflow(settings: Settings, environ: Mapping[str, str]) -> ComposeAirflow:
+def compose_airflow(
+    settings: Settings, environ: Mapping[str, str], *, reading: bool = False
+) -> ComposeAirflow:
     """Return the Airflow that the operator's compose file describes; asks no engine.
+
+    `reading`: make and change nothing.
 
     Raises:
         ServicesError: the file can't be used; what to change in it.
@@ -43,7 +47,7 @@ def compose_airflow(settings: Settings, environ: Mapping[str, str]) -> ComposeAi
     project = Project(settings.compose_project, settings.compose_file)
     runner = ComposeRunner(project, settings.state_dir / OUTPUT, environ=environ)
     way = choose_way(
-        read_stack(runner, settings.recreate_services),
+        lambda: read_stack(runner, settings.recreate_services),
         settings.recreate_services,
         client=client,
         project=project.name,
@@ -52,7 +56,7 @@ def compose_airflow(settings: Settings, environ: Mapping[str, str]) -> ComposeAi
         files=airflow_files(),
         bounds=Bounds(resolve_s=settings.resolve_timeout_s),
     )
-    if isinstance(way, PlainWay):
+    if isinstance(way, PlainWay) and not reading:
         way.ensure_current()
     services = ComposeServices(
         client,

@@ -1,6 +1,7 @@
 """Packages that Airflow's containers install themselves, at each start, from proven pins.
 
-    <directory>/1, 2, …   requirements.in: the class's text; requirements.txt: what it came to
+    <directory>/1, 2, …   requirements.in: the class's text; requirements.txt: what it came to,
+                          and proven.txt once more, so that another hand in it is noticed
     <directory>/current, next, previous   links to them (deployer.edges.slots)
 
 The image's entrypoint runs `pip install ${_PIP_ADDITIONAL_REQUIREMENTS}` in every container,
@@ -34,7 +35,7 @@ from deployer.errors import DiskError
 MOUNTED = "/opt/class/packages"
 """Where Airflow's containers see the directory."""
 _FILES = "/opt/deployer/airflow"
-_TEXT, _PINS = "requirements.in", "requirements.txt"
+_TEXT, _PINS, _PROVEN = "requirements.in", "requirements.txt", "proven.txt"
 
 
 def at_start(directory: str) -> str:
@@ -95,7 +96,10 @@ class PlainWay:
         if current is None or not all(map(self.on_current, containers)):
             return None
         try:
-            return (current / _TEXT).read_text()
+            pins, proven = (current / _PINS).read_text(), current / _PROVEN
+            # A list made by hand, as the first one is, has no proof.
+            by_hand = proven.exists() and proven.read_text() != pins
+            return pins if by_hand else (current / _TEXT).read_text()
         except FileNotFoundError:
             return None
 
@@ -165,7 +169,7 @@ class PlainWay:
         self._directory.chmod(0o755)
         made.mkdir()
         made.chmod(0o755)
-        for name, content in ((_TEXT, text), (_PINS, exact)):
+        for name, content in ((_TEXT, text), (_PINS, exact), (_PROVEN, exact)):
             (made / name).write_text(content)
             (made / name).chmod(0o644)
         return made

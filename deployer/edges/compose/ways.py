@@ -40,7 +40,8 @@ class Way(Protocol):
         """Return the class's text on which all of `containers` run, None if it is not known.
 
         `containers` are those of the services that are recreated, as just listed; there is at
-        least one. What was not found healthy (`confirm`) is not known.
+        least one. What was not found healthy (`confirm`) is not known; what was made of no text
+        is known to be none.
 
         Raises:
             ServicesError: the engine does not answer.

@@ -1,6 +1,6 @@
 """What the worker remembers beside its deployments.
 
-What is live, what was refused, the pools it emptied, the tip.
+What is live, on which packages, what was refused, the pools it emptied, the tip.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ def set_live(connection: Connection, now_live: Live | None) -> None:
             live_stays=[(clean(path), sha) for path, sha in now_live.stays] if now_live else [],
         )
     )
+
+
+def packages(connection: Connection) -> str | None:
+    text: str | None = connection.execute(select(worker.c.packages)).scalar_one()
+    return text
+
+
+def set_packages(connection: Connection, text: str) -> None:
+    connection.execute(update(worker).values(packages=text))
 
 
 def refusal(connection: Connection, fingerprint: str) -> Refusal | None:
@@ -92,8 +101,11 @@ def beat(
     tip: str | None,
     tip_checked_at: datetime | None,
     processors: Collection[ProcessorCame] | None,
+    drift: str | None,
 ) -> None:
     marks: dict[str, Any] = {"beat_at": at}
+    if drift is not None:
+        marks["drift"] = drift
     if processors is not None:
         marks["processors"] = [
             {name: clean(text) for name, text in asdict(came).items()} for came in processors
@@ -123,4 +135,5 @@ def pulse(connection: Connection) -> Pulse:
         oldest_owed=oldest,
         owed=owed,
         processors=tuple(ProcessorCame(**came) for came in seen.processors),
+        drift=seen.drift,
     )

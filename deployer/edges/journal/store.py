@@ -172,6 +172,14 @@ class SqlJournal:
         with self._database.writing() as connection:
             marks.set_live(connection, live)
 
+    def packages(self) -> str | None:
+        with self._database.reading() as connection:
+            return marks.packages(connection)
+
+    def set_packages(self, text: str) -> None:
+        with self._database.writing() as connection:
+            marks.set_packages(connection, text)
+
     def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
         with self._database.reading() as connection:
             return deployments.dag_ids(connection, paths)
@@ -235,6 +243,7 @@ class SqlJournal:
         tip: str | None = None,
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
+        drift: str | None = None,
     ) -> None:
         with self._database.noting() as connection:
             marks.beat(
@@ -243,6 +252,7 @@ class SqlJournal:
                 tip=tip,
                 tip_checked_at=tip_checked_at,
                 processors=processors,
+                drift=drift,
             )
 
     # -- the outbox

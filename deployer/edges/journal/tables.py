@@ -224,6 +224,8 @@ worker = Table(  # one row, made with the table
     Column("live_held", JSON, nullable=False),  # paths
     Column("live_pending", JSON, nullable=False, server_default="[]"),  # likewise
     Column("live_stays", JSON, nullable=False, server_default="[]"),  # paths, each with a commit
+    Column("packages", CleanText),  # text of the requirements that the class runs on
+    Column("drift", CleanText, nullable=False, server_default=""),
     Column("beat_at", UtcTime),
     Column("tip", CleanText),
     Column("tip_checked_at", UtcTime),

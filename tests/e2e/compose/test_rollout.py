@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.demo import samples
+from tests.compose_stack import UP_TIMEOUT_S
 from tests.e2e.compose.classroom import (
     BOUND_S,
     SERVICES,
@@ -60,6 +61,7 @@ pipeline()
 '''
 
 
+DIFFER = "packages differ from those of the live commit (cowsay"
 COW = "cowsay==6.1"
 """What a DAG of maria's needs from the first test on."""
 
@@ -113,6 +115,34 @@ def test_a_comment_another_order_or_case_restarts_nothing(image_class: Classroom
     same = {samples.REQUIREMENTS: requirements("# a cow", "CowSay == 6.1  # here", "", "Tabulate")}
     assert is_green(room.ends(room.push("maria", "Words", same)))
     assert room.containers() == before
+
+
+def test_packages_that_a_rebuilt_image_lacks_are_told_and_come_back_by_themselves(
+    image_class: Classroom,
+) -> None:
+    room = image_class
+    before = room.containers()
+    tip = room.stage.get("/api/v1/deployments?limit=1").json()["deployments"][0]["sha"]
+    said = shown(room.stage, tip)
+    room.stack.compose("up", "--detach", "--build", timeout_s=UP_TIMEOUT_S)
+    rebuilt = room.containers()
+    assert moved(before, rebuilt) == set(SERVICES)
+
+    def differs() -> bool:
+        return DIFFER in room.stage.get("/").text
+
+    wait_until(differs, "the page tells that packages are gone")
+    asked = room.stage.run_deployer("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
+    assert not checks["packages"]["passed"]
+    wait_until(lambda: not differs(), "packages are back")
+    (last,) = room.stage.get("/api/v1/deployments?limit=1").json()["deployments"]
+    assert (last["sha"], last["state"]) == (tip, "succeeded")
+    assert DIFFER in next(step["detail"] for step in last["steps"] if step["name"] == "plan")
+    assert moved(rebuilt, room.containers()) == set(SERVICES)
+    room.stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", "import cowsay")
+    assert is_green(shown(room.stage, tip))
+    assert shown(room.stage, tip).keys() == said.keys()
 
 
 def test_tasks_that_outlast_the_drain_end_well_though_the_scheduler_is_stopped_under_them(

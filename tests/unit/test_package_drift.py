@@ -1,0 +1,295 @@
+"""Somebody rebuilt the image, or changed packages by hand: seen, said, mended once."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core.model import ParseError, State, StepName, Tree
+from deployer.errors import PusherError, ServicesError
+from deployer.worker.upkeep import BY_HAND_S
+from tests.fakes.world import SERVICES, World
+
+POLL_S = 60.0
+TAXI = "dags/lasse/taxi.py"
+COW = "cowsay==6.1\n"
+DIFFER = "packages differ from those of the live commit (cowsay): the image was rebuilt"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a class that runs on a package of its own."""
+    world = World()
+    world.announced(TAXI)
+    require(world, COW)
+    assert world.turns.turn() is None
+    assert world.services.text == COW
+    world.services.recreated.clear()
+    return world
+
+
+def require(world: World, text: str) -> str:
+    """Push and deliver requirements; return the commit."""
+    before = world.repository.tip
+    sha = world.repository.push({"requirements.txt": text})
+    world.deliver(sha, before)
+    return sha
+
+
+def rebuilt(world: World, text: str | None = "") -> None:
+    """Play `docker compose up --build`: other packages run, and run well."""
+    world.services.text = text
+
+
+def looks_later(world: World) -> float | None:
+    """Let the worker look at the packages, and once more when it wants to."""
+    world.clock.sleep(world.turns.turn() or POLL_S)
+    return world.turns.turn()
+
+
+def plan_of_the_last(world: World) -> str:
+    (newest,) = world.journal.deployments(limit=1)
+    return next(step.detail for step in newest.steps if step.name is StepName.PLAN)
+
+
+def test_packages_that_a_rebuilt_image_lacks_are_put_back_once(world: World) -> None:
+    rebuilt(world)
+    said = world.said(world.repository.fetch())
+    assert looks_later(world) is None
+    assert world.services.text == COW
+    assert world.services.recreated == [SERVICES]
+    assert DIFFER in plan_of_the_last(world)
+    assert world.said(world.repository.fetch()).keys() == said.keys()
+    assert world.state(world.repository.fetch()) is State.SUCCEEDED
+    world.clock.sleep(BY_HAND_S)
+    assert world.turns.turn() is None
+    assert world.services.recreated == [SERVICES]
+
+
+def test_packages_that_nobody_asked_for_are_taken_out_again(world: World) -> None:
+    rebuilt(world, "cowsay==6.1\nemoji\n")
+    looks_later(world)
+    assert world.services.text == COW
+
+
+def test_the_page_is_told_of_other_packages_as_long_as_they_run(world: World) -> None:
+    rebuilt(world)
+    world.turns.turn()
+    assert world.journal.pulse().drift.startswith(DIFFER)
+    world.clock.sleep(BY_HAND_S)
+    world.turns.turn()
+    assert world.journal.pulse().drift == ""
+
+
+def test_somebody_who_recreates_by_hand_is_not_fought(world: World) -> None:
+    for text in ("", "emoji\n", None, "emoji\n", COW):  # None: the services are down
+        rebuilt(world, text)
+        world.turns.turn()
+        world.clock.sleep(BY_HAND_S - 1)
+    world.turns.turn()
+    assert world.services.recreated == []
+    assert world.journal.pulse().drift == ""
+
+
+def test_pushes_meanwhile_do_not_count_as_a_second_look(world: World) -> None:
+    rebuilt(world)
+    world.turns.turn()
+    world.turns.turn()
+    assert world.services.recreated == []
+
+
+def test_the_same_text_in_other_words_is_no_other_package(world: World) -> None:
+    rebuilt(world, "# a cow\nCowSay == 6.1\n")
+    assert world.turns.turn() is None
+
+
+def test_a_push_that_finds_other_packages_says_why_services_are_recreated(world: World) -> None:
+    rebuilt(world)
+    world.announced(TAXI)
+    world.turns.turn()
+    assert world.services.recreated == [SERVICES]
+    assert DIFFER in plan_of_the_last(world)
+
+
+def test_a_push_that_does_not_know_what_runs_says_why_services_are_recreated(world: World) -> None:
+    world.services.text = None
+    world.announced(TAXI)
+    world.turns.turn()
+    assert "which packages run is not known" in plan_of_the_last(world)
+
+
+def test_a_push_of_new_requirements_is_reason_enough(world: World) -> None:
+    require(world, "emoji\n")
+    world.turns.turn()
+    assert "packages differ" not in plan_of_the_last(world)
+
+
+def test_where_the_live_commits_own_are_refused_those_of_before_come_back(world: World) -> None:
+    world.services.refuses["broken\n"] = "there is no such package"
+    sha = require(world, "broken\n")
+    world.turns.turn()
+    said = world.said(sha)
+    rebuilt(world)
+    assert looks_later(world) is None
+    assert world.services.text == COW
+    assert world.services.recreated == [SERVICES]
+    assert world.said(sha) == said
+
+
+def test_a_push_that_is_refused_while_others_run_is_followed_by_those_of_before(
+    world: World,
+) -> None:
+    rebuilt(world)
+    world.services.refuses["broken\n"] = "there is no such package"
+    require(world, "broken\n")
+    looks_later(world)
+    assert world.services.text == COW
+
+
+def test_a_refused_push_long_after_they_were_gone_is_followed_by_those_of_before(
+    world: World,
+) -> None:
+    rebuilt(world)
+    world.turns.turn()
+    world.clock.sleep(BY_HAND_S)
+    world.services.refuses["broken\n"] = "there is no such package"
+    require(world, "broken\n")
+    assert world.turns.turn() == 0
+    assert world.turns.turn() is None
+    assert world.services.text == COW
+
+
+def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World) -> None:
+    rebuilt(world)
+    world.services.refuses[COW] = "it was yanked"
+    assert looks_later(world) is None
+    tried = len(world.journal.deployments())
+    world.clock.sleep(BY_HAND_S)
+    assert world.turns.turn() is None
+    assert len(world.journal.deployments()) == tried
+    assert world.services.recreated == []
+    assert world.journal.pulse().drift.endswith(
+        "they can't be put back: requirements.txt:1 it was yanked"
+    )
+
+
+def test_packages_that_come_back_in_another_form_are_no_reason_to_restart_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rebuilt(world)
+    monkeypatch.setattr(world.services, "installed", lambda: "")
+    looks_later(world)
+    for _ in range(3):
+        world.clock.sleep(BY_HAND_S)
+        assert world.turns.turn() is None
+    assert world.services.recreated == [SERVICES]
+    assert "did not help" in world.journal.pulse().drift
+
+
+def test_packages_that_were_refused_for_a_files_sake_do_not_hinder_those_of_before(
+    world: World,
+) -> None:
+    world.repository.push({TAXI: "# airflow dag\nimport cowsay\n"})
+    why = ParseError("ImportError", "cannot import name 'cow'", 2)
+    world.examiner.finds_on_built(TAXI, error=why)
+    sha = require(world, "cowsay==7\n")
+    world.turns.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    world.examiner.finds_on_built(TAXI)
+    rebuilt(world)
+    looks_later(world)
+    assert world.services.text == COW
+    assert world.services.recreated == [SERVICES]
+
+
+def test_packages_that_were_put_back_by_hand_after_all_may_be_put_back_again(world: World) -> None:
+    rebuilt(world)
+    world.services.refuses[COW] = "it was yanked"
+    looks_later(world)
+    world.services.refuses.clear()
+    world.wish()
+    world.turns.turn()
+    assert world.services.text == COW
+    rebuilt(world)
+    looks_later(world)
+    assert world.services.text == COW
+
+
+def test_an_engine_that_fails_while_packages_are_put_back_is_tried_again_later(
+    world: World,
+) -> None:
+    rebuilt(world)
+    world.services.down = "Docker does not answer"
+    assert looks_later(world) == 5.0
+    assert world.turns.turn() == 10.0
+    world.services.down = None
+    world.turns.turn()
+    assert world.services.text == COW
+    assert world.services.recreated == [SERVICES]
+    assert world.said(world.repository.fetch())["airflow/deploy"][0] == "success"
+
+
+def test_what_was_refused_and_is_installed_by_hand_is_the_live_commits_own(world: World) -> None:
+    world.services.refuses["emoji\n"] = "the index was away"
+    require(world, "emoji\n")
+    world.turns.turn()
+    rebuilt(world, "emoji\n")
+    assert world.turns.turn() is None
+    assert world.journal.pulse().drift == ""
+    assert world.journal.packages() == "emoji\n"
+    assert world.services.recreated == []
+
+
+def test_a_worker_that_starts_looks_as_if_for_the_first_time(world: World) -> None:
+    rebuilt(world)
+    world.turns.turn()
+    world.clock.sleep(BY_HAND_S)
+    world.turns = world.worker()
+    assert world.turns.turn() == BY_HAND_S
+    rebuilt(world, COW)
+    world.worker().turn()
+    assert world.journal.pulse().drift == ""
+
+
+def test_packages_that_can_not_be_told_disturb_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> str | None:
+        raise ServicesError("Docker does not answer")
+
+    rebuilt(world)
+    world.turns.turn()
+    monkeypatch.setattr(world.services, "installed", away)
+    for _ in range(2):
+        world.clock.sleep(BY_HAND_S)
+        assert world.turns.turn() is None
+
+
+def test_packages_are_told_and_not_put_back_while_the_tip_can_not_go_live(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, tip = world.repository.tree, world.push(TAXI)
+
+    def too_large(sha: str) -> Tree:
+        if sha == tip:
+            raise PusherError("the commit is too large")
+        return tree(sha)
+
+    monkeypatch.setattr(world.repository, "tree", too_large)
+    world.turns.turn()
+    assert world.state(tip) is State.FAILED
+    rebuilt(world)
+    assert looks_later(world) is None
+    assert world.journal.pulse().drift.startswith(DIFFER)
+    assert world.services.recreated == []
+
+
+def test_a_class_whose_first_requirements_are_refused_keeps_what_it_started_with() -> None:
+    world = World()
+    world.services.text = COW
+    world.services.refuses["broken\n"] = "there is no such package"
+    require(world, "broken\n")
+    world.turns.turn()
+    assert world.journal.packages() == COW
+    rebuilt(world)
+    looks_later(world)
+    assert world.services.text == COW
