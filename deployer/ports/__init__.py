@@ -9,7 +9,7 @@ from deployer.ports.airflow import Airflow
 from deployer.ports.clock import Bell, Clock, Listener
 from deployer.ports.examiner import Examination, Examiner
 from deployer.ports.feed import ParseFeed
-from deployer.ports.journal import Announcement, Journal, Owed
+from deployer.ports.journal import Announcement, Journal
 from deployer.ports.releases import Release, Releases
 from deployer.ports.repository import Repository
 from deployer.ports.services import Services
@@ -25,7 +25,6 @@ __all__ = [
     "Examiner",
     "Journal",
     "Listener",
-    "Owed",
     "ParseFeed",
     "Posted",
     "RefusedForGood",

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Protocol
 
 from deployer.core.model import (
+    Closed,
     Deployment,
     Ending,
     Live,
+    Owed,
     Plan,
     ProcessorCame,
     Pulse,
@@ -42,17 +44,6 @@ class Announcement:
     trigger: Trigger
     received_at: datetime
     forced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """A status in the outbox that is due, and the deployment that says it."""
-
-    id: int
-    status: Status
-    attempts: int
-    owed_since: datetime
-    deployment: int
 
 
 class Journal(Protocol):
@@ -208,11 +199,25 @@ class Journal(Protocol):
         """
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
-        """Return statuses to be tried now, oldest first."""
+        """Return of the statuses to be tried now those that may be chosen as the next one.
+
+        The first `limit` by `precedence.urgency`, then those by `precedence.patience`, each
+        once. One whose time is further away than any retry is, was timed by another clock: it
+        is due.
+        """
 
     def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None: ...
 
-    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None: ...
+    def try_again(
+        self, owed: int, *, due_at: datetime, error: str, closed: Closed | None = None
+    ) -> None:
+        """Say when a status is due again, and, if GitHub said so, that it takes none for now."""
+
+    def closed(self) -> Closed | None:
+        """Return what GitHub said last on when to come back."""
+
+    def posted_since(self, at: datetime, limit: int) -> tuple[datetime, ...]:
+        """Return when the newest statuses were posted, oldest first."""
 
     def refused(self, owed: int, *, error: str) -> None: ...
 

@@ -7,13 +7,13 @@ from typing import assert_never
 
 import structlog
 
-from deployer.core.model import StatusState
-from deployer.core.pacing import Pace, retry_delay_s
+from deployer.core.model import Closed, Owed
+from deployer.core.pacing import LOOK_BACK, LOOK_BACK_S, Pace, closed_for_s, retry_delay_s
+from deployer.core.precedence import next_to_post, overtakes
 from deployer.ports import (
     Accepted,
     Clock,
     Journal,
-    Owed,
     Posted,
     RefusedForGood,
     RetryLater,
@@ -24,9 +24,6 @@ log = structlog.get_logger()
 
 REST_S = 5.0
 """Between two looks at an empty outbox, if nobody says that it is filled."""
-LOOK_AHEAD = 100
-RESERVED = 4
-"""Writes of the burst that are kept for verdicts."""
 
 
 class Outbox:
@@ -39,9 +36,18 @@ class Outbox:
         self._board = board
         self._clock = clock
         self._public_url = public_url
-        self._pace = Pace()
+        self._pace, self._closed_until = self._resumed()
         self._again_at = float("inf")  # monotonic; when a status is due that had to wait
-        self._closed_until = 0.0  # monotonic; GitHub's own word on when to come back
+        self._overtook = 0
+
+    def _resumed(self) -> tuple[Pace, float]:
+        """Return the pace and until when GitHub takes nothing, as the last worker left them."""
+        now, time = self._clock.monotonic(), self._clock.now()
+        writes = self._journal.posted_since(time - timedelta(seconds=LOOK_BACK_S), LOOK_BACK)
+        pace = Pace.after((now - (time - at).total_seconds() for at in writes), now=now)
+        closed = self._journal.closed()
+        ago_s = (time - closed.at).total_seconds() if closed else 0.0
+        return pace, now + (closed_for_s(closed, ago_s=ago_s) if closed else 0.0)
 
     def post_next(self) -> float:
         """Post the next status that is due; return seconds until the next try makes sense."""
@@ -49,29 +55,20 @@ class Outbox:
         open_at = max(self._pace.next_write_at(now), self._closed_until)
         if open_at > now:
             return open_at - now
-        owed = self._next(now)
+        time, room_at = self._clock.now(), self._pace.next_write_at(now, keeping=True)
+        due = self._journal.due(time)
+        owed = next_to_post(due, at=time, overtook=self._overtook, room=room_at <= now)
         if owed is None:
             if self._again_at <= now:  # looked at, and done
                 self._again_at = float("inf")
-            return min(REST_S, self._again_at - now)
+            return min(REST_S, self._again_at - now, room_at - now if due else REST_S)
+        self._overtook = self._overtook + 1 if overtakes(owed, due) else 0
         target_url = self._target(owed)
         answer = self._board.post(owed.status, target_url)
         # Dying here posts it once more: GitHub shows the last of two equal ones.
         self._pace = self._pace.wrote(self._clock.monotonic())
         self._record(owed, answer, target_url)
         return 0.0
-
-    def _next(self, now: float) -> Owed | None:
-        """Return what is due: verdicts first, and `pending` only if it takes no verdict's place.
-
-        A `pending` that has to wait is mostly replaced by its verdict before its turn comes,
-        so a burst of pushes costs half the writes.
-        """
-        due = self._journal.due(self._clock.now(), limit=LOOK_AHEAD)
-        for owed in due:
-            if owed.status.state is not StatusState.PENDING:
-                return owed
-        return due[0] if due and self._pace.room(now) > RESERVED else None
 
     def _target(self, owed: Owed) -> str | None:
         return f"{self._public_url}/commits/{owed.status.sha}" if self._public_url else None
@@ -90,11 +87,12 @@ class Outbox:
                 log.info("status", **said, description=status.description)
             case RetryLater(reason, after_s):
                 delay_s = retry_delay_s(owed.attempts + 1, after_s)
-                if after_s is not None:
-                    self._closed_until = self._clock.monotonic() + after_s
-                due_at = now + timedelta(seconds=delay_s)
+                closed = Closed(now, delay_s) if after_s is not None else None
+                if closed:
+                    self._closed_until = self._clock.monotonic() + delay_s
+                due_at = now + timedelta(seconds=retry_delay_s(owed.attempts + 1))
                 self._again_at = min(self._again_at, self._clock.monotonic() + delay_s)
-                self._journal.try_again(owed.id, due_at=due_at, error=reason)
+                self._journal.try_again(owed.id, due_at=due_at, error=reason, closed=closed)
                 log.warning("status owed", **said, reason=reason, again_in_s=round(delay_s, 1))
             case RefusedForGood(reason):
                 self._journal.refused(owed.id, error=reason)

@@ -12,9 +12,14 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.elapsed_s = 0.0
+        self._set_by = timedelta(0)
+
+    def jump(self, seconds: float) -> None:
+        """Have somebody set the time of day; no time passes."""
+        self._set_by += timedelta(seconds=seconds)
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.elapsed_s)
+        return START + timedelta(seconds=self.elapsed_s) + self._set_by
 
     def monotonic(self) -> float:
         return self.elapsed_s

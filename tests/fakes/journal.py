@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from deployer.core.model import (
+    Closed,
     Deployment,
     Ending,
     Live,
+    Owed,
     Plan,
     ProcessorCame,
     Pulse,
@@ -25,8 +27,10 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
+from deployer.core.pacing import LAST_RETRY_S
+from deployer.core.precedence import patience, urgency
 from deployer.errors import JournalError
-from deployer.ports import Announcement, Owed
+from deployer.ports import Announcement
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +72,7 @@ class FakeJournal:
         self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
         self._condemned: dict[tuple[str, str], str] = {}
+        self._closed: Closed | None = None
         self._drained: dict[str, int] = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self.broken = False
@@ -317,29 +322,46 @@ class FakeJournal:
         return new.place
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
-        waiting = [line for line in self.lines if line.standing == "owed" and line.due_at <= at]
-        return tuple(
+        last = at + timedelta(seconds=LAST_RETRY_S)
+        saying = {place: made for made, places in sorted(self._said.items()) for place in places}
+        tips = {made.sha: made.id for made in self.records.values()}
+        waiting = [
             Owed(
                 line.id,
                 line.record.status,
                 line.record.attempts,
                 line.owed_since,
-                max(number for number, places in self._said.items() if line.place in places),
+                saying[line.place],
+                line.place,
+                tips.get(line.record.status.sha, 0),
             )
-            for line in sorted(waiting, key=lambda line: line.place)[:limit]
-        )
+            for line in self.lines
+            if line.standing == "owed" and (line.due_at <= at or line.due_at > last)
+        ]
+        lines = (sorted(waiting, key=order)[:limit] for order in (urgency, patience))
+        return tuple({owed.id: owed for line in lines for owed in line}.values())
 
     def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None:
         line = self._line(owed)
         self._settle(line, "posted", posted_at=at, error=None)
         line.record = replace(line.record, target_url=target_url)
 
-    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None:
+    def try_again(
+        self, owed: int, *, due_at: datetime, error: str, closed: Closed | None = None
+    ) -> None:
+        self._closed = closed or self._closed
         place = self._line(owed).place
         for line in self.lines:
             if line.place == place and line.standing == "owed":
                 line.due_at = due_at
                 self._settle(line, "owed", posted_at=None, error=error)
+
+    def closed(self) -> Closed | None:
+        return self._closed
+
+    def posted_since(self, at: datetime, limit: int) -> tuple[datetime, ...]:
+        times = (line.record.posted_at for line in self.lines)
+        return tuple(sorted(time for time in times if time and time > at)[-limit:])
 
     def refused(self, owed: int, *, error: str) -> None:
         self._settle(self._line(owed), "refused", posted_at=None, error=error)

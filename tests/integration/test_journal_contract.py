@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +17,14 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from deployer.core.model import (
+    Closed,
     Deployment,
     Duplicate,
     Ending,
     LeftOut,
     Live,
     Outcome,
+    Owed,
     ParseError,
     Plan,
     ProcessorCame,
@@ -40,10 +43,11 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
+from deployer.core.precedence import patience, urgency
 from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
-from deployer.ports import Journal, Owed
+from deployer.ports import Journal
 from tests.fakes.journal import FakeJournal
 
 REF = "refs/heads/main"
@@ -759,6 +763,56 @@ def test_statuses_are_due_in_the_order_they_were_owed(journal: Journal) -> None:
     assert words(journal) == owed
     assert [one.status for one in journal.due(NOW)] == owed[:1]
     assert [(one.attempts, one.owed_since) for one in due(journal)] == [(0, NOW)] * 3
+
+
+def test_the_first_in_each_line_are_all_that_is_read_of_a_backlog(journal: Journal) -> None:
+    owed = []
+    for sha in (B, C, A):
+        number = started(journal, sha)
+        for context, state in itertools.product(
+            ("airflow/zoe", "airflow/Deploy", "airflow/anna"), StatusState
+        ):
+            name = context if context == "airflow/Deploy" else f"{context}-{state}"
+            owed.append(status(state, sha=sha, context=name))
+        journal.owe(owed[-12:], deployment=number, at=NOW)
+    everything = due(journal)
+    assert {one.tip for one in everything} == {1, 2, 3}
+    for limit in (1, 3, 20):
+        lines = (sorted(everything, key=order)[:limit] for order in (urgency, patience))
+        first = list(dict.fromkeys(one for line in lines for one in line))
+        assert list(journal.due(NOW, limit)) == first
+
+
+def test_a_commit_that_is_named_again_is_the_newest_tip(journal: Journal) -> None:
+    for sha in (A, B):
+        number = started(journal, sha)
+        journal.owe([status(StatusState.SUCCESS, sha=sha)], deployment=number, at=NOW)
+    assert journal.due(NOW)[0].status.sha == B
+    queued(journal, A)
+    assert journal.due(NOW)[0].status.sha == A
+
+
+def test_a_retry_that_another_clock_put_off_is_due(journal: Journal) -> None:
+    journal.owe([PENDING], deployment=started(journal), at=after(3600))
+    assert words(journal, NOW) == [PENDING]
+
+
+def test_what_was_posted_lately_is_known_oldest_first(journal: Journal) -> None:
+    number = started(journal)
+    journal.owe([status(context=name) for name in "abcd"], deployment=number, at=NOW)
+    for second, owed in zip((4, 1, 3, 2), due(journal), strict=True):
+        journal.posted(owed.id, at=after(second), target_url=None)
+    assert journal.posted_since(after(1), 9) == (after(2), after(3), after(4))
+    assert journal.posted_since(NOW, 2) == (after(3), after(4))
+
+
+def test_githubs_word_on_when_to_come_back_is_kept(journal: Journal) -> None:
+    assert journal.closed() is None
+    journal.owe([PENDING], deployment=started(journal), at=NOW)
+    (one,) = due(journal)
+    journal.try_again(one.id, due_at=NOW, error="rate limit", closed=Closed(NOW, 90.5))
+    journal.try_again(one.id, due_at=NOW, error="a timeout")
+    assert journal.closed() == Closed(NOW, 90.5)
 
 
 def test_a_status_is_not_due_before_its_time(journal: Journal) -> None:

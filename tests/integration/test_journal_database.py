@@ -155,7 +155,10 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 
 def _drop_what_came_after_0004(connection: Connection) -> None:
     later = {
-        "worker": ("live_pending", "live_stays", "processors", "packages", "drift"),
+        "worker": (
+            *("closed_at", "closed_for_s", "drift", "live_pending", "live_stays", "packages"),
+            "processors",
+        ),
         "deployments": ("ending", "running", "waits_for"),
         "refusals": ("path",),
     }
@@ -537,6 +540,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
         [Status(A, "airflow/deploy", StatusState.PENDING, "")], deployment=1, at=NOW
     ),
     "due": lambda journal: journal.due(NOW),
+    "closed": lambda journal: journal.closed(),
+    "posted_since": lambda journal: journal.posted_since(NOW, 9),
     "posted": lambda journal: journal.posted(1, at=NOW, target_url=None),
     "try_again": lambda journal: journal.try_again(1, due_at=NOW, error=""),
     "refused": lambda journal: journal.refused(1, error=""),

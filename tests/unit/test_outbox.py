@@ -7,14 +7,16 @@ from datetime import timedelta
 import pytest
 
 from deployer.core.model import Status, StatusRecord, StatusState, Trigger
-from deployer.core.pacing import BURST
+from deployer.core.pacing import BUCKETS
 from deployer.ports import RefusedForGood, RetryLater
-from deployer.worker.outbox import RESERVED, REST_S, Outbox
+from deployer.worker.outbox import REST_S, Outbox
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.journal import FakeJournal
 from tests.fakes.statusboard import FakeStatusBoard
 
 URL = "https://deploy.example.org"
+BURST, KEPT = BUCKETS[0].writes, BUCKETS[0].kept
+HOURLY = BUCKETS[1]
 
 
 class Post:
@@ -25,17 +27,34 @@ class Post:
         self.journal = FakeJournal(now=self.clock.now)
         self.board = FakeStatusBoard()
         self.outbox = self.restarted(public_url)
-        self.deployment = self.journal.queue(
-            sha(0), base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=START
-        )
+        self.deployment = self.push(0)
 
     def restarted(self, public_url: str | None = URL) -> Outbox:
         return Outbox(self.journal, self.board, self.clock, public_url=public_url)
 
-    def owe(self, number: int, state: StatusState = StatusState.SUCCESS, words: str = "ok") -> None:
+    def push(self, number: int) -> int:
+        """Have the commit `number` named as the newest."""
+        return self.journal.queue(
+            sha(number), base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=START
+        )
+
+    def owe(
+        self,
+        number: int,
+        state: StatusState = StatusState.SUCCESS,
+        words: str = "ok",
+        context: str = "airflow/deploy",
+    ) -> None:
         """Owe a status on the commit `number`."""
-        status = Status(sha(number), "airflow/deploy", state, words)
+        status = Status(sha(number), context, state, words)
         self.journal.owe([status], deployment=self.deployment, at=self.clock.now())
+
+    def judge(self, number: int, folders: int = 1) -> None:
+        """Push the commit `number`, and judge it and so many folders."""
+        self.push(number)
+        for name in range(folders):
+            self.owe(number, context=f"airflow/{name}")
+        self.owe(number)
 
     def go_on(self, seconds: float) -> list[int]:
         """Post as the worker does for so long; return the commits posted, in order."""
@@ -73,7 +92,7 @@ def test_an_empty_outbox_rests(post: Post) -> None:
     assert post.board.tries == 0
 
 
-def test_what_is_owed_goes_at_once_one_after_the_other_oldest_first(post: Post) -> None:
+def test_what_is_owed_goes_at_once_one_after_the_other(post: Post) -> None:
     for number in (3, 1, 2):
         post.owe(number)
     assert [post.outbox.post_next() for _ in range(3)] == [0.0, 0.0, 0.0]
@@ -122,14 +141,56 @@ def test_a_verdict_overtakes_what_is_pending(post: Post) -> None:
     assert post.go_on(0) == [2, 1, 3]
 
 
+def test_behind_a_push_over_60_folders_the_next_student_is_judged_at_once(post: Post) -> None:
+    post.judge(1, folders=60)
+    post.go_on(0)
+    post.judge(2)
+    assert post.go_on(3).count(2) == 2
+    assert post.go_on(120).count(1) == 61 - BURST - 1
+    assert post.owed() == 0
+
+
+def test_a_commits_own_status_goes_before_its_folders_and_red_before_green(post: Post) -> None:
+    post.judge(1, folders=3)
+    post.owe(1, StatusState.FAILURE, context="airflow/2")
+    post.go_on(0)
+    contexts = [status.context for status, _ in post.board.posted]
+    assert contexts == ["airflow/deploy", "airflow/2", "airflow/0", "airflow/1"]
+
+
+def test_behind_a_backlog_of_hours_the_next_push_is_judged_at_once(post: Post) -> None:
+    for number in range(HOURLY.writes):
+        post.judge(number)
+    post.go_on(HOURLY.rest_s / 2)
+    assert post.owed() > 0
+    post.judge(501)
+    assert post.go_on(1) == [501, 501]
+
+
+def test_while_pushes_come_faster_than_github_takes_them_none_waits_long_for_its_own_verdict(
+    post: Post,
+) -> None:
+    for number in range(150):
+        post.judge(number, folders=5)
+        assert number in post.go_on(2 * HOURLY.refill_s), f"push {number}"
+    assert post.owed() > 0
+
+
+def test_all_of_a_backlog_goes_in_the_end(post: Post) -> None:
+    for number in range(HOURLY.writes):
+        post.judge(number)
+    assert len(post.go_on(2 * HOURLY.rest_s)) == 2 * HOURLY.writes
+    assert post.owed() == 0
+
+
 def test_pending_ones_leave_room_for_verdicts_and_go_when_there_is_more(post: Post) -> None:
     for number in range(BURST):
         post.owe(number, StatusState.PENDING)
-    assert post.go_on(0) == list(range(BURST - RESERVED))
-    for number in range(100, 100 + RESERVED):
+    assert post.go_on(0) == list(range(BURST - KEPT))
+    for number in range(100, 100 + KEPT):
         post.owe(number)
-    assert post.go_on(0) == list(range(100, 100 + RESERVED))
-    assert post.go_on(60) == list(range(BURST - RESERVED, BURST))
+    assert post.go_on(0) == list(range(100, 100 + KEPT))
+    assert post.go_on(60) == list(range(BURST - KEPT, BURST))
     assert post.owed() == 0
 
 
@@ -203,7 +264,7 @@ def test_until_github_says_so_nothing_is_tried(post: Post) -> None:
     post.owe(2)
     assert post.go_on(89) == []
     assert post.board.tries == 1
-    assert post.go_on(10) == [2, 1]
+    assert post.go_on(10) == [1, 2]
 
 
 def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
@@ -212,7 +273,7 @@ def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
     post.go_on(30)
     post.owe(2)
     assert post.go_on(59) == []
-    assert post.go_on(10) == [2, 1]
+    assert post.go_on(10) == [1, 2]
 
 
 def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) -> None:
@@ -234,6 +295,36 @@ def test_what_is_owed_outlives_the_worker(post: Post) -> None:
     post.outbox = post.restarted()
     assert post.go_on(300) == [1]
     assert post.records()[0].attempts > 1
+
+
+def test_the_pace_outlives_the_worker(post: Post) -> None:
+    for number in range(BURST + 5):
+        post.owe(number)
+    post.go_on(0)
+    post.outbox = post.restarted()
+    assert post.go_on(0.5) == []
+    assert len(post.go_on(3)) == 3
+
+
+def test_githubs_word_on_when_to_come_back_outlives_the_worker(post: Post) -> None:
+    post.board.answers.append(RetryLater("secondary rate limit", after_s=90))
+    post.owe(1)
+    post.go_on(30)
+    post.outbox = post.restarted()
+    post.owe(2)
+    assert post.go_on(59) == []
+    assert post.board.tries == 1
+    assert sorted(post.go_on(10)) == [1, 2]
+
+
+def test_a_clock_set_back_by_an_hour_holds_nothing_up_for_long(post: Post) -> None:
+    post.board.answers.append(RetryLater("secondary rate limit", after_s=90))
+    for number in range(BURST + 5):
+        post.owe(number)
+    post.go_on(10)
+    post.clock.jump(-3600)
+    post.outbox = post.restarted()
+    assert len(post.go_on(100)) == BURST + 5
 
 
 def test_a_verdict_that_comes_while_its_pending_is_tried_again_is_the_one_posted(

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.core.pacing import BURST, LAST_RETRY_S, WINDOWS, Pace, retry_delay_s
+from deployer.core.model import Closed
+from deployer.core.pacing import (
+    BUCKETS,
+    LAST_RETRY_S,
+    LOOK_BACK,
+    LOOK_BACK_S,
+    Pace,
+    closed_for_s,
+    retry_delay_s,
+)
+
+BURST, HOURLY = BUCKETS
+GITHUBS = ((60.0, 80), (3600.0, 500))
+"""Seconds, and how many writes GitHub takes in any such span."""
 
 
 def paced(wishes: list[float]) -> list[float]:
@@ -38,19 +52,11 @@ def test_half_a_rest_gives_half_a_burst() -> None:
     assert paced([0.0] * 10 + [5.0] * 6)[10:] == [5.0] * 5 + [6.0]
 
 
-def test_after_500_writes_in_an_hour_the_next_waits_for_the_first_to_be_an_hour_old() -> None:
-    went = paced([0.0] * 501)
+def test_nobody_waits_for_the_rest_of_an_hour_in_which_too_much_went() -> None:
+    went = paced([0.0] * 500)
 
-    assert went[499] < 500.0
-    assert went[500] == 3600.0
-
-
-def test_no_more_writes_are_remembered_than_a_decision_needs() -> None:
-    pace = Pace()
-    for second in range(2000):
-        pace = pace.wrote(float(second))
-
-    assert len(pace.writes) == 500
+    assert went[HOURLY.writes - 1] < HOURLY.writes
+    assert max(later - sooner for sooner, later in itertools.pairwise(went)) == HOURLY.refill_s
 
 
 @settings(deadline=None)
@@ -58,10 +64,10 @@ def test_no_more_writes_are_remembered_than_a_decision_needs() -> None:
 def test_no_window_ever_holds_more_than_github_allows(wishes: list[float]) -> None:
     went = paced(wishes)
 
-    for span, most in WINDOWS:
+    for span, most in GITHUBS:
         for first, beyond in zip(went, went[most:], strict=False):
             assert beyond >= first + span
-    for first, beyond in zip(went, went[BURST:], strict=False):
+    for first, beyond in zip(went, went[BURST.writes :], strict=False):
         assert beyond - first >= 1.0 - 1e-6
 
 
@@ -91,10 +97,36 @@ def test_jitter_stretches_the_doubling_alone() -> None:
     assert retry_delay_s(3, 60.0, jitter=0.5) == pytest.approx(66.0)
 
 
-def test_the_room_left_in_the_burst_is_counted() -> None:
+def test_what_a_bucket_keeps_is_left_by_who_can_wait() -> None:
     pace = Pace()
-    assert pace.room(100.0) == BURST
-    pace = pace.wrote(100.0).wrote(100.0)
-    assert pace.room(100.0) == BURST - 2
-    assert pace.room(101.5) == BURST - 1
-    assert pace.room(200.0) == BURST
+    for _ in range(BURST.writes - BURST.kept):
+        assert pace.next_write_at(100.0, keeping=True) == 100.0
+        pace = pace.wrote(100.0)
+
+    assert pace.next_write_at(100.0) == 100.0
+    assert pace.next_write_at(100.0, keeping=True) == 101.0
+
+
+@given(st.lists(st.floats(min_value=0, max_value=8000), max_size=700).map(sorted))
+def test_what_went_lately_is_all_that_a_start_has_to_know(wishes: list[float]) -> None:
+    went = paced(wishes)
+    now = went[-1] if went else 0.0
+    pace = Pace.after(went, now=now)
+    lately = [at for at in went if at > now - LOOK_BACK_S][-LOOK_BACK:]
+
+    assert Pace.after(lately, now=now).next_write_at(now) == pytest.approx(pace.next_write_at(now))
+
+
+@pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
+def test_a_clock_set_by_an_hour_costs_no_more_than_one_refill(off_s: float) -> None:
+    went = [off_s + at for at in paced([0.0] * LOOK_BACK)]
+    now = went[-1] - off_s
+
+    assert Pace.after(went, now=now).next_write_at(now) <= now + HOURLY.refill_s
+
+
+def test_githubs_own_word_is_waited_for_until_its_time_and_never_longer() -> None:
+    word = Closed(datetime(2026, 3, 1, tzinfo=UTC), 90.0)
+
+    assert [closed_for_s(word, ago_s=ago_s) for ago_s in (30.0, 90.0, 3600.0)] == [60.0, 0.0, 0.0]
+    assert closed_for_s(word, ago_s=-3600.0) == 90.0

@@ -34,7 +34,7 @@ from deployer.core.model.plans import (
     Step,
 )
 from deployer.core.model.sights import AirflowHealth, Busy, Vitals
-from deployer.core.model.statuses import Status, StatusRecord, StatusState
+from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     COMPOSE_FILE,
     DAG_PROCESSOR,
@@ -63,6 +63,7 @@ __all__ = [
     "AirflowHealth",
     "Authored",
     "Busy",
+    "Closed",
     "Deployment",
     "Duplicate",
     "Ending",
@@ -74,6 +75,7 @@ __all__ = [
     "Listed",
     "Live",
     "Outcome",
+    "Owed",
     "Parse",
     "ParseEnd",
     "ParseError",

@@ -27,6 +27,32 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """A status in the outbox that is due, and the deployment that says it.
+
+    Attributes:
+        place: in the order in which something was first owed for its commit and context.
+        tip: in the order in which pushes, the poll or the teacher named its commit.
+    """
+
+    id: int
+    status: Status
+    attempts: int
+    owed_since: datetime
+    deployment: int
+    place: int
+    tip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """GitHub's own word, given `at`, that nothing may be written for `for_s` seconds."""
+
+    at: datetime
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StatusRecord:
     """A status in the outbox.
 

@@ -1,6 +1,7 @@
 """What the worker remembers beside its deployments.
 
-What is live, on which packages, what was refused, the pools it emptied, the tip.
+What is live, on which packages, what was refused, the pools it emptied, the tip, until when GitHub
+takes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Live, ProcessorCame, Pulse, Refusal
+from deployer.core.model import Closed, Live, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import condemned, outbox, refusals, worker
@@ -92,6 +93,15 @@ def drained(connection: Connection) -> dict[str, int]:
 
 def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
     connection.execute(update(worker).values(drained=dict(slots)))
+
+
+def closed(connection: Connection) -> Closed | None:
+    row = connection.execute(select(worker.c.closed_at, worker.c.closed_for_s)).one()
+    return Closed(row.closed_at, row.closed_for_s) if row.closed_at else None
+
+
+def close(connection: Connection, word: Closed) -> None:
+    connection.execute(update(worker).values(closed_at=word.at, closed_for_s=word.for_s))
 
 
 def beat(

@@ -9,16 +9,18 @@ ones are still owed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
-from deployer.core.model import Status, StatusState
+from deployer.core.contexts import DEPLOY
+from deployer.core.model import Owed, Status, StatusState
+from deployer.core.pacing import LAST_RETRY_S
+from deployer.core.precedence import RED
 from deployer.edges.journal.codec import clean
-from deployer.edges.journal.tables import outbox, statements
+from deployer.edges.journal.tables import deployments, outbox, statements
 from deployer.errors import JournalError
-from deployer.ports import Owed
 
 
 class Standing(StrEnum):
@@ -47,27 +49,44 @@ def owe(
 
 
 def due(connection: Connection, at: datetime, limit: int) -> tuple[Owed, ...]:
-    said_by = (
-        select(func.max(statements.c.deployment_id))
-        .where(statements.c.place == outbox.c.place)
-        .scalar_subquery()
+    named = select(func.max(deployments.c.id)).where(deployments.c.sha == outbox.c.sha)
+    tip = func.coalesce(named.scalar_subquery(), 0).label("tip")
+    waiting = select(outbox, tip).where(
+        text("outbox.standing = 'owed'"),  # in these words, or SQLite won't take its index
+        (outbox.c.due_at <= at) | (outbox.c.due_at > at + timedelta(seconds=LAST_RETRY_S)),
     )
-    found = connection.execute(
-        select(outbox, said_by.label("deployment"))
-        .where(outbox.c.standing == Standing.OWED, outbox.c.due_at <= at)
-        .order_by(outbox.c.place)
-        .limit(limit)
-    )
+    pending = outbox.c.state == StatusState.PENDING
+    # `precedence._rank`, in SQL: however long the backlog, no more than `limit` of it is read.
+    rank = (outbox.c.context_key != DEPLOY, outbox.c.state.not_in(RED), outbox.c.place)
+    lines = (waiting.order_by(pending, by, *rank).limit(limit) for by in (tip.desc(), tip))
+    rows = {row.id: row for line in lines for row in connection.execute(line)}
     return tuple(
         Owed(
             id=row.id,
             status=Status(row.sha, row.context, StatusState(row.state), row.description),
             attempts=row.attempts,
             owed_since=row.owed_since,
-            deployment=row.deployment,
+            deployment=_said_by(connection, row.place),
+            place=row.place,
+            tip=row.tip,
         )
-        for row in found
+        for row in rows.values()
     )
+
+
+def _said_by(connection: Connection, place: int) -> int:
+    said_by = select(func.max(statements.c.deployment_id)).where(statements.c.place == place)
+    return int(connection.execute(said_by).scalar_one())
+
+
+def posted_since(connection: Connection, at: datetime, limit: int) -> tuple[datetime, ...]:
+    found = connection.execute(
+        select(outbox.c.posted_at)
+        .where(outbox.c.posted_at > at)
+        .order_by(outbox.c.posted_at.desc())
+        .limit(limit)
+    )
+    return tuple(found.scalars())[::-1]
 
 
 def posted(connection: Connection, owed: int, *, at: datetime, target_url: str | None) -> None:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from deployer.core.model import (
+    Closed,
     Deployment,
     Ending,
     Live,
+    Owed,
     Plan,
     ProcessorCame,
     Pulse,
@@ -29,7 +31,7 @@ from deployer.core.model import (
 )
 from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
 from deployer.edges.journal.engine import Database
-from deployer.ports import Announcement, Owed
+from deployer.ports import Announcement
 
 
 def _utc_now() -> datetime:
@@ -271,9 +273,21 @@ class SqlJournal:
         with self._database.noting() as connection:
             outbox.posted(connection, owed, at=at, target_url=target_url)
 
-    def try_again(self, owed: int, *, due_at: datetime, error: str) -> None:
+    def try_again(
+        self, owed: int, *, due_at: datetime, error: str, closed: Closed | None = None
+    ) -> None:
         with self._database.noting() as connection:
             outbox.try_again(connection, owed, due_at=due_at, error=error)
+            if closed:
+                marks.close(connection, closed)
+
+    def closed(self) -> Closed | None:
+        with self._database.reading() as connection:
+            return marks.closed(connection)
+
+    def posted_since(self, at: datetime, limit: int) -> tuple[datetime, ...]:
+        with self._database.reading() as connection:
+            return outbox.posted_since(connection, at, limit)
 
     def refused(self, owed: int, *, error: str) -> None:
         with self._database.writing() as connection:

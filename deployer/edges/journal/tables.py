@@ -230,6 +230,8 @@ worker = Table(  # one row, made with the table
     Column("tip", CleanText),
     Column("tip_checked_at", UtcTime),
     Column("tip_since", UtcTime),
+    Column("closed_at", UtcTime),  # GitHub's own word on when to come back
+    Column("closed_for_s", Float),
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
 )
