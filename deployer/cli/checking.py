@@ -16,6 +16,7 @@ from rich.text import Text
 from deployer import app, config
 from deployer.cli import tables
 from deployer.core.checkup import Finding, Mark, as_json, failed, summary
+from deployer.core.counts import counted
 from deployer.core.mending import mending
 from deployer.core.model import Verdict
 from deployer.core.render import verdict_as_json
@@ -72,8 +73,7 @@ def _shown(verdict: Verdict, advice: Sequence[str]) -> Text:
 
 def _sum(verdicts: Sequence[Verdict]) -> str:
     good = sum(verdict.good for verdict in verdicts)
-    files = "file" if len(verdicts) == 1 else "files"
-    return f"{len(verdicts)} {files}: {good} good, {len(verdicts) - good} to be mended"
+    return f"{counted(verdicts, 'file')}: {good} good, {len(verdicts) - good} to be mended"
 
 
 @click.command()

@@ -26,6 +26,8 @@ FROM_OTHERS = {
     "requirements.txt:3 … to end in a supported file extension",  # uv
     "… No space left on device …; what was live stays live",  # the kernel
     "docker compose … failed: …",  # a command's name, and what it said
+    "live; 1 file broken, in … s",
+    "live: no DAG file to parse, in … s",
     "live: …; maria/weather.py:3 …",  # these are put together from parts
     "breaks maria/b.py:2 …",
     "waits for bc0a4e2: packages change",
