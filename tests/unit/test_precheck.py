@@ -130,6 +130,32 @@ def test_a_known_error_comes_with_its_mending() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("ModuleNotFoundError", "No module named 'airflow.operators.bash_operator'"),
+        ("ModuleNotFoundError", "No module named 'airflow.contrib'"),
+        ("ModuleNotFoundError", "No module named 'airflow.providers.standard.operators.dummy'"),
+        ("ImportError", "cannot import name 'days_ago' from 'airflow.utils.dates' (/x/dates.py)"),
+        ("ImportError", "cannot import name 'SubDag' from 'airflow' (/x/__init__.py)"),
+        ("TypeError", "DAG.__init__() got an unexpected keyword argument 'schedule_interval'"),
+    ],
+)
+def test_what_only_airflow_2_has_is_in_no_package(kind: str, message: str) -> None:
+    told = mending(Verdict(X, Outcome.BROKEN, error=ParseError(kind, message, 1)))
+    assert told is not None
+    assert "Examples for Airflow 2" in told
+    assert "requirements.txt" not in told
+
+
+def test_a_provider_that_is_not_there_is_a_package() -> None:
+    error = ParseError("ModuleNotFoundError", "No module named 'airflow.providers.apache_x'", 1)
+    told = mending(Verdict(X, Outcome.BROKEN, error=error))
+    assert told is not None
+    assert "apache-airflow-providers-apache-x" in told
+    assert "requirements.txt" in told
+
+
+@pytest.mark.parametrize(
     "verdict",
     [
         Verdict(X, Outcome.PARSED, ("amy_x",)),
