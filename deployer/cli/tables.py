@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deployer.core.model import Deployment, Outcome, State, StatusState, Verdict, folder_of
+from deployer.core.model import (
+    Deployment,
+    Outcome,
+    State,
+    StatusState,
+    StepRecord,
+    Verdict,
+    folder_of,
+)
 from deployer.logs import printable
 
 STYLES: dict[str, str] = {
@@ -105,6 +113,13 @@ def _steps(deployment: Deployment) -> Table:
         seconds = (step.finished_at - step.started_at).total_seconds()
         table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", plain(step.detail))
     return table
+
+
+def step(record: StepRecord) -> str:
+    """Return one step on a line, for who waits for the next."""
+    seconds = (record.finished_at - record.started_at).total_seconds()
+    detail = f": {plain(record.detail)}" if record.detail else ""
+    return f"{record.name} {record.state} after {seconds:.1f} s{detail}"
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
