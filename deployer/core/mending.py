@@ -12,6 +12,11 @@ from typing import Final
 from deployer.core.model import Outcome, Verdict
 
 _PACKAGE: Final = "must stand in requirements.txt, and be installed here too"
+_NOT_HERE: Final = (
+    "it stands in requirements.txt and is not installed here, so no more of this file was looked "
+    "at: `pip install -r requirements.txt` beside your Airflow, or `deployer check "
+    "requirements.txt`, which does so for a trial"
+)
 _NOT_WHILE_READING: Final = (
     "do this in a task: whatever stands outside of tasks runs each time Airflow reads the file"
 )
@@ -61,7 +66,11 @@ MENDINGS: Final[Mapping[str, str]] = {
 
 def mending(verdict: Verdict) -> str | None:
     """Return what its author can do about it, None if nothing is known or nothing is wrong."""
-    if verdict.outcome is not Outcome.BROKEN or verdict.error is None:
+    if verdict.error is None:
+        return None
+    if verdict.outcome is Outcome.NO_DAG:
+        return _NOT_HERE
+    if verdict.outcome is not Outcome.BROKEN:
         return None
     message = verdict.error.message
     if found := _PROVIDER.match(message):

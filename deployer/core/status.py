@@ -104,7 +104,7 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
 
 def of_file(verdict: Verdict) -> str:
     """Return what a status says of one file, after the file's whole path."""
-    if not verdict.good:
+    if verdict.error or not verdict.good:
         return _bad([verdict], "")
     words = "no DAG in it" if verdict.outcome is Outcome.NO_DAG else _good([verdict])
     return f"{verdict.path}  {words}"
