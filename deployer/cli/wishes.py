@@ -67,14 +67,14 @@ def _wait(journal: Journal, wish: int) -> Deployment:
         OperatorError: no worker runs, or it takes longer than any bound allows.
     """
     until = time.monotonic() + LONGEST_WAIT_S
-    asked_at, told = datetime.now(UTC), 0
+    asked_at, told = datetime.now(UTC), set[str]()
     click.echo("deployer: asked the worker to deploy; it takes its turn", err=True)
     while time.monotonic() < until:
         answer = journal.answer_to(wish)
-        steps = answer.steps if answer else ()
-        for step in steps[told:]:
-            click.echo(f"deployer: {tables.step(step)}", err=True)
-        told = len(steps)
+        for line in tables.progress(answer) if answer else ():
+            if line not in told:
+                click.echo(f"deployer: {tables.plain(line)}", err=True)
+                told.add(line)
         if answer is not None and answer.state.ended:
             return answer
         beat_at = journal.pulse().beat_at

@@ -28,6 +28,7 @@ from deployer.core.model import (
     Outcome,
     ParseError,
     Proof,
+    Running,
     State,
     Status,
     StatusState,
@@ -495,6 +496,29 @@ def test_deploy_rings_waits_for_the_end_and_ends_as_that(
         "deployer: asked the worker to deploy; it takes its turn",
         "deployer: fetch ok after 1.0 s: bbbbbbb",
         "deployer: build failed after 1.0 s",
+    ]
+
+
+def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
+    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    number = journal.queue(B, base_sha=None, ref="refs/heads/main", trigger=Trigger.MANUAL, at=NOW)
+    journal.attach(wish, number)
+    journal.start(number, at=NOW, base_sha=None, covers=[B])
+    journal.doing(number, Running(StepName.BUILD, NOW, "2 packages"))
+    looks = iter(range(3))
+
+    def look(_seconds: float) -> None:
+        if next(looks) == 2:
+            journal.add_step(number, StepRecord(StepName.BUILD, "ok", NOW, at(47), "six==1"))
+            journal.end(number, Ending(B, State.SUCCEEDED), at=at(48))
+
+    monkeypatch.setattr("deployer.cli.wishes.time.sleep", look)
+    assert wishes._wait(journal, wish).state is State.SUCCEEDED
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"deployer: build since {NOW:%H:%M:%S} UTC: 2 packages",
+        "deployer: build ok after 47.0 s: six==1",
     ]
 
 

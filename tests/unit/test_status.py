@@ -127,7 +127,7 @@ def test_a_folder_that_is_held_as_a_whole_reddens_its_own_context() -> None:
     held = Verdict("dags/otto/", Outcome.HELD, error=ParseError("Held", "it has 6,000 files"))
     commit = Commit(TIP, ("dags/otto/.venv/bin/x", TAXI))
     assert said(final(commit, ended(State.BROKEN, held, PARSED))) == {
-        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s"),
+        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s; 1 held"),
         "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
         "airflow/otto": ("failure", "dags/otto/ is held: it has 6,000 files"),
     }
