@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import structlog
 from deployer import logs
 from deployer.config import Settings
 from deployer.core.checkup import Finding
+from deployer.core.model import REQUIREMENTS
 from deployer.core.secret import Secret
 from deployer.edges.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
@@ -132,16 +133,21 @@ def check(
     from deployer.edges.airflow_files import airflow_files
     from deployer.edges.before_push import check as check_copy
     from deployer.edges.local_settings import parsing_environment
+    from deployer.edges.new_packages import installed
     from deployer.edges.preflight.examiner import IsolatedExaminer
     from deployer.edges.preflight.local import LocalParser
     from deployer.edges.working_copy import WorkingCopy
 
-    copy = WorkingCopy.around(here)
+    copy, files = WorkingCopy.around(here), airflow_files()
     places = [copy.inside(name, here) for name in given]
-    python, files = airflow_there.find(copy.root, environ, tell), airflow_files()
-    parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
-    with IsolatedExaminer(now=parser, built=parser, materialiser=copy) as examiner:
-        return check_copy(copy, examiner, places)
+    with ExitStack() as until:
+        trial, text = None, copy.tree().requirements if REQUIREMENTS in places else None
+        if text is not None:
+            trial = until.enter_context(installed(text, files, tell))
+        python = (trial and trial.python) or airflow_there.find(copy.root, environ, tell)
+        parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
+        examiner = IsolatedExaminer(now=parser, built=parser, materialiser=copy)
+        return check_copy(copy, until.enter_context(examiner), places, trial)
 
 
 def web_app(settings: Settings) -> Flask:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -92,9 +93,9 @@ def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings
                 values[one.name] = read[one.name](given[one.name])
             except ValueError as exc:
                 mistakes.append(f"{key} {exc}")
-        elif one.default is MISSING or (
-            # What could not be read was given.
-            one.name in needs and not any(mistake.startswith(key) for mistake in mistakes)
+        # What could not be read was given, or may have been.
+        elif (one.default is MISSING or one.name in needs) and not any(
+            mistake.startswith((key, _ENV_FILE)) for mistake in mistakes
         ):
             mistakes.append(f"{key} is required")
     # Outside of the `except`: a reader's own frames hold what was given.
@@ -111,12 +112,19 @@ def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, str]:
     if env_file:
         given = _env_file(Path(env_file), mistakes) | given
     unknown = given.keys() - _NAMES.keys() - _FILES.keys()
-    mistakes += [f"{key} is not a setting of the deployer" for key in unknown]
+    mistakes += [_unknown(key) for key in unknown]
     secrets = _credentials(environ.get("CREDENTIALS_DIRECTORY"), mistakes)
     for key, name in _FILES.items():
         if key in given and (secret := _secret(name, Path(given[key]), mistakes)):
             secrets[name] = secret
     return secrets | {name: given[key] for key, name in _NAMES.items() if key in given}
+
+
+def _unknown(key: str) -> str:
+    names = [name.removeprefix(PREFIX) for name in (*_NAMES, *_FILES, _ENV_FILE) if name != key]
+    meant = get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1, cutoff=0.75)
+    hint = f"; did you mean {PREFIX}{meant[0]}?" if meant else ""
+    return f"{key} is not a setting of the deployer{hint}"
 
 
 def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, packages, requirements, stack
+from deployer.core.counts import counted
 from deployer.core.model import (
     REQUIREMENTS,
     Duplicate,
@@ -341,7 +342,8 @@ class Run:
             late = frozenset(step.paths) - results.keys()
             if late:
                 self._progress.unexamined = late
-                note.text += f", {len(late)} take longer: others go first"
+                longer = counted(late, "takes", "take")
+                note.text += f", {longer} longer: others go first"
             else:
                 examination.end()
                 self._progress.examination = None

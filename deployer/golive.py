@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from deployer.core.counts import counted
 from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
 from deployer.core.verdict import Watch
 from deployer.errors import AirflowError, DagProcessorEnded, DiskError, UnknownCommit
@@ -209,9 +210,10 @@ class GoLive:
                 beside=beside,
                 cut=cut,
             )
-            note.text = f"{len(watch.verdicts)} verdicts"
+            note.text = counted(watch.verdicts, "verdict")
             if not watch.done:
-                note.text += f", {len(watch.waiting)} files parse for longer: others go first"
+                longer = counted(watch.waiting, "file parses", "files parse")
+                note.text += f", {longer} for longer: others go first"
             return watch
 
     def _take_back(self, died_of: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from deployer import app, config
 from deployer.cli import tables
+from deployer.core.counts import counted
 from deployer.core.model import Deployment, State
 from deployer.core.readiness import reasons
 from deployer.core.render import as_json as deployment_as_json
@@ -47,7 +48,7 @@ def status(*, as_json: bool) -> None:
     out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
     if pulse.drift:
         out.print(f"packages {pulse.drift}")
-    out.print(f"outbox   {pulse.owed} statuses owed")
+    out.print(f"outbox   {counted(pulse.owed, 'status', 'statuses')} owed")
     out.print("ready    " + ("yes" if not why_not else "no: " + "; ".join(why_not)))
     if recent:
         out.print(tables.listing(recent))

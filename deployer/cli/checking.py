@@ -16,8 +16,9 @@ from rich.text import Text
 from deployer import app, config
 from deployer.cli import tables
 from deployer.core.checkup import Finding, Mark, as_json, failed, summary
+from deployer.core.counts import counted
 from deployer.core.mending import mending
-from deployer.core.model import Verdict
+from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.render import verdict_as_json
 from deployer.core.status import of_file
 from deployer.errors import WrongPlace
@@ -50,7 +51,12 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     else:
         out = tables.console()
         for verdict in found.verdicts:
-            out.print(_shown(verdict, found.advice.get(verdict.path, ())), soft_wrap=True)
+            words = of_file(verdict)
+            if verdict.path == REQUIREMENTS and verdict.good:
+                words = (
+                    f"{REQUIREMENTS}  installs: {', '.join(found.packages or ('nothing more',))}"
+                )
+            out.print(_shown(verdict, words, found.advice.get(verdict.path, ())), soft_wrap=True)
         out.print(_sum(found.verdicts))
     raise SystemExit(0 if all(verdict.good for verdict in found.verdicts) else 1)
 
@@ -59,10 +65,12 @@ def _tell(words: str) -> None:
     click.echo(f"deployer: {printable(words)}", err=True)
 
 
-def _shown(verdict: Verdict, advice: Sequence[str]) -> Text:
+def _shown(verdict: Verdict, words: str, advice: Sequence[str]) -> Text:
     """Return one line as the status on GitHub would say it, and below it what to do."""
     mark, style = ("✓", "green") if verdict.good else ("✗", "bold red")
-    line = Text.assemble((mark, style), " ", printable(of_file(verdict)))
+    if verdict.good and verdict.error:
+        mark, style = "?", "yellow"
+    line = Text.assemble((mark, style), " ", printable(words))
     if way := mending(verdict):
         line.append_text(Text.assemble("\n  ", ("->", "bold"), " ", way))
     for sentence in advice:
@@ -71,9 +79,11 @@ def _shown(verdict: Verdict, advice: Sequence[str]) -> Text:
 
 
 def _sum(verdicts: Sequence[Verdict]) -> str:
-    good = sum(verdict.good for verdict in verdicts)
-    files = "file" if len(verdicts) == 1 else "files"
-    return f"{len(verdicts)} {files}: {good} good, {len(verdicts) - good} to be mended"
+    unknown = sum(verdict.good and verdict.error is not None for verdict in verdicts)
+    bad = sum(not verdict.good for verdict in verdicts)
+    good = len(verdicts) - unknown - bad
+    some = f", {unknown} not looked at to the end" if unknown else ""
+    return f"{counted(verdicts, 'file')}: {good} good{some}, {bad} to be mended"
 
 
 @click.command()

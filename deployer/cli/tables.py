@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich import box
@@ -11,7 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deployer.core.model import Deployment, Outcome, State, StatusState, Verdict, folder_of
+from deployer.core.model import (
+    Deployment,
+    Outcome,
+    State,
+    StatusState,
+    Verdict,
+    folder_of,
+)
 from deployer.logs import printable
 
 STYLES: dict[str, str] = {
@@ -67,11 +74,8 @@ def show(deployment: Deployment) -> None:
         f"  by {deployment.trigger}  {_took(deployment.queued_at, deployment.finished_at)}",
     )
     out.print(head)
-    if running := deployment.running:
-        words = f": {running.words}" if running.words else ""
-        out.print(plain(f"{running.step} since {running.since:%H:%M:%S} UTC{words}"))
-    if deployment.waits_for:
-        out.print(plain(f"waits for {deployment.waits_for}"))
+    for line in under_way(deployment):
+        out.print(plain(line))
     if deployment.reason:
         out.print(plain(deployment.reason))
     if deployment.steps:
@@ -80,6 +84,15 @@ def show(deployment: Deployment) -> None:
         out.print(_verdicts(deployment.verdicts))
     if deployment.statuses:
         out.print(_statuses(deployment))
+
+
+def under_way(deployment: Deployment) -> Iterator[str]:
+    """Yield at which long step a deployment is, and what it waits for."""
+    if running := deployment.running:
+        words = f": {running.words}" if running.words else ""
+        yield f"{running.step} since {running.since:%H:%M:%S} UTC{words}"
+    if deployment.waits_for:
+        yield f"waits for {deployment.waits_for}"
 
 
 def listing(deployments: Sequence[Deployment]) -> Table:
@@ -105,6 +118,15 @@ def _steps(deployment: Deployment) -> Table:
         seconds = (step.finished_at - step.started_at).total_seconds()
         table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", plain(step.detail))
     return table
+
+
+def progress(deployment: Deployment) -> Iterator[str]:
+    """Yield a line for each step that has ended, and for what is under way."""
+    for step in deployment.steps:
+        seconds = (step.finished_at - step.started_at).total_seconds()
+        detail = f": {step.detail}" if step.detail else ""
+        yield f"{step.name} {step.state} after {seconds:.1f} s{detail}"
+    yield from under_way(deployment)
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:

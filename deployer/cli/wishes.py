@@ -52,7 +52,8 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     wish = journal.request_deploy(sha, Trigger.MANUAL)
     app.doorbell(settings).ring()
     if not wait:
-        click.echo("asked the worker to deploy; `deployer status` shows how it goes")
+        shows = f"show {sha[:7]}" if sha else "status"
+        click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
         return
     ended = _wait(journal, wish)
     tables.show(ended)
@@ -60,15 +61,20 @@ def deploy(sha: str | None, *, wait: bool) -> None:
 
 
 def _wait(journal: Journal, wish: int) -> Deployment:
-    """Wait until the deployment that answers a wish has ended.
+    """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
 
     Raises:
         OperatorError: no worker runs, or it takes longer than any bound allows.
     """
     until = time.monotonic() + LONGEST_WAIT_S
-    asked_at = datetime.now(UTC)
+    asked_at, told = datetime.now(UTC), set[str]()
+    click.echo("deployer: asked the worker to deploy; it takes its turn", err=True)
     while time.monotonic() < until:
         answer = journal.answer_to(wish)
+        for line in tables.progress(answer) if answer else ():
+            if line not in told:
+                click.echo(f"deployer: {tables.plain(line)}", err=True)
+                told.add(line)
         if answer is not None and answer.state.ended:
             return answer
         beat_at = journal.pulse().beat_at

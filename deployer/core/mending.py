@@ -5,18 +5,37 @@ Pure. What the class has agreed says so itself, in its own sentence (`include/ai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from deployer.core.model import Outcome, Verdict
 
+_PACKAGE: Final = "must stand in requirements.txt, and be installed here too"
+_NOT_HERE: Final = (
+    "it stands in requirements.txt and is not installed here, so no more of this file was looked "
+    "at: `pip install -r requirements.txt` beside your Airflow, or `deployer check "
+    "requirements.txt`, which does so for a trial"
+)
 _NOT_WHILE_READING: Final = (
     "do this in a task: whatever stands outside of tasks runs each time Airflow reads the file"
 )
 
+_AIRFLOW_2: Final = (
+    "Airflow 3 has no such thing there: an example for Airflow 2, mostly; "
+    'docs/troubleshooting.md, "Examples for Airflow 2", says where it is now'
+)
+_PROVIDER: Final = re.compile(r"No module named 'airflow\.providers\.([a-z_]+)'")
+_OF_AIRFLOW: Final = re.compile(
+    r"No module named 'airflow\."
+    r"|cannot import name '\w+' from '(?:partially initialized module )?airflow['.]"
+    r"|DAG\.__init__\(\) got an unexpected keyword argument"
+)
+"""What Python says where a file asks of Airflow itself what it has not."""
+
 MENDINGS: Final[Mapping[str, str]] = {
     "ModuleNotFoundError": (
-        "a package must stand in requirements.txt, and be installed here too; a module of yours "
+        f"a package {_PACKAGE}; a module of yours "
         "is imported with its folder: from <your folder>.<module> import …"
     ),
     "ImportError": (
@@ -42,11 +61,19 @@ MENDINGS: Final[Mapping[str, str]] = {
     "URLError": _NOT_WHILE_READING,
     "SystemExit": "take out the call that ends the program",
 }
-"""What to do, by the name of the error's type."""
+"""What to do, by the name of the error's type, where the file's own text is to blame."""
 
 
 def mending(verdict: Verdict) -> str | None:
     """Return what its author can do about it, None if nothing is known or nothing is wrong."""
-    if verdict.outcome is not Outcome.BROKEN or verdict.error is None:
+    if verdict.error is None:
         return None
-    return MENDINGS.get(verdict.error.type)
+    if verdict.outcome is Outcome.NO_DAG:
+        return _NOT_HERE
+    if verdict.outcome is not Outcome.BROKEN:
+        return None
+    message = verdict.error.message
+    if found := _PROVIDER.match(message):
+        package = f"apache-airflow-providers-{found[1].replace('_', '-')}"
+        return f"it is in a package of its own, {package}: it {_PACKAGE}"
+    return _AIRFLOW_2 if _OF_AIRFLOW.match(message) else MENDINGS.get(verdict.error.type)

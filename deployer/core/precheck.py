@@ -6,10 +6,15 @@ class's Airflow has and this machine has not are missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
+
+from packaging.utils import canonicalize_name
 
 from deployer.core import claims
+from deployer.core import requirements as requirements_txt
 from deployer.core.model import (
     Examined,
     Outcome,
@@ -19,6 +24,23 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.plan import plan
+from deployer.errors import RequirementsRefused
+
+_MISSING = re.compile(r"No module named '([\w.]+)'")
+_BRINGS: Final[Mapping[str, str]] = {
+    "attrs": "attr",
+    "beautifulsoup4": "bs4",
+    "gitpython": "git",
+    "mysqlclient": "mysqldb",
+    "opencv-python": "cv2",
+    "opencv-python-headless": "cv2",
+    "pillow": "pil",
+    "pycryptodome": "crypto",
+    "pymupdf": "fitz",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
+"""Modules that nobody could tell from the name of their package."""
 
 
 def dag_files(tree: Tree, moved: Collection[str] | None = None) -> tuple[str, ...]:
@@ -57,8 +79,13 @@ def left_out(tree: Tree) -> tuple[Verdict, ...]:
     )
 
 
-def judged(examined: Sequence[Examined], *, beside: Sequence[Examined]) -> tuple[Verdict, ...]:
+def judged(
+    examined: Sequence[Examined], *, beside: Sequence[Examined], requirements: str | None = None
+) -> tuple[Verdict, ...]:
     """Return what the isolated parse says of each file, as a deployment would.
+
+    A package that `requirements` asks for is there after the push: that it is missing here is
+    no fault of the file, and the verdict has the error without being a bad one.
 
     Files `beside` them are named only where they claim a dag_id that one of `examined` claims.
     Who had it first is not known here, so all who claim it are told.
@@ -66,14 +93,40 @@ def judged(examined: Sequence[Examined], *, beside: Sequence[Examined]) -> tuple
     ids = {dag_id for one in examined for dag_id in one.dag_ids}
     files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
     claimed = {one.path: one.reason for one in claims.duplicates(files, {})}
-    return tuple(_verdict(one, held=one.harm or claimed.get(one.path)) for one in files)
+    packages = _names(requirements or "")
+    return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
 
 
-def _verdict(examined: Examined, *, held: str | None) -> Verdict:
+def _verdict(examined: Examined, held: str | None, packages: Collection[str]) -> Verdict:
     path, proof = examined.path, Proof.PREFLIGHT
     if held:
         return Verdict(path, Outcome.HELD, error=ParseError("Held", held), proof=proof)
+    if examined.error and _comes_with(examined.error, packages):
+        return Verdict(path, Outcome.NO_DAG, error=examined.error)
     if examined.error:
         return Verdict(path, Outcome.BROKEN, error=examined.error, proof=proof)
     outcome = Outcome.PARSED if examined.dag_ids else Outcome.NO_DAG
     return Verdict(path, outcome, examined.dag_ids, proof=proof)
+
+
+def _names(text: str) -> frozenset[str]:
+    try:
+        return frozenset(requirements_txt.parse(text).by_name)
+    except RequirementsRefused:
+        return frozenset()
+
+
+def _comes_with(error: ParseError, packages: Collection[str]) -> bool:
+    """Tell whether the module that is missing is one that a package is known to bring."""
+    found = _MISSING.match(error.message) if error.type == "ModuleNotFoundError" else None
+    if not found:
+        return False
+    module = canonicalize_name(found[1].replace(".", "-"))
+    spelt = {module, f"py{module}", f"python-{module}"}
+    return any(
+        name in spelt
+        or name.removeprefix("apache-").startswith(f"{module}-")
+        or name.removeprefix("apache-") == module
+        or _BRINGS.get(name) == module
+        for name in packages
+    )

@@ -105,7 +105,9 @@ def bind_address(text: str) -> str:
 
 def seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", text) or not 0 < float(text) <= MAX_SECONDS:
-        raise ValueError(f"must be a number of seconds, more than 0 and {MAX_SECONDS} at most")
+        raise ValueError(
+            f"must be a number of seconds without a unit, more than 0 and {MAX_SECONDS} at most"
+        )
     return float(text)
 
 

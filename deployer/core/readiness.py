@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from deployer.core.counts import counted
 from deployer.core.model import Pulse
 
 BEAT_STALE = timedelta(seconds=30)
@@ -38,7 +39,7 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
         found.append(f"{live} is live, behind the tip for {_ago(now - pulse.tip_since)}")
     if pulse.oldest_owed is not None and now - pulse.oldest_owed > OWED:
         found.append(
-            f"{pulse.owed} commit statuses wait to be posted,"
+            f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
             f" the oldest for {_ago(now - pulse.oldest_owed)}"
         )
     return tuple(found)

@@ -46,10 +46,12 @@ def services(stack: Stack, needed: Collection[str]) -> str:
             f"only {', '.join(plain)} of the recreated services set {PIP_AT_START}",
             "give it to all of them (plain way) or to none (image way)",
         )
-    unbuilt = sorted(name for name in needed if not all_of_them[name].get("build"))
+    built = {service.get("image") for service in all_of_them.values() if service.get("build")}
+    unbuilt = sorted(name for name in needed if all_of_them[name].get("image") not in built)
     if unbuilt:
         raise Ailment(
-            f"{', '.join(unbuilt)}: neither `build:` nor {PIP_AT_START}, so packages can't move",
+            f"{', '.join(unbuilt)}: their image has no `build:` in the file, and"
+            f" they set no {PIP_AT_START}, so packages can't move",
             "take `build:` and `image:` over from the docker-compose.yaml of the deployer",
         )
     return "image way: an image is built when requirements move"

@@ -7,12 +7,14 @@ its folder, nobody else's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from deployer.core import claims, contexts
 from deployer.core.contexts import DEPLOY
+from deployer.core.counts import counted
 from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
@@ -102,7 +104,7 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
 
 def of_file(verdict: Verdict) -> str:
     """Return what a status says of one file, after the file's whole path."""
-    if not verdict.good:
+    if verdict.error or not verdict.good:
         return _bad([verdict], "")
     words = "no DAG in it" if verdict.outcome is Outcome.NO_DAG else _good([verdict])
     return f"{verdict.path}  {words}"
@@ -171,13 +173,10 @@ def _notes(commit: Commit, ending: Ending) -> list[str]:
 
 def _live(commit: Commit, ending: Ending) -> str:
     tried = [v for v in ending.verdicts if v.outcome is not Outcome.DELETED]
-    good = sum(v.good for v in tried)
-    count = f"{good}" if good == len(tried) else f"{good} of {len(tried)}"
-    files = "file" if len(tried) == 1 else "files"
-    parsed = f"{count} {files} parsed" if tried else "no DAG file to parse,"
-    text = f"live: {parsed} in {ending.seconds:.1f} s"
+    within = f"in {ending.seconds:.1f} s"
     if ending.waited_s >= WORTH_TELLING_S:
-        text += f", {ending.waited_s:.1f} s of them waiting"
+        within += f", {ending.waited_s:.1f} s of them waiting"
+    text = _tally(tried, within)
     if ending.refused:
         text += "; packages kept"
     # A shared helper can break a folder that the commit did not touch.
@@ -185,6 +184,28 @@ def _live(commit: Commit, ending: Ending) -> str:
     if elsewhere and ending.tip == commit.sha:
         text += f"; {_bad(elsewhere, DAGS)}"
     return text
+
+
+_NOT_GOOD = {
+    Outcome.BROKEN: "broken",
+    Outcome.HELD: "held",
+    Outcome.TIMEOUT: "without a verdict",
+}
+
+
+def _tally(tried: Sequence[Verdict], within: str) -> str:
+    """Return how many files are live and parsed, and how many are not."""
+    if not tried:
+        return f"live: no DAG file to parse, {within}"
+    found = Counter(v.outcome for v in tried if not v.good)
+    bad = [(found[outcome], words) for outcome, words in _NOT_GOOD.items() if found[outcome]]
+    if good := len(tried) - found.total():
+        count = f"{good} of " if bad else ""
+        text = f"live: {count}{counted(tried, 'file')} parsed {within}"
+        return text + "; " * bool(bad) + ", ".join(f"{n} {words}" for n, words in bad)
+    (first, words), *others = bad
+    rest = "".join(f", {number} {more}" for number, more in others)
+    return f"live; {counted(first, 'file')} {words}{rest}, {within}"
 
 
 def _answers_for(commit: Commit, path: str) -> bool:
@@ -211,7 +232,7 @@ def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str
 def _good(verdicts: Sequence[Verdict]) -> str:
     ids = sorted({dag_id for v in verdicts for dag_id in v.dag_ids})
     if ids:
-        return f"{len(ids)} {'DAG' if len(ids) == 1 else 'DAGs'}: {', '.join(ids)}"
+        return f"{counted(ids, 'DAG')}: {', '.join(ids)}"
     deleted = [v.path.rsplit("/", 1)[-1] for v in verdicts if v.outcome is Outcome.DELETED]
     if deleted:
         return f"deleted: {', '.join(sorted(deleted))}"

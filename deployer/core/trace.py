@@ -28,10 +28,19 @@ _CHAINED = re.compile(
 _HEADER = re.compile(
     r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
+_SOURCE = re.compile(
+    r'^[ |]*File "(?:[^"\n]*/)?(?:dags|include)/[^"\n]+".*\n[ |]{4,}(.+)', re.MULTILINE
+)
+"""What Python shows of a line of the repository's own."""
 _MEMBERS = re.compile(r"^  \+-\+-", re.MULTILINE)  # where the exceptions inside a group begin
+_MEMBER = re.compile(r"^ +\| ((?!Exception Group |Traceback )[A-Za-z_][\w.]*: .*)", re.MULTILINE)
 _BAR = re.compile(r"^  \| ", re.MULTILINE)  # what a group's own lines begin with
 _FRAME = re.compile(r'^[ |]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
 _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
+_FIELDS = re.compile(r"\d+ validation errors? for ")  # pydantic
+_FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
+_PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTILINE)  # YAML
+_PROPERTY = re.compile(r"^On (\w+\[.+\]):$", re.MULTILINE)  # jsonschema
 _LAST_WORDS = re.compile(
     r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
     r"(?P<message>.*?)[\s│|]*"
@@ -48,11 +57,16 @@ def read(trace: str, path: str) -> ParseError:
     to the line that imports it; of a zip, it is the line in the module within. None if
     Airflow's trace, which has a limited depth, does not reach the file.
 
-    The message is one line, with paths cut down to those of the repository.
+    The message is one line, with paths cut down to those of the repository. An error without a
+    message has the line of code that raised it.
     """
     *before, last = _CHAINED.split(trace)
-    last = _own_part(last)
+    last, member = _own_part(last)
     name, message = _error(last)
+    if message in {"", "None"}:  # what `raise ValueError` and `sys.exit()` say
+        shown = _SOURCE.findall(last)
+        message = shown[-1] if shown else "no reason given"
+    message += member
     return ParseError(
         name,
         _shorten(message[:MAX_MESSAGE], path),
@@ -81,10 +95,13 @@ def releases(trace: str) -> frozenset[str]:
     return frozenset(_RELEASE.findall(trace))
 
 
-def _own_part(block: str) -> str:
-    """Return a block without the exceptions that are members of a group."""
+def _own_part(block: str) -> tuple[str, str]:
+    """Return a block without the exceptions that are members of a group, and the first of these."""
     members = _MEMBERS.search(block)
-    return block[: members.start()] if members else block
+    if not members:
+        return block, ""
+    first = _MEMBER.search(block, members.end())
+    return block[: members.start()], f": {first[1]}" if first else ""
 
 
 def _error(block: str) -> tuple[str, str]:
@@ -108,9 +125,23 @@ def _error(block: str) -> tuple[str, str]:
 
 
 def _one_line(lines: list[str]) -> str:
-    """Return the first line that says something, with the next one where it ends in a colon."""
-    said = [line.strip() for line in lines if line.strip()]
-    return " ".join(said[: 2 if said and said[0].endswith(":") else 1])
+    """Return what of a message says what is wrong, and where.
+
+    That is its first line that says something, with the next one where it ends in a colon; and
+    what pydantic says of each field, YAML of the place and jsonschema of the property.
+    """
+    text = "\n".join(line for line in lines if line.strip())
+    first, _, rest = text.partition("\n")
+    if _FIELDS.match(first):
+        fields = (": ".join(filter(None, field)) for field in _FIELD.findall(rest))
+        return f"{first}: {'; '.join(fields)}"
+    if places := _PLACE.findall(text):
+        problem, place = places[-1]
+        return f"{problem} {place}"
+    if found := _PROPERTY.search(rest):
+        return f"{first}, on {found[1]}"
+    goes_on = first.rstrip().endswith(":")
+    return " ".join([first.strip(), *rest.strip().splitlines()[:goes_on]])
 
 
 def _line(text: str, path: str) -> int | None:

@@ -15,6 +15,7 @@ from threading import Event
 from rich.console import Console
 from rich.text import Text
 
+from deployer.core.counts import counted
 from deployer.demo.acts import Act, Expected, acts
 from deployer.demo.github.statuses import PostedStatus
 from deployer.demo.stage import Stage
@@ -120,7 +121,7 @@ def _close(stage: Stage, out: Console, wrong: list[str], *, as_json: bool) -> No
         answer = stage.get("/api/v1/deployments?limit=100").json()
         print(json.dumps(answer, indent=2))  # noqa: T201 - what --json is for
     if wrong:
-        out.print(Text(f"\n{len(wrong)} of the demo's expectations were not met", style="red"))
+        out.print(Text(f"\n{counted(wrong, 'expectation')} of the demo not met", style="red"))
     else:
         out.print(Text("\nevery commit ended as it should", style="green"))
 

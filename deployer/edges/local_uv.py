@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from deployer.core.blame import End, Ended
@@ -24,8 +25,13 @@ def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Ended:
     """Run uv, which comes with the deployer's `demo` extra.
 
     Raises:
-        ServicesError: it can't be started, or something else ended it.
+        ServicesError: it is not there, can't be started, or something else ended it.
     """
+    if find_spec("uv") is None:
+        raise ServicesError(
+            "uv is not installed beside the deployer: install the deployer with its extra `demo`"
+            ' (docs/check.md, "Getting it")'
+        )
     return run([sys.executable, "-m", "uv", "--no-progress", *args], within_s=within_s, cwd=cwd)
 
 

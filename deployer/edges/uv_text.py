@@ -18,6 +18,8 @@ from deployer.masking import masked
 _HASH = re.compile(r"\s+--hash[ =]\S+")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _EXCEPTION = re.compile(r"(?!File$)[A-Za-z_][\w.]*(: |$)")  # uv breaks long `File "…"` lines
+# What a requirement or a package asks of another, and the constraint on that (uv 0.9, 0.13).
+_CONSTRAINED = re.compile(r"\b(?P<name>\w[\w.-]*)(?P<asked>\S* and )(?P<pin>(?P=name)==[^\s,]+)")
 # ` + name==version`, ` + name==version (from URL)`, or in a dry run ` + name @ URL` (uv 0.13).
 _ADDED = re.compile(r"^ \+ ([^=\s]+)(?:==(\S+))?(?: (?:\(from (\S+)\)|@ (\S+)))?$", re.MULTILINE)
 
@@ -51,8 +53,18 @@ def _checked(number: int, line: str) -> str:
 
 
 def refusal(text: str, said: str) -> RequirementsRefused:
-    """Turn what uv `said` about `text` into one sentence, and the line it is about."""
-    return blaming(text, reason_of(said))
+    """Turn what uv `said` about `text` into one sentence, and the line it is about.
+
+    The only constraints that uv is given are Airflow's pins: its author never wrote those.
+    """
+    reason = reason_of(said)
+    wanted = [Requirement(_HASH.sub("", line)) for _, line in _logical_lines(text)]
+    written = {f"{canonicalize_name(one.name)}{one.specifier}" for one in wanted}
+
+    def whose(found: re.Match[str]) -> str:
+        return found[0] if found["pin"] in written else f"{found[0]} (Airflow's own pin)"
+
+    return RequirementsRefused(_CONSTRAINED.sub(whose, reason), line=_line_of(text, reason))
 
 
 def blaming(text: str, reason: str) -> RequirementsRefused:

@@ -231,7 +231,10 @@ class Journal(Protocol):
     def deployments(
         self, *, limit: int = 20, folder: str | None = None, state: State | None = None
     ) -> tuple[Deployment, ...]:
-        """Return deployments, newest first, whole but for the traces of errors."""
+        """Return deployments, newest first, whole but for the traces of errors.
+
+        A wish that was refused, for it named a commit that is not on the branch, is none.
+        """
 
     def judging(self, sha: str) -> Deployment | None:
         """Return the newest deployment of `sha` or covering it.

@@ -182,8 +182,6 @@ class Answers:
         first = None
         for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
             ending = deployment.ending
-            if deployment.sha not in deployment.covers:  # refused: it was not on the branch
-                continue
             if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
                 continue
             if not self._on_branch(deployment.sha, sha):

@@ -15,6 +15,7 @@ from threading import Event, RLock
 
 import structlog
 
+from deployer.core.counts import counted
 from deployer.core.model import (
     Deployment,
     Ending,
@@ -417,8 +418,7 @@ class Turns:
         )
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
-        count = len(result.pending.files)
-        files = "1 file takes" if count == 1 else f"{count} files take"
+        files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
         journal, now = self._parts.journal, self._parts.clock.now()
         step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE

@@ -199,7 +199,8 @@ def main() -> int:
         said = set_right(builder.sm, there)
     for line in said:
         print(line)  # noqa: T201  # its log
-    print(f"{len(there.accounts)} accounts are in order")  # noqa: T201  # its log
+    number = len(there.accounts)
+    print(f"{number} {'account is' if number == 1 else 'accounts are'} in order")  # noqa: T201  # its log
     return 0
 
 

@@ -16,6 +16,7 @@ from class_rules import Dag
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, BaseTimetable
+    from airflow.timetables.base import Timetable
 
 LONG_AGO = pendulum.datetime(2000, 1, 1, tz="UTC")
 """The runs after a fixed day, so that the same schedule is judged alike on every day."""
@@ -28,12 +29,8 @@ def read(dag: DAG, path: str) -> Dag:
 
     `path` is its file's, relative to the repository's root.
     """
-    owners = {task.owner for task in dag.tasks} or {dag.default_args.get("owner", "")}
-    interval_s, fault = None, ""
-    try:
-        interval_s = _shortest_interval_s(dag.timetable)
-    except Exception as exc:  # noqa: BLE001  # whatever a timetable raises, it has no next run
-        fault = str(exc) or type(exc).__name__
+    owners = [task.owner for task in dag.tasks] or [dag.default_args.get("owner", "")]
+    interval_s, fault = _schedule(dag.timetable)
     return Dag(
         path=path,
         dag_id=dag.dag_id,
@@ -46,7 +43,32 @@ def read(dag: DAG, path: str) -> Dag:
     )
 
 
-def _shortest_interval_s(timetable: BaseTimetable) -> float | None:
+def _schedule(timetable: BaseTimetable) -> tuple[float | None, str]:
+    """Return its shortest interval, and what is wrong with it.
+
+    Airflow stores a timetable and reads it back before it asks it for a run. Where that fails with
+    one of its own (`EventsTimetable` of airflow.sdk 3.3.2), the file has no part in it.
+    """
+    from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415  # see top
+
+    kind = type(timetable)
+    try:
+        schedule = coerce_to_core_timetable(timetable)
+    except Exception as exc:  # noqa: BLE001  # whatever its class raises
+        why = f"({type(exc).__name__}: {exc})"
+        if not kind.__module__.startswith("airflow."):
+            return None, f"can't be stored {why}: mend it"
+        return None, (
+            f"is one that Airflow itself can't read back {why}: take {kind.__name__} from "
+            "airflow.timetables, or another schedule"
+        )
+    try:
+        return _shortest_interval_s(schedule), ""
+    except Exception as exc:  # noqa: BLE001  # whatever a timetable raises, it has no next run
+        return None, f"has no next run ({str(exc) or type(exc).__name__}): mend it"
+
+
+def _shortest_interval_s(timetable: Timetable) -> float | None:
     """Return the seconds between those two of some runs that lie closest to each other.
 
     Whole ones: `@continuous` has its next run now, whenever it is asked.
@@ -57,12 +79,10 @@ def _shortest_interval_s(timetable: BaseTimetable) -> float | None:
     return min((round(after - before) for before, after in pairwise(times)), default=None)
 
 
-def _runs(timetable: BaseTimetable) -> Iterator[datetime]:
+def _runs(schedule: Timetable) -> Iterator[datetime]:
     """Yield when a schedule has its runs, as the scheduler finds out."""
-    from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415  # see top
     from airflow.timetables.base import TimeRestriction  # noqa: PLC0415  # see top
 
-    schedule = coerce_to_core_timetable(timetable)
     within = TimeRestriction(earliest=LONG_AGO, latest=None, catchup=True)
     last = None
     while run := schedule.next_dagrun_info(last_automated_data_interval=last, restriction=within):

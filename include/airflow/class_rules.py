@@ -31,7 +31,7 @@ class Dag:
         owners: of all its tasks; of its default_args, if it has no task.
         shortest_interval_s: seconds between two runs that its schedule puts closest to each
             other, 0 for one run after the other, None for no schedule by time.
-        schedule_fault: why its schedule has no next run, empty if nothing is wrong with it.
+        schedule_fault: what is wrong with its schedule and what to do, empty if nothing is.
     """
 
     path: str
@@ -97,7 +97,7 @@ def _tag(dag: Dag, _: Limits) -> str | None:
 
 def _schedule(dag: Dag, limits: Limits) -> str | None:
     if dag.schedule_fault:
-        return f"the schedule of DAG {dag.dag_id!r} has no next run ({dag.schedule_fault}): mend it"
+        return f"the schedule of DAG {dag.dag_id!r} {dag.schedule_fault}"
     least_s = limits.least_minutes_between_runs * 60
     if dag.shortest_interval_s is None or dag.shortest_interval_s >= least_s:
         return None

@@ -133,6 +133,14 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
     session = NoDatabase()
     model = DagModel(dag_id=dag_id)
     session.add(model)
+    with _refusing(f"a schedule in DAG {shown(dag_id)} that Airflow itself can't read back"):
+        _ = dag.timetable
+    with _refusing(f"something in DAG {shown(dag_id)} that Airflow can't store"):
+        tasks = dag._real_dag.tasks  # noqa: SLF001  # as Airflow's own properties do
+    for task in tasks:
+        if not isinstance(task.owner, str):
+            where = f"task {shown(task.task_id)} of DAG {shown(dag_id)}"
+            raise CanNotBeStored(f"has {shown(task.owner)} for an owner in {where}: name one text")
     with _refusing(f"something in DAG {shown(dag_id)} that Airflow can't store"):
         DagModelOperation({dag_id: dag}, BUNDLE, None).update_dags(
             {dag_id: model}, 0.0, session=session
@@ -153,7 +161,7 @@ def _refusing(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        said = shown(f"{type(exc).__name__}: {exc}", 100).strip("'\"")
+        said = shown(f"{type(exc).__name__}: {exc}", 100)[1:-1]
         raise CanNotBeStored(f"has {what} ({said}): mend it") from exc
 
 

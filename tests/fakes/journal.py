@@ -396,6 +396,7 @@ class FakeJournal:
             for record in reversed(self.records.values())
             if (folder is None or folder in _folders(record))
             and (state is None or record.state is state)
+            and not _refused(record)
         ]
         return tuple(_untraced(one) for one in found[: max(limit, 0)])
 
@@ -452,6 +453,11 @@ def _folders(record: Deployment) -> set[str | None]:
 
 def _bare(deployment: Deployment) -> Deployment:
     return replace(deployment, covers=(), steps=(), verdicts=(), statuses=())
+
+
+def _refused(record: Deployment) -> bool:
+    wish = record.trigger is Trigger.MANUAL and record.started_at is None
+    return wish and record.state is State.FAILED
 
 
 def _untraced(deployment: Deployment) -> Deployment:

@@ -13,7 +13,7 @@ import pytest
 
 from deployer.core import limits
 from deployer.core.limits import Weight
-from deployer.edges import airflow_there, before_push
+from deployer.edges import airflow_there, before_push, local_uv
 from deployer.edges.local_env import BaseEnvironment
 from deployer.edges.working_copy import WorkingCopy
 from deployer.errors import PusherError, ServicesError, WrongPlace
@@ -130,6 +130,66 @@ def test_without_any_airflow_it_says_what_to_do(
     monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
     with pytest.raises(ServicesError, match=r"no network\): activate the virtual environment"):
         airflow_there.find(clone.root, {}, lambda _: None)
+
+
+def test_without_uv_it_says_how_to_get_it(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_uv, "find_spec", lambda _name: None)
+    monkeypatch.setattr(airflow_there, "default_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
+    with pytest.raises(ServicesError, match=r"extra `demo` \(docs/check.md, .Getting it.\)"):
+        airflow_there.find(clone.root, {}, lambda _: None)
+
+
+# --- packages ----------------------------------------------------------------------------
+
+
+@pytest.mark.airflow
+def test_a_package_of_requirements_that_is_not_installed_here_is_a_note(
+    airflow_python: Path, clone: Clone
+) -> None:
+    clone.write("requirements.txt", "nosuch-zz==1\n")
+    clone.write("dags/amy/x.py", f"{HEAD}import nosuch_zz\n")
+    done = clone.check()
+    first, mending, last = done.stdout.splitlines()
+    assert first == "? dags/amy/x.py:2 ModuleNotFoundError: No module named 'nosuch_zz'"
+    assert "stands in requirements.txt and is not installed here" in mending
+    assert last == "1 file: 0 good, 1 not looked at to the end, 0 to be mended"
+    assert done.returncode == 0
+
+
+@pytest.mark.airflow
+def test_requirements_are_refused_with_their_line_as_a_push_would(
+    airflow_python: Path, clone: Clone
+) -> None:
+    clone.write("requirements.txt", "# ours\n--index-url https://host.example\n")
+    done = clone.check("requirements.txt")
+    assert done.stdout.splitlines() == [
+        (
+            "✗ requirements.txt:2 RequirementsRefused: "
+            "option --index-url is not allowed, only packages"
+        ),
+        "1 file: 0 good, 1 to be mended",
+    ]
+    assert done.returncode == 1
+
+
+@pytest.mark.airflow
+def test_dag_files_are_parsed_with_the_packages_that_are_tried(
+    airflow_python: Path, clone: Clone
+) -> None:
+    # Airflow's own: nothing is downloaded, and the environment is a new one all the same.
+    clone.write("requirements.txt", "jinja2\n")
+    clone.write("dags/amy/x.py", HEAD + "import sys\nassert 'check-' in sys.prefix\n" + made("x"))
+    done = clone.check("requirements.txt")
+    assert done.stdout.splitlines() == [
+        "✓ dags/amy/x.py  1 DAG: amy_x_one",
+        "✓ requirements.txt  installs: nothing more",
+        "2 files: 2 good, 0 to be mended",
+    ]
+    assert done.returncode == 0
+    assert list(airflow_python.parents[3].glob("check-*")) == []
 
 
 # --- which Airflow -----------------------------------------------------------------------

@@ -117,6 +117,17 @@ def test_a_dag_within_the_rules_parses_without_advice(warm: Real, text: str) -> 
         ),
         pytest.param(
             "dags/lasse/x.py",
+            "from airflow.sdk import EventsTimetable\n"
+            + dag("lasse_x", "schedule=EventsTimetable([pendulum.datetime(2026, 1, 1)])"),
+            (
+                "the schedule of DAG 'lasse_x' is one that Airflow itself can't read back "
+                "(KeyError: '_summary'): take EventsTimetable from airflow.timetables, "
+                "or another schedule"
+            ),
+            id="a timetable that Airflow can't read back",
+        ),
+        pytest.param(
+            "dags/lasse/x.py",
             dag("lasse_x", "catchup=True", "schedule='@daily'"),
             (
                 "DAG 'lasse_x' catches up with max_active_runs=16: "

@@ -28,6 +28,7 @@ from deployer.core.model import (
     Outcome,
     ParseError,
     Proof,
+    Running,
     State,
     Status,
     StatusState,
@@ -215,7 +216,7 @@ def test_all_mistakes_of_the_settings_are_listed_and_end_with_2(
     ended = run(command)
     assert ended.status == 2
     said = [
-        "deployer: DEPLOYER_BRNACH is not a setting of the deployer",
+        "deployer: DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
         "deployer: DEPLOYER_GITHUB_REPO is required",
         "deployer: DEPLOYER_KEEP_RELEASES must be a whole number from 1 to 10000",
     ]
@@ -439,8 +440,19 @@ def test_deploy_leaves_a_wish_in_the_journal(run: Run, journal: SqlJournal) -> N
     assert (wish.sha, wish.trigger) == (None, Trigger.MANUAL)
 
 
+@pytest.mark.parametrize("typed", ["statsu", "deplyo", "doctr"])
+def test_a_mistyped_command_is_told_which_one_was_meant(run: Run, typed: str) -> None:
+    ended = run(typed)
+    assert ended.status == 2
+    meant = {"statsu": "status", "deplyo": "deploy", "doctr": "doctor"}[typed]
+    assert "Did you mean" in ended.err
+    assert meant in ended.err
+
+
 def test_deploy_of_a_commit_asks_for_that_one(run: Run, journal: SqlJournal) -> None:
-    assert run("deploy", A.upper()).status == 0
+    ended = run("deploy", A.upper())
+    assert ended.status == 0
+    assert f"`deployer show {A[:7]}`" in ended.out
     assert [wish.sha for wish in journal.unseen()] == [A]
 
 
@@ -457,6 +469,8 @@ def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]
         )
         journal.attach(wish.id, number)
         journal.start(number, at=NOW, base_sha=None, covers=[B])
+        journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, at(1), "b" * 7))
+        journal.add_step(number, StepRecord(StepName.BUILD, "failed", at(1), at(2)))
         journal.end(number, Ending(B, state), at=at(2))
 
     with DoorbellListener(state_dir / app.DOORBELL) as bell:
@@ -478,6 +492,34 @@ def test_deploy_rings_waits_for_the_end_and_ends_as_that(
         ended = run("deploy", "--wait")
     assert ended.status == status
     assert line_with(ended.out, "deployment 1", str(state))
+    assert ended.err.splitlines() == [
+        "deployer: asked the worker to deploy; it takes its turn",
+        "deployer: fetch ok after 1.0 s: bbbbbbb",
+        "deployer: build failed after 1.0 s",
+    ]
+
+
+def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
+    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    number = journal.queue(B, base_sha=None, ref="refs/heads/main", trigger=Trigger.MANUAL, at=NOW)
+    journal.attach(wish, number)
+    journal.start(number, at=NOW, base_sha=None, covers=[B])
+    journal.doing(number, Running(StepName.BUILD, NOW, "2 packages"))
+    looks = iter(range(3))
+
+    def look(_seconds: float) -> None:
+        if next(looks) == 2:
+            journal.add_step(number, StepRecord(StepName.BUILD, "ok", NOW, at(47), "six==1"))
+            journal.end(number, Ending(B, State.SUCCEEDED), at=at(48))
+
+    monkeypatch.setattr("deployer.cli.wishes.time.sleep", look)
+    assert wishes._wait(journal, wish).state is State.SUCCEEDED
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"deployer: build since {NOW:%H:%M:%S} UTC: 2 packages",
+        "deployer: build ok after 47.0 s: six==1",
+    ]
 
 
 def test_deploy_waits_for_no_worker_that_is_silent(
@@ -487,7 +529,7 @@ def test_deploy_waits_for_no_worker_that_is_silent(
     journal.beat(at=NOW, tip=None, tip_checked_at=None)
     ended = run("deploy", "--wait")
     assert ended.status == 3
-    assert ended.err.startswith("deployer: no worker answers; ")
+    assert "deployer: no worker answers; " in ended.err
     assert len(journal.unseen()) == 1, "the wish is kept"
 
 

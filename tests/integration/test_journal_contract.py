@@ -403,6 +403,22 @@ def test_deployments_come_newest_first_up_to_the_limit(journal: Journal) -> None
     assert journal.deployments(limit=-1) == ()
 
 
+def test_a_refused_wish_is_in_no_list_of_deployments(journal: Journal) -> None:
+    asked = {
+        state: journal.queue(A, base_sha=None, ref=REF, trigger=Trigger.MANUAL, at=NOW)
+        for state in (State.QUEUED, State.FAILED, State.BROKEN)
+    }
+    journal.end(asked[State.FAILED], Ending(A, State.FAILED, reason="not on main"), at=NOW)
+    journal.start(asked[State.BROKEN], at=NOW, base_sha=None, covers=(A,))
+    journal.end(asked[State.BROKEN], Ending(A, State.FAILED), at=NOW)
+    assert [found.id for found in journal.deployments()] == [
+        asked[State.BROKEN],
+        asked[State.QUEUED],
+    ]
+    assert journal.deployment(asked[State.FAILED]) is not None
+    assert journal.judging(A) == whole(journal, asked[State.BROKEN])
+
+
 def test_deployments_in_a_list_are_whole(journal: Journal) -> None:
     for sha in (A, B):
         number = started(journal, sha, covers=(C, sha))

@@ -176,8 +176,10 @@ def test_only_the_api_server_is_published_and_on_loopback(
 
 def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path) -> None:
     image, plain = config(tmp_path / "i", "image"), config(tmp_path / "p", "plain")
+    assert image["airflow-init"]["build"]
     for name in AIRFLOW:
-        assert image[name]["build"]
+        assert image[name]["image"] == image["airflow-init"]["image"]
+        assert "build" not in image[name]
         assert "_PIP_ADDITIONAL_REQUIREMENTS" not in image[name]["environment"]
         assert "build" not in plain[name]
         told = plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"]

@@ -29,7 +29,9 @@ WORDED: Final[dict[str, frozenset[str]]] = {
         {"_NOTHING", "_OUTSIDE", "_judged", "_bad_name", "_followed", "_first_entry"}
     ),
     "core/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
-    "core/status.py": frozenset({"pending", "gone", "_deploy", "_live", "_died", "_good", "_bad"}),
+    "core/status.py": frozenset(
+        {"pending", "gone", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
+    ),
     "core/trace.py": frozenset({"_error"}),
     "core/verdict.py": frozenset({"_error", "_death"}),
     "golive.py": frozenset({"publish", "reason"}),

@@ -113,7 +113,7 @@ def test_a_new_file_with_anothers_dag_id_is_held_and_both_owners_are_told(world:
         "airflow/deploy": (
             "success",
             (
-                "live: 0 of 1 file parsed in 0.0 s;"
+                "live; 1 file held, in 0.0 s;"
                 " dags/lasse/copy.py claims dag_id 'weather' of dags/maria/weather.py"
             ),
         ),

@@ -128,10 +128,10 @@ SENTENCES = [
         id="@continuous",
     ),
     pytest.param(
-        {"shortest_interval_s": None, "schedule_fault": "failed to find next date"},
+        {"shortest_interval_s": None, "schedule_fault": "has no next run: mend it"},
         (
             "schedule",
-            "the schedule of DAG 'lasse_taxi' has no next run (failed to find next date): mend it",
+            "the schedule of DAG 'lasse_taxi' has no next run: mend it",
         ),
         id="30 February",
     ),

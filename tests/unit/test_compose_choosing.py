@@ -66,6 +66,16 @@ def test_an_image_is_built_from_the_airflow_that_the_file_names_by_then() -> Non
     assert asked == {"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.9"}
 
 
+def test_one_service_that_builds_is_enough_for_all_that_run_its_image() -> None:
+    assert isinstance(chosen(BUILT, Service(image=BUILT.image)), ImageWay)
+
+
+def test_an_image_that_nobody_builds_is_an_error_that_says_what_to_change() -> None:
+    unbuilt = Service(image=BUILT.image)
+    with pytest.raises(ServicesError, match=r"give a service with the image .* a `build`"):
+        chosen(unbuilt, unbuilt)
+
+
 def test_containers_that_install_packages_themselves_go_the_plain_way() -> None:
     plain = Service(image="apache/airflow:3.3.2", environment={PIP_AT_START: "-r x"})
     assert isinstance(chosen(plain, plain), PlainWay)
@@ -76,7 +86,11 @@ def test_containers_that_install_packages_themselves_go_the_plain_way() -> None:
     [
         (Service(image="other:current", build_args=BASE), "one and the same `image`"),
         (Service(build_args=BASE), "one and the same `image`"),
-        (Service(image=BUILT.image), "one and the same argument AIRFLOW_IMAGE_NAME"),
+        (
+            Service(image=BUILT.image, build_args={"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.1"}),
+            "one and the same argument AIRFLOW_IMAGE_NAME",
+        ),
+        (Service(image=BUILT.image, build_args={}), "argument AIRFLOW_IMAGE_NAME"),
     ],
 )
 def test_services_that_differ_are_an_error_that_says_what_to_change(

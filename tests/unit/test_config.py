@@ -127,22 +127,44 @@ def test_all_mistakes_are_reported_at_once() -> None:
     )
     assert found == (
         "DEPLOYER_BIND must be host:port or unix:/path",
-        "DEPLOYER_BRNACH is not a setting of the deployer",
+        "DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
         "DEPLOYER_ENV_FILE /nowhere/env can't be read: No such file or directory",
-        "DEPLOYER_GITHUB_REPO is required",
         "DEPLOYER_GITHUB_TOKEN: /nowhere/token can't be read: No such file or directory",
         "DEPLOYER_KEEP_RELEASES must be a whole number from 1 to 10000",
-        "DEPLOYER_PARSE_TIMEOUT_S must be a number of seconds, more than 0 and 86400 at most",
+        (
+            "DEPLOYER_PARSE_TIMEOUT_S must be a number of seconds without a unit, "
+            "more than 0 and 86400 at most"
+        ),
         "DEPLOYER_SERVICES must be compose or local",
         "DEPLOYER_WEBHOOK_SECRET must have at least 16 characters in each secret",
     )
 
 
 @pytest.mark.parametrize(
-    "name", ["DEPLOYER_branch", "DEPLOYER_BRANCH_FILE", "DEPLOYER_", "DEPLOYER_ENV"]
+    ("name", "meant"),
+    [
+        ("DEPLOYER_branch", "DEPLOYER_BRANCH"),
+        ("DEPLOYER_BRANCH_FILE", None),
+        ("DEPLOYER_WEBHOOK_SECRETS", "DEPLOYER_WEBHOOK_SECRET"),
+        ("DEPLOYER_HEALTH_TIMEOUT", "DEPLOYER_HEALTH_TIMEOUT_S"),
+        ("DEPLOYER_GITHUB_TOKEN_FLIE", "DEPLOYER_GITHUB_TOKEN_FILE"),
+        ("DEPLOYER_ENVFILE", "DEPLOYER_ENV_FILE"),
+        ("DEPLOYER_", None),
+        ("DEPLOYER_COLOUR_OF_THE_SKY", None),
+    ],
 )
-def test_an_unknown_name_is_a_mistake(name: str) -> None:
-    assert mistakes({**LEAST, name: "x"}) == (f"{name} is not a setting of the deployer",)
+def test_an_unknown_name_is_a_mistake_and_what_was_meant_is_named(
+    name: str, meant: str | None
+) -> None:
+    hint = f"; did you mean {meant}?" if meant else ""
+    assert mistakes({**LEAST, name: "x"}) == (f"{name} is not a setting of the deployer{hint}",)
+
+
+@pytest.mark.parametrize("text", ["3m", "180s", "3 min", "1h", "0x10"])
+def test_seconds_with_a_unit_are_told_to_have_none(text: str) -> None:
+    assert mistake(health_timeout_s=text).startswith(
+        "DEPLOYER_HEALTH_TIMEOUT_S must be a number of seconds without a unit"
+    )
 
 
 def test_what_a_command_needs_is_a_mistake_where_it_is_missing() -> None:
@@ -283,7 +305,7 @@ def test_mistakes_in_the_file_are_reported_with_all_others(tmp_path: Path) -> No
         path, "DEPLOYER_GITHUB_REPO=x\n\n\n=oops\nDEPLOYER_BRNACH=main\nDEPLOYER_ENV_FILE=more\n"
     )
     assert mistakes(given_there) == (
-        "DEPLOYER_BRNACH is not a setting of the deployer",
+        "DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
         f"DEPLOYER_ENV_FILE {path}, line 4: can't be understood",
         "DEPLOYER_ENV_FILE is not a setting of the deployer",
         "DEPLOYER_GITHUB_REPO must be owner/name",
@@ -294,6 +316,7 @@ def test_a_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "env"
     found = mistakes(LEAST | env_file(path, b"DEPLOYER_BRANCH=\xff\n"))
     assert found == (f"DEPLOYER_ENV_FILE {path} can't be read: not UTF-8",)
+    assert mistakes(env_file(path, b"\xff"), needs=("webhook_secret",)) == found
     assert mistakes({**LEAST, "DEPLOYER_ENV_FILE": str(tmp_path)}) == (
         f"DEPLOYER_ENV_FILE {tmp_path} can't be read: Is a directory",
     )

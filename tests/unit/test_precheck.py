@@ -123,9 +123,80 @@ def test_one_file_is_told_in_the_words_of_a_status(verdict: Verdict, line: str) 
     assert of_file(verdict) == line
 
 
+@pytest.mark.parametrize(
+    ("requirements", "module"),
+    [
+        ("pandas>=2\n", "pandas"),
+        ("Scikit_Learn\n", "sklearn"),
+        ("beautifulsoup4\n", "bs4"),
+        ("PyYAML\n", "yaml"),
+        ("python-dotenv\n", "dotenv"),
+        ("psycopg2-binary\n", "psycopg2"),
+        ("google-cloud-storage\n", "google.cloud.storage"),
+        ("google-cloud-storage\n", "google"),
+        ("apache-airflow-providers-http\n", "airflow.providers.http"),
+        ("apache-airflow-providers-apache-spark\n", "airflow.providers.apache"),
+    ],
+)
+def test_a_package_that_requirements_ask_for_is_no_fault_where_it_is_not_installed(
+    requirements: str, module: str
+) -> None:
+    error = ParseError("ModuleNotFoundError", f"No module named '{module}'", 3)
+    (found,) = judged([Examined(X, error=error)], beside=[], requirements=requirements)
+    assert found == Verdict(X, Outcome.NO_DAG, error=error)
+    assert found.good
+    assert of_file(found) == f"{X}:3 ModuleNotFoundError: No module named '{module}'"
+    told = mending(found)
+    assert told is not None
+    assert "stands in requirements.txt and is not installed here" in told
+
+
+@pytest.mark.parametrize(
+    ("requirements", "kind", "message"),
+    [
+        ("pandas\n", "ModuleNotFoundError", "No module named 'pandaz'"),
+        ("pandas\n", "ModuleNotFoundError", "No module named 'pandas.nosuch'"),
+        ("pandas\n", "ModuleNotFoundError", "nothing that says which"),
+        ("pandas\n", "ImportError", "cannot import name 'x' from 'pandas'"),
+        ("pandas=2\n", "ModuleNotFoundError", "No module named 'pandas'"),
+        ("", "ModuleNotFoundError", "No module named 'pandas'"),
+    ],
+)
+def test_any_other_import_that_fails_is_a_fault(requirements: str, kind: str, message: str) -> None:
+    examined = Examined(X, error=ParseError(kind, message, 3))
+    (found,) = judged([examined], beside=[], requirements=requirements)
+    assert found.outcome is Outcome.BROKEN
+
+
 def test_a_known_error_comes_with_its_mending() -> None:
     told = mending(Verdict(X, Outcome.BROKEN, error=NO_PANDAS))
     assert told == MENDINGS["ModuleNotFoundError"]
+    assert "requirements.txt" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("ModuleNotFoundError", "No module named 'airflow.operators.bash_operator'"),
+        ("ModuleNotFoundError", "No module named 'airflow.contrib'"),
+        ("ModuleNotFoundError", "No module named 'airflow.providers.standard.operators.dummy'"),
+        ("ImportError", "cannot import name 'days_ago' from 'airflow.utils.dates' (/x/dates.py)"),
+        ("ImportError", "cannot import name 'SubDag' from 'airflow' (/x/__init__.py)"),
+        ("TypeError", "DAG.__init__() got an unexpected keyword argument 'schedule_interval'"),
+    ],
+)
+def test_what_only_airflow_2_has_is_in_no_package(kind: str, message: str) -> None:
+    told = mending(Verdict(X, Outcome.BROKEN, error=ParseError(kind, message, 1)))
+    assert told is not None
+    assert "Examples for Airflow 2" in told
+    assert "requirements.txt" not in told
+
+
+def test_a_provider_that_is_not_there_is_a_package() -> None:
+    error = ParseError("ModuleNotFoundError", "No module named 'airflow.providers.apache_x'", 1)
+    told = mending(Verdict(X, Outcome.BROKEN, error=error))
+    assert told is not None
+    assert "apache-airflow-providers-apache-x" in told
     assert "requirements.txt" in told
 
 

@@ -18,15 +18,19 @@ GOOD: dict[str, Any] = {
     "services": {
         "airflow-scheduler": {
             "command": ["scheduler"],
-            "build": {"context": "/etc/deployer"},
+            "image": "class-airflow:current",
             "environment": {"DUMB_INIT_SETSID": "0", "AIRFLOW_CONN_AZURE_PG": None},
             "stop_grace_period": "10m0s",
             "volumes": [MOUNT, {"type": "volume", "source": "logs", "target": "/opt/airflow/logs"}],
         },
         "airflow-dag-processor": {
             "command": ["dag-processor"],
-            "build": {"context": "/etc/deployer"},
+            "image": "class-airflow:current",
             "volumes": [MOUNT],
+        },
+        "airflow-init": {
+            "image": "class-airflow:current",
+            "build": {"context": "/etc/deployer"},
         },
         "postgres": {"command": None, "image": "postgres:16"},
     }
@@ -51,8 +55,16 @@ def plain(text: str, *names: str) -> dict[str, Any]:
 # --- services and ways ---------------------------------------------------------
 
 
-def test_services_that_are_built_go_the_image_way() -> None:
+def test_services_whose_image_one_of_the_file_builds_go_the_image_way() -> None:
     assert services(GOOD, NEEDED).startswith("image way")
+
+
+def test_services_that_each_build_their_image_go_the_image_way() -> None:
+    def change(found: dict[str, Any]) -> None:
+        for name in NEEDED:
+            found[name]["build"] = found["airflow-init"]["build"]
+
+    assert services(changed(change), NEEDED).startswith("image way")
 
 
 def test_services_that_install_at_start_go_the_plain_way() -> None:
@@ -80,8 +92,8 @@ def test_an_empty_list_to_install_is_not_the_plain_way() -> None:
             id="both ways at once",
         ),
         pytest.param(
-            changed(lambda found: found["airflow-dag-processor"].pop("build")),
-            "airflow-dag-processor: neither",
+            changed(lambda found: found["airflow-dag-processor"].update(image="other:1")),
+            "airflow-dag-processor: their image has no `build:`",
             "take `build:`",
             id="no way at all",
         ),

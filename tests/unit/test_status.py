@@ -127,7 +127,7 @@ def test_a_folder_that_is_held_as_a_whole_reddens_its_own_context() -> None:
     held = Verdict("dags/otto/", Outcome.HELD, error=ParseError("Held", "it has 6,000 files"))
     commit = Commit(TIP, ("dags/otto/.venv/bin/x", TAXI))
     assert said(final(commit, ended(State.BROKEN, held, PARSED))) == {
-        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s"),
+        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s; 1 held"),
         "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
         "airflow/otto": ("failure", "dags/otto/ is held: it has 6,000 files"),
     }
@@ -168,7 +168,7 @@ def test_several_dags_are_listed() -> None:
 def test_a_broken_file_reddens_its_own_folder_with_file_line_and_error() -> None:
     commit = Commit(TIP, (WEATHER,))
     assert said(final(commit, ended(State.BROKEN, PARSED, BROKEN))) == {
-        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s"),
+        "airflow/deploy": ("success", "live: 1 of 2 files parsed in 1.2 s; 1 broken"),
         "airflow/maria": ("failure", "weather.py:12 ModuleNotFoundError: No module named 'pandas'"),
     }
 
@@ -183,7 +183,7 @@ def test_a_folder_broken_through_a_shared_helper_is_named_on_the_commit_that_did
     assert said(final(commit, ended(State.BROKEN, BROKEN)))["airflow/deploy"] == (
         "success",
         (
-            "live: 0 of 1 file parsed in 1.2 s;"
+            "live; 1 file broken, in 1.2 s;"
             " maria/weather.py:12 ModuleNotFoundError: No module named 'pandas'"
         ),
     )
@@ -278,6 +278,38 @@ def test_further_broken_files_of_a_folder_are_counted() -> None:
     shown = said(final(Commit(TIP, (TAXI,)), ended(State.BROKEN, other, first)))
     assert shown["airflow/lasse"][1].startswith("sub/a.py:12 ModuleNotFoundError")
     assert shown["airflow/lasse"][1].endswith("(+1 more)")
+
+
+HELD = Outcome.HELD
+LATE = Outcome.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        ([Outcome.BROKEN], "live; 1 file broken, in 1.2 s"),
+        ([Outcome.BROKEN] * 2, "live; 2 files broken, in 1.2 s"),
+        ([HELD], "live; 1 file held, in 1.2 s"),
+        ([LATE], "live; 1 file without a verdict, in 1.2 s"),
+        (
+            [HELD, LATE, Outcome.BROKEN],
+            "live; 1 file broken, 1 held, 1 without a verdict, in 1.2 s",
+        ),
+        ([Outcome.PARSED, HELD], "live: 1 of 2 files parsed in 1.2 s; 1 held"),
+        (
+            [Outcome.PARSED, Outcome.NO_DAG, HELD, Outcome.BROKEN, LATE],
+            "live: 2 of 5 files parsed in 1.2 s; 1 broken, 1 held, 1 without a verdict",
+        ),
+        ([Outcome.DELETED, Outcome.BROKEN], "live; 1 file broken, in 1.2 s"),
+    ],
+)
+def test_what_is_live_is_counted_by_how_the_files_ended(
+    outcomes: list[Outcome], words: str
+) -> None:
+    verdicts = [Verdict(f"dags/lasse/{n}.py", out) for n, out in enumerate(outcomes)]
+    commit = Commit(TIP, tuple(v.path for v in verdicts))
+    shown = said(final(commit, ended(State.BROKEN, *verdicts)))
+    assert shown["airflow/deploy"] == ("success", words)
 
 
 def test_a_push_without_dag_files_says_so() -> None:

@@ -145,6 +145,11 @@ GROUP = f"""\
     +------------------------------------
 """
 
+GROUP_UNTOLD = """\
+ExceptionGroup: many (1 sub-exception)
+  +-+---------------- 1 ----------------
+"""
+
 RECURSION = f"""\
 Traceback (most recent call last):
   File "{FILE}", line 2, in f
@@ -169,10 +174,68 @@ Please take a look at these docs to improve your DAG import time:
 
 PYDANTIC = f"""\
 {IMPORTER}  File "{FILE}", line 5, in <module>
-    M(a='x')
-pydantic_core._pydantic_core.ValidationError: 1 validation error for M
+    M(a='x', c=[1, 'k'])
+pydantic_core._pydantic_core.ValidationError: 2 validation errors for M
 a
   Input should be a valid integer [type=int_parsing, input_value='x', input_type=str]
+    For further information visit https://errors.pydantic.dev/2.14/v/int_parsing
+c.1
+  Input should be a valid integer [type=int_parsing, input_value='k', input_type=str]
+    For further information visit https://errors.pydantic.dev/2.14/v/int_parsing
+"""
+
+PYDANTIC_ROOT = f"""\
+{IMPORTER}  File "{FILE}", line 5, in <module>
+    TypeAdapter(int).validate_python("x")
+pydantic_core._pydantic_core.ValidationError: 1 validation error for int
+  Input should be a valid integer [type=int_parsing, input_value='x', input_type=str]
+"""
+
+YAML = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    yaml.safe_load(Path("/srv/class/releases/{SHA}/include/conf.yaml").open())
+yaml.parser.ParserError: while parsing a flow sequence
+  in "/srv/class/releases/{SHA}/include/conf.yaml", line 2, column 4
+expected ',' or ']', but got ':'
+  in "/srv/class/releases/{SHA}/include/conf.yaml", line 3, column 2
+"""
+
+YAML_TEXT = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    yaml.safe_load("a: b: c")
+yaml.scanner.ScannerError: mapping values are not allowed here
+  in "<unicode string>", line 1, column 5:
+    a: b: c
+        ^
+"""
+
+YAML_NUL = f"""\
+{IMPORTER}yaml.reader.ReaderError: unacceptable character #x0000: special characters are not allowed
+  in "<unicode string>", position 3
+"""
+
+JSONSCHEMA = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    jsonschema.validate(conf, SCHEMA)
+jsonschema.exceptions.ValidationError: 'x' is not of type 'integer'
+
+Failed validating 'type' in schema['properties']['a']['properties']['b']:
+    {{'type': 'integer'}}
+
+On instance['a']['b']:
+    'x'
+"""
+
+JSONSCHEMA_ROOT = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    jsonschema.validate(conf, SCHEMA)
+jsonschema.exceptions.ValidationError: 'b' is a required property
+
+Failed validating 'required' in schema:
+    {{'type': 'object', 'required': ['b']}}
+
+On instance:
+    {{'a': 1}}
 """
 
 OWN_CLASS = f"""\
@@ -185,6 +248,25 @@ NO_MESSAGE = f"""\
 {IMPORTER}  File "{FILE}", line 2, in <module>
     assert False
 AssertionError
+"""
+
+EXIT = f"""\
+{IMPORTER}  File "{FILE}", line 2, in <module>
+    exit()
+  File "<frozen _sitebuiltins>", line 26, in __call__
+SystemExit: None
+"""
+
+NOT_WRITTEN = f"""\
+{IMPORTER}  File "{FILE}", line 4, in <module>
+    from lasse import helper
+  File "/srv/class/releases/{SHA}/dags/lasse/helper.py", line 2, in <module>
+    raise NotImplementedError
+NotImplementedError
+"""
+
+NO_SOURCE = f"""\
+{IMPORTER}AssertionError
 """
 
 BLANK_FIRST_LINE = f"""\
@@ -262,7 +344,12 @@ SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
             ("SerializationError", "Failed to serialize DAG 'ser': never", 4),
             id="serialization",
         ),
-        pytest.param(GROUP, ("ExceptionGroup", "many (2 sub-exceptions)", 9), id="group"),
+        pytest.param(
+            GROUP, ("ExceptionGroup", "many (2 sub-exceptions): ValueError: a", 9), id="group"
+        ),
+        pytest.param(
+            GROUP_UNTOLD, ("ExceptionGroup", "many (1 sub-exception)", None), id="group cut short"
+        ),
         pytest.param(
             RECURSION, ("RecursionError", "maximum recursion depth exceeded", 2), id="recursion"
         ),
@@ -272,10 +359,73 @@ SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
             id="import timeout",
         ),
         pytest.param(
-            PYDANTIC, ("ValidationError", "1 validation error for M", 5), id="several lines"
+            PYDANTIC,
+            (
+                "ValidationError",
+                (
+                    "2 validation errors for M: a: Input should be a valid integer; "
+                    "c.1: Input should be a valid integer"
+                ),
+                5,
+            ),
+            id="fields",
+        ),
+        pytest.param(
+            PYDANTIC_ROOT,
+            ("ValidationError", "1 validation error for int: Input should be a valid integer", 5),
+            id="a value that is no field",
+        ),
+        pytest.param(
+            YAML,
+            (
+                "ParserError",
+                "expected ',' or ']', but got ':' in \"include/conf.yaml\", line 3, column 2",
+                3,
+            ),
+            id="YAML of a file",
+        ),
+        pytest.param(
+            YAML_TEXT,
+            (
+                "ScannerError",
+                'mapping values are not allowed here in "<unicode string>", line 1, column 5',
+                3,
+            ),
+            id="YAML of a text",
+        ),
+        pytest.param(
+            YAML_NUL,
+            (
+                "ReaderError",
+                (
+                    "unacceptable character #x0000: special characters are not allowed "
+                    'in "<unicode string>", position 3'
+                ),
+                None,
+            ),
+            id="YAML with a NUL",
+        ),
+        pytest.param(
+            JSONSCHEMA,
+            ("ValidationError", "'x' is not of type 'integer', on instance['a']['b']", 3),
+            id="property",
+        ),
+        pytest.param(
+            JSONSCHEMA_ROOT,
+            ("ValidationError", "'b' is a required property", 3),
+            id="a whole document",
         ),
         pytest.param(OWN_CLASS, ("Weird", "no", 3), id="a class of the file's own"),
-        pytest.param(NO_MESSAGE, ("AssertionError", "", 2), id="no message"),
+        pytest.param(NO_MESSAGE, ("AssertionError", "assert False", 2), id="no message"),
+        pytest.param(EXIT, ("SystemExit", "exit()", 2), id="None for a message"),
+        pytest.param(
+            NOT_WRITTEN,
+            ("NotImplementedError", "raise NotImplementedError", 4),
+            id="no message, in a helper",
+        ),
+        pytest.param(
+            NO_SOURCE, ("AssertionError", "no reason given", None), id="no message, no code"
+        ),
         pytest.param(BLANK_FIRST_LINE, ("ValueError", "second", 2), id="blank first line"),
         pytest.param(
             QUOTES_ANOTHER,

@@ -23,9 +23,12 @@ OTHERS_WORDS = ("## Read it first", "## Your file does not parse", "## Your file
 """Sections that show what Python, Airflow and the class's policy say."""
 FROM_OTHERS = {
     "requirements.txt:3 … you require … are unsatisfiable",  # uv
+    "requirements.txt:3 you require pydantic<2 and pydantic==2.14.3 (Airflow's own pin)",  # uv
     "requirements.txt:3 … to end in a supported file extension",  # uv
     "… No space left on device …; what was live stays live",  # the kernel
     "docker compose … failed: …",  # a command's name, and what it said
+    "live; 1 file broken, in … s",
+    "live: no DAG file to parse, in … s",
     "live: …; maria/weather.py:3 …",  # these are put together from parts
     "breaks maria/b.py:2 …",
     "waits for bc0a4e2: packages change",

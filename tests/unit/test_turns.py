@@ -957,6 +957,7 @@ def test_a_wish_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) 
     assert answer is not None
     assert answer.state is State.FAILED
     assert "not on main" in answer.reason
+    assert answer not in world.journal.deployments()
 
 
 def test_broken_contents_can_be_told_from_dags() -> None:

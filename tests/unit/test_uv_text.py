@@ -35,6 +35,13 @@ error: No solution found when resolving dependencies
   cause: Because you require jinja2<3 and jinja2==3.1.6, we can conclude that your requirements \
 are unsatisfiable.
 """
+DEPENDS = """\
+error: No solution found when resolving dependencies
+  cause: Because great-expectations==0.15.0 depends on urllib3>=1.25.4,<1.27 and urllib3==2.8.0, \
+we can conclude that great-expectations==0.15.0 cannot be used.
+         And because you require great-expectations==0.15.0, we can conclude that your \
+requirements are unsatisfiable.
+"""
 AIRFLOW = """\
 Using Python 3.11.2 environment at: /home/airflow/.local
 error: No solution found when resolving dependencies
@@ -253,6 +260,33 @@ def test_a_refusal_names_the_line_of_the_package_whose_build_fails(said: str) ->
 
 def test_a_refusal_names_the_line_of_the_package_that_is_required() -> None:
     assert refusal("six\n# why\nNoSuch_zz>=1\n", NOT_FOUND).line == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "reason"),
+    [
+        ("jinja2<3\n", CONFLICT, "you require jinja2<3 and jinja2==3.1.6 (Airflow's own pin)"),
+        (
+            "apache-airflow==1.10\n",
+            AIRFLOW,
+            "you require apache-airflow==1.10 and apache-airflow==3.3.2 (Airflow's own pin)",
+        ),
+        (
+            "great-expectations==0.15.0\n",
+            DEPENDS,
+            (
+                "great-expectations==0.15.0 depends on urllib3>=1.25.4,<1.27 and urllib3==2.8.0 "
+                "(Airflow's own pin)"
+            ),
+        ),
+        ("Jinja2<3\njinja2==3.1.6\n", CONFLICT, "you require jinja2<3 and jinja2==3.1.6"),
+    ],
+)
+def test_a_pin_of_airflows_is_called_so_where_the_text_does_not_ask_for_it(
+    text: str, said: str, reason: str
+) -> None:
+    refused = refusal(text, said)
+    assert (refused.reason, refused.line) == (reason, 1)
 
 
 def test_a_refusal_about_no_line_of_the_text_has_none() -> None:

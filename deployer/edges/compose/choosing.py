@@ -44,12 +44,12 @@ def choose_way(
     image = _image(stack, services)
     match stack.way(services):
         case WayName.IMAGE:
-            _base(stack, services)  # a mistake there is told at the start
+            _base(stack, image)  # a mistake there is told at the start
             return ImageWay(
                 client,
                 project=project,
                 repository=_repository(stack, image),
-                base_image=lambda: _base(read(), services),
+                base_image=lambda: _base(read(), image),
                 dockerfile=dockerfile,
                 files=files,
                 bounds=bounds,
@@ -83,11 +83,16 @@ def _repository(stack: Stack, image: str) -> str:
     return image.removesuffix(_TAG)
 
 
-def _base(stack: Stack, services: Sequence[str]) -> str:
-    given = {(stack.services[name].build_args or {}).get(_BASE_ARGUMENT, "") for name in services}
+def _base(stack: Stack, image: str) -> str:
+    """Return what the image is built from; one service's `build` will do for all that run it."""
+    given = {
+        service.build_args.get(_BASE_ARGUMENT, "")
+        for service in stack.services.values()
+        if service.image == image and service.build_args is not None
+    }
     if len(given) != 1 or "" in given:
         raise ServicesError(
-            f"{stack.file}: give the `build` of {', '.join(services)} one and the same argument"
-            f" {_BASE_ARGUMENT}, e.g. apache/airflow:3.3.2"
+            f"{stack.file}: give a service with the image {image} a `build`, and each such `build`"
+            f" one and the same argument {_BASE_ARGUMENT}, e.g. apache/airflow:3.3.2"
         )
     return given.pop()

@@ -13,6 +13,7 @@ from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from deployer.core.counts import counted
 from deployer.edges.compose.engine import asking
 
 # github.com/docker/compose: pkg/api/labels.go
@@ -74,7 +75,7 @@ class Look:
     def words(self) -> str:
         """Return in words how it stands."""
         why = " for want of memory" if self.out_of_memory else ""
-        again = f", {self.restarts} times started again" if self.restarts else ""
+        again = f", {counted(self.restarts, 'time')} started again" if self.restarts else ""
         if self.status in {"exited", "dead", "restarting"}:
             return f"ended with exit code {self.exit_code}{why}{again}"
         return f"is {self.status}{again}"

@@ -68,7 +68,7 @@ class Database:
             except ModuleNotFoundError as exc:
                 raise JournalError(
                     f"the journal {self.name} needs the Python package {exc.name}: "
-                    "install deployer[postgres]"
+                    "install airflow-class-deployer[postgres] out of the deployer's repository"
                 ) from exc
         # A deployment is read by several statements, which must all see the same moment.
         # SQLite's transactions do so anyway.

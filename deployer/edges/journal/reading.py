@@ -7,7 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+)
 
 from deployer.core.model import (
     Deployment,
@@ -95,7 +106,17 @@ def deployment(connection: Connection, number: int) -> Deployment | None:
 def newest(
     connection: Connection, *, limit: int, folder: str | None, state: State | None
 ) -> tuple[Deployment, ...]:
-    query = select(deployments.c.id).order_by(deployments.c.id.desc()).limit(max(limit, 0))
+    refused = and_(
+        deployments.c.trigger == Trigger.MANUAL,
+        deployments.c.state == State.FAILED,
+        deployments.c.started_at.is_(None),
+    )
+    query = (
+        select(deployments.c.id)
+        .where(~refused)
+        .order_by(deployments.c.id.desc())
+        .limit(max(limit, 0))
+    )
     if folder is not None:
         touching = select(folders.c.deployment_id).where(folders.c.folder == folder)
         query = query.where(deployments.c.id.in_(touching))

@@ -53,6 +53,7 @@ REFUSED: Mapping[str, str] = {
     **dict.fromkeys(["asset_extra", "deadline_number"], NO_SUCH_NUMBER),
     "asset_index": "ProgramLimitExceeded: index row size 2744 exceeds btree version ",
     "owner_number": "TypeError: sequence item 0: expected str instance, int found",
+    "owner_list": "TypeError: unhashable type: 'list'",
 }
 """What Airflow's database, or its own code, says of each of `unstorable.REFUSED`."""
 

@@ -60,10 +60,11 @@ _REFUSED: Mapping[str, tuple[tuple[str, str], str]] = {
     ),
     "owner_number": (
         ("", "owner=5"),
-        (
-            "has something in DAG 'owner_number' that Airflow can't store "
-            "(TypeError: sequence item 0: expected str instance, int found): mend it"
-        ),
+        "has 5 for an owner in task 't' of DAG 'owner_number': name one text",
+    ),
+    "owner_list": (
+        ("", "owner=['o', 'p']"),
+        "has ['o', 'p'] for an owner in task 't' of DAG 'owner_list': name one text",
     ),
     "display_name": (
         ("dag_display_name='d' * 2001", ""),
