@@ -10,12 +10,11 @@ the last of those are missing, in order and whole
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -23,12 +22,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
-    DisconnectionError,
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from deployer.edges.journal.files import Files
 from deployer.errors import JournalError
 
 BUSY_TIMEOUT_S = 20.0
@@ -62,9 +61,10 @@ class Database:
             raise JournalError("the journal's DATABASE_URL is not an SQLAlchemy URL") from exc
         self.name = parsed.render_as_string(hide_password=True)
         self.file = _sqlite_file(parsed)
+        self._files = Files(self.file) if self.file else None
         with self.telling("opened"):
             try:
-                self.engine = _postgresql(parsed) if self.file is None else _sqlite(self.file)
+                self.engine = _postgresql(parsed) if self._files is None else _sqlite(self._files)
             except ModuleNotFoundError as exc:
                 raise JournalError(
                     f"the journal {self.name} needs the Python package {exc.name}: "
@@ -83,13 +83,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot of the journal."""
-        with self.telling("read"), self._reads.begin() as connection:
+        with self._transaction("read", self._reads) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or left no trace."""
-        with self.telling("written"), self._writes.begin() as connection:
+        with self._transaction("written", self._writes) as connection:
             yield connection
 
     @contextmanager
@@ -98,9 +98,16 @@ class Database:
 
         Whatever is written after it and is on disk has it there as well.
         """
-        with self.telling("written"), self._notes.begin() as connection:
+        with self._transaction("written", self._notes) as connection:
             if self.file is None:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+            yield connection
+
+    @contextmanager
+    def _transaction(self, done: str, engine: Engine) -> Iterator[Connection]:
+        files = self._files
+        held = files.held(self.engine, writes=engine is not self._reads) if files else nullcontext()
+        with self.telling(done), held, engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -113,6 +120,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._files:
+            self._files.closed()
 
 
 def _why(exc: SQLAlchemyError) -> str:
@@ -159,7 +168,9 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
-def _sqlite(file: Path) -> Engine:
+def _sqlite(files: Files) -> Engine:
+    file = files.path
+
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
             # rw, not rwc: a journal that vanished must not be replaced by an empty file.
@@ -174,32 +185,14 @@ def _sqlite(file: Path) -> Engine:
         f"sqlite+pysqlite:///{file}", creator=connect, hide_parameters=True, max_overflow=40
     )
 
-    # Connections die with their process (https://sqlite.org/howtocorrupt.html#_carrying_an_open_
-    # database_file_across_a_fork) and with their file: after `rm` or the restore of a backup,
-    # SQLite would go on writing to the old one, which nobody can see any more.
-    def identity() -> tuple[int, int, int]:
-        try:
-            there = file.stat()
-        except OSError:
-            return (os.getpid(), 0, 0)
-        return (os.getpid(), there.st_dev, there.st_ino)
-
     @event.listens_for(engine, "connect")
-    def _connected(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         _use_wal(cursor)
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("SELECT 1 FROM sqlite_master").fetchall()  # a new log is made by this
         cursor.close()
-        entry.info["identity"] = identity()
-
-    @event.listens_for(engine, "checkout")
-    def _taken(
-        connection: DBAPIConnection,  # noqa: ARG001 - SQLAlchemy's signature
-        entry: ConnectionPoolEntry,
-        proxy: PoolProxiedConnection,  # noqa: ARG001 - SQLAlchemy's signature
-    ) -> None:
-        if entry.info["identity"] != identity():
-            raise DisconnectionError("the journal's file was removed or replaced")
+        files.opened()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -1,0 +1,186 @@
+"""SQLite's three files: is what this process holds open still what their names lead to?
+
+A file whose name was removed can be written on, and nobody finds it again: a delivery would be
+answered 202 and be gone with the process. So the names are looked at before each transaction, and
+after one that writes. What stands in a log that lost its name is put into the database first,
+through the connection that still holds it. Then everything is closed and opened anew; at once,
+for SQLite shares what belongs to a file between all of a process's connections.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+from sqlalchemy import Engine
+
+from deployer.errors import JournalError
+
+CLOSING_S: Final = 20.0
+"""For this process's own transactions to end, which take milliseconds."""
+
+log = structlog.get_logger(__name__)
+
+_File = tuple[int, int]  # device, inode
+_NONE: Final[_File] = (0, 0)
+
+
+class _Names(NamedTuple):
+    """What the names lead to, and for whom: no connection may cross a fork.
+
+    (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork)
+    """
+
+    pid: int
+    database: _File
+    wal: _File
+    shm: _File
+
+
+@dataclass(slots=True)
+class Files:
+    """Of one journal, `<path>`, `<path>-wal` and `<path>-shm`, as one process has them open."""
+
+    path: Path
+    _held: _Names | None = None
+    _let_go: _Names | None = None
+    _at_work: int = 0
+    _gate: threading.Condition = field(default_factory=threading.Condition)
+
+    def opened(self) -> None:
+        """Take note of what was opened, now that a connection has all three."""
+        self._held = self._held or self._names()
+
+    def closed(self) -> None:
+        self._held = None
+
+    @contextmanager
+    def held(self, engine: Engine, *, writes: bool) -> Iterator[None]:
+        """Have the connections of `engine` at what the names lead to, for one transaction.
+
+        Raises:
+            JournalError: a name changed while it was written; what has none can't be saved.
+        """
+        with self._gate:
+            if self._held and self._held != self._names():
+                self._let_all_go(engine)
+            self._remove_foreign_log()
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._at_work -= 1
+                self._gate.notify_all()
+        if writes and self._held and self._held != self._names():
+            raise JournalError(
+                f"a file of the journal {self.path} was removed or replaced while it was written:"
+                " what was just written may be lost and is tried again; leave its three files alone"
+            )
+
+    def _let_all_go(self, engine: Engine) -> None:
+        if self._held and self._held.pid != os.getpid():
+            self._at_work = 0
+        if not self._gate.wait_for(lambda: self._at_work == 0, CLOSING_S):
+            raise JournalError(
+                f"the journal {self.path} was removed or replaced, and what was open of it could"
+                f" not be closed within {CLOSING_S:.0f} s: restart the deployer"
+            )
+        held, there = self._held, self._names()
+        if held is None:  # another thread was faster
+            return
+        if there.pid == held.pid and there.database == held.database:
+            if ours := self._is_ours(there, held):
+                self._save(engine, there, held)
+            # Another of our processes may have saved all, and gone on in a new one.
+            lost = not ours and _open_size(held.wal) > 0
+            log.warning("journal.wal_removed", journal=str(self.path), lost=lost)
+        elif there.pid == held.pid:
+            log.warning("journal.replaced", journal=str(self.path))
+            self._let_go = held
+        engine.dispose()
+        self._held = None
+
+    def _is_ours(self, there: _Names, held: _Names) -> bool:
+        """Tell whether nobody has written to a log that was begun anew."""
+        if there.wal == held.wal:
+            return there.shm in {held.shm, _NONE}
+        return there.wal == _NONE or _is_empty(self._side("-wal"))
+
+    def _save(self, engine: Engine, there: _Names, held: _Names) -> None:
+        """Put what only the deployer's open connections see into the database."""
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            done = cursor.fetchone()
+            why = "it is in use" if done is None or done[0] else ""
+        except sqlite3.Error as exc:
+            why = str(exc)
+        finally:
+            connection.close()
+        if why:
+            raise JournalError(
+                f"the log of the journal {self.path} was removed, and what it holds can't be put"
+                f" into the database yet: {why}; see its disk, and don't stop the deployer before"
+            )
+        self._remove(there, held)
+
+    def _remove_foreign_log(self) -> None:
+        """Open no database beside the log of the one before: SQLite would take it for its own.
+
+        Once it comes back itself, its log is there. Whoever still has the old one open does not
+        touch the new names: SQLite sees that its database was moved.
+        """
+        old, there = self._let_go, self._names()
+        if old is None or there.database == _NONE:
+            return
+        if there.database != old.database:
+            self._remove(there, old)
+        self._let_go = None
+
+    def _remove(self, there: _Names, ours: _Names) -> None:
+        """Have what is begun anew share no file with a process that holds the old ones."""
+        if there.wal == ours.wal:
+            self._side("-wal").unlink(missing_ok=True)
+        if there.shm == ours.shm:
+            self._side("-shm").unlink(missing_ok=True)
+
+    def _names(self) -> _Names:
+        places = (self.path, self._side("-wal"), self._side("-shm"))
+        return _Names(os.getpid(), *map(_file, places))
+
+    def _side(self, name: str) -> Path:
+        return self.path.with_name(self.path.name + name)
+
+
+def _file(path: Path) -> _File:
+    try:
+        there = path.stat()
+    except OSError:
+        return _NONE
+    return there.st_dev, there.st_ino
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return True
+
+
+def _open_size(file: _File) -> int:
+    """Return how long a file without a name is that this process has open."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the list itself
+            there = descriptor.stat()
+            if (there.st_dev, there.st_ino) == file:
+                return there.st_size
+    return 0
