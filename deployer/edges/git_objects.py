@@ -10,11 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from deployer.edges.gitrun import GitRunner
-from deployer.errors import GitError
+from deployer.edges.gitrun import GitRunner, Ran
 
 if TYPE_CHECKING:
     from git.cmd import Git
+
+
+class GitUnread(Exception):
+    """Nothing could be read; `ran` is how git ended."""
+
+    def __init__(self, ran: Ran) -> None:
+        self.ran = ran
+        super().__init__(ran.words)
+
 
 _TRIES: Final = 2  # a process that somebody ended is no fault of the mirror's
 
@@ -31,7 +39,7 @@ class GitObjects:
         """Return the id of the commit that `revision` names, None if there is none.
 
         Raises:
-            GitError: the repository can't be read.
+            GitUnread: the repository can't be read.
         """
         found = self._ask("info", f"{revision}^{{commit}}")
         return found[0].decode() if found else None
@@ -40,7 +48,7 @@ class GitObjects:
         """Return a blob's content by its full id, None if there is no such blob.
 
         Raises:
-            GitError: the repository can't be read.
+            GitUnread: the repository can't be read.
         """
         found = self._ask("contents", blob)
         return found[2] if found and found[1] == b"blob" else None
@@ -54,9 +62,9 @@ class GitObjects:
         for _ in range(_TRIES):
             try:
                 return self._answer(command, name)
-            except (OSError, EOFError):
-                words = self._last_words()
-        raise GitError(words)
+            except (OSError, EOFError) as exc:
+                ran = self._end(exc)
+        raise GitUnread(ran)
 
     def _answer(self, command: str, name: str) -> tuple[bytes, bytes, bytes] | None:
         # BATCH OUTPUT: "<id> <type> <size>" LF, after `contents` content LF; "<name> missing" LF
@@ -81,9 +89,9 @@ class GitObjects:
                 self.close()
                 return None
 
-    def _last_words(self) -> str:
+    def _end(self, why: OSError | EOFError) -> Ran:
         process, self._process = self._process, None
         if process is None:
-            return ""
-        process.kill()
-        return self._git.redacted(process.communicate()[1].decode(errors="replace"))
+            return Ran.not_started(OSError(*why.args))
+        words = process.communicate()[1].decode(errors="replace")
+        return Ran(process.returncode, b"", self._git.redacted(words))

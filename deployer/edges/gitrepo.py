@@ -17,7 +17,7 @@ from deployer.core.contents import Read
 from deployer.core.model import COMPOSE_FILE, REQUIREMENTS, ROSTER, Authored, History, Tree
 from deployer.core.publishable import LINK, SUBMODULE, Entry, publishable, shown
 from deployer.edges.gitrun import Ran
-from deployer.edges.mirror import Mirror
+from deployer.edges.mirror import SILENT_S, Mirror
 from deployer.errors import UnknownCommit
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
@@ -38,22 +38,14 @@ class GitRepository:
         directory: Path,
         *,
         token: str | None = None,
-        fetch_timeout_s: float = 60,
-        clone_timeout_s: float = 600,
+        silent_s: float = SILENT_S,
     ) -> None:
         """Touch nothing yet; the first `fetch` makes the mirror.
 
         Raises:
             SettingsError: `url` or `branch` is nothing that git should be given.
         """
-        self._mirror = Mirror(
-            url,
-            branch,
-            directory,
-            token=token,
-            fetch_timeout_s=fetch_timeout_s,
-            clone_timeout_s=clone_timeout_s,
-        )
+        self._mirror = Mirror(url, branch, directory, token=token, silent_s=silent_s)
         # By blob and kind: those of the last tree, and of the one before it.
         self._known: dict[tuple[str, str], Read] = {}
         self._known_before: dict[tuple[str, str], Read] = {}
@@ -78,7 +70,7 @@ class GitRepository:
         ran = self._mirror.run("merge-base", "--is-ancestor", sha, _checked(tip))
         if ran.status not in {0, 1}:
             self._require(tip)
-            raise self._mirror.damage(ran.words)
+            raise self._mirror.unread(ran)
         return ran.status == 0
 
     def history(self, old: str | None, new: str) -> History:
@@ -90,7 +82,7 @@ class GitRepository:
             since = self._mirror.commit(f"{new}^1")
             ran = self._log(new, *([f"^{since}"] if since else []))
             if ran.status != 0:
-                raise self._mirror.damage(ran.words)
+                raise self._mirror.unread(ran)
         commits = _commits(ran.out)
         authored = tuple(Authored(one.email, one.paths) for one in commits)
         return History(
@@ -107,7 +99,7 @@ class GitRepository:
             *("diff-tree", "-r", "-z", "--name-only", "--no-renames", since or _EMPTY_TREE, new)
         )
         if ran.status != 0:
-            raise self._mirror.damage(ran.words)
+            raise self._mirror.unread(ran)
         return tuple(sorted(shown(path) for path in ran.out.split(b"\0") if path))
 
     def _log(self, new: str, *without: str) -> Ran:
@@ -132,7 +124,7 @@ class GitRepository:
         ran = self._mirror.run("ls-tree", "-r", "-z", "--full-tree", *what)
         if ran.status != 0:
             self._require(sha)
-            raise self._mirror.damage(ran.words)
+            raise self._mirror.unread(ran)
         entries = [_entry(line) for line in ran.out.split(b"\0") if line]
         links = self._reads({(entry.blob, LINK) for entry in entries if entry.mode == LINK})
         targets = {blob: read.target for (blob, _), read in links.items()}
