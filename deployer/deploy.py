@@ -7,7 +7,7 @@ first step, and a comment at each effect says what is true if the process dies t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, requirements, stack
@@ -161,6 +161,7 @@ class Run:
     Args:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
+        drifted: paths that are live otherwise than published, somebody changed them by hand.
         retry_refused: try requirements again that were refused before.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
@@ -176,6 +177,7 @@ class Run:
         beside: Beside,
         cut: Callable[[], bool],
         notes: Sequence[str] = (),
+        drifted: Collection[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
@@ -184,6 +186,7 @@ class Run:
         self._beside = beside
         self._cut = cut
         self._notes = notes
+        self._drifted = frozenset(drifted)
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment)
         self._drain = Drain(
@@ -220,7 +223,7 @@ class Run:
         parts, journal = self._parts, self._parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
-            old = self._tree_of(live)
+            old = self._as_it_is(self._tree_of(live))
             tip = holding.standing(old, parts.repository.tree(sha))
             the_plan = plan(
                 old,
@@ -388,6 +391,13 @@ class Run:
             return self._parts.repository.tree(live.sha) if live else None
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
+
+    def _as_it_is(self, live: Tree | None) -> Tree | None:
+        """Return the live tree without what was changed by hand, and so is as good as new."""
+        if live is None or not self._drifted:
+            return live
+        files = {path: file for path, file in live.files.items() if path not in self._drifted}
+        return replace(live, files=files)
 
     def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:
         """Return which DAG files of the tip had the ids that are claimed now."""

@@ -647,6 +647,14 @@ def test_a_beat_tells_which_dag_processors_are_connected(journal: Journal) -> No
     assert journal.pulse().tip == A
 
 
+def test_a_drift_is_told_until_it_is_mended(journal: Journal) -> None:
+    journal.beat(at=NOW, drift="1 file was changed by hand")
+    journal.beat(at=after(1))
+    assert journal.pulse().drift == "1 file was changed by hand"
+    journal.beat(at=after(2), drift="")
+    assert journal.pulse().drift == ""
+
+
 def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:
     journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
     journal.beat(at=after(60), tip=A, tip_checked_at=after(59))

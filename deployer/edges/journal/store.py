@@ -213,6 +213,7 @@ class SqlJournal:
         tip: str | None = None,
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
+        drift: str | None = None,
     ) -> None:
         with self._database.noting() as connection:
             marks.beat(
@@ -221,6 +222,7 @@ class SqlJournal:
                 tip=tip,
                 tip_checked_at=tip_checked_at,
                 processors=processors,
+                drift=drift,
             )
 
     # -- the outbox
