@@ -58,6 +58,8 @@ class Mirror:
         self._branch = branch
         self._directory = directory
         self._path = directory / "mirror.git"
+        self._new = directory / "mirror.git.new"
+        self._old = directory / "mirror.git.old"
         self._objects = GitObjects(self._git, self._path)
         self._silent_s = silent_s
         self._damaged = False
@@ -161,7 +163,7 @@ class Mirror:
 
     def _made_anew(self) -> str:
         """Clone beside the mirror, then put the clone in its place; return the tip."""
-        new, old = self._directory / "mirror.git.new", self._directory / "mirror.git.old"
+        new, old = self._new, self._old
         try:
             if not self._directory.is_dir():
                 self._directory.mkdir(parents=True)
@@ -260,8 +262,12 @@ class Mirror:
     def _tidy(self) -> None:
         """Let git pack what many fetches left behind, when it finds that worth while.
 
-        What a forced push removed stays for gc's grace of two weeks.
+        What a forced push removed stays for gc's grace of two weeks; what a worker left that was
+        killed while it fetched goes.
         """
+        self._remove_torn_packs()
+        for left in (self._new, self._old):
+            _remove(left)
         ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
         if ran.status != 0:
             log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)

@@ -655,6 +655,22 @@ def test_a_year_of_fetches_is_packed_when_nothing_comes(
     assert "dags/d4.py" in repository.tree(sha).files
 
 
+def test_what_a_killed_worker_left_beside_the_mirror_goes_when_nothing_comes(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    host.write("dags/a.py", "1")
+    fetched(host, repository)
+    left = [mirrored.with_name("mirror.git.new"), mirrored.with_name("mirror.git.old")]
+    for directory in left:
+        directory.mkdir()
+    (mirrored / "objects/pack/tmp_pack_x").touch()
+
+    repository.fetch()
+
+    assert [path.name for path in mirrored.parent.iterdir()] == ["mirror.git"]
+    assert not list(mirrored.glob("objects/pack/tmp_*"))
+
+
 # --- bounds and secrets
 
 

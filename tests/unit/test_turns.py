@@ -18,6 +18,7 @@ from deployer.errors import DiskError, PusherError
 from deployer.ports import Drift
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
+from deployer.worker.upkeep import QUIET_S, Upkeep
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -819,6 +820,16 @@ def test_what_was_half_live_is_never_taken_for_live(
     world.worker().turn()
     assert [v.path for v in world.journal.deployments(limit=1)[0].verdicts] == [TAXI, WEATHER]
     assert world.journal.live() == Live(base)
+
+
+def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
+    world.announced(TAXI)
+    world.turns.turn()
+    started = Upkeep(world.parts, keep=1)
+    started.prepare()
+    world.clock.sleep(QUIET_S)
+    started.clean_up()
+    assert len(world.releases.whole) == 1
 
 
 # --- wishes ----------------------------------------------------------------
