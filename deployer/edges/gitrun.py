@@ -210,7 +210,8 @@ class GitRunner:
         for secret in self._secrets:
             words = words.replace(secret, "***")
         # The host's own words are among git's: no escape sequence of theirs reaches a terminal.
-        printable = (c if c.isprintable() or c == "\n" else "?" for c in words.strip())
+        lines = words.strip().replace("\r", "\n")  # so does progress, which writes over itself
+        printable = (c if c.isprintable() or c == "\n" else "?" for c in lines)
         return "".join(printable)[-_SHOWN_CHARACTERS:]
 
 
@@ -236,5 +237,9 @@ def _config_variables(config: Mapping[str, str]) -> dict[str, str]:
 def _secrets(url: str, token: str | None) -> tuple[str, ...]:
     """Return what must not be shown: the token, what the URL holds before its `@`."""
     userinfo = urlsplit(url).netloc.rpartition("@")[0] if "://" in url else ""
+    if url.startswith(
+        "ssh://"
+    ):  # its user is an account, `git` mostly; elsewhere it may be a token
+        userinfo = userinfo.partition(":")[2]
     secrets = {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}
     return tuple(sorted(secrets - {""}, key=len, reverse=True))
