@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from deployer.edges.journal import SqlJournal
+from deployer.edges.journal import SqlJournal, engine
 from deployer.errors import JournalError
 
 OTHER = """
@@ -141,20 +142,55 @@ def test_a_reader_that_came_in_between_costs_no_delivery(
     assert on_disk(file) == ["1", "2", "3", "4"]
 
 
-def test_a_log_that_loses_its_name_while_it_is_written_is_told_and_the_next_try_finds_all(
+def test_a_log_that_loses_its_name_while_it_is_written_is_saved_at_once(
     journal: SqlJournal, file: Path
 ) -> None:
     assert push(journal, "1")
+    with journal._database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM announcements")
+        remove(file, "-wal", "-shm")
+    assert journal.unseen() == ()
+    assert on_disk(file) == ["1"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_log_that_loses_its_name_before_a_transaction_begins_is_written_by_none(
+    journal: SqlJournal, file: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert push(journal, "1")
+    left = [None] * times
+    begin = engine._begin_immediate
+
+    def interfere(connection: Connection) -> None:
+        begin(connection)
+        if left:
+            left.pop()
+            remove(file, "-wal", "-shm")
+
+    monkeypatch.setattr(engine, "_begin_immediate", interfere)
+    if times == 1:
+        assert push(journal, "2")
+    else:
+        with pytest.raises(JournalError, match="again and again"):
+            push(journal, "2")
+        assert push(journal, "2")
+    assert on_disk(file) == ["1", "2"]
+
+
+def test_a_database_that_is_replaced_while_it_is_written_is_an_error(
+    journal: SqlJournal, file: Path, tmp_path: Path
+) -> None:
+    assert push(journal, "1")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "backup"),))
 
     def write() -> None:
         with journal._database.writing() as connection:
             connection.exec_driver_sql("DELETE FROM announcements")
-            remove(file, "-wal", "-shm")
+            (tmp_path / "backup").rename(file)
 
-    with pytest.raises(JournalError, match="removed or replaced while it was written"):
+    with pytest.raises(JournalError, match="what was just written is lost"):
         write()
-    assert push(journal, "2")
-    assert on_disk(file) == ["1", "2"]
     assert len(journal.unseen()) == 1
 
 

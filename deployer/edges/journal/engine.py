@@ -14,7 +14,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -27,11 +27,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from deployer.edges.journal.files import Files
+from deployer.edges.journal.files import Files, Moved
 from deployer.errors import JournalError
 
 BUSY_TIMEOUT_S = 20.0
 """How long a writer waits for another process's transaction, each of which takes milliseconds."""
+_TRIES = 3  # of a transaction under which the files were moved before it began
 
 _HINTS = {  # by primary result code, https://sqlite.org/rescode.html
     sqlite3.SQLITE_FULL: "free some space on its disk",
@@ -105,10 +106,27 @@ class Database:
 
     @contextmanager
     def _transaction(self, done: str, engine: Engine) -> Iterator[Connection]:
-        files = self._files
-        held = files.held(self.engine, writes=engine is not self._reads) if files else nullcontext()
-        with self.telling(done), held, engine.begin() as connection:
-            yield connection
+        with self.telling(done):
+            with ExitStack() as stack:
+                yield self._begun(engine, stack)
+            if self._files and engine is not self._reads:
+                self._files.settle(self.engine)
+
+    def _begun(self, engine: Engine, stack: ExitStack) -> Connection:
+        """Begin a transaction that `stack` ends, in the files that are there now."""
+        tries = _TRIES
+        while True:
+            try:
+                with ExitStack() as opened:
+                    if self._files:
+                        opened.enter_context(self._files.held(self.engine))
+                    connection = opened.enter_context(engine.begin())
+                    stack.push(opened.pop_all())
+                    return connection
+            except Moved:
+                tries -= 1
+                if not tries:
+                    raise
 
     @contextmanager
     def telling(self, done: str) -> Iterator[None]:
@@ -201,6 +219,7 @@ def _sqlite(files: Files) -> Engine:
             synchronous = "NORMAL" if options.get("repeatable") else "FULL"
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
             _begin_immediate(connection)
+            files.check()
         else:
             connection.exec_driver_sql("BEGIN")
 

@@ -1,17 +1,21 @@
 """SQLite's three files: is what this process holds open still what their names lead to?
 
 A file whose name was removed can be written on, and nobody finds it again: a delivery would be
-answered 202 and be gone with the process. So the names are looked at before each transaction, and
-after one that writes. What stands in a log that lost its name is put into the database first,
-through the connection that still holds it. Then everything is closed and opened anew; at once,
-for SQLite shares what belongs to a file between all of a process's connections.
+answered 202 and be gone with the process. So the names are looked at before each transaction,
+once it has the right to write, and after it. What stands in a log that lost its name is put into
+the database, through the connections that still hold it: all of it, for nobody writes to such a
+log any more once he holds the lock of its writers, and who empties it needs that lock. Then
+everything is closed and opened anew; at once, for SQLite shares what belongs to a file between all
+of a process's connections.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +34,10 @@ log = structlog.get_logger(__name__)
 
 _File = tuple[int, int]  # device, inode
 _NONE: Final[_File] = (0, 0)
+
+
+class Moved(JournalError):
+    """What was opened is not what the names lead to any more; open it anew."""
 
 
 class _Names(NamedTuple):
@@ -62,16 +70,14 @@ class Files:
         self._held = None
 
     @contextmanager
-    def held(self, engine: Engine, *, writes: bool) -> Iterator[None]:
+    def held(self, engine: Engine) -> Iterator[None]:
         """Have the connections of `engine` at what the names lead to, for one transaction.
 
         Raises:
-            JournalError: a name changed while it was written; what has none can't be saved.
+            JournalError: what has no name can't be saved.
         """
         with self._gate:
-            if self._held and self._held != self._names():
-                self._let_all_go(engine)
-            self._remove_foreign_log()
+            self._follow(engine)
             self._at_work += 1
         try:
             yield
@@ -79,13 +85,36 @@ class Files:
             with self._gate:
                 self._at_work -= 1
                 self._gate.notify_all()
-        if writes and self._held and self._held != self._names():
-            raise JournalError(
-                f"a file of the journal {self.path} was removed or replaced while it was written:"
-                " what was just written may be lost and is tried again; leave its three files alone"
-            )
 
-    def _let_all_go(self, engine: Engine) -> None:
+    def check(self) -> None:
+        """Say so if a name was moved; called with the right to write.
+
+        Raises:
+            Moved
+        """
+        if self._held != self._names():
+            raise Moved(f"somebody removes the files of the journal {self.path} again and again")
+
+    def settle(self, engine: Engine) -> None:
+        """See that what was written is where its name leads.
+
+        Raises:
+            JournalError: it is lost, or may be.
+        """
+        with self._gate:
+            if not self._follow(engine):
+                raise JournalError(
+                    f"a file of the journal {self.path} was removed or replaced while it was"
+                    " written, and what was just written is lost; leave its three files alone"
+                )
+
+    def _follow(self, engine: Engine) -> bool:
+        """Let go of what lost its name; False if anything was lost with it."""
+        found = self._held is None or self._held == self._names() or self._let_all_go(engine)
+        self._remove_foreign_log()
+        return found
+
+    def _let_all_go(self, engine: Engine) -> bool:
         if self._held and self._held.pid != os.getpid():
             self._at_work = 0
         if not self._gate.wait_for(lambda: self._at_work == 0, CLOSING_S):
@@ -93,20 +122,42 @@ class Files:
                 f"the journal {self.path} was removed or replaced, and what was open of it could"
                 f" not be closed within {CLOSING_S:.0f} s: restart the deployer"
             )
-        held, there = self._held, self._names()
-        if held is None:  # another thread was faster
-            return
-        if there.pid == held.pid and there.database == held.database:
-            if ours := self._is_ours(there, held):
-                self._save(engine, there, held)
-            # Another of our processes may have saved all, and gone on in a new one.
-            lost = not ours and _open_size(held.wal) > 0
-            log.warning("journal.wal_removed", journal=str(self.path), lost=lost)
-        elif there.pid == held.pid:
-            log.warning("journal.replaced", journal=str(self.path))
-            self._let_go = held
+        if self._held is None:  # another thread was faster
+            return True
+        with self._alone():
+            lost = self._forsaken(engine, self._held, self._names())
         engine.dispose()
         self._held = None
+        return not lost
+
+    def _forsaken(self, engine: Engine, held: _Names, there: _Names) -> bool:
+        """Save what can be saved; tell whether anything is lost."""
+        if there.pid != held.pid:
+            return False
+        if there.database != held.database:
+            log.warning("journal.replaced", journal=str(self.path))
+            self._let_go = held
+            return True
+        if ours := self._is_ours(there, held):
+            self._save(engine, there, held)
+        # Another of our processes may have saved all, and gone on in a new one.
+        lost = not ours and _open_size(held.wal) > 0
+        log.warning("journal.wal_removed", journal=str(self.path), lost=lost)
+        return lost
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from saving at the same time; the kernel ends it with this one."""
+        try:
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:  # gone with the journal
+            yield
+            return
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
 
     def _is_ours(self, there: _Names, held: _Names) -> bool:
         """Tell whether nobody has written to a log that was begun anew."""
@@ -117,11 +168,17 @@ class Files:
     def _save(self, engine: Engine, there: _Names, held: _Names) -> None:
         """Put what only the deployer's open connections see into the database."""
         connection = engine.raw_connection()
+        deadline = time.monotonic() + CLOSING_S
         try:
             cursor = connection.cursor()
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            done = cursor.fetchone()
-            why = "it is in use" if done is None or done[0] else ""
+            why = "it is in use"
+            while why and time.monotonic() < deadline:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                done = cursor.fetchone()
+                if done is None or done[0]:
+                    time.sleep(0.005)  # SQLite does not wait for another who empties it
+                else:
+                    why = ""
         except sqlite3.Error as exc:
             why = str(exc)
         finally:
