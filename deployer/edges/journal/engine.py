@@ -106,11 +106,14 @@ class Database:
 
     @contextmanager
     def _transaction(self, done: str, engine: Engine) -> Iterator[Connection]:
+        files = self._files
         with self.telling(done):
             with ExitStack() as stack:
-                yield self._begun(engine, stack)
-            if self._files and engine is not self._reads:
-                self._files.settle(self.engine)
+                connection = self._begun(engine, stack)
+                names = files.names if files else None
+                yield connection
+            if files and engine is not self._reads:
+                files.settle(self.engine, names)
 
     def _begun(self, engine: Engine, stack: ExitStack) -> Connection:
         """Begin a transaction that `stack` ends, in the files that are there now."""

@@ -40,7 +40,7 @@ class Moved(JournalError):
     """What was opened is not what the names lead to any more; open it anew."""
 
 
-class _Names(NamedTuple):
+class Names(NamedTuple):
     """What the names lead to, and for whom: no connection may cross a fork.
 
     (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork)
@@ -57,14 +57,17 @@ class Files:
     """Of one journal, `<path>`, `<path>-wal` and `<path>-shm`, as one process has them open."""
 
     path: Path
-    _held: _Names | None = None
-    _let_go: _Names | None = None
+    _held: Names | None = None
+    _let_go: Names | None = None
+    _lost: Names | None = None
     _at_work: int = 0
     _gate: threading.Condition = field(default_factory=threading.Condition)
 
     def opened(self) -> None:
         """Take note of what was opened, now that a connection has all three."""
         self._held = self._held or self._names()
+        if self._held == self._lost:  # it was moved away, and came back
+            self._lost = None
 
     def closed(self) -> None:
         self._held = None
@@ -86,6 +89,11 @@ class Files:
                 self._at_work -= 1
                 self._gate.notify_all()
 
+    @property
+    def names(self) -> Names | None:
+        """What is open."""
+        return self._held
+
     def check(self) -> None:
         """Say so if a name was moved; called with the right to write.
 
@@ -95,26 +103,27 @@ class Files:
         if self._held != self._names():
             raise Moved(f"somebody removes the files of the journal {self.path} again and again")
 
-    def settle(self, engine: Engine) -> None:
-        """See that what was written is where its name leads.
+    def settle(self, engine: Engine, written: Names | None) -> None:
+        """See that what was `written` is where its name leads.
 
         Raises:
             JournalError: it is lost, or may be.
         """
         with self._gate:
-            if not self._follow(engine):
+            self._follow(engine)
+            if written == self._lost:
                 raise JournalError(
                     f"a file of the journal {self.path} was removed or replaced while it was"
                     " written, and what was just written is lost; leave its three files alone"
                 )
 
-    def _follow(self, engine: Engine) -> bool:
-        """Let go of what lost its name; False if anything was lost with it."""
-        found = self._held is None or self._held == self._names() or self._let_all_go(engine)
+    def _follow(self, engine: Engine) -> None:
+        """Let go of what lost its name."""
+        if self._held not in {None, self._names()}:
+            self._let_all_go(engine)
         self._remove_foreign_log()
-        return found
 
-    def _let_all_go(self, engine: Engine) -> bool:
+    def _let_all_go(self, engine: Engine) -> None:
         if self._held and self._held.pid != os.getpid():
             self._at_work = 0
         if not self._gate.wait_for(lambda: self._at_work == 0, CLOSING_S):
@@ -122,15 +131,15 @@ class Files:
                 f"the journal {self.path} was removed or replaced, and what was open of it could"
                 f" not be closed within {CLOSING_S:.0f} s: restart the deployer"
             )
-        if self._held is None:  # another thread was faster
-            return True
+        if self._held is None or self._held == self._names():  # another thread was faster
+            return
         with self._alone():
             lost = self._forsaken(engine, self._held, self._names())
+        self._lost = self._held if lost else self._lost
         engine.dispose()
         self._held = None
-        return not lost
 
-    def _forsaken(self, engine: Engine, held: _Names, there: _Names) -> bool:
+    def _forsaken(self, engine: Engine, held: Names, there: Names) -> bool:
         """Save what can be saved; tell whether anything is lost."""
         if there.pid != held.pid:
             return False
@@ -159,13 +168,13 @@ class Files:
         finally:
             os.close(directory)
 
-    def _is_ours(self, there: _Names, held: _Names) -> bool:
+    def _is_ours(self, there: Names, held: Names) -> bool:
         """Tell whether nobody has written to a log that was begun anew."""
         if there.wal == held.wal:
             return there.shm in {held.shm, _NONE}
         return there.wal == _NONE or _is_empty(self._side("-wal"))
 
-    def _save(self, engine: Engine, there: _Names, held: _Names) -> None:
+    def _save(self, engine: Engine, there: Names, held: Names) -> None:
         """Put what only the deployer's open connections see into the database."""
         connection = engine.raw_connection()
         deadline = time.monotonic() + CLOSING_S
@@ -203,16 +212,16 @@ class Files:
             self._remove(there, old)
         self._let_go = None
 
-    def _remove(self, there: _Names, ours: _Names) -> None:
+    def _remove(self, there: Names, ours: Names) -> None:
         """Have what is begun anew share no file with a process that holds the old ones."""
         if there.wal == ours.wal:
             self._side("-wal").unlink(missing_ok=True)
         if there.shm == ours.shm:
             self._side("-shm").unlink(missing_ok=True)
 
-    def _names(self) -> _Names:
+    def _names(self) -> Names:
         places = (self.path, self._side("-wal"), self._side("-shm"))
-        return _Names(os.getpid(), *map(_file, places))
+        return Names(os.getpid(), *map(_file, places))
 
     def _side(self, name: str) -> Path:
         return self.path.with_name(self.path.name + name)
