@@ -18,14 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from deployer.edges.journal.files import Files, Moved
 from deployer.errors import JournalError
@@ -193,27 +191,27 @@ def _sqlite(files: Files) -> Engine:
     file = files.path
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            # rw, not rwc: a journal that vanished must not be replaced by an empty file.
-            f"{file.as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,  # `_begin` says BEGIN, sqlite3 must not
-            check_same_thread=False,  # the pool hands a connection to one thread at a time
-        )
+        # Closed at once where that fails: an open one would lend its index to all that follow.
+        with files.opening(), ExitStack() as failing:
+            connection = sqlite3.connect(
+                # rw, not rwc: a journal that vanished must not be replaced by an empty file.
+                f"{file.as_uri()}?mode=rw",
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,  # `_begin` says BEGIN, sqlite3 must not
+                check_same_thread=False,  # the pool hands a connection to one thread at a time
+            )
+            failing.callback(connection.close)
+            _use_wal(connection)
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # makes a new log
+            files.opened()
+            failing.pop_all()
+        return connection
 
     engine = create_engine(
         f"sqlite+pysqlite:///{file}", creator=connect, hide_parameters=True, max_overflow=40
     )
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        _use_wal(cursor)
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("SELECT 1 FROM sqlite_master").fetchall()  # a new log is made by this
-        cursor.close()
-        files.opened()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -229,7 +227,7 @@ def _sqlite(files: Files) -> Engine:
     return engine
 
 
-def _use_wal(cursor: DBAPICursor) -> None:
+def _use_wal(connection: sqlite3.Connection) -> None:
     """Have the file in write-ahead logging; nothing to do but for the first who opens it.
 
     When several processes switch a new file at once, SQLite answers some of them
@@ -238,7 +236,7 @@ def _use_wal(cursor: DBAPICursor) -> None:
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as exc:
             if _primary_code(exc) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise

@@ -30,6 +30,10 @@ from deployer.errors import JournalError
 CLOSING_S: Final = 20.0
 """For this process's own transactions to end, which take milliseconds."""
 
+PARTED_S: Final = 1.0
+"""For another process to notice that its log or its index lost its name."""
+_PAUSE_S: Final = 0.005
+
 log = structlog.get_logger(__name__)
 
 _File = tuple[int, int]  # device, inode
@@ -63,11 +67,49 @@ class Files:
     _at_work: int = 0
     _gate: threading.Condition = field(default_factory=threading.Condition)
 
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Open all three, of one generation: that which this process has open, if any.
+
+        A log and an index that were parted belong to a process that is about to notice.
+
+        Raises:
+            Moved
+        """
+        deadline = time.monotonic() + PARTED_S
+        while self._held is None:
+            with self._alone():
+                there = self._names()
+                if time.monotonic() > deadline or not self._are_parted(there):
+                    if there.wal == _NONE:
+                        self._remove(there, there)  # an index without its log
+                    yield
+                    return
+            time.sleep(_PAUSE_S)
+        self.check()
+        yield
+
     def opened(self) -> None:
-        """Take note of what was opened, now that a connection has all three."""
-        self._held = self._held or self._names()
-        if self._held == self._lost:  # it was moved away, and came back
-            self._lost = None
+        """Take note of what a connection has open now.
+
+        Raises:
+            Moved: it is not of one generation with the others.
+        """
+        with self._gate:
+            there = self._names()
+            if self._held not in {None, there} or _NONE in there:
+                raise self._moved()
+            self._held = there
+            if there == self._lost:  # it was moved away, and came back
+                self._lost = None
+
+    def _are_parted(self, there: Names) -> bool:
+        if there.wal == _NONE:
+            return there.shm != _NONE
+        return there.shm == _NONE and not _is_empty(self._side("-wal"))
+
+    def _moved(self) -> Moved:
+        return Moved(f"somebody removes the files of the journal {self.path} again and again")
 
     def closed(self) -> None:
         self._held = None
@@ -101,7 +143,7 @@ class Files:
             Moved
         """
         if self._held != self._names():
-            raise Moved(f"somebody removes the files of the journal {self.path} again and again")
+            raise self._moved()
 
     def settle(self, engine: Engine, written: Names | None) -> None:
         """See that what was `written` is where its name leads.
@@ -150,7 +192,7 @@ class Files:
         if ours := self._is_ours(there, held):
             self._save(engine, there, held)
         # Another of our processes may have saved all, and gone on in a new one.
-        lost = not ours and _open_size(held.wal) > 0
+        lost = not ours and there.wal != held.wal and _open_size(held.wal) > 0
         log.warning("journal.wal_removed", journal=str(self.path), lost=lost)
         return lost
 
@@ -185,7 +227,7 @@ class Files:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 done = cursor.fetchone()
                 if done is None or done[0]:
-                    time.sleep(0.005)  # SQLite does not wait for another who empties it
+                    time.sleep(_PAUSE_S)  # SQLite does not wait for another who empties it
                 else:
                     why = ""
         except sqlite3.Error as exc:
@@ -214,9 +256,9 @@ class Files:
 
     def _remove(self, there: Names, ours: Names) -> None:
         """Have what is begun anew share no file with a process that holds the old ones."""
-        if there.wal == ours.wal:
+        if there.wal == ours.wal != _NONE:
             self._side("-wal").unlink(missing_ok=True)
-        if there.shm == ours.shm:
+        if there.shm == ours.shm != _NONE:
             self._side("-shm").unlink(missing_ok=True)
 
     def _names(self) -> Names:
