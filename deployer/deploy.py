@@ -161,7 +161,7 @@ class Run:
     Args:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
-        drifted: paths that are live otherwise than published, somebody changed them by hand.
+        edited: paths that are live otherwise than published, somebody changed them by hand.
         retry_refused: try requirements again that were refused before.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
@@ -177,7 +177,7 @@ class Run:
         beside: Beside,
         cut: Callable[[], bool],
         notes: Sequence[str] = (),
-        drifted: Collection[str] = (),
+        edited: Collection[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
@@ -186,7 +186,7 @@ class Run:
         self._beside = beside
         self._cut = cut
         self._notes = notes
-        self._drifted = frozenset(drifted)
+        self._edited = frozenset(edited)
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment)
         self._drain = Drain(
@@ -394,9 +394,9 @@ class Run:
 
     def _as_it_is(self, live: Tree | None) -> Tree | None:
         """Return the live tree without what was changed by hand, and so is as good as new."""
-        if live is None or not self._drifted:
+        if live is None or not self._edited:
             return live
-        files = {path: file for path, file in live.files.items() if path not in self._drifted}
+        files = {path: file for path, file in live.files.items() if path not in self._edited}
         return replace(live, files=files)
 
     def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:

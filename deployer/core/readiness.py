@@ -41,8 +41,8 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
             f"{pulse.owed} commit statuses wait to be posted,"
             f" the oldest for {_ago(now - pulse.oldest_owed)}"
         )
-    if pulse.drift:
-        found.append(pulse.drift)
+    if pulse.edited:
+        found.append(pulse.edited)
     return tuple(found)
 
 

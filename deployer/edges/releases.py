@@ -32,11 +32,11 @@ from deployer.edges import release_dir
 from deployer.edges.release_dir import Blobs, Contents
 from deployer.edges.release_watch import ReleaseWatch
 from deployer.errors import DiskError
-from deployer.ports import Drift, Release
+from deployer.ports import Edits, Release
 
 _NAME: Final = re.compile(r"([0-9a-f]{40})(?:-[1-9][0-9]*)?")
 _TMP: Final = ".tmp-"
-_NAMED: Final = 3  # files, in what is said of a drift
+_NAMED: Final = 3  # files, in what is said of edits
 
 
 class ReleaseStore:
@@ -119,7 +119,7 @@ class ReleaseStore:
             shutil.rmtree(root, ignore_errors=True)
             self._laid_out.discard(root.name)
 
-    def drift(self) -> Drift | None:
+    def edits(self) -> Edits | None:
         """As the port says.
 
         Raises:
@@ -131,7 +131,7 @@ class ReleaseStore:
             if expected is None and self._live_name():  # a deployer before did not write it down
                 _point(self._expected, Path(str(live)))
             elif expected and not release_dir.is_whole(self._releases / expected):
-                return Drift(f"the live release {expected} was removed, or its manifest was")
+                return Edits(f"the live release {expected} was removed, or its manifest was")
             elif expected and live != expected:
                 found = f"led to {live}" if live else "was removed"
                 if self._current.exists() and not self._current.is_symlink():
@@ -142,7 +142,7 @@ class ReleaseStore:
                 said.append(f"`current` {found} and leads to {expected} again")
         contents = self._live_contents()
         if contents is None:
-            return Drift("the manifest of the live release was spoilt") if expected else None
+            return Edits("the manifest of the live release was spoilt") if expected else None
         changed = self._watch.changed(contents)
         if changed:
             some, more = ", ".join(sorted(changed)[:_NAMED]), len(changed) - _NAMED
@@ -151,7 +151,7 @@ class ReleaseStore:
                 + (f" and {more} more" if more > 0 else "")
                 + f"; what was there is kept in {self._edited / contents.root.name}"
             )
-        return Drift("; ".join(said), changed) if said else None
+        return Edits("; ".join(said), changed) if said else None
 
     def restore(self, name: str | None) -> None:
         if name is None:
@@ -251,7 +251,7 @@ class ReleaseStore:
         # Relative: mounted elsewhere, it still leads there.
         _point(self._current, Path("releases", name))
         _point(self._expected, Path(name))
-        # Dying before that line: `drift` leads back to the one before, and all is redone.
+        # Dying before that line: `edits` leads back to the one before, and all is redone.
         # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
         with suppress(OSError):  # it is live all the same
             release_dir.flush(self._directory)

@@ -26,7 +26,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class Edits:
     """What is live is not what was published: somebody changed it by hand.
 
     Attributes:
@@ -58,7 +58,7 @@ class Releases(Protocol):
             UnknownCommit: the mirror does not hold the tree's commit.
         """
 
-    def drift(self) -> Drift | None:
+    def edits(self) -> Edits | None:
         """Compare what is live with what was published; None: it is the same.
 
         A `current` that leads elsewhere is led back at once. Cheap: for each poll.

@@ -19,7 +19,7 @@ from deployer.core.model import Deployment, Ending, Live, State, StepName, StepR
 from deployer.core.status import Commit, final, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
 from deployer.errors import DiskError, GitError, PreflightError, UnknownCommit
-from deployer.ports import Announcement, Drift
+from deployer.ports import Announcement, Edits
 from deployer.waiting import Beside
 from deployer.worker.answers import Answers, Branch, every
 from deployer.worker.carrying import Carried, Carrying
@@ -130,7 +130,7 @@ class Turns:
         self.take_in()
         if self._carrying and not self._is_due():
             return self._go_on()
-        drift = self._look_for_drift()
+        edits = self._look_for_edits()
         try:
             fetched = self._fetch(patient=bool(self._new_rows() or self._wishes()))
         except GitError as exc:
@@ -160,33 +160,33 @@ class Turns:
         self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
-        behind = (drift or self._is_behind(tip)) and tip != self._given_up
+        behind = (edits or self._is_behind(tip)) and tip != self._given_up
         if mine or wishes or behind:
-            return self._deploy(fetched, mine, covered, wishes, drift)
+            return self._deploy(fetched, mine, covered, wishes, edits)
         if covered:
             self._answers.late(tip, covered)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
         return self._rest()
 
-    def _look_for_drift(self) -> Drift | None:
+    def _look_for_edits(self) -> Edits | None:
         """Tell whether somebody changed by hand what is live; the deployment that follows mends it.
 
         Dying before that is done: it is found once more.
         """
         journal = self._parts.journal
         try:
-            drift = self._parts.releases.drift()
+            edits = self._parts.releases.edits()
         except DiskError as exc:
-            log.warning("drift not mended", reason=str(exc))
-            journal.beat(at=self._parts.clock.now(), drift=str(exc))
+            log.warning("edits not mended", reason=str(exc))
+            journal.beat(at=self._parts.clock.now(), edited=str(exc))
             return None
-        journal.beat(at=self._parts.clock.now(), drift=drift.words if drift else "")
-        if drift:
-            log.warning("changed by hand", what=drift.words)
-            if drift.paths is None:
+        journal.beat(at=self._parts.clock.now(), edited=edits.words if edits else "")
+        if edits:
+            log.warning("changed by hand", what=edits.words)
+            if edits.paths is None:
                 journal.set_live(None)
-        return drift
+        return edits
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
@@ -264,7 +264,7 @@ class Turns:
         mine: Deployment | None,
         covered: Sequence[Deployment],
         wishes: Sequence[Announcement],
-        drift: Drift | None,
+        edits: Edits | None,
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
@@ -295,8 +295,8 @@ class Turns:
                 deployment,
                 fresh,
                 self._carrying.beside(),
-                [drift.words, *notes] if drift else notes,
-                drifted=(drift and drift.paths) or (),
+                [edits.words, *notes] if edits else notes,
+                edited=(edits and edits.paths) or (),
                 retry_refused=bool(wishes),
             )
             result = self._safely(tip, lambda: run(tip))
@@ -313,8 +313,8 @@ class Turns:
             structlog.contextvars.unbind_contextvars("deployment")
         if result.ending.state is State.ERROR:
             return self._later()
-        if drift:
-            journal.beat(at=clock.now(), drift="")
+        if edits:
+            journal.beat(at=clock.now(), edited="")
         self._failures = 0
         self._given_up = tip if result.ending.state is State.FAILED else None
         if self._is_waited_for():
@@ -329,7 +329,7 @@ class Turns:
         beside: Beside,
         notes: Sequence[str] = (),
         *,
-        drifted: Collection[str] = (),
+        edited: Collection[str] = (),
         retry_refused: bool = False,
         cut: Callable[[], bool] | None = None,
     ) -> Run:
@@ -346,7 +346,7 @@ class Turns:
             beside=beside,
             cut=cut or self._others.is_set,
             notes=notes,
-            drifted=drifted,
+            edited=edited,
             retry_refused=retry_refused,
         )
 

@@ -152,7 +152,7 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 
 
 def _drop_what_came_after_0004(connection: Connection) -> None:
-    later = {"worker": ("live_pending", "processors", "drift"), "deployments": ("ending",)}
+    later = {"worker": ("live_pending", "processors", "edited"), "deployments": ("ending",)}
     for table, columns in later.items():
         for column in columns:
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -458,7 +458,7 @@ def live(store: ReleaseStore, repository: FakeRepository) -> Tree:
     publish(store, pushed(repository, files))
     tree = pushed(repository, {"dags/a/y.py": "2"})
     publish(store, tree)
-    assert store.drift() is None
+    assert store.edits() is None
     return tree
 
 
@@ -501,16 +501,16 @@ def test_a_file_changed_by_hand_is_named_and_written_anew(
     name = (root / "current").readlink().name
     edit(root)
 
-    drift = store.drift()
+    edits = store.edits()
     publish(store, live, "dags/a/x.py")
 
-    assert drift is not None
-    assert drift.paths == frozenset({"dags/a/x.py"})
-    assert "1 files of the live release were changed by hand: dags/a/x.py" in drift.words
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/a/x.py"})
+    assert "1 files of the live release were changed by hand: dags/a/x.py" in edits.words
     assert held_by(root, (root / "current").readlink().name)["dags/a/x.py"] == blob_id(b"1")
     assert (root / "current/dags/a/x.py").stat().st_mode & 0o444 == 0o444
     assert os.path.lexists(root / "releases/edited" / name / "dags/a/x.py") is (edit != removed)
-    assert store.drift() is None
+    assert store.edits() is None
 
 
 def test_the_text_of_an_edit_is_kept_aside_and_survives_pruning(
@@ -543,10 +543,10 @@ def test_an_edit_while_no_worker_ran_is_found_by_the_next(
     (root / "current/dags/a/x.py").write_text("2")
     os.utime(root / "current/dags/a/x.py", ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    drift = ReleaseStore(root, repository).drift()
+    edits = ReleaseStore(root, repository).edits()
 
-    assert drift is not None
-    assert drift.paths == frozenset({"dags/a/x.py"})
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/a/x.py"})
 
 
 def test_a_dag_file_that_nobody_pushed_is_put_aside_and_a_cache_is_not(
@@ -556,14 +556,14 @@ def test_a_dag_file_that_nobody_pushed_is_put_aside_and_a_cache_is_not(
     (root / "current/dags/a/__pycache__").mkdir()
     (root / "current/dags/a/__pycache__/x.pyc").touch()
     (root / "current/include/output.csv").touch()
-    assert store.drift() is None
+    assert store.edits() is None
     (root / "current/dags/extra.py").write_text("by hand")
 
-    drift = store.drift()
+    edits = store.edits()
     publish(store, live)
 
-    assert drift is not None
-    assert drift.paths == frozenset({"dags/extra.py"})
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/extra.py"})
     assert not (root / "current/dags/extra.py").exists()
     assert (root / "releases/edited" / name / "dags/extra.py").read_text() == "by hand"
 
@@ -605,13 +605,13 @@ def test_a_link_that_was_moved_by_hand_leads_back_at_once(
 ) -> None:
     damage(root)
 
-    drift = store.drift()
+    edits = store.edits()
 
-    assert drift is not None
-    assert drift.paths == frozenset()
-    assert f"`current` {says}" in drift.words
+    assert edits is not None
+    assert edits.paths == frozenset()
+    assert f"`current` {says}" in edits.words
     assert store.live() == Release(live.sha, live.sha)
-    assert store.drift() is None
+    assert store.edits() is None
     kept = root / "releases/edited"
     assert [path.name[:8] for path in kept.glob("*")] == ["current-"] * (damage == copied)
 
@@ -626,16 +626,16 @@ def test_of_a_release_that_was_removed_nothing_is_known(
     else:
         shutil.rmtree(gone)
 
-    drift = store.drift()
+    edits = store.edits()
     publish(store, live)
 
-    assert drift is not None
-    assert drift.paths is None
+    assert edits is not None
+    assert edits.paths is None
     assert held_by(root, (root / "current").readlink().name)
-    assert store.drift() is None
+    assert store.edits() is None
 
 
 def test_before_the_first_release_nothing_has_drifted(store: ReleaseStore) -> None:
-    assert store.drift() is None
+    assert store.edits() is None
     store.restore(None)
-    assert store.drift() is None
+    assert store.edits() is None

@@ -70,7 +70,7 @@ def test_a_bound_itself_is_still_fine(on_the_bound: dict[str, object]) -> None:
             {"oldest_owed": ago(minutes=11), "owed": 3},
             "3 commit statuses wait to be posted, the oldest for 11 min",
         ),
-        ({"drift": "`current` was removed"}, "`current` was removed"),
+        ({"edited": "`current` was removed"}, "`current` was removed"),
     ],
 )
 def test_beyond_its_bound_each_counts(beyond: dict[str, object], reason: str) -> None:

@@ -15,7 +15,7 @@ from deployer.core.model import (
     Trigger,
 )
 from deployer.errors import DiskError, PusherError
-from deployer.ports import Drift
+from deployer.ports import Edits
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
 from deployer.worker.upkeep import QUIET_S, Upkeep
@@ -707,7 +707,7 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
 def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> None:
     sha = str(world.repository.tip)
     asked = len(world.examiner.asked)
-    world.releases.drifted = Drift("taxi.py was changed by hand", frozenset({TAXI}))
+    world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
     world.turns.turn()
     judged = world.judging(sha)
     assert judged.state is State.SUCCEEDED
@@ -715,14 +715,14 @@ def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> Non
     assert [v.path for v in judged.verdicts] == [TAXI]
     assert "taxi.py was changed by hand" in planned(judged)
     assert world.examiner.asked[asked:] == [(TAXI,)]
-    assert world.releases.drifted is None
+    assert world.releases.edited is None
     assert world.journal.live() == Live(sha)
 
 
 def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
     world: World,
 ) -> None:
-    world.releases.drifted = Drift("`current` was removed", frozenset())
+    world.releases.edited = Edits("`current` was removed", frozenset())
     world.turns.turn()
     judged = world.judging(str(world.repository.tip))
     assert judged.state is State.SUCCEEDED
@@ -734,20 +734,20 @@ def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
 
 
 def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
-    world.releases.drifted = Drift("the live release was removed")
+    world.releases.edited = Edits("the live release was removed")
     world.turns.turn()
     judged = world.judging(str(world.repository.tip))
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
 
 
 def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:
-    world.releases.drifted = Drift("taxi.py was changed by hand", frozenset({TAXI}))
+    world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
     world.releases.full = True
     world.turns.turn()
-    assert world.journal.pulse().drift == "taxi.py was changed by hand"
+    assert world.journal.pulse().edited == "taxi.py was changed by hand"
     world.releases.full = False
     world.turns.turn()
-    assert world.journal.pulse().drift == ""
+    assert world.journal.pulse().edited == ""
 
 
 def test_what_can_not_be_led_back_is_told_and_stops_no_push(
@@ -760,7 +760,7 @@ def test_what_can_not_be_led_back_is_told_and_stops_no_push(
     sha = world.announced(TAXI)
     world.turns.turn()
     assert world.state(sha) is State.SUCCEEDED
-    assert world.journal.pulse().drift == "`current` can't be moved away"
+    assert world.journal.pulse().edited == "`current` can't be moved away"
 
 
 # --- dying half-way --------------------------------------------------------

@@ -88,7 +88,7 @@ class Pulse:
         oldest_owed: when the oldest status still owed was made.
         owed: how many statuses are owed.
         processors: the dag-processors that are connected, as of the heartbeat.
-        drift: what somebody changed by hand in what is live, until it is mended.
+        edited: what somebody changed by hand in what is live, until it is mended.
     """
 
     beat_at: datetime | None
@@ -99,4 +99,4 @@ class Pulse:
     oldest_owed: datetime | None
     owed: int
     processors: tuple[ProcessorCame, ...] = ()
-    drift: str = ""
+    edited: str = ""

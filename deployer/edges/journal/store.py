@@ -213,7 +213,7 @@ class SqlJournal:
         tip: str | None = None,
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
-        drift: str | None = None,
+        edited: str | None = None,
     ) -> None:
         with self._database.noting() as connection:
             marks.beat(
@@ -222,7 +222,7 @@ class SqlJournal:
                 tip=tip,
                 tip_checked_at=tip_checked_at,
                 processors=processors,
-                drift=drift,
+                edited=edited,
             )
 
     # -- the outbox

@@ -226,7 +226,7 @@ worker = Table(  # one row, made with the table
     Column("tip_since", UtcTime),
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
-    Column("drift", CleanText, nullable=False, server_default=""),
+    Column("edited", CleanText, nullable=False, server_default=""),
 )
 
 PARTIAL_INDEXES = (

@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("worker", sa.Column("drift", sa.Text, nullable=False, server_default=""))
+    op.add_column("worker", sa.Column("edited", sa.Text, nullable=False, server_default=""))
 
 
 def downgrade() -> None:
