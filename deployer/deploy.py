@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from deployer.core import behind, claims, holding, packages, requirements, stack
@@ -166,6 +166,7 @@ class Run:
     Args:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
+        edited: paths that are live otherwise than published, somebody changed them by hand.
         retry_refused: try requirements again that were refused before.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
@@ -181,6 +182,7 @@ class Run:
         beside: Beside,
         cut: Callable[[], bool],
         notes: Sequence[str] = (),
+        edited: Collection[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
@@ -189,6 +191,7 @@ class Run:
         self._beside = beside
         self._cut = cut
         self._notes = notes
+        self._edited = frozenset(edited)
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment, tell=tell)
         self._drain = Drain(
@@ -225,7 +228,7 @@ class Run:
         parts, journal = self._parts, self._parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
-            old = self._tree_of(live)
+            old = self._as_it_is(self._tree_of(live))
             bare = parts.repository.tree(sha)
             if bare.refused:
                 raise PusherError(bare.refused)
@@ -415,6 +418,13 @@ class Run:
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
         return holding.whole(live, trees)
+
+    def _as_it_is(self, live: Tree | None) -> Tree | None:
+        """Return the live tree without what was changed by hand, and so is as good as new."""
+        if live is None or not self._edited:
+            return live
+        files = {path: file for path, file in live.files.items() if path not in self._edited}
+        return replace(live, files=files)
 
     def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:
         """Return which DAG files of the tip had the ids that are claimed now."""

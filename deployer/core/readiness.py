@@ -42,6 +42,8 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
             f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
             f" the oldest for {_ago(now - pulse.oldest_owed)}"
         )
+    if pulse.edited:
+        found.append(pulse.edited)
     return tuple(found)
 
 

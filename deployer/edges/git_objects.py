@@ -11,11 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from deployer.edges.gitrun import GitRunner
-from deployer.errors import GitError
+from deployer.edges.gitrun import GitRunner, Ran
 
 if TYPE_CHECKING:
     from git.cmd import Git
+
+
+class GitUnread(Exception):
+    """Nothing could be read; `ran` is how git ended."""
+
+    def __init__(self, ran: Ran) -> None:
+        self.ran = ran
+        super().__init__(ran.words)
+
 
 _TRIES: Final = 2  # a process that somebody ended is no fault of the mirror's
 _AT_ONCE: Final = 256
@@ -34,7 +42,7 @@ class GitObjects:
         """Return the id of the object that `revision` names, None if there is none.
 
         Raises:
-            GitError: the repository can't be read.
+            GitUnread: the repository can't be read.
         """
         [found] = self._ask("info", [revision])
         return found[0].decode() if found else None
@@ -43,7 +51,7 @@ class GitObjects:
         """Return the content of a `blob` or a `tree` by its full id, None if there is no such one.
 
         Raises:
-            GitError: the repository can't be read.
+            GitUnread: the repository can't be read.
         """
         [found] = self._ask("contents", [name])
         return found[2] if found and found[1] == kind.encode() else None
@@ -68,9 +76,9 @@ class GitObjects:
         for _ in range(_TRIES):
             try:
                 return self._answers(command, names)
-            except (OSError, EOFError):
-                words = self._last_words()
-        raise GitError(words)
+            except (OSError, EOFError) as exc:
+                ran = self._end(exc)
+        raise GitUnread(ran)
 
     def _answers(
         self, command: str, names: Sequence[str]
@@ -87,12 +95,12 @@ class GitObjects:
             self.close()
         return found
 
-    def _last_words(self) -> str:
+    def _end(self, why: OSError | EOFError) -> Ran:
         process, self._process = self._process, None
         if process is None:
-            return ""
-        process.kill()
-        return self._git.redacted(process.communicate()[1].decode(errors="replace"))
+            return Ran.not_started(OSError(*why.args))
+        words = process.communicate()[1].decode(errors="replace")
+        return Ran(process.returncode, b"", self._git.redacted(words))
 
 
 def _answer(command: str, answers: IO[bytes]) -> tuple[bytes, bytes, bytes] | None:

@@ -28,7 +28,7 @@ from deployer.core.model import (
 from deployer.core.publishable import FOLDER, LINK, SUBMODULE, Entry, publishable, shown
 from deployer.edges.git_trees import GitFolder, GitTrees
 from deployer.edges.gitrun import Ran
-from deployer.edges.mirror import Mirror
+from deployer.edges.mirror import SILENT_S, Mirror
 from deployer.errors import UnknownCommit
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
@@ -51,22 +51,14 @@ class GitRepository:
         directory: Path,
         *,
         token: str | None = None,
-        fetch_timeout_s: float = 60,
-        clone_timeout_s: float = 600,
+        silent_s: float = SILENT_S,
     ) -> None:
         """Touch nothing yet; the first `fetch` makes the mirror.
 
         Raises:
             SettingsError: `url` or `branch` is nothing that git should be given.
         """
-        self._mirror = Mirror(
-            url,
-            branch,
-            directory,
-            token=token,
-            fetch_timeout_s=fetch_timeout_s,
-            clone_timeout_s=clone_timeout_s,
-        )
+        self._mirror = Mirror(url, branch, directory, token=token, silent_s=silent_s)
         # By blob and kind: those of the last tree, and of the one before it.
         self._known: dict[tuple[str, str], Read] = {}
         self._known_before: dict[tuple[str, str], Read] = {}
@@ -102,7 +94,7 @@ class GitRepository:
         ran = self._mirror.run("merge-base", "--is-ancestor", sha, _checked(tip))
         if ran.status not in {0, 1}:
             self._require(tip)
-            raise self._mirror.damage(ran.words)
+            raise self._mirror.unread(ran)
         return ran.status == 0
 
     def history(self, old: str | None, new: str) -> History:
@@ -114,7 +106,7 @@ class GitRepository:
             since = self._mirror.named(f"{new}^1")
             ran = self._log(new, *([f"^{since}"] if since else []))
             if ran.status != 0:
-                raise self._mirror.damage(ran.words)
+                raise self._mirror.unread(ran)
         commits = [_Commit(*shown(line).split(",", 3)) for line in ran.out.split(b"\0") if line]
         base, root = self._root(since) if since else None, self._root(new)
         changed = self._differing(base, root, MAX_PATHS)
@@ -143,7 +135,7 @@ class GitRepository:
         root = self._mirror.named(f"{_checked(sha)}^{{commit}}^{{tree}}")
         if root is None:
             self._require(sha)
-            raise self._mirror.damage(f"the commit {sha} has no tree")
+            raise self._mirror.unread(Ran(1, b"", f"fatal: the commit {sha} has no tree"))
         return root
 
     def tree(self, sha: str) -> Tree:

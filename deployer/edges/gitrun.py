@@ -4,14 +4,20 @@ GitPython is the runner. It hands its own environment on to git, so each command
 through coreutils' `env -u`, which takes out all that git has no need of: `GIT_*`
 variables that would redirect it, and the worker's secrets. coreutils' `timeout` bounds
 it: SIGTERM to git and its helpers, upon which git removes its lock files, then SIGKILL.
-(GitPython's own `kill_after_timeout` kills at once and leaves the locks.)
+(GitPython's own `kill_after_timeout` kills at once and leaves the locks.) What comes from afar
+is bounded by its silence: a slow link takes as long as it takes.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from subprocess import PIPE
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -44,19 +50,48 @@ _HELPER: Final = (
 _TIMED_OUT: Final = frozenset({124, 137})  # timeout(1): ended by SIGTERM, by SIGKILL
 _NOT_FOUND: Final = 127  # env(1), timeout(1)
 _SHOWN_CHARACTERS: Final = 600  # of git's own words in an error
+_READ_AT_ONCE: Final = 65_536  # bytes
+_LOOKS: Final = 8  # whether bytes came, in the time for which there may be none
+# git's exit status is 128 whatever happened; these words are the kernel's, not git's.
+_OF_THE_MACHINE: Final = tuple(
+    os.strerror(number)
+    for number in (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How one git command ended; `words` is its standard error, secrets taken out."""
+    """How one git command ended; `words` is its standard error, secrets taken out.
+
+    Attributes:
+        silent: it was ended because nothing came to it.
+    """
 
     status: int
     out: bytes
     words: str
+    silent: bool = False
+
+    @classmethod
+    def not_started(cls, exc: OSError) -> Ran:
+        return cls(-1, b"", exc.strerror or str(exc))
 
     @property
     def timed_out(self) -> bool:
-        return self.status in _TIMED_OUT
+        return self.silent or self.status in _TIMED_OUT
+
+    @property
+    def kept_from_working(self) -> bool:
+        """Tell whether this machine is to blame: no room, no rights, no memory, no time."""
+        return (
+            self.timed_out
+            or self.status < 0  # ended by a signal, or never started
+            or self.status == _NOT_FOUND
+            or any(words in self.words for words in _OF_THE_MACHINE)
+        )
 
 
 class GitRunner:
@@ -78,7 +113,7 @@ class GitRunner:
             "gc.autoDetach": "false",  # we are the only writer, and know when we write
             "protocol.allow": "never",
             f"protocol.{scheme}.allow": "always",
-            # A stalled connection ends here, long before the bound of a whole clone.
+            # A host that lets drops fall is not silent, and yet to be given up.
             "http.lowSpeedLimit": "1000",  # bytes a second
             "http.lowSpeedTime": "20",  # seconds
         }
@@ -103,23 +138,58 @@ class GitRunner:
         Raises:
             GitError: git is not installed.
         """
-        status, out, words = Git().execute(
-            self._command(args, timeout_s),
-            env=self._variables(),
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
+        try:
+            status, out, words = Git().execute(
+                self._command(args, timeout_s),
+                env=self._variables(),
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        except OSError as exc:
+            return Ran.not_started(exc)
+        return self._ran(status, out, words)
+
+    def follow(self, *args: str, silent_s: float, timeout_s: float) -> Ran:
+        """Run `git args…`; once nothing has come to it for `silent_s`, it has timed out.
+
+        Raises:
+            GitError: git is not installed.
+        """
+        process = Git().execute(
+            self._command(args, timeout_s), env=self._variables(), as_process=True
         )
-        if status == _NOT_FOUND:
-            raise GitError("git is not installed, or not in the PATH of the worker")
-        return Ran(status, out, self.redacted(words))
+        said, words = process.stderr, b""
+        poll = select.poll()
+        poll.register(said, select.POLLIN)
+        read, heard_at, silent = 0, time.monotonic(), False
+        while True:
+            if poll.poll(silent_s * 1000 / _LOOKS):
+                part = os.read(said.fileno(), _READ_AT_ONCE)
+                if not part:
+                    break
+                words = (words + part)[-_READ_AT_ONCE:]
+                heard_at = time.monotonic()
+            elif (now_read := _bytes_read(process.pid)) != read:
+                read, heard_at = now_read, time.monotonic()
+            elif not silent and time.monotonic() - heard_at > silent_s:
+                silent = True
+                process.terminate()  # coreutils' timeout hands it on, and kills soon after
+        process.communicate()
+        ran = self._ran(process.returncode, b"", words.decode(errors="replace"))
+        return replace(ran, silent=silent)
 
     def start(self, *args: str) -> Git.AutoInterrupt:
         """Start `git args…`, its three pipes open; it ends when nobody holds what is returned."""
         return Git().execute(
             self._command(args), istream=PIPE, env=self._variables(), as_process=True
         )
+
+    def _ran(self, status: int, out: bytes, words: str) -> Ran:
+        if status == _NOT_FOUND:
+            raise GitError("git is not installed, or not in the PATH of the worker")
+        return Ran(status, out, self.redacted(words))
 
     def _command(self, args: tuple[str, ...], timeout_s: float | None = None) -> list[str]:
         unset = [
@@ -140,8 +210,19 @@ class GitRunner:
         for secret in self._secrets:
             words = words.replace(secret, "***")
         # The host's own words are among git's: no escape sequence of theirs reaches a terminal.
-        printable = (c if c.isprintable() or c == "\n" else "?" for c in words.strip())
+        lines = words.strip().replace("\r", "\n")  # so does progress, which writes over itself
+        printable = (c if c.isprintable() or c == "\n" else "?" for c in lines)
         return "".join(printable)[-_SHOWN_CHARACTERS:]
+
+
+def _bytes_read(group: int) -> int:
+    """Return what the processes of a group have read so far; coreutils' timeout makes one."""
+    total = 0
+    for process in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):  # it ended, or is no process
+            if os.getpgid(int(process.name)) == group:
+                total += int((process / "io").read_text().split()[1])  # "rchar: N", proc(5)
+    return total
 
 
 def _config_variables(config: Mapping[str, str]) -> dict[str, str]:
@@ -156,5 +237,9 @@ def _config_variables(config: Mapping[str, str]) -> dict[str, str]:
 def _secrets(url: str, token: str | None) -> tuple[str, ...]:
     """Return what must not be shown: the token, what the URL holds before its `@`."""
     userinfo = urlsplit(url).netloc.rpartition("@")[0] if "://" in url else ""
+    if url.startswith(
+        "ssh://"
+    ):  # its user is an account, `git` mostly; elsewhere it may be a token
+        userinfo = userinfo.partition(":")[2]
     secrets = {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}
     return tuple(sorted(secrets - {""}, key=len, reverse=True))

@@ -15,16 +15,21 @@ from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
+from deployer.core.git_words import cause
 from deployer.core.remote import is_branch
-from deployer.edges.git_objects import GitObjects
+from deployer.edges.git_objects import GitObjects, GitUnread
 from deployer.edges.gitrun import GitRunner, Ran
 from deployer.errors import GitError, SettingsError, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
-_GC_S: Final = 300.0
+_LONG_S: Final = 300.0  # of one that reads all there is
+_TRANSFER_S: Final = 7200.0  # a slow link is given its time as long as something comes
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
 
 P = ParamSpec("P")
+SILENT_S: Final = 40.0
+"""For the host: when nothing has come for so long, it is given up."""
+
 Asked = TypeVar("Asked")
 
 log = structlog.get_logger(__name__)
@@ -40,8 +45,7 @@ class Mirror:
         directory: Path,
         *,
         token: str | None = None,
-        fetch_timeout_s: float = 60,
-        clone_timeout_s: float = 600,
+        silent_s: float = SILENT_S,
     ) -> None:
         """Touch nothing yet; the first `fetch` makes the mirror.
 
@@ -55,9 +59,10 @@ class Mirror:
         self._branch = branch
         self._directory = directory
         self._path = directory / "mirror.git"
+        self._new = directory / "mirror.git.new"
+        self._old = directory / "mirror.git.old"
         self._objects = GitObjects(self._git, self._path)
-        self._fetch_timeout_s = fetch_timeout_s
-        self._clone_timeout_s = clone_timeout_s
+        self._silent_s = silent_s
         self._damaged = False
         self._tip: str | None = None
 
@@ -69,13 +74,16 @@ class Mirror:
         Raises:
             GitError: the host is out of reach, refuses, is too slow or has no such branch.
         """
-        tip = None
-        if not self._damaged and (self._path / "HEAD").is_file():
-            tip = self._updated()
-        if tip is None:
-            tip = self._made_anew()
-        elif tip == self._tip:
-            self._tidy()  # nothing came: the idle moment
+        try:
+            tip = None
+            if not self._damaged and (self._path / "HEAD").is_file():
+                tip = self._updated()
+            if tip is None:
+                tip = self._made_anew()
+            elif tip == self._tip:
+                self._tidy()  # nothing came: the idle moment
+        except OSError as exc:
+            raise GitError(f"{exc.strerror}; the mirror {self._path} can't be written") from exc
         self._tip = tip
         return tip
 
@@ -83,10 +91,18 @@ class Mirror:
         """Run one git command that only reads the mirror."""
         return self._git.run(f"--git-dir={self._path}", *args, timeout_s=_LOCAL_S)
 
-    def damage(self, words: str) -> GitError:
-        """Take note that the mirror can't be read; return the error to raise."""
+    def unread(self, ran: Ran) -> GitError:
+        """Return the error to raise for what could not be read; take note of damage.
+
+        A machine that has no memory or no time says nothing about the mirror.
+        """
+        if ran.kept_from_working:
+            why = f"no end within {_LOCAL_S:g} s" if ran.timed_out else self._cause(ran)
+            return GitError(f"{why or 'git was killed'}; so the mirror {self._path} can't be read")
         self._damaged = True
-        return GitError(f"the mirror can't be read, the next fetch makes it anew: {words}")
+        return GitError(
+            f"the mirror can't be read, the next fetch makes it anew: {self._cause(ran)}"
+        )
 
     def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Yield each blob's id and content, in the order of `ids`.
@@ -142,25 +158,42 @@ class Mirror:
     def _asked(self, ask: Callable[P, Asked], *args: P.args, **kwargs: P.kwargs) -> Asked:
         try:
             return ask(*args, **kwargs)
-        except GitError as exc:
-            raise self.damage(str(exc)) from exc
+        except GitUnread as exc:
+            raise self.unread(exc.ran) from exc
 
     # -- fetching
 
     def _updated(self) -> str | None:
-        """Fetch into the mirror; return the tip, None if the mirror is at fault."""
-        for _ in range(2):  # a connection that broke once is no reason to clone
+        """Fetch into the mirror; return the tip, None if the mirror is damaged.
+
+        Raises:
+            GitError: the host or this machine is at fault, or nobody knows who.
+        """
+        for _ in range(2):  # a connection that broke once needs no more than another
             self._remove_stale_locks()
-            ran = self._fetched(self._path, self._fetch_timeout_s)
+            ran = self._fetched(self._path)
             if ran.status == 0:
-                return self._tip_of(self._objects)
+                try:
+                    return self._tip_of(self._objects)
+                except GitUnread as exc:
+                    ran = exc.ran
+                    break
+            self._remove_torn_packs()
             self._ask_host(ran)
-        log.warning("git.mirror_damaged", mirror=str(self._path), words=ran.words)
+        # Connectivity: objects that are merely odd, in somebody's history, are no damage.
+        found = self._git.run(
+            f"--git-dir={self._path}",
+            *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
+            timeout_s=_LONG_S,
+        )
+        if found.status == 0 or found.kept_from_working or ran.kept_from_working:
+            raise GitError(f"{self._cause(ran)}; git can't fetch into {self._path}")
+        log.warning("git.mirror_damaged", mirror=str(self._path), words=found.words)
         return None
 
     def _made_anew(self) -> str:
         """Clone beside the mirror, then put the clone in its place; return the tip."""
-        new, old = self._directory / "mirror.git.new", self._directory / "mirror.git.old"
+        new, old = self._new, self._old
         try:
             if not self._directory.is_dir():
                 self._directory.mkdir(parents=True)
@@ -173,30 +206,36 @@ class Mirror:
             )
             if ran.status == 0:
                 new.chmod(0o700)  # Airflow reads releases, never this
-                ran = self._fetched(new, self._clone_timeout_s)
-            tip = self._tip_of(GitObjects(self._git, new)) if ran.status == 0 else None
-            if tip is None:
+                ran = self._fetched(new)
+            if ran.status != 0:
                 self._ask_host(ran)
-                raise GitError(f"the mirror {self._path} can't be made: {ran.words}")
+                raise GitError(f"{self._cause(ran)}; the mirror {self._path} can't be made")
+            tip = self._tip_of(GitObjects(self._git, new))
             self._objects.close()
             _remove(old)
             if self._path.exists():
                 self._path.rename(old)
             new.rename(self._path)  # dying before this leaves no mirror: the next fetch clones
             _remove(old)
-        except OSError as exc:
-            raise GitError(f"the mirror {self._path} can't be made: {exc}") from exc
+        except GitUnread as exc:
+            raise GitError(
+                f"{self._cause(exc.ran)}; the mirror {self._path} can't be made"
+            ) from exc
+        finally:
+            if new.is_dir():
+                shutil.rmtree(new, ignore_errors=True)  # on a full disk it must not stay
         self._damaged = False
         return tip
 
-    def _fetched(self, mirror: Path, timeout_s: float) -> Ran:
+    def _fetched(self, mirror: Path) -> Ran:
         ref = f"refs/heads/{self._branch}"
-        options = ("--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
-        return self._git.run(
+        options = ("--progress", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
+        return self._git.follow(
             f"--git-dir={mirror}",
             *("fetch", *options, "--no-write-fetch-head", "--no-show-forced-updates"),
             *("--end-of-options", self._url, f"+{ref}:{ref}"),
-            timeout_s=timeout_s,
+            silent_s=self._silent_s,
+            timeout_s=_TRANSFER_S,
         )
 
     def _ask_host(self, failed: Ran) -> None:
@@ -207,30 +246,35 @@ class Mirror:
         Raises:
             GitError
         """
+        if failed.silent:
+            raise GitError(f"nothing came for {self._silent_s:g} s from {self._host}")
         if failed.timed_out:
-            raise GitError(f"git fetch from {self._host} did not end within its bound")
+            raise GitError(f"no end within {_TRANSFER_S / 3600:g} h, from {self._host}")
         ran = self._git.run(
             f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
             *("ls-remote", "--exit-code", "--end-of-options", self._url),
             f"refs/heads/{self._branch}",
-            timeout_s=self._fetch_timeout_s,
+            timeout_s=self._silent_s,
         )
         if ran.status == _NO_SUCH_REF:
-            raise GitError(f"{self._host} has no branch {self._branch!r}")
+            raise GitError(f"there is no branch {self._branch!r} at {self._host}")
         if ran.timed_out:
-            raise GitError(f"{self._host} did not answer within {self._fetch_timeout_s:g} s")
+            raise GitError(f"no answer within {self._silent_s:g} s from {self._host}")
         if ran.status != 0:
-            raise GitError(f"git can't fetch from {self._host}: {ran.words}")
+            raise GitError(f"{self._cause(ran)}; git can't fetch from {self._host}")
+
+    def _cause(self, ran: Ran) -> str:
+        return cause(ran.words, self._host) or f"git ended with status {ran.status}"
 
     @property
     def _host(self) -> str:
         return self._git.redacted(self._url)
 
-    def _tip_of(self, objects: GitObjects) -> str | None:
-        try:
-            return objects.named(f"refs/heads/{self._branch}^{{commit}}")
-        except GitError:  # the mirror is at fault
-            return None
+    def _tip_of(self, objects: GitObjects) -> str:
+        tip = objects.named(f"refs/heads/{self._branch}^{{commit}}")
+        if tip is None:
+            raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks refs/heads/{self._branch}"))
+        return tip
 
     # -- house-keeping
 
@@ -240,12 +284,21 @@ class Mirror:
             for lock in list(self._path.glob(f"{places}*.lock")):
                 lock.unlink(missing_ok=True)
 
+    def _remove_torn_packs(self) -> None:
+        """Remove what a fetch that failed had got so far: it would fill the disk, try by try."""
+        for torn in list(self._path.glob("objects/pack/tmp_*")):
+            torn.unlink(missing_ok=True)
+
     def _tidy(self) -> None:
         """Let git pack what many fetches left behind, when it finds that worth while.
 
-        What a forced push removed stays for gc's grace of two weeks.
+        What a forced push removed stays for gc's grace of two weeks; what a worker left that was
+        killed while it fetched goes.
         """
-        ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_GC_S)
+        self._remove_torn_packs()
+        for left in (self._new, self._old):
+            _remove(left)
+        ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
         if ran.status != 0:
             log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)
 

@@ -4,6 +4,8 @@
     <CHECKOUT_DIR>/releases/.tmp-…      one being made or removed; rubbish after a crash
     <CHECKOUT_DIR>/releases/.published  every name ever given, oldest first, one a line
     <CHECKOUT_DIR>/releases/.proven -> <name>  the last one that Airflow is known to live with
+    <CHECKOUT_DIR>/releases/.live -> <name>    where `current` was made to lead; who else moves it?
+    <CHECKOUT_DIR>/releases/edited/<name>/     what somebody changed in a release by hand
     <CHECKOUT_DIR>/current -> releases/<name>
 
 What changes what is live is one rename of a link. At every other point a crash leaves
@@ -19,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +30,16 @@ from deployer.core.model import REQUIREMENTS, Tree
 from deployer.core.surroundings import surroundings
 from deployer.edges import release_dir
 from deployer.edges.release_dir import Blobs, Contents
+from deployer.edges.release_watch import ReleaseWatch
 from deployer.errors import DiskError
-from deployer.ports import Release
+from deployer.ports import Edits, Release
 
 _NAME: Final = re.compile(r"([0-9a-f]{40})(?:-[1-9][0-9]*)?")
 _TMP: Final = ".tmp-"
 RESERVE_BYTES: Final = 500_000_000
 RESERVE_PART: Final = 20
 """One part in so many of the disk stays free, too, but for what is beyond `RESERVE_BYTES`."""
+_NAMED: Final = 3  # files, in what is said of edits
 
 
 class ReleaseStore:
@@ -47,16 +52,16 @@ class ReleaseStore:
         self._current = directory / "current"
         self._log = self._releases / ".published"
         self._proven = self._releases / ".proven"
+        self._expected = self._releases / ".live"
+        self._edited = self._releases / "edited"
+        self._watch = ReleaseWatch()
         self._laid_out: set[str] = set()
         self._source = source
 
     def live(self) -> Release | None:
-        try:
-            name = self._current.readlink().name
-        except OSError:
-            return None
-        named = _NAME.fullmatch(name)
-        if named is None or not release_dir.is_whole(self._releases / name):
+        name = _led_to(self._current)
+        named = _NAME.fullmatch(name) if name else None
+        if name is None or named is None or not release_dir.is_whole(self._releases / name):
             return None
         return Release(name, named[1])
 
@@ -65,11 +70,16 @@ class ReleaseStore:
         live = self._live_contents()
         files, requirements = _wanted(tree, live, held)
         fresh = frozenset(touch).intersection(files)
-        if live and live.sha == tree.sha and live.files == files and not fresh:
+        changed = self._watch.changed(live) if live else frozenset()
+        if live and live.sha == tree.sha and live.files == files and not fresh | changed:
             return Release(live.root.name, live.sha)
         source = _With(requirements, self._source)
         with _disk_errors("the release before stays live"):
             self._make_root()
+            if live and changed:
+                self._keep_aside(live, changed)
+                whole = {path: blob for path, blob in live.files.items() if path not in changed}
+                live = replace(live, files=whole)
             new = release_dir.moved(files, live, fresh)
             self._make_sure_of_room([files[path] for path in new], source)
             names = self._published()
@@ -116,10 +126,45 @@ class ReleaseStore:
             shutil.rmtree(root, ignore_errors=True)
             self._laid_out.discard(root.name)
 
+    def edits(self) -> Edits | None:
+        """As the port says.
+
+        Raises:
+            DiskError: something in the place of `current` can't be moved away.
+        """
+        live, expected = _led_to(self._current), _led_to(self._expected)
+        said = []
+        with _disk_errors("what is live was changed by hand and can't be mended"):
+            if expected is None and self._live_name():  # a deployer before did not write it down
+                _point(self._expected, Path(str(live)))
+            elif expected and not release_dir.is_whole(self._releases / expected):
+                return Edits(f"the live release {expected} was removed, or its manifest was")
+            elif expected and live != expected:
+                found = f"led to {live}" if live else "was removed"
+                if self._current.exists() and not self._current.is_symlink():
+                    self._edited.mkdir(exist_ok=True)
+                    self._current.rename(self._edited / f"current-{time.time_ns()}")
+                    found = "was replaced"
+                self._make_live(expected)
+                said.append(f"`current` {found} and leads to {expected} again")
+        contents = self._live_contents()
+        if contents is None:
+            return Edits("the manifest of the live release was spoilt") if expected else None
+        changed = self._watch.changed(contents)
+        if changed:
+            some, more = ", ".join(sorted(changed)[:_NAMED]), len(changed) - _NAMED
+            said.append(
+                f"{len(changed)} files of the live release were changed by hand: {some}"
+                + (f" and {more} more" if more > 0 else "")
+                + f"; what was there is kept in {self._edited / contents.root.name}"
+            )
+        return Edits("; ".join(said), changed) if said else None
+
     def restore(self, name: str | None) -> None:
         if name is None:
             with _disk_errors("what was live stays live"):
                 self._current.unlink(missing_ok=True)
+                self._expected.unlink(missing_ok=True)
             return
         if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
             raise DiskError(f"there is no release {name!r} under {self._releases}")
@@ -132,11 +177,8 @@ class ReleaseStore:
                 _point(self._proven, Path(name))
 
     def proven(self) -> str | None:
-        try:
-            name = self._proven.readlink().name
-        except OSError:
-            return None
-        return name if release_dir.is_whole(self._releases / name) else None
+        name = _led_to(self._proven)
+        return name if name and release_dir.is_whole(self._releases / name) else None
 
     def beyond(self, keep: int) -> tuple[str, ...]:
         """As the port says.
@@ -183,7 +225,12 @@ class ReleaseStore:
             elif _NAME.fullmatch(entry.name):
                 (whole if release_dir.is_whole(entry) else torn).append(entry.name)
         whole.sort(key=lambda name: age.get(name, -1))
-        spared = {self._live_name(), self.proven(), *whole[max(len(whole) - keep, 0) :]}
+        spared = {
+            self._live_name(),
+            _led_to(self._expected),
+            self.proven(),
+            *whole[max(len(whole) - keep, 0) :],
+        }
         return sorted(torn), [name for name in whole if name not in spared]
 
     def _filled(
@@ -227,9 +274,21 @@ class ReleaseStore:
     def _make_live(self, name: str) -> None:
         # Relative: mounted elsewhere, it still leads there.
         _point(self._current, Path("releases", name))
+        _point(self._expected, Path(name))
+        # Dying before that line: `edits` leads back to the one before, and all is redone.
         # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
         with suppress(OSError):  # it is live all the same
             release_dir.flush(self._directory)
+
+    def _keep_aside(self, release: Contents, paths: Collection[str]) -> None:
+        """Keep what stands in the place of `paths`: somebody's work, perhaps."""
+        for path in sorted(paths):
+            place, kept = release.root / path, self._edited / release.root.name / path
+            if os.path.lexists(place):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                keep = os.rename if place.is_dir() and not place.is_symlink() else os.link
+                with suppress(FileExistsError):  # of a try that failed
+                    keep(place, kept)
 
     def _live_name(self) -> str | None:
         live = self.live()
@@ -311,6 +370,13 @@ def _wanted(
 
 def _mb(size: int) -> str:
     return f"{size / 1_000_000:,.0f} MB"
+
+
+def _led_to(link: Path) -> str | None:
+    try:
+        return link.readlink().name
+    except OSError:
+        return None
 
 
 def _point(link: Path, target: Path) -> None:

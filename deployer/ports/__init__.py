@@ -10,7 +10,7 @@ from deployer.ports.clock import Bell, Clock, Listener
 from deployer.ports.examiner import Examination, Examiner
 from deployer.ports.feed import ParseFeed
 from deployer.ports.journal import Announcement, Journal
-from deployer.ports.releases import Release, Releases
+from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
 from deployer.ports.services import Services
 from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
@@ -21,6 +21,7 @@ __all__ = [
     "Announcement",
     "Bell",
     "Clock",
+    "Edits",
     "Examination",
     "Examiner",
     "Journal",

@@ -185,6 +185,7 @@ class Journal(Protocol):
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
         drift: str | None = None,
+        edited: str | None = None,
     ) -> None:
         """Write the worker's heartbeat, and what else is given; None keeps what is there."""
 

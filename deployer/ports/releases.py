@@ -25,6 +25,20 @@ class Release:
     written: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What is live is not what was published: somebody changed it by hand.
+
+    Attributes:
+        words: what was found, and where it is kept.
+        paths: files that are not as published; the next `publish` writes them anew. None: of
+            what is live nothing is known any more.
+    """
+
+    words: str
+    paths: frozenset[str] | None = None
+
+
 class Releases(Protocol):
     """Release directories and the `current` link."""
 
@@ -37,11 +51,20 @@ class Releases(Protocol):
         For a path in `held` the live release's version is kept, or the path is left out
         if it is not live. Files whose contents equal the live release's are hard links to
         it (inode and mtime kept), unless they are in `touch`: those get a new modification
-        time just before the swap.
+        time just before the swap. What was changed by hand is kept aside and no link's source.
 
         Raises:
             DiskError: nothing was swapped.
             UnknownCommit: the mirror does not hold the tree's commit.
+        """
+
+    def edits(self) -> Edits | None:
+        """Compare what is live with what was published; None: it is the same.
+
+        A `current` that leads elsewhere is led back at once. Cheap: for each poll.
+
+        Raises:
+            DiskError: it can't be led back.
         """
 
     def restore(self, name: str | None) -> None:

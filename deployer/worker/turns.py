@@ -7,7 +7,7 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -27,8 +27,8 @@ from deployer.core.model import (
 )
 from deployer.core.status import Commit, pending, waiting
 from deployer.deploy import Limits, Parts, Result, Run
-from deployer.errors import GitError, PreflightError, UnknownCommit
-from deployer.ports import Announcement
+from deployer.errors import DiskError, GitError, PreflightError, UnknownCommit
+from deployer.ports import Announcement, Edits
 from deployer.waiting import Beside
 from deployer.worker.answers import Answers, Branch, every
 from deployer.worker.carrying import Carried, Carrying
@@ -83,6 +83,7 @@ class Turns:
         self._carrying = Carrying(self._complete)
         self._answers = Answers(parts, branch, self._carrying, owed=owed)
         self.upkeep = Upkeep(parts, keep=limits.keep_releases)
+        self._told_edits: str | None = None  # None: of a worker before this one
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
@@ -143,6 +144,7 @@ class Turns:
         self.take_in()
         if self._carrying and not self._is_due():
             return self._go_on()
+        edits = self._look_for_edits()
         try:
             fetched = self._fetch(patient=bool(self._new_rows() or self._wishes()))
         except GitError as exc:
@@ -172,11 +174,11 @@ class Turns:
         self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
-        behind = self._is_behind(tip) and tip != self._given_up
+        behind = (edits or self._is_behind(tip)) and tip != self._given_up
         if not (mine or wishes or behind):
             covered = self._answers.late(covered)
         if mine or wishes or behind or covered:
-            return self._deploy(fetched, mine, covered, wishes)
+            return self._deploy(fetched, mine, covered, wishes, edits=edits)
         if tip != self._given_up:
             self._answers.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
@@ -184,6 +186,28 @@ class Turns:
         if not self._carrying and self.upkeep.is_mending_due(tip):
             return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
+
+    def _look_for_edits(self) -> Edits | None:
+        """Tell whether somebody changed by hand what is live; the deployment that follows mends it.
+
+        Dying before that is done: it is found once more.
+        """
+        try:
+            edits = self._parts.releases.edits()
+        except DiskError as exc:
+            self._tell_edits(f"what was changed by hand is not mended: {exc}")
+            return None
+        self._tell_edits(edits.words if edits else "")
+        if edits and edits.paths is None:
+            self._parts.journal.set_live(None)
+        return edits
+
+    def _tell_edits(self, words: str) -> None:
+        if words != self._told_edits:
+            self._parts.journal.beat(at=self._parts.clock.now(), edited=words)
+            self._told_edits = words
+            if words:
+                log.warning("changed by hand", what=words)
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
@@ -262,6 +286,7 @@ class Turns:
         covered: Sequence[Deployment],
         wishes: Sequence[Announcement],
         *,
+        edits: Edits | None = None,
         redo: bool = False,
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
@@ -294,8 +319,9 @@ class Turns:
             run = self._new_run(
                 deployment,
                 self._carrying.beside(),
-                notes,
+                [edits.words, *notes] if edits else notes,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
+                edited=(edits and edits.paths) or (),
                 retry_refused=bool(wishes),
             )
             result = self._safely(tip, lambda: run(tip))
@@ -312,6 +338,8 @@ class Turns:
             structlog.contextvars.unbind_contextvars("deployment")
         if result.ending.state is State.ERROR:
             return self._later()
+        if edits:
+            self._tell_edits("")
         self._failures = 0
         self._given_up = tip if result.ending.state is State.FAILED else None
         if self._is_waited_for():
@@ -326,6 +354,7 @@ class Turns:
         notes: Sequence[str] = (),
         *,
         tell: Callable[[str], None] = lambda _: None,
+        edited: Collection[str] = (),
         retry_refused: bool = False,
         cut: Callable[[], bool] | None = None,
     ) -> Run:
@@ -337,6 +366,7 @@ class Turns:
             beside=beside,
             cut=cut or self._others.is_set,
             notes=notes,
+            edited=edited,
             retry_refused=retry_refused,
         )
 

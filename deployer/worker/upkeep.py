@@ -42,6 +42,7 @@ class Upkeep:
         Raises:
             ServicesError, PreflightError: the turns meet it again.
         """
+        self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
         self._parts.services.tidy()
         self._parts.examiner.warm_up()
 

@@ -283,6 +283,7 @@ class FakeJournal:
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
         drift: str | None = None,
+        edited: str | None = None,
     ) -> None:
         was = self._pulse
         moved = tip is not None and tip != was.tip
@@ -294,6 +295,7 @@ class FakeJournal:
             drift=was.drift if drift is None else drift,
             tip_since=(tip_checked_at or at) if moved else was.tip_since,
             processors=was.processors if processors is None else tuple(processors),
+            edited=was.edited if edited is None else edited,
         )
 
     # -- the outbox

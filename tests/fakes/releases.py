@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployer.core.holding import staying
 from deployer.core.model import REQUIREMENTS, Tree
 from deployer.errors import DiskError
-from deployer.ports import Release
+from deployer.ports import Edits, Release
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class FakeReleases:
         full: the disk is full, nothing can be published.
         swaps: the names that became live, in order; None: nothing did.
         published: the trees given to `publish`, each with its `touch` and `held`.
+        edited: what somebody changed by hand; the next `publish` mends it.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class FakeReleases:
         self.full = False
         self.swaps: list[str | None] = []
         self.published: list[tuple[Tree, frozenset[str], frozenset[str]]] = []
+        self.edited: Edits | None = None
         self._confirmed: str | None = None
         self._given: list[str] = []  # names are never given twice, removed or not
         self._clock = 0
@@ -48,14 +50,15 @@ class FakeReleases:
         before = self.whole[live.name] if live else {}
         wanted = _wanted(tree, before, held)
         fresh = set(touch) & wanted.keys()
-        if live and live.sha == tree.sha and _blobs(before) == wanted and not fresh:
+        edited = (self.edited and self.edited.paths) or frozenset()
+        if live and live.sha == tree.sha and _blobs(before) == wanted and not fresh and not edited:
             return live
         if self.full:
             raise DiskError("No space left on device; the release before stays live")
         self._clock += 1
         files = {
             path: before[path]
-            if path in before and before[path].blob == blob and path not in fresh
+            if path in before and before[path].blob == blob and path not in {*fresh, *edited}
             else Stamped(blob, self._clock)
             for path, blob in wanted.items()
         }
@@ -63,8 +66,15 @@ class FakeReleases:
         self._given.append(name)
         self.whole[name] = files
         self.swaps.append(name)
+        self.edited = None
         written = sum(file.written_at == self._clock for file in files.values())
         return Release(name, tree.sha, written)
+
+    def edits(self) -> Edits | None:
+        found = self.edited
+        if found and not found.paths:  # led back at once
+            self.edited = None
+        return found
 
     def restore(self, name: str | None) -> None:
         if name is not None and name not in self.whole:

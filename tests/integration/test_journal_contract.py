@@ -751,6 +751,16 @@ def test_a_beat_tells_of_other_packages_until_one_says_that_they_are_gone(journa
     assert journal.pulse().drift == ""
 
 
+def test_a_beat_tells_of_what_was_changed_by_hand_until_one_says_that_it_is_mended(
+    journal: Journal,
+) -> None:
+    journal.beat(at=NOW, edited="1 file was changed by hand")
+    journal.beat(at=after(1), drift="packages differ")
+    assert journal.pulse().edited == "1 file was changed by hand"
+    journal.beat(at=after(2), edited="")
+    assert (journal.pulse().edited, journal.pulse().drift) == ("", "packages differ")
+
+
 def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:
     journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
     journal.beat(at=after(60), tip=A, tip_checked_at=after(59))

@@ -156,8 +156,8 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
 def _drop_what_came_after_0004(connection: Connection) -> None:
     later = {
         "worker": (
-            *("closed_at", "closed_for_s", "drift", "live_pending", "live_stays", "packages"),
-            "processors",
+            *("closed_at", "closed_for_s", "drift", "edited", "live_pending", "live_stays"),
+            *("packages", "processors"),
         ),
         "deployments": ("ending", "running", "waits_for"),
         "refusals": ("path",),

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -299,7 +300,7 @@ def test_prune_removes_what_a_crash_left_and_spares_what_is_not_ours(
     assert sorted(store.prune(1, ())) == [".tmp-look", torn]
 
     names = {path.name for path in (root / "releases").iterdir()}
-    assert names == {".published", "notes", release.name}
+    assert names == {".live", ".published", "notes", release.name}
 
 
 def test_one_that_cannot_be_removed_keeps_no_other_from_being_pruned(
@@ -320,7 +321,7 @@ def test_one_that_cannot_be_removed_keeps_no_other_from_being_pruned(
         store.prune(1, ())
 
     names = {path.name for path in (root / "releases").iterdir()}
-    assert names == {".published", ".tmp-stuck", live.name}
+    assert names == {".live", ".published", ".tmp-stuck", live.name}
     assert old.name != live.name
 
 
@@ -537,5 +538,198 @@ def test_killed_at_any_effect_of_pruning_a_release_is_whole_or_gone(
                 assert held_by(root, name)
         store.restore(names[-1])
         store.prune(1, ())
-        assert {p.name for p in (root / "releases").iterdir()} == {".published", names[-1]}
+        assert {p.name for p in (root / "releases").iterdir()} == {".live", ".published", names[-1]}
     assert effect > 3
+
+
+# --- changed by hand
+
+
+@pytest.fixture
+def live(store: ReleaseStore, repository: FakeRepository) -> Tree:
+    """Return what is live: one release after another, so that files are shared."""
+    files: dict[str, str | None] = {"dags/a/x.py": "1", "dags/a/y.py": "1", "include/q.sql": "1"}
+    publish(store, pushed(repository, files))
+    tree = pushed(repository, {"dags/a/y.py": "2"})
+    publish(store, tree)
+    assert store.edits() is None
+    return tree
+
+
+def appended(root: Path) -> None:
+    with (root / "current/dags/a/x.py").open("a") as file:
+        file.write("# by hand")
+
+
+def replaced(root: Path) -> None:
+    (root / "new").write_text("another")
+    (root / "new").rename(root / "current/dags/a/x.py")
+
+
+def removed(root: Path) -> None:
+    (root / "current/dags/a/x.py").unlink()
+
+
+def hidden(root: Path) -> None:
+    (root / "current/dags/a/x.py").chmod(0)
+
+
+def linked(root: Path) -> None:
+    removed(root)
+    (root / "current/dags/a/x.py").symlink_to("y.py")
+
+
+def made_a_folder(root: Path) -> None:
+    removed(root)
+    (root / "current/dags/a/x.py").mkdir()
+    (root / "current/dags/a/x.py/inside").write_text("inside")
+
+
+EDITS = [appended, replaced, removed, hidden, linked, made_a_folder]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_file_changed_by_hand_is_named_and_written_anew(
+    store: ReleaseStore, live: Tree, root: Path, edit: Callable[[Path], None]
+) -> None:
+    name = (root / "current").readlink().name
+    edit(root)
+
+    edits = store.edits()
+    publish(store, live, "dags/a/x.py")
+
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/a/x.py"})
+    assert "1 files of the live release were changed by hand: dags/a/x.py" in edits.words
+    assert held_by(root, (root / "current").readlink().name)["dags/a/x.py"] == blob_id(b"1")
+    assert (root / "current/dags/a/x.py").stat().st_mode & 0o444 == 0o444
+    assert os.path.lexists(root / "releases/edited" / name / "dags/a/x.py") is (edit != removed)
+    assert store.edits() is None
+
+
+def test_the_text_of_an_edit_is_kept_aside_and_survives_pruning(
+    store: ReleaseStore, repository: FakeRepository, live: Tree, root: Path
+) -> None:
+    name = (root / "current").readlink().name
+    appended(root)
+    publish(store, live)
+    publish(store, pushed(repository, {"dags/a/x.py": "3"}))
+    store.prune(1, ())
+
+    assert not (root / "releases" / name).exists()
+    assert (root / "releases/edited" / name / "dags/a/x.py").read_text() == "1# by hand"
+
+
+def test_an_edit_goes_into_no_later_release_though_nobody_looked(
+    store: ReleaseStore, repository: FakeRepository, live: Tree, root: Path
+) -> None:
+    assert live.files
+    appended(root)
+    publish(store, pushed(repository, {"dags/a/y.py": "3"}))
+    assert (root / "current/dags/a/x.py").read_text() == "1"
+
+
+def test_an_edit_while_no_worker_ran_is_found_by_the_next(
+    live: Tree, root: Path, repository: FakeRepository
+) -> None:
+    assert live.files
+    before = (root / "current/dags/a/x.py").stat()
+    (root / "current/dags/a/x.py").write_text("2")
+    os.utime(root / "current/dags/a/x.py", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    edits = ReleaseStore(root, repository).edits()
+
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/a/x.py"})
+
+
+def test_a_dag_file_that_nobody_pushed_is_put_aside_and_a_cache_is_not(
+    store: ReleaseStore, live: Tree, root: Path
+) -> None:
+    name = (root / "current").readlink().name
+    (root / "current/dags/a/__pycache__").mkdir()
+    (root / "current/dags/a/__pycache__/x.pyc").touch()
+    (root / "current/include/output.csv").touch()
+    assert store.edits() is None
+    (root / "current/dags/extra.py").write_text("by hand")
+
+    edits = store.edits()
+    publish(store, live)
+
+    assert edits is not None
+    assert edits.paths == frozenset({"dags/extra.py"})
+    assert not (root / "current/dags/extra.py").exists()
+    assert (root / "releases/edited" / name / "dags/extra.py").read_text() == "by hand"
+
+
+def unlinked(root: Path) -> None:
+    (root / "current").unlink()
+
+
+def led_back(root: Path) -> None:
+    others = [path for path in (root / "releases").iterdir() if len(path.name) == 40]
+    old = next(path for path in others if path.name != (root / "current").readlink().name)
+    (root / "current").unlink()
+    (root / "current").symlink_to(f"releases/{old.name}")
+
+
+def led_astray(root: Path) -> None:
+    (root / "current").unlink()
+    (root / "current").symlink_to("nowhere")
+
+
+def copied(root: Path) -> None:
+    copy = root / "copy"
+    shutil.copytree(root / "current", copy)
+    (root / "current").unlink()
+    copy.rename(root / "current")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (unlinked, "was removed"),
+        (led_back, "led to"),
+        (led_astray, "led to nowhere"),
+        (copied, "was replaced"),
+    ],
+)
+def test_a_link_that_was_moved_by_hand_leads_back_at_once(
+    store: ReleaseStore, live: Tree, root: Path, damage: Callable[[Path], None], says: str
+) -> None:
+    damage(root)
+
+    edits = store.edits()
+
+    assert edits is not None
+    assert edits.paths == frozenset()
+    assert f"`current` {says}" in edits.words
+    assert store.live() == Release(live.sha, live.sha)
+    assert store.edits() is None
+    kept = root / "releases/edited"
+    assert [path.name[:8] for path in kept.glob("*")] == ["current-"] * (damage == copied)
+
+
+@pytest.mark.parametrize("part", ["", "/.manifest.json"])
+def test_of_a_release_that_was_removed_nothing_is_known(
+    store: ReleaseStore, live: Tree, root: Path, part: str
+) -> None:
+    gone = Path(f"{(root / 'current').resolve()}{part}")
+    if part:
+        gone.unlink()
+    else:
+        shutil.rmtree(gone)
+
+    edits = store.edits()
+    publish(store, live)
+
+    assert edits is not None
+    assert edits.paths is None
+    assert held_by(root, (root / "current").readlink().name)
+    assert store.edits() is None
+
+
+def test_before_the_first_release_nothing_has_drifted(store: ReleaseStore) -> None:
+    assert store.edits() is None
+    store.restore(None)
+    assert store.edits() is None

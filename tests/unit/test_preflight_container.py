@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
-from deployer.edges.preflight.container import ContainerPlace, run_argv
+import docker
+import pytest
+from docker.errors import APIError
+
+from deployer.edges.preflight import container
+from deployer.edges.preflight.container import ContainerParser, ContainerPlace, run_argv
+from deployer.errors import PreflightError
 
 PLACE = ContainerPlace(
     "class-airflow:current", "class", Path("/srv/class"), env={"AIRFLOW__A__B": "c"}, cpus=1.5
@@ -89,3 +96,25 @@ def test_in_the_plain_way_the_entrypoint_installs_the_packages_first() -> None:
         "type=bind,source=/srv/class/packages,target=/opt/class/packages,readonly"
     )
     assert options(argv, "--cap-drop") == ["ALL"]
+
+
+def test_before_a_parser_starts_those_of_a_killed_worker_are_removed_and_its_own_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, orphan = Mock(), Mock()
+    ours.name = f"class-preflight-{container._OURS}-1"
+    orphan.name = "class-preflight-0123abcd"
+    orphan.remove.side_effect = APIError("its removal is in progress")
+    engine = Mock()
+    engine.containers.list.return_value = [ours, orphan]
+    monkeypatch.setattr(docker, "from_env", lambda **_: engine)
+    monkeypatch.setenv("PATH", "")  # no docker: none starts
+
+    with pytest.raises(PreflightError, match="can't be started"):
+        ContainerParser(lambda: PLACE).start()
+
+    asked = engine.containers.list.call_args.kwargs
+    assert asked["all"]
+    assert asked["filters"] == {"label": "class-deployer.parser=class"}
+    orphan.remove.assert_called_once_with(force=True)
+    ours.remove.assert_not_called()

@@ -74,6 +74,7 @@ def test_a_bound_itself_is_still_fine(on_the_bound: dict[str, object]) -> None:
             {"oldest_owed": ago(minutes=11), "owed": 1},
             "1 commit status waits to be posted, the oldest for 11 min",
         ),
+        ({"edited": "`current` was removed"}, "`current` was removed"),
     ],
 )
 def test_beyond_its_bound_each_counts(beyond: dict[str, object], reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import (
+    Deployment,
     LeftOut,
     Live,
     Outcome,
@@ -14,8 +15,10 @@ from deployer.core.model import (
     Trigger,
 )
 from deployer.errors import DiskError, PusherError
+from deployer.ports import Edits
 from deployer.worker.answers import Branch
 from deployer.worker.turns import Turns
+from deployer.worker.upkeep import QUIET_S, Upkeep
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -29,6 +32,11 @@ def world() -> World:
     world.announced(TAXI, WEATHER)
     world.turns.turn()
     return world
+
+
+def planned(judged: Deployment) -> str:
+    (step,) = (step for step in judged.steps if step.name is StepName.PLAN)
+    return step.detail
 
 
 # --- the main job ----------------------------------------------------------
@@ -868,6 +876,70 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
 
+# --- changed by hand -------------------------------------------------------
+
+
+def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> None:
+    sha = str(world.repository.tip)
+    asked = len(world.examiner.asked)
+    world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
+    world.turns.turn()
+    judged = world.judging(sha)
+    assert judged.state is State.SUCCEEDED
+    assert judged.trigger is Trigger.POLL
+    assert [v.path for v in judged.verdicts] == [TAXI]
+    assert "taxi.py was changed by hand" in planned(judged)
+    assert world.examiner.asked[asked:] == [(TAXI,)]
+    assert world.releases.edited is None
+    assert world.journal.live() == Live(sha)
+
+
+def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
+    world: World,
+) -> None:
+    world.releases.edited = Edits("`current` was removed", frozenset())
+    world.turns.turn()
+    judged = world.judging(str(world.repository.tip))
+    assert judged.state is State.SUCCEEDED
+    assert judged.verdicts == ()
+    assert "`current` was removed" in planned(judged)
+    count = len(world.journal.deployments())
+    world.turns.turn()
+    assert len(world.journal.deployments()) == count
+
+
+def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
+    world.releases.edited = Edits("the live release was removed")
+    world.turns.turn()
+    judged = world.judging(str(world.repository.tip))
+    assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
+
+
+def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:
+    world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
+    world.releases.full = True
+    world.turns.turn()
+    assert world.journal.pulse().edited == "taxi.py was changed by hand"
+    world.releases.full = False
+    world.turns.turn()
+    assert world.journal.pulse().edited == ""
+
+
+def test_what_can_not_be_led_back_is_told_and_stops_no_push(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DiskError("`current` can't be moved away")
+
+    monkeypatch.setattr(world.releases, "edits", fail)
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.journal.pulse().edited == (
+        "what was changed by hand is not mended: `current` can't be moved away"
+    )
+
+
 # --- dying half-way --------------------------------------------------------
 
 
@@ -925,6 +997,16 @@ def test_what_was_half_live_is_never_taken_for_live(
     world.worker().turn()
     assert [v.path for v in world.journal.deployments(limit=1)[0].verdicts] == [TAXI, WEATHER]
     assert world.journal.live() == Live(base)
+
+
+def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
+    world.announced(TAXI)
+    world.turns.turn()
+    started = Upkeep(world.parts, keep=1)
+    started.prepare()
+    world.clock.sleep(QUIET_S)
+    started.clean_up()
+    assert len(world.releases.whole) == 1
 
 
 # --- wishes ----------------------------------------------------------------

@@ -107,6 +107,7 @@ class Pulse:
         owed: how many statuses are owed.
         processors: the dag-processors that are connected, as of the heartbeat.
         drift: how the packages that run differ from those of what is live; empty: they do not.
+        edited: what somebody changed by hand in what is live, until it is mended.
     """
 
     beat_at: datetime | None
@@ -118,3 +119,4 @@ class Pulse:
     owed: int
     processors: tuple[ProcessorCame, ...] = ()
     drift: str = ""
+    edited: str = ""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.git_words import cause
 from deployer.core.model import COMPOSE_FILE
 from deployer.core.stack import drift
 from deployer.edges.gitrun import GitRunner, Ran
 
 ASK_S: Final = 15.0
 LOCAL_S: Final = 20.0
-_WORDS: Final = 300  # of git's own, in characters
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
 
 
@@ -52,7 +52,7 @@ class ClassRepository:
             )
         if ran.status != 0:
             raise Ailment(
-                f"git can't fetch from {host}: {_words(ran)}",
+                f"git can't fetch from {host}: {cause(ran.words, host)}",
                 "see DEPLOYER_REPO_URL; a private repository needs DEPLOYER_GITHUB_TOKEN with"
                 " `Contents: read`",
             )
@@ -131,7 +131,3 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _words(ran: Ran) -> str:
-    return " ".join(ran.words.split())[:_WORDS] or f"exit status {ran.status}"

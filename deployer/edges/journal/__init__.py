@@ -2,6 +2,7 @@
 
 store        `SqlJournal`, the port's one real implementation
 engine       connections, transactions, and a database's errors in our words
+files        SQLite's three files: are those that are open still those of that name?
 schema       is the schema there, and whose turn it is to migrate it
 migrations/  Alembic's, shipped inside the package; imported only for a journal of before
 tables       the schema as the code sees it, and the column types

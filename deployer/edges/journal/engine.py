@@ -10,29 +10,27 @@ the last of those are missing, in order and whole
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
-    DisconnectionError,
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from deployer.edges.journal.files import Files, Moved
 from deployer.errors import JournalError
 
 BUSY_TIMEOUT_S = 20.0
 """How long a writer waits for another process's transaction, each of which takes milliseconds."""
+_TRIES = 3  # of a transaction under which the files were moved before it began
 
 _HINTS = {  # by primary result code, https://sqlite.org/rescode.html
     sqlite3.SQLITE_FULL: "free some space on its disk",
@@ -62,9 +60,10 @@ class Database:
             raise JournalError("the journal's DATABASE_URL is not an SQLAlchemy URL") from exc
         self.name = parsed.render_as_string(hide_password=True)
         self.file = _sqlite_file(parsed)
+        self._files = Files(self.file) if self.file else None
         with self.telling("opened"):
             try:
-                self.engine = _postgresql(parsed) if self.file is None else _sqlite(self.file)
+                self.engine = _postgresql(parsed) if self._files is None else _sqlite(self._files)
             except ModuleNotFoundError as exc:
                 raise JournalError(
                     f"the journal {self.name} needs the Python package {exc.name}: "
@@ -83,13 +82,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot of the journal."""
-        with self.telling("read"), self._reads.begin() as connection:
+        with self._transaction("read", self._reads) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or left no trace."""
-        with self.telling("written"), self._writes.begin() as connection:
+        with self._transaction("written", self._writes) as connection:
             yield connection
 
     @contextmanager
@@ -98,10 +97,37 @@ class Database:
 
         Whatever is written after it and is on disk has it there as well.
         """
-        with self.telling("written"), self._notes.begin() as connection:
+        with self._transaction("written", self._notes) as connection:
             if self.file is None:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
+
+    @contextmanager
+    def _transaction(self, done: str, engine: Engine) -> Iterator[Connection]:
+        files = self._files
+        with self.telling(done):
+            with ExitStack() as stack:
+                connection = self._begun(engine, stack)
+                names = files.names if files else None
+                yield connection
+            if files and engine is not self._reads:
+                files.settle(self.engine, names)
+
+    def _begun(self, engine: Engine, stack: ExitStack) -> Connection:
+        """Begin a transaction that `stack` ends, in the files that are there now."""
+        tries = _TRIES
+        while True:
+            try:
+                with ExitStack() as opened:
+                    if self._files:
+                        opened.enter_context(self._files.held(self.engine))
+                    connection = opened.enter_context(engine.begin())
+                    stack.push(opened.pop_all())
+                    return connection
+            except Moved:
+                tries -= 1
+                if not tries:
+                    raise
 
     @contextmanager
     def telling(self, done: str) -> Iterator[None]:
@@ -113,6 +139,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._files:
+            self._files.closed()
 
 
 def _why(exc: SQLAlchemyError) -> str:
@@ -159,47 +187,31 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
-def _sqlite(file: Path) -> Engine:
+def _sqlite(files: Files) -> Engine:
+    file = files.path
+
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            # rw, not rwc: a journal that vanished must not be replaced by an empty file.
-            f"{file.as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,  # `_begin` says BEGIN, sqlite3 must not
-            check_same_thread=False,  # the pool hands a connection to one thread at a time
-        )
+        # Closed at once where that fails: an open one would lend its index to all that follow.
+        with files.opening(), ExitStack() as failing:
+            connection = sqlite3.connect(
+                # rw, not rwc: a journal that vanished must not be replaced by an empty file.
+                f"{file.as_uri()}?mode=rw",
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,  # `_begin` says BEGIN, sqlite3 must not
+                check_same_thread=False,  # the pool hands a connection to one thread at a time
+            )
+            failing.callback(connection.close)
+            _use_wal(connection)
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # makes a new log
+            files.opened()
+            failing.pop_all()
+        return connection
 
     engine = create_engine(
         f"sqlite+pysqlite:///{file}", creator=connect, hide_parameters=True, max_overflow=40
     )
-
-    # Connections die with their process (https://sqlite.org/howtocorrupt.html#_carrying_an_open_
-    # database_file_across_a_fork) and with their file: after `rm` or the restore of a backup,
-    # SQLite would go on writing to the old one, which nobody can see any more.
-    def identity() -> tuple[int, int, int]:
-        try:
-            there = file.stat()
-        except OSError:
-            return (os.getpid(), 0, 0)
-        return (os.getpid(), there.st_dev, there.st_ino)
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        _use_wal(cursor)
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-        entry.info["identity"] = identity()
-
-    @event.listens_for(engine, "checkout")
-    def _taken(
-        connection: DBAPIConnection,  # noqa: ARG001 - SQLAlchemy's signature
-        entry: ConnectionPoolEntry,
-        proxy: PoolProxiedConnection,  # noqa: ARG001 - SQLAlchemy's signature
-    ) -> None:
-        if entry.info["identity"] != identity():
-            raise DisconnectionError("the journal's file was removed or replaced")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -208,13 +220,14 @@ def _sqlite(file: Path) -> Engine:
             synchronous = "NORMAL" if options.get("repeatable") else "FULL"
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
             _begin_immediate(connection)
+            files.check()
         else:
             connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
-def _use_wal(cursor: DBAPICursor) -> None:
+def _use_wal(connection: sqlite3.Connection) -> None:
     """Have the file in write-ahead logging; nothing to do but for the first who opens it.
 
     When several processes switch a new file at once, SQLite answers some of them
@@ -223,7 +236,7 @@ def _use_wal(cursor: DBAPICursor) -> None:
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as exc:
             if _primary_code(exc) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise

@@ -112,10 +112,13 @@ def beat(
     tip_checked_at: datetime | None,
     processors: Collection[ProcessorCame] | None,
     drift: str | None,
+    edited: str | None,
 ) -> None:
     marks: dict[str, Any] = {"beat_at": at}
     if drift is not None:
         marks["drift"] = drift
+    if edited is not None:
+        marks["edited"] = edited
     if processors is not None:
         marks["processors"] = [
             {name: clean(text) for name, text in asdict(came).items()} for came in processors
@@ -146,4 +149,5 @@ def pulse(connection: Connection) -> Pulse:
         owed=owed,
         processors=tuple(ProcessorCame(**came) for came in seen.processors),
         drift=seen.drift,
+        edited=seen.edited,
     )

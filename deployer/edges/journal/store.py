@@ -246,6 +246,7 @@ class SqlJournal:
         tip_checked_at: datetime | None = None,
         processors: Collection[ProcessorCame] | None = None,
         drift: str | None = None,
+        edited: str | None = None,
     ) -> None:
         with self._database.noting() as connection:
             marks.beat(
@@ -255,6 +256,7 @@ class SqlJournal:
                 tip_checked_at=tip_checked_at,
                 processors=processors,
                 drift=drift,
+                edited=edited,
             )
 
     # -- the outbox

@@ -234,6 +234,7 @@ worker = Table(  # one row, made with the table
     Column("closed_for_s", Float),
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
+    Column("edited", CleanText, nullable=False, server_default=""),
 )
 
 PARTIAL_INDEXES = (

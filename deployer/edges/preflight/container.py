@@ -23,7 +23,7 @@ from typing import Final
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from deployer.edges.preflight.local import SETTINGS
 from deployer.edges.preflight.process import Child, ParserProcess
@@ -40,6 +40,8 @@ START_TIMEOUT_S: Final = 90.0
 INSTALL_TIMEOUT_S: Final = 600.0
 ENGINE_TIMEOUT_S: Final = 30
 END_S: Final = 3.0
+_OURS: Final = secrets.token_hex(4)
+"""In the names of this process's containers."""
 
 _OF_DOCKER: Final = ("PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 """Which engine: what the SDK reads too (docker.from_env), so that both talk to the same."""
@@ -157,7 +159,9 @@ class ContainerParser:
 
     def start(self) -> ParserProcess:
         place = self._place()
-        name = f"{place.project}-preflight-{secrets.token_hex(4)}"
+        ours = f"{place.project}-preflight-{_OURS}-"
+        _remove_orphans(place.project, ours)
+        name = f"{ours}{secrets.token_hex(2)}"
         installs = place.pip_requirements is not None
         process = ParserProcess(
             run_argv(place, name),
@@ -175,6 +179,20 @@ class ContainerParser:
                 process.close()
                 raise
         return process
+
+
+def _remove_orphans(project: str, ours: str) -> None:
+    """Remove what another worker left that was killed: one that never ran does not end by itself.
+
+    There is one worker a project, so whatever is not `ours` is nobody's.
+    """
+    with _engine() as engine:
+        for container in engine.containers.list(
+            all=True, filters={"label": f"{LABEL}={project}"}, ignore_removed=True
+        ):
+            if not str(container.name).startswith(ours):
+                with suppress(APIError):  # it goes this moment
+                    container.remove(force=True)
 
 
 def _each(option: str, values: Iterable[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ import pytest
 
 from deployer.core.model import Examined, Tree
 from deployer.edges.preflight import examination as one_examination
+from deployer.edges.preflight import process
 from deployer.edges.preflight.examiner import IsolatedExaminer
 from deployer.edges.preflight.local import LocalParser
 from deployer.edges.preflight.process import ParserProcess
@@ -54,10 +55,21 @@ def test_the_directories_of_workers_that_were_killed_are_removed_at_the_next_sta
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen(("true",)) as dead:
         pass
-    gone = tmp_path / f"preflight-{dead.pid}-x"
-    kept = [tmp_path / f"preflight-{os.getpid()}-x", tmp_path / "preflight-notes"]
-    for directory in (gone, *kept):
+    mine = os.getpid()
+    gone = [
+        tmp_path / f"preflight-{dead.pid}-x",
+        tmp_path / f"preflight-{dead.pid}.17-x",
+        tmp_path / f"preflight-{mine}.17-x",  # the number was given again
+    ]
+    kept = [
+        tmp_path / f"preflight-{process._owner()}-x",
+        tmp_path / f"preflight-{mine}-x",  # of a deployer before
+        tmp_path / "preflight-notes",
+    ]
+    for directory in (*gone, *kept):
         directory.mkdir()
+    (gone[0] / "locked/inside").mkdir(parents=True)
+    (gone[0] / "locked").chmod(0)
 
     with pytest.raises(PreflightError):
         examiner_on(tmp_path / "python").warm_up()
