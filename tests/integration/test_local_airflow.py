@@ -90,6 +90,31 @@ def test_one_word_shows_airflow_what_is_new_changed_broken_and_deleted(
     assert stale == {"comes": False, "moves": False, "goes": True}
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(("one",), id="one-of-two-taken-out"),
+        pytest.param(("one", "three"), id="one-of-two-renamed"),
+        pytest.param((), id="both-taken-out"),
+    ],
+)
+def test_a_dag_that_its_file_has_no_more_is_stale_as_soon_as_that_is_told(
+    world: World, name: str, left: tuple[str, ...]
+) -> None:
+    path = f"dags/l/{name}/x.py"
+
+    def publish(*dags: str) -> None:
+        text = "# a DAG of airflow\n" + "".join(dag_text(f"{name}_{dag}") for dag in dags)
+        release = world.publish({path: text})
+        told = world.hearing.result(release, path)
+        assert told.dag_ids == tuple(f"{name}_{dag}" for dag in dags)
+
+    publish("one", "two")
+    publish(*left)
+    for dag in ("one", "two", *left):
+        assert seen(world, f"{name}_{dag}")["is_stale"] == (dag not in left)
+
+
 def test_include_is_imported_from_the_release_that_is_parsed(world: World, name: str) -> None:
     helper = f"include/{name}.py"
     text = dag_text(name, head=f"from include.{name} import SUFFIX").replace(
