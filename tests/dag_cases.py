@@ -91,6 +91,7 @@ def held(words: str) -> Said:
 
 
 NO_DAG = Said("no_dag")
+SYSTEM_EXIT = broken("SystemExit", 2, "2")
 IGNORED = Said(NO_VERDICT)
 
 
@@ -172,6 +173,7 @@ GOOD = (
     good("thread_left", "import threading\nthreading.Timer(0.1, print).start()\n"),
     good("runs_a_program", "import subprocess\nsubprocess.run(['true'], check=True)\n"),
     good("huge", "# " + "x" * 1_000_000 + "\n"),
+    good("command_line", "import sys\nassert sys.argv == ['airflow', 'dag-processor']\n"),
     good("main_guard", "", "if __name__ == '__main__':\n    raise SystemExit(1)\n"),
     good("with_default", "from airflow.sdk import Variable\nVariable.get('nowhere', default=1)\n"),
     one(
@@ -277,6 +279,7 @@ BROKEN = (
     bad("undefined", "x = y", broken("NameError", 2, "'y'")),
     bad("divides", "x = 1 / 0", broken("ZeroDivisionError", 2)),
     bad("unset", "import os; os.environ['NOWHERE']", broken("KeyError", 2, "NOWHERE")),
+    bad("arguments", "__import__('argparse').ArgumentParser().parse_args()", SYSTEM_EXIT),
     bad("no_file", "open('nowhere.csv')", broken("FileNotFoundError", 2, "nowhere.csv")),
     bad(
         "variable",

@@ -202,6 +202,7 @@ def _advice(filelocs: set[str]) -> list[str]:
 def _be_a_parsing_child(root: str) -> None:
     """Set up what the dag-processor's fork has (`_parse_file_entrypoint`, `_fork_main`)."""
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    sys.argv[:] = ["airflow", "dag-processor"]  # as start.py
     task_runner.SUPERVISOR_COMMS = _NothingStored()
     block_orm_access()
     atexit._clear()  # noqa: SLF001  # there too: nothing of the parent ends in the child
