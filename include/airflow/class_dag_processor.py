@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import class_importing
 import class_listing
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
@@ -614,6 +615,8 @@ def missing() -> tuple[str, ...]:
     state = {field.name for field in attrs.fields(DagFileProcessorManager)}
     if not hasattr(Client.request, "retry"):
         found.append("Client.request.retry")
+    if not hasattr(class_importing.PythonDagImporter, "_process_modules"):
+        found.append("PythonDagImporter._process_modules")
     return (*found, *(name for name in _STATE if name not in state))
 
 
@@ -630,6 +633,7 @@ def run() -> None:
     os.environ.setdefault(
         "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE", f"{class_listing.__name__}.might_contain_dag"
     )
+    class_importing.register()
     set_component_mp_start_method("dag_processor")
     job = Job()
     runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))

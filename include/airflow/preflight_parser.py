@@ -17,11 +17,12 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import _exit, getpid, write
 from pathlib import Path
 from typing import Any, NoReturn
 
+import class_importing
 import msgspec
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
@@ -117,12 +118,13 @@ def _keep_only(report: int) -> int:
 
 
 def _parse(root: str, path: str) -> dict[str, Any]:
-    """Return the report: `dag_ids`, `errors` by Airflow's name of the file, `advice`; or a harm."""
+    """Return the report, `reported` or `harmful`; its parts are those of the protocol."""
     file = Path(root, path)
     if not file.is_file():
         errors = {path: f"FileNotFoundError: there is no file {path}"}
-        return {"ended": "reported", "dag_ids": [], "errors": errors, "advice": []}
+        return {"ended": "reported", "dag_ids": [], "brought": {}, "errors": errors, "advice": []}
     _be_a_parsing_child(root)
+    importer = class_importing.register()
     channel = _identity(0)
     result = _parse_file(
         DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
@@ -142,8 +144,19 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
+        "brought": _brought(importer.made_in, file, Path(root)),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
         "advice": _advice(filelocs),
+    }
+
+
+def _brought(made_in: Mapping[str, str], file: Path, root: Path) -> dict[str, str]:
+    """Return the DAGs that were made in another file under `dags/`, with its path."""
+    elsewhere = {dag_id: Path(made) for dag_id, made in made_in.items() if made != str(file)}
+    return {
+        dag_id: str(made.relative_to(root))
+        for dag_id, made in elsewhere.items()
+        if made.is_relative_to(root / "dags")
     }
 
 

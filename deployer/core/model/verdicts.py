@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -60,6 +61,7 @@ class Examined:
         error: an ordinary import error, which goes live; None if it parsed.
         harm: why the file would hurt others and is held, in one sentence; None: harmless.
         advice: what the class has agreed on and the file does not keep, where that is no error.
+        brought: DAGs that were made in another file which this one imports: its path, by dag_id.
     """
 
     path: str
@@ -67,3 +69,4 @@ class Examined:
     error: ParseError | None = None
     harm: str | None = None
     advice: tuple[str, ...] = ()
+    brought: Mapping[str, str] = field(default_factory=dict)
