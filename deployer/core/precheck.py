@@ -98,15 +98,15 @@ def judged(
 
 
 def _verdict(examined: Examined, held: str | None, packages: Collection[str]) -> Verdict:
-    path, proof = examined.path, Proof.PREFLIGHT
+    bare = Verdict(examined.path, Outcome.HELD, proof=Proof.PREFLIGHT, warnings=examined.advice)
     if held:
-        return Verdict(path, Outcome.HELD, error=ParseError("Held", held), proof=proof)
+        return replace(bare, error=ParseError("Held", held))
     if examined.error and _comes_with(examined.error, packages):
-        return Verdict(path, Outcome.NO_DAG, error=examined.error)
+        return replace(bare, outcome=Outcome.NO_DAG, error=examined.error, proof=Proof.NONE)
     if examined.error:
-        return Verdict(path, Outcome.BROKEN, error=examined.error, proof=proof)
+        return replace(bare, outcome=Outcome.BROKEN, error=examined.error)
     outcome = Outcome.PARSED if examined.dag_ids else Outcome.NO_DAG
-    return Verdict(path, outcome, examined.dag_ids, proof=proof)
+    return replace(bare, outcome=outcome, dag_ids=examined.dag_ids)
 
 
 def _names(text: str) -> frozenset[str]:

@@ -52,6 +52,7 @@ from airflow.utils.session import create_session
 from class_bundle import ClassBundle
 from class_storing import NotStored, may_pass, retire, whole, words_of
 from class_warm_up import plain_dag
+from class_warnings import asset_conflicts, missing_pools, sentence
 from parse_feed import PLACE, VERSION, Feed, Message
 from parser_connections import Exit, Guarded, Output, Requests, hear_out, kill
 from sqlalchemy import literal, select
@@ -431,6 +432,10 @@ class ClassDagProcessor(DagFileProcessorManager):
         parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
         try:
             with whole(session):
+                parsing_result.warnings = [
+                    *(parsing_result.warnings or ()),
+                    *missing_pools(session, parsing_result.serialized_dags),
+                ]
                 super().persist_parsing_result(
                     bundle_name=bundle_name,
                     relative_fileloc=relative_fileloc,
@@ -459,17 +464,21 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401
         """Tell of a result, with what Airflow found wrong only while it stored it."""
-        errors = {**self._stored_errors(file), **(parsed.import_errors or {})}
+        dag_ids = sorted(dag.dag_id for dag in parsed.serialized_dags)
+        stored_errors, conflicts = self._read_back(file, dag_ids)
+        errors = {**stored_errors, **(parsed.import_errors or {})}
+        warnings = {sentence(one["message"]) for one in parsed.warnings or ()}
         self._tell_result(
             file,
             "parsed",
-            dag_ids=sorted(dag.dag_id for dag in parsed.serialized_dags),
+            dag_ids=dag_ids,
             errors={name: text[-MOST_TRACE:] for name, text in errors.items()},
-            warnings=sorted({_warning(one) for one in parsed.warnings or ()}),
+            warnings=sorted({*warnings, *conflicts}),
             seconds=seconds,
         )
 
-    def _stored_errors(self, file: DagFileInfo) -> dict[str, str]:
+    def _read_back(self, file: DagFileInfo, dag_ids: list[str]) -> tuple[dict[str, str], list[str]]:
+        """Return the errors, by Airflow's name of the file, and warnings that came of storing."""
         name = str(file.rel_path)
         try:
             with create_session() as session:
@@ -479,10 +488,11 @@ class ClassDagProcessor(DagFileProcessorManager):
                         ParseImportError.filename == name,
                     )
                 )
-                return {str(row.filename): str(row.stacktrace) for row in rows}
+                errors = {str(row.filename): str(row.stacktrace) for row in rows}
+                return errors, [sentence(one) for one in asset_conflicts(session, dag_ids)]
         except SQLAlchemyError:
-            self.log.exception("Errors of %s could not be read back", name)
-            return {}
+            self.log.exception("What storing %s found could not be read back", name)
+            return {}, []
 
     def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
         """Tell of a parse that left nothing in the database."""
@@ -560,10 +570,6 @@ def _release_of(file: DagFileInfo) -> str | None:
     """Return the release that a parse of `file` reads, None if it is of none."""
     root = file.bundle_path.parent if file.bundle_path else None
     return root.name if root and root.parent.name == "releases" else None
-
-
-def _warning(one: Any) -> str:  # noqa: ANN401  # a row, or what would be one
-    return str(one["message"] if isinstance(one, dict) else one.message)
 
 
 _SEAMS: Mapping[str, tuple[str, ...]] = {

@@ -42,6 +42,7 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
+from class_warnings import sentence
 from preflight_rows import harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
@@ -146,7 +147,7 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
         "brought": _brought(importer.made_in, file, Path(root)),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
-        "advice": _advice(filelocs),
+        "advice": [*_advice(filelocs), *sorted({sentence(w["message"]) for w in result.warnings})],
     }
 
 

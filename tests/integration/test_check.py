@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,20 @@ def test_a_good_file_ends_with_0_and_leaves_the_clone_as_it_was(
     )
     assert (clone.root / "dags/amy/x.py").read_text() == HEAD + spoils + made("x")
     assert sorted(p.name for p in (clone.root / "dags/amy").iterdir()) == ["x.py"]
+
+
+@pytest.mark.airflow
+def test_what_airflow_warns_of_is_told_with_a_verdict_that_stays_good(
+    airflow_python: Path, clone: Clone
+) -> None:
+    imports, varying = "from datetime import datetime\n", ", start_date=datetime.now()"
+    clone.write("dags/amy/x.py", HEAD + imports + made("x", more=varying))
+    done = clone.check("--json")
+    (verdict,) = json.loads(done.stdout)["files"]
+    assert (done.returncode, verdict["outcome"]) == (0, "parsed")
+    (warning,) = verdict["warnings"]
+    assert warning.startswith("This Dag uses runtime-variable values in Dag construction. ")
+    assert "Line 3, " in warning
 
 
 # --- wrong use ---------------------------------------------------------------------------

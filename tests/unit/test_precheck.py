@@ -76,6 +76,16 @@ def test_what_is_not_published_is_held_as_a_deployment_holds_it() -> None:
         (Examined(X, ("amy_x",)), Verdict(X, Outcome.PARSED, ("amy_x",), proof=Proof.PREFLIGHT)),
         (Examined(X), Verdict(X, Outcome.NO_DAG, proof=Proof.PREFLIGHT)),
         (
+            Examined(X, ("amy_x",), advice=("has no owner",)),
+            Verdict(
+                X,
+                Outcome.PARSED,
+                ("amy_x",),
+                proof=Proof.PREFLIGHT,
+                warnings=("has no owner",),
+            ),
+        ),
+        (
             Examined(X, ("amy_x",), error=NO_PANDAS),
             Verdict(X, Outcome.BROKEN, error=NO_PANDAS, proof=Proof.PREFLIGHT),
         ),
