@@ -32,11 +32,9 @@ def sentence(message: str) -> str:
 
 def missing_pools(session: Any, dags: Iterable[Any]) -> list[dict[str, str]]:  # noqa: ANN401  # SQLAlchemy's
     """Return a warning of Airflow's for each DAG with a task in a pool that does not exist."""
-    wanted = {
-        dag.dag_id: {task["__var"].get("pool", Pool.DEFAULT_POOL_NAME) for task in _tasks(dag)}
-        for dag in dags
-    }
-    if not (wanted and (asked := set.union(*wanted.values()) - {Pool.DEFAULT_POOL_NAME})):
+    wanted = {dag.dag_id: _pools(dag) for dag in dags}
+    asked = {pool for pools in wanted.values() for pool in pools}
+    if not asked:
         return []
     missing = asked - set(session.scalars(select(Pool.pool).where(Pool.pool.in_(asked))))
     return [
@@ -51,9 +49,11 @@ def missing_pools(session: Any, dags: Iterable[Any]) -> list[dict[str, str]]:  #
     ]
 
 
-def _tasks(dag: Any) -> list[Any]:  # noqa: ANN401  # a LazyDeserializedDAG
-    tasks: list[Any] = dag.data["dag"]["tasks"]
-    return tasks
+def _pools(dag: Any) -> set[str]:  # noqa: ANN401  # a LazyDeserializedDAG
+    """Return the pools of its tasks but the default one, which is always there and left out."""
+    tasks = [task["__var"] for task in dag.data["dag"]["tasks"]]
+    mapped = [task["partial_kwargs"] for task in tasks if "partial_kwargs" in task]
+    return {part["pool"] for part in (*tasks, *mapped) if "pool" in part}
 
 
 def asset_conflicts(session: Any, dag_ids: Collection[str]) -> list[str]:  # noqa: ANN401  # SQLAlchemy's

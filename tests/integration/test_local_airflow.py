@@ -125,6 +125,14 @@ WARNED = {
         {"@task\n": "@task(pool='nowhere')\n"},
         r"Dag '{name}' references non-existent pools: \['nowhere'\]: its tasks .*",
     ),
+    "a mapped task in such a pool": (
+        {
+            "@task\n": "@task(pool='nowhere')\n",
+            "def work():": "def work(x):",
+            "    work()": "    work.expand(x=[1])",
+        },
+        r"Dag '{name}' references non-existent pools: \['nowhere'\]: its tasks .*",
+    ),
     "an asset of another's name": (
         {"schedule=None": "schedule=[Asset('{name}', 'x://a'), Asset('{name}', 'x://b')]"},
         r"Asset\(name='{name}', uri='x://b/'\) conflicts with Asset\(name='{name}', .*",
