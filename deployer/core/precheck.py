@@ -93,8 +93,26 @@ def judged(
     ids = {dag_id for one in examined for dag_id in one.dag_ids}
     files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
     claimed = {one.path: one.reason for one in claims.duplicates(files, {})}
+    files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
     packages = _names(requirements or "")
     return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
+
+
+def _conflicts(one: Examined, among: Sequence[Examined]) -> list[str]:
+    """Say of which assets of a file another one has the name or the URI, but not both."""
+    first = {
+        (name, uri): (its_name, its_uri, other.path)
+        for name, uri in one.assets
+        for other in reversed(among)
+        for its_name, its_uri in other.assets
+        if (name == its_name) != (uri == its_uri)
+    }
+    return [
+        f"Asset(name={name!r}, uri={uri!r}) conflicts with Asset(name={its_name!r}, "
+        f"uri={its_uri!r}) of {path}: Airflow activates only one of them, and nothing is "
+        "scheduled by the other; give both the same name and URI, or each its own"
+        for (name, uri), (its_name, its_uri, path) in first.items()
+    ]
 
 
 def _verdict(examined: Examined, held: str | None, packages: Collection[str]) -> Verdict:

@@ -43,7 +43,7 @@ from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
 from class_warnings import sentence
-from preflight_rows import harm_to_database
+from preflight_rows import assets_of, harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
@@ -123,7 +123,8 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     file = Path(root, path)
     if not file.is_file():
         errors = {path: f"FileNotFoundError: there is no file {path}"}
-        return {"ended": "reported", "dag_ids": [], "brought": {}, "errors": errors, "advice": []}
+        nothing: dict[str, Any] = {"dag_ids": [], "brought": {}, "assets": [], "advice": []}
+        return {"ended": "reported", "errors": errors, **nothing}
     _be_a_parsing_child(root)
     importer = class_importing.register()
     channel = _identity(0)
@@ -146,6 +147,7 @@ def _parse(root: str, path: str) -> dict[str, Any]:
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
         "brought": _brought(importer.made_in, file, Path(root)),
+        "assets": assets_of(result),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
         "advice": [*_advice(filelocs), *sorted({sentence(w["message"]) for w in result.warnings})],
     }
@@ -153,11 +155,10 @@ def _parse(root: str, path: str) -> dict[str, Any]:
 
 def _brought(made_in: Mapping[str, str], file: Path, root: Path) -> dict[str, str]:
     """Return the DAGs that were made in another file under `dags/`, with its path."""
-    elsewhere = {dag_id: Path(made) for dag_id, made in made_in.items() if made != str(file)}
     return {
         dag_id: str(made.relative_to(root))
-        for dag_id, made in elsewhere.items()
-        if made.is_relative_to(root / "dags")
+        for dag_id, made in ((dag_id, Path(text)) for dag_id, text in made_in.items())
+        if made.is_relative_to(root / "dags") and not made.is_relative_to(file)  # of a zip
     }
 
 

@@ -120,6 +120,19 @@ def test_what_airflow_warns_of_is_told_with_a_verdict_that_stays_good(
     assert "Line 3, " in warning
 
 
+@pytest.mark.airflow
+def test_assets_of_two_files_that_are_in_each_others_way_are_told(
+    airflow_python: Path, clone: Clone
+) -> None:
+    imports, asset = "from airflow.sdk import Asset\n", ", schedule=[Asset('trips', 'x://{}')]"
+    for name in ("a", "b"):
+        text = made(name, more=asset.format(name)).replace("schedule=None, ", "")
+        clone.write(f"dags/amy/{name}.py", HEAD + imports + text)
+    done = clone.check()
+    assert done.returncode == 0
+    assert "conflicts with Asset(name='trips', uri='x://b/') of dags/amy/b.py: " in done.stdout
+
+
 # --- wrong use ---------------------------------------------------------------------------
 
 

@@ -68,6 +68,7 @@ class Examined:
         advice: what the class has agreed on and the file does not keep, where that is no error;
             and of what Airflow warns.
         brought: DAGs that were made in another file which this one imports: its path, by dag_id.
+        assets: name and URI of each that its DAGs use.
     """
 
     path: str
@@ -76,3 +77,4 @@ class Examined:
     harm: str | None = None
     advice: tuple[str, ...] = ()
     brought: Mapping[str, str] = field(default_factory=dict)
+    assets: tuple[tuple[str, str], ...] = ()

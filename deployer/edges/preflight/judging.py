@@ -46,6 +46,7 @@ def examined(answer: Answer, root: Path, limits: Limits) -> Examined:
         _first_error(answer, root),
         advice=answer.advice,
         brought=answer.brought,
+        assets=answer.assets,
     )
 
 

@@ -66,6 +66,7 @@ class Answer:
     what: str = ""
     dag_ids: tuple[str, ...] = ()
     brought: Mapping[str, str] = field(default_factory=dict)
+    assets: tuple[tuple[str, str], ...] = ()
     errors: tuple[tuple[str, str], ...] = ()
     advice: tuple[str, ...] = ()
 
@@ -146,6 +147,7 @@ def _answer(value: Mapping[str, Any]) -> Answer:
         what=str(value.get("what") or ""),
         dag_ids=tuple(value.get("dag_ids") or ()),
         brought=dict(value.get("brought") or {}),
+        assets=tuple((name, uri) for name, uri in value.get("assets") or ()),
         errors=tuple((value.get("errors") or {}).items()),
         advice=tuple(value.get("advice") or ()),
     )
