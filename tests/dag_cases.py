@@ -91,6 +91,7 @@ def held(words: str) -> Said:
 
 
 NO_DAG = Said("no_dag")
+SYSTEM_EXIT = broken("SystemExit", 2, "2")
 IGNORED = Said(NO_VERDICT)
 
 
@@ -172,6 +173,7 @@ GOOD = (
     good("thread_left", "import threading\nthreading.Timer(0.1, print).start()\n"),
     good("runs_a_program", "import subprocess\nsubprocess.run(['true'], check=True)\n"),
     good("huge", "# " + "x" * 1_000_000 + "\n"),
+    good("command_line", "import sys\nassert sys.argv == ['airflow', 'dag-processor']\n"),
     good("main_guard", "", "if __name__ == '__main__':\n    raise SystemExit(1)\n"),
     good("with_default", "from airflow.sdk import Variable\nVariable.get('nowhere', default=1)\n"),
     one(
@@ -238,10 +240,20 @@ GOOD = (
 )
 """They parse."""
 
+PROXY = """\
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError("outside of its program")
+current = Proxy()
+"""
+"""As Flask's `current_app` and the like: Airflow drops a file's DAGs and writes that into a log."""
+
 WITHOUT = (
     one("empty", "", IGNORED),
     one("not_a_zip", "an airflow dag\n", IGNORED, file="x.zip"),
     one("no_dag", "x = 'a dag of airflow'\n", NO_DAG),
+    one("proxy_in_a_helper", "# of a DAG of airflow\n" + PROXY, NO_DAG),
     one("never_called", HEAD + "@dag(dag_id='amy_never_called_one')\ndef one(): ...\n", NO_DAG),
     one(
         "in_a_local_name",
@@ -261,6 +273,8 @@ WITHOUT = (
 """They hold no DAG, or Airflow does not look at them."""
 
 BROKEN = (
+    one("proxy", HEAD + PROXY + made("proxy"), broken("UnreadableName", None, "'current'")),
+    one("no_name", HEAD + made("no_name") + "del __file__\n", broken("AttributeError", None)),
     one(
         "latin1",
         b"# -*- coding: latin-1 -*-\nx = '\xe6\xf8\xe5'\n" + (HEAD + made("latin1")).encode(),
@@ -277,6 +291,7 @@ BROKEN = (
     bad("undefined", "x = y", broken("NameError", 2, "'y'")),
     bad("divides", "x = 1 / 0", broken("ZeroDivisionError", 2)),
     bad("unset", "import os; os.environ['NOWHERE']", broken("KeyError", 2, "NOWHERE")),
+    bad("arguments", "__import__('argparse').ArgumentParser().parse_args()", SYSTEM_EXIT),
     bad("no_file", "open('nowhere.csv')", broken("FileNotFoundError", 2, "nowhere.csv")),
     bad(
         "variable",
@@ -389,6 +404,8 @@ _OF_BOTH = (
     .replace('"student:amy"', '"student:amy", "student:amy_b"')
 )
 
+_BROUGHT = "importing dags/amy/brought/producer.py brings its DAG 'amy_brought_producer' along"
+
 HELD = (
     bad("ends", "import os; os._exit(3)", held("ends its parser with os._exit(3)")),
     bad("segfault", "import ctypes; ctypes.string_at(0)", held("crashes its parser (signal 11")),
@@ -425,6 +442,21 @@ HELD = (
             "a.py": held("'amy_twins_one' is claimed by dags/amy/twins/b.py too"),
             "b.py": held("'amy_twins_one' is claimed by dags/amy/twins/a.py too"),
             "c.py": parsed("twins_c"),
+        },
+    ),
+    several(
+        "brought",
+        {
+            "producer.py": HEAD + "NAME = 'x'\n" + made("brought", "producer"),
+            "consumer.py": HEAD
+            + "from dags.amy.brought.producer import NAME\n"
+            + made("brought", "consumer"),
+            "beside.py": HEAD + "from amy.brought import producer\n" + made("brought", "beside"),
+        },
+        {
+            "producer.py": parsed("brought_producer"),
+            "consumer.py": held(_BROUGHT),
+            "beside.py": held(_BROUGHT),
         },
     ),
     several(

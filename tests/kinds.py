@@ -207,6 +207,49 @@ ORDINARY = (
             gone("moved/z.py"),
         ),
     ),
+    Kind(  # a file makes way for a folder of its name, and comes back
+        "folder",
+        (
+            good("folder", {"folder/etl.py": file("folder")}),
+            Step(
+                {"folder/etl.py": None, "folder/etl.py/main.py": file("folder")},
+                "success",
+                dags("folder"),
+                {"folder/etl.py": DELETED, "folder/etl.py/main.py": parsed()},
+            ),
+            Step(
+                {"folder/etl.py/main.py": None, "folder/etl.py": file("folder", "two")},
+                "success",
+                dags("folder", "two"),
+                {"folder/etl.py/main.py": DELETED, "folder/etl.py": parsed("two")},
+            ),
+            Step(
+                {"folder/etl.py": None, "folder/etl.py/notes.txt": "no code any more\n"},
+                "success",
+                "deleted: etl.py",
+                {"folder/etl.py": DELETED},
+            ),
+        ),
+    ),
+    Kind(
+        "unzipped",
+        (
+            good("unzipped", {"unzipped/x.zip": zipped(file("unzipped"))}),
+            Step(
+                {"unzipped/x.zip": None, "unzipped/x.zip/inside.py": file("unzipped")},
+                "success",
+                dags("unzipped"),
+                {"unzipped/x.zip": DELETED, "unzipped/x.zip/inside.py": parsed()},
+            ),
+            Step(
+                {"unzipped/x.zip/inside.py": None, "unzipped/x.zip": zipped(file("unzipped"))},
+                "success",
+                dags("unzipped"),
+                {"unzipped/x.zip/inside.py": DELETED, "unzipped/x.zip": parsed()},
+            ),
+            gone("unzipped/x.zip"),
+        ),
+    ),
     Kind(
         "renamed",
         (

@@ -44,8 +44,6 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     for place in found.unseen:
         _tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
     if in_json:
-        for path, sentences in found.advice.items():
-            _tell(f"{path}: {'; '.join(sentences)}")
         files = [verdict_as_json(verdict) for verdict in found.verdicts]
         click.echo(json.dumps({"files": files}, indent=2))
     else:
@@ -56,7 +54,7 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
                 words = (
                     f"{REQUIREMENTS}  installs: {', '.join(found.packages or ('nothing more',))}"
                 )
-            out.print(_shown(verdict, words, found.advice.get(verdict.path, ())), soft_wrap=True)
+            out.print(_shown(verdict, words), soft_wrap=True)
         out.print(_sum(found.verdicts))
     raise SystemExit(0 if all(verdict.good for verdict in found.verdicts) else 1)
 
@@ -65,7 +63,7 @@ def _tell(words: str) -> None:
     click.echo(f"deployer: {printable(words)}", err=True)
 
 
-def _shown(verdict: Verdict, words: str, advice: Sequence[str]) -> Text:
+def _shown(verdict: Verdict, words: str) -> Text:
     """Return one line as the status on GitHub would say it, and below it what to do."""
     mark, style = ("✓", "green") if verdict.good else ("✗", "bold red")
     if verdict.good and verdict.error:
@@ -73,7 +71,7 @@ def _shown(verdict: Verdict, words: str, advice: Sequence[str]) -> Text:
     line = Text.assemble((mark, style), " ", printable(words))
     if way := mending(verdict):
         line.append_text(Text.assemble("\n  ", ("->", "bold"), " ", way))
-    for sentence in advice:
+    for sentence in verdict.warnings:
         line.append_text(Text.assemble("\n  ", ("!", "yellow"), " ", tables.plain(sentence)))
     return line
 

@@ -137,6 +137,8 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
             where = f"line {v.error.line}: " if v.error.line else ""
             what = f"{where}{v.error.type}: {v.error.message}"
         table.add_row(plain(v.path), coloured(str(v.outcome)), str(v.proof), plain(what))
+        for warning in v.warnings:
+            table.add_row("", "", "", plain(warning))
     return table
 
 

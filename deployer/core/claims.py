@@ -3,7 +3,8 @@
 Airflow itself lets the last one parsed win, in silence, and the DAG changes hands every
 half minute. So the newcomer is held: whoever had the id keeps it. Where two files of one
 push claim an id that nobody had, both are held: which of them should win is not ours to
-guess. Pure: the shell asks who has what.
+guess. But where one of them only imports the other, whose DAG comes along, it alone is. Pure:
+the shell asks who has what.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def duplicates(
     while more := {
         path: duplicate
         for dag_id, claimants in claimed.items()
-        for path, duplicate in _among(claimants, dag_id, _keepers(dag_id, had_by, by_path, found))
+        for path, duplicate in _among(
+            claimants, dag_id, _keepers(dag_id, had_by, by_path, found), by_path
+        )
         if path not in found
     }:
         found |= more
@@ -71,16 +74,22 @@ def _keepers(
 
 
 def _among(
-    claimants: Sequence[str], dag_id: str, keepers: Sequence[str]
+    claimants: Sequence[str],
+    dag_id: str,
+    keepers: Sequence[str],
+    examined: Mapping[str, Examined],
 ) -> list[tuple[str, Duplicate]]:
+    makers = {path: examined[path].brought.get(dag_id) for path in claimants}
+    own = {*keepers, *(path for path, maker in makers.items() if maker is None)}
+    importers = {path: maker for path, maker in makers.items() if path not in own and maker in own}
+    found = [(p, Duplicate(p, dag_id, maker, imported=True)) for p, maker in importers.items()]
+    others = [path for path in claimants if path not in importers]
     if keepers:
-        return [
-            (path, Duplicate(path, dag_id, keepers[0])) for path in claimants if path not in keepers
-        ]
-    if len(claimants) == 1:
-        return []
-    first, second, *_ = claimants
-    return [
+        return found + [(p, Duplicate(p, dag_id, keepers[0])) for p in others if p not in keepers]
+    if len(others) == 1:
+        return found
+    first, second, *_ = others
+    return found + [
         (path, Duplicate(path, dag_id, first if path != first else second, both=True))
-        for path in claimants
+        for path in others
     ]

@@ -93,20 +93,38 @@ def judged(
     ids = {dag_id for one in examined for dag_id in one.dag_ids}
     files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
     claimed = {one.path: one.reason for one in claims.duplicates(files, {})}
+    files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
     packages = _names(requirements or "")
     return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
 
 
+def _conflicts(one: Examined, among: Sequence[Examined]) -> list[str]:
+    """Say of which assets of a file another one has the name or the URI, but not both."""
+    first = {
+        (name, uri): (its_name, its_uri, other.path)
+        for name, uri in one.assets
+        for other in reversed(among)
+        for its_name, its_uri in other.assets
+        if (name == its_name) != (uri == its_uri)
+    }
+    return [
+        f"Asset(name={name!r}, uri={uri!r}) conflicts with Asset(name={its_name!r}, "
+        f"uri={its_uri!r}) of {path}: Airflow activates only one of them, and nothing is "
+        "scheduled by the other; give both the same name and URI, or each its own"
+        for (name, uri), (its_name, its_uri, path) in first.items()
+    ]
+
+
 def _verdict(examined: Examined, held: str | None, packages: Collection[str]) -> Verdict:
-    path, proof = examined.path, Proof.PREFLIGHT
+    bare = Verdict(examined.path, Outcome.HELD, proof=Proof.PREFLIGHT, warnings=examined.advice)
     if held:
-        return Verdict(path, Outcome.HELD, error=ParseError("Held", held), proof=proof)
+        return replace(bare, error=ParseError("Held", held))
     if examined.error and _comes_with(examined.error, packages):
-        return Verdict(path, Outcome.NO_DAG, error=examined.error)
+        return replace(bare, outcome=Outcome.NO_DAG, error=examined.error, proof=Proof.NONE)
     if examined.error:
-        return Verdict(path, Outcome.BROKEN, error=examined.error, proof=proof)
+        return replace(bare, outcome=Outcome.BROKEN, error=examined.error)
     outcome = Outcome.PARSED if examined.dag_ids else Outcome.NO_DAG
-    return Verdict(path, outcome, examined.dag_ids, proof=proof)
+    return replace(bare, outcome=outcome, dag_ids=examined.dag_ids)
 
 
 def _names(text: str) -> frozenset[str]:

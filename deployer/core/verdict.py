@@ -25,6 +25,9 @@ from deployer.core.model import (
     Verdict,
 )
 
+MOST_WARNINGS = 20
+"""Of one file: of a thousand DAGs made in a loop each may have its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -91,10 +94,11 @@ class Watch:
 
     def _of(self, told: ParseResult, waited_s: float) -> Verdict:
         error = _error(told, self.hints.get(told.path))
+        warnings = told.warnings[:MOST_WARNINGS]
         if error is not None:
-            return Verdict(told.path, Outcome.BROKEN, (), error, Proof.RELEASE, waited_s)
+            return Verdict(told.path, Outcome.BROKEN, (), error, Proof.RELEASE, waited_s, warnings)
         outcome = Outcome.PARSED if told.dag_ids else Outcome.NO_DAG
-        return Verdict(told.path, outcome, told.dag_ids, None, Proof.RELEASE, waited_s)
+        return Verdict(told.path, outcome, told.dag_ids, None, Proof.RELEASE, waited_s, warnings)
 
 
 def _error(told: ParseResult, hint: ParseError | None) -> ParseError | None:

@@ -65,10 +65,10 @@ class Student:
         """Write `files` (None deletes one), commit, and return the commit's id."""
         self.pull()
         for path, text in files.items():
-            place = self.copy / path
             if text is None:
-                place.unlink()
+                self.git("rm", "--quiet", path)
                 continue
+            place = self.copy / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(text.encode() if isinstance(text, str) else text)
         self.git("add", "--all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployer.core import precheck
@@ -19,13 +19,11 @@ class Checked:
 
     Attributes:
         verdicts: by path; of files that a push would not publish at all, too.
-        advice: sentences by path: what the class has agreed on, where that is no error.
         packages: what `requirements.txt` adds to Airflow's own; None: it was not tried.
         unseen: places that were asked for and hold nothing that Airflow would look at.
     """
 
     verdicts: tuple[Verdict, ...]
-    advice: Mapping[str, tuple[str, ...]]
     unseen: tuple[str, ...] = ()
     packages: tuple[str, ...] | None = None
 
@@ -62,7 +60,6 @@ def check(
     found = sorted((*verdicts, *left_out, *tried), key=lambda verdict: verdict.path)
     return Checked(
         tuple(found),
-        {one.path: one.advice for one in examined if one.advice},
         tuple(p for p in places if not any(precheck.within(v.path, (p,)) for v in found)),
         trial.added if trial else None,
     )

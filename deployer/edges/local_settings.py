@@ -37,9 +37,6 @@ SETTINGS: Mapping[str, str] = {
     # What did not change is parsed again each hour, not each 30 s: with some hundred files the
     # queue would never be empty, and only then does Airflow ask what has changed.
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-    # A DAG that its file has no more is stale if it was parsed this long before the file. One
-    # that is taken out by a second push within this time goes on for that hour: so, not 10.
-    "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "2",
     # A table of all files each half minute, for which the dag-processor tells nobody anything.
     "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
     "SCHEDULER__PARSING_CLEANUP_INTERVAL": "10",

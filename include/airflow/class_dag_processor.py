@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import class_importing
 import class_listing
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
@@ -49,8 +50,9 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
 from class_bundle import ClassBundle
-from class_storing import NotStored, may_pass, whole, words_of
+from class_storing import NotStored, may_pass, retire, whole, words_of
 from class_warm_up import plain_dag
+from class_warnings import asset_conflicts, missing_pools, sentence
 from parse_feed import PLACE, VERSION, Feed, Message
 from parser_connections import Exit, Guarded, Output, Requests, hear_out, kill
 from sqlalchemy import literal, select
@@ -102,8 +104,8 @@ class ClassDagProcessor(DagFileProcessorManager):
     _present: set[DagFileInfo] = attrs.field(factory=set, init=False)
     """What the last refresh found."""
     _refusal: Exception | None = attrs.field(default=None, init=False)
-    _unstored: dict[DagFileInfo, int] = attrs.field(factory=dict, init=False)
-    """Files whose last parse left nothing in the database, and how often that was tried."""
+    _tries: dict[DagFileInfo, int] = attrs.field(factory=dict, init=False)
+    """How often files were parsed whose result could not be stored."""
     _again: set[str] = attrs.field(factory=set, init=False)
     """Those to be tried once more, by name."""
     _usual: int = attrs.field(default=0, init=False)
@@ -400,7 +402,7 @@ class ClassDagProcessor(DagFileProcessorManager):
                     file, "died", code=int(code or 0), words=proc.stdin.fault, seconds=seconds
                 )
         elif self._refusal is None:
-            self._unstored.pop(file, None)
+            self._tries.pop(file, None)
             self._stored(file, proc.parsing_result, seconds)
         elif may_pass(self._refusal) and self._is_to_be_tried_again(file):
             self._again.add(self._name(file))
@@ -409,23 +411,40 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def _is_to_be_tried_again(self, file: DagFileInfo) -> bool:
         """Tell so of what could not be stored; without a database there is no end to it."""
-        tries = self._unstored.setdefault(file, 0)
         try:
             with create_session() as session:
                 session.execute(select(literal(1)))
         except SQLAlchemyError:
             return True
-        self._unstored[file] = tries + 1
-        return tries + 1 < TRIES
+        self._tries[file] = self._tries.get(file, 0) + 1
+        return self._tries[file] < TRIES
 
-    def persist_parsing_result(self, *, parsing_result: Any, session: Any, **more: Any) -> None:  # noqa: ANN401
+    def persist_parsing_result(
+        self,
+        *,
+        bundle_name: str,
+        relative_fileloc: str,
+        parsing_result: Any,  # noqa: ANN401
+        session: Any,  # noqa: ANN401
+        **more: Any,  # noqa: ANN401
+    ) -> None:
         errors = parsing_result.import_errors or {}
         parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
         try:
             with whole(session):
+                parsing_result.warnings = [
+                    *(parsing_result.warnings or ()),
+                    *missing_pools(session, parsing_result.serialized_dags),
+                ]
                 super().persist_parsing_result(
-                    parsing_result=parsing_result, session=session, **more
+                    bundle_name=bundle_name,
+                    relative_fileloc=relative_fileloc,
+                    parsing_result=parsing_result,
+                    session=session,
+                    **more,
                 )
+                dag_ids = [dag.dag_id for dag in parsing_result.serialized_dags]
+                retire(session, bundle_name, relative_fileloc, dag_ids)
         except Exception as exc:
             self._refusal = exc
             raise
@@ -433,27 +452,33 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def deactivate_stale_dags(
         self,
-        last_parsed: dict[DagFileInfo, Any],
+        last_parsed: dict[DagFileInfo, Any],  # noqa: ARG002  # the base's
         **options: Any,  # noqa: ANN401
     ) -> None:
-        """Leave the DAGs of a file as they were whose last parse left nothing."""
-        stored = {file: at for file, at in last_parsed.items() if file not in self._unstored}
+        """Look for bundles that are gone only: what a file has no more is stale once it is parsed.
+
+        That leaves the DAGs of a file as they were whose last parse left nothing.
+        """
         with self._without_a_database("what is stale"):
-            super().deactivate_stale_dags(last_parsed=stored, **options)
+            super().deactivate_stale_dags(last_parsed={}, **options)
 
     def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401
         """Tell of a result, with what Airflow found wrong only while it stored it."""
-        errors = {**self._stored_errors(file), **(parsed.import_errors or {})}
+        dag_ids = sorted(dag.dag_id for dag in parsed.serialized_dags)
+        stored_errors, conflicts = self._read_back(file, dag_ids)
+        errors = {**stored_errors, **(parsed.import_errors or {})}
+        warnings = {sentence(one["message"]) for one in parsed.warnings or ()}
         self._tell_result(
             file,
             "parsed",
-            dag_ids=sorted(dag.dag_id for dag in parsed.serialized_dags),
+            dag_ids=dag_ids,
             errors={name: text[-MOST_TRACE:] for name, text in errors.items()},
-            warnings=sorted({_warning(one) for one in parsed.warnings or ()}),
+            warnings=sorted({*warnings, *conflicts}),
             seconds=seconds,
         )
 
-    def _stored_errors(self, file: DagFileInfo) -> dict[str, str]:
+    def _read_back(self, file: DagFileInfo, dag_ids: list[str]) -> tuple[dict[str, str], list[str]]:
+        """Return the errors, by Airflow's name of the file, and warnings that came of storing."""
         name = str(file.rel_path)
         try:
             with create_session() as session:
@@ -463,14 +488,15 @@ class ClassDagProcessor(DagFileProcessorManager):
                         ParseImportError.filename == name,
                     )
                 )
-                return {str(row.filename): str(row.stacktrace) for row in rows}
+                errors = {str(row.filename): str(row.stacktrace) for row in rows}
+                return errors, [sentence(one) for one in asset_conflicts(session, dag_ids)]
         except SQLAlchemyError:
-            self.log.exception("Errors of %s could not be read back", name)
-            return {}
+            self.log.exception("What storing %s found could not be read back", name)
+            return {}, []
 
     def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
         """Tell of a parse that left nothing in the database."""
-        self._unstored[file] = TRIES
+        self._tries.pop(file, None)
         self._finished(file)
         self._tell_result(file, ended, **said)
 
@@ -546,10 +572,6 @@ def _release_of(file: DagFileInfo) -> str | None:
     return root.name if root and root.parent.name == "releases" else None
 
 
-def _warning(one: Any) -> str:  # noqa: ANN401  # a row, or what would be one
-    return str(one["message"] if isinstance(one, dict) else one.message)
-
-
 _SEAMS: Mapping[str, tuple[str, ...]] = {
     "before_run": (),
     "prepare_process_context": (),
@@ -564,7 +586,12 @@ _SEAMS: Mapping[str, tuple[str, ...]] = {
     "update_bundle_state": ("bundle_name",),
     "clear_orphaned_import_errors": ("bundle_name", "observed_filelocs"),
     "handle_parsing_result": ("file", "proc"),
-    "persist_parsing_result": ("parsing_result", "session"),
+    "persist_parsing_result": (
+        "bundle_name",
+        "relative_fileloc",
+        "parsing_result",
+        "session",
+    ),
     "_find_files_in_bundle": ("bundle",),
     "_get_observed_filelocs": ("present",),
     "_start_new_processes": (),
@@ -594,6 +621,8 @@ def missing() -> tuple[str, ...]:
     state = {field.name for field in attrs.fields(DagFileProcessorManager)}
     if not hasattr(Client.request, "retry"):
         found.append("Client.request.retry")
+    if not hasattr(class_importing.PythonDagImporter, "_process_modules"):
+        found.append("PythonDagImporter._process_modules")
     return (*found, *(name for name in _STATE if name not in state))
 
 
@@ -610,6 +639,7 @@ def run() -> None:
     os.environ.setdefault(
         "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE", f"{class_listing.__name__}.might_contain_dag"
     )
+    class_importing.register()
     set_component_mp_start_method("dag_processor")
     job = Job()
     runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event, literal, select
+from airflow.models.dag import DagModel
+from sqlalchemy import event, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 
@@ -51,6 +52,26 @@ def whole(session: Any) -> Iterator[None]:  # noqa: ANN401  # SQLAlchemy's
     finally:
         del session.commit, session.rollback
         event.remove(engine, "handle_error", note)
+
+
+def retire(session: Any, bundle_name: str, file: str, dag_ids: Collection[str]) -> None:  # noqa: ANN401  # SQLAlchemy's
+    """Make those DAGs of a file stale that its parse did not find, of a zip those of its modules.
+
+    Airflow does so by comparing times, some seconds apart: of two parses in a row it overlooks what
+    the second one has no more, until the file is parsed again.
+    """
+    of_file = DagModel.relative_fileloc
+    session.execute(
+        update(DagModel)
+        .where(
+            DagModel.bundle_name == bundle_name,
+            or_(of_file == file, of_file.startswith(f"{file}/", autoescape=True)),
+            DagModel.dag_id.not_in(dag_ids),
+            ~DagModel.is_stale,
+        )
+        .values(is_stale=True)
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 def may_pass(exc: Exception) -> bool:

@@ -33,6 +33,7 @@ first. Two answers a file, when it starts and as it ends, then one that all are 
 
     {"id": 1, "started": "dags/a/x.py"}
     {"id": 1, "path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
+     "brought": {"a": "dags/a/made_in.py"}, "assets": [["trips", "s3://a/trips"]],
      "errors": {"a/x.py": "Traceback …"}, "advice": ["DAG 'a' has no owner: …"],
      "run_s": 0.06, "max_rss_bytes": 141000000}
     {"id": 1, "done": true}

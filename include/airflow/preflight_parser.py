@@ -17,11 +17,12 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import _exit, getpid, write
 from pathlib import Path
 from typing import Any, NoReturn
 
+import class_importing
 import msgspec
 import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
@@ -41,7 +42,8 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
-from preflight_rows import harm_to_database
+from class_warnings import sentence
+from preflight_rows import assets_of, harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
 __all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
@@ -117,12 +119,14 @@ def _keep_only(report: int) -> int:
 
 
 def _parse(root: str, path: str) -> dict[str, Any]:
-    """Return the report: `dag_ids`, `errors` by Airflow's name of the file, `advice`; or a harm."""
+    """Return the report, `reported` or `harmful`; its parts are those of the protocol."""
     file = Path(root, path)
     if not file.is_file():
         errors = {path: f"FileNotFoundError: there is no file {path}"}
-        return {"ended": "reported", "dag_ids": [], "errors": errors, "advice": []}
+        nothing: dict[str, Any] = {"dag_ids": [], "brought": {}, "assets": [], "advice": []}
+        return {"ended": "reported", "errors": errors, **nothing}
     _be_a_parsing_child(root)
+    importer = class_importing.register()
     channel = _identity(0)
     result = _parse_file(
         DagFileParseRequest(file=str(file), bundle_path=Path(root, "dags"), bundle_name="class"),
@@ -142,8 +146,19 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
+        "brought": _brought(importer.made_in, file, Path(root)),
+        "assets": assets_of(result),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
-        "advice": _advice(filelocs),
+        "advice": [*_advice(filelocs), *sorted({sentence(w["message"]) for w in result.warnings})],
+    }
+
+
+def _brought(made_in: Mapping[str, str], file: Path, root: Path) -> dict[str, str]:
+    """Return the DAGs that were made in another file under `dags/`, with its path."""
+    return {
+        dag_id: str(made.relative_to(root))
+        for dag_id, made in ((dag_id, Path(text)) for dag_id, text in made_in.items())
+        if made.is_relative_to(root / "dags") and not made.is_relative_to(file)  # of a zip
     }
 
 
@@ -202,6 +217,7 @@ def _advice(filelocs: set[str]) -> list[str]:
 def _be_a_parsing_child(root: str) -> None:
     """Set up what the dag-processor's fork has (`_parse_file_entrypoint`, `_fork_main`)."""
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    sys.argv[:] = ["airflow", "dag-processor"]  # as start.py
     task_runner.SUPERVISOR_COMMS = _NothingStored()
     block_orm_access()
     atexit._clear()  # noqa: SLF001  # there too: nothing of the parent ends in the child

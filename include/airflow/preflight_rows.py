@@ -61,6 +61,12 @@ def harm_to_database(result: DagFileParsingResult) -> str | None:
         return str(exc)
 
 
+def assets_of(result: DagFileParsingResult) -> list[tuple[str, str]]:
+    """Return name and URI of each asset that the file's DAGs use."""
+    dags = {dag.dag_id: LazyDeserializedDAG(data=dag.data) for dag in result.serialized_dags}
+    return sorted(AssetModelOperation.collect(dags).assets)
+
+
 def _unused(*_: object, **__: object) -> None:
     """Take a statement that is never sent."""
 

@@ -173,12 +173,14 @@ def _believed(report: dict[str, Any] | None) -> dict[str, Any] | None:
         case {
             "ended": "reported",
             "dag_ids": list(dag_ids),
+            "brought": dict(brought),
+            "assets": list(assets),
             "errors": dict(errors),
             "advice": list(advice),
-        }:
-            whole = all(isinstance(text, str) for text in (*dag_ids, *errors.values(), *advice))
-            found = {"ended": "reported", "dag_ids": dag_ids, "errors": errors, "advice": advice}
-            return found if whole else None
+        } if all(isinstance(pair, list) and len(pair) == 2 for pair in assets):  # noqa: PLR2004
+            named = (text for pair in assets for text in pair)
+            texts = (*dag_ids, *brought.values(), *named, *errors.values(), *advice)
+            return report if all(isinstance(text, str) for text in texts) else None
         case {"ended": "raised" | "harmful" as ended, "what": str(what)}:
             return {"ended": ended, "what": " ".join(what.split())[:MAX_WHAT]}
     return None

@@ -25,6 +25,7 @@ import compiled
 
 
 def main() -> None:
+    sys.argv[0] = "airflow"  # as which DAG files see it, which are parsed in forks of this process
     if sys.argv[1] == "api-server":
         gc.set_threshold(100_000, 50, 1000)
     if os.environ.get("_PIP_ADDITIONAL_REQUIREMENTS"):
@@ -35,7 +36,6 @@ def main() -> None:
         _say_unfit(reason)
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
-    sys.argv[0] = "airflow"
     airflow()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -103,6 +104,33 @@ def test_a_good_file_ends_with_0_and_leaves_the_clone_as_it_was(
     )
     assert (clone.root / "dags/amy/x.py").read_text() == HEAD + spoils + made("x")
     assert sorted(p.name for p in (clone.root / "dags/amy").iterdir()) == ["x.py"]
+
+
+@pytest.mark.airflow
+def test_what_airflow_warns_of_is_told_with_a_verdict_that_stays_good(
+    airflow_python: Path, clone: Clone
+) -> None:
+    imports, varying = "from datetime import datetime\n", ", start_date=datetime.now()"
+    clone.write("dags/amy/x.py", HEAD + imports + made("x", more=varying))
+    done = clone.check("--json")
+    (verdict,) = json.loads(done.stdout)["files"]
+    assert (done.returncode, verdict["outcome"]) == (0, "parsed")
+    (warning,) = verdict["warnings"]
+    assert warning.startswith("This Dag uses runtime-variable values in Dag construction. ")
+    assert "Line 3, " in warning
+
+
+@pytest.mark.airflow
+def test_assets_of_two_files_that_are_in_each_others_way_are_told(
+    airflow_python: Path, clone: Clone
+) -> None:
+    imports, asset = "from airflow.sdk import Asset\n", ", schedule=[Asset('trips', 'x://{}')]"
+    for name in ("a", "b"):
+        text = made(name, more=asset.format(name)).replace("schedule=None, ", "")
+        clone.write(f"dags/amy/{name}.py", HEAD + imports + text)
+    done = clone.check()
+    assert done.returncode == 0
+    assert "conflicts with Asset(name='trips', uri='x://b/') of dags/amy/b.py: " in done.stdout
 
 
 # --- wrong use ---------------------------------------------------------------------------

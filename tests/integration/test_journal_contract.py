@@ -262,7 +262,9 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
         )
     )
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 12, "Traceback …")
-    broken = Verdict("dags/lasse/b.py", Outcome.BROKEN, error=error, waited_s=0.25)
+    broken = Verdict(
+        "dags/lasse/b.py", Outcome.BROKEN, error=error, waited_s=0.25, warnings=("w", "v")
+    )
     parsed = verdict("dags/lasse/a.py", "z", "a")
     number = queued(journal, C)
     journal.start(number, at=after(1), base_sha=B, covers=[B, A, C])
@@ -276,7 +278,10 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
         (parsed, broken),
         refused="no such package",
         reason="one file",
-        duplicates=(Duplicate("dags/a/x.py", "x", "dags/b/x.py", both=True),),
+        duplicates=(
+            Duplicate("dags/a/x.py", "x", "dags/b/x.py", both=True),
+            Duplicate("dags/a/y.py", "y", "dags/b/y.py", imported=True),
+        ),
         died_of="it was killed",
     )
     journal.end(number, ending, at=after(9), statuses=[PENDING])

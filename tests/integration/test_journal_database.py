@@ -161,6 +161,7 @@ def _drop_what_came_after_0004(connection: Connection) -> None:
         ),
         "deployments": ("ending", "running", "waits_for"),
         "refusals": ("path",),
+        "verdicts": ("warnings",),
     }
     for table, columns in later.items():
         for column in columns:

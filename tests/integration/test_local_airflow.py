@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,85 @@ def test_one_word_shows_airflow_what_is_new_changed_broken_and_deleted(
     # What is told is stored.
     stale = {n: seen(world, f"{name}_{n}")["is_stale"] for n in ("comes", "moves", "goes")}
     assert stale == {"comes": False, "moves": False, "goes": True}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(("one",), id="one-of-two-taken-out"),
+        pytest.param(("one", "three"), id="one-of-two-renamed"),
+        pytest.param((), id="both-taken-out"),
+    ],
+)
+def test_a_dag_that_its_file_has_no_more_is_stale_as_soon_as_that_is_told(
+    world: World, name: str, left: tuple[str, ...]
+) -> None:
+    path = f"dags/l/{name}/x.py"
+
+    def publish(*dags: str) -> None:
+        text = "# a DAG of airflow\n" + "".join(dag_text(f"{name}_{dag}") for dag in dags)
+        release = world.publish({path: text})
+        told = world.hearing.result(release, path)
+        assert told.dag_ids == tuple(f"{name}_{dag}" for dag in dags)
+
+    publish("one", "two")
+    publish(*left)
+    for dag in ("one", "two", *left):
+        assert seen(world, f"{name}_{dag}")["is_stale"] == (dag not in left)
+
+
+WARNED = {
+    "a start that varies": (
+        {"schedule=None": "schedule=None, start_date=datetime.now()"},
+        "This Dag uses runtime-variable values in Dag construction. .* Line 4, .*datetime.now.*",
+    ),
+    "a pool that is not there": (
+        {"@task\n": "@task(pool='nowhere')\n"},
+        r"Dag '{name}' references non-existent pools: \['nowhere'\]: its tasks .*",
+    ),
+    "a mapped task in such a pool": (
+        {
+            "@task\n": "@task(pool='nowhere')\n",
+            "def work():": "def work(x):",
+            "    work()": "    work.expand(x=[1])",
+        },
+        r"Dag '{name}' references non-existent pools: \['nowhere'\]: its tasks .*",
+    ),
+    "an asset of another's name": (
+        {"schedule=None": "schedule=[Asset('{name}', 'x://a'), Asset('{name}', 'x://b')]"},
+        r"Asset\(name='{name}', uri='x://b/'\) conflicts with Asset\(name='{name}', .*",
+    ),
+    "an asset of another's address": (
+        {"@task\n": "@task(outlets=[Asset('{name}', 'x://{name}'), Asset('b', 'x://{name}')])\n"},
+        r"Asset\(name='b', uri='x://{name}/'\) conflicts with Asset\(name='{name}', .*",
+    ),
+    "a pool that is there": ({"@task\n": "@task(pool='default_pool', pool_slots=1)\n"}, None),
+    "an asset in two places": (
+        {
+            "schedule=None": "schedule=[Asset('{name}', 'x://{name}')]",
+            "@task\n": "@task(outlets=[Asset('{name}', 'x://{name}')])\n",
+        },
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "warning"), WARNED.values(), ids=WARNED)
+def test_what_is_wrong_with_a_dag_that_is_stored_all_the_same_is_told(
+    world: World, name: str, changes: dict[str, str], warning: str | None
+) -> None:
+    path = f"dags/l/{name}/x.py"
+    text = dag_text(name, head="from datetime import datetime; from airflow.sdk import Asset")
+    for old, new in changes.items():
+        text = text.replace(old, new.format(name=name))
+    told = world.hearing.result(world.publish({path: text}), path)
+    assert (told.dag_ids, told.errors) == ((name,), {})
+    if warning is None:
+        assert told.warnings == ()
+    else:
+        assert any(re.fullmatch(warning.replace("{name}", name), w) for w in told.warnings), (
+            told.warnings
+        )
 
 
 def test_include_is_imported_from_the_release_that_is_parsed(world: World, name: str) -> None:

@@ -295,6 +295,7 @@ MARIAS = Verdict(
     (),
     ParseError(SCRIPT, f"No module named {SCRIPT}", 12, f"Traceback {SCRIPT}"),
     Proof.RELEASE,
+    warnings=(f"no such pool {SCRIPT}",),
 )
 PLAN = Plan(
     requirements=RequirementsDiff(added=(SCRIPT,)),

@@ -60,6 +60,36 @@ CASES: dict[str, tuple[list[Examined], Mapping[str, frozenset[str]], set[str]]] 
 }
 
 
+def imports(path: str, maker: str, dag_id: str = "x") -> Examined:
+    """Return an examined file that imports another, whose DAG comes along."""
+    return Examined(path, (dag_id, f"own_{path}"), brought={dag_id: maker})
+
+
+CASES |= {
+    "a new file imports a new one": ([*holds(a="x"), imports(B, A)], {}, {B}),
+    "a new file imports a live one": ([imports(B, A)], had(x=A), {B}),
+    "it imports one that changed as well": ([*holds(a="x"), imports(B, A)], had(x=A), {B}),
+    "two import one, one of them by way of the other": (
+        [*holds(a="x"), imports(B, A), imports(C, A)],
+        {},
+        {B, C},
+    ),
+    "it imports a module that is no DAG file": ([imports(B, "include/make.py")], {}, set()),
+    "two import such a module": (
+        [imports(B, "include/make.py"), imports(C, "include/make.py")],
+        {},
+        {B, C},
+    ),
+    "one that had it imports one that makes it now": (
+        [*holds(a="x"), imports(B, A)],
+        had(x=B),
+        {A},
+    ),
+    "two that import each other": ([imports(A, B), imports(B, A)], {}, {A, B}),
+    "a third one has it, too": ([*holds(a="x", c="x"), imports(B, A)], {}, {A, B, C}),
+}
+
+
 @pytest.mark.parametrize(("examined", "had_by", "held"), CASES.values(), ids=CASES)
 def test_who_is_held(
     examined: list[Examined], had_by: Mapping[str, frozenset[str]], held: set[str]
@@ -71,6 +101,15 @@ def test_the_newcomer_is_told_whose_the_id_is() -> None:
     [found] = duplicates(holds(b="x"), had(x=A))
     assert found.reason == "dag_id 'x' is already that of dags/a/a.py: choose another"
     assert notes([found]) == ["dags/b/b.py claims dag_id 'x' of dags/a/a.py"]
+
+
+def test_who_imports_a_dag_file_is_told_to_import_a_module_without_a_dag() -> None:
+    [found] = duplicates([*holds(a="x"), imports(B, A)], {})
+    assert found.reason == (
+        "importing dags/a/a.py brings its DAG 'x' along: move what is needed of it into a module "
+        "without a DAG"
+    )
+    assert notes([found]) == ["dags/b/b.py imports dags/a/a.py and brings its DAG 'x' along"]
 
 
 def test_two_newcomers_are_told_of_each_other_in_one_note() -> None:

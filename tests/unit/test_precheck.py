@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from deployer.core.mending import MENDINGS, mending
@@ -76,6 +78,16 @@ def test_what_is_not_published_is_held_as_a_deployment_holds_it() -> None:
         (Examined(X, ("amy_x",)), Verdict(X, Outcome.PARSED, ("amy_x",), proof=Proof.PREFLIGHT)),
         (Examined(X), Verdict(X, Outcome.NO_DAG, proof=Proof.PREFLIGHT)),
         (
+            Examined(X, ("amy_x",), advice=("has no owner",)),
+            Verdict(
+                X,
+                Outcome.PARSED,
+                ("amy_x",),
+                proof=Proof.PREFLIGHT,
+                warnings=("has no owner",),
+            ),
+        ),
+        (
             Examined(X, ("amy_x",), error=NO_PANDAS),
             Verdict(X, Outcome.BROKEN, error=NO_PANDAS, proof=Proof.PREFLIGHT),
         ),
@@ -94,6 +106,22 @@ def test_two_files_with_one_dag_id_are_told_of_each_other() -> None:
     assert [(v.outcome, v.error and v.error.message) for v in both] == [
         (Outcome.HELD, f"dag_id 'amy_one' is claimed by {Y} too: choose another"),
         (Outcome.HELD, f"dag_id 'amy_one' is claimed by {X} too: choose another"),
+    ]
+
+
+def test_assets_in_each_others_way_are_told_and_no_matter_of_colour() -> None:
+    files = [
+        Examined(X, ("amy_x",), assets=(("trips", "s3://a"), ("rides", "s3://b"))),
+        Examined(Y, ("amy_y",), assets=(("trips", "s3://a"), ("rides", "s3://c"))),
+        Examined(Z, ("amy_z",), assets=(("cabs", "s3://a"), ("others", "s3://d"))),
+    ]
+    found = judged(files, beside=[])
+    assert all(verdict.good for verdict in found)
+    told = [[re.findall(r"='(\w+)'.* of (\S+):", text) for text in v.warnings] for v in found]
+    assert told == [
+        [[("trips", Z)], [("rides", Y)]],
+        [[("trips", Z)], [("rides", X)]],
+        [[("cabs", X)]],
     ]
 
 

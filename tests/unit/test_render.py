@@ -63,6 +63,7 @@ def test_a_whole_deployment_has_the_contracts_keys_in_its_order() -> None:
                 ParseError("ModuleNotFoundError", "No module named 'pandas'", 12, "Traceback"),
                 Proof.RELEASE,
                 0.81234,
+                ("Dag 'x' references non-existent pools: ['p']",),
             ),
         ),
         statuses=(
@@ -121,6 +122,7 @@ def test_a_whole_deployment_has_the_contracts_keys_in_its_order() -> None:
                 },
                 "proof": "release",
                 "waited_s": 0.812,
+                "warnings": ["Dag 'x' references non-existent pools: ['p']"],
             }
         ],
         "statuses": [

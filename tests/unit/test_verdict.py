@@ -56,6 +56,13 @@ def error_of(told: ParseResult, **more: ParseError) -> ParseError:
     return error
 
 
+@pytest.mark.parametrize("errors", [{}, {TAXI: TRACE}])
+def test_what_airflow_warns_of_is_kept_up_to_a_bound(errors: dict[str, str]) -> None:
+    said = tuple(f"warning {number}" for number in range(30))
+    told = result(dag_ids=("taxi",), errors=errors, warnings=said)
+    assert only(watch(TAXI).hear(told, waited_s=0.1)).warnings == said[:20]
+
+
 def test_the_first_result_that_was_read_from_the_release_is_the_verdict() -> None:
     heard = watch(TAXI).hear(result(dag_ids=("taxi",)), waited_s=0.1)
     assert only(heard) == Verdict(TAXI, Outcome.PARSED, ("taxi",), None, Proof.RELEASE, 0.1)

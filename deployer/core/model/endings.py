@@ -33,16 +33,23 @@ class Duplicate:
         dag_id: what it claims.
         other: the file that has it, or claims it as well.
         both: nobody had it, and `other` is held too.
+        imported: `path` imports `other`, and its DAG comes along.
     """
 
     path: str
     dag_id: str
     other: str
     both: bool = False
+    imported: bool = False
 
     @property
     def reason(self) -> str:
         """Why the file is held, for its own folder."""
+        if self.imported:
+            return (
+                f"importing {self.other} brings its DAG {self.dag_id!r} along: move what is "
+                "needed of it into a module without a DAG"
+            )
         if self.both:
             return f"dag_id {self.dag_id!r} is claimed by {self.other} too: choose another"
         return f"dag_id {self.dag_id!r} is already that of {self.other}: choose another"
@@ -50,6 +57,8 @@ class Duplicate:
     @property
     def note(self) -> str:
         """What the other's owner is told."""
+        if self.imported:
+            return f"{self.path} imports {self.other} and brings its DAG {self.dag_id!r} along"
         whose = f"and so does {self.other}" if self.both else f"of {self.other}"
         return f"{self.path} claims dag_id {self.dag_id!r} {whose}"
 

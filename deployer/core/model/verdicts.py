@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -38,7 +39,11 @@ class ParseError:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one file ended, and what proves it."""
+    """How one file ended, and what proves it.
+
+    Attributes:
+        warnings: what is wrong and no matter of colour, a sentence each.
+    """
 
     path: str
     outcome: Outcome
@@ -46,6 +51,7 @@ class Verdict:
     error: ParseError | None = None
     proof: Proof = Proof.NONE
     waited_s: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -59,7 +65,10 @@ class Examined:
     Attributes:
         error: an ordinary import error, which goes live; None if it parsed.
         harm: why the file would hurt others and is held, in one sentence; None: harmless.
-        advice: what the class has agreed on and the file does not keep, where that is no error.
+        advice: what the class has agreed on and the file does not keep, where that is no error;
+            and of what Airflow warns.
+        brought: DAGs that were made in another file which this one imports: its path, by dag_id.
+        assets: name and URI of each that its DAGs use.
     """
 
     path: str
@@ -67,3 +76,5 @@ class Examined:
     error: ParseError | None = None
     harm: str | None = None
     advice: tuple[str, ...] = ()
+    brought: Mapping[str, str] = field(default_factory=dict)
+    assets: tuple[tuple[str, str], ...] = ()

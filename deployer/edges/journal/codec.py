@@ -124,6 +124,7 @@ def ending_to_json(ending: Ending) -> dict[str, Any]:
                 "dag_id": clean(one.dag_id),
                 "other": clean(one.other),
                 "both": one.both,
+                "imported": one.imported,
             }
             for one in ending.duplicates
         ],

@@ -31,6 +31,7 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.edges.journal.codec import (
+    clean,
     ending_to_json,
     error_to_json,
     plan_from_json,
@@ -215,6 +216,7 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
                 "error": error_to_json(verdict.error, kept),
                 "proof": verdict.proof,
                 "waited_s": verdict.waited_s,
+                "warnings": [clean(warning) for warning in verdict.warnings] or None,
             }
             for verdict in found
         ],

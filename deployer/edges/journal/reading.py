@@ -271,6 +271,7 @@ def _verdict(row: Row[Any]) -> Verdict:
         error=None if row.type is None else ParseError(row.type, row.message, row.line, row.trace),
         proof=Proof(row.proof),
         waited_s=row.waited_s,
+        warnings=tuple(row.warnings or ()),
     )
 
 

@@ -160,6 +160,7 @@ verdicts = Table(
     Column("error", JSON(none_as_null=True)),
     Column("proof", CleanText, nullable=False),
     Column("waited_s", Float, nullable=False),
+    Column("warnings", JSON(none_as_null=True)),
 )
 
 claims = Table(  # the DAG ids that a file's last good verdict names

@@ -40,7 +40,14 @@ def examined(answer: Answer, root: Path, limits: Limits) -> Examined:
     """Judge a weighed answer, any but that no parser could be made."""
     if answer.end is not End.REPORTED:
         return Examined(answer.path, harm=harm(answer, limits))
-    return Examined(answer.path, answer.dag_ids, _first_error(answer, root), advice=answer.advice)
+    return Examined(
+        answer.path,
+        answer.dag_ids,
+        _first_error(answer, root),
+        advice=answer.advice,
+        brought=answer.brought,
+        assets=answer.assets,
+    )
 
 
 def harm(answer: Answer, limits: Limits) -> str:

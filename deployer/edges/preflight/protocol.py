@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Answer:
     code: int = 0
     what: str = ""
     dag_ids: tuple[str, ...] = ()
+    brought: Mapping[str, str] = field(default_factory=dict)
+    assets: tuple[tuple[str, str], ...] = ()
     errors: tuple[tuple[str, str], ...] = ()
     advice: tuple[str, ...] = ()
 
@@ -144,6 +146,8 @@ def _answer(value: Mapping[str, Any]) -> Answer:
         code=int(value.get("code") or 0),
         what=str(value.get("what") or ""),
         dag_ids=tuple(value.get("dag_ids") or ()),
+        brought=dict(value.get("brought") or {}),
+        assets=tuple((name, uri) for name, uri in value.get("assets") or ()),
         errors=tuple((value.get("errors") or {}).items()),
         advice=tuple(value.get("advice") or ()),
     )
