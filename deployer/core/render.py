@@ -60,7 +60,7 @@ def verdict_as_json(verdict: Verdict) -> Json:
         },
         "proof": verdict.proof.value,
         "waited_s": round(verdict.waited_s, 3),
-        "warnings": list(verdict.warnings),
+        **({"warnings": list(verdict.warnings)} if verdict.warnings else {}),
     }
 
 
