@@ -63,12 +63,16 @@ def client(journal: FakeJournal, bell: FakeBell) -> FlaskClient:
 
 
 def client_of(
-    journal: Journal, bell: FakeBell | None = None, *, public_url: str | None = None
+    journal: Journal,
+    bell: FakeBell | None = None,
+    *,
+    public_url: str | None = None,
+    branch: str = "main",
 ) -> FlaskClient:
     app = create_app(
         journal=journal,
         bell=bell or FakeBell(),
-        receiving=Receiving((SECRET,), REPO, "main"),
+        receiving=Receiving((SECRET,), REPO, branch),
         public_url=public_url,
         now=lambda: NOW,
     )
@@ -134,6 +138,18 @@ def test_a_delivery_that_comes_again_is_a_duplicate(
     assert response.json is not None
     assert response.json["result"] == "duplicate"
     assert len(journal.unseen()) == 1
+
+
+def test_an_ignored_delivery_that_comes_again_is_looked_at_anew(
+    journal: FakeJournal,
+) -> None:
+    results = []
+    for branch in ("master", "trunk", "main", "main", "master"):
+        response = deliver(client_of(journal, branch=branch), push())
+        assert response.json is not None
+        results.append(response.json["result"])
+    assert results == ["ignored", "ignored", "queued", "duplicate", "duplicate"]
+    assert [made.sha for made in journal.unseen()] == [A]
 
 
 @pytest.mark.parametrize(
