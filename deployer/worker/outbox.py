@@ -8,7 +8,7 @@ from typing import assert_never
 import structlog
 
 from deployer.core.model import StatusState
-from deployer.core.pacing import Pace, retry_delay_s
+from deployer.core.pacing import Pace, refusal_stands, retry_delay_s
 from deployer.ports import (
     Accepted,
     Clock,
@@ -84,6 +84,9 @@ class Outbox:
             "context": status.context,
             "state": str(status.state),
         }
+        age_s = (now - owed.owed_since).total_seconds()
+        if isinstance(answer, RefusedForGood) and not refusal_stands(owed.attempts + 1, age_s):
+            answer = RetryLater(answer.reason)
         match answer:
             case Accepted():
                 self._journal.posted(owed.id, at=now, target_url=target_url)

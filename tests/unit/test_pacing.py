@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.core.pacing import BURST, LAST_RETRY_S, WINDOWS, Pace, retry_delay_s
+from deployer.core.pacing import BURST, LAST_RETRY_S, WINDOWS, Pace, refusal_stands, retry_delay_s
 
 
 def paced(wishes: list[float]) -> list[float]:
@@ -85,6 +85,16 @@ def test_a_million_attempts_are_no_overflow() -> None:
 
 def test_githubs_own_word_is_waited_for_and_grows_with_each_attempt() -> None:
     assert [retry_delay_s(attempts, 60.0) for attempts in (1, 2, 3)] == [61.0, 62.0, 64.0]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "age_s", "stands"),
+    [(1, 0.0, False), (4, 59.9, False), (5, 0.0, True), (1, 60.0, True)],
+)
+def test_a_refusal_of_something_new_stands_after_a_few_tries(
+    attempts: int, age_s: float, *, stands: bool
+) -> None:
+    assert refusal_stands(attempts, age_s) is stands
 
 
 def test_jitter_stretches_the_doubling_alone() -> None:
