@@ -100,9 +100,7 @@ def refuse_unsigned(headers: Mapping[str, str]) -> None:
     if "x-hub-signature-256" not in given:
         raise WebhookRejected(401, "X-Hub-Signature-256 is missing: set the webhook's secret")
     if not _SIGNATURE.fullmatch(given["x-hub-signature-256"]):
-        raise WebhookRejected(
-            401, "X-Hub-Signature-256 must be sha256= and 64 hex digits"
-        )
+        raise WebhookRejected(401, "X-Hub-Signature-256 must be sha256= and 64 hex digits")
 
 
 def receive(
