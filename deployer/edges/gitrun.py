@@ -32,6 +32,10 @@ _PASSED: Final = frozenset(
         *("all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
     }
 )
+# A command that asks the host has git's ordinary configuration beside it: `safe.directory` for a
+# repository of another user, a proxy, a certificate. What only reads must not depend on it.
+_ORDINARY: Final = frozenset({"HOME", "XDG_CONFIG_HOME"})
+_ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 _TOKEN: Final = "DEPLOYER_GIT_TOKEN"  # noqa: S105 - the variable's name, not a secret
 # `get` is the one request a helper must answer (gitcredentials(7)). GitHub takes any user
 # name beside a token; this one is what its own Actions use.
@@ -76,6 +80,8 @@ class GitRunner:
         config = {
             "core.hooksPath": os.devnull,
             "gc.autoDetach": "false",  # we are the only writer, and know when we write
+            # What the ordinary configuration must not turn on: see `edges.mirror`.
+            "fetch.fsckObjects": "false",
             "protocol.allow": "never",
             f"protocol.{scheme}.allow": "always",
             # A stalled connection ends here, long before the bound of a whole clone.
@@ -83,8 +89,6 @@ class GitRunner:
             "http.lowSpeedTime": "20",  # seconds
         }
         environment = {
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
@@ -93,19 +97,23 @@ class GitRunner:
         if token and scheme in {"http", "https"}:
             # Bound to the host: after a redirect to another one, git finds no helper.
             host = urlsplit(url).netloc.rpartition("@")[2]
+            # No other helper before it, nor one that would keep the token.
+            config["credential.helper"] = ""
             config[f"credential.{scheme}://{host}.helper"] = _HELPER
             environment[_TOKEN] = token
         self._environment = environment | _config_variables(config)
 
-    def run(self, *args: str, timeout_s: float) -> Ran:
+    def run(self, *args: str, timeout_s: float, asks_host: bool = False) -> Ran:
         """Run `git args…` to its end and return how it ended; never raises for its status.
+
+        `asks_host`: with the ordinary configuration of the machine and of the worker's user.
 
         Raises:
             GitError: git is not installed.
         """
         status, out, words = Git().execute(
-            self._command(args, timeout_s),
-            env=self._variables(),
+            self._command(args, timeout_s, _ORDINARY if asks_host else frozenset()),
+            env=self._variables() | ({} if asks_host else _ISOLATED),
             with_extended_output=True,
             with_exceptions=False,
             stdout_as_string=False,
@@ -118,15 +126,17 @@ class GitRunner:
     def start(self, *args: str) -> Git.AutoInterrupt:
         """Start `git args…`, its three pipes open; it ends when nobody holds what is returned."""
         return Git().execute(
-            self._command(args), istream=PIPE, env=self._variables(), as_process=True
+            self._command(args), istream=PIPE, env=self._variables() | _ISOLATED, as_process=True
         )
 
-    def _command(self, args: tuple[str, ...], timeout_s: float | None = None) -> list[str]:
-        unset = [
-            f"--unset={name}"
-            for name in os.environ
-            if name not in _PASSED and name not in self._environment
-        ]
+    def _command(
+        self,
+        args: tuple[str, ...],
+        timeout_s: float | None = None,
+        passed: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        kept = {*_PASSED, *passed, *self._environment, *([] if passed else _ISOLATED)}
+        unset = [f"--unset={name}" for name in os.environ if name not in kept]
         bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
         return ["env", *unset, *bound, "git", *args]
 

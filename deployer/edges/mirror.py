@@ -197,6 +197,7 @@ class Mirror:
             *("fetch", *options, "--no-write-fetch-head", "--no-show-forced-updates"),
             *("--end-of-options", self._url, f"+{ref}:{ref}"),
             timeout_s=timeout_s,
+            asks_host=True,
         )
 
     def _ask_host(self, failed: Ran) -> None:
@@ -214,6 +215,7 @@ class Mirror:
             *("ls-remote", "--exit-code", "--end-of-options", self._url),
             f"refs/heads/{self._branch}",
             timeout_s=self._fetch_timeout_s,
+            asks_host=True,
         )
         if ran.status == _NO_SUCH_REF:
             raise GitError(f"{self._host} has no branch {self._branch!r}")
