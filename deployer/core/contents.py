@@ -7,7 +7,7 @@ one (`edges.working_copy`); what names alone decide is `publishable`'s.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -145,10 +145,19 @@ def chosen(
     )
 
 
-def tree(sha: str, parts: Chosen, reads: Mapping[tuple[str, str], Read]) -> Tree:
+def tree(
+    sha: str,
+    parts: Chosen,
+    reads: Mapping[tuple[str, str], Read],
+    executable: Collection[str] = (),
+) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
-    `reads`: what the content of each file says, by blob and `kind(path)`.
+    Args:
+        sha: the commit.
+        parts: what of it is to be published.
+        reads: what the content of each file says, by blob and `kind(path)`.
+        executable: paths of files that may be executed.
     """
     files, requirements, texts, refused = {}, None, {}, []
     for path, blob in parts.blobs.items():
@@ -162,7 +171,7 @@ def tree(sha: str, parts: Chosen, reads: Mapping[tuple[str, str], Read]) -> Tree
         elif path == REQUIREMENTS:
             requirements = found.text
         else:
-            files[path] = File(blob, found.facts)
+            files[path] = File(blob, found.facts, path in executable)
             if found.text is not None:
                 texts[path] = found.text
     return Tree(

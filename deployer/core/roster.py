@@ -56,8 +56,8 @@ def parse(text: str | None) -> Roster | Unreadable:
         return Unreadable(f"{ROSTER} has more than {MAX_CHARACTERS} characters")
     before, other, _ = (text or "").partition("\ufffd")
     if other:
-        line = before.count("\n") + 1
-        return Unreadable(f"{ROSTER}:{line} a letter is not UTF-8: save the file as UTF-8")
+        number = before.count("\n") + 1
+        return Unreadable(f"{ROSTER}:{number} a letter is not UTF-8: save the file as UTF-8")
     try:
         return _roster(yaml.compose(text or "", Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as exc:

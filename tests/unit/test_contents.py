@@ -43,6 +43,16 @@ def test_a_files_text_says_what_it_is_without_being_run() -> None:
     assert tree.sha == SHA
 
 
+def test_a_file_may_be_executed_if_it_is_said_so() -> None:
+    reads = {(path, "any"): contents.read("any", b"date") for path in ("dags/a/x.sh", "dags/a/y")}
+    chosen = Chosen({path: path for path, _ in reads})
+    tree = contents.tree(SHA, chosen, reads, {"dags/a/x.sh"})
+    assert {path: file.executable for path, file in tree.files.items()} == {
+        "dags/a/x.sh": True,
+        "dags/a/y": False,
+    }
+
+
 def test_requirements_are_a_text_and_no_file_and_a_bad_byte_spoils_its_line_alone() -> None:
     tree = whole({"requirements.txt": b"\xef\xbb\xbfpandas\n\xff\n"})
     assert tree.requirements == "pandas\n\ufffd\n"
