@@ -63,9 +63,13 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Genuine, but nothing to do; `reason` is one sentence."""
+    """Genuine, but nothing to do; `reason` is one sentence.
+
+    `amiss`: the settings may have to be mended.
+    """
 
     reason: str
+    amiss: bool = False
 
 
 Content: TypeAlias = Push | Ping | Ignored
@@ -196,7 +200,11 @@ def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored:
     full_name = _typed(repository.get("full_name"), str, "repository.full_name")
 
     if full_name.casefold() != repo.casefold():
-        return Ignored(f"repository {_shown(full_name)} is not {repo}")
+        return Ignored(
+            f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
+            " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
+            amiss=True,
+        )
     if ref.startswith("refs/tags/"):
         return Ignored(f"{_shown(ref)} is a tag, only branch {branch} is deployed")
     if ref != f"refs/heads/{branch}":

@@ -70,7 +70,9 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             result, reason = "duplicate", "it is known already"
         # If we die here, the delivery is on disk; the worker finds it at its next poll.
         bell.ring()
-        log.info(
+        content = delivery.content
+        say = log.warning if isinstance(content, Ignored) and content.amiss else log.info
+        say(
             "delivery",
             guid=delivery.guid,
             kind=delivery.event,

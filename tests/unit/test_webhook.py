@@ -335,7 +335,10 @@ def test_another_event_is_ignored_whatever_its_fields(event: str) -> None:
     [
         (
             {"repository": {"full_name": "teacher/other"}},
-            "repository 'teacher/other' is not teacher/class-airflow",
+            (
+                "repository 'teacher/other' is not teacher/class-airflow: if that was renamed, set"
+                " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this"
+            ),
         ),
         ({"ref": "refs/heads/feature"}, "'refs/heads/feature' is not branch main"),
         ({"ref": "refs/heads/Main"}, "'refs/heads/Main' is not branch main"),
