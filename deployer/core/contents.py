@@ -6,7 +6,8 @@ one (`edges.working_copy`); what names alone decide is `publishable`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +29,9 @@ from deployer.core.sources import facts
 
 MAX_FILE_MB: Final = 50
 _ANYBODYS: Final = f"{DAGS}anybody/any.py"
+
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's begins with one of them
+_LFS: Final = b"version https://git-lfs.github.com/spec/"  # the first line of each pointer
 
 _PATH_MAX: Final = 4096  # bytes; Linux follows no link whose target is longer
 
@@ -73,13 +77,26 @@ def read(as_kind: str, content: bytes) -> Read:
         return Read(target=content[:_PATH_MAX])
     if refusal := too_large(len(content)):
         return refusal
+    if refused := _unfit(as_kind, content):
+        return Read(refused=refused)
     if as_kind == ignores.NAME:
-        refused = ignores.unreadable(content)
-        return Read(refused=refused) if refused else Read(text=content.decode())
+        return Read(text=content.decode())
     if as_kind in {REQUIREMENTS, COMPOSE_FILE, ROSTER}:
-        # A byte that is no UTF-8 spoils its own line, which is then refused with its number.
-        return Read(text=content.decode("utf-8-sig", "replace"))
+        # As pip, uv, Compose and PyYAML read it. A byte that is no UTF-8 spoils its own line, which
+        # is then refused with its number.
+        encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
+        return Read(text=content.decode(encoding, "replace"))
     return Read(facts=facts(as_kind, content))
+
+
+def _unfit(as_kind: str, content: bytes) -> str | None:
+    """Return why a content can't be what its name says, None if it can."""
+    if content.startswith(_LFS):
+        return "the file is a Git LFS pointer; LFS is not fetched: commit the file itself"
+    # Beginning with an ASCII character, it needs no mark to be known.
+    if as_kind in {_PYTHON, ignores.NAME} and (content.startswith(_UTF_16) or b"\0" in content[:2]):
+        return "the file is UTF-16, which Airflow can't read: save it as UTF-8"
+    return ignores.unreadable(content) if as_kind == ignores.NAME else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +145,19 @@ def chosen(
     )
 
 
-def tree(sha: str, parts: Chosen, reads: Mapping[tuple[str, str], Read]) -> Tree:
+def tree(
+    sha: str,
+    parts: Chosen,
+    reads: Mapping[tuple[str, str], Read],
+    executable: Collection[str] = (),
+) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
-    `reads`: what the content of each file says, by blob and `kind(path)`.
+    Args:
+        sha: the commit.
+        parts: what of it is to be published.
+        reads: what the content of each file says, by blob and `kind(path)`.
+        executable: paths of files that may be executed.
     """
     files, requirements, texts, refused = {}, None, {}, []
     for path, blob in parts.blobs.items():
@@ -145,7 +171,7 @@ def tree(sha: str, parts: Chosen, reads: Mapping[tuple[str, str], Read]) -> Tree
         elif path == REQUIREMENTS:
             requirements = found.text
         else:
-            files[path] = File(blob, found.facts)
+            files[path] = File(blob, found.facts, path in executable)
             if found.text is not None:
                 texts[path] = found.text
     return Tree(

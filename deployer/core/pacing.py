@@ -49,6 +49,8 @@ LOOK_BACK = max(2 * bucket.writes for bucket in BUCKETS)
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
+TRIES_WHEN_NEW = 5
+NEW_S = 60.0
 _DOUBLINGS = math.ceil(math.log2(LAST_RETRY_S / FIRST_RETRY_S))
 
 
@@ -119,3 +121,12 @@ def retry_delay_s(attempts: int, after_s: float | None = None, *, jitter: float 
     doublings = min(max(attempts - 1, 0), _DOUBLINGS)
     backoff_s = min(FIRST_RETRY_S * 2.0**doublings, LAST_RETRY_S)
     return (after_s or 0.0) + backoff_s * (1.0 + jitter)
+
+
+def refusal_stands(attempts: int, age_s: float) -> bool:
+    """Tell whether GitHub's refusal of a status is its last word, at the `attempts`-th try.
+
+    It refuses a commit that was pushed seconds ago and is not known everywhere yet as it
+    refuses one that is not there.
+    """
+    return attempts >= TRIES_WHEN_NEW or age_s >= NEW_S

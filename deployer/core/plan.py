@@ -135,8 +135,12 @@ def _dag_files(
 
 def _moved(old: Mapping[str, File], new: Mapping[str, File]) -> frozenset[str]:
     """Return the paths that were added, changed or deleted."""
-    changed = {path for path, file in new.items() if path not in old or old[path].blob != file.blob}
+    changed = {path for path, file in new.items() if _version(old.get(path)) != _version(file)}
     return frozenset(changed | (old.keys() - new.keys()))
+
+
+def _version(file: File | None) -> tuple[str, bool] | None:
+    return (file.blob, file.executable) if file else None
 
 
 class Discovery:

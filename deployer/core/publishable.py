@@ -19,6 +19,7 @@ from typing import Final
 
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, LeftOut
 
+EXECUTABLE: Final = "100755"
 LINK: Final = "120000"
 SUBMODULE: Final = "160000"
 FOLDER: Final = "040000"
@@ -60,11 +61,12 @@ def _breaks_lines(character: str) -> bool:
 
 def publishable(
     entries: Iterable[Entry], targets: Mapping[str, bytes]
-) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
-    """Return the blob id of each path that may be published, and what is left out.
+) -> tuple[dict[str, str], tuple[LeftOut, ...], frozenset[str]]:
+    """Return the blob id of each path that may be published, what is left out, and which of the
+    paths may be executed.
 
     `entries` are a commit's `dags`, `include` and `requirements.txt`; `targets` the texts
-    of its links by blob id. A link to a file comes out as that file's blob.
+    of its links by blob id. A link to a file comes out as that file.
     """
     tree: dict[bytes, Entry] = {}
     left_out: list[LeftOut] = []
@@ -79,13 +81,16 @@ def publishable(
     folders = {up for path in tree if len(path) <= MAX_PATH_BYTES for up in _parents(path)}
 
     files: dict[str, str] = {}
+    executable = set()
     for path, entry in sorted(tree.items()):
         found = _judged(entry, tree, folders, targets)
         if isinstance(found, Entry):
             files[path.decode()] = found.blob
+            if found.mode == EXECUTABLE:
+                executable.add(path.decode())
         else:
             left_out.append(LeftOut(shown(path), found, entry.blob))
-    return files, tuple(left_out)
+    return files, tuple(left_out), frozenset(executable)
 
 
 def _judged(

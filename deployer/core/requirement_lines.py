@@ -118,7 +118,9 @@ def read_lines(text: str) -> Iterator[Line]:
         control = _CONTROL.search(joined)
         if control:
             code = f"U+{ord(control[0]):04X}"
-            raise RequirementsRefused(f"holds the unprintable character {code}", line=number)
+            raise RequirementsRefused(
+                f"holds the unprintable character {code}: save the file as UTF-8", line=number
+            )
         line = _COMMENT.sub("", joined).strip()
         if line:
             yield _read(line, number)

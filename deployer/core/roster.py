@@ -54,13 +54,17 @@ def parse(text: str | None) -> Roster | Unreadable:
     """Return what the file says; None, or nothing in it: nobody is listed."""
     if len(text or "") > MAX_CHARACTERS:
         return Unreadable(f"{ROSTER} has more than {MAX_CHARACTERS} characters")
+    before, other, _ = (text or "").partition("\ufffd")
+    if other:
+        number = before.count("\n") + 1
+        return Unreadable(f"{ROSTER}:{number} a letter is not UTF-8: save the file as UTF-8")
     try:
         return _roster(yaml.compose(text or "", Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as exc:
         line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
         return Unreadable(f"{ROSTER}{line} {exc.problem}")
     except yaml.YAMLError:
-        return Unreadable(f"{ROSTER} holds characters that YAML does not allow")
+        return Unreadable(f"{ROSTER} holds characters that YAML does not allow: save it as UTF-8")
     except RecursionError:
         return Unreadable(f"{ROSTER} is nested too deeply")
 

@@ -46,7 +46,11 @@ _LAST_WORDS = re.compile(
     r"(?P<message>.*?)[\s│|]*"
 )
 _ORIGINAL = re.compile(r"Original exception was: (.+?)(?: \(Background on this error.*)?$")
-_RELEASE = re.compile(r"/releases/([^/\s\"']+)/")
+_URL = r"(\w+://[^\s\"']+)"  # its path is nobody's here
+# What `edges.releases` names: a release, or what is laid out for an examination.
+_RELEASE = re.compile(
+    _URL + r"|(?:/[^\s\"'/]+)*/releases/(?:[0-9a-f]{40}(?:-[1-9][0-9]*)?|\.tmp-[^/\s\"']+)/"
+)
 
 
 def read(trace: str, path: str) -> ParseError:
@@ -88,11 +92,6 @@ def last_error(log: str) -> str | None:
     if original := _ORIGINAL.search(message):
         return original[1][:MAX_MESSAGE]
     return f"{name}: {message[:MAX_MESSAGE]}"
-
-
-def releases(trace: str) -> frozenset[str]:
-    """Return the names of the releases that the trace's paths mention."""
-    return frozenset(_RELEASE.findall(trace))
 
 
 def _own_part(block: str) -> tuple[str, str]:
@@ -156,6 +155,7 @@ def _is_of(file: str, path: str) -> bool:
 
 
 def _shorten(message: str, path: str) -> str:
-    """Cut the part of a path that is a server's and not the repository's."""
-    message = re.sub(rf"/[^\s\"']*/{re.escape(path)}", path.replace("\\", r"\\"), message)
-    return re.sub(r"(?:/[^\s\"'/]+)*/releases/[^/\s\"']+/", "", message)
+    """Cut the part of a path that is a server's and not the repository's; addresses stay whole."""
+    own = re.compile(rf"{_URL}|/[^\s\"']*/{re.escape(path)}")
+    message = own.sub(lambda found: found[1] or path, message)
+    return _RELEASE.sub(r"\1", message)

@@ -1,8 +1,9 @@
 """Tell what one webhook delivery says: headers, raw bytes and secrets in, a value out.
 
-Pure. The order is the point: content type, then the signature over the bytes as
-delivered, then parsing; nothing unsigned is ever parsed. Strict on the types of
-what is used, lenient on the rest. No address out of a payload is ever used.
+Pure. The order is the point: content type and the signature's shape before the body is
+read, then the signature over the bytes as delivered, then parsing; nothing unsigned is ever
+parsed. Strict on the types of what is used, lenient on the rest. No address out of a payload
+is ever used.
 
 Shapes and headers: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 Signature: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
@@ -30,7 +31,8 @@ NO_COMMIT = "0" * 40
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _GUID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_EVENT = re.compile(r"[a-z_]{1,64}")
+_SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
+_EVENT = re.compile(r"[a-z0-9_]{1,64}")
 _LONGEST_SHOWN = 100  # characters of a foreign text in a reason
 
 
@@ -61,9 +63,13 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Genuine, but nothing to do; `reason` is one sentence."""
+    """Genuine, but nothing to do; `reason` is one sentence.
+
+    `amiss`: the settings may have to be mended.
+    """
 
     reason: str
+    amiss: bool = False
 
 
 Content: TypeAlias = Push | Ping | Ignored
@@ -83,6 +89,24 @@ class Delivery:
     content: Content
 
 
+def refuse_unsigned(headers: Mapping[str, str]) -> None:
+    """Refuse by its headers what no body can make a delivery; names in any case of letters.
+
+    Raises:
+        WebhookRejected: 415 the body's type or encoding; 401 the signature is missing or none.
+    """
+    given = _by_lower_name(headers)
+    # GitHub compresses nothing; unpacking before the signature check would be a bomb's chance.
+    if "content-encoding" in given:
+        raise WebhookRejected(415, "content encodings are not accepted")
+    if _content_type(given) not in {JSON, FORM}:
+        raise WebhookRejected(415, f"content type must be {JSON} or {FORM}")
+    if "x-hub-signature-256" not in given:
+        raise WebhookRejected(401, "X-Hub-Signature-256 is missing: set the webhook's secret")
+    if not _SIGNATURE.fullmatch(given["x-hub-signature-256"]):
+        raise WebhookRejected(401, "X-Hub-Signature-256 must be sha256= and 64 hex digits")
+
+
 def receive(
     headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], repo: str, branch: str
 ) -> Delivery:
@@ -99,12 +123,12 @@ def receive(
         WebhookRejected: 415 the body's type or encoding; 401 the signature is missing or
             wrong; 400 it is not a delivery of GitHub's shape. Nothing else is raised.
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    form = _is_form(given)
-    _verify(given.get("x-hub-signature-256"), body, secrets)
+    refuse_unsigned(headers)
+    given = _by_lower_name(headers)
+    _verify(given["x-hub-signature-256"], body, secrets)
     guid = _header(given, "X-GitHub-Delivery", _GUID)
     event = _header(given, "X-GitHub-Event", _EVENT)
-    payload = _parse(body, form=form)
+    payload = _parse(body, form=_content_type(given) == FORM)
     content: Content
     match event:
         case "push":
@@ -116,21 +140,16 @@ def receive(
     return Delivery(guid, event, content)
 
 
-def _is_form(headers: Mapping[str, str]) -> bool:
-    # GitHub compresses nothing; unpacking before the signature check would be a bomb's chance.
-    if "content-encoding" in headers:
-        raise WebhookRejected(415, "content encodings are not accepted")
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in {JSON, FORM}:
-        raise WebhookRejected(415, f"content type must be {JSON} or {FORM}")
-    return content_type == FORM
+def _by_lower_name(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
-def _verify(signature: str | None, body: bytes, secrets: Sequence[str]) -> None:
-    if signature is None:
-        raise WebhookRejected(401, "X-Hub-Signature-256 is missing: set the webhook's secret")
-    # Bytes, because compare_digest raises TypeError on a str that is not ASCII.
-    claimed = signature.encode(errors="replace")
+def _content_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _verify(signature: str, body: bytes, secrets: Sequence[str]) -> None:
+    claimed = signature.encode()
     # Every secret is tried, so that the time taken does not tell which one was close.
     matches = [hmac.compare_digest(claimed, _sign(secret, body)) for secret in secrets if secret]
     if not any(matches):
@@ -181,7 +200,11 @@ def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored:
     full_name = _typed(repository.get("full_name"), str, "repository.full_name")
 
     if full_name.casefold() != repo.casefold():
-        return Ignored(f"repository {_shown(full_name)} is not {repo}")
+        return Ignored(
+            f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
+            " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
+            amiss=True,
+        )
     if ref.startswith("refs/tags/"):
         return Ignored(f"{_shown(ref)} is a tag, only branch {branch} is deployed")
     if ref != f"refs/heads/{branch}":

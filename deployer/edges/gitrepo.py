@@ -160,8 +160,10 @@ class GitRepository:
         sizes = self._sizes_of(asked.union(aside.values()))
         links = self._reads({(entry.blob, LINK) for entry in entries if entry.mode == LINK}, sizes)
         targets = {blob: read.target for (blob, _), read in links.items()}
+        blobs, left_out, executable = publishable(entries, targets)
         chosen = contents.chosen(
-            *publishable(entries, targets),
+            blobs,
+            left_out,
             sizes,
             too_much=too_much,
             trees={shown(path): tree for path, tree in folders.items()},
@@ -171,7 +173,7 @@ class GitRepository:
         self._known_before, self._known = self._known, reads | links
         texts = {name: reads[blob, name].text for name, blob in aside.items()}
         return replace(
-            contents.tree(sha, chosen, reads),
+            contents.tree(sha, chosen, reads, executable),
             compose=texts.get(COMPOSE_FILE),
             roster=texts.get(ROSTER),
         )

@@ -38,6 +38,10 @@ _PASSED: Final = frozenset(
         *("all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
     }
 )
+# A command that asks the host has git's ordinary configuration beside it: `safe.directory` for a
+# repository of another user, a proxy, a certificate. What only reads must not depend on it.
+_ORDINARY: Final = frozenset({"HOME", "XDG_CONFIG_HOME"})
+_ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 _TOKEN: Final = "DEPLOYER_GIT_TOKEN"  # noqa: S105 - the variable's name, not a secret
 # `get` is the one request a helper must answer (gitcredentials(7)). GitHub takes any user
 # name beside a token; this one is what its own Actions use.
@@ -111,6 +115,8 @@ class GitRunner:
         config = {
             "core.hooksPath": os.devnull,
             "gc.autoDetach": "false",  # we are the only writer, and know when we write
+            # What the ordinary configuration must not turn on: see `edges.mirror`.
+            "fetch.fsckObjects": "false",
             "protocol.allow": "never",
             f"protocol.{scheme}.allow": "always",
             # A host that lets drops fall is not silent, and yet to be given up.
@@ -118,8 +124,6 @@ class GitRunner:
             "http.lowSpeedTime": "20",  # seconds
         }
         environment = {
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
@@ -128,20 +132,24 @@ class GitRunner:
         if token and scheme in {"http", "https"}:
             # Bound to the host: after a redirect to another one, git finds no helper.
             host = urlsplit(url).netloc.rpartition("@")[2]
+            # No other helper before it, nor one that would keep the token.
+            config["credential.helper"] = ""
             config[f"credential.{scheme}://{host}.helper"] = _HELPER
             environment[_TOKEN] = token
         self._environment = environment | _config_variables(config)
 
-    def run(self, *args: str, timeout_s: float) -> Ran:
+    def run(self, *args: str, timeout_s: float, asks_host: bool = False) -> Ran:
         """Run `git args…` to its end and return how it ended; never raises for its status.
+
+        `asks_host`: with the ordinary configuration of the machine and of the worker's user.
 
         Raises:
             GitError: git is not installed.
         """
         try:
             status, out, words = Git().execute(
-                self._command(args, timeout_s),
-                env=self._variables(),
+                self._command(args, timeout_s, asks_host=asks_host),
+                env=self._variables(asks_host=asks_host),
                 with_extended_output=True,
                 with_exceptions=False,
                 stdout_as_string=False,
@@ -152,13 +160,15 @@ class GitRunner:
         return self._ran(status, out, words)
 
     def follow(self, *args: str, silent_s: float, timeout_s: float) -> Ran:
-        """Run `git args…`; once nothing has come to it for `silent_s`, it has timed out.
+        """Ask the host with `git args…`; once nothing has come for `silent_s`, it has timed out.
 
         Raises:
             GitError: git is not installed.
         """
         process = Git().execute(
-            self._command(args, timeout_s), env=self._variables(), as_process=True
+            self._command(args, timeout_s, asks_host=True),
+            env=self._variables(asks_host=True),
+            as_process=True,
         )
         said, words = process.stderr, b""
         poll = select.poll()
@@ -191,19 +201,19 @@ class GitRunner:
             raise GitError("git is not installed, or not in the PATH of the worker")
         return Ran(status, out, self.redacted(words))
 
-    def _command(self, args: tuple[str, ...], timeout_s: float | None = None) -> list[str]:
-        unset = [
-            f"--unset={name}"
-            for name in os.environ
-            if name not in _PASSED and name not in self._environment
-        ]
+    def _command(
+        self, args: tuple[str, ...], timeout_s: float | None = None, *, asks_host: bool = False
+    ) -> list[str]:
+        kept = {*_PASSED, *self._environment, *(_ORDINARY if asks_host else _ISOLATED)}
+        unset = [f"--unset={name}" for name in os.environ if name not in kept]
         bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
         return ["env", *unset, *bound, "git", *args]
 
-    def _variables(self) -> dict[str, str]:
+    def _variables(self, *, asks_host: bool = False) -> dict[str, str]:
         # Debian's git links curl with GnuTLS, which reads no SSL_CERT_FILE.
         bundle = os.environ.get("GIT_SSL_CAINFO") or os.environ.get("SSL_CERT_FILE")
-        return self._environment | ({"GIT_SSL_CAINFO": bundle} if bundle else {})
+        shown = {"GIT_SSL_CAINFO": bundle} if bundle else {}
+        return self._environment | shown | ({} if asks_host else _ISOLATED)
 
     def redacted(self, words: str) -> str:
         """Return `words` fit to be shown: printable, cut to its end, secrets taken out."""

@@ -255,6 +255,7 @@ class Mirror:
             *("ls-remote", "--exit-code", "--end-of-options", self._url),
             f"refs/heads/{self._branch}",
             timeout_s=self._silent_s,
+            asks_host=True,
         )
         if ran.status == _NO_SUCH_REF:
             raise GitError(f"there is no branch {self._branch!r} at {self._host}")

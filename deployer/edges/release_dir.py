@@ -3,7 +3,8 @@
     <release>/dags/…  include/…  requirements.txt    what the commit holds
     <release>/.manifest.json                         written last: with it the release is whole
 
-The manifest keeps the blob id of each file, so that the next release knows what it may link.
+The manifest keeps the blob id of each file, and which may be executed, so that the next release
+knows what it may link.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a whole release holds: blob id by path."""
+    """What a whole release holds: blob id by path; which of the paths may be executed."""
 
     root: Path
     sha: str
     files: Mapping[str, str]
+    executable: frozenset[str] = frozenset()
 
 
 def blob_id(content: bytes) -> str:
@@ -64,28 +66,42 @@ def contents(root: Path) -> Contents | None:
     """Return what the release at `root` holds, None if its manifest can't be read."""
     try:
         manifest = json.loads((root / _MANIFEST).read_bytes())
-        return Contents(root, str(manifest["sha"]), dict(manifest["files"]))
+        sha, files = str(manifest["sha"]), dict(manifest["files"])
+        return Contents(root, sha, files, frozenset(manifest.get("executable", ())))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def moved(files: Mapping[str, str], like: Contents | None, fresh: Collection[str]) -> list[str]:
+def moved(
+    files: Mapping[str, str],
+    executable: Collection[str],
+    like: Contents | None,
+    fresh: Collection[str],
+) -> list[str]:
     """Return the paths that can't be links to what `like` holds."""
-    kept = like.files if like else {}
-    return [path for path, blob in files.items() if kept.get(path) != blob or path in fresh]
+    if like is None:
+        return list(files)
+    return [
+        path
+        for path, blob in files.items()
+        if like.files.get(path) != blob
+        or (path in like.executable) != (path in executable)
+        or path in fresh
+    ]
 
 
 def fill(
     root: Path,
     files: Mapping[str, str],
     *,
+    executable: Collection[str],
     like: Contents | None,
     fresh: Collection[str],
     source: Blobs,
 ) -> list[Path]:
     """Fill the new directory `root` with `files`, blob id by path; return what was written.
 
-    What `like` holds with the same blob is linked to it, but for paths in `fresh`.
+    What `like` holds with the same blob and mode is linked to it, but for paths in `fresh`.
 
     Raises:
         OSError, UnknownCommit, GitError: `root` is left half filled.
@@ -95,18 +111,18 @@ def fill(
         if not inside or ".." in path.split("/"):
             raise ValueError(f"{path!r} lies outside a release")  # a Tree never holds one
     _make_folders(root, files)
-    to_write: dict[str, list[Path]] = {}
-    new = frozenset(moved(files, like, fresh))
+    to_write: dict[str, list[str]] = {}
+    new = frozenset(moved(files, executable, like, fresh))
     for path, blob in files.items():
         if path in new or not (like and _linked(f"{like.root}/{path}", f"{root}/{path}")):
-            to_write.setdefault(blob, []).append(root / path)
+            to_write.setdefault(blob, []).append(path)
     for blob, content in source.blobs(to_write):
-        for target in to_write[blob]:
-            _write(target, content)
-    return [target for targets in to_write.values() for target in targets]
+        for path in to_write[blob]:
+            _write(root / path, content, 0o755 if path in executable else 0o644)
+    return [root / path for paths in to_write.values() for path in paths]
 
 
-def make_whole(root: Path, sha: str, files: Mapping[str, str], written: Collection[Path]) -> None:
+def make_whole(contents: Contents, written: Collection[Path]) -> None:
     """Put what was written on the disk, then the manifest.
 
     Only files are flushed. Directories, links and renames reach the journal of ext4 or
@@ -118,8 +134,13 @@ def make_whole(root: Path, sha: str, files: Mapping[str, str], written: Collecti
     else:
         for path in written:
             flush(path)
-    manifest = root / _MANIFEST
-    _write(manifest, json.dumps({"sha": sha, "files": dict(files)}).encode())
+    manifest = contents.root / _MANIFEST
+    said = {
+        "sha": contents.sha,
+        "files": dict(contents.files),
+        "executable": sorted(contents.executable),
+    }
+    _write(manifest, json.dumps(said).encode(), 0o644)
     flush(manifest)
 
 
@@ -154,9 +175,9 @@ def _linked(old: str, new: str) -> bool:
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file, readable by Airflow's user whatever the umask, executable by none."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file; of this mode whatever the umask, for Airflow's user is another one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o644)
+        os.fchmod(descriptor, mode)
         file.write(content)

@@ -68,10 +68,11 @@ class ReleaseStore:
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
         live = self._live_contents()
-        files, requirements = _wanted(tree, live, held)
+        files, executable, requirements = _wanted(tree, live, held)
         fresh = frozenset(touch).intersection(files)
         changed = self._watch.changed(live) if live else frozenset()
-        if live and live.sha == tree.sha and live.files == files and not fresh | changed:
+        same = live and (live.sha, live.files, live.executable) == (tree.sha, files, executable)
+        if live and same and not fresh | changed:
             return Release(live.root.name, live.sha)
         source = _With(requirements, self._source)
         with _disk_errors("the release before stays live"):
@@ -80,15 +81,16 @@ class ReleaseStore:
                 self._keep_aside(live, changed)
                 whole = {path: blob for path, blob in live.files.items() if path not in changed}
                 live = replace(live, files=whole)
-            new = release_dir.moved(files, live, fresh)
+            new = release_dir.moved(files, executable, live, fresh)
             self._make_sure_of_room([files[path] for path in new], source)
             names = self._published()
             name = self._free_name(tree.sha, names)
             building = self._releases / f"{_TMP}{name}"
             root = self._releases / name
             try:
-                written = self._filled(building, files, live, fresh, source)
-                release_dir.make_whole(building, tree.sha, files, written)
+                contents = Contents(building, tree.sha, files, executable)
+                written = _filled(contents, live, fresh, source)
+                release_dir.make_whole(contents, written)
                 self._note(name)
                 building.rename(root)
                 # Dying here: a whole release that nothing names; `prune` sees to it.
@@ -120,7 +122,14 @@ class ReleaseStore:
         try:
             with _disk_errors("nothing was published"):
                 root.chmod(0o755)  # mkdtemp's is 0700, and a parser in a container is another user
-                release_dir.fill(root, files, like=None, fresh=(), source=self._source)
+                release_dir.fill(
+                    root,
+                    files,
+                    executable=[path for path in files if tree.files[path].executable],
+                    like=None,
+                    fresh=(),
+                    source=self._source,
+                )
             yield root
         finally:
             shutil.rmtree(root, ignore_errors=True)
@@ -233,20 +242,6 @@ class ReleaseStore:
         }
         return sorted(torn), [name for name in whole if name not in spared]
 
-    def _filled(
-        self,
-        root: Path,
-        files: Mapping[str, str],
-        live: Contents | None,
-        fresh: Collection[str],
-        source: Blobs,
-    ) -> list[Path]:
-        if root.exists():
-            shutil.rmtree(root)  # of a try that died
-        root.mkdir()
-        root.chmod(0o755)
-        return release_dir.fill(root, files, like=live, fresh=fresh, source=source)
-
     def _make_sure_of_room(self, blobs: Sequence[str], source: Blobs) -> None:
         """See that files of these contents fit on the disk, and that a reserve stays free.
 
@@ -332,6 +327,18 @@ class ReleaseStore:
         return name
 
 
+def _filled(
+    new: Contents, live: Contents | None, fresh: Collection[str], source: Blobs
+) -> list[Path]:
+    if new.root.exists():
+        shutil.rmtree(new.root)  # of a try that died
+    new.root.mkdir()
+    new.root.chmod(0o755)
+    return release_dir.fill(
+        new.root, new.files, executable=new.executable, like=live, fresh=fresh, source=source
+    )
+
+
 class _With:
     """Blobs, and one more content that comes from no commit."""
 
@@ -352,20 +359,23 @@ class _With:
 
 def _wanted(
     tree: Tree, live: Contents | None, held: Collection[str]
-) -> tuple[dict[str, str], bytes]:
-    """Return the blob id of each file of the release, and the text of its requirements."""
+) -> tuple[dict[str, str], frozenset[str], bytes]:
+    """Return the blob id of each file of the release, which may be executed, and the text of its
+    requirements.
+    """
     files = {path: file.blob for path, file in tree.files.items()}
     for path in held:
         files.pop(path, None)
-        if live and path in tree.files and path in live.files:
-            files[path] = live.files[path]
+    executable = {path for path in files if tree.files[path].executable}
     if live:
-        files |= {path: live.files[path] for path in staying(tree, live.files)}
+        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
+        files |= {path: live.files[path] for path in old}
+        executable = (executable - old) | (live.executable & old)
     # The text as it was understood, which is what is installed, whatever the file's encoding.
     requirements = (tree.requirements or "").encode()
     if tree.requirements is not None:
         files[REQUIREMENTS] = release_dir.blob_id(requirements)
-    return files, requirements
+    return files, frozenset(executable), requirements
 
 
 def _mb(size: int) -> str:

@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,20 +17,22 @@ from gunicorn import systemd, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from deployer.errors import OperatorError
+from deployer.web.webhook import BODY_LIMIT
 
 if TYPE_CHECKING:
     from flask import Flask
 
 BACKLOG = 512
+READ_ON_S = 5.0
 M_ARENA_MAX = -8  # malloc.h
 SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
 
 SETTINGS: dict[str, Any] = {
     # One process: it is small, and the journal's commits to disk are shared among its threads.
     "workers": 1,
-    "worker_class": "gthread",
     # As many as GitHub is likely to deliver at once; a thread waits for the disk. A client that
     # sends slowly holds one: BIND is loopback, and the proxy in front collects requests.
     "threads": 16,
@@ -90,6 +93,7 @@ class _Server(BaseApplication):
         cfg: Config = self.cfg
         for name, value in SETTINGS.items():
             cfg.set(name, value)
+        cfg.set("worker_class", _Threads)
         cfg.set("bind", self._address)
         cfg.set("logger_class", _Log)
 
@@ -100,6 +104,20 @@ class _Server(BaseApplication):
         gc.collect()
         gc.freeze()
         return app
+
+
+class _Threads(ThreadWorker):
+    """gunicorn's threads, which let a client that was refused finish before they hang up.
+
+    With bytes of a body unread, the kernel answers a close with a reset, and the client may never
+    see why it was refused; gunicorn itself reads on for no more than 64 KiB.
+    """
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's
+        deadline = time.monotonic() + READ_ON_S
+        parser: Any = conn.parser  # HTTP/1's: no other protocol is spoken here
+        finished = parser.finish_body(deadline=deadline, max_bytes=2 * BODY_LIMIT)
+        return bool(keepalive and finished)
 
 
 class _Log(Logger):

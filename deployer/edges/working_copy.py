@@ -18,7 +18,7 @@ from typing import Final
 
 from deployer.core import contents
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
-from deployer.core.publishable import LINK, SUBMODULE, Entry, publishable
+from deployer.core.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, publishable
 from deployer.core.surroundings import surroundings
 from deployer.errors import DiskError, WrongPlace
 
@@ -93,7 +93,7 @@ class WorkingCopy:
         with _disk_errors():
             entries = list(self._entries())
             targets = {e.blob: os.fsencode(self._at(e).readlink()) for e in entries if _is_link(e)}
-            blobs, left_out = publishable(entries, targets)
+            blobs, left_out, executable = publishable(entries, targets)
             sizes = {blob: (self.root / blob).stat().st_size for blob in blobs.values()}
             chosen = contents.chosen(blobs, left_out, sizes)
             kinds = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
@@ -101,7 +101,7 @@ class WorkingCopy:
                 (blob, kind): contents.read(kind, _content(self.root / blob))
                 for blob, kind in kinds
             }
-        return contents.tree(UNCOMMITTED, chosen, reads)
+        return contents.tree(UNCOMMITTED, chosen, reads, executable)
 
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.
@@ -133,7 +133,7 @@ class WorkingCopy:
                 for path in surroundings(tree.files, paths):
                     copy = place / path
                     copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(self.root / tree.files[path].blob, copy)
+                    shutil.copy(self.root / tree.files[path].blob, copy)
             yield place
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -149,7 +149,7 @@ class WorkingCopy:
             except FileNotFoundError:  # deleted, and git still lists it
                 continue
             if stat.S_ISREG(mode):
-                yield Entry(_FILE, name, path)
+                yield Entry(EXECUTABLE if mode & stat.S_IXUSR else _FILE, name, path)
             elif stat.S_ISLNK(mode):
                 yield Entry(LINK, name, path)
             elif stat.S_ISDIR(mode):  # git lists no folder but one that is a repository itself

@@ -54,7 +54,9 @@ class Journal(Protocol):
     def record_delivery(
         self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
     ) -> bool:
-        """Write a delivery durably; False if this guid is known already (nothing written).
+        """Write a delivery durably; False if this guid was taken already (nothing written).
+
+        One that was ignored was not taken: redelivered, it replaces what is known of it.
 
         `payload` holds the parsed fields of a push (`ref`, `before`, `after`, `forced`,
         `pusher`), or nothing. Concurrent calls may share one commit to disk.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import IO, assert_never
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
 
-from deployer.core.webhook import Delivery, Ignored, Ping, Push, receive
+from deployer.core.webhook import Delivery, Ignored, Ping, Push, receive, refuse_unsigned
 from deployer.errors import WebhookRejected
 from deployer.ports import Bell, Journal
 
@@ -18,6 +20,11 @@ log = structlog.get_logger()
 
 BODY_LIMIT = 25 * 1024 * 1024
 """Bytes; GitHub delivers no larger payload (GITHUB.md)."""
+SMALL = 1024 * 1024
+"""Bytes of a body that each thread reads at once; of the rest, one body is in memory at a time."""
+LARGE_WAIT_S = 8.0
+"""How long a large body waits for its turn: GitHub waits 10 s for the answer."""
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +44,20 @@ class Receiving:
 
 def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
     webhook = Blueprint("webhook", __name__)
+    large = threading.Lock()
 
     @webhook.post("/webhook")
     def deliver() -> tuple[Response, int]:
         began = time.perf_counter()
-        delivery = receive(
-            dict(request.headers),
-            _body(),
-            secrets=receiving.secrets,
-            repo=receiving.repo,
-            branch=receiving.branch,
-        )
+        headers = dict(request.headers)
+        with _body(headers, large) as body:
+            delivery = receive(
+                headers,
+                body,
+                secrets=receiving.secrets,
+                repo=receiving.repo,
+                branch=receiving.branch,
+            )
         result, reason, payload = _entry(delivery)
         new = journal.record_delivery(
             guid=delivery.guid,
@@ -60,7 +70,9 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             result, reason = "duplicate", "it is known already"
         # If we die here, the delivery is on disk; the worker finds it at its next poll.
         bell.ring()
-        log.info(
+        content = delivery.content
+        say = log.warning if isinstance(content, Ignored) and content.amiss else log.info
+        say(
             "delivery",
             guid=delivery.guid,
             kind=delivery.event,
@@ -73,25 +85,50 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
     return webhook
 
 
-def _body() -> bytes:
-    """Return the body as delivered: the signature is over these very bytes.
+@contextmanager
+def _body(headers: Mapping[str, str], large: threading.Lock) -> Iterator[bytes]:
+    """Hand out the body as delivered: the signature is over these very bytes.
+
+    Whoever knows the address may send bodies whose signature is wrong, which only all of their
+    bytes tell: so what is unsigned takes `SMALL` a thread, and one `BODY_LIMIT` in all.
 
     Raises:
-        WebhookRejected: it is over the limit; hardly more than the limit was read.
+        WebhookRejected: the headers are no delivery's: nothing was read; the body is over the
+            limit: hardly more than the limit was read; others are being read for too long.
     """
-    announced = request.content_length
-    if announced is not None and announced > BODY_LIMIT:
+    if (request.content_length or 0) > BODY_LIMIT:
         raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
-    # In chunks: the server knows where it ends, and Werkzeug's own limit would cut in silence.
-    chunked = announced is None and request.environ.get("wsgi.input_terminated")
+    refuse_unsigned(headers)
+    small = _read(request.stream, SMALL)
+    if len(small) < SMALL:
+        yield small
+        return
+    if not large.acquire(timeout=LARGE_WAIT_S):
+        raise WebhookRejected(
+            503, "too many large deliveries at once; the next poll finds what was pushed"
+        )
     try:
-        stream = request.environ["wsgi.input"]
-        body: bytes = stream.read(BODY_LIMIT + 1) if chunked else request.get_data(cache=False)
+        body = small + _read(request.stream, BODY_LIMIT + 1 - SMALL)
+        if len(body) > BODY_LIMIT:
+            raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
+        yield body
+    finally:
+        large.release()
+
+
+def _read(stream: IO[bytes], most: int) -> bytes:
+    """Return what is left of a body, `most` bytes at most.
+
+    Raises:
+        WebhookRejected: it ends before its end, or its chunks are malformed.
+    """
+    read = bytearray()
+    try:
+        while len(read) < most and (piece := stream.read(min(_PIECE, most - len(read)))):
+            read += piece
     except Exception as exc:  # each server has its own for a body that is cut short or malformed
         raise WebhookRejected(400, "the body is not all there") from exc
-    if len(body) > BODY_LIMIT:
-        raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
-    return body
+    return bytes(read)
 
 
 def _entry(delivery: Delivery) -> tuple[str, str, Mapping[str, object]]:

@@ -8,7 +8,14 @@ from typing import assert_never
 import structlog
 
 from deployer.core.model import Closed, Owed
-from deployer.core.pacing import LOOK_BACK, LOOK_BACK_S, Pace, closed_for_s, retry_delay_s
+from deployer.core.pacing import (
+    LOOK_BACK,
+    LOOK_BACK_S,
+    Pace,
+    closed_for_s,
+    refusal_stands,
+    retry_delay_s,
+)
 from deployer.core.precedence import next_to_post, overtakes
 from deployer.ports import (
     Accepted,
@@ -81,6 +88,9 @@ class Outbox:
             "context": status.context,
             "state": str(status.state),
         }
+        age_s = (now - owed.owed_since).total_seconds()
+        if isinstance(answer, RefusedForGood) and not refusal_stands(owed.attempts + 1, age_s):
+            answer = RetryLater(answer.reason)
         match answer:
             case Accepted():
                 self._journal.posted(owed.id, at=now, target_url=target_url)

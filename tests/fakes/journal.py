@@ -62,7 +62,7 @@ class FakeJournal:
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._guids: set[str] = set()
+        self._results: dict[str, str] = {}  # by guid
         self._pushers: dict[str, str] = {}  # by commit
         self.announced: dict[int, tuple[Announcement, int | None]] = {}
         self.records: dict[int, Deployment] = {}
@@ -85,9 +85,9 @@ class FakeJournal:
         with self._lock:
             if self.broken:
                 raise JournalError("the journal can't be written: disk full")
-            if guid in self._guids:
+            if self._results.get(guid, "ignored") != "ignored":
                 return False
-            self._guids.add(guid)
+            self._results[guid] = result
             if event == "push" and result == "queued":
                 if payload.get("pusher"):
                     self._pushers[str(payload["after"])] = str(payload["pusher"])

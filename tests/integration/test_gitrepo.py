@@ -21,7 +21,7 @@ from git.cmd import Git
 from deployer.core import contents
 from deployer.core.contents import Read
 from deployer.core.model import Authored, History, Tree, folder_of
-from deployer.edges import gitrepo, mirror
+from deployer.edges import gitrepo, gitrun, mirror
 from deployer.edges.gitrepo import GitRepository
 from deployer.edges.gitrun import GitRunner
 from deployer.errors import GitError, SettingsError, UnknownCommit
@@ -929,6 +929,63 @@ def test_git_sees_neither_the_workers_secrets_nor_its_git_variables(
     assert "leaked" not in text
     assert "GIT_SSL_CAINFO=/etc/ca.pem" in text
     assert "GIT_TERMINAL_PROMPT=0" in text
+
+
+@pytest.mark.parametrize("place", [".gitconfig", ".config/git/config"])
+def test_a_repository_of_another_user_is_fetched_once_git_is_told_that_it_is_safe(
+    host: ClassRepo,
+    repository: GitRepository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:
+    # git's own tests do it so: only root may give files away.
+    another = "GIT_TEST_ASSUME_DIFFERENT_OWNER"
+    monkeypatch.setattr(gitrun, "_PASSED", gitrun._PASSED | {another})
+    monkeypatch.setenv(another, "1")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    host.write("dags/a.py", "1")
+    tip = host.commit()
+
+    with pytest.raises(GitError, match=r"safe\.directory"):
+        repository.fetch()
+
+    config = tmp_path / "home" / place
+    config.parent.mkdir(parents=True)
+    config.write_text("[safe]\n\tdirectory = *\n")
+    assert repository.fetch() == tip
+
+
+def test_the_ordinary_configuration_changes_nothing_in_what_is_read(
+    host: ClassRepo, repository: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".gitconfig").write_text(
+        "[log]\n\tshowRoot = false\n\tshowSignature = true\n[diff]\n\trelative = true\n"
+        "[transfer]\n\tfsckObjects = true\n[color]\n\tui = always\n[fetch]\n\tprune = true\n"
+    )
+    host.write("dags/a.py", "1")
+
+    tree = fetched(host, repository)
+
+    assert set(tree.files) == {"dags/a.py"}
+    assert repository.history(None, tree.sha).changed == ("dags/a.py",)
+
+
+def test_the_token_is_given_to_no_helper_of_the_ordinary_configuration(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = locked_host
+    told = tmp_path / "told"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".gitconfig").write_text(f'[credential]\n\thelper = "!cat >> {told}; true"\n')
+
+    with pytest.raises(GitError):
+        GitRepository(url, "main", tmp_path / "checkout", token=TOKEN).fetch()
+
+    assert any(handler.given)
+    assert not told.exists()
 
 
 def test_a_machine_without_git_is_told_so(

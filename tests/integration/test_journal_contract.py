@@ -115,6 +115,12 @@ def push(
     )
 
 
+def ignored(journal: Journal, guid: str) -> bool:
+    return journal.record_delivery(
+        guid=guid, event="push", result="ignored", reason="another branch", payload={}
+    )
+
+
 def queued(journal: Journal, sha: str = A, at: datetime = NOW) -> int:
     return journal.queue(sha, base_sha=None, ref=REF, trigger=Trigger.WEBHOOK, at=at)
 
@@ -174,13 +180,25 @@ def test_a_guid_is_taken_once(journal: Journal) -> None:
 
 
 def test_a_delivery_that_is_not_queued_announces_nothing(journal: Journal) -> None:
-    assert journal.record_delivery(
-        guid="1", event="ping", result="ignored", reason="a ping", payload={}
-    )
-    assert not journal.record_delivery(
-        guid="1", event="ping", result="ignored", reason="a ping", payload={}
-    )
+    assert ignored(journal, "1")
     assert journal.unseen() == ()
+
+
+def test_what_was_ignored_is_taken_when_it_is_delivered_again(journal: Journal) -> None:
+    assert ignored(journal, "1")
+    assert ignored(journal, "1")
+    assert push(journal, "1")
+    assert [announced.sha for announced in journal.unseen()] == [A]
+    assert journal.pusher_of(A) == "lasse"
+
+
+def test_what_was_taken_is_not_taken_back_by_a_delivery_that_would_be_ignored(
+    journal: Journal,
+) -> None:
+    push(journal, "1")
+    assert not ignored(journal, "1")
+    assert not push(journal, "1")
+    assert [announced.sha for announced in journal.unseen()] == [A]
 
 
 @pytest.mark.parametrize("before", ["0" * 40, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sys
@@ -68,6 +69,72 @@ def test_current_is_a_relative_link_so_that_it_holds_where_the_folder_is_mounted
     assert (moved / "current/requirements.txt").read_text() == "pandas\n"
 
 
+def test_a_release_keeps_the_executable_bit_and_a_commit_that_changes_it_alone(
+    tmp_path: Path, root: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    store = ReleaseStore(root, repository)
+    gen, run, read = "dags/lasse/gen.sh", "dags/lasse/run.sh", "dags/lasse/read.txt"
+
+    def modes(executable: str) -> list[str]:
+        host.write(gen, "date\n", mode=executable)
+        host.write(read, "date\n")
+        host.link(run, "gen.sh")
+        host.commit()
+        publish(store, repository.tree(repository.fetch()))
+        places = [root / "current" / path for path in (gen, run, read)]
+        return [f"{place.stat().st_mode & 0o777:o}" for place in places]
+
+    assert modes("100755") == ["755", "755", "644"]
+    assert modes("100644") == ["644", "644", "644"]
+    before = (root / "current" / gen).stat().st_ino
+    assert modes("100755") == ["755", "755", "644"]
+    assert (root / "current" / gen).stat().st_ino != before
+    assert store.publish(repository.tree(repository.fetch()), touch=(), held=()).written == 0
+
+
+def test_what_is_examined_and_what_is_held_keep_the_executable_bit_too(
+    tmp_path: Path, root: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    store = ReleaseStore(root, repository)
+    gen = "dags/lasse/gen.sh"
+    host.write(gen, "1", mode="100755")
+    host.commit()
+    tree = repository.tree(repository.fetch())
+    with store.lay_out(tree, [gen]) as place:
+        assert os.access(place / gen, os.X_OK)
+    publish(store, tree)
+    host.write(gen, "2", mode="100644")
+    host.commit()
+    store.publish(repository.tree(repository.fetch()), touch=(), held=[gen])
+    assert (root / "current" / gen).read_text() == "1"
+    assert (root / "current" / gen).stat().st_mode & 0o777 == 0o755
+
+
+def test_a_release_of_before_modes_were_kept_gets_them_when_it_is_deployed_again(
+    tmp_path: Path, root: Path
+) -> None:
+    host = ClassRepo(tmp_path / "class.git")
+    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    store = ReleaseStore(root, repository)
+    host.write("dags/lasse/gen.sh", "1", mode="100755")
+    host.commit()
+    tree = repository.tree(repository.fetch())
+    publish(store, tree)
+    manifest = root / "current" / ".manifest.json"
+    said = json.loads(manifest.read_text())
+    del said["executable"]
+    manifest.write_text(json.dumps(said))
+    (root / "current/dags/lasse/gen.sh").chmod(0o644)
+
+    publish(store, tree)
+
+    assert os.access(root / "current/dags/lasse/gen.sh", os.X_OK)
+
+
 def test_an_unchanged_file_is_the_same_inode_and_a_changed_one_has_the_newest_time(
     store: ReleaseStore, repository: FakeRepository, root: Path
 ) -> None:
@@ -114,7 +181,7 @@ def test_a_commit_with_nothing_in_it_still_has_the_folders_that_airflow_expects(
     assert not (root / "current/requirements.txt").exists()
 
 
-def test_links_and_executable_files_of_a_real_commit_come_out_plain(
+def test_links_of_a_real_commit_come_out_plain_and_executable_files_as_they_are(
     root: Path, tmp_path: Path
 ) -> None:
     host = ClassRepo(tmp_path / "class.git")
@@ -131,7 +198,7 @@ def test_links_and_executable_files_of_a_real_commit_come_out_plain(
     dags = root / "releases" / release.name / "dags"
     assert not (dags / "b/linked.py").is_symlink()
     assert (dags / "b/linked.py").read_bytes() == b"x = '$Id$'\r\n"
-    assert (dags / "a/run.sh").stat().st_mode & 0o777 == 0o644
+    assert (dags / "a/run.sh").stat().st_mode & 0o777 == 0o755
     assert release.written == 3
 
 

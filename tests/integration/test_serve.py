@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -36,6 +36,7 @@ BODY = json.dumps(
         "repository": {"full_name": REPO},
     }
 ).encode()
+WRONG = "sha256=" + "0" * 64
 BOUND_S = 60.0
 """How long a start, an answer or an end is waited for on a busy machine."""
 
@@ -107,6 +108,14 @@ def environment(state_dir: Path, address: str) -> dict[str, str]:
         "DEPLOYER_WEBHOOK_SECRET": SECRET,
         "DEPLOYER_BIND": address,
     }
+
+
+def peak_mb(web: Web) -> float:
+    """Return how much memory the process that answers has had at most."""
+    master = web.process.pid
+    (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    status = Path(f"/proc/{worker}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if "VmHWM" in line)
 
 
 COMMAND = [sys.executable, "-m", "deployer", "web"]
@@ -190,7 +199,7 @@ def test_one_connection_takes_one_delivery_after_another(web: Web) -> None:
 
 def test_deliveries_sent_ahead_of_the_answers_are_answered_in_order(web: Web) -> None:
     with web.connect() as client:
-        client.sendall(request("first") + request("second", X_Hub_Signature_256=None)[:-5])
+        client.sendall(request("first") + request("second", X_Hub_Signature_256=WRONG)[:-5])
         assert answer(client).status == 202
         client.sendall(BODY[-5:])
         assert answer(client).status == 401
@@ -235,6 +244,66 @@ def test_chunks_over_the_limit_are_refused(web: Web) -> None:
     with web.connect() as client:
         client.sendall(head + chunked(bytes(BODY_LIMIT + 1), 1024 * 1024))
         assert answer(client).status == 413
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"X_Hub_Signature_256": None}, 401),
+        ({"X_Hub_Signature_256": "sha256=00"}, 401),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Encoding": "gzip"}, 415),
+    ],
+)
+def test_what_its_headers_refuse_is_answered_before_a_byte_of_the_body_was_sent(
+    web: Web, changed: dict[str, str | None], status: int
+) -> None:
+    head = request(Content_Length=str(BODY_LIMIT), body=b"", **changed)
+    with web.connect() as client:
+        client.sendall(head)
+        assert answer(client).status == status
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"X_Hub_Signature_256": None}, 401),
+        ({"X_Hub_Signature_256": WRONG}, 401),
+        ({"X_Hub_Signature_256": None, "Connection": "close"}, 401),
+        ({"X_Hub_Signature_256": None, "Content_Length": str(BODY_LIMIT + 1)}, 413),
+    ],
+)
+def test_a_client_that_sends_all_of_a_refused_body_before_it_listens_reads_the_answer(
+    web: Web, changed: dict[str, str | None], status: int
+) -> None:
+    length = int(changed.get("Content_Length") or BODY_LIMIT)
+    with web.connect() as client:
+        client.sendall(request(**{"Content_Length": str(length), **changed}, body=b""))
+        client.sendall(bytes(length))
+        assert answer(client).status == status
+
+
+def test_large_bodies_of_strangers_are_not_in_memory_together(tmp_path: Path) -> None:
+    head = request(X_Hub_Signature_256=WRONG, Content_Length=str(BODY_LIMIT), body=b"")
+    body = bytes(BODY_LIMIT)
+
+    with running(tmp_path) as web, ThreadPoolExecutor(16) as strangers:
+
+        def send(_: int) -> int | None:
+            with web.connect() as client:
+                client.sendall(head)
+                # Who is refused and then takes longer than READ_ON_S is hung up on.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    client.sendall(body)
+                    return answer(client).status
+            return None
+
+        before = peak_mb(web)
+        statuses = set(strangers.map(send, range(16)))
+        assert statuses <= {401, 503, None}
+        assert 401 in statuses
+        assert peak_mb(web) - before < 150
+        assert web.deliver("1") == 202
 
 
 def test_a_malformed_chunk_is_refused_and_the_connection_closed(web: Web) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from deployer.core.model import (
@@ -63,12 +64,16 @@ def client(journal: FakeJournal, bell: FakeBell) -> FlaskClient:
 
 
 def client_of(
-    journal: Journal, bell: FakeBell | None = None, *, public_url: str | None = None
+    journal: Journal,
+    bell: FakeBell | None = None,
+    *,
+    public_url: str | None = None,
+    branch: str = "main",
 ) -> FlaskClient:
     app = create_app(
         journal=journal,
         bell=bell or FakeBell(),
-        receiving=Receiving((SECRET,), REPO, "main"),
+        receiving=Receiving((SECRET,), REPO, branch),
         public_url=public_url,
         now=lambda: NOW,
     )
@@ -134,6 +139,33 @@ def test_a_delivery_that_comes_again_is_a_duplicate(
     assert response.json is not None
     assert response.json["result"] == "duplicate"
     assert len(journal.unseen()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "level"),
+    [
+        (push(repository={"full_name": "teacher/renamed"}), "warning"),
+        (push(ref="refs/heads/draft"), "info"),
+    ],
+)
+def test_a_push_of_another_repository_is_a_warning_for_it_may_be_ours_renamed(
+    client: FlaskClient, body: bytes, level: str
+) -> None:
+    with capture_logs() as logs:
+        deliver(client, body)
+    assert [line["log_level"] for line in logs if line["event"] == "delivery"] == [level]
+
+
+def test_an_ignored_delivery_that_comes_again_is_looked_at_anew(
+    journal: FakeJournal,
+) -> None:
+    results = []
+    for branch in ("master", "trunk", "main", "main", "master"):
+        response = deliver(client_of(journal, branch=branch), push())
+        assert response.json is not None
+        results.append(response.json["result"])
+    assert results == ["ignored", "ignored", "queued", "duplicate", "duplicate"]
+    assert [made.sha for made in journal.unseen()] == [A]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ VARIES: Final = "§"
 
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
+    "core/contents.py": frozenset({"_unfit"}),
     "core/ignores.py": frozenset({"unreadable"}),
     "core/limits.py": frozenset({"judged", "_excess"}),
     "core/ownership.py": frozenset({"notes"}),

@@ -7,7 +7,7 @@ import pytest
 from deployer.core import contents, limits
 from deployer.core.contents import Chosen, Read
 from deployer.core.limits import TooMuch, Weight
-from deployer.core.model import COMPOSE_FILE, Facts, File, LeftOut, Tree
+from deployer.core.model import COMPOSE_FILE, ROSTER, Facts, File, LeftOut, Tree
 from deployer.core.publishable import LINK
 
 SHA = "a" * 40
@@ -43,10 +43,64 @@ def test_a_files_text_says_what_it_is_without_being_run() -> None:
     assert tree.sha == SHA
 
 
+def test_a_file_may_be_executed_if_it_is_said_so() -> None:
+    reads = {(path, "any"): contents.read("any", b"date") for path in ("dags/a/x.sh", "dags/a/y")}
+    chosen = Chosen({path: path for path, _ in reads})
+    tree = contents.tree(SHA, chosen, reads, {"dags/a/x.sh"})
+    assert {path: file.executable for path, file in tree.files.items()} == {
+        "dags/a/x.sh": True,
+        "dags/a/y": False,
+    }
+
+
 def test_requirements_are_a_text_and_no_file_and_a_bad_byte_spoils_its_line_alone() -> None:
     tree = whole({"requirements.txt": b"\xef\xbb\xbfpandas\n\xff\n"})
     assert tree.requirements == "pandas\n\ufffd\n"
     assert tree.files == {}
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    return ("\ufeff" + text).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("kind", ["requirements.txt", COMPOSE_FILE, ROSTER])
+def test_a_text_that_says_that_it_is_utf_16_is_read_as_that(kind: str, encoding: str) -> None:
+    """As PowerShell's `>` writes it."""
+    assert contents.read(kind, encoded("pandas # é\r\n", encoding)).text == "pandas # é\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(encoded("from airflow.sdk import dag\n", f"utf-{form}") for form in ("16-le", "16-be")),
+        *("from airflow.sdk import dag\n".encode(f"utf-{form}") for form in ("16-le", "16-be")),
+        *(encoded("from airflow.sdk import dag\n", f"utf-{form}") for form in ("32-le", "32-be")),
+    ],
+)
+@pytest.mark.parametrize("path", ["dags/a/x.py", "dags/a/.airflowignore"])
+def test_what_airflow_would_read_as_utf_8_and_is_not_is_left_out_with_its_encoding(
+    path: str, content: bytes
+) -> None:
+    reason = "the file is UTF-16, which Airflow can't read: save it as UTF-8"
+    assert whole({path: content}).left_out == (LeftOut(path, reason),)
+
+
+def test_a_python_file_that_names_its_encoding_is_a_file() -> None:
+    tree = whole({"dags/a/x.py": "# coding: latin-1\nimport airflow.dag # é\n".encode("latin-1")})
+    assert tree.files["dags/a/x.py"].facts.imports == {(0, "airflow.dag")}
+    assert tree.left_out == ()
+
+
+def test_data_may_be_in_any_encoding() -> None:
+    assert not whole({"dags/a/x.csv": encoded("a;b", "utf-16-le")}).left_out
+
+
+@pytest.mark.parametrize("path", ["dags/a/x.py", "dags/a/x.csv", "requirements.txt"])
+def test_a_pointer_of_git_lfs_is_left_out(path: str) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+    reason = "the file is a Git LFS pointer; LFS is not fetched: commit the file itself"
+    assert whole({path: pointer}).left_out == (LeftOut(path, reason),)
 
 
 def test_an_ignore_file_is_a_file_and_a_text() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from deployer.core.model import Status, StatusRecord, StatusState, Trigger
-from deployer.core.pacing import BUCKETS
+from deployer.core.pacing import BUCKETS, NEW_S, TRIES_WHEN_NEW
 from deployer.ports import RefusedForGood, RetryLater
 from deployer.worker.outbox import REST_S, Outbox
 from tests.fakes.clock import START, FakeClock
@@ -277,14 +277,33 @@ def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
 
 
 def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) -> None:
-    post.board.answers.append(RefusedForGood("No commit found for SHA"))
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * TRIES_WHEN_NEW
     post.owe(1)
+    post.outbox.post_next()
+    post.clock.sleep(1)
+    while post.owed():
+        post.clock.sleep(post.outbox.post_next())
     post.owe(2)
     assert post.go_on(3600) == [2]
-    assert post.board.tries == 2
+    assert post.board.tries == TRIES_WHEN_NEW + 1
     assert post.owed() == 0
     refused = post.records()[0]
     assert (refused.posted_at, refused.error) == (None, "No commit found for SHA")
+
+
+def test_a_commit_that_github_does_not_know_yet_is_told_a_little_later(post: Post) -> None:
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * 2
+    post.owe(1)
+    assert post.go_on(10) == [1]
+    assert (post.board.tries, post.records()[0].error) == (3, None)
+
+
+def test_what_is_refused_though_it_is_old_is_not_tried_again(post: Post) -> None:
+    post.owe(1)
+    post.clock.sleep(NEW_S)
+    post.board.answers.append(RefusedForGood("No commit found for SHA"))
+    assert post.go_on(3600) == []
+    assert (post.board.tries, post.owed()) == (1, 0)
 
 
 def test_what_is_owed_outlives_the_worker(post: Post) -> None:

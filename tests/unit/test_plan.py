@@ -224,6 +224,16 @@ def test_a_deleted_helper_is_no_deleted_dag_file() -> None:
 IGNORE = "dags/.airflowignore"
 
 
+def test_what_may_be_executed_from_now_on_has_changed() -> None:
+    files = {TAXI: f"{DAG}RUN = 'gen.sh'\n", "dags/lasse/gen.sh": "date"}
+    live = tree(files)
+    gen = replace(live.files["dags/lasse/gen.sh"], executable=True)
+    tip = replace(live, sha="b" * 40, files={**live.files, "dags/lasse/gen.sh": gen})
+    assert planned(live, tip).dag_files == (TAXI,)
+    assert planned(tip, live).dag_files == (TAXI,)
+    assert planned(tip, replace(tip, sha="c" * 40)).dag_files == ()
+
+
 def test_a_newly_ignored_dag_file_counts_as_deleted() -> None:
     result = pushed(**{IGNORE: "taxi.py"})
     assert (result.dag_files, result.deleted) == ((), (TAXI,))

@@ -20,20 +20,30 @@ def link(path: str, target: str) -> tuple[Entry, tuple[str, bytes]]:
 
 def of_links(links: dict[str, str], *others: Entry) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
     pairs = [link(path, target) for path, target in links.items()]
-    return publishable([*others, *(e for e, _ in pairs)], dict(target for _, target in pairs))
+    return publishable([*others, *(e for e, _ in pairs)], dict(target for _, target in pairs))[:2]
+
+
+def test_a_link_to_an_executable_file_may_be_executed_too() -> None:
+    entries = [entry("dags/a/gen.sh", "100755"), entry("dags/a/run.sh", LINK, "to")]
+    _, _, executable = publishable(entries, {"to": b"gen.sh"})
+    assert executable == {"dags/a/gen.sh", "dags/a/run.sh"}
 
 
 def test_files_of_dags_and_include_and_the_requirements_are_published_as_their_blobs() -> None:
     paths = ["dags/lasse/a.py", "dags/top.py", "include/x.sql", "requirements.txt"]
 
-    files, left_out = publishable([entry(p, blob=p) for p in paths], {})
+    files, left_out, _ = publishable([entry(p, blob=p) for p in paths], {})
 
     assert files == {path: path for path in paths}
     assert left_out == ()
 
 
-def test_an_executable_file_is_published_like_any_other() -> None:
-    assert publishable([entry("dags/a.sh", "100755")], {}) == ({"dags/a.sh": "b"}, ())
+def test_an_executable_file_is_published_as_one() -> None:
+    assert publishable([entry("dags/a.sh", "100755")], {}) == (
+        {"dags/a.sh": "b"},
+        (),
+        frozenset({"dags/a.sh"}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +72,7 @@ def test_an_executable_file_is_published_like_any_other() -> None:
     ],
 )
 def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes, why: str) -> None:
-    files, left_out = publishable([entry(path)], {})
+    files, left_out, _ = publishable([entry(path)], {})
 
     assert files == {}
     [left] = left_out
@@ -76,7 +86,7 @@ def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes
     "path", ["dags/a\u00a0b/x.py", "dags/\u202egpj.py", "dags/\u200d/x.py", "dags/\ue000.py"]
 )
 def test_a_published_name_is_shown_as_it_is(path: str) -> None:
-    assert publishable([entry(path)], {}) == ({path: "b"}, ())
+    assert publishable([entry(path)], {}) == ({path: "b"}, (), frozenset())
     assert shown(path.encode()) == path
 
 
@@ -92,14 +102,14 @@ def test_names_of_other_scripts_and_with_spaces_are_published() -> None:
         "dags/lasse/include/__init__.py",
     ]
 
-    files, left_out = publishable([entry(path) for path in paths], {})
+    files, left_out, _ = publishable([entry(path) for path in paths], {})
 
     assert sorted(files) == sorted(paths)
     assert left_out == ()
 
 
 def test_a_submodule_is_left_out() -> None:
-    files, [left] = publishable([entry("dags/lib", SUBMODULE)], {})
+    files, [left], _ = publishable([entry("dags/lib", SUBMODULE)], {})
 
     assert files == {}
     assert "submodules" in left.reason
@@ -159,14 +169,14 @@ def test_a_link_to_anything_but_a_published_file_is_left_out(target: str, why: s
 
 
 def test_a_name_that_a_handmade_commit_holds_twice_is_published_once() -> None:
-    files, [left] = publishable([entry("dags/a.py", blob="1"), entry("dags/a.py", blob="2")], {})
+    files, [left], _ = publishable([entry("dags/a.py", blob="1"), entry("dags/a.py", blob="2")], {})
 
     assert files == {"dags/a.py": "1"}
     assert "twice" in left.reason
 
 
 def test_a_name_that_a_handmade_commit_holds_as_file_and_folder_is_a_folder() -> None:
-    files, [left] = publishable([entry("dags/a"), entry("dags/a/b.py")], {})
+    files, [left], _ = publishable([entry("dags/a"), entry("dags/a/b.py")], {})
 
     assert list(files) == ["dags/a/b.py"]
     assert left.path == "dags/a"

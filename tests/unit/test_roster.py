@@ -62,7 +62,14 @@ def test_a_login_that_yaml_would_take_for_something_else_stays_a_login() -> None
         ("teachers: [[a]]\n", "roster.yaml:1 should be a login or an e-mail address"),
         ("folders:\n  a: *b\n", "roster.yaml:2 found undefined alias 'b'"),
         ("---\na: b\n---\n", "roster.yaml:3 but found another document"),
-        ("a: \x07\n", "roster.yaml holds characters that YAML does not allow"),
+        (
+            "a: \x07\n",
+            "roster.yaml holds characters that YAML does not allow: save it as UTF-8",
+        ),
+        (
+            "# x\nfolders: {a: \ufffd}\n",
+            "roster.yaml:2 a letter is not UTF-8: save the file as UTF-8",
+        ),
         ("[" * 5000, "roster.yaml is nested too deeply"),
         ("# " + "x" * 100_000, "roster.yaml has more than 100000 characters"),
     ],

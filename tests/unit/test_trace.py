@@ -492,6 +492,30 @@ def test_another_files_path_in_a_message_loses_the_servers_part() -> None:
     assert trace.read(text, PATH).message == "include/sql/a.sql is missing"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "https://github.com/example/tool/releases/download/v1.2/tool.zip",
+        f"https://github.com/example/tool/releases/{SHA}/tool.zip",
+        f"https://github.com/example/class/blob/main/{PATH}",
+        f"file:///srv/class/releases/{SHA}/{PATH}",
+        "/home/lasse/releases/v1.2/tool.zip",
+        "releases/v1.2/tool.zip",
+    ],
+)
+def test_an_address_and_a_place_that_is_no_release_stay_whole(said: str) -> None:
+    message = f"cannot open '{said}' or {said}: gone"
+
+    assert trace.read(f"OSError: {message}", PATH).message == message
+
+
+@pytest.mark.parametrize("name", [SHA, f"{SHA}-2", ".tmp-x1y2z3"])
+def test_a_path_in_any_release_loses_the_servers_part_beside_an_address(name: str) -> None:
+    text = f"OSError: https://example.org/a: /srv/x/releases/{name}/include/a.sql in /srv/{PATH}"
+
+    assert trace.read(text, PATH).message == f"https://example.org/a: include/a.sql in {PATH}"
+
+
 def test_a_file_name_is_taken_literally() -> None:
     path = r"dags/lasse/a+(b)\1.py"
 
@@ -502,20 +526,6 @@ def test_a_huge_message_is_cut_before_it_costs_time() -> None:
     error = trace.read("ValueError: " + "/a" * 1_000_000, PATH)
 
     assert len(error.message) == trace.MAX_MESSAGE
-
-
-def test_the_releases_that_a_trace_names_are_found() -> None:
-    again = MISSING.replace(SHA, f"{SHA}-2")
-
-    assert trace.releases(MISSING + again) == {SHA, f"{SHA}-2"}
-
-
-def test_the_class_policy_names_the_release_below_its_sentence() -> None:
-    assert trace.releases(POLICY) == {SHA}
-
-
-def test_a_trace_without_a_path_names_no_release() -> None:
-    assert trace.releases(CYCLE) == frozenset()
 
 
 @given(st.text(), st.sampled_from([PATH, "dags/amy/pack.zip"]))

@@ -323,9 +323,10 @@ def test_a_delivery_without_an_event_is_a_400(event: str | None) -> None:
 # --- ignored ---------------------------------------------------------------
 
 
-def test_another_event_is_ignored_whatever_its_fields() -> None:
-    assert ignored({"action": "started", "ref": 7}, event="star") == (
-        "event star is of no interest, only push is"
+@pytest.mark.parametrize("event", ["star", "projects_v2_item", "projects_v2_status_update"])
+def test_another_event_is_ignored_whatever_its_fields(event: str) -> None:
+    assert ignored({"action": "started", "ref": 7}, event=event) == (
+        f"event {event} is of no interest, only push is"
     )
 
 
@@ -334,7 +335,10 @@ def test_another_event_is_ignored_whatever_its_fields() -> None:
     [
         (
             {"repository": {"full_name": "teacher/other"}},
-            "repository 'teacher/other' is not teacher/class-airflow",
+            (
+                "repository 'teacher/other' is not teacher/class-airflow: if that was renamed, set"
+                " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this"
+            ),
         ),
         ({"ref": "refs/heads/feature"}, "'refs/heads/feature' is not branch main"),
         ({"ref": "refs/heads/Main"}, "'refs/heads/Main' is not branch main"),

@@ -45,10 +45,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a tree: its git blob id and what its text says."""
+    """One file of a tree: its git blob id, what its text says, and may it be executed."""
 
     blob: str
     facts: Facts = Facts()
+    executable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class ClassRepository:
             *("ls-remote", "--exit-code", "--end-of-options", self.url),
             self._ref,
             timeout_s=ASK_S,
+            asks_host=True,
         )
         if ran.status == _NO_SUCH_REF:
             raise Ailment(

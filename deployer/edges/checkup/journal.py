@@ -161,7 +161,7 @@ def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | No
             f"the newest deployment ({_ago(now - missed_at)} ago) was found by polling, the last"
             f" delivery came {_ago(now - last_at)} ago",
             f"on GitHub, {repo}, Settings, Webhooks, {address}: see Recent Deliveries and what"
-            " answered them (401: the secrets differ)",
+            " answered them (401: the secrets differ; 202 `ignored`: a new name perhaps)",
         )
     return f"the last was accepted {_ago(now - last_at)} ago"
 

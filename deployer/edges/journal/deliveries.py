@@ -26,6 +26,7 @@ WAIT_S: Final = 2 * BUSY_TIMEOUT_S + 5.0
 
 _NO_COMMIT = "0" * 40  # GitHub's `before` of a new branch, `after` of a deleted one
 _PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher")
+_WRITTEN = ("event", "result", "reason", "received_at", *_PUSH_FIELDS)
 
 Row = Mapping[str, Any]
 
@@ -51,27 +52,32 @@ def row(
 
 
 def write(connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
-    """Write rows with distinct guids; announce the queued pushes; return the new guids."""
+    """Write rows with distinct guids; announce the queued pushes; return the guids taken.
+
+    One that was ignored is taken anew: it may be redelivered because the settings were mended.
+    """
     # In the order of guids: two web hosts on one PostgreSQL must not wait for each other's rows.
     in_order = sorted(rows, key=lambda row: str(row["guid"]))
-    unless_known = _insert_unless_known(connection.dialect.name).returning(deliveries.c.guid)
-    new = frozenset(connection.execute(unless_known, in_order).scalars())
+    unless_taken = _insert_unless_taken(connection.dialect.name).returning(deliveries.c.guid)
+    new = frozenset(connection.execute(unless_taken, in_order).scalars())
     announced = [_announcement(row) for row in rows if row["guid"] in new and _is_queued(row)]
     if announced:
         connection.execute(insert(announcements), announced)
     return new
 
 
-def _insert_unless_known(dialect: str) -> Insert:
+def _insert_unless_taken(dialect: str) -> Insert:
     """Return the statement in one of two dialects; the other one is never imported."""
-    known = [deliveries.c.guid]
     if dialect == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - see above
-
-        return postgresql.insert(deliveries).on_conflict_do_nothing(index_elements=known)
-    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - likewise
-
-    return sqlite.insert(deliveries).on_conflict_do_nothing(index_elements=known)
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - see above
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415
+    statement = insert(deliveries)
+    return statement.on_conflict_do_update(
+        index_elements=[deliveries.c.guid],
+        set_={name: statement.excluded[name] for name in _WRITTEN},
+        where=deliveries.c.result == "ignored",
+    )
 
 
 def _is_queued(row: Row) -> bool:
