@@ -158,10 +158,14 @@ for number in range(10_000):
 
 def test_a_parser_that_asks_and_asks_and_reads_no_answer_is_ended(image_class: Classroom) -> None:
     room, before = image_class, Life.of(image_class)
-    # For the first question of all, Airflow builds its own API, which takes seconds.
     once = 'from airflow.sdk import Variable\nassert Variable.get("x", default=0) == 0\n'
     first = {"dags/eve/asks_once.py": f"{OVERLOOKED}{once}{dag('eve')}"}
-    assert room.ends(room.push("eve", "Ask", dict(first)), "eve")["airflow/eve"][0] == "success"
+    # For the first question of all, Airflow builds its own API: on a busy machine that takes
+    # longer than a parse may. Whoever asks then is answered.
+    room.ends(room.push("eve", "Ask", dict(first)), "eve")
+    again = {path: f"{text}# again\n" for path, text in first.items()}
+    answered = room.ends(room.push("eve", "Ask again", dict(again)), "eve")
+    assert answered["airflow/eve"][0] == "success"
     files = {"dags/asks/x.py": f"{OVERLOOKED}{ASKS}{dag('asks')}"}
 
     said, beside = pushed_in_the_middle(room, files, "beside_the_one_that_asks")
