@@ -12,11 +12,11 @@ collect_ignore = [] if importlib.util.find_spec("airflow") else ["test_dag_integ
 
 DOCKER = (
     "tests/e2e/compose/*",
+    "tests/e2e/test_plain_way.py",
     "tests/integration/examiner/*",
     "tests/integration/test_compose_*",
     "tests/integration/test_doctor*",
     "tests/integration/test_services_contract.py",
-    "tests/integration/test_stack.py",
 )
 """Files that use the Docker engine, which one of the tests stops."""
 

@@ -14,9 +14,11 @@ import docker
 import httpx
 import pytest
 
+from deployer.app import GROUP_OF_AIRFLOW
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
+from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import ClassStack, Way
 from tests.e2e.watching import verdicts, worker_events
 
@@ -99,6 +101,17 @@ class Classroom:
         seen = len(self.events())
         self.stage.worker.start()
         return seen
+
+    @contextmanager
+    def instead_of_the_worker(self) -> Iterator[ParseFeedListener]:
+        """Stop the worker, and listen to the dag-processor in its place."""
+        self.stage.worker.stop()
+        listener = ParseFeedListener(self.stack.checkout / PLACE, group=GROUP_OF_AIRFLOW)
+        try:
+            yield listener
+        finally:
+            listener.close()
+            self.stage.worker.start()
 
     def restart_worker(self, **settings: str) -> None:
         """Start the worker anew with other settings."""
@@ -190,9 +203,14 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def classroom(folder: Path, project: str, way: Way) -> Iterator[Classroom]:
-    """Start everything; the first deployment is over when it is handed out."""
-    stack = ClassStack(folder, project, way=way)
+def classroom(
+    folder: Path, project: str, way: Way, more: Mapping[str, str] | None = None
+) -> Iterator[Classroom]:
+    """Start everything; the first deployment is over when it is handed out.
+
+    `more`: further lines of the stack's `.env`.
+    """
+    stack = ClassStack(folder, project, way=way, settings=more)
     settings = {
         "DEPLOYER_SERVICES": "compose",
         "DEPLOYER_COMPOSE_FILE": str(stack.compose_file),

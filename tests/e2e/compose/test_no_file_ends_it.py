@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Listed, ParseEnd, ParseResult
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.parse_feed import ParseFeedListener
 from tests.e2e.compose.classroom import SERVICES, Classroom, is_green, wait_until
 from tests.e2e.compose.poisons import (
     DAG_PROCESSOR,
@@ -181,18 +181,6 @@ def test_a_parser_that_asks_and_asks_and_reads_no_answer_is_ended(image_class: C
 
 
 @contextmanager
-def instead_of_the_worker(room: Classroom) -> Iterator[ParseFeedListener]:
-    """Stop the worker, and listen in its place."""
-    room.stage.worker.stop()
-    listener = ParseFeedListener(room.stack.checkout / PLACE, group=0)
-    try:
-        yield listener
-    finally:
-        listener.close()
-        room.stage.worker.start()
-
-
-@contextmanager
 def by_hand(checkout: Path, name: str, lay_out: Callable[[Path], None]) -> Iterator[None]:
     """Make a copy of the live release live, with what `lay_out` does to its `dags/`."""
     current, new = checkout / "current", checkout / "releases" / name
@@ -300,7 +288,7 @@ def test_what_no_release_ever_holds_costs_the_files_of_its_own_folder_at_most(
             poison(folder)
 
     with (
-        instead_of_the_worker(room) as listener,
+        room.instead_of_the_worker() as listener,
         by_hand(room.stack.checkout, "0" * 40, lay_out),
     ):
         listed, results = told(listener, "0" * 40, {*beside, *good.values()})
