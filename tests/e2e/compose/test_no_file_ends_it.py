@@ -17,7 +17,7 @@ import pytest
 
 from deployer.core.model import Listed, ParseEnd, ParseResult
 from deployer.edges.parse_feed import ParseFeedListener
-from tests.e2e.compose.classroom import SERVICES, Classroom, is_green, wait_until
+from tests.e2e.compose.classroom import BOUND_S, SERVICES, Classroom, is_green, wait_until
 from tests.e2e.compose.poisons import (
     DAG_PROCESSOR,
     IN_A_RELEASE,
@@ -402,6 +402,7 @@ def test_a_database_that_is_away_while_a_file_is_parsed_makes_nobody_red(
     said = room.ends(push, "lasse")
 
     assert is_green(said), said
+    room.stage.hub.wait_for_status(push.sha, "airflow/lasse", {"success"}, BOUND_S)
     states = {one.state for one in room.stage.hub.statuses(push.sha)}
     assert states <= {"pending", "success"}
     assert Life.of(room) == before
