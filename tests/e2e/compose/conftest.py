@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
+from typing import IO
 
 import pytest
 
@@ -25,6 +27,9 @@ def image_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]
 
 
 @pytest.fixture
-def engine() -> Engine:
-    """The Docker engine, if it is ours to stop."""
-    return Engine()
+def engine(engine_lock: IO[str]) -> Iterator[Engine]:
+    """The Docker engine, if it is ours to stop, once nobody else uses it."""
+    made = Engine()
+    fcntl.flock(engine_lock, fcntl.LOCK_EX)
+    yield made
+    fcntl.flock(engine_lock, fcntl.LOCK_SH)
