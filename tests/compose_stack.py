@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import os
 import re
 import secrets
@@ -169,6 +170,11 @@ class ClassStack:
         found = self.compose("ps", "--all", "--quiet", service).stdout.split()
         assert len(found) == 1, f"{service} has {len(found)} containers"
         return found[0]
+
+    def healthy(self) -> set[str]:
+        """Return the services that Docker calls healthy right now."""
+        rows = map(json.loads, self.compose("ps", "--format", "json").stdout.splitlines())
+        return {row["Service"] for row in rows if row["Health"] == "healthy"}
 
     def logs(self, service: str) -> str:
         """Return what a service's container wrote, both streams."""

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO
 
 import pytest
 
 # The class's own test runs in Airflow's environment (tests/integration/test_class_repository.py).
 collect_ignore = [] if importlib.util.find_spec("airflow") else ["test_dag_integrity.py"]
 
-DOCKER = (
-    "tests/e2e/compose/*",
-    "tests/integration/examiner/*",
-    "tests/integration/test_compose_*",
-    "tests/integration/test_doctor*",
-    "tests/integration/test_services_contract.py",
-    "tests/integration/test_stack.py",
-)
-"""Files that use the Docker engine, which one of the tests stops."""
+PARTS = {
+    "compose": ["tests/e2e/compose/*"],
+    "plain": ["tests/e2e/test_plain_way.py"],
+    "stage": ["tests/e2e/*"],
+    "engine": [
+        "tests/integration/examiner/*",
+        "tests/integration/test_compose_*",
+        "tests/integration/test_doctor.py",
+        "tests/integration/test_doctor_docker.py",
+        "tests/integration/test_services_contract.py",
+    ],
+    "rest": ["*"],
+}
+"""Files by what they share and is slow to set up: the first pattern that fits counts."""
+LONGEST_FIRST = ("compose", "stage", "rest", "engine", "plain")
+ON_THE_ENGINE = {"compose", "plain", "engine"}
+
+
+def part_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return next(p for p, files in PARTS.items() if any(fnmatchcase(file, one) for one in files))
+
+
+@pytest.fixture(scope="session")
+def engine_lock() -> Iterator[IO[str]]:
+    """The lock that all who use the Docker engine share, and who stops it has alone (flock(2))."""
+    with Path(tempfile.gettempdir(), f"class-deployer-engine-{os.getuid()}.lock").open("a") as file:
+        yield file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine_in_use(request: pytest.FixtureRequest, engine_lock: IO[str]) -> Iterator[None]:
+    """Have nobody stop the Docker engine under a file that uses it."""
+    if part_of(request.node.nodeid) in ON_THE_ENGINE:
+        fcntl.flock(engine_lock, fcntl.LOCK_SH)
+    yield
+    fcntl.flock(engine_lock, fcntl.LOCK_UN)
 
 
 @pytest.hookimpl(optionalhook=True)  # a class's own environment has no pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
-    """With `--dist=loadscope`, give one process what needs Docker, the other everything else.
+    """With `--dist=loadscope`, give each process one part after the other, the longest first.
 
-    So nothing that is slow to set up is set up twice, and nobody's engine is stopped.
+    So nothing that is slow to set up is set up twice, and no process is idle for long.
     (`--dist=loadgroup` could do it, but does nothing with pytest 9.2:
     github.com/pytest-dev/pytest-xdist/issues/1386.)
     """
@@ -33,9 +67,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
         return None
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # likewise
 
-    class TwoHalves(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    class InParts(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "docker" if any(fnmatchcase(file, one) for one in DOCKER) else "rest"
+            return part_of(nodeid)
 
-    return TwoHalves(config, log)
+        def _assign_work_unit(self, node: object) -> None:
+            self.workqueue.move_to_end(min(self.workqueue, key=LONGEST_FIRST.index), last=False)
+            super()._assign_work_unit(node)
+
+    return InParts(config, log)

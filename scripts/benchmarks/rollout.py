@@ -18,7 +18,8 @@ import httpx
 from deployer.demo import samples
 from scripts.benchmarks.staging import parts
 from tests.compose_stack import Way
-from tests.e2e.compose.classroom import Classroom, classroom
+from tests.e2e.compose.classroom import BOUND_S, Classroom, classroom
+from tests.e2e.watching import verdicts
 
 EVERY_S = 0.1
 PATIENCE_S = 2.0
@@ -95,7 +96,7 @@ def _measured(way: Way) -> dict[str, object]:
 def _roll(room: Classroom, package: str) -> dict[str, float]:
     text = samples.class_repository()[samples.REQUIREMENTS].decode() + f"{package}\n"
     push = room.push("maria", f"Want {package}", {samples.REQUIREMENTS: text})
-    said = room.ends(push)
+    said = verdicts(room.stage, push, bound_s=BOUND_S)
     if said["airflow/deploy"][0] != "success":
         raise RuntimeError(f"the rollout of {package} ended as {said}")
     return parts(room.deployment(push))

@@ -13,7 +13,7 @@ from tests.e2e.watching import verdicts
 POLL_INTERVAL_S = 5
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A class whose first deployment is over."""
     folder = tmp_path_factory.mktemp("stage")

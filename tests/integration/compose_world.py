@@ -228,6 +228,7 @@ def write_stack(
         "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s", "timeout": "20s"},
     }
     services = {name: dict(base) for name in (*names, UNRELATED)}
+    services["airflow-scheduler"]["stop_grace_period"] = "10m"
     # Airflow vouches for it: as much is known of it without a check of Docker's.
     services.get("airflow-dag-processor", {}).pop("healthcheck", None)
     file.write_text(json.dumps({"services": services}))

@@ -22,9 +22,9 @@ from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
 """What Compose may take beyond a service's own stop: making and starting a container."""
-_IDLE_STOP_S = 60
-"""A scheduler without a task was seen to wait for one all the same, until it is killed after its
-grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
+_IDLE_STOP_S = 20
+"""At most, where no task runs. A scheduler without one was seen to wait for one all the same, until
+it is killed after its grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
 _LOOK_S = 0.2
 _NO_POLICY = ("", "no")
 _LAST_LINES = 40
@@ -137,9 +137,9 @@ class ComposeServices:
             began = time.monotonic()
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
-            grace_s = max(stack.services[service].stop_grace_s, self._grace_s(service))
-            up = Up(service, _IDLE_STOP_S if idle else None)
-            self._runner.run(up, within_s=grace_s + _MARGIN_S)
+            own_s = stack.services[service].stop_grace_s
+            up = Up(service, _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None)
+            self._runner.run(up, within_s=max(own_s, self._grace_s(service)) + _MARGIN_S)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,11 +14,13 @@ import docker
 import httpx
 import pytest
 
+from deployer.app import GROUP_OF_AIRFLOW
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
+from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import ClassStack, Way
-from tests.e2e.watching import verdicts, worker_events
+from tests.e2e.watching import ENDS, worker_events
 
 BOUND_S = 600.0
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
@@ -64,6 +66,8 @@ class Classroom:
 
     stage: Stage
     stack: ClassStack
+    said: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    """By commit, what `ends` has returned."""
 
     def push(self, who: str, message: str, files: Mapping[str, str | None]) -> Push:
         student = self.stage.student(who)
@@ -71,7 +75,41 @@ class Classroom:
         return student.push()
 
     def ends(self, push: Push, *folders: str) -> dict[str, tuple[str, str]]:
-        return verdicts(self.stage, push, *folders, bound_s=BOUND_S)
+        """Return state and description by context, once `airflow/deploy` and `folders` have ended.
+
+        As the deployer owes them to GitHub, at whose pace many take a second each:
+        `assert_all_is_posted` waits for it, once for all tests.
+        """
+        contexts = {"airflow/deploy", *(f"airflow/{folder}" for folder in folders)}
+
+        def ended() -> bool:
+            answer = self.stage.get(f"/api/v1/commits/{push.sha}")
+            statuses = answer.json()["statuses"] if answer.is_success else ()
+            self.said[push.sha] = {
+                one["context"]: (one["state"], one["description"])
+                for one in statuses
+                if one["sha"] == push.sha
+            }
+            said = self.said[push.sha]
+            return all(context in said and said[context][0] in ENDS for context in contexts)
+
+        wait_until(ended, f"the end of {push.sha[:7]}")
+        return self.said[push.sha]
+
+    def assert_all_is_posted(self) -> None:
+        """See that all that tests were told by the deployer has come to GitHub, word by word."""
+        said = {
+            (sha, context, state, words)
+            for sha, by_context in self.said.items()
+            for context, (state, words) in by_context.items()
+            if state in ENDS
+        }
+
+        def posted() -> bool:
+            statuses = (one for sha in self.said for one in self.stage.hub.statuses(sha))
+            return said <= {(s.sha, s.context, s.state, s.description) for s in statuses}
+
+        wait_until(posted, "all is on GitHub")
 
     def deployment(self, push: Push) -> dict[str, Any]:
         answer: dict[str, Any] = self.stage.get(f"/api/v1/commits/{push.sha}").json()
@@ -99,6 +137,17 @@ class Classroom:
         seen = len(self.events())
         self.stage.worker.start()
         return seen
+
+    @contextmanager
+    def instead_of_the_worker(self) -> Iterator[ParseFeedListener]:
+        """Stop the worker, and listen to the dag-processor in its place."""
+        self.stage.worker.stop()
+        listener = ParseFeedListener(self.stack.checkout / PLACE, group=GROUP_OF_AIRFLOW)
+        try:
+            yield listener
+        finally:
+            listener.close()
+            self.stage.worker.start()
 
     def restart_worker(self, **settings: str) -> None:
         """Start the worker anew with other settings."""
@@ -190,9 +239,14 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def classroom(folder: Path, project: str, way: Way) -> Iterator[Classroom]:
-    """Start everything; the first deployment is over when it is handed out."""
-    stack = ClassStack(folder, project, way=way)
+def classroom(
+    folder: Path, project: str, way: Way, more: Mapping[str, str] | None = None
+) -> Iterator[Classroom]:
+    """Start everything; the first deployment is over when it is handed out.
+
+    `more`: further lines of the stack's `.env`.
+    """
+    stack = ClassStack(folder, project, way=way, settings=more)
     settings = {
         "DEPLOYER_SERVICES": "compose",
         "DEPLOYER_COMPOSE_FILE": str(stack.compose_file),
@@ -209,4 +263,5 @@ def classroom(folder: Path, project: str, way: Way) -> Iterator[Classroom]:
         said = room.ends(teacher.push(), "class_demo", "lasse", "maria")
         assert is_green(said), said
         yield room
+        room.assert_all_is_posted()
         assert stage.hub.violations == ()

@@ -1,9 +1,10 @@
-"""The class's Airflow in Docker Compose, on the real engine: one stack for the whole session."""
+"""The class's Airflow in Docker Compose: what its files say, what it and its accounts may do."""
 
 from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from deployer.edges.airflow import AirflowRest
 from deployer.edges.compose import plain_way
 from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
+from tests.e2e.compose.classroom import Classroom
 from tests.integration.airflow_world import (
     FIRST_DAG_ID,
     FIRST_FILES,
@@ -44,11 +46,11 @@ PASSWORDS = {"AIRFLOW_ADMIN_PASSWORD", "DEPLOYER_AIRFLOW_PASSWORD"}
 class Class:
     """A running stack, and what is pushed to it."""
 
-    def __init__(self, stack: ClassStack) -> None:
+    def __init__(self, stack: ClassStack, feed: ParseFeedListener) -> None:
         self.stack = stack
         self.releases = HandMadeReleases(stack.checkout)
-        self.feed = ParseFeedListener(stack.checkout / PLACE, group=GROUP_OF_AIRFLOW)
-        self.hearing = Hearing(self.feed)
+        self.feed = feed
+        self.hearing = Hearing(feed)
         self.deployer = AirflowRest(stack.url, "deployer", stack.deployer_password, timeout_s=30)
 
     def as_(self, username: str, password: str) -> httpx.Client:
@@ -81,24 +83,16 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def a_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
-    folder = tmp_path_factory.mktemp("stack")
-    warehouse = {
-        "COMPOSE_PROFILES": "warehouse",
-        "WAREHOUSE_PASSWORD": "for-all-of-us",
-        "DAG_PROCESSOR_MEMORY": "600m",
-        "AIRFLOW_CONN_AZURE_PG": "postgresql://class:for-all-of-us@warehouse:5432/class",
-    }
-    stack = ClassStack(folder, "class-test-stack", settings=warehouse)
-    made = Class(stack)
-    try:
-        first = made.publish(FIRST_FILES)
-        stack.up()
-        made.wait_for_dag(FIRST_DAG_ID, first)
+def a_class(image_class: Classroom) -> Iterator[Class]:
+    """The stack that all tests here share, which is pushed to by hand."""
+    current = image_class.stack.checkout / "current"
+    before = current.readlink()
+    with image_class.instead_of_the_worker() as feed:
+        made = Class(image_class.stack, feed)
+        made.wait_for_dag(FIRST_DAG_ID, made.publish(FIRST_FILES))
         yield made
-    finally:
-        stack.down()
-        made.feed.close()
+        current.unlink()
+        current.symlink_to(before)
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +221,9 @@ def test_a_dag_processor_that_is_killed_has_ended_and_comes_again(a_class: Class
     a_class.stack.compose("kill", "airflow-dag-processor")
     left = ProcessorLeft(came.life, ended=True)
     a_class.hearing.until(lambda: left if left in a_class.hearing.told else None, "that it ended")
-    a_class.stack.compose("start", "airflow-dag-processor")
+    # Not by Compose, which would have init run again before.
+    container = a_class.stack.container_id("airflow-dag-processor")
+    subprocess.run(["docker", "start", container], check=True, capture_output=True)
     release = a_class.publish({"dags/x/after.py": dag_text("x_after")})
     a_class.wait_for_dag("x_after", release)
     assert a_class.feed.present().keys().isdisjoint({came.life})
@@ -237,15 +233,8 @@ def test_a_dag_processor_that_is_killed_has_ended_and_comes_again(a_class: Class
 
 
 def test_all_services_are_healthy(a_class: Class) -> None:
-    healthy = dict.fromkeys((*AIRFLOW, "postgres", "warehouse"), "healthy")
-
-    def are() -> bool:
-        said = a_class.stack.compose("ps", "--format", "json").stdout
-        return healthy == {
-            row["Service"]: row["Health"] for row in map(json.loads, said.splitlines())
-        }
-
-    wait_until(are, "all services are healthy at once")
+    services = {*AIRFLOW, "postgres", "warehouse"}
+    wait_until(lambda: a_class.stack.healthy() == services, "all services are healthy at once")
 
 
 @pytest.mark.parametrize(

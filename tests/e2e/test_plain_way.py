@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from deployer.demo import samples
-from tests.e2e.compose.classroom import SERVICES, Classroom, is_green, moved, requirements
+from tests.e2e.compose.classroom import (
+    SERVICES,
+    Classroom,
+    classroom,
+    is_green,
+    moved,
+    requirements,
+)
 from tests.e2e.compose.poisons import Life
 from tests.e2e.compose.reaching import assert_only_airflow_reaches_it
 
 pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def plain_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    """A class whose containers install the packages themselves at start."""
+    with classroom(tmp_path_factory.mktemp("plain"), "class-e2e-plain", "plain") as made:
+        yield made
 
 
 def test_a_new_package_is_there_after_one_push(plain_class: Classroom) -> None:

@@ -1,0 +1,1 @@
+"""Likewise, and with it the class in Docker Compose."""
