@@ -39,8 +39,8 @@ class Bucket:
         return self.writes * self.refill_s
 
 
-BUCKETS = (Bucket(10, 1.0, kept=4), Bucket(200, 12.0, kept=60))
-"""At most 70 writes in a minute and 500 in an hour; kept are the verdicts of one push, and those of
+BUCKETS = (Bucket(18, 1.0, kept=4), Bucket(200, 12.0, kept=60))
+"""At most 78 writes in a minute and 500 in an hour; kept are the verdicts of one push, and those of
 a class of thirty."""
 LOOK_BACK_S = max(bucket.rest_s for bucket in BUCKETS)
 """Writes before that change nothing."""

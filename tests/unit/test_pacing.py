@@ -42,7 +42,7 @@ def test_the_first_write_goes_at_once() -> None:
 
 
 def test_a_burst_goes_back_to_back_and_then_one_a_second() -> None:
-    assert paced([100.0] * 13) == [100.0] * 10 + [101.0, 102.0, 103.0]
+    assert paced([100.0] * 21) == [100.0] * 18 + [101.0, 102.0, 103.0]
 
 
 def test_after_a_rest_a_whole_burst_goes_again() -> None:
@@ -50,7 +50,7 @@ def test_after_a_rest_a_whole_burst_goes_again() -> None:
 
 
 def test_half_a_rest_gives_half_a_burst() -> None:
-    assert paced([0.0] * 10 + [5.0] * 6)[10:] == [5.0] * 5 + [6.0]
+    assert paced([0.0] * 18 + [9.0] * 10)[18:] == [9.0] * 9 + [10.0]
 
 
 def test_nobody_waits_for_the_rest_of_an_hour_in_which_too_much_went() -> None:
