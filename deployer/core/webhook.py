@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"  # what GitHub's API makes if not told otherwise
+BODY_LIMIT = 25 * 1024 * 1024
+"""Bytes; GitHub delivers no larger payload
+(https://docs.github.com/en/webhooks/webhook-events-and-payloads)."""
 NO_COMMIT = "0" * 40
 """GitHub's `before` of a new branch and `after` of a deleted one."""
 

@@ -19,8 +19,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from deployer.core.webhook import BODY_LIMIT
 from deployer.errors import OperatorError
-from deployer.web.webhook import BODY_LIMIT
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,14 +12,20 @@ from typing import IO, assert_never
 import structlog
 from flask import Blueprint, Response, jsonify, request
 
-from deployer.core.webhook import Delivery, Ignored, Ping, Push, receive, refuse_unsigned
+from deployer.core.webhook import (
+    BODY_LIMIT,
+    Delivery,
+    Ignored,
+    Ping,
+    Push,
+    receive,
+    refuse_unsigned,
+)
 from deployer.errors import WebhookRejected
 from deployer.ports import Bell, Journal
 
 log = structlog.get_logger()
 
-BODY_LIMIT = 25 * 1024 * 1024
-"""Bytes; GitHub delivers no larger payload (GITHUB.md)."""
 SMALL = 1024 * 1024
 """Bytes of a body that each thread reads at once; of the rest, one body is in memory at a time."""
 LARGE_WAIT_S = 8.0

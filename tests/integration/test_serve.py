@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.webhook import BODY_LIMIT
 from deployer.demo.ports import free_port
-from deployer.web.webhook import BODY_LIMIT
 
 SECRET = "a secret of thirty-two characters"
 REPO = "teacher/class-airflow"

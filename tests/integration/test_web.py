@@ -33,10 +33,10 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
+from deployer.core.webhook import BODY_LIMIT
 from deployer.errors import JournalError
 from deployer.ports import Journal
 from deployer.web import Receiving, create_app
-from deployer.web.webhook import BODY_LIMIT
 from tests.fakes.bell import FakeBell
 from tests.fakes.journal import FakeJournal
 
