@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from deployer.core.counts import counted
 from deployer.core.model import Pulse
+from deployer.core.webhook import advice
 
 BEAT_STALE = timedelta(seconds=30)
 TIP_STALE = timedelta(minutes=5)
@@ -45,6 +46,18 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
     if pulse.edited:
         found.append(pulse.edited)
     return tuple(found)
+
+
+def renamed(pulse: Pulse, repo: str) -> str:
+    """Return what to do about a new name of `repo`, the one that is set; empty: nothing.
+
+    No reason against readiness: pushes are accepted and statuses posted, by GitHub's redirects,
+    which end once a repository is made under the old name.
+    """
+    pushed = pulse.pushed
+    if pushed and pushed.renamed and pushed.known_as.casefold() == repo.casefold():
+        return advice(pushed)
+    return ""
 
 
 def _ago(age: timedelta) -> str:

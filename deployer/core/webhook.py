@@ -17,9 +17,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
+from deployer.core.model import Origin
 from deployer.errors import WebhookRejected
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 _GUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _EVENT = re.compile(r"[a-z0-9_]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_LARGEST_ID = 2**63 - 1  # what the journal can hold
 _LONGEST_SHOWN = 100  # characters of a foreign text in a reason
 
 
@@ -50,6 +53,7 @@ class Push:
         after: tip after the push.
         forced: history was rewritten.
         pusher: GitHub login for the log, None if the payload names none that can be shown.
+        origin: the repository.
     """
 
     ref: str
@@ -57,11 +61,19 @@ class Push:
     after: str
     forced: bool
     pusher: str | None
+    origin: Origin
+
+    @property
+    def amiss(self) -> bool:
+        """Whether the settings have to be mended."""
+        return self.origin.renamed
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
     """GitHub tries the address out when the hook is made."""
+
+    amiss: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,21 @@ class Ignored:
     amiss: bool = False
 
 
-Content: TypeAlias = Push | Ping | Ignored
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A push under another name than that of the class repository; `settle` decides.
+
+    Attributes:
+        ours: what it says if the class repository was renamed to it.
+        foreign: what if it is another one.
+    """
+
+    origin: Origin
+    ours: Push | Ignored
+    foreign: Ignored
+
+
+Content: TypeAlias = Push | Ping | Ignored | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +169,28 @@ def receive(
     return Delivery(guid, event, content)
 
 
+def settle(push: Elsewhere, last: Origin | None) -> Push | Ignored:
+    """Return what a push under another name says; `last`: where the newest accepted one came from.
+
+    A repository made anew under the old name has a number of its own: once a push of it was
+    accepted, the one that had this name before is foreign.
+    """
+    origin = push.origin
+    if last is None or last.repo_id != origin.repo_id:
+        return push.foreign
+    # Of another name, it was for another class, before the setting was changed.
+    names = {last.repo.casefold(), last.known_as.casefold()}
+    return push.ours if origin.known_as.casefold() in names else push.foreign
+
+
+def advice(origin: Origin) -> str:
+    """Return what to do about the new name of the class repository."""
+    return (
+        f"{origin.known_as} is called {origin.repo} now:"
+        f" set DEPLOYER_GITHUB_REPO={origin.repo} and restart web and worker"
+    )
+
+
 def _by_lower_name(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -193,21 +241,30 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored:
+def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored | Elsewhere:
+    repository = _typed(payload.get("repository"), dict, "repository")
+    full_name = _typed(repository.get("full_name"), str, "repository.full_name")
+    origin = Origin(_repo_id(repository.get("id")), full_name, repo)
+    content = _of_branch(payload, branch, origin)
+    if not origin.renamed:
+        return content
+    foreign = Ignored(
+        f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
+        " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
+        amiss=True,
+    )
+    if origin.repo_id is None or not _NAME.fullmatch(full_name):
+        return foreign
+    return Elsewhere(origin, content, foreign)
+
+
+def _of_branch(payload: Mapping[str, Any], branch: str, origin: Origin) -> Push | Ignored:
     ref = _typed(payload.get("ref"), str, "ref")
     before = _sha(payload.get("before"), "before")
     after = _sha(payload.get("after"), "after")
     deleted = _typed(payload.get("deleted", False), bool, "deleted")
     forced = _typed(payload.get("forced", False), bool, "forced")
-    repository = _typed(payload.get("repository"), dict, "repository")
-    full_name = _typed(repository.get("full_name"), str, "repository.full_name")
 
-    if full_name.casefold() != repo.casefold():
-        return Ignored(
-            f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
-            " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
-            amiss=True,
-        )
     if ref.startswith("refs/tags/"):
         return Ignored(f"{_shown(ref)} is a tag, only branch {branch} is deployed")
     if ref != f"refs/heads/{branch}":
@@ -220,6 +277,7 @@ def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored:
         after=after,
         forced=forced,
         pusher=_pusher(payload.get("pusher")),
+        origin=origin,
     )
 
 
@@ -233,6 +291,13 @@ def _sha(value: object, field: str) -> str:
     if not isinstance(value, str) or not _SHA.fullmatch(value):
         raise WebhookRejected(400, f"{field} must be 40 lowercase hex digits")
     return value
+
+
+def _repo_id(value: object) -> int | None:
+    # Only ever compared, so a strange one is no reason to refuse; True is an int in Python.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_ID:
+        return value
+    return None
 
 
 def _pusher(value: object) -> str | None:

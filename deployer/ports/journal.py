@@ -59,7 +59,7 @@ class Journal(Protocol):
         One that was ignored was not taken: redelivered, it replaces what is known of it.
 
         `payload` holds the parsed fields of a push (`ref`, `before`, `after`, `forced`,
-        `pusher`), or nothing. Concurrent calls may share one commit to disk.
+        `pusher`, those of its `Origin`), or nothing. Concurrent calls may share one commit to disk.
 
         Raises:
             JournalError

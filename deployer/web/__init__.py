@@ -56,7 +56,7 @@ def create_app(
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
 
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
-    app.register_blueprint(health.blueprint(journal, now))
+    app.register_blueprint(health.blueprint(journal, receiving.repo, now))
     app.register_blueprint(api.blueprint(journal))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
     faults.register(app)

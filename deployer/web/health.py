@@ -11,7 +11,7 @@ from deployer.core import readiness
 from deployer.ports import Journal
 
 
-def blueprint(journal: Journal, now: Callable[[], datetime]) -> Blueprint:
+def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
@@ -21,7 +21,9 @@ def blueprint(journal: Journal, now: Callable[[], datetime]) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        against = readiness.reasons(journal.pulse(), now())
-        return jsonify({"ready": not against, "reasons": against}), 503 if against else 200
+        pulse = journal.pulse()
+        against, renamed = readiness.reasons(pulse, now()), readiness.renamed(pulse, repo)
+        said = [*against, renamed] if renamed else against
+        return jsonify({"ready": not against, "reasons": said}), 503 if against else 200
 
     return routes

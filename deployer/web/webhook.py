@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, assert_never
 
 import structlog
@@ -14,12 +14,14 @@ from flask import Blueprint, Response, jsonify, request
 
 from deployer.core.webhook import (
     BODY_LIMIT,
-    Delivery,
+    Elsewhere,
     Ignored,
     Ping,
     Push,
+    advice,
     receive,
     refuse_unsigned,
+    settle,
 )
 from deployer.errors import WebhookRejected
 from deployer.ports import Bell, Journal
@@ -64,7 +66,10 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
                 repo=receiving.repo,
                 branch=receiving.branch,
             )
-        result, reason, payload = _entry(delivery)
+        content = delivery.content
+        if isinstance(content, Elsewhere):
+            content = settle(content, journal.pulse().pushed)
+        result, reason, payload = _entry(content)
         new = journal.record_delivery(
             guid=delivery.guid,
             event=delivery.event,
@@ -76,8 +81,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             result, reason = "duplicate", "it is known already"
         # If we die here, the delivery is on disk; the worker finds it at its next poll.
         bell.ring()
-        content = delivery.content
-        say = log.warning if isinstance(content, Ignored) and content.amiss else log.info
+        say = log.warning if content.amiss else log.info
         say(
             "delivery",
             guid=delivery.guid,
@@ -137,9 +141,8 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     return bytes(read)
 
 
-def _entry(delivery: Delivery) -> tuple[str, str, Mapping[str, object]]:
+def _entry(content: Push | Ping | Ignored) -> tuple[str, str, Mapping[str, object]]:
     """Return result, reason and payload as the journal takes them."""
-    content = delivery.content
     match content:
         case Push():
             payload = {
@@ -148,8 +151,12 @@ def _entry(delivery: Delivery) -> tuple[str, str, Mapping[str, object]]:
                 "after": content.after,
                 "forced": content.forced,
                 "pusher": content.pusher,
+                **asdict(content.origin),
             }
-            return "queued", f"push to {content.ref.removeprefix('refs/heads/')}", payload
+            reason = f"push to {content.ref.removeprefix('refs/heads/')}"
+            if content.origin.renamed:
+                reason += f"; {advice(content.origin)}"
+            return "queued", reason, payload
         case Ping():
             return "ignored", "ping", {}
         case Ignored():

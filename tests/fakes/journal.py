@@ -12,6 +12,7 @@ from deployer.core.model import (
     Deployment,
     Ending,
     Live,
+    Origin,
     Owed,
     Plan,
     ProcessorCame,
@@ -91,6 +92,9 @@ class FakeJournal:
             if event == "push" and result == "queued":
                 if payload.get("pusher"):
                     self._pushers[str(payload["after"])] = str(payload["pusher"])
+                of = {name: payload.get(name) for name in ("repo_id", "repo", "known_as")}
+                pushed = Origin(**of) if of["repo"] else None  # type: ignore[arg-type]  # mixed
+                self._pulse = replace(self._pulse, pushed=pushed)
                 before = str(payload["before"]) if payload.get("before") else None
                 self._announce(
                     str(payload["after"]),

@@ -45,14 +45,22 @@ def journal(url: str, watch: Watch) -> Iterator[SqlJournal]:
     journal.close()
 
 
-def pushed(journal: SqlJournal, sha: str) -> None:
-    """Let a delivery of a push be accepted."""
+def pushed(journal: SqlJournal, sha: str, repo: str = REPO) -> None:
+    """Let a delivery of a push be accepted that came under the name `repo`."""
     journal.record_delivery(
         guid=sha,
         event="push",
         result="queued",
         reason="",
-        payload={"ref": "refs/heads/main", "before": None, "after": sha, "forced": False},
+        payload={
+            "ref": "refs/heads/main",
+            "before": None,
+            "after": sha,
+            "forced": False,
+            "repo_id": 7,
+            "repo": repo,
+            "known_as": REPO,
+        },
     )
 
 
@@ -213,6 +221,13 @@ def test_a_push_that_only_polling_found_is_told(
         "the newest deployment (3 min ago) was found by polling, the last delivery came 5 h ago"
     )
     assert "Recent Deliveries" in told.value.remedy
+
+
+def test_pushes_under_a_new_name_are_told_with_the_setting(journal: SqlJournal, url: str) -> None:
+    pushed(journal, A, "school/new-name")
+    with pytest.raises(Ailment, match="they come under a new name of the repository") as told:
+        deliveries(url)
+    assert "set DEPLOYER_GITHUB_REPO=school/new-name and restart" in told.value.remedy
 
 
 def test_a_delivery_after_one_that_was_lost_passes(

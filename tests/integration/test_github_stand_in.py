@@ -177,6 +177,7 @@ def test_a_push_is_delivered_signed_with_githubs_headers(
     assert (payload["before"], payload["after"]) == (ZERO, sha)
     assert (payload["created"], payload["deleted"], payload["forced"]) == (True, False, False)
     assert payload["repository"]["full_name"] == REPO
+    assert isinstance(payload["repository"]["id"], int)
     assert payload["pusher"]["name"] == "lasse-berg"
     assert payload["head_commit"]["id"] == sha
     assert payload["head_commit"]["message"] == "taxi\n\nwith a body"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -23,6 +23,7 @@ from deployer.core.model import (
     Ending,
     LeftOut,
     Live,
+    Origin,
     Outcome,
     Owed,
     ParseError,
@@ -782,6 +783,28 @@ def test_a_beat_tells_of_what_was_changed_by_hand_until_one_says_that_it_is_mend
     assert journal.pulse().edited == "1 file was changed by hand"
     journal.beat(at=after(2), edited="")
     assert (journal.pulse().edited, journal.pulse().drift) == ("", "packages differ")
+
+
+def pushed_as(journal: Journal, guid: str, result: str, origin: Origin) -> None:
+    payload = {"ref": REF, "after": A, **asdict(origin)} if result == "queued" else {}
+    journal.record_delivery(guid=guid, event="push", result=result, reason="", payload=payload)
+
+
+def test_the_pulse_tells_where_the_newest_accepted_push_came_from(journal: Journal) -> None:
+    old, new = Origin(2**63 - 1, "a/old", "a/old"), Origin(None, "a/new", "a/old")
+    pushed_as(journal, "1", "ignored", new)
+    assert journal.pulse().pushed is None
+    pushed_as(journal, "2", "queued", old)
+    pushed_as(journal, "3", "ignored", new)
+    journal.request_deploy(B, Trigger.MANUAL)
+    assert journal.pulse().pushed == old
+    pushed_as(journal, "1", "queued", new)  # redelivered, and by now ours
+    assert journal.pulse().pushed == new
+
+
+def test_a_push_that_does_not_tell_its_repository_leaves_it_unknown(journal: Journal) -> None:
+    push(journal, "1")
+    assert journal.pulse().pushed is None
 
 
 def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:

@@ -160,6 +160,7 @@ def _drop_what_came_after_0004(connection: Connection) -> None:
             *("packages", "processors"),
         ),
         "deployments": ("ending", "running", "waits_for"),
+        "deliveries": ("known_as", "repo", "repo_id"),
         "refusals": ("path",),
         "verdicts": ("warnings",),
     }

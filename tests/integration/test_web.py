@@ -69,11 +69,12 @@ def client_of(
     *,
     public_url: str | None = None,
     branch: str = "main",
+    repo: str = REPO,
 ) -> FlaskClient:
     app = create_app(
         journal=journal,
         bell=bell or FakeBell(),
-        receiving=Receiving((SECRET,), REPO, branch),
+        receiving=Receiving((SECRET,), repo, branch),
         public_url=public_url,
         now=lambda: NOW,
     )
@@ -154,6 +155,56 @@ def test_a_push_of_another_repository_is_a_warning_for_it_may_be_ours_renamed(
     with capture_logs() as logs:
         deliver(client, body)
     assert [line["log_level"] for line in logs if line["event"] == "delivery"] == [level]
+
+
+NEW = "school/new-name"
+OURS, OURS_RENAMED = {"id": 7, "full_name": REPO}, {"id": 7, "full_name": NEW}
+CALLED = f"{REPO} is called {NEW} now: set DEPLOYER_GITHUB_REPO={NEW} and restart web and worker"
+
+
+def nth(client: FlaskClient, number: int, repository: object) -> TestResponse:
+    body = push(repository=repository, after=f"{number:040x}")
+    return deliver(client, body, signed(body, X_GitHub_Delivery=f"guid-{number}"))
+
+
+def test_a_push_of_the_renamed_repository_is_taken_at_once_with_a_warning(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    nth(client, 1, OURS)
+    with capture_logs() as logs:
+        answers = [nth(client, number, OURS_RENAMED).json for number in (2, 3)]
+    assert [(answer["result"], answer["reason"]) for answer in answers if answer] == [
+        ("queued", f"push to main; {CALLED}")
+    ] * 2
+    assert [made.sha for made in journal.unseen()] == [f"{number:040x}" for number in (1, 2, 3)]
+    assert [line["log_level"] for line in logs if line["event"] == "delivery"] == ["warning"] * 2
+
+
+@pytest.mark.parametrize("repository", [{"id": 8, "full_name": NEW}, {"full_name": NEW}])
+def test_a_push_of_a_number_that_nobody_knows_stays_ignored(
+    client: FlaskClient, repository: object
+) -> None:
+    nth(client, 1, OURS)
+    answer = nth(client, 2, repository).json
+    assert answer is not None
+    assert answer["result"] == "ignored"
+
+
+def test_the_repository_that_had_the_name_before_is_foreign_once_its_successor_was_pushed_to(
+    client: FlaskClient,
+) -> None:
+    answers = [
+        nth(client, number, repository).json
+        for number, repository in enumerate((OURS, {"id": 8, "full_name": REPO}, OURS_RENAMED), 1)
+    ]
+    assert [answer["result"] for answer in answers if answer] == ["queued", "queued", "ignored"]
+
+
+def test_only_a_push_under_another_name_asks_the_journal() -> None:
+    response = deliver(client_of(Unreadable()), push(repository=OURS))
+    assert response.status_code == 202
+    response = deliver(client_of(Unreadable()), push(repository=OURS_RENAMED))
+    assert response.status_code == 503
 
 
 def test_an_ignored_delivery_that_comes_again_is_looked_at_anew(
@@ -290,6 +341,19 @@ def test_readyz_is_200_when_all_is_well(client: FlaskClient, journal: FakeJourna
     journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
     journal.set_live(Live(A))
     response = client.get("/readyz")
+    assert (response.status_code, response.json) == (200, {"ready": True, "reasons": []})
+
+
+def test_readyz_tells_of_a_new_name_until_it_is_set(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    journal.set_live(Live(A))
+    for number, repository in enumerate((OURS, OURS_RENAMED), 1):
+        nth(client, number, repository)
+    response = client.get("/readyz")
+    assert (response.status_code, response.json) == (200, {"ready": True, "reasons": [CALLED]})
+    response = client_of(journal, repo=NEW).get("/readyz")
     assert (response.status_code, response.json) == (200, {"ready": True, "reasons": []})
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployer.core.model import Pulse
-from deployer.core.readiness import reasons
+from deployer.core.model import Origin, Pulse
+from deployer.core.readiness import reasons, renamed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TIP, OLD = "a" * 40, "b" * 40
@@ -87,3 +87,27 @@ def test_a_new_installation_names_all_that_is_missing() -> None:
         "the worker has never run",
         "the branch's tip was never checked",
     )
+
+
+@pytest.mark.parametrize("setting", ["class/old", "Class/OLD"])
+def test_a_new_name_of_the_repository_is_told_with_what_to_do_and_no_reason(setting: str) -> None:
+    pulse = replace(WELL, pushed=Origin(7, "class/new", "class/old"))
+    assert reasons(pulse, NOW) == ()
+    assert renamed(pulse, setting) == (
+        "class/old is called class/new now:"
+        " set DEPLOYER_GITHUB_REPO=class/new and restart web and worker"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pushed", "setting"),
+    [
+        pytest.param(None, "class/old", id="no push yet"),
+        pytest.param(Origin(7, "Class/Old", "class/old"), "class/old", id="the name that is set"),
+        pytest.param(Origin(7, "class/new", "class/old"), "class/new", id="mended"),
+        pytest.param(Origin(7, "class/old", "class/old"), "class/new", id="mended, no push since"),
+        pytest.param(Origin(7, "class/new", "class/old"), "class/2027", id="another class"),
+    ],
+)
+def test_there_is_no_new_name_to_tell_of(pushed: Origin | None, setting: str) -> None:
+    assert renamed(replace(WELL, pushed=pushed), setting) == ""

@@ -13,7 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployer.core.webhook import FORM, JSON, Delivery, Ignored, Ping, Push, receive
+from deployer.core.model import Origin
+from deployer.core.webhook import (
+    FORM,
+    JSON,
+    Delivery,
+    Elsewhere,
+    Ignored,
+    Ping,
+    Push,
+    receive,
+    settle,
+)
 from deployer.errors import WebhookRejected
 
 SECRET = "a secret of thirty-two characters"
@@ -99,7 +110,12 @@ def test_a_push_to_the_branch_is_read_whole() -> None:
         guid=GUID,
         event="push",
         content=Push(
-            ref="refs/heads/main", before=BEFORE, after=AFTER, forced=False, pusher="lasse"
+            ref="refs/heads/main",
+            before=BEFORE,
+            after=AFTER,
+            forced=False,
+            pusher="lasse",
+            origin=Origin(1, REPO, REPO),
         ),
     )
 
@@ -361,6 +377,75 @@ def test_the_branch_may_have_slashes() -> None:
     pushed = payload(ref="refs/heads/class/2025")
     assert isinstance(deliver(pushed, branch="class/2025").content, Push)
     assert ignored(pushed, branch="2025")
+
+
+# --- another name -----------------------------------------------------------
+
+NEW = "school/new-name"
+
+
+def elsewhere(**changed: object) -> Elsewhere:
+    content = deliver(payload(repository={"id": 7, "full_name": NEW}, **changed)).content
+    assert isinstance(content, Elsewhere)
+    return content
+
+
+def test_a_push_under_a_new_name_is_ours_if_it_has_the_number_of_the_newest_accepted_one() -> None:
+    for known in (
+        Origin(7, REPO, REPO),
+        Origin(7, REPO, REPO.upper()),
+        Origin(7, NEW, REPO),
+        Origin(7, REPO, "teacher/first-name"),
+    ):
+        content = settle(elsewhere(), known)
+        assert isinstance(content, Push)
+        assert (content.after, content.origin) == (AFTER, Origin(7, NEW, REPO))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(None, id="none was accepted"),
+        pytest.param(Origin(8, REPO, REPO), id="another number, made anew under the old name"),
+        pytest.param(Origin(None, REPO, REPO), id="no number"),
+        pytest.param(Origin(7, NEW, NEW), id="accepted for the class of before"),
+    ],
+)
+def test_a_push_under_another_name_is_foreign_if_nothing_says_that_it_is_ours(
+    last: Origin | None,
+) -> None:
+    content = settle(elsewhere(), last)
+    assert isinstance(content, Ignored)
+    assert content.amiss
+    assert content.reason.startswith(f"repository {NEW!r} is not {REPO}: if that was renamed, set")
+
+
+def test_what_is_ignored_under_the_old_name_is_under_the_new_one() -> None:
+    content = settle(elsewhere(ref="refs/heads/draft"), Origin(7, REPO, REPO))
+    assert content == Ignored("'refs/heads/draft' is not branch main")
+
+
+@pytest.mark.parametrize("number", [..., None, True, "7", 7.0, 0, -7, 2**63, [7], {}])
+def test_without_a_number_of_github_s_a_push_under_another_name_is_ignored(number: object) -> None:
+    repository = {"id": number, "full_name": NEW}
+    assert ignored(payload(repository={k: v for k, v in repository.items() if v is not ...}))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "school", "school/new name", "school/é", "a/b/c", "a/" + "b" * 101]
+)
+def test_a_name_that_no_setting_could_hold_is_no_new_name(name: str) -> None:
+    assert ignored(payload(repository={"id": 7, "full_name": name}))
+
+
+@pytest.mark.parametrize("number", [..., None, True, "7", 2**63])
+def test_under_the_name_that_is_set_a_push_needs_no_number(number: object) -> None:
+    repository = {"id": number, "full_name": REPO}
+    content = deliver(
+        payload(repository={k: v for k, v in repository.items() if v is not ...})
+    ).content
+    assert isinstance(content, Push)
+    assert content.origin == Origin(None, REPO, REPO)
 
 
 @pytest.mark.parametrize(

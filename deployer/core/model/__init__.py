@@ -6,6 +6,7 @@ paths are relative to the repository's root with forward slashes.
 
 from deployer.core.model.deployments import (
     Deployment,
+    Origin,
     Pulse,
     Running,
     StepName,
@@ -74,6 +75,7 @@ __all__ = [
     "LeftOut",
     "Listed",
     "Live",
+    "Origin",
     "Outcome",
     "Owed",
     "Parse",

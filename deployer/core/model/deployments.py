@@ -95,6 +95,26 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The repository that a push was of.
+
+    Attributes:
+        repo_id: GitHub's number, the same under each name and owner; None: none was told.
+        repo: `owner/name` that the push told.
+        known_as: `owner/name` that was set for the class repository when the push came.
+    """
+
+    repo_id: int | None
+    repo: str
+    known_as: str
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the push came under another name; GitHub's have no case."""
+        return self.repo.casefold() != self.known_as.casefold()
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What readiness is judged by.
 
@@ -108,6 +128,7 @@ class Pulse:
         processors: the dag-processors that are connected, as of the heartbeat.
         drift: how the packages that run differ from those of what is live; empty: they do not.
         edited: what somebody changed by hand in what is live, until it is mended.
+        pushed: where the newest accepted push came from, None: not known.
     """
 
     beat_at: datetime | None
@@ -120,3 +141,4 @@ class Pulse:
     processors: tuple[ProcessorCame, ...] = ()
     drift: str = ""
     edited: str = ""
+    pushed: Origin | None = None

@@ -145,7 +145,7 @@ def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | No
     """Tell whether GitHub's deliveries arrive.
 
     Raises:
-        Ailment: none ever did, or the last push came without.
+        Ailment: none ever did, the last push came without, or they come under a new name.
     """
     last_at, missed_at = traces.hearing.last_at, traces.hearing.missed_at
     address = f"{public_url or 'https://ADDRESS'}/webhook"
@@ -163,6 +163,8 @@ def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | No
             f"on GitHub, {repo}, Settings, Webhooks, {address}: see Recent Deliveries and what"
             " answered them (401: the secrets differ; 202 `ignored`: a new name perhaps)",
         )
+    if renamed := readiness.renamed(traces.pulse, repo):
+        raise Ailment("they come under a new name of the repository", renamed)
     return f"the last was accepted {_ago(now - last_at)} ago"
 
 

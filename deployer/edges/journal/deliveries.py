@@ -25,7 +25,7 @@ WAIT_S: Final = 2 * BUSY_TIMEOUT_S + 5.0
 """Bound for a caller: the batch being written when it came, then its own."""
 
 _NO_COMMIT = "0" * 40  # GitHub's `before` of a new branch, `after` of a deleted one
-_PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher")
+_PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher", "repo_id", "repo", "known_as")
 _WRITTEN = ("event", "result", "reason", "received_at", *_PUSH_FIELDS)
 
 Row = Mapping[str, Any]

@@ -13,10 +13,17 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Closed, Live, ProcessorCame, Pulse, Refusal
+from deployer.core.model import Closed, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
-from deployer.edges.journal.tables import condemned, outbox, refusals, worker
+from deployer.edges.journal.tables import (
+    announcements,
+    condemned,
+    deliveries,
+    outbox,
+    refusals,
+    worker,
+)
 
 
 def live(connection: Connection) -> Live | None:
@@ -139,6 +146,13 @@ def pulse(connection: Connection) -> Pulse:
             outbox.c.standing == Standing.OWED
         )
     ).one()
+    # By announcement: each is of an accepted push, in their order; a guid may be redelivered.
+    pushed = connection.execute(
+        select(deliveries.c.repo_id, deliveries.c.repo, deliveries.c.known_as)
+        .join(announcements, announcements.c.delivery == deliveries.c.guid)
+        .order_by(announcements.c.id.desc())
+        .limit(1)
+    ).one_or_none()
     return Pulse(
         beat_at=seen.beat_at,
         tip=seen.tip,
@@ -150,4 +164,5 @@ def pulse(connection: Connection) -> Pulse:
         processors=tuple(ProcessorCame(**came) for came in seen.processors),
         drift=seen.drift,
         edited=seen.edited,
+        pushed=Origin(*pushed) if pushed and pushed.repo else None,
     )

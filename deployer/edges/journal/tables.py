@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -78,6 +79,9 @@ deliveries = Table(
     Column("after", CleanText),
     Column("forced", Boolean),
     Column("pusher", CleanText),
+    Column("repo_id", BigInteger),
+    Column("repo", CleanText),
+    Column("known_as", CleanText),
     Column("received_at", UtcTime, nullable=False),
 )
 
