@@ -19,20 +19,20 @@ import structlog
 
 from deployer import logs
 from deployer.config import Settings
-from deployer.core.checkup import Finding
+from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.secret import Secret
-from deployer.edges.clock import SystemClock
+from deployer.core.settings.secret import Secret
+from deployer.edges.processes.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
 from deployer.ports import Bell, Journal, Services
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from deployer.deploy import Parts
-    from deployer.edges.before_push import Checked
-    from deployer.edges.local import LocalAirflow
-    from deployer.edges.preflight.asking import Where
+    from deployer.deployment.run import Parts
+    from deployer.edges.checking.before_push import Checked
+    from deployer.edges.embedded.airflow import LocalAirflow
+    from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
@@ -60,14 +60,14 @@ def open_journal(settings: Settings, *, reading: bool = False) -> Journal:
 
 def doorbell(settings: Settings) -> Bell:
     """Return what wakes the worker of this state."""
-    from deployer.edges.doorbell import Doorbell
+    from deployer.edges.processes.doorbell import Doorbell
 
     return Doorbell(settings.state_dir / DOORBELL)
 
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop."""
-    from deployer.edges.server import serve
+    from deployer.edges.processes.server import serve
 
     logs.set_up("web", state_dir=settings.state_dir, secrets=_secrets(settings))
 
@@ -91,7 +91,7 @@ def run_worker(settings: Settings) -> None:
         WorkerRunning: another worker holds this state, or this checkout.
         JournalError, OperatorError, SettingsError
     """
-    from deployer.edges.lock import only_worker
+    from deployer.edges.processes.lock import only_worker
     from deployer.worker.process import Signals
 
     logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
@@ -129,14 +129,14 @@ def check(
         WrongPlace: there is no class repository, or nothing at one of `given`.
         OperatorError: there is no Airflow that parses.
     """
-    from deployer.edges import airflow_there
-    from deployer.edges.airflow_files import airflow_files
-    from deployer.edges.before_push import check as check_copy
-    from deployer.edges.local_settings import parsing_environment
-    from deployer.edges.new_packages import installed
-    from deployer.edges.preflight.examiner import IsolatedExaminer
-    from deployer.edges.preflight.local import LocalParser
-    from deployer.edges.working_copy import WorkingCopy
+    from deployer.edges.airflow.files import airflow_files
+    from deployer.edges.checking import airflow_there
+    from deployer.edges.checking.before_push import check as check_copy
+    from deployer.edges.checking.new_packages import installed
+    from deployer.edges.checking.working_copy import WorkingCopy
+    from deployer.edges.embedded.settings import parsing_environment
+    from deployer.edges.parser.examiner import IsolatedExaminer
+    from deployer.edges.parser.local import LocalParser
 
     copy, files = WorkingCopy.around(here), airflow_files()
     places = [copy.inside(name, here) for name in given]
@@ -169,13 +169,13 @@ def web_app(settings: Settings) -> Flask:
 
 @contextmanager
 def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
-    from deployer.deploy import Limits
-    from deployer.edges.doorbell import DoorbellListener
-    from deployer.edges.github import GitHub
-    from deployer.worker.answers import Branch
+    from deployer.deployment.run import Limits
+    from deployer.edges.github.statuses import GitHub
+    from deployer.edges.processes.doorbell import DoorbellListener
+    from deployer.worker.covered import Branch
     from deployer.worker.outbox import Outbox
     from deployer.worker.process import Worker
-    from deployer.worker.turns import Turns
+    from deployer.worker.reconciler import Turns
 
     parts = _parts(settings)
     outbox = None
@@ -212,12 +212,12 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
 
 
 def _parts(settings: Settings) -> Parts:
-    from deployer.deploy import Parts
-    from deployer.edges.airflow import AirflowRest
-    from deployer.edges.gitrepo import GitRepository
-    from deployer.edges.parse_feed import PLACE, ParseFeedListener
-    from deployer.edges.preflight.examiner import IsolatedExaminer
-    from deployer.edges.releases import ReleaseStore
+    from deployer.deployment.run import Parts
+    from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+    from deployer.edges.airflow.rest import AirflowRest
+    from deployer.edges.git.repository import GitRepository
+    from deployer.edges.parser.examiner import IsolatedExaminer
+    from deployer.edges.releases.store import ReleaseStore
 
     repository = GitRepository(
         settings.repo_url,
@@ -255,7 +255,7 @@ class _Host:
 
 
 def _on_this_machine(settings: Settings) -> _Host:
-    from deployer.edges.preflight.local import LocalParser
+    from deployer.edges.parser.local import LocalParser
 
     airflow = local_airflow(settings)
     script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
@@ -283,7 +283,7 @@ def local_airflow(
     settings: Settings, *, progress: Callable[[str], None] = lambda _: None
 ) -> LocalAirflow:
     """Return the embedded Airflow of this state; the demo starts and stops it."""
-    from deployer.edges.local import LocalAirflow
+    from deployer.edges.embedded.airflow import LocalAirflow
 
     port = urlsplit(settings.airflow_url).port
     if port is None:

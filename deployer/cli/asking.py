@@ -10,11 +10,11 @@ import click
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.counts import counted
 from deployer.core.model import Deployment, State
-from deployer.core.readiness import reasons
-from deployer.core.render import as_json as deployment_as_json
-from deployer.core.render import timestamp
+from deployer.core.reporting.counts import counted
+from deployer.core.reporting.readiness import reasons
+from deployer.core.reporting.render import as_json as deployment_as_json
+from deployer.core.reporting.render import timestamp
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 

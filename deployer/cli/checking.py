@@ -15,12 +15,12 @@ from rich.text import Text
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.checkup import Finding, Mark, as_json, failed, summary
-from deployer.core.counts import counted
-from deployer.core.mending import mending
+from deployer.core.doctor.lines import Finding, Mark, as_json, failed, summary
 from deployer.core.model import REQUIREMENTS, Verdict
-from deployer.core.render import verdict_as_json
-from deployer.core.status import of_file
+from deployer.core.reporting.counts import counted
+from deployer.core.reporting.render import verdict_as_json
+from deployer.core.reporting.status import of_file
+from deployer.core.verdicts.mendings import mending
 from deployer.errors import WrongPlace
 from deployer.logs import printable
 

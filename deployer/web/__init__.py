@@ -2,7 +2,7 @@
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
 `webhook`, `health`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
-`deployer.edges.server` runs it under gunicorn.
+`deployer.edges.processes.server` runs it under gunicorn.
 """
 
 from __future__ import annotations

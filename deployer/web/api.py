@@ -7,7 +7,7 @@ import re
 from flask import Blueprint, Response, abort, jsonify, request
 
 from deployer.core.model import State
-from deployer.core.render import as_json
+from deployer.core.reporting.render import as_json
 from deployer.ports import Journal
 
 MAX_LIMIT = 100

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from flask import Blueprint, Response, jsonify
 
-from deployer.core import readiness
+from deployer.core.reporting import readiness
 from deployer.ports import Journal
 
 

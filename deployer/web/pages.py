@@ -11,8 +11,8 @@ from datetime import datetime
 
 from flask import Blueprint, abort, render_template
 
-from deployer.core import readiness
 from deployer.core.model import Deployment
+from deployer.core.reporting import readiness
 from deployer.ports import Journal
 from deployer.web import wording
 from deployer.web.api import FOLDER, MAX_ID, SHA

@@ -8,7 +8,7 @@ from typing import assert_never
 import structlog
 
 from deployer.core.model import Closed, Owed
-from deployer.core.pacing import (
+from deployer.core.reporting.pacing import (
     LOOK_BACK,
     LOOK_BACK_S,
     Pace,
@@ -16,7 +16,7 @@ from deployer.core.pacing import (
     refusal_stands,
     retry_delay_s,
 )
-from deployer.core.precedence import next_to_post, overtakes
+from deployer.core.reporting.precedence import next_to_post, overtakes
 from deployer.ports import (
     Accepted,
     Clock,

@@ -12,7 +12,7 @@ import structlog
 from deployer.errors import DeployerError
 from deployer.ports import Clock, Journal, Listener, ParseFeed
 from deployer.worker.outbox import Outbox
-from deployer.worker.turns import Turns
+from deployer.worker.reconciler import Turns
 
 log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ import httpx
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
 from deployer.demo.student import Student
-from deployer.edges.local import COMMANDS, LocalAirflow
-from deployer.edges.local_settings import SETTINGS
+from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
+from deployer.edges.embedded.settings import SETTINGS
 from scripts.benchmarks.staging import class_of, dag_id, say
 
 NOT_OURS = frozenset({

@@ -16,7 +16,7 @@ import pytest
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
-from deployer.edges import local_settings
+from deployer.edges.embedded import settings
 from tests.e2e.asking_airflow import BOUND_S, AskingAirflow, until
 from tests.e2e.watching import verdicts
 
@@ -78,7 +78,7 @@ class Class:
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
     more = {"DEPLOYER_KEEP_RELEASES": str(KEEP), "DEPLOYER_POLL_INTERVAL_S": "5"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_settings, "SETTINGS", {**local_settings.SETTINGS, **UNASKED})
+        patch.setattr(settings, "SETTINGS", {**settings.SETTINGS, **UNASKED})
         with Stage(tmp_path_factory.mktemp("bundle"), print, more) as stage:
             airflow = AskingAirflow(stage.airflow)
             try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployer.core.publishable import shown
+from deployer.core.tree.publishable import shown
 from deployer.demo.stage import Stage
 from tests.dag_cases import CASES, NO_VERDICT, STUDENT, Case
 from tests.e2e.watching import begin_check, verdicts

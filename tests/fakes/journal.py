@@ -28,8 +28,8 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.pacing import LAST_RETRY_S
-from deployer.core.precedence import patience, urgency
+from deployer.core.reporting.pacing import LAST_RETRY_S
+from deployer.core.reporting.precedence import patience, urgency
 from deployer.errors import JournalError
 from deployer.ports import Announcement
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from deployer.core.holding import staying
 from deployer.core.model import REQUIREMENTS, Tree
+from deployer.core.planning.held import staying
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 
-from deployer.core import ignores
 from deployer.core.model import (
     COMPOSE_FILE,
     DAGS,
@@ -18,7 +17,8 @@ from deployer.core.model import (
     LeftOut,
     Tree,
 )
-from deployer.core.sources import facts
+from deployer.core.tree import ignores
+from deployer.core.tree.facts import facts
 from deployer.errors import GitError, UnknownCommit
 
 

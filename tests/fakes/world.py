@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
-from deployer.deploy import Limits, Parts
+from deployer.deployment.run import Limits, Parts
 from deployer.ports import Release
-from deployer.worker.answers import Branch
-from deployer.worker.turns import Turns
+from deployer.worker.covered import Branch
+from deployer.worker.reconciler import Turns
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.examiner import FakeExaminer

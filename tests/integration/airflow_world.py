@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from deployer.core.model import DAGS, Listed, ParseResult, Told
-from deployer.edges.airflow import AirflowRest
-from deployer.edges.local import LocalAirflow
+from deployer.edges.airflow.rest import AirflowRest
+from deployer.edges.embedded.airflow import LocalAirflow
 from deployer.ports import ParseFeed
 
 T = TypeVar("T")

@@ -23,13 +23,13 @@ import pytest
 from docker.client import DockerClient
 from docker.models.containers import Container
 
-from deployer.edges import slots
 from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
 from deployer.edges.compose.ways import Packages
-from deployer.edges.slots import Slot
+from deployer.edges.packages import slots
+from deployer.edges.packages.slots import Slot
 from deployer.errors import RequirementsRefused
 
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")

@@ -10,11 +10,11 @@ import hypothesis
 import pytest
 
 from deployer.demo.ports import free_port
-from deployer.edges import local_settings
-from deployer.edges.airflow import AirflowRest
-from deployer.edges.local import COMMANDS, LocalAirflow, default_cache
-from deployer.edges.local_env import BaseEnvironment
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.rest import AirflowRest
+from deployer.edges.embedded import settings
+from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow, default_cache
+from deployer.edges.embedded.environment import BaseEnvironment
 from tests.integration import postgres
 from tests.integration.airflow_world import (
     API_TIMEOUT_S,
@@ -70,9 +70,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     airflow = AirflowRest(local.url, local.username, local.password, timeout_s=API_TIMEOUT_S)
     feed = ParseFeedListener(releases.root / PLACE)
     made = World(local, airflow, releases, Hearing(feed))
-    unasked = {**local_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
+    unasked = {**settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_settings, "SETTINGS", unasked)
+        patch.setattr(settings, "SETTINGS", unasked)
         try:
             first = made.publish(FIRST_FILES)
             local.start()

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from deployer.edges.airflow_files import airflow_files
-from deployer.edges.unix_socket import address_of
+from deployer.edges.airflow.files import airflow_files
+from deployer.edges.processes.unix_socket import address_of
 
 BOUND_S = 20.0
 LISTED = {"listed": {"release": "r1", "files": ["a/x.py", "a/y.py"]}}

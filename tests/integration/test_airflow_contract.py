@@ -21,7 +21,7 @@ from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRun
 
 from deployer.core.model import Busy
 from deployer.demo.ports import free_port
-from deployer.edges.airflow import AirflowRest
+from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow
 from tests.fakes.airflow import FakeAirflow, Task
@@ -319,7 +319,7 @@ def many(world: World, name: str) -> Iterator[frozenset[str]]:
 def test_lists_longer_than_a_page_are_read_to_their_end(
     world: World, many: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
+    monkeypatch.setattr("deployer.edges.airflow.calls.PAGE", 2)
     assert world.airflow.pools().keys() >= {*many, "default_pool"}
 
 
@@ -327,8 +327,8 @@ def test_lists_longer_than_a_page_are_read_to_their_end(
 def test_a_list_that_cannot_be_read_whole_is_an_error_and_not_a_part(
     world: World, many: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
-    monkeypatch.setattr("deployer.edges.airflow_calls.MOST_ROWS", 2)
+    monkeypatch.setattr("deployer.edges.airflow.calls.PAGE", 2)
+    monkeypatch.setattr("deployer.edges.airflow.calls.MOST_ROWS", 2)
     with pytest.raises(AirflowError, match="more than 2 pools"):
         world.airflow.pools()
 

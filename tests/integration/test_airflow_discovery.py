@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.ignores import NAME, Ignores, unreadable
-from deployer.core.sources import facts
-from deployer.edges.airflow_files import airflow_files
+from deployer.core.tree.facts import facts
+from deployer.core.tree.ignores import NAME, Ignores, unreadable
+from deployer.edges.airflow.files import airflow_files
 
 pytestmark = pytest.mark.airflow
 

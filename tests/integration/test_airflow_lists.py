@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from deployer.edges.airflow import AirflowRest
+from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError
 
 Lists = dict[str, list[dict[str, object]]]
@@ -60,7 +60,7 @@ def serving(lists: Lists, then: Callable[[str], None]) -> Iterator[AirflowRest]:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.edges.airflow_calls.PAGE", 2)
+    monkeypatch.setattr("deployer.edges.airflow.calls.PAGE", 2)
 
 
 def lists() -> Lists:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deployer.edges.airflow import AirflowRest
+from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 
 LOCKED = "(sqlite3.OperationalError) database is locked"

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core import limits
-from deployer.core.limits import Weight
-from deployer.edges import airflow_there, before_push, local_uv
-from deployer.edges.local_env import BaseEnvironment
-from deployer.edges.working_copy import WorkingCopy
+from deployer.core.tree import limits
+from deployer.core.tree.limits import Weight
+from deployer.edges.checking import airflow_there, before_push
+from deployer.edges.checking.working_copy import WorkingCopy
+from deployer.edges.embedded import uv
+from deployer.edges.embedded.environment import BaseEnvironment
 from deployer.errors import PusherError, ServicesError, WrongPlace
 from tests.dag_cases import CASES, HEAD, STUDENT, made
 from tests.fakes.examiner import FakeExaminer
@@ -163,7 +164,7 @@ def test_without_any_airflow_it_says_what_to_do(
 def test_without_uv_it_says_how_to_get_it(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_uv, "find_spec", lambda _name: None)
+    monkeypatch.setattr(uv, "find_spec", lambda _name: None)
     monkeypatch.setattr(airflow_there, "default_cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
     with pytest.raises(ServicesError, match=r"extra `demo` \(docs/check.md, .Getting it.\)"):

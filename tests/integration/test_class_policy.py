@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-from deployer.core import trace
 from deployer.core.model import Examined, ParseError
-from deployer.edges.local_settings import parsing_environment
-from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.local import LocalParser
+from deployer.core.verdicts import trace
+from deployer.edges.embedded.settings import parsing_environment
+from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.local import LocalParser
 from tests.integration.airflow_world import World
 from tests.integration.examiner.world import AIRFLOW_FILES, SCRIPT, Disk, Real
 

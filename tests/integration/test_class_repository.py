@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.sources import facts
+from deployer.core.tree.facts import facts
 from deployer.demo import samples
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import pytest
 
 from deployer import app
-from deployer.cli import COMMANDS, main, wishes
-from deployer.cli.following import Tail
+from deployer.cli import COMMANDS, deploy, main
+from deployer.cli.logs import Tail
 from deployer.config import Settings
 from deployer.core.model import (
     Ending,
@@ -37,10 +37,10 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.render import as_json
-from deployer.edges.doorbell import DoorbellListener
+from deployer.core.reporting.render import as_json
 from deployer.edges.journal import SqlJournal
-from deployer.edges.lock import only_worker
+from deployer.edges.processes.doorbell import DoorbellListener
+from deployer.edges.processes.lock import only_worker
 from deployer.errors import OperatorError
 
 BOUND_S = 60.0
@@ -69,7 +69,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DEPLOYER_GITHUB_REPO", "class/airflow-class")
     monkeypatch.setenv("DEPLOYER_STATE_DIR", str(tmp_path))
-    monkeypatch.setattr(wishes, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(deploy, "LOOK_EVERY_S", 0.01)
     return tmp_path
 
 
@@ -514,8 +514,8 @@ def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
             journal.add_step(number, StepRecord(StepName.BUILD, "ok", NOW, at(47), "six==1"))
             journal.end(number, Ending(B, State.SUCCEEDED), at=at(48))
 
-    monkeypatch.setattr("deployer.cli.wishes.time.sleep", look)
-    assert wishes._wait(journal, wish).state is State.SUCCEEDED
+    monkeypatch.setattr("deployer.cli.deploy.time.sleep", look)
+    assert deploy._wait(journal, wish).state is State.SUCCEEDED
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"deployer: build since {NOW:%H:%M:%S} UTC: 2 packages",
         "deployer: build ok after 47.0 s: six==1",
@@ -525,7 +525,7 @@ def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
 def test_deploy_waits_for_no_worker_that_is_silent(
     run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wishes, "SILENCE", timedelta(0))
+    monkeypatch.setattr(deploy, "SILENCE", timedelta(0))
     journal.beat(at=NOW, tip=None, tip_checked_at=None)
     ended = run("deploy", "--wait")
     assert ended.status == 3
@@ -536,7 +536,7 @@ def test_deploy_waits_for_no_worker_that_is_silent(
 def test_deploy_does_not_wait_for_ever(
     run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wishes, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(deploy, "LONGEST_WAIT_S", 0.0)
     ended = run("deploy", "--wait")
     assert ended.status == 3
     assert "no end after 0 s" in ended.err

@@ -13,18 +13,18 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
-from deployer.core.blame import End
+from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
-from deployer.edges import slots
-from deployer.edges.airflow_files import airflow_files
+from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.image_build import IMAGE_LABEL
 from deployer.edges.compose.image_way import ImageSlots, ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.throwaway import PROJECT_LABEL, Limits, run_throwaway
-from deployer.edges.link_slots import LinkSlots
-from deployer.edges.slots import Slot
+from deployer.edges.packages import slots
+from deployer.edges.packages.link_slots import LinkSlots
+from deployer.edges.packages.slots import Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
 pytestmark = pytest.mark.docker

@@ -15,10 +15,10 @@ import pytest
 
 from deployer.core.model import DAG_PROCESSOR
 from deployer.demo.ports import free_port
-from deployer.edges.airflow_files import airflow_files
-from deployer.edges.local import LocalAirflow
-from deployer.edges.local_settings import parsing_environment
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.files import airflow_files
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.embedded.airflow import LocalAirflow
+from deployer.edges.embedded.settings import parsing_environment
 from tests.integration.airflow_world import (
     FIRST_DAG_ID,
     FIRST_FILES,

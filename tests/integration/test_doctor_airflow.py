@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployer.config import Settings
-from deployer.core.checkup import Ailment, Mark, NotApplicable
+from deployer.core.doctor.lines import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
 from deployer.edges.checkup import airflow, asking, probes
 from deployer.edges.checkup.running import run

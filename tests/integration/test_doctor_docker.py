@@ -14,7 +14,7 @@ from pathlib import Path
 import docker as sdk
 import pytest
 
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 from deployer.demo.ports import free_port
 from deployer.edges.checkup import compose, docker
 from deployer.edges.checkup.docker import Engine

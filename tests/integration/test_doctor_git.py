@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.demo.ports import free_port
 from deployer.edges.checkup import git
 from deployer.edges.checkup.git import ClassRepository
-from deployer.edges.gitrepo import GitRepository
+from deployer.edges.git.repository import GitRepository
 from tests.classrepo import ClassRepo
 
 NOBODY = 65_534

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.demo.ports import free_port

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.ports import free_port
 from deployer.edges.checkup import host
 from tests.integration.answering import Answering, Said, answering

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import ProcessorCame, Trigger
 from deployer.edges.checkup import journal as checkup
 from deployer.edges.journal import SqlJournal

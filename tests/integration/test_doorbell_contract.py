@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.doorbell import Doorbell, DoorbellListener
+from deployer.edges.processes.doorbell import Doorbell, DoorbellListener
 from deployer.errors import OperatorError
 from deployer.ports import Bell, Listener
 from tests.fakes.bell import FakeBell

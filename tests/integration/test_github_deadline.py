@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.secret import Secret
-from deployer.edges.github import GitHub
+from deployer.core.settings.secret import Secret
+from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
 
 STATUS = Status("0123456789" * 4, "airflow/deploy", StatusState.SUCCESS, "live")

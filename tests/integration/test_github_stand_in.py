@@ -19,11 +19,11 @@ import httpx
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.secret import Secret
+from deployer.core.settings.secret import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.contract import Contract, ContractBroken
 from deployer.demo.github.faults import Fault
-from deployer.edges.github import GitHub
+from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
 
 REPO = "class/airflow-class"

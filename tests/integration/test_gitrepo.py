@@ -18,12 +18,13 @@ from typing import ClassVar
 import pytest
 from git.cmd import Git
 
-from deployer.core import contents
-from deployer.core.contents import Read
 from deployer.core.model import Authored, History, Tree, folder_of
-from deployer.edges import gitrepo, gitrun, mirror
-from deployer.edges.gitrepo import GitRepository
-from deployer.edges.gitrun import GitRunner
+from deployer.core.tree import contents
+from deployer.core.tree.contents import Read
+from deployer.edges.git import command, mirror
+from deployer.edges.git import repository as gitrepo
+from deployer.edges.git.command import GitRunner
+from deployer.edges.git.repository import GitRepository
 from deployer.errors import GitError, SettingsError, UnknownCommit
 from tests.classrepo import ClassRepo
 
@@ -941,7 +942,7 @@ def test_a_repository_of_another_user_is_fetched_once_git_is_told_that_it_is_saf
 ) -> None:
     # git's own tests do it so: only root may give files away.
     another = "GIT_TEST_ASSUME_DIFFERENT_OWNER"
-    monkeypatch.setattr(gitrun, "_PASSED", gitrun._PASSED | {another})
+    monkeypatch.setattr(command, "_PASSED", command._PASSED | {another})
     monkeypatch.setenv(another, "1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)

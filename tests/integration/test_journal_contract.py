@@ -44,7 +44,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.precedence import patience, urgency
+from deployer.core.reporting.precedence import patience, urgency
 from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError

@@ -14,7 +14,7 @@ from airflow_client.client.api.dag_api import DAGApi
 from airflow_client.client.api.dag_version_api import DagVersionApi
 from airflow_client.client.api_client import ApiClient
 
-from deployer.edges.local import COMMANDS, LocalAirflow
+from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
 from deployer.errors import RequirementsRefused, ServicesError
 from tests.integration.airflow_world import PATIENCE_S, World, broken_text, dag_text
 from tests.integration.waiting import eventually

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.local_processes import Processes
+from deployer.edges.embedded.processes import Processes
 from deployer.errors import ServicesError
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.local_env import BaseEnvironment, resolve
+from deployer.edges.embedded.environment import BaseEnvironment, resolve
 from deployer.errors import RequirementsRefused, ServicesError
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.lock import NAME, only_worker
+from deployer.edges.processes.lock import NAME, only_worker
 from deployer.errors import OperatorError, WorkerRunning
 
 BOUND_S = 60.0

@@ -24,9 +24,9 @@ from deployer.core.model import (
     ProcessorLeft,
     Told,
 )
-from deployer.edges import parse_feed
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
-from deployer.edges.unix_socket import address_of
+from deployer.edges.airflow import parse_feed
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.processes.unix_socket import address_of
 from deployer.errors import AirflowError
 from tests.integration.feed_peer import BOUND_S, LISTED, Peer, Process, hello, result, theirs
 from tests.integration.waiting import eventually

@@ -26,8 +26,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from deployer.demo.samples import SHARED
-from deployer.edges.local import default_cache
-from deployer.edges.local_env import BaseEnvironment
+from deployer.edges.embedded.airflow import default_cache
+from deployer.edges.embedded.environment import BaseEnvironment
 from tests.integration.airflow_world import World
 
 pytestmark = pytest.mark.airflow

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import pytest
 
 from deployer.core.model import File, Tree
-from deployer.edges import release_dir
-from deployer.edges.gitrepo import GitRepository
-from deployer.edges.release_dir import blob_id
-from deployer.edges.releases import ReleaseStore
+from deployer.edges.git.repository import GitRepository
+from deployer.edges.releases import directory
+from deployer.edges.releases.directory import blob_id
+from deployer.edges.releases.store import ReleaseStore
 from deployer.errors import DiskError, UnknownCommit
 from deployer.ports import Release
 from tests.classrepo import ClassRepo
@@ -382,7 +382,7 @@ def test_one_that_cannot_be_removed_keeps_no_other_from_being_pruned(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         remove(path)
 
-    monkeypatch.setattr("deployer.edges.releases.shutil.rmtree", refused)
+    monkeypatch.setattr("deployer.edges.releases.store.shutil.rmtree", refused)
 
     with pytest.raises(DiskError, match="tmp-stuck"):
         store.prune(1, ())
@@ -542,7 +542,7 @@ def dies_at(effect: int, work: object) -> bool:
 def held_by(root: Path, name: str) -> dict[str, str]:
     """Return what a release holds, read off the disk; it must be whole."""
     release = root / "releases" / name
-    contents = release_dir.contents(release)
+    contents = directory.contents(release)
     assert contents is not None
     on_disk = {path: blob_id((release / path).read_bytes()) for path in contents.files}
     assert on_disk == dict(contents.files)

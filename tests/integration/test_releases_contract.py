@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 
 from deployer.core.model import Tree
-from deployer.edges.release_dir import blob_id
-from deployer.edges.releases import ReleaseStore
+from deployer.edges.releases.directory import blob_id
+from deployer.edges.releases.store import ReleaseStore
 from deployer.errors import DiskError
 from deployer.ports import Release, Releases
 from tests.fakes.releases import FakeReleases

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Authored, History
-from deployer.edges.gitrepo import GitRepository
+from deployer.edges.git.repository import GitRepository
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Repository
 from tests.classrepo import ClassRepo

@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from deployer.edges.slots import Slot
+from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, RequirementsRefused
 from deployer.ports import Services
 from tests.fakes.services import FakeServices

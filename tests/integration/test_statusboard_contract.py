@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.secret import Secret
-from deployer.core.status import Commit, pending
+from deployer.core.reporting.status import Commit, pending
+from deployer.core.settings.secret import Secret
 from deployer.demo.github import StandIn, statuses
 from deployer.demo.github.faults import Fault
-from deployer.edges.github import GitHub
+from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RefusedForGood, RetryLater, StatusBoard
 from tests.fakes.statusboard import FakeStatusBoard
 

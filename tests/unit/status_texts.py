@@ -22,43 +22,43 @@ VARIES: Final = "§"
 
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
-    "core/contents.py": frozenset({"_unfit"}),
-    "core/ignores.py": frozenset({"unreadable"}),
-    "core/limits.py": frozenset({"judged", "_excess"}),
-    "core/ownership.py": frozenset({"notes"}),
-    "core/publishable.py": frozenset(
+    "core/tree/contents.py": frozenset({"_unfit"}),
+    "core/tree/ignores.py": frozenset({"unreadable"}),
+    "core/tree/limits.py": frozenset({"judged", "_excess"}),
+    "core/reporting/ownership.py": frozenset({"notes"}),
+    "core/tree/publishable.py": frozenset(
         {"_NOTHING", "_OUTSIDE", "_judged", "_bad_name", "_followed", "_first_entry"}
     ),
-    "core/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
-    "core/status.py": frozenset(
+    "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
+    "core/reporting/status.py": frozenset(
         {"pending", "gone", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
     ),
-    "core/trace.py": frozenset({"_error"}),
-    "core/verdict.py": frozenset({"_error", "_death"}),
+    "core/verdicts/trace.py": frozenset({"_error"}),
+    "core/verdicts/watch.py": frozenset({"_error", "_death"}),
     "golive.py": frozenset({"publish", "reason"}),
     "draining.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
-    "edges/compose/pip_text.py": frozenset({"reason_of_pip"}),
+    "edges/packages/pip_text.py": frozenset({"reason_of_pip"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
-    "edges/preflight/judging.py": frozenset({"harm"}),
+    "edges/parser/judging.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(
         {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
         | {"_refusal_of_json", "_index_refusal"}
     ),
     "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
     "preflight_rows.py": frozenset({"_of_dag", "_refusing"}),
-    "edges/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
+    "edges/packages/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
     "guarding.py": frozenset({"absence", "ailment", "last_words"}),
     "waiting.py": frozenset({"_given_up"}),
-    "worker/answers.py": frozenset({"refuse"}),
-    "worker/turns.py": frozenset({"_safely", "_tell_slow"}),
+    "worker/covered.py": frozenset({"refuse"}),
+    "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
 NO_STATUS: Final = (
-    "cli/", "demo/", "edges/server.py",  # said on a terminal
-    "edges/airflow_there.py", "edges/working_copy.py",  # likewise, by `deployer check`
-    "edges/lock.py", "edges/doorbell.py", "edges/parse_feed.py",  # the worker does not start
+    "cli/", "demo/", "edges/processes/server.py",  # said on a terminal
+    "edges/checking/airflow_there.py", "edges/checking/working_copy.py",  # likewise, by `deployer check`
+    "edges/processes/lock.py", "edges/processes/doorbell.py", "edges/airflow/parse_feed.py",  # the worker does not start
     "edges/compose/choosing.py",  # likewise
 )  # fmt: skip
 

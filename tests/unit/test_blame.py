@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.errors import RequirementsRefused, ServicesError
 
 PLACE = Place("a container", "Docker's network and DNS")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from deployer.core.checkup import (
+from deployer.core.doctor.lines import (
     Ailment,
     Finding,
     Mark,

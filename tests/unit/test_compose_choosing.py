@@ -11,8 +11,8 @@ import pytest
 from docker.client import DockerClient
 from docker.errors import APIError
 
-from deployer.core.stack_rules import PIP_AT_START
-from deployer.edges.airflow_files import dockerfile
+from deployer.core.doctor.stack_rules import PIP_AT_START
+from deployer.edges.airflow.files import dockerfile
 from deployer.edges.compose.choosing import choose_way
 from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.image_way import ImageWay

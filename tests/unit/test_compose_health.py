@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployer.edges.airflow_health import without_beat
+from deployer.edges.airflow.health import without_beat
 from deployer.edges.compose.containers import Look, _between, clean
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.core.stack_rules import PIP_AT_START
+from deployer.core.doctor.stack_rules import PIP_AT_START
 from deployer.edges.compose.stack import (
     Service,
     Stack,

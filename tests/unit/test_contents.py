@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core import contents, limits
-from deployer.core.contents import Chosen, Read
-from deployer.core.limits import TooMuch, Weight
 from deployer.core.model import COMPOSE_FILE, ROSTER, Facts, File, LeftOut, Tree
-from deployer.core.publishable import LINK
+from deployer.core.tree import contents, limits
+from deployer.core.tree.contents import Chosen, Read
+from deployer.core.tree.limits import TooMuch, Weight
+from deployer.core.tree.publishable import LINK
 
 SHA = "a" * 40
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core.contexts import DEPLOY, of_folders
+from deployer.core.reporting.contexts import DEPLOY, of_folders
 
 LONG = "n" * 249
 

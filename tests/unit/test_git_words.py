@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.git_words import cause
+from deployer.core.reporting.git_words import cause
 
 URL = "https://github.com/o/class.git"
 NO_ACCESS = (

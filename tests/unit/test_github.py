@@ -10,8 +10,8 @@ import pytest
 import structlog.testing
 
 from deployer.core.model import Status, StatusState
-from deployer.core.secret import Secret
-from deployer.edges.github import GitHub
+from deployer.core.settings.secret import Secret
+from deployer.edges.github.statuses import GitHub
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 

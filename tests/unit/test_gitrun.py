@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.edges.gitrun import GitRunner
+from deployer.edges.git.command import GitRunner
 from deployer.errors import SettingsError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.core.ignores import Ignores, unreadable
+from deployer.core.tree.ignores import Ignores, unreadable
 
 ROOT = "dags/.airflowignore"
 

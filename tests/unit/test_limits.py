@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core import limits
-from deployer.core.limits import PER_COMMIT, PER_FOLDER, Files, TooMuch, Weight, judged, of_files
 from deployer.core.model import DAGS
+from deployer.core.tree import limits
+from deployer.core.tree.limits import (
+    PER_COMMIT,
+    PER_FOLDER,
+    Files,
+    TooMuch,
+    Weight,
+    judged,
+    of_files,
+)
 
 OTTO = "dags/otto"
 REMEDY = "and add it to .gitignore"

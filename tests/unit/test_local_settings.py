@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.airflow_files import airflow_files
-from deployer.edges.local_settings import Place, Secrets, environment
+from deployer.edges.airflow.files import airflow_files
+from deployer.edges.embedded.settings import Place, Secrets, environment
 
 
 @pytest.fixture

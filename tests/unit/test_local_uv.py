@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployer.edges.local_uv import install_args, uv_environment
+from deployer.edges.embedded.uv import install_args, uv_environment
 
 
 def test_only_wheels_are_installed_and_airflows_pins_hold() -> None:

@@ -18,7 +18,7 @@ import structlog
 from gunicorn.config import Config
 
 from deployer import logs
-from deployer.edges.server import _Log
+from deployer.edges.processes.server import _Log
 
 SetUp = Callable[..., "Logged"]
 

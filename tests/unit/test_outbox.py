@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from deployer.core.model import Status, StatusRecord, StatusState, Trigger
-from deployer.core.pacing import BUCKETS, NEW_S, TRIES_WHEN_NEW
+from deployer.core.reporting.pacing import BUCKETS, NEW_S, TRIES_WHEN_NEW
 from deployer.ports import RefusedForGood, RetryLater
 from deployer.worker.outbox import REST_S, Outbox
 from tests.fakes.clock import START, FakeClock

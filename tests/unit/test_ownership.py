@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import Authored, History, State, StepName, Tree
-from deployer.core.ownership import notes
+from deployer.core.reporting.ownership import notes
 from tests.fakes.world import TEACHER, World
 
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.core.model import Closed
-from deployer.core.pacing import (
+from deployer.core.reporting.pacing import (
     BUCKETS,
     LAST_RETRY_S,
     LOOK_BACK,

@@ -6,7 +6,7 @@ import pytest
 
 from deployer.core.model import ParseError, State, StepName, Tree
 from deployer.errors import PusherError, ServicesError
-from deployer.worker.upkeep import BY_HAND_S
+from deployer.worker.maintenance import BY_HAND_S
 from tests.fakes.world import SERVICES, World
 
 POLL_S = 60.0

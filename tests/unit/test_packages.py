@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core import requirements
 from deployer.core.model import LeftOut, Refusal, RequirementsDiff, Tree
-from deployer.core.packages import Packages, decide, drift, why
+from deployer.core.planning.packages import Packages, decide, drift, why
+from deployer.core.requirements import meaning
 
 REFUSED = "conflicts with airflow"
 
@@ -16,7 +16,7 @@ def tip(text: str | None) -> Tree:
 
 
 def refusals(*texts: str) -> dict[str, Refusal]:
-    return {requirements.parse(text).fingerprint: Refusal(REFUSED) for text in texts}
+    return {meaning.parse(text).fingerprint: Refusal(REFUSED) for text in texts}
 
 
 def test_packages_move_to_what_the_tip_asks_for() -> None:

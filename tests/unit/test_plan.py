@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core import requirements
+from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import (
     File,
     LeftOut,
@@ -22,9 +22,9 @@ from deployer.core.model import (
     Resolve,
     Tree,
 )
-from deployer.core.plan import plan
-from deployer.core.sources import facts
-from deployer.core.surroundings import surroundings
+from deployer.core.planning.plan import plan
+from deployer.core.requirements import meaning as requirements
+from deployer.core.tree.facts import facts
 from deployer.errors import PlanError
 
 DAG = "from airflow.sdk import DAG\n"

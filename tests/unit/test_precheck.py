@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from deployer.core.mending import MENDINGS, mending
 from deployer.core.model import (
     Examined,
     Facts,
@@ -18,8 +17,9 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.precheck import dag_files, judged, left_out, within
-from deployer.core.status import of_file
+from deployer.core.planning.precheck import dag_files, judged, left_out, within
+from deployer.core.reporting.status import of_file
+from deployer.core.verdicts.mendings import MENDINGS, mending
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
 DAG = Facts(may_hold_dag=True)

@@ -11,8 +11,8 @@ import docker
 import pytest
 from docker.errors import APIError
 
-from deployer.edges.preflight import container
-from deployer.edges.preflight.container import ContainerParser, ContainerPlace, run_argv
+from deployer.edges.parser import container
+from deployer.edges.parser.container import ContainerParser, ContainerPlace, run_argv
 from deployer.errors import PreflightError
 
 PLACE = ContainerPlace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import LeftOut
-from deployer.core.publishable import LINK, SUBMODULE, Entry, publishable, shown
+from deployer.core.tree.publishable import LINK, SUBMODULE, Entry, publishable, shown
 
 FILE = "100644"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployer.core.model import Origin, Pulse
-from deployer.core.readiness import reasons, renamed
+from deployer.core.reporting.readiness import reasons, renamed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TIP, OLD = "a" * 40, "b" * 40

@@ -24,7 +24,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.render import as_json, timestamp
+from deployer.core.reporting.render import as_json, timestamp
 
 QUEUED = datetime(2026, 3, 1, 9, 15, 0, 250_400, tzinfo=UTC)
 A, B, C = "a" * 40, "b" * 40, "c" * 40

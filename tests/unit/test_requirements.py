@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.core.model import RequirementsDiff
-from deployer.core.requirement_lines import MAX_CHARS
-from deployer.core.requirements import Requirements, diff, moved, parse
+from deployer.core.requirements.lines import MAX_CHARS
+from deployer.core.requirements.meaning import Requirements, diff, moved, parse
 from deployer.errors import RequirementsRefused
 
 A = "a" * 64

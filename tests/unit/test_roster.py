@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core import roster
-from deployer.core.roster import Roster, Unreadable, names_of, parse
+from deployer.core.reporting import roster
+from deployer.core.reporting.roster import Roster, Unreadable, names_of, parse
 
 WHOLE = """\
 # Who is who.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployer.core.checkup import Ailment
-from deployer.core.stack_rules import checkout, seconds, services, stopping
+from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor.stack_rules import checkout, seconds, services, stopping
 
 CHECKOUT = "/srv/class-airflow"
 NEEDED = ("airflow-scheduler", "airflow-dag-processor")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core import trace
+from deployer.core.verdicts import trace
 
 SHA = "59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5"
 PATH = "dags/lasse/x.py"

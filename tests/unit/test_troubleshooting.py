@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.limits import PER_COMMIT, PER_FOLDER
-from deployer.core.mending import MENDINGS
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
-from deployer.core.status import Commit, final
+from deployer.core.reporting.status import Commit, final
+from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
+from deployer.core.verdicts.mendings import MENDINGS
 from deployer.edges.compose.proving import CHECKS
-from deployer.edges.preflight.judging import harm
-from deployer.edges.preflight.protocol import Answer, End, Limits
+from deployer.edges.parser.judging import harm
+from deployer.edges.parser.protocol import Answer, End, Limits
 from tests.unit.status_texts import VARIES, error_names, texts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.edges.compose.pip_text import reason_of_pip
-from deployer.edges.uv_text import (
+from deployer.edges.packages.pip_text import reason_of_pip
+from deployer.edges.packages.uv_text import (
     added,
     last_line,
     pins,

@@ -20,10 +20,10 @@ from structlog.testing import capture_logs
 from deployer.core.model import State
 from deployer.errors import JournalError, PreflightError
 from deployer.worker import outbox, process
-from deployer.worker.answers import Branch
+from deployer.worker.covered import Branch
 from deployer.worker.outbox import Outbox
 from deployer.worker.process import BEAT_S, Signals, Worker
-from deployer.worker.turns import Turns
+from deployer.worker.reconciler import Turns
 from tests.fakes.bell import FakeBell
 from tests.fakes.journal import FakeJournal
 from tests.fakes.statusboard import FakeStatusBoard

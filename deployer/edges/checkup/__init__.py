@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployer.config import Settings
-from deployer.core import stack_rules
-from deployer.core.checkup import Ailment, NotApplicable
-from deployer.core.secret import Secret
+from deployer.core.doctor import stack_rules
+from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.settings.secret import Secret
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared
 from deployer.edges.compose.making import compose_airflow
 from deployer.edges.compose.stack import shared_file
-from deployer.edges.local import LocalAirflow
+from deployer.edges.embedded.airflow import LocalAirflow
 from deployer.errors import DeployerError
 
 LEAST_GIB: Final = 1.0

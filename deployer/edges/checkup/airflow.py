@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.edges.checkup.asking import NoAnswer, ask
 
 FRESH_S: Final = 30.0

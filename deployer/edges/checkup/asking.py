@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 
 TIMEOUT_S = 8.0
 """For connecting, and for each read."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 from deployer.edges.checkup.versions import numbers
 from deployer.edges.compose.commands import Config, Project, argv
 from deployer.edges.compose.runner import PASSED

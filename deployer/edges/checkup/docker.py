@@ -13,7 +13,7 @@ import docker
 from docker.errors import DockerException
 from docker.models.containers import Container
 
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 from deployer.edges.checkup.versions import numbers
 
 ASK_S: Final = 10  # bound of one call of the engine, seconds

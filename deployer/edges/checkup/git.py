@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deployer.core.checkup import Ailment, NotApplicable
-from deployer.core.git_words import cause
+from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor.stack_drift import drift
 from deployer.core.model import COMPOSE_FILE
-from deployer.core.stack import drift
-from deployer.edges.gitrun import GitRunner, Ran
+from deployer.core.reporting.git_words import cause
+from deployer.edges.git.command import GitRunner, Ran
 
 ASK_S: Final = 15.0
 LOCAL_S: Final = 20.0

@@ -16,9 +16,9 @@ from typing import Final
 import httpx
 
 from deployer import __version__
-from deployer.core.checkup import Ailment
+from deployer.core.doctor.lines import Ailment
 from deployer.edges.checkup.asking import ask
-from deployer.edges.github import API_VERSION
+from deployer.edges.github.statuses import API_VERSION
 
 NO_COMMIT: Final = "0" * 40
 FEW_REQUESTS: Final = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.edges.checkup.asking import ask
 from deployer.errors import DeployerError
 

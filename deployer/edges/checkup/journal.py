@@ -7,9 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deployer.core import packages, readiness
-from deployer.core.checkup import Ailment, NotApplicable
+from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import Pulse
+from deployer.core.planning import packages
+from deployer.core.reporting import readiness
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.reading import Hearing
 from deployer.errors import JournalError

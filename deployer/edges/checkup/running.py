@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from deployer.core.checkup import Ailment, Finding, Mark, NotApplicable
+from deployer.core.doctor.lines import Ailment, Finding, Mark, NotApplicable
 from deployer.errors import DeployerError
 
 BOUND_S: Final = 30.0

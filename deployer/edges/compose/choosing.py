@@ -13,7 +13,7 @@ from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.stack import Stack, WayName
 from deployer.edges.compose.ways import Way
-from deployer.edges.slots import Slot
+from deployer.edges.packages.slots import Slot
 from deployer.errors import ServicesError
 
 _BASE_ARGUMENT = "AIRFLOW_IMAGE_NAME"

@@ -13,7 +13,7 @@ from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from deployer.core.counts import counted
+from deployer.core.reporting.counts import counted
 from deployer.edges.compose.engine import asking
 
 # github.com/docker/compose: pkg/api/labels.go

@@ -20,7 +20,7 @@ from docker import DockerClient
 from docker.errors import APIError
 from urllib3.exceptions import ReadTimeoutError
 
-from deployer.core.blame import End, Ended
+from deployer.core.requirements.blame import End, Ended
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.throwaway import Limits, add_file, remove_container
 from deployer.errors import ServicesError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.config import Settings
-from deployer.edges.airflow_files import airflow_files, dockerfile
+from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.choosing import choose_way
 from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.commands import Project
@@ -16,9 +16,9 @@ from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
 from deployer.edges.compose.stack import read_stack
 from deployer.edges.compose.ways import Way
-from deployer.edges.local_settings import SETTINGS
-from deployer.edges.preflight.container import ContainerParser, ContainerPlace
-from deployer.edges.slots import Slot
+from deployer.edges.embedded.settings import SETTINGS
+from deployer.edges.packages.slots import Slot
+from deployer.edges.parser.container import ContainerParser, ContainerPlace
 
 OUTPUT = "compose.log"
 

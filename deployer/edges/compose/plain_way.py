@@ -2,7 +2,7 @@
 
     <directory>/1, 2, …   requirements.in: the class's text; requirements.txt: what it came to,
                           and proven.txt once more, so that another hand in it is noticed
-    <directory>/current, next, previous   links to them (deployer.edges.slots)
+    <directory>/current, next, previous   links to them (deployer.edges.packages.slots)
 
 The image's entrypoint runs `pip install ${_PIP_ADDITIONAL_REQUIREMENTS}` in every container,
 without Airflow's constraints, and a container whose pip fails restarts for ever. So it is
@@ -20,16 +20,16 @@ from pathlib import Path
 from docker import DockerClient
 from docker.models.containers import Container
 
-from deployer.core.blame import End, Task
-from deployer.edges import slots
+from deployer.core.requirements.blame import End, Task
 from deployer.edges.compose.engine import asking, check_room
-from deployer.edges.compose.pip_text import reason_of_pip
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
-from deployer.edges.link_slots import LinkSlots
-from deployer.edges.slots import Slot
-from deployer.edges.uv_text import added, blaming, pins, safe_requirements
+from deployer.edges.packages import slots
+from deployer.edges.packages.link_slots import LinkSlots
+from deployer.edges.packages.pip_text import reason_of_pip
+from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.uv_text import added, blaming, pins, safe_requirements
 from deployer.errors import DiskError
 
 MOUNTED = "/opt/class/packages"

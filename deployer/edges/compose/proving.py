@@ -1,6 +1,6 @@
 """What is asked of a class's packages in throwaway containers, and whose fault a no is.
 
-Whose fault it is tells `deployer.core.blame`.
+Whose fault it is tells `deployer.core.requirements.blame`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from docker import DockerClient
 
-from deployer.core.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.edges.compose.throwaway import Limits, run_throwaway
-from deployer.edges.uv_text import last_line, refusal
+from deployer.edges.packages.uv_text import last_line, refusal
 from deployer.errors import RequirementsRefused, ServicesError
 
 _TEXT = "/tmp/class-requirements.txt"  # noqa: S108  # in a container of our own

@@ -11,7 +11,7 @@ from docker.client import DockerClient
 from docker.models.containers import Container
 
 from deployer.core.model import Vitals
-from deployer.edges import airflow_health
+from deployer.edges.airflow import health
 from deployer.edges.compose.commands import Up
 from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
 from deployer.edges.compose.engine import asking
@@ -194,7 +194,7 @@ class ComposeServices:
             for seen in looks:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
-            vouched = vouched_for and airflow_health.knows(service)
+            vouched = vouched_for and health.knows(service)
             if not all(seen.healthy(now, vouched_for=vouched) for seen in looks):
                 waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
         return waiting
@@ -210,7 +210,7 @@ class ComposeServices:
             looks = [look(container) for container in self._containers.of(service)]
             if all(seen.status == "running" for seen in looks):
                 running[service] = max(seen.started_at for seen in looks)
-        silent = airflow_health.unhealthy(self._airflow_url, running)
+        silent = health.unhealthy(self._airflow_url, running)
         return dict.fromkeys(silent, "Airflow does not call it healthy")
 
     def _failed(self, service: str, what: str) -> NotHealthy:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deployer.core.doctor.stack_rules import PIP_AT_START, seconds
 from deployer.core.model import COMPOSE_FILE
-from deployer.core.stack_rules import PIP_AT_START, seconds
 from deployer.edges.compose.commands import Config
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError

@@ -21,7 +21,7 @@ from docker.types import LogConfig
 from requests.exceptions import ConnectionError as NoAnswer
 from requests.exceptions import ReadTimeout
 
-from deployer.core.blame import End, Ended
+from deployer.core.requirements.blame import End, Ended
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 
 PROJECT_LABEL = "class-deployer.project"

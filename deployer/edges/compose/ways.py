@@ -3,7 +3,7 @@
 - `image`: an image is built of `requirements.txt`, and the containers run it;
 - `plain`: the containers install a list of pinned packages themselves at each start.
 
-Both prove first and move later, by the three names of `deployer.edges.slots`.
+Both prove first and move later, by the three names of `deployer.edges.packages.slots`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from docker.models.containers import Container
 
-from deployer.edges.slots import Slot
+from deployer.edges.packages.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
-from deployer.core.contexts import DEPLOY
 from deployer.core.model import Owed, Status, StatusState
-from deployer.core.pacing import LAST_RETRY_S
-from deployer.core.precedence import RED
+from deployer.core.reporting.contexts import DEPLOY
+from deployer.core.reporting.pacing import LAST_RETRY_S
+from deployer.core.reporting.precedence import RED
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.tables import deployments, outbox, statements
 from deployer.errors import JournalError

@@ -18,7 +18,7 @@ from deployer.app import GROUP_OF_AIRFLOW
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import ClassStack, Way
 from tests.e2e.watching import ENDS, worker_events
 

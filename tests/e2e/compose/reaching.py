@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployer.edges.parse_feed import PLACE
+from deployer.edges.airflow.parse_feed import PLACE
 from tests.e2e.compose.classroom import Classroom
 from tests.e2e.compose.poisons import DAG_PROCESSOR
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Listed, ParseEnd, ParseResult
-from deployer.edges.parse_feed import ParseFeedListener
+from deployer.edges.airflow.parse_feed import ParseFeedListener
 from tests.e2e.compose.classroom import BOUND_S, SERVICES, Classroom, is_green, wait_until
 from tests.e2e.compose.poisons import (
     DAG_PROCESSOR,

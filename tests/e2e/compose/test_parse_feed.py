@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from tests.e2e.compose.classroom import Classroom, is_green
 from tests.e2e.compose.poisons import DAG_PROCESSOR, IN_A_RELEASE, Life, dag, removed
 from tests.e2e.compose.reaching import CONNECT, as_user, assert_only_airflow_reaches_it

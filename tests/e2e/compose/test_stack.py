@@ -15,9 +15,9 @@ import pytest
 
 from deployer.app import GROUP_OF_AIRFLOW
 from deployer.core.model import ParseEnd, ParseResult, ProcessorLeft
-from deployer.edges.airflow import AirflowRest
+from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.compose import plain_way
-from deployer.edges.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
 from tests.e2e.compose.classroom import Classroom
 from tests.integration.airflow_world import (

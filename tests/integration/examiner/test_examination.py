@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Examined, File, Tree
-from deployer.edges.preflight import asking
-from deployer.edges.preflight.examination import MOST_IN_VAIN
-from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.local import LocalParser
-from deployer.edges.preflight.protocol import Limits
+from deployer.edges.parser import asking
+from deployer.edges.parser.examination import MOST_IN_VAIN
+from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.local import LocalParser
+from deployer.edges.parser.protocol import Limits
 from deployer.errors import PreflightError
 from tests.integration.examiner.world import SHA, Disk, all_of
 

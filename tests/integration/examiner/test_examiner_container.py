@@ -15,10 +15,10 @@ import pytest
 
 from deployer.core.model import Examined
 from deployer.demo.ports import free_port
-from deployer.edges.preflight import container as container_module
-from deployer.edges.preflight.container import ContainerParser, ContainerPlace
-from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.protocol import Limits
+from deployer.edges.parser import container as container_module
+from deployer.edges.parser.container import ContainerParser, ContainerPlace
+from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.protocol import Limits
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.conftest import PROJECT

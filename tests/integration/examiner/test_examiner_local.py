@@ -17,11 +17,11 @@ from threading import Thread
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.preflight import examination as one_examination
-from deployer.edges.preflight import process
-from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.local import LocalParser
-from deployer.edges.preflight.process import ParserProcess
+from deployer.edges.parser import examination as one_examination
+from deployer.edges.parser import process
+from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.local import LocalParser
+from deployer.edges.parser.process import ParserProcess
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding, waiting_for

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from deployer.core.model import Examined, File, ParseError, Tree
-from deployer.edges.preflight.examination import RunningExamination
-from deployer.edges.preflight.examiner import IsolatedExaminer
-from deployer.edges.preflight.protocol import Limits
+from deployer.edges.parser.examination import RunningExamination
+from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.protocol import Limits
 from deployer.ports import Examination, Examiner
 from tests.fakes.examiner import FakeExaminer
 from tests.integration.examiner.files import HEAD, MEMORY_MB, PARSE_S, holding, waiting_for

@@ -1,0 +1,87 @@
+"""Commands that ask the worker for something."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+import click
+
+from deployer import app, config
+from deployer.cli import tables
+from deployer.core.model import Deployment, State, Trigger
+from deployer.core.reporting.readiness import BEAT_STALE
+from deployer.errors import OperatorError
+from deployer.ports import Journal
+
+LOOK_EVERY_S = 0.2
+SILENCE = BEAT_STALE
+"""How long a worker may give no sign of life before nobody waits for it any more."""
+LONGEST_WAIT_S = 1800.0
+"""More than all bounds of one deployment with the default settings together."""
+EXIT_OF = {
+    State.SUCCEEDED: 0,
+    State.BROKEN: 1,
+    State.FAILED: 1,
+    State.ERROR: 3,
+    State.SUPERSEDED: 0,
+}
+
+
+def full_sha(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
+    if value is None:
+        return None
+    sha = value.lower()
+    if len(sha) != 40 or not set(sha) <= set("0123456789abcdef"):  # noqa: PLR2004 - SHA-1's length
+        raise click.BadParameter("a full commit id has 40 hex digits (git rev-parse HEAD)")
+    return sha
+
+
+@click.command()
+@click.argument("sha", required=False, callback=full_sha)
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
+def deploy(sha: str | None, *, wait: bool) -> None:
+    """Deploy the branch's tip now, and judge all of it anew.
+
+    With SHA: only if the branch holds that commit. What goes live is the tip all the same.
+    """
+    settings = config.load(os.environ)
+    journal = app.open_journal(settings)
+    wish = journal.request_deploy(sha, Trigger.MANUAL)
+    app.doorbell(settings).ring()
+    if not wait:
+        shows = f"show {sha[:7]}" if sha else "status"
+        click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
+        return
+    ended = _wait(journal, wish)
+    tables.show(ended)
+    raise SystemExit(EXIT_OF[ended.state])
+
+
+def _wait(journal: Journal, wish: int) -> Deployment:
+    """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
+
+    Raises:
+        OperatorError: no worker runs, or it takes longer than any bound allows.
+    """
+    until = time.monotonic() + LONGEST_WAIT_S
+    asked_at, told = datetime.now(UTC), set[str]()
+    click.echo("deployer: asked the worker to deploy; it takes its turn", err=True)
+    while time.monotonic() < until:
+        answer = journal.answer_to(wish)
+        for line in tables.progress(answer) if answer else ():
+            if line not in told:
+                click.echo(f"deployer: {tables.plain(line)}", err=True)
+                told.add(line)
+        if answer is not None and answer.state.ended:
+            return answer
+        beat_at = journal.pulse().beat_at
+        silent_since = max(beat_at, asked_at) if beat_at else asked_at
+        if datetime.now(UTC) - silent_since > SILENCE:
+            raise OperatorError(
+                "no worker answers; start `deployer worker`: the wish is kept in the journal"
+            )
+        time.sleep(LOOK_EVERY_S)
+    raise OperatorError(f"no end after {LONGEST_WAIT_S:.0f} s; see `deployer logs -f`")

@@ -1,0 +1,72 @@
+"""Find the modules that have to be held together with the DAG files they harm.
+
+A module is parsed only under the DAG files that import it. Holding these alone would put the
+module under their live versions, which are mostly the same text: what the isolated parse has
+just refused would run in Airflow. So a module stays as it is live, too,
+
+- if it moved in the folder of a DAG file that is held, and that file needs it: one student's
+  files stay together;
+- if it moved in another folder, or in `include/`, only where the DAG file itself did not
+  move: else the fault may be the file's own, and would colour somebody else's commit.
+
+Pure. A data file counts as a module of those who read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from deployer.core.dependencies import data_references, import_graph
+from deployer.core.model import File, Tree, folder_of
+
+
+def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
+    """Return `moved`, and the paths of `files` that read or import any of it.
+
+    Through others too: a task runs `load.py`, which imports `tools`, which reads `q.sql`.
+    """
+    found: frozenset[str] = frozenset()
+    fresh = frozenset(moved)
+    while fresh:
+        found |= fresh | import_graph.importers(files, fresh)
+        fresh = data_references.users(files, found) - found
+    return found
+
+
+def modules(
+    live: Tree | None, tip: Tree, harmful: Collection[str], *, held: Collection[str]
+) -> dict[str, str]:
+    """Return the paths to be held as well, each with the first of `harmful` that needs it.
+
+    Args:
+        live: the tree known to be live, None: not known, so everything may have moved.
+        tip: the tree to be made live.
+        harmful: DAG files of the tip that the isolated parse refused.
+        held: of `live`, what is not live as it is there.
+    """
+    moved = _moved(live, tip) | set(held) & tip.files.keys()
+    found: dict[str, str] = {}
+    for path in sorted(harmful):
+        if live and path not in live.files:
+            continue  # it is left out, and nothing live needs to be kept for it
+        stayed = live is not None and live.files[path] == tip.files[path]
+        for module in sorted(moved - set(harmful) - found.keys()):
+            ours = folder_of(module) == folder_of(path)
+            to_blame = stayed and (path not in held or module in held)
+            if (ours or to_blame) and path in stirred(tip.files, {module}):
+                found[module] = path
+    return found
+
+
+def woken(files: Mapping[str, File], held: Collection[str], moving: Collection[str]) -> set[str]:
+    """Return those of `held` that some file of `moving` needs: they have to be judged anew."""
+    return {
+        path
+        for path in held
+        if path in files and not (stirred(files, {path}) - {path}).isdisjoint(moving)
+    }
+
+
+def _moved(live: Tree | None, tip: Tree) -> set[str]:
+    before = live.files if live else {}
+    return {path for path, file in tip.files.items() if before.get(path) != file}

@@ -1,0 +1,160 @@
+"""Decide what one deployment must do to the running stack.
+
+Pure: no clock, disk or network. `deployer.deployment.run` gathers both trees, calls
+`plan`, then applies the steps in order; a test compares two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from deployer.core.dependencies import affected, import_graph
+from deployer.core.model import (
+    DAGS,
+    File,
+    Parse,
+    Plan,
+    Preflight,
+    Publish,
+    Recreate,
+    Refusal,
+    Resolve,
+    Step,
+    Tree,
+)
+from deployer.core.planning.packages import decide
+from deployer.core.tree.ignores import Ignores
+from deployer.errors import PlanError
+
+
+def plan(
+    live: Tree | None,
+    tip: Tree,
+    *,
+    installed: str | None,
+    refusals: Mapping[str, Refusal],
+    services: tuple[str, ...],
+    kept: str | None = None,
+    held: Collection[str] = (),
+    pending: Collection[str] = (),
+) -> Plan:
+    """Return what brings `live` to `tip`.
+
+    Args:
+        live: the tree *known to be live*. None: that is not known (first deploy, or the
+            last one died half-way), so everything is redone.
+        tip: the tree to be made live.
+        installed: text of the `requirements.txt` that runs now. None: not known, so the
+            tip's is resolved and the services recreated.
+        refusals: why requirements were refused before, by fingerprint; these are not tried
+            again, the packages stay as they are. One for a file's sake lapses when the file,
+            or what it imports, moves.
+        services: what to recreate when packages move, in this order.
+        kept: text of what the class ran on when the last deployment ended. If the tip's is
+            refused, this is what has to run.
+        held: what of `live` is not live as it is there.
+        pending: what of `live` nobody has judged, nor will but for this deployment.
+
+    The tip is published even if no file moved: `current` names the commit that is live.
+
+    Raises:
+        PlanError: packages must move and `services` is empty.
+    """
+    dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
+    lapsed = {*dag_files, *deleted} if live else set()
+    standing = {
+        key: why
+        for key, why in refusals.items()
+        if why.path is None or (why.path in tip.files and why.path not in lapsed)
+    }
+    packages = decide(installed, tip, standing, kept=kept)
+    if packages.move:
+        dag_files, deleted = _dag_files(live, tip, packages_move=True, held=held, pending=pending)
+    recreate = services if packages.move else ()
+    if packages.move and not services:
+        raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
+
+    steps: list[Step] = []
+    if dag_files:
+        steps.append(Preflight(dag_files))
+    if packages.text is not None:
+        # Before publishing: the first parse of the new release must see the new packages,
+        # or its verdict would be about neither state (docs/decisions/001).
+        steps.append(Resolve(packages.text))
+        steps.append(Recreate(services, packages.names))
+    steps.append(Publish(touch=dag_files))
+    if dag_files or deleted:
+        steps.append(Parse(dag_files, deleted))
+    return Plan(
+        dag_files=dag_files,
+        deleted=deleted,
+        requirements=packages.diff,
+        recreate=recreate,
+        refused=packages.refused,
+        left_out=tip.left_out,
+        steps=tuple(steps),
+    )
+
+
+# --- files -----------------------------------------------------------------
+
+
+def _dag_files(
+    live: Tree | None,
+    tip: Tree,
+    *,
+    packages_move: bool,
+    held: Collection[str],
+    pending: Collection[str],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the DAG files to parse again, and those that were live and are no more."""
+    now = Discovery(tip)
+    if live is None:
+        return tuple(sorted(path for path in tip.files if now.finds(path))), ()
+
+    moved = _moved(live.files, tip.files) | (frozenset(pending) & tip.files.keys())
+    stirred = affected.stirred(tip.files, moved)
+    if packages_move:  # a package may mend or break whatever imports packages
+        outsiders = import_graph.outsiders(tip.files)
+        stirred |= outsiders | import_graph.importers(tip.files, outsiders)
+    # A module that is held is let go for all who need it, or for none.
+    while again := affected.woken(tip.files, held, stirred) - stirred:
+        stirred |= affected.stirred(tip.files, again)
+    # Where nothing stirred, only another ignore file can make a difference.
+    suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
+    before = Discovery(live)
+    dag_files, deleted = [], []
+    for path in sorted(suspects):
+        was, is_now = before.finds(path), now.finds(path)
+        if is_now and (path in stirred or not was):
+            dag_files.append(path)
+        if was and not is_now:
+            deleted.append(path)
+    return tuple(dag_files), tuple(deleted)
+
+
+def _moved(old: Mapping[str, File], new: Mapping[str, File]) -> frozenset[str]:
+    """Return the paths that were added, changed or deleted."""
+    changed = {path for path, file in new.items() if _version(old.get(path)) != _version(file)}
+    return frozenset(changed | (old.keys() - new.keys()))
+
+
+def _version(file: File | None) -> tuple[str, bool] | None:
+    return (file.blob, file.executable) if file else None
+
+
+class Discovery:
+    """What Airflow's search for DAG files finds in a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._files = tree.files
+        self._ignores = Ignores(tree.ignores)
+
+    def finds(self, path: str) -> bool:
+        file = self._files.get(path)
+        return (
+            file is not None
+            and file.facts.may_hold_dag
+            and path.startswith(DAGS)
+            and not self._ignores.hides(path)
+        )

@@ -1,0 +1,150 @@
+"""`deployer check`: what a push of a working copy would have judged, and what it would show.
+
+Pure. Only the isolated parse speaks here: variables, connections and packages that the
+class's Airflow has and this machine has not are missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from packaging.utils import canonicalize_name
+
+from deployer.core.model import (
+    Examined,
+    Outcome,
+    ParseError,
+    Proof,
+    Tree,
+    Verdict,
+)
+from deployer.core.planning import duplicates
+from deployer.core.planning.plan import plan
+from deployer.core.requirements import meaning as requirements_txt
+from deployer.errors import RequirementsRefused
+
+_MISSING = re.compile(r"No module named '([\w.]+)'")
+_BRINGS: Final[Mapping[str, str]] = {
+    "attrs": "attr",
+    "beautifulsoup4": "bs4",
+    "gitpython": "git",
+    "mysqlclient": "mysqldb",
+    "opencv-python": "cv2",
+    "opencv-python-headless": "cv2",
+    "pillow": "pil",
+    "pycryptodome": "crypto",
+    "pymupdf": "fitz",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
+"""Modules that nobody could tell from the name of their package."""
+
+
+def dag_files(tree: Tree, moved: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the DAG files that a push of `moved` would have Airflow parse, sorted.
+
+    Those are the DAG files among `moved`, and whatever depends on one of them; all DAG files
+    of the tree where `moved` is None.
+    """
+    live = None
+    if moved is not None:
+        files = {path: file for path, file in tree.files.items() if path not in moved}
+        live = replace(tree, files=files)
+    text = tree.requirements or ""
+    return plan(live, tree, installed=text, refusals={}, services=()).dag_files
+
+
+def within(path: str, places: Iterable[str]) -> bool:
+    """Tell whether `path` is one of `places` or lies in it; the empty place is the root.
+
+    A folder that is left out as a whole, with `/` at its end, is meant by all that lies in it.
+    """
+    return any(
+        path == place
+        or not place
+        or path.startswith(f"{place}/")
+        or (path.endswith("/") and place.startswith(path))
+        for place in places
+    )
+
+
+def left_out(tree: Tree) -> tuple[Verdict, ...]:
+    """Return what a push would show for what is not published at all."""
+    return tuple(
+        Verdict(item.path, Outcome.HELD, error=ParseError("Held", item.reason))
+        for item in tree.left_out
+    )
+
+
+def judged(
+    examined: Sequence[Examined], *, beside: Sequence[Examined], requirements: str | None = None
+) -> tuple[Verdict, ...]:
+    """Return what the isolated parse says of each file, as a deployment would.
+
+    A package that `requirements` asks for is there after the push: that it is missing here is
+    no fault of the file, and the verdict has the error without being a bad one.
+
+    Files `beside` them are named only where they claim a dag_id that one of `examined` claims.
+    Who had it first is not known here, so all who claim it are told.
+    """
+    ids = {dag_id for one in examined for dag_id in one.dag_ids}
+    files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
+    claimed = {one.path: one.reason for one in duplicates.duplicates(files, {})}
+    files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
+    packages = _names(requirements or "")
+    return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
+
+
+def _conflicts(one: Examined, among: Sequence[Examined]) -> list[str]:
+    """Say of which assets of a file another one has the name or the URI, but not both."""
+    first = {
+        (name, uri): (its_name, its_uri, other.path)
+        for name, uri in one.assets
+        for other in reversed(among)
+        for its_name, its_uri in other.assets
+        if (name == its_name) != (uri == its_uri)
+    }
+    return [
+        f"Asset(name={name!r}, uri={uri!r}) conflicts with Asset(name={its_name!r}, "
+        f"uri={its_uri!r}) of {path}: Airflow activates only one of them, and nothing is "
+        "scheduled by the other; give both the same name and URI, or each its own"
+        for (name, uri), (its_name, its_uri, path) in first.items()
+    ]
+
+
+def _verdict(examined: Examined, held: str | None, packages: Collection[str]) -> Verdict:
+    bare = Verdict(examined.path, Outcome.HELD, proof=Proof.PREFLIGHT, warnings=examined.advice)
+    if held:
+        return replace(bare, error=ParseError("Held", held))
+    if examined.error and _comes_with(examined.error, packages):
+        return replace(bare, outcome=Outcome.NO_DAG, error=examined.error, proof=Proof.NONE)
+    if examined.error:
+        return replace(bare, outcome=Outcome.BROKEN, error=examined.error)
+    outcome = Outcome.PARSED if examined.dag_ids else Outcome.NO_DAG
+    return replace(bare, outcome=outcome, dag_ids=examined.dag_ids)
+
+
+def _names(text: str) -> frozenset[str]:
+    try:
+        return frozenset(requirements_txt.parse(text).by_name)
+    except RequirementsRefused:
+        return frozenset()
+
+
+def _comes_with(error: ParseError, packages: Collection[str]) -> bool:
+    """Tell whether the module that is missing is one that a package is known to bring."""
+    found = _MISSING.match(error.message) if error.type == "ModuleNotFoundError" else None
+    if not found:
+        return False
+    module = canonicalize_name(found[1].replace(".", "-"))
+    spelt = {module, f"py{module}", f"python-{module}"}
+    return any(
+        name in spelt
+        or name.removeprefix("apache-").startswith(f"{module}-")
+        or name.removeprefix("apache-") == module
+        or _BRINGS.get(name) == module
+        for name in packages
+    )

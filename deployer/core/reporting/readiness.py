@@ -1,0 +1,65 @@
+"""Tell whether the deployer as a whole does its job, from the traces it leaves.
+
+Pure: what the journal holds and the time go in, the reasons against readiness come out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from deployer.core.model import Pulse
+from deployer.core.reporting.counts import counted
+from deployer.core.webhook import advice
+
+BEAT_STALE = timedelta(seconds=30)
+TIP_STALE = timedelta(minutes=5)
+BEHIND = timedelta(minutes=10)
+OWED = timedelta(minutes=10)
+
+
+def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
+    """Return one sentence for each reason why the deployer is not ready; none: it is.
+
+    A bound is passed only when it is exceeded. Times ahead of `now` (two clocks) are fresh.
+    """
+    found: list[str] = []
+    if pulse.beat_at is None:
+        found.append("the worker has never run")
+    elif now - pulse.beat_at > BEAT_STALE:
+        found.append(f"the worker's last heartbeat was {_ago(now - pulse.beat_at)} ago")
+    if pulse.tip_checked_at is None:
+        found.append("the branch's tip was never checked")
+    elif now - pulse.tip_checked_at > TIP_STALE:
+        found.append(f"the branch's tip was last checked {_ago(now - pulse.tip_checked_at)} ago")
+    if (
+        pulse.tip_since is not None
+        and pulse.tip != pulse.live_sha
+        and now - pulse.tip_since > BEHIND
+    ):
+        live = pulse.live_sha[:7] if pulse.live_sha else "nothing that is known"
+        found.append(f"{live} is live, behind the tip for {_ago(now - pulse.tip_since)}")
+    if pulse.oldest_owed is not None and now - pulse.oldest_owed > OWED:
+        found.append(
+            f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
+            f" the oldest for {_ago(now - pulse.oldest_owed)}"
+        )
+    if pulse.edited:
+        found.append(pulse.edited)
+    return tuple(found)
+
+
+def renamed(pulse: Pulse, repo: str) -> str:
+    """Return what to do about a new name of `repo`, the one that is set; empty: nothing.
+
+    No reason against readiness: pushes are accepted and statuses posted, by GitHub's redirects,
+    which end once a repository is made under the old name.
+    """
+    pushed = pulse.pushed
+    if pushed and pushed.renamed and pushed.known_as.casefold() == repo.casefold():
+        return advice(pushed)
+    return ""
+
+
+def _ago(age: timedelta) -> str:
+    minutes = int(age.total_seconds()) // 60
+    return f"{minutes} min" if minutes else f"{int(age.total_seconds())} s"

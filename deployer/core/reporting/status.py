@@ -1,0 +1,255 @@
+"""Say on GitHub how a deployment went: contexts, states, descriptions.
+
+`airflow/deploy` is about the whole commit, and all of its files that are in no folder;
+`airflow/<folder>` about one student's files. A broken file reddens the commits that touched
+its folder, nobody else's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from deployer.core.model import (
+    DAGS,
+    REQUIREMENTS,
+    Ending,
+    Outcome,
+    State,
+    Status,
+    StatusState,
+    Verdict,
+    folder_of,
+)
+from deployer.core.planning import duplicates
+from deployer.core.reporting import contexts
+from deployer.core.reporting.contexts import DEPLOY
+from deployer.core.reporting.counts import counted
+
+MAX_DESCRIPTION = 140
+"""Characters; GitHub answers 422 to more (GITHUB.md)."""
+
+
+WORTH_TELLING_S = 1.0
+"""Less than this before a deployment began is no waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit that a push named as the branch's tip.
+
+    Attributes:
+        sha: full commit id.
+        changed: paths that differ from the tip named before it; empty while not known.
+        notes: what else is to be said of it, e.g. that it changes somebody else's folder.
+        reaches: paths that import or read any of `changed`, themselves included; empty while it
+            does not matter.
+    """
+
+    sha: str
+    changed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    reaches: frozenset[str] = frozenset()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(sorted({folder for path in self.changed if (folder := folder_of(path))}))
+
+    @property
+    def touches_requirements(self) -> bool:
+        return REQUIREMENTS in self.changed
+
+
+def cut(text: str) -> str:
+    """Return `text` on one line, at most 140 characters, cut at the end with `…`."""
+    line = contexts.plain(" ".join(text.split()))
+    return line if len(line) <= MAX_DESCRIPTION else line[: MAX_DESCRIPTION - 1] + "…"
+
+
+def pending(commit: Commit) -> tuple[Status, ...]:
+    """Return what a commit shows until its deployment has ended.
+
+    The words stay the same from the announcement on, so that they are posted only once.
+    """
+    names = (DEPLOY, *contexts.of_folders(commit.folders))
+    return tuple(
+        Status(commit.sha, name, StatusState.PENDING, "on its way to Airflow") for name in names
+    )
+
+
+def waiting(commit: Commit, words: str) -> Status:
+    """Return what a commit shows while its deployment waits for something that takes long."""
+    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(words))
+
+
+def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
+    """Return the end of a commit that a forced push removed."""
+    return tuple(
+        Status(commit.sha, status.context, StatusState.ERROR, f"no longer on {branch}")
+        for status in pending(commit)
+    )
+
+
+def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
+    """Return how one commit ended: one status for each context it has."""
+    return (
+        _deploy(commit, ending),
+        *(
+            Status(commit.sha, context, *_folders(folders, ending))
+            for context, folders in contexts.of_folders(commit.folders).items()
+        ),
+    )
+
+
+def of_file(verdict: Verdict) -> str:
+    """Return what a status says of one file, after the file's whole path."""
+    if verdict.error or not verdict.good:
+        return _bad([verdict], "")
+    words = "no DAG in it" if verdict.outcome is Outcome.NO_DAG else _good([verdict])
+    return f"{verdict.path}  {words}"
+
+
+def _deploy(commit: Commit, ending: Ending) -> Status:
+    match ending.state:
+        case State.SUCCEEDED | State.BROKEN:
+            faults = []
+            if ending.refused and commit.touches_requirements:
+                faults.append(f"{ending.refused}; packages kept")
+            if ending.died_of and _was_taken_back(commit, ending):
+                faults.append(_died(ending))
+            elif own := _of_no_folder(commit, ending):
+                faults.append(_bad(own, ""))
+            if harmed := _harmed(commit, ending):
+                faults.append(f"breaks {_bad(harmed, DAGS)}")
+            state = StatusState.FAILURE if faults else StatusState.SUCCESS
+            text = "; ".join(faults) or _live(commit, ending)
+        case State.FAILED:
+            state, text = StatusState.FAILURE, ending.reason
+        case State.ERROR:
+            state, text = StatusState.ERROR, ending.reason
+        case State.QUEUED | State.RUNNING | State.SUPERSEDED:
+            raise ValueError(f"{ending.state} is no end that a commit can show")
+        case _ as never:
+            assert_never(never)
+    if commit.sha != ending.tip:
+        text = f"deployed as part of {ending.tip[:7]}: {text}"
+    return Status(commit.sha, DEPLOY, state, cut("; ".join([text, *_notes(commit, ending)])))
+
+
+def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
+    """Return what is bad of the commit's own files that no other context is about."""
+    changed = frozenset(commit.changed)
+    bad = [v for v in ending.verdicts if not v.good and _is_among(changed, v.path)]
+    told = {REQUIREMENTS} if ending.refused else set()
+    return [v for v in bad if folder_of(v.path) is None and v.path not in told]
+
+
+def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
+    """Return what the commit broke of files in folders that it did not touch."""
+    broke = commit.reaches.intersection(ending.broke)
+    return [v for v in ending.verdicts if v.path in broke and not _answers_for(commit, v.path)]
+
+
+def _is_among(changed: Collection[str], path: str) -> bool:
+    """Tell whether a commit changed a file, or anything in a folder: that ends in a slash."""
+    return path in changed or (path[-1] == "/" and any(p.startswith(path) for p in changed))
+
+
+def _was_taken_back(commit: Commit, ending: Ending) -> bool:
+    held = {v.path for v in ending.verdicts if v.outcome is Outcome.HELD}
+    return not held.isdisjoint(commit.changed)
+
+
+def _died(ending: Ending) -> str:
+    return f"not live: Airflow's dag-processor died of this push: {ending.died_of}"
+
+
+def _notes(commit: Commit, ending: Ending) -> list[str]:
+    """Return what is said last, and colours nothing."""
+    ours = [d for d in ending.duplicates if {d.path, d.other} & set(commit.changed)]
+    return [*commit.notes, *duplicates.notes(ours)]
+
+
+def _live(commit: Commit, ending: Ending) -> str:
+    tried = [v for v in ending.verdicts if v.outcome is not Outcome.DELETED]
+    within = f"in {ending.seconds:.1f} s"
+    if ending.waited_s >= WORTH_TELLING_S:
+        within += f", {ending.waited_s:.1f} s of them waiting"
+    text = _tally(tried, within)
+    if ending.refused:
+        text += "; packages kept"
+    # A shared helper can break a folder that the commit did not touch.
+    elsewhere = [v for v in tried if not v.good and not _answers_for(commit, v.path)]
+    if elsewhere and ending.tip == commit.sha:
+        text += f"; {_bad(elsewhere, DAGS)}"
+    return text
+
+
+_NOT_GOOD = {
+    Outcome.BROKEN: "broken",
+    Outcome.HELD: "held",
+    Outcome.TIMEOUT: "without a verdict",
+}
+
+
+def _tally(tried: Sequence[Verdict], within: str) -> str:
+    """Return how many files are live and parsed, and how many are not."""
+    if not tried:
+        return f"live: no DAG file to parse, {within}"
+    found = Counter(v.outcome for v in tried if not v.good)
+    bad = [(found[outcome], words) for outcome, words in _NOT_GOOD.items() if found[outcome]]
+    if good := len(tried) - found.total():
+        count = f"{good} of " if bad else ""
+        text = f"live: {count}{counted(tried, 'file')} parsed {within}"
+        return text + "; " * bool(bad) + ", ".join(f"{n} {words}" for n, words in bad)
+    (first, words), *others = bad
+    rest = "".join(f", {number} {more}" for number, more in others)
+    return f"live; {counted(first, 'file')} {words}{rest}, {within}"
+
+
+def _answers_for(commit: Commit, path: str) -> bool:
+    return path in commit.changed or folder_of(path) in commit.folders
+
+
+def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
+    """Return what is said of folders that share a context."""
+    mine = [v for v in ending.verdicts if folder_of(v.path) in folders]
+    bad = [v for v in mine if not v.good]
+    match ending.state:
+        case State.FAILED:
+            state, text = StatusState.FAILURE, ending.reason
+        case State.ERROR:
+            state, text = StatusState.ERROR, ending.reason
+        case _ if bad:
+            first, *others = folders
+            state, text = StatusState.FAILURE, _bad(bad, DAGS if others else f"{DAGS}{first}/")
+        case _:
+            state, text = StatusState.SUCCESS, _good(mine)
+    return state, cut(text)
+
+
+def _good(verdicts: Sequence[Verdict]) -> str:
+    ids = sorted({dag_id for v in verdicts for dag_id in v.dag_ids})
+    if ids:
+        return f"{counted(ids, 'DAG')}: {', '.join(ids)}"
+    deleted = [v.path.rsplit("/", 1)[-1] for v in verdicts if v.outcome is Outcome.DELETED]
+    if deleted:
+        return f"deleted: {', '.join(sorted(deleted))}"
+    return "live; no DAG in what changed"
+
+
+def _bad(verdicts: Sequence[Verdict], prefix: str) -> str:
+    first = min(verdicts, key=lambda v: v.path)
+    more = f" (+{len(verdicts) - 1} more)" if len(verdicts) > 1 else ""
+    name = first.path.removeprefix(prefix) or first.path  # which may be the folder itself
+    if first.outcome is Outcome.TIMEOUT:
+        return f"{name}: no verdict from Airflow within {first.waited_s:.0f} s{more}"
+    error = first.error
+    if error is None:
+        return f"{name}: {first.outcome}{more}"
+    if first.outcome is Outcome.HELD:
+        return f"{name} is held: {error.message}{more}"
+    where = f"{name}:{error.line}" if error.line else name
+    return f"{where} {error.type}: {error.message}{more}"

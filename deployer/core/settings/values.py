@@ -1,0 +1,131 @@
+"""Readers of settings: text in, value out.
+
+Each raises a ValueError that says what the text must be, and shows none that may hold a secret.
+Pure; `deployer.config` says which setting is read by which.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from deployer.core.settings.remote import is_branch, scheme_of
+from deployer.core.settings.secret import Secret
+
+MIN_SECRET_LENGTH = 16
+MAX_PORT = 65_535
+MAX_SECONDS = 86_400
+MAX_RELEASES = 10_000
+
+
+def owner_and_name(text: str) -> str:
+    # `.` and `..` would lead elsewhere in the API's paths.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+", text):
+        raise ValueError("must be owner/name")
+    return text
+
+
+def branch_name(text: str) -> str:
+    if not is_branch(text):
+        raise ValueError("is no name of a git branch")
+    return text
+
+
+def webhook_secrets(text: str) -> tuple[Secret, ...]:
+    secrets = _listed(text)
+    if not secrets:
+        raise ValueError("holds no secret")
+    if any(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
+        raise ValueError(f"must have at least {MIN_SECRET_LENGTH} characters in each secret")
+    return tuple(map(Secret, secrets))
+
+
+def token(text: str) -> Secret:
+    if not all("!" <= letter <= "~" for letter in text):
+        raise ValueError("holds a space, line break or accent, which no token does")
+    return Secret(text)
+
+
+def database(text: str) -> Secret:
+    if not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
+        raise ValueError("must begin with sqlite:// or postgresql://")
+    return Secret(text)
+
+
+def kind_of_services(text: str) -> str:
+    if text not in {"compose", "local"}:
+        raise ValueError("must be compose or local")
+    return text
+
+
+def service_names(text: str) -> tuple[str, ...]:
+    names = _listed(text)
+    if not names:
+        raise ValueError("names no service")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"names a service that can't be: {name!r}")
+    return names
+
+
+def http_address(text: str) -> str:
+    parts = _parts(text)
+    if (
+        parts is None
+        or parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError("must be an http(s) address, without a query")
+    if "@" in parts.netloc:
+        raise ValueError("must hold no user name or password")
+    return text.rstrip("/")
+
+
+def fetchable(text: str) -> str:
+    scheme = scheme_of(text)
+    parts = _parts(text)
+    if scheme is None or parts is None:
+        raise ValueError("must be an https, http or ssh address, or a path")
+    # A token is often given as the user name.
+    if parts.password or ("@" in parts.netloc and scheme in {"http", "https"}):
+        raise ValueError("must hold no user name or password: give a token as GITHUB_TOKEN")
+    return text
+
+
+def bind_address(text: str) -> str:
+    if re.fullmatch(r"unix:/.+", text):
+        return text
+    tcp = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s/]+):([0-9]{1,5})", text)
+    if not tcp or int(tcp[1]) > MAX_PORT:
+        raise ValueError("must be host:port or unix:/path")
+    return text
+
+
+def seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text) or not 0 < float(text) <= MAX_SECONDS:
+        raise ValueError(
+            f"must be a number of seconds without a unit, more than 0 and {MAX_SECONDS} at most"
+        )
+    return float(text)
+
+
+def releases(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_RELEASES:
+        raise ValueError(f"must be a whole number from 1 to {MAX_RELEASES}")
+    return int(text)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return an address's parts, None if it has none; the reason could hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if url.isprintable() and " " not in parts.netloc else None

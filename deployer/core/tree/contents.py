@@ -1,0 +1,184 @@
+"""What the contents of a tree's files decide: sizes, broken `.airflowignore`s, facts.
+
+Pure, and the same for a commit (`edges.gitrepo`) and for a working copy that may become
+one (`edges.working_copy`); what names alone decide is `publishable`'s.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from deployer.core.model import (
+    COMPOSE_FILE,
+    DAGS,
+    REQUIREMENTS,
+    ROSTER,
+    Facts,
+    File,
+    LeftOut,
+    Tree,
+)
+from deployer.core.tree import ignores, limits
+from deployer.core.tree.facts import facts
+from deployer.core.tree.limits import NOTHING, TooMuch
+from deployer.core.tree.publishable import LINK, shown
+
+MAX_FILE_MB: Final = 50
+_ANYBODYS: Final = f"{DAGS}anybody/any.py"
+
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's begins with one of them
+_LFS: Final = b"version https://git-lfs.github.com/spec/"  # the first line of each pointer
+
+_PATH_MAX: Final = 4096  # bytes; Linux follows no link whose target is longer
+
+# Two files with the same bytes say the same, if they are of one kind: the last name
+# counts for these, and nothing but `.py` for all others (see `core.sources.facts`).
+_PYTHON, _OTHER = "any.py", "any"
+_NO_FACTS: Final = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a tree takes from the content of one file, read as one kind of file.
+
+    Attributes:
+        text: of an `.airflowignore`, `requirements.txt`, `docker-compose.yaml` or `roster.yaml`.
+        target: of a link.
+        refused: why a file with this content is left out, None if it is not.
+    """
+
+    facts: Facts = _NO_FACTS
+    text: str | None = None
+    target: bytes = b""
+    refused: str | None = None
+
+
+def kind(path: str) -> str:
+    """Return what the file at `path` is to be read as."""
+    name = path.rpartition("/")[2]
+    if path == REQUIREMENTS or (name == ignores.NAME and path.startswith(DAGS)):
+        return name
+    return _PYTHON if name.endswith(".py") and name != ".py" else _OTHER
+
+
+def too_large(size: int) -> Read | None:
+    """Return what is said of a content of so many bytes, None if it has to be read for that."""
+    refused = f"the file is larger than {MAX_FILE_MB} MB"
+    return Read(refused=refused) if size > MAX_FILE_MB * 1_000_000 else None
+
+
+def read(as_kind: str, content: bytes) -> Read:
+    """Read a content as a `kind`, as `COMPOSE_FILE`, or as a `LINK`."""
+    if as_kind == LINK:
+        return Read(target=content[:_PATH_MAX])
+    if refusal := too_large(len(content)):
+        return refusal
+    if refused := _unfit(as_kind, content):
+        return Read(refused=refused)
+    if as_kind == ignores.NAME:
+        return Read(text=content.decode())
+    if as_kind in {REQUIREMENTS, COMPOSE_FILE, ROSTER}:
+        # As pip, uv, Compose and PyYAML read it. A byte that is no UTF-8 spoils its own line, which
+        # is then refused with its number.
+        encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
+        return Read(text=content.decode(encoding, "replace"))
+    return Read(facts=facts(as_kind, content))
+
+
+def _unfit(as_kind: str, content: bytes) -> str | None:
+    """Return why a content can't be what its name says, None if it can."""
+    if content.startswith(_LFS):
+        return "the file is a Git LFS pointer; LFS is not fetched: commit the file itself"
+    # Beginning with an ASCII character, it needs no mark to be known.
+    if as_kind in {_PYTHON, ignores.NAME} and (content.startswith(_UTF_16) or b"\0" in content[:2]):
+        return "the file is UTF-16, which Airflow can't read: save it as UTF-8"
+    return ignores.unreadable(content) if as_kind == ignores.NAME else None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What of a commit is to be published.
+
+    Attributes:
+        blobs: by path.
+        left_out: what is not, with the reason.
+        refused: why nothing is, None if something may be.
+    """
+
+    blobs: Mapping[str, str]
+    left_out: tuple[LeftOut, ...] = ()
+    refused: str | None = None
+
+
+def chosen(
+    blobs: Mapping[str, str],
+    left_out: tuple[LeftOut, ...],
+    sizes: Mapping[str, int],
+    *,
+    too_much: TooMuch = NOTHING,
+    trees: Mapping[str, str] = MappingProxyType({}),
+) -> Chosen:
+    """Leave out what would be too much for a release.
+
+    Args:
+        blobs: by path, what `publishable` found.
+        left_out: what it left out.
+        sizes: bytes of each blob.
+        too_much: what was too much to be listed at all.
+        trees: by path of a folder, what git has there.
+    """
+    # What is too large by itself will be left out by itself.
+    counted = {path: 0 if too_large(sizes[blob]) else sizes[blob] for path, blob in blobs.items()}
+    listed = limits.of_files(counted)
+    if refused := too_much.refused or listed.refused:
+        return Chosen({}, refused=refused)
+    held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
+    folders = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
+    start = tuple(held)
+    return Chosen(
+        {path: blob for path, blob in blobs.items() if not path.startswith(start)},
+        (*folders, *(item for item in left_out if not item.path.startswith(start))),
+    )
+
+
+def tree(
+    sha: str,
+    parts: Chosen,
+    reads: Mapping[tuple[str, str], Read],
+    executable: Collection[str] = (),
+) -> Tree:
+    """Put together what is to be published of the commit `sha`.
+
+    Args:
+        sha: the commit.
+        parts: what of it is to be published.
+        reads: what the content of each file says, by blob and `kind(path)`.
+        executable: paths of files that may be executed.
+    """
+    files, requirements, texts, refused = {}, None, {}, []
+    for path, blob in parts.blobs.items():
+        found = reads[blob, kind(path)]
+        if found.refused:
+            refused.append(LeftOut(shown(path.encode()), found.refused, blob))
+        elif found.text is not None and ignores.Ignores({path: found.text}).hides(_ANYBODYS):
+            refused.append(
+                LeftOut(path, "it would hide everybody's DAGs: name your folder in it", blob)
+            )
+        elif path == REQUIREMENTS:
+            requirements = found.text
+        else:
+            files[path] = File(blob, found.facts, path in executable)
+            if found.text is not None:
+                texts[path] = found.text
+    return Tree(
+        sha=sha,
+        files=files,
+        requirements=requirements,
+        ignores=texts,
+        left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
+        refused=parts.refused,
+    )

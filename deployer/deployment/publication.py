@@ -1,0 +1,253 @@
+"""Make a release live and have it judged; take it back where the dag-processor dies of it.
+
+The first time it dies may be chance: somebody restarted it, the machine had no memory left.
+So the release before comes back at once, and when the dag-processor is well again the new one
+gets a second try. If it dies again, what the push changed is held (docs/decisions/010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
+from deployer.core.reporting.counts import counted
+from deployer.core.verdicts.watch import Watch
+from deployer.deployment.dag_processor import Guard
+from deployer.deployment.steps import Steps
+from deployer.deployment.watching import Beside, Waiting
+from deployer.errors import AirflowError, DagProcessorEnded, DiskError, UnknownCommit
+from deployer.ports import Clock, Journal, Releases, Repository
+
+log = structlog.get_logger()
+
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to go live.
+
+    Attributes:
+        tip: the commit's tree.
+        touch: DAG files that Airflow is to parse again.
+        held: paths that keep their live version, or stay out.
+        hints: what the isolated parse found wrong in files that go live all the same.
+        unjudged: files that are live already and have no verdict yet, each with the releases
+            that hold its text.
+    """
+
+    tip: Tree
+    touch: frozenset[str]
+    held: frozenset[str]
+    hints: Mapping[str, ParseError] = field(default_factory=dict)
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of it.
+
+    Attributes:
+        verdicts: of Airflow, on what went live.
+        unjudged: what the wait was cut short for, each with the releases that hold its text.
+        taken_back: paths that are held because the dag-processor died of them; sorted.
+        died_of: why, in a few words; empty if nothing was taken back.
+        reason: the same as a sentence about one of the paths.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    taken_back: tuple[str, ...] = ()
+    died_of: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Where it stands.
+
+    Attributes:
+        before: the release to go back to.
+        lives: dag-processors that were well when `release` went live.
+        published_at: when that was, in monotonic seconds.
+        dead: those that died of it.
+    """
+
+    before: str | None = None
+    release: str = ""
+    lives: frozenset[str] = frozenset()
+    published_at: float = 0.0
+    dead: frozenset[str] = frozenset()
+    deaths: int = 0
+    died_of: str = ""
+    taken_back: frozenset[str] = frozenset()
+
+    @property
+    def reason(self) -> str:
+        whose = "it" if len(self.taken_back) == 1 else "this push"
+        return f"Airflow's dag-processor died of {whose}: {self.died_of}"
+
+
+class GoLive:
+    """One release of one deployment."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        releases: Releases,
+        journal: Journal,
+        clock: Clock,
+        *,
+        guard: Guard,
+        waiting: Waiting,
+        step: Steps,
+    ) -> None:
+        self._repository = repository
+        self._releases = releases
+        self._journal = journal
+        self._clock = clock
+        self._guard = guard
+        self._waiting = waiting
+        self._step = step
+        self._attempt = _Attempt()
+
+    def publish(self, wanted: Wanted) -> None:
+        """Make it the live release.
+
+        Raises:
+            DiskError: nothing was swapped.
+            AirflowError: the dag-processor is dead, and with what was live before as well.
+        """
+        live, judged = self._releases.live(), self._journal.live() is not None
+        self._attempt.before = live.name if live and judged else self._releases.proven()
+        if live and not judged and live.name != self._attempt.before and self._guard.is_ill():
+            # Of a deployment that ended, or whose worker died, before it was judged.
+            self._take_back("it was not well, and nobody had judged what is live")
+        self._publish(wanted)
+
+    def rejoin(self) -> None:
+        """Take up what is live, whose verdicts are to be waited for."""
+        live = self._releases.live()
+        self._attempt.before = self._releases.proven()
+        self._attempt.lives = self._guard.fit()
+        self._attempt.release = live.name if live else ""
+        self._attempt.published_at = self._clock.monotonic()
+
+    def judge(
+        self, wanted: Wanted, parse: Parse, *, beside: Beside, cut: Callable[[], bool]
+    ) -> Judged:
+        """Wait for Airflow's verdicts; `cut` and `beside` as for `Waiting.until_settled`.
+
+        Raises:
+            AirflowError: there are none, and that is not the push's doing.
+        """
+        attempt = self._attempt
+        while True:
+            try:
+                watch = self._parse(wanted, parse, beside, cut)
+            except DagProcessorEnded as exc:
+                self._take_back(str(exc))
+                wanted = self._after_a_death(wanted)
+                self._publish(wanted)
+            else:
+                unjudged = watch.waiting
+                if not unjudged:
+                    self._releases.confirm(attempt.release)
+                if not attempt.taken_back:
+                    return Judged(watch.verdicts, unjudged)
+                # Dying here costs two more deaths; to blame a push before it is proven that
+                # the dag-processor lives without it could cost a student his green for good.
+                blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
+                self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
+                taken_back = tuple(sorted(attempt.taken_back))
+                return Judged(watch.verdicts, unjudged, taken_back, attempt.died_of, attempt.reason)
+
+    # -- the steps
+
+    def _publish(self, wanted: Wanted) -> None:
+        with self._step(StepName.PUBLISH) as note:
+            # From here on what is live is not known until it is judged: dying before or
+            # after the rename makes the next deployment redo everything.
+            before = self._journal.live()
+            self._journal.set_live(None)
+            self._attempt.lives = self._guard.fit()
+            try:
+                release = self._releases.publish(
+                    wanted.tip,
+                    # What was taken back, too: Airflow may have read it before it died.
+                    touch=wanted.touch - wanted.held | wanted.touch & self._attempt.taken_back,
+                    held=wanted.held,
+                )
+            except DiskError:  # nothing was swapped: to redo everything would need more room yet
+                self._journal.set_live(before)
+                raise
+            self._attempt.release = release.name
+            self._attempt.published_at = self._clock.monotonic()
+            note.text = f"release {release.name}, {release.written} written"
+
+    def _parse(
+        self, wanted: Wanted, parse: Parse, beside: Beside, cut: Callable[[], bool]
+    ) -> Watch:
+        attempt = self._attempt
+        with self._step(StepName.PARSE) as note:
+            here = frozenset({attempt.release})
+            watch = self._waiting.until_settled(
+                Watch(
+                    attempt.release,
+                    waiting={
+                        path: here | wanted.unjudged.get(path, frozenset())
+                        for path in parse.paths
+                        if path not in wanted.held
+                    },
+                    leaving=frozenset(parse.deleted),
+                    hints=wanted.hints,
+                ),
+                since=attempt.published_at,
+                lives=attempt.lives,
+                beside=beside,
+                cut=cut,
+            )
+            note.text = counted(watch.verdicts, "verdict")
+            if not watch.done:
+                longer = counted(watch.waiting, "file parses", "files parse")
+                note.text += f", {longer} for longer: others go first"
+            return watch
+
+    def _take_back(self, died_of: str) -> None:
+        """Make the release before live again; the dag-processor is well when this returns."""
+        attempt = self._attempt
+        attempt.deaths += 1
+        attempt.died_of = died_of
+        attempt.dead |= attempt.lives
+        with self._step(StepName.ROLLBACK) as note:
+            # Dying in here: the next worker finds a dag-processor that is not well, and what
+            # is live not judged, and begins in the same way.
+            self._releases.restore(attempt.before)
+            log.warning("dag-processor died", release=attempt.release, of=died_of)
+            back = attempt.before or "nothing"
+            note.text = f"Airflow's dag-processor died: {died_of}; live again: {back}"
+            self._guard.recover(attempt.dead)
+
+    def _after_a_death(self, wanted: Wanted) -> Wanted:
+        """Return what is tried next: the same once more, or without what the push changed."""
+        attempt = self._attempt
+        if attempt.deaths < TRIES:
+            return wanted
+        if attempt.taken_back:
+            raise AirflowError(
+                f"Airflow's dag-processor dies of what was live before, too: {attempt.died_of}"
+            )
+        attempt.taken_back = self._changed(wanted.tip) - wanted.held
+        return replace(wanted, held=wanted.held | attempt.taken_back)
+
+    def _changed(self, tip: Tree) -> frozenset[str]:
+        """Return the paths of the tip that differ from the commit of the release before."""
+        name = self._attempt.before
+        try:
+            before = self._repository.tree(name[:40]).files if name else {}
+        except UnknownCommit:  # a forced push, and the mirror was made anew
+            before = {}
+        return frozenset(p for p, f in tip.files.items() if p not in before or before[p] != f)

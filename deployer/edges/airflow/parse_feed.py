@@ -1,0 +1,320 @@
+"""The worker's end of the parse feed; `include/airflow/parse_feed.py` describes the wire.
+
+A unix stream socket at which dag-processors connect. A thread of its own serves them, so that
+neither side ever waits for the other: what can't be sent is kept up to a bound, a dag-processor
+that does not read, or says what is not of the protocol, is dropped and may come again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import selectors
+import socket
+import stat
+import struct
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Any
+
+import structlog
+
+from deployer.core.model import (
+    DAGS,
+    Listed,
+    ParseEnd,
+    ParseResult,
+    ProcessorCame,
+    ProcessorLeft,
+    Told,
+)
+from deployer.edges.processes.unix_socket import bind
+from deployer.errors import AirflowError
+
+log = structlog.get_logger()
+
+VERSION = 1
+PLACE = "feed/dag-processor.sock"
+"""Under CHECKOUT_DIR, of which Airflow's containers have a read-only mount: enough to connect."""
+MOST_UNSENT = 64 << 20
+MOST_LINE = 64 << 20
+MOST_TOLD = 100_000
+"""Things told that nobody has taken yet; the oldest go, and would be told again if asked for."""
+ENDS_WITHIN_S = 0.5
+"""A process closes its connections a moment before it has ended."""
+_CHUNK = 1 << 18
+_UCRED = "3i"
+"""pid, uid and gid of who connected (man 7 unix, SO_PEERCRED)."""
+_ALONE, _WITH_GROUP = 0o2700, 0o2750
+
+
+class _Connection:
+    """One dag-processor, from its connecting to its leaving."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.unsent = bytearray()
+        self.unread = bytearray()
+        self.came: ProcessorCame | None = None
+        pid = struct.unpack(_UCRED, end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        try:
+            self._process = os.pidfd_open(pid)
+        except OSError:  # in another world of processes, or ended already
+            self._process = -1
+
+    def close(self) -> bool:
+        """Close it; return whether the process at its other end is known to have ended."""
+        self.end.close()
+        if self._process < 0:
+            return False
+        ended, _, _ = select.select([self._process], [], [], ENDS_WITHIN_S)
+        os.close(self._process)
+        return bool(ended)
+
+
+class ParseFeedListener:
+    """Implements `ports.ParseFeed` at `path`.
+
+    Args:
+        path: where it listens; its folder is made.
+        group: the one that Airflow's user is in, None: it is this user.
+
+    Raises:
+        AirflowError: it can't listen there.
+    """
+
+    def __init__(self, path: Path, *, group: int | None = None) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            _make_folder(path.parent, group)
+            bind(self._listener, path)
+        except OSError as exc:
+            self._listener.close()
+            raise AirflowError(
+                f"the parse feed can't listen at {path}: {exc.strerror}; see that the folder is"
+                " the deployer's"
+            ) from exc
+        self._listener.listen()
+        self._news = Condition()
+        self._told: deque[Told] = deque(maxlen=MOST_TOLD)
+        self._nudged = False
+        self._asked: bytes | None = None
+        self._connections: list[_Connection] = []
+        self._closing = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = Thread(target=self._serve, name="parse-feed", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all connections."""
+        self._closing = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+
+    # -- ports.ParseFeed
+
+    def present(self) -> Mapping[str, ProcessorCame]:
+        with self._news:
+            found = [connection.came for connection in self._connections]
+            return {came.life: came for came in found if came}
+
+    def ask(self, release: str, *, first: Collection[str], later: Collection[str] = ()) -> None:
+        wanted = {"release": release, "first": _names(first), "later": _names(later)}
+        with self._news:
+            self._told.clear()
+            self._asked = _line({"ask": wanted})
+        os.eventfd_write(self._wake, 1)
+
+    def rest(self) -> None:
+        with self._news:
+            self._told.clear()
+            self._asked = None
+
+    def wait(self, timeout_s: float) -> tuple[Told, ...]:
+        with self._news:
+            self._news.wait_for(lambda: self._told or self._nudged, max(timeout_s, 0))
+            self._nudged = False
+            told = tuple(self._told)
+            self._told.clear()
+            return told
+
+    def nudge(self) -> None:
+        with self._news:
+            self._nudged = True
+            self._news.notify_all()
+
+    # -- in the thread
+
+    def _serve(self) -> None:
+        said: bytes | None = None
+        with selectors.DefaultSelector() as selector, self._listener:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while not self._closing:
+                for key, _ in selector.select():
+                    match key.data:
+                        case _Connection() as connection:
+                            self._attend(selector, connection)
+                        case _ if key.fileobj is self._listener:
+                            self._accept(selector)
+                        case _:
+                            os.eventfd_read(self._wake)
+                with self._news:
+                    asked = self._asked
+                if asked is not said:
+                    said = asked
+                    for connection in [c for c in self._connections if c.came]:
+                        self._send(selector, connection, asked or b"")
+        for connection in self._connections:
+            connection.end.close()
+        os.close(self._wake)
+
+    def _accept(self, selector: selectors.BaseSelector) -> None:
+        with suppress(OSError):
+            end, _ = self._listener.accept()
+            end.setblocking(False)
+            connection = _Connection(end)
+            with self._news:
+                self._connections.append(connection)
+            selector.register(end, selectors.EVENT_READ, connection)
+            self._send(selector, connection, _line({"feed": VERSION}))
+
+    def _attend(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+        """Read some of what there is, write what is left; then it is the others' turn."""
+        try:
+            if data := connection.end.recv(_CHUNK):
+                connection.unread += data
+                self._read(selector, connection)
+                self._send(selector, connection, b"")
+                return
+        except BlockingIOError:
+            self._send(selector, connection, b"")
+            return
+        except OSError:
+            pass
+        except Exception as exc:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
+            log.warning("dag-processor dropped", reason=f"not of the protocol: {exc!r:.200}")
+        self._leave(selector, connection)
+
+    def _read(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+        *lines, rest = bytes(connection.unread).split(b"\n")
+        connection.unread = bytearray(rest)
+        if len(rest) > MOST_LINE:
+            raise ValueError("a line without an end")
+        for line in lines:
+            message = json.loads(line)
+            if connection.came is None:
+                self._greet(selector, connection, _came(message))
+            elif not connection.came.unfit and (told := _told(message)):
+                with self._news:
+                    if self._asked:
+                        self._tell(told)
+
+    def _greet(
+        self, selector: selectors.BaseSelector, connection: _Connection, came: ProcessorCame
+    ) -> None:
+        log.info("dag-processor connected", life=came.life, airflow=came.airflow, unfit=came.unfit)
+        with self._news:
+            connection.came = came
+            self._tell(came)
+            asked = self._asked
+        self._send(selector, connection, asked or b"")
+
+    def _send(self, selector: selectors.BaseSelector, connection: _Connection, line: bytes) -> None:
+        if connection not in self._connections:
+            return
+        connection.unsent += line
+        try:
+            while connection.unsent:
+                sent = connection.end.send(bytes(connection.unsent[:_CHUNK]))
+                del connection.unsent[:sent]
+        except BlockingIOError:
+            if len(connection.unsent) > MOST_UNSENT:
+                self._leave(selector, connection)
+                return
+        except OSError:
+            self._leave(selector, connection)
+            return
+        write = selectors.EVENT_WRITE if connection.unsent else 0
+        if selector.get_key(connection.end).events != selectors.EVENT_READ | write:
+            selector.modify(connection.end, selectors.EVENT_READ | write, connection)
+
+    def _leave(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+        if connection not in self._connections:
+            return
+        selector.unregister(connection.end)
+        with self._news:
+            self._connections.remove(connection)
+        ended = connection.close()
+        came = connection.came
+        if came and came.life not in self.present():  # it may have come again meanwhile
+            log.info("dag-processor disconnected", life=came.life, ended=ended)
+            with self._news:
+                self._tell(ProcessorLeft(came.life, ended))
+
+    def _tell(self, told: Told) -> None:
+        self._told.append(told)
+        self._news.notify_all()
+
+
+def _make_folder(folder: Path, group: int | None) -> None:
+    """Make the folder of the socket for this user and `group`, and for nobody else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if group is None:
+        folder.chmod(_ALONE)
+        return
+    if folder.stat().st_gid != group:
+        try:
+            os.chown(folder, -1, group)
+        except PermissionError:
+            log.warning(
+                "Airflow can't reach the parse feed",
+                folder=str(folder),
+                mending=f"chgrp {group} {folder} && chmod 2750 {folder}",
+            )
+    # Who is not in that group would take the bit away that gives it to the socket (man 2 chmod).
+    if stat.S_IMODE(folder.stat().st_mode) != _WITH_GROUP:
+        folder.chmod(_WITH_GROUP)
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def _names(paths: Collection[str]) -> list[str]:
+    return [path.removeprefix(DAGS) for path in sorted(paths)]
+
+
+def _came(message: Mapping[str, Any]) -> ProcessorCame:
+    unfit = str(message.get("unfit") or "")
+    if message["feed"] != VERSION:
+        unfit = (
+            f"it speaks version {message['feed']} of the parse feed, this deployer {VERSION}: "
+            "build Airflow's image anew with this deployer's files and recreate it"
+        )
+    return ProcessorCame(str(message.get("life")), str(message.get("airflow")), unfit)
+
+
+def _told(message: Mapping[str, Any]) -> Told | None:
+    """Return what a line says, None for what a newer one may say beside."""
+    if "listed" in message:
+        listed = message["listed"]
+        return Listed(listed["release"], frozenset(DAGS + name for name in listed["files"]))
+    if "result" not in message:
+        return None
+    result = message["result"]
+    return ParseResult(
+        release=str(result["release"]),
+        path=DAGS + result["file"],
+        end=ParseEnd(result["ended"]),
+        dag_ids=tuple(map(str, result["dag_ids"])),
+        errors={DAGS + name: str(text) for name, text in result["errors"].items()},
+        warnings=tuple(map(str, result["warnings"])),
+        seconds=float(result["seconds"]),
+        code=int(result["code"] or 0),
+        words=str(result["words"]),
+    )

@@ -1,0 +1,96 @@
+"""The running Airflow over its REST API v2.
+
+The official client takes 1.5 s to import, so what does so, `airflow_calls` and
+`airflow_session`, is loaded at the first call: by the worker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from deployer.core.model import AirflowHealth, Busy
+from deployer.errors import AirflowError
+
+if TYPE_CHECKING:
+    from deployer.edges.airflow.calls import Calls
+
+
+class AirflowRest:
+    """Implements `ports.Airflow`.
+
+    Args:
+        url, username, password: as in DEPLOYER_AIRFLOW_…
+        timeout_s: for one call; a call that broke off is tried once more.
+        on_call: told the name of each call and the seconds it took.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str | None,
+        password: str | None,
+        *,
+        timeout_s: float = 5,
+        on_call: Callable[[str, float], None] = lambda _name, _seconds: None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._login = {"username": username, "password": password}
+        self._timeout_s = float(timeout_s)
+        self._on_call = on_call
+        self._loaded: Calls | None = None
+
+    def health(self) -> AirflowHealth:
+        body = self._calls.health()
+        try:
+            return AirflowHealth(
+                scheduler=_heartbeat(body, "scheduler"),
+                dag_processor=_heartbeat(body, "dag_processor"),
+                database_ok=body["metadatabase"]["status"] == "healthy",
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
+
+    def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
+        if not among:
+            return frozenset()
+        # DAGs first: a run that begins meanwhile has the version of one of them, or is among
+        # the runs, which are read after.
+        used = {version for version in sorted(among) if self._calls.has_living_dag(version)}
+        for run in self._calls.unfinished_runs():
+            used.add(run["bundle_version"])
+            # Tasks run the version of their own, which may have moved on since the run began.
+            used.update(version["bundle_version"] for version in run["dag_versions"])
+        return frozenset(used.intersection(among))
+
+    def pools(self) -> Mapping[str, int]:
+        return {row["name"]: row["slots"] for row in self._calls.pools()}
+
+    def resize_pool(self, name: str, slots: int) -> None:
+        # PostgreSQL makes this wait for a scheduler that is just handing out slots, which holds
+        # a lock on the pools (airflow/jobs/scheduler_job_runner.py:600): what that one started
+        # is `busy` once this returns. SQLite has no such lock, so there it may come a moment late.
+        self._calls.resize_pool(name, slots)
+
+    def busy(self) -> tuple[Busy, ...]:
+        # A deferred task is with the triggerer, and needs a slot to go on.
+        rows = self._calls.task_instances(["running", "queued", "restarting"])
+        return tuple(Busy(row["dag_id"], row["task_id"], row["state"]) for row in rows)
+
+    @property
+    def _calls(self) -> Calls:
+        if self._loaded is None:
+            from deployer.edges.airflow.calls import Calls  # noqa: PLC0415  # takes 1.5 s
+            from deployer.edges.airflow.session import Session  # noqa: PLC0415  # likewise
+
+            session = Session(
+                self._url, self._login, timeout_s=self._timeout_s, on_call=self._on_call
+            )
+            self._loaded = Calls(session, timeout_s=self._timeout_s)
+        return self._loaded
+
+
+def _heartbeat(body: Mapping[str, Any], part: str) -> datetime | None:
+    beat = (body[part] or {}).get(f"latest_{part}_heartbeat")
+    return datetime.fromisoformat(beat) if beat else None

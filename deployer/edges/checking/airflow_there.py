@@ -1,0 +1,98 @@
+"""Find an Airflow on a student's machine: which interpreter has one that the parser can use.
+
+Asked by running each interpreter, for what an import of `airflow` would find depends on the
+working directory, and takes seconds. `-I` shows what the isolated parser will see: neither
+PYTHONPATH nor what was installed with `pip install --user`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from deployer.edges.embedded.airflow import default_cache
+from deployer.edges.embedded.environment import BaseEnvironment
+from deployer.errors import ServicesError
+
+OLDEST: Final = (3, 3)
+"""The parser is written against Airflow 3.3's own (include/airflow/preflight_parser.py)."""
+ASK_TIMEOUT_S: Final = 30.0
+
+_ASK: Final = "from importlib.metadata import version; print(version('apache-airflow-core'))"
+
+
+def find(root: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> Path:
+    """Return the first interpreter that has Airflow; without one, make the embedded Airflow's.
+
+    Args:
+        root: the class repository.
+        environ: of this process.
+        tell: told in a few words of what takes long, and of an Airflow that is too old.
+
+    Raises:
+        ServicesError: there is none, and none could be made; or this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise ServicesError(
+            "the isolated parser needs Linux (on Windows: WSL); here, run "
+            "pytest tests/test_dag_integrity.py in the environment of your Airflow"
+        )
+    for python in candidates(root, environ):
+        version = _version(python)
+        if version is None:
+            continue
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= OLDEST:
+            return python
+        tell(f"passing over Airflow {version} of {python}: the class has {_text(OLDEST)} or later")
+    base = BaseEnvironment(default_cache().absolute())
+    tell("no Airflow here; using the deployer's own")
+    try:
+        base.ensure(tell)
+    except (ServicesError, OSError) as exc:
+        raise ServicesError(
+            f"there is no Airflow here, and none could be installed ({exc}): activate the virtual "
+            f"environment that has Airflow {_text(OLDEST)}, or make one in {root / '.venv'}"
+        ) from exc
+    return base.python
+
+
+def candidates(root: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the interpreters that may have Airflow, in the order in which they are asked."""
+    seen = set()
+    active = environ.get("VIRTUAL_ENV")
+    environments = [Path(active)] if active else []
+    environments += [root / ".venv", root.parent / ".venv"]
+    on_path = shutil.which("python3", path=environ.get("PATH"))
+    for python in (
+        Path(sys.executable),
+        *(environment / "bin" / "python" for environment in environments),
+        *([Path(on_path)] if on_path else []),
+    ):
+        # Not resolved: an environment's interpreter is a link to another one.
+        if python not in seen and os.access(python, os.X_OK):
+            seen.add(python)
+            yield python
+
+
+def _version(python: Path) -> str | None:
+    """Return the version of Airflow that an interpreter has, None if it has none."""
+    try:
+        done = subprocess.run(
+            (str(python), "-I", "-c", _ASK),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=ASK_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

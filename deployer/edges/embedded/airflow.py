@@ -1,0 +1,277 @@
+"""The embedded Airflow: api-server, scheduler and dag-processor as processes of this user.
+
+For the trial (`deployer demo`) and the tests. SQLite, LocalExecutor, one admin; loopback
+only. It runs students' code with the rights of whoever started it: not for a class.
+
+What a push contains is never run by the deployer itself: `requirements.txt` is resolved and
+installed by uv from wheels alone, into an environment that only Airflow's processes use,
+and new packages are imported for the first time in a process of that environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from deployer.core.model import Vitals
+from deployer.edges.airflow import health
+from deployer.edges.airflow.files import airflow_files
+from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
+from deployer.edges.embedded.processes import Processes
+from deployer.edges.embedded.settings import (
+    USERNAME,
+    Place,
+    Secrets,
+    environment,
+    parsing_environment,
+)
+from deployer.edges.packages.slots import Slot
+from deployer.errors import NotHealthy, ServicesError
+
+COMMANDS = {
+    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+    "airflow-apiserver": ("api-server",),
+    "airflow-dag-processor": ("dag-processor",),
+}
+"""Airflow's command by the name its service has in the class's docker-compose.yaml."""
+_LOOK_S = 0.1
+_LAST_LINES = 40
+"""Lines of a log that are looked through for why a service ended."""
+
+
+class LocalAirflow:
+    """One embedded Airflow; implements `ports.Services`.
+
+    Args:
+        state: its directory; a second instance on it takes over what the first one started.
+        root: CHECKOUT_DIR, whose releases it reads.
+        port: of its api-server.
+        repo_url: the class repository's page, for links out of Airflow.
+        cache: where the base environment is kept between runs.
+        more: environment variables of Airflow's processes beside ours, or in place of them.
+        progress: told in a few words what takes longer than a moment.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        root: Path,
+        port: int,
+        repo_url: str | None = None,
+        cache: Path | None = None,
+        more: Mapping[str, str] = MappingProxyType({}),
+        resolve_timeout_s: float = 120,
+        health_timeout_s: float = 180,
+        stop_timeout_s: float = 30,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        files = airflow_files()
+        self._more = more
+        self._resolve_timeout_s = resolve_timeout_s
+        self._health_timeout_s = health_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._progress = progress
+        self._base = BaseEnvironment((cache or default_cache()).absolute())
+        # A new lock file begins anew: what an older Airflow wrote is not migrated.
+        own = state.absolute() / self._base.key
+        self.place = Place(own, root.absolute(), port, repo_url, files)
+        self._environments = Environments(own / "env", self._base, files)
+        self._processes = Processes(state.absolute() / "run", state.absolute() / "logs")
+
+    # -- for the demo, which owns it
+
+    def start(self) -> None:
+        """Make what is missing and start what does not run; does not wait for health.
+
+        What runs already, on the environment that is current, is taken over.
+
+        Raises:
+            ServicesError
+        """
+        self._base.ensure(self._progress)
+        self._environments.ensure_current()
+        self._ensure_database()
+        mine = str(self.python)
+        others = [n for n in COMMANDS if (p := self._processes.running(n)) and p.program != mine]
+        self._processes.stop(others, within_s=self._stop_timeout_s)
+        self._start(tuple(COMMANDS))
+
+    def stop(self) -> None:
+        """Stop everything that this place runs, whoever started it."""
+        self._processes.stop(tuple(COMMANDS), within_s=self._stop_timeout_s)
+
+    def running(self) -> tuple[str, ...]:
+        """Return the names of the services whose process lives."""
+        return tuple(name for name in COMMANDS if self._processes.running(name))
+
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each service that lives."""
+        found = {name: self._processes.running(name) for name in COMMANDS}
+        return {name: running.pid for name, running in found.items() if running}
+
+    @property
+    def url(self) -> str:
+        return self.place.url
+
+    @property
+    def username(self) -> str:
+        return USERNAME
+
+    @property
+    def password(self) -> str:
+        return self._secrets().password
+
+    @property
+    def python(self) -> Path:
+        """Interpreter of the environment that runs now; moves with each `recreate`."""
+        return self._environments.python()
+
+    @property
+    def built_python(self) -> Path:
+        """Interpreter of the last `build`, until `recreate` makes it the one that runs."""
+        return self._environments.python(Slot.NEXT)
+
+    def airflow_environment(self) -> dict[str, str]:
+        """Return the environment variables of Airflow's processes."""
+        return {**environment(self.place, self._secrets(), os.environ), **self._more}
+
+    def parsing_environment(self) -> dict[str, str]:
+        """Return what the isolated parse needs of it: settings and policy, no secret."""
+        return parsing_environment(self.place.files)
+
+    def command(self, service: str) -> tuple[str, ...]:
+        """Return program and arguments of a service."""
+        return (str(self.python), str(self.place.files / "start.py"), *COMMANDS[service])
+
+    # -- ports.Services
+
+    def tidy(self) -> None:
+        """Nothing to do: the next build removes what no link names."""
+
+    def own_stack(self) -> str | None:
+        return None
+
+    def installed(self) -> str | None:
+        in_use = self._in_use()
+        if in_use and in_use != {self.python.parent.parent}:
+            return None  # died between moving the packages and restarting all of it
+        return self._environments.text()
+
+    def resolve(self, text: str) -> str:
+        self._base.ensure(self._progress)
+        new = resolve(
+            self._base,
+            text,
+            scratch=self.place.state / "resolve",
+            within_s=self._resolve_timeout_s,
+        )
+        return f"resolves: {_listed(new)}"
+
+    def build(self, text: str) -> str:
+        self._base.ensure(self._progress)
+        new = self._environments.build(text, self.airflow_environment(), in_use=self._in_use())
+        return f"built: {_listed(new)}"
+
+    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
+        return self._restart(services, self._environments.advance)
+
+    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - likewise
+        return self._restart(services, self._environments.go_back)
+
+    def wait_healthy(self, services: Sequence[str]) -> str:
+        began = time.monotonic()
+        names = _known(services)
+        waiting = list(names)
+        while waiting:
+            for name in waiting:
+                if not self._processes.running(name):
+                    raise NotHealthy(f"{name} ended:\n{self._processes.last_lines(name)}")
+            waiting = self._unhealthy(waiting)
+            if waiting and time.monotonic() - began > self._health_timeout_s:
+                name = waiting[0]
+                raise NotHealthy(
+                    f"{name} is not healthy after {self._health_timeout_s:g} s:\n"
+                    f"{self._processes.last_lines(name)}"
+                )
+            if waiting:
+                time.sleep(_LOOK_S)
+        self._environments.confirm()
+        return f"{', '.join(names)} healthy after {time.monotonic() - began:.1f} s"
+
+    def vitals(self, service: str) -> Vitals:
+        (name,) = _known([service])
+        process = self._processes.running(name)
+        if process is None:
+            return Vitals(None, steady=False, words="does not run")
+        return Vitals(f"{process.pid} born {process.born}", steady=True, words="runs")
+
+    def last_words(self, service: str) -> str:
+        (name,) = _known([service])
+        return self._processes.last_lines(name, _LAST_LINES)
+
+    def revive(self, service: str) -> None:
+        self._start(_known([service]))
+
+    # -- inside
+
+    def _restart(self, services: Sequence[str], move: Callable[[], object]) -> str:
+        """Stop, move `current`, start; dying anywhere, the same call again ends the same."""
+        began = time.monotonic()
+        names = _known(services)
+        self._processes.stop(names, within_s=self._stop_timeout_s)
+        move()
+        self._start(names)
+        return f"{', '.join(names)} restarted in {time.monotonic() - began:.1f} s"
+
+    def _start(self, names: Sequence[str]) -> None:
+        env = self.airflow_environment()
+        for name in names:
+            self._processes.start(name, self.command(name), env=env, cwd=self.place.home)
+
+    def _ensure_database(self) -> None:
+        """Copy the migrated database into place, whole or not at all."""
+        if self.place.database.exists():
+            return
+        self.place.home.mkdir(parents=True, exist_ok=True)
+        new = self.place.database.with_suffix(".new")
+        shutil.copyfile(self._base.database, new)
+        new.replace(self.place.database)
+
+    def _secrets(self) -> Secrets:
+        return Secrets.load(self.place)
+
+    def _in_use(self) -> set[Path]:
+        processes = map(self._processes.running, COMMANDS)
+        return {Path(process.program).parent.parent for process in processes if process}
+
+    def _unhealthy(self, names: Sequence[str]) -> list[str]:
+        """Return those of `names` that do not run, or that Airflow does not call healthy."""
+        found = {name: self._processes.running(name) for name in names}
+        running = {name: process.started_at for name, process in found.items() if process}
+        silent = health.unhealthy(self.url, running)
+        return [name for name in names if name not in running or name in silent]
+
+
+def default_cache() -> Path:
+    """Return `$XDG_CACHE_HOME/class-deployer`, or `~/.cache/class-deployer`."""
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "class-deployer"
+
+
+def _known(services: Sequence[str]) -> tuple[str, ...]:
+    unknown = sorted(set(services) - set(COMMANDS))
+    if unknown:
+        raise ServicesError(
+            f"the embedded Airflow has no {', '.join(unknown)}: set DEPLOYER_RECREATE_SERVICES "
+            f"to some of {', '.join(COMMANDS)}"
+        )
+    return tuple(services)
+
+
+def _listed(new: Sequence[str]) -> str:
+    return ", ".join(new) if new else "nothing that Airflow does not bring already"

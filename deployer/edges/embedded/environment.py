@@ -1,0 +1,248 @@
+"""The embedded Airflow's Python environments.
+
+One *base* environment for the machine, in a cache: made once from the hash-locked file
+beside this module, compiled, with an empty migrated database next to it. Each place's own
+environments are clones of it by hard link (0.3 s, no disk) plus the class's packages:
+
+    <state>/env/1, 2, …   environments; each holds the text it was made of
+    <state>/env/current, next, previous   links to them (deployer.edges.packages.slots)
+
+A clone keeps its modification times, so the base's `.pyc` serve it. Its scripts name the
+base's interpreter, so nothing here runs a script: always `<env>/bin/python -m …`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.edges.embedded import uv
+from deployer.edges.packages import slots
+from deployer.edges.packages.link_slots import LinkSlots
+from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.uv_text import added, last_line, reason_of, refusal, safe_requirements
+from deployer.errors import RequirementsRefused, ServicesError
+
+LOCK = Path(__file__).with_name("airflow.txt")
+INSTALL_TIMEOUT_S = 600.0
+CHECK_TIMEOUT_S = 120.0
+PROBE_TIMEOUT_S = 60.0
+_PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
+
+
+class BaseEnvironment:
+    """Airflow as locked, shared by all places of this user."""
+
+    def __init__(self, cache: Path) -> None:
+        text = LOCK.read_bytes()
+        version = re.search(rb"^apache-airflow==(\S+)", text, flags=re.MULTILINE)
+        self.version = version[1].decode() if version else ""
+        python = f"py{sys.version_info.major}.{sys.version_info.minor}"
+        self.key = hashlib.sha256(text).hexdigest()[:12]
+        self.directory = cache / f"airflow-{self.version}-{python}-{self.key}"
+        self.venv = self.directory / "venv"
+        self.python = self.venv / "bin" / "python"
+        self.pins = self.directory / "pins.txt"
+        self.database = self.directory / "empty.db"
+        self._ready = self.directory / "ready"
+
+    def ensure(self, progress: Callable[[str], None]) -> None:
+        """Make it unless it is there.
+
+        Dying in the middle leaves no `ready`, and it is made anew.
+
+        Raises:
+            ServicesError: a download failed, or the disk is full.
+        """
+        with _locked(self.directory.with_suffix(".lock")):
+            if self._ready.exists() and self.python.exists():
+                return
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self.directory.mkdir(parents=True)
+            progress("installing Airflow into an environment of its own")
+            self._uv("venv", "--python", sys.executable, str(self.venv))
+            self._uv("pip", "install", "--python", str(self.python), "--require-hashes",
+                     "--only-binary", ":all:", "--requirement", str(LOCK))  # fmt: skip
+            pins = self._uv("pip", "freeze", "--quiet", "--python", str(self.python))
+            self.pins.write_text(pins)
+            progress("compiling it")
+            # 6 s once; each of the three processes starts 2.5 s sooner for it, each time.
+            self._python("-m", "compileall", "-q", "-j", "0", str(self.venv / "lib"))
+            progress("making its database")
+            home = self.directory / "home"
+            self._python("-m", "airflow", "db", "migrate", env={
+                "AIRFLOW_HOME": str(home),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            })  # fmt: skip
+            shutil.rmtree(home, ignore_errors=True)
+            self._ready.touch()
+
+    def _uv(self, *args: str) -> str:
+        return self._checked(uv.run_uv(args, within_s=INSTALL_TIMEOUT_S, cwd=self.directory))
+
+    def _python(self, *args: str, env: Mapping[str, str] | None = None) -> str:
+        argv = [str(self.python), *args]
+        whole = {**uv.uv_environment(os.environ), **(env or {})}
+        return self._checked(
+            uv.run(argv, within_s=INSTALL_TIMEOUT_S, cwd=self.directory, env=whole)
+        )
+
+    @staticmethod
+    def _checked(answer: Ended) -> str:
+        if not answer.well:
+            raise ServicesError(f"Airflow can't be installed: {last_line(answer.text)}")
+        return answer.text
+
+
+class Environments:
+    """One place's environments."""
+
+    def __init__(self, directory: Path, base: BaseEnvironment, files: Path) -> None:
+        self._links = LinkSlots(directory)
+        self._base = base
+        self._check = files / "import_check.py"
+
+    def python(self, slot: Slot = Slot.CURRENT) -> Path:
+        """Return the interpreter of what runs, or of another slot, by its own path.
+
+        Not through the link: a process that is not restarted would import from the next one.
+
+        Raises:
+            ServicesError: nothing has that name.
+        """
+        environment = self._links.target(slot)
+        if environment is None:
+            raise ServicesError(f"the embedded Airflow has no {slot} packages: run `deployer demo`")
+        return environment / "bin" / "python"
+
+    def text(self) -> str | None:
+        """Return the `requirements.txt` of what was last found healthy, None if not known."""
+        current = slots.healthy(self._links)
+        return _text_file(current).read_text() if current else None
+
+    def ensure_current(self) -> None:
+        """Make the first environment, without packages of the class."""
+        if self._links.target(Slot.CURRENT) is None:
+            self._links.point(Slot.CURRENT, self._clone(""))
+
+    def build(
+        self, text: str, airflow_env: Mapping[str, str], *, in_use: Collection[Path]
+    ) -> tuple[str, ...]:
+        """Make `next` of `text`; return the distributions that it adds to Airflow's own.
+
+        `in_use`: environments that processes run on, whatever the links say.
+
+        Dying in the middle leaves a directory that no link names; the next build removes it.
+
+        Raises:
+            RequirementsRefused: it does not install, or not work.
+            ServicesError: it need not be the text's fault.
+        """
+        safe = safe_requirements(text)
+        self._links.remove_unnamed(in_use)
+        made = self._clone(text)
+        python = made / "bin" / "python"
+        asked = made / "asked.txt"
+        asked.write_text(safe)
+        answer = uv.run_uv(
+            uv.install_args(python, asked, self._base.pins),
+            within_s=INSTALL_TIMEOUT_S,
+            cwd=made,
+        )
+        if not answer.well:
+            task = Task("install", INSTALL_TIMEOUT_S)
+            raise _blame(self._base, text, answer, task, scratch=made)
+        new = added(answer.text)
+        checks = (
+            ("uv pip check", [sys.executable, "-m", "uv", "pip", "check", "--python", str(python)]),
+            ("import", [str(python), str(self._check), *(name.partition("==")[0] for name in new)]),
+            ("Airflow's start", [str(python), "-m", "airflow", "version"]),
+        )
+        for what, argv in checks:
+            env = None if what == "uv pip check" else airflow_env
+            said = uv.run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
+            if said.end is not End.EXITED:
+                raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
+            if said.status:
+                raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
+        self._links.point(Slot.NEXT, made)
+        return new
+
+    def advance(self) -> None:
+        """Make `next` the current one; nothing to do where there is none."""
+        slots.advance(self._links)
+
+    def go_back(self) -> None:
+        """Undo the last `build`, and what was advanced since the last `confirm`."""
+        slots.go_back(self._links)
+
+    def confirm(self) -> None:
+        """Say that Airflow was found healthy on `current`."""
+        slots.confirm(self._links)
+
+    def _clone(self, text: str) -> Path:
+        made = self._links.unused()
+        try:
+            shutil.copytree(self._base.venv, made, symlinks=True, copy_function=_link_or_copy)
+            _text_file(made).write_text(text)
+        except OSError as exc:
+            raise ServicesError(f"Airflow's environment can't be copied: {exc}") from exc
+        return made
+
+
+def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float) -> tuple[str, ...]:
+    """Return what `text` would add beside Airflow's own pins; installs nothing.
+
+    Raises:
+        RequirementsRefused: it does not resolve, or is not allowed.
+        ServicesError: it need not be the text's fault.
+    """
+    safe = safe_requirements(text)
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = scratch / "asked.txt"
+    file.write_text(safe)
+    args = uv.install_args(base.python, file, base.pins, dry_run=True)
+    answer = uv.run_uv(args, within_s=within_s, cwd=scratch)
+    if not answer.well:
+        task = Task("resolve beside Airflow's own pins", within_s)
+        raise _blame(base, text, answer, task, scratch=scratch)
+    return added(answer.text)
+
+
+def _blame(
+    base: BaseEnvironment, text: str, tried: Ended, task: Task, *, scratch: Path
+) -> RequirementsRefused | ServicesError:
+    """Ask the index, and return whose fault it is that `tried` failed."""
+    args = uv.probe_args(base.python, base.version, scratch / "probe")
+    probe = uv.run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
+    silence = None if probe.well else reason_of(probe.text)
+    return blame(tried, task, refusal(text, tried.text), silence=silence, place=_PLACE)
+
+
+def _text_file(environment: Path) -> Path:
+    return environment / "requirements.txt"
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+    return target
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

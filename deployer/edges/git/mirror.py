@@ -1,0 +1,311 @@
+"""The bare mirror of the class repository: fetched, healed, tidied, read by blob id.
+
+Objects are not put through `transfer.fsckObjects`: one odd commit in somebody's history
+would stop the fetch for the whole class. git checks that each object is what its id says;
+names and kinds are judged in `core.publishable`, and nothing is ever checked out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+import structlog
+
+from deployer.core.reporting.git_words import cause
+from deployer.core.settings.remote import is_branch
+from deployer.edges.git.command import GitRunner, Ran
+from deployer.edges.git.objects import GitObjects, GitUnread
+from deployer.errors import GitError, SettingsError, UnknownCommit
+
+_LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
+_LONG_S: Final = 300.0  # of one that reads all there is
+_TRANSFER_S: Final = 7200.0  # a slow link is given its time as long as something comes
+_NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
+
+P = ParamSpec("P")
+SILENT_S: Final = 40.0
+"""For the host: when nothing has come for so long, it is given up."""
+
+Asked = TypeVar("Asked")
+
+log = structlog.get_logger(__name__)
+
+
+class Mirror:
+    """`<directory>/mirror.git` with one branch. This process is its only writer."""
+
+    def __init__(
+        self,
+        url: str,
+        branch: str,
+        directory: Path,
+        *,
+        token: str | None = None,
+        silent_s: float = SILENT_S,
+    ) -> None:
+        """Touch nothing yet; the first `fetch` makes the mirror.
+
+        Raises:
+            SettingsError: `url` or `branch` is nothing that git should be given.
+        """
+        if not is_branch(branch):
+            raise SettingsError([f"DEPLOYER_BRANCH: {branch!r} can't be the name of a branch"])
+        self._git = GitRunner(url, token=token)
+        self._url = url
+        self._branch = branch
+        self._directory = directory
+        self._path = directory / "mirror.git"
+        self._new = directory / "mirror.git.new"
+        self._old = directory / "mirror.git.old"
+        self._objects = GitObjects(self._git, self._path)
+        self._silent_s = silent_s
+        self._damaged = False
+        self._tip: str | None = None
+
+    def fetch(self) -> str:
+        """Bring the branch up to date, a forced push included; return its tip.
+
+        A mirror that is missing or damaged is made anew.
+
+        Raises:
+            GitError: the host is out of reach, refuses, is too slow or has no such branch.
+        """
+        try:
+            tip = None
+            if not self._damaged and (self._path / "HEAD").is_file():
+                tip = self._updated()
+            if tip is None:
+                tip = self._made_anew()
+            elif tip == self._tip:
+                self._tidy()  # nothing came: the idle moment
+        except OSError as exc:
+            raise GitError(f"{exc.strerror}; the mirror {self._path} can't be written") from exc
+        self._tip = tip
+        return tip
+
+    def run(self, *args: str) -> Ran:
+        """Run one git command that only reads the mirror."""
+        return self._git.run(f"--git-dir={self._path}", *args, timeout_s=_LOCAL_S)
+
+    def unread(self, ran: Ran) -> GitError:
+        """Return the error to raise for what could not be read; take note of damage.
+
+        A machine that has no memory or no time says nothing about the mirror.
+        """
+        if ran.kept_from_working:
+            why = f"no end within {_LOCAL_S:g} s" if ran.timed_out else self._cause(ran)
+            return GitError(f"{why or 'git was killed'}; so the mirror {self._path} can't be read")
+        self._damaged = True
+        return GitError(
+            f"the mirror can't be read, the next fetch makes it anew: {self._cause(ran)}"
+        )
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each blob's id and content, in the order of `ids`.
+
+        Raises:
+            UnknownCommit: the mirror does not hold one of them.
+            GitError: the mirror can't be read.
+        """
+        for blob in ids:
+            yield blob, self._content("blob", blob)
+
+    def tree(self, name: str) -> bytes:
+        """Return a tree by its id, as git keeps it.
+
+        Raises:
+            UnknownCommit: the mirror does not hold it.
+            GitError: the mirror can't be read.
+        """
+        return self._content("tree", name)
+
+    def sizes(self, ids: Collection[str]) -> dict[str, int]:
+        """Return how many bytes each blob has.
+
+        Raises:
+            UnknownCommit: the mirror does not hold one of them.
+            GitError: the mirror can't be read.
+        """
+        found = {}
+        for blob, size in zip(ids, self._asked(self._objects.sizes, list(ids)), strict=True):
+            if size is None:
+                raise self._without(blob)
+            found[blob] = size
+        return found
+
+    def named(self, revision: str) -> str | None:
+        """Return the id of the object that `revision` names, None if there is none.
+
+        Raises:
+            GitError: the mirror can't be read.
+        """
+        return self._asked(self._objects.named, revision)
+
+    def _content(self, kind: str, name: str) -> bytes:
+        content = self._asked(self._objects.content, kind, name)
+        if content is None:
+            raise self._without(name)
+        return content
+
+    def _without(self, name: str) -> UnknownCommit:
+        self._damaged = True  # a commit's objects come and go with it
+        return UnknownCommit(f"the mirror does not hold the object {name}")
+
+    def _asked(self, ask: Callable[P, Asked], *args: P.args, **kwargs: P.kwargs) -> Asked:
+        try:
+            return ask(*args, **kwargs)
+        except GitUnread as exc:
+            raise self.unread(exc.ran) from exc
+
+    # -- fetching
+
+    def _updated(self) -> str | None:
+        """Fetch into the mirror; return the tip, None if the mirror is damaged.
+
+        Raises:
+            GitError: the host or this machine is at fault, or nobody knows who.
+        """
+        for _ in range(2):  # a connection that broke once needs no more than another
+            self._remove_stale_locks()
+            ran = self._fetched(self._path)
+            if ran.status == 0:
+                try:
+                    return self._tip_of(self._objects)
+                except GitUnread as exc:
+                    ran = exc.ran
+                    break
+            self._remove_torn_packs()
+            self._ask_host(ran)
+        # Connectivity: objects that are merely odd, in somebody's history, are no damage.
+        found = self._git.run(
+            f"--git-dir={self._path}",
+            *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
+            timeout_s=_LONG_S,
+        )
+        if found.status == 0 or found.kept_from_working or ran.kept_from_working:
+            raise GitError(f"{self._cause(ran)}; git can't fetch into {self._path}")
+        log.warning("git.mirror_damaged", mirror=str(self._path), words=found.words)
+        return None
+
+    def _made_anew(self) -> str:
+        """Clone beside the mirror, then put the clone in its place; return the tip."""
+        new, old = self._new, self._old
+        try:
+            if not self._directory.is_dir():
+                self._directory.mkdir(parents=True)
+                self._directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
+            _remove(new)
+            # An empty template: no hooks.
+            ran = self._git.run(
+                *("init", "--quiet", "--bare", "--template=", "--end-of-options", str(new)),
+                timeout_s=_LOCAL_S,
+            )
+            if ran.status == 0:
+                new.chmod(0o700)  # Airflow reads releases, never this
+                ran = self._fetched(new)
+            if ran.status != 0:
+                self._ask_host(ran)
+                raise GitError(f"{self._cause(ran)}; the mirror {self._path} can't be made")
+            tip = self._tip_of(GitObjects(self._git, new))
+            self._objects.close()
+            _remove(old)
+            if self._path.exists():
+                self._path.rename(old)
+            new.rename(self._path)  # dying before this leaves no mirror: the next fetch clones
+            _remove(old)
+        except GitUnread as exc:
+            raise GitError(
+                f"{self._cause(exc.ran)}; the mirror {self._path} can't be made"
+            ) from exc
+        finally:
+            if new.is_dir():
+                shutil.rmtree(new, ignore_errors=True)  # on a full disk it must not stay
+        self._damaged = False
+        return tip
+
+    def _fetched(self, mirror: Path) -> Ran:
+        ref = f"refs/heads/{self._branch}"
+        options = ("--progress", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
+        return self._git.follow(
+            f"--git-dir={mirror}",
+            *("fetch", *options, "--no-write-fetch-head", "--no-show-forced-updates"),
+            *("--end-of-options", self._url, f"+{ref}:{ref}"),
+            silent_s=self._silent_s,
+            timeout_s=_TRANSFER_S,
+        )
+
+    def _ask_host(self, failed: Ran) -> None:
+        """Find out who is to blame for a fetch that failed; return if the host is not.
+
+        git ends with 128 whatever happened, so the host is asked again without the mirror.
+
+        Raises:
+            GitError
+        """
+        if failed.silent:
+            raise GitError(f"nothing came for {self._silent_s:g} s from {self._host}")
+        if failed.timed_out:
+            raise GitError(f"no end within {_TRANSFER_S / 3600:g} h, from {self._host}")
+        ran = self._git.run(
+            f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
+            *("ls-remote", "--exit-code", "--end-of-options", self._url),
+            f"refs/heads/{self._branch}",
+            timeout_s=self._silent_s,
+            asks_host=True,
+        )
+        if ran.status == _NO_SUCH_REF:
+            raise GitError(f"there is no branch {self._branch!r} at {self._host}")
+        if ran.timed_out:
+            raise GitError(f"no answer within {self._silent_s:g} s from {self._host}")
+        if ran.status != 0:
+            raise GitError(f"{self._cause(ran)}; git can't fetch from {self._host}")
+
+    def _cause(self, ran: Ran) -> str:
+        return cause(ran.words, self._host) or f"git ended with status {ran.status}"
+
+    @property
+    def _host(self) -> str:
+        return self._git.redacted(self._url)
+
+    def _tip_of(self, objects: GitObjects) -> str:
+        tip = objects.named(f"refs/heads/{self._branch}^{{commit}}")
+        if tip is None:
+            raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks refs/heads/{self._branch}"))
+        return tip
+
+    # -- house-keeping
+
+    def _remove_stale_locks(self) -> None:
+        """Remove what a git that was killed left locked: nobody else writes here."""
+        for places in ("", "refs/**/", "objects/info/**/", "objects/pack/"):
+            for lock in list(self._path.glob(f"{places}*.lock")):
+                lock.unlink(missing_ok=True)
+
+    def _remove_torn_packs(self) -> None:
+        """Remove what a fetch that failed had got so far: it would fill the disk, try by try."""
+        for torn in list(self._path.glob("objects/pack/tmp_*")):
+            torn.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Let git pack what many fetches left behind, when it finds that worth while.
+
+        What a forced push removed stays for gc's grace of two weeks; what a worker left that was
+        killed while it fetched goes.
+        """
+        self._remove_torn_packs()
+        for left in (self._new, self._old):
+            _remove(left)
+        ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
+        if ran.status != 0:
+            log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

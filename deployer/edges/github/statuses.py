@@ -1,0 +1,312 @@
+"""Post commit statuses to GitHub's REST API.
+
+One request a call, no retry and no pacing: the outbox owns both. An answer is
+classified by its status code and headers, never by its text; the text is only
+passed on, since GitHub says there what a person can mend. "For good" is said only
+when GitHub itself, in JSON, refused *this* status; whatever the teacher can mend
+(token, rights, the repository's name, a proxy in between) is tried again, so
+that nothing announced is forgotten.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import structlog
+
+from deployer import __version__
+from deployer.core.model import Status
+from deployer.core.settings.secret import Secret
+from deployer.errors import SettingsError
+from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
+
+API_VERSION = "2022-11-28"
+"""What github.com takes at least until March 2028, and every supported Enterprise Server."""
+
+DEADLINE_S = 20.0
+"""For a whole request, redirects and the answer's body included."""
+TIMEOUT_S = 10.0
+"""For each part of it: connecting, a read, a write."""
+MAX_BODY = 1 << 20
+"""Bytes of an answer that are read; GitHub's are a few thousand."""
+KEEP_ALIVE_S = 60.0
+"""Longer than a deployment, so that its last status needs no new TLS handshake."""
+MAX_HOPS = 3
+MAX_MESSAGE = 300
+
+UNSAID_LIMIT_S = 60.0
+"""GitHub: without a header that says when, wait at least a minute."""
+LONGEST_LIMIT_S = 3600.0
+"""GitHub's longest window; a wrong clock on either side shall not cost more."""
+
+_MOVED = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
+_LIMITED = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+
+log = structlog.get_logger(__name__)
+
+
+class GitHub:
+    """The commit statuses of one repository. Use from one thread at a time.
+
+    Args:
+        api_url: `https://api.github.com`, an Enterprise Server's `…/api/v3`, or a stand-in.
+        repo: `owner/name`.
+        token: needs *Commit statuses: write*. Sent to `api_url`'s host alone and found in
+            no message: it is redacted by value, since GitHub keeps no fixed form.
+        client: one to use instead of an own; it must not follow redirects by itself.
+        now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
+        deadline_s: after so long a request is given up, whatever still arrives.
+
+    Raises:
+        SettingsError: the token holds what no header can carry, a line break perhaps.
+    """
+
+    def __init__(
+        self,
+        api_url: str,
+        repo: str,
+        token: Secret,
+        *,
+        client: httpx.Client | None = None,
+        now: Callable[[], float] = time.time,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        secret = token.get_secret_value()
+        if not secret or not all("!" <= letter <= "~" for letter in secret):
+            raise SettingsError(
+                ["DEPLOYER_GITHUB_TOKEN is empty or holds a space, line break or accent"]
+            )
+        self._statuses_url = f"{api_url.rstrip('/')}/repos/{repo}/statuses"
+        self._repo = repo
+        self._token = token
+        self._client = client or _new_client()
+        self._now = now
+        self._deadline_s = deadline_s
+        self._socket: socket.socket | None = None  # of the connection that is kept alive
+        self._moved_to = ""
+
+    def __repr__(self) -> str:
+        return f"GitHub({self._statuses_url!r})"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post(self, status: Status, target_url: str | None) -> Posted:
+        """Post one status; raises nothing, and takes `deadline_s` at most.
+
+        Posting the same one again is harmless: GitHub shows the newest of a context.
+        """
+        url = f"{self._statuses_url}/{status.sha}"
+        body = {
+            "state": str(status.state),
+            "context": status.context,
+            "description": status.description,
+        }
+        if target_url is not None:
+            body["target_url"] = target_url
+        passed = threading.Event()
+        try:
+            with self._cut_off(passed):
+                return self._send(url, body)
+        except (httpx.RequestError, httpx.InvalidURL) as exc:
+            # If we die or time out here GitHub may have taken it: posted twice, shown once.
+            said = f"{type(exc).__name__}: {exc}"
+            if passed.is_set():
+                said = f"the request was not over after {self._deadline_s:g} s"
+            return RetryLater(self._clean(f"no answer from GitHub: {said}"))
+
+    @contextmanager
+    def _cut_off(self, passed: threading.Event) -> Iterator[None]:
+        """Shut the connection down when the deadline has passed: timeouts bound one read alone.
+
+        The blocked read then ends at once, and a connection that is shut down is never reused.
+        """
+
+        def cut() -> None:
+            passed.set()
+            if self._socket is not None:
+                with suppress(OSError):  # it is closed already
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self._deadline_s, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep hold of the socket (https://www.encode.io/httpcore/extensions/#trace)."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def _send(self, url: str, body: Mapping[str, str]) -> Posted:
+        """Send, following redirects (a renamed repository) with method and body kept."""
+        ends_at = time.monotonic() + self._deadline_s
+        for _ in range(MAX_HOPS):
+            answer = self._ask(url, body, ends_at)
+            if answer.status_code not in _MOVED:
+                return self._classify(answer)
+            location = httpx.URL(url).join(answer.headers.get("location", ""))
+            if _origin(location) != _origin(httpx.URL(url)):
+                return RetryLater(
+                    self._clean(
+                        f"GitHub redirects to another host ({location}); the token is not sent"
+                        " there. Set DEPLOYER_GITHUB_API_URL if that is right"
+                    )
+                )
+            url = str(location)
+            self._note_move(url)
+        return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
+
+    def _ask(self, url: str, body: Mapping[str, str], ends_at: float) -> httpx.Response:
+        left_s = ends_at - time.monotonic()
+        if left_s <= 0:
+            raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+        with self._client.stream(
+            "POST",
+            url,
+            json=body,
+            headers=self._headers(),
+            timeout=min(TIMEOUT_S, left_s),
+            extensions={"trace": self._trace},
+        ) as answer:
+            read = bytearray()
+            for part in answer.iter_bytes():
+                read += part
+                if len(read) > MAX_BODY:
+                    raise httpx.ReadError(f"its answer is longer than {MAX_BODY} bytes")
+                if time.monotonic() > ends_at:
+                    raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+            # Decoded already, so without the headers that say how.
+            headers = [
+                (name, value)
+                for name, value in answer.headers.multi_items()
+                if name not in {"content-encoding", "content-length", "transfer-encoding"}
+            ]
+            return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {self._token.get_secret_value()}",
+            # GitHub answers 403 to a request without one.
+            "User-Agent": f"class-airflow-deployer/{__version__}",
+            "X-GitHub-Api-Version": API_VERSION,
+        }
+
+    def _note_move(self, location: str) -> None:
+        new_home = location.rsplit("/", 1)[0]
+        if new_home != self._moved_to:
+            self._moved_to = new_home
+            log.warning(
+                "github.moved",
+                repo=self._repo,
+                to=self._clean(new_home),
+                hint="set DEPLOYER_GITHUB_REPO to the new name",
+            )
+
+    def _classify(self, answer: httpx.Response) -> Posted:
+        code = answer.status_code
+        said = self._clean(_message(answer))
+        if code == HTTPStatus.CREATED and isinstance(_json(answer), dict):
+            return Accepted()
+        if code in _LIMITED:
+            return RetryLater(
+                f"GitHub answered {code}: {said}{_rights(answer)}", self._limit_s(answer)
+            )
+        if code == HTTPStatus.UNAUTHORIZED:
+            return RetryLater(
+                f"GitHub answered 401: {said}. The token has expired or is wrong:"
+                " put a new one into DEPLOYER_GITHUB_TOKEN and restart the worker"
+            )
+        if code == HTTPStatus.NOT_FOUND:
+            # An unknown commit is a 422; 404 hides a private repository from a weak token.
+            return RetryLater(
+                f"GitHub answered 404: {said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
+                f" or the token may not write its commit statuses{_rights(answer)}"
+            )
+        refused = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+        if refused and code != HTTPStatus.REQUEST_TIMEOUT and isinstance(_json(answer), dict):
+            return RefusedForGood(f"GitHub answered {code}: {said}")
+        return RetryLater(f"GitHub answered {code}: {said}")
+
+    def _limit_s(self, answer: httpx.Response) -> float:
+        """Return how long GitHub wants to be left alone, in seconds.
+
+        In the order of GitHub's best practices: `retry-after`, then `x-ratelimit-reset`
+        if nothing remains, then a minute. A token without rights answers 403 too and
+        can't be told from a secondary limit by its headers: it gets that minute.
+        """
+        retry_after = _number(answer.headers.get("retry-after"))
+        if retry_after is not None:
+            return min(max(retry_after, 0.0), LONGEST_LIMIT_S)
+        reset = _number(answer.headers.get("x-ratelimit-reset"))
+        if reset is not None and _number(answer.headers.get("x-ratelimit-remaining")) == 0:
+            return min(max(reset - self._now(), 1.0), LONGEST_LIMIT_S)
+        return UNSAID_LIMIT_S
+
+    def _clean(self, text: str) -> str:
+        """Take out the token, line breaks and whatever is beyond a readable length."""
+        text = " ".join(text.replace(self._token.get_secret_value(), "[token]").split())
+        return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+
+
+def _new_client() -> httpx.Client:
+    # A proxy of the environment is for the world outside, never for a stand-in on loopback.
+    return httpx.Client(
+        timeout=TIMEOUT_S,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+        mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
+    )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
+    try:
+        return answer.json()
+    except ValueError:  # UnicodeDecodeError included
+        return None
+
+
+def _message(answer: httpx.Response) -> str:
+    """Return what GitHub says is wrong: `message`, and each of `errors` as far as it says."""
+    said = _json(answer)
+    if not isinstance(said, dict):
+        return f"no JSON ({answer.headers.get('content-type', 'no content type')})"
+    errors = said.get("errors")
+    details = [
+        str(error.get("message") or f"{error.get('field')}: {error.get('code')}")
+        if isinstance(error, dict)
+        else str(error)
+        for error in (errors if isinstance(errors, list) else [])
+    ]
+    return "; ".join([str(said.get("message", "no message")), *details])
+
+
+def _rights(answer: httpx.Response) -> str:
+    """Return which rights would do. GitHub says so to fine-grained tokens."""
+    needed = answer.headers.get("x-accepted-github-permissions")
+    return f" (the token needs: {needed})" if needed else ""
+
+
+def _number(text: str | None) -> float | None:
+    """Return a header's whole number. None: no such header, or another form of it (a date)."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,0 +1,229 @@
+"""The isolated parser in a container of the class's image, cut off from everything.
+
+`docker run --interactive` as a child process of ours: the container's standard input ends
+with us, however we end, so the parser ends, and the engine removes the container (`--rm`).
+Its file system is read-only but for a small one in memory; it has no network, no capability,
+none of the deployer's environment, and bounds of its own for memory, processes and processor.
+
+In the *plain* way the packages are not in the image: the image's entrypoint installs them.
+Such a container may write to its own file system, and has a network until it is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from deployer.edges.parser.local import SETTINGS
+from deployer.edges.parser.process import Child, ParserProcess
+from deployer.errors import PreflightError
+
+FILES: Final = "/opt/deployer/airflow"
+"""Where containers have the deployer's own files for Airflow."""
+PACKAGES: Final = "/opt/class/packages"
+"""Where containers have `CHECKOUT_DIR/packages`."""
+LABEL: Final = "class-deployer.parser"
+"""Not the one by which throwaway containers are removed: this one is kept warm."""
+NETWORK: Final = "bridge"
+START_TIMEOUT_S: Final = 90.0
+INSTALL_TIMEOUT_S: Final = 600.0
+ENGINE_TIMEOUT_S: Final = 30
+END_S: Final = 3.0
+_OURS: Final = secrets.token_hex(4)
+"""In the names of this process's containers."""
+
+_OF_DOCKER: Final = ("PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+"""Which engine: what the SDK reads too (docker.from_env), so that both talk to the same."""
+
+
+_TMP: Final = "/tmp"  # noqa: S108  # the container's own
+
+
+def _cores() -> float:
+    return float(min(2, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlace:
+    """What a parser's container is made of.
+
+    Attributes:
+        image: the class's, with Airflow.
+        project: COMPOSE_PROJECT; names and labels the container.
+        checkout_dir: CHECKOUT_DIR, which has the same absolute path inside.
+        files: the deployer's own files for Airflow, mounted into it; None: those that the
+            image holds. Mounted, they are always of this version of the deployer.
+        pip_requirements: `_PIP_ADDITIONAL_REQUIREMENTS` of the plain way; None: the packages
+            are in the image.
+        env: added to the settings that every parser has; no secret, students' code sees it.
+        user: uid and group 0, as the image wants it.
+        memory_mb: MiB of all files parsed at a time, on top of Airflow's 110 and the
+            temporary files. More than the files' own bounds together (three examinations of
+            two files, a GiB each, where as a rule one has a file or two), so that the file is
+            to blame: below, the kernel would end one of them, not always the one that takes
+            so much. It is a bound and takes nothing; more than the machine has is allowed.
+        tmp_mb: MiB of temporary files; they are memory.
+        processes: of all files together; who lacks one through another is examined again, alone.
+        cpus: no more than the machine has, or the engine refuses.
+    """
+
+    image: str
+    project: str
+    checkout_dir: Path
+    files: Path | None = None
+    pip_requirements: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: str = "50000:0"
+    memory_mb: int = 6912
+    tmp_mb: int = 256
+    processes: int = 256
+    cpus: float = field(default_factory=_cores)
+
+
+def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
+    """Return the command that runs a parser in a new container called `name`."""
+    script = f"{FILES}/preflight.py"
+    env = {**SETTINGS, "PYTHONPATH": FILES, "AIRFLOW_HOME": _TMP, **place.env}
+    mounts = [(place.checkout_dir, str(place.checkout_dir))]
+    if place.files:
+        mounts.append((place.files, FILES))
+    if place.pip_requirements is None:
+        command: tuple[str, ...] = (script,)
+        # Students' programs may run from /tmp in Airflow too; Docker's default is noexec.
+        tmp = f"{_TMP}:rw,exec,nosuid,nodev,mode=1777,size={place.tmp_mb}m"
+        way: tuple[str, ...] = (
+            *("--network", "none", "--read-only", "--tmpfs", tmp),
+            # Without an entrypoint the parser is the first process: no file can kill that one.
+            *("--entrypoint", "python"),
+        )
+        env["HOME"] = _TMP
+    else:
+        way = ("--network", NETWORK)
+        command = ("python", script)
+        mounts.append((place.checkout_dir / "packages", PACKAGES))
+        env["_PIP_ADDITIONAL_REQUIREMENTS"] = place.pip_requirements
+        # Else the entrypoint starts Airflow first, to see if its database is there
+        # (airflow.apache.org/docs/docker-stack/entrypoint.html).
+        env["CONNECTION_CHECK_MAX_COUNT"] = "0"
+    return (
+        *("docker", "run", "--rm", "--interactive", "--pull", "never"),
+        *("--name", name, "--label", f"{LABEL}={place.project}"),
+        *way,
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--user", place.user, "--workdir", _TMP),
+        *("--memory", f"{place.memory_mb}m", "--memory-swap", f"{place.memory_mb}m"),
+        *("--pids-limit", str(place.processes), "--cpus", f"{place.cpus:g}"),
+        # Where the machine's memory runs out, this goes before Airflow does.
+        *("--oom-score-adj", "500"),
+        # Its answers would all be kept on disk; a first process does not hear SIGTERM.
+        *("--log-driver", "none", "--stop-signal", "SIGKILL"),
+        *_each("--mount", (f"type=bind,source={a},target={b},readonly" for a, b in mounts)),
+        *_each("--env", (f"{key}={value}" for key, value in env.items())),
+        place.image,
+        *command,
+    )
+
+
+class ContainerParser:
+    """Implements `asking.Where` with a container.
+
+    Args:
+        place: says what the container is made of, whenever it is asked.
+    """
+
+    def __init__(self, place: Callable[[], ContainerPlace]) -> None:
+        self._place = place
+
+    def runs_on(self) -> str:
+        place = self._place()
+        with _engine() as engine:
+            try:
+                image = engine.images.get(place.image)
+            except ImageNotFound as exc:
+                raise PreflightError(
+                    f"the Docker engine has no image {place.image}: make the class's with "
+                    "`docker compose build`"
+                ) from exc
+        return " ".join((str(image.id), *map(str, _installed_at_start(place))))
+
+    def start(self) -> ParserProcess:
+        place = self._place()
+        ours = f"{place.project}-preflight-{_OURS}-"
+        _remove_orphans(place.project, ours)
+        name = f"{ours}{secrets.token_hex(2)}"
+        installs = place.pip_requirements is not None
+        process = ParserProcess(
+            run_argv(place, name),
+            {key: os.environ[key] for key in _OF_DOCKER if key in os.environ},
+            start_timeout_s=INSTALL_TIMEOUT_S if installs else START_TIMEOUT_S,
+            # The kernel would count those of all containers that have this user.
+            more_processes=None,
+            end=partial(_end, name),
+        )
+        if installs:
+            try:
+                with _engine() as engine:
+                    engine.networks.get(NETWORK).disconnect(name)
+            except PreflightError:
+                process.close()
+                raise
+        return process
+
+
+def _remove_orphans(project: str, ours: str) -> None:
+    """Remove what another worker left that was killed: one that never ran does not end by itself.
+
+    There is one worker a project, so whatever is not `ours` is nobody's.
+    """
+    with _engine() as engine:
+        for container in engine.containers.list(
+            all=True, filters={"label": f"{LABEL}={project}"}, ignore_removed=True
+        ):
+            if not str(container.name).startswith(ours):
+                with suppress(APIError):  # it goes this moment
+                    container.remove(force=True)
+
+
+def _each(option: str, values: Iterable[str]) -> Iterator[str]:
+    for value in values:
+        yield from (option, value)
+
+
+def _installed_at_start(place: ContainerPlace) -> Iterator[Path]:
+    """Yield the files that `pip_requirements` names, each by its own path: links move."""
+    for word in (place.pip_requirements or "").split():
+        if word.startswith(f"{PACKAGES}/"):
+            yield (place.checkout_dir / "packages" / word.removeprefix(f"{PACKAGES}/")).resolve()
+
+
+def _end(name: str, child: Child) -> None:
+    """See that the container ends; its standard input has."""
+    try:
+        child.wait(END_S)
+    except subprocess.TimeoutExpired:
+        # It is importing Airflow, or was stopped. What fails here is left to `tidy`.
+        with suppress(PreflightError), _engine() as engine:
+            engine.api.remove_container(name, force=True)
+
+
+@contextmanager
+def _engine() -> Iterator[docker.DockerClient]:
+    try:
+        with closing(docker.from_env(timeout=ENGINE_TIMEOUT_S)) as engine:
+            yield engine
+    except (DockerException, requests.RequestException) as exc:
+        raise PreflightError(
+            f"the Docker engine does not do what it is asked: {exc}; see that it runs "
+            "(`systemctl status docker`) and that this user may use it (group docker)"
+        ) from exc

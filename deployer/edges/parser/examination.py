@@ -1,0 +1,251 @@
+"""One examination: goes on in a thread of its own until all its files are known.
+
+How it is found out which file did what, while files of other examinations are parsed:
+
+- A parser that goes down does so by a file that ran in it just then. Those are *doubted*, all
+  others are asked about again. A doubted file is parsed once more in a parser of its own, where
+  it can neither hurt others nor be hurt; so nobody gets another's blame.
+- A file for which no process could be made, or that could make none, is doubted as well: another
+  one may have forked up to the bound. If even a parser of its own can make none for it, then no
+  file is to blame.
+- When packages move, what was found with those before is forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
+
+from deployer.core.model import Examined
+from deployer.edges.parser import judging
+from deployer.edges.parser.asking import WarmParser
+from deployer.edges.parser.news import News
+from deployer.edges.parser.process import Question
+from deployer.edges.parser.protocol import Answer, End, Limits, ParserGone, Started
+from deployer.errors import PreflightError
+
+BUDGET_S = 60.0
+BUDGET_PER_FILE_S = 5.0
+"""What the files of one examination may take; counted while one of them is parsed, so that nobody
+pays for having waited for others."""
+MOST_IN_VAIN = 10
+"""How often a parser may go down before it did anything for an examination: others' files do that
+too, each of them once."""
+END_S = 15.0
+"""More than a warden's own margin."""
+
+
+class _PackagesMoved(Exception):
+    """What was found so far was found with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _WentDown:
+    """A parser ended in the middle of a question; `running` are the question's files that ran."""
+
+    why: str
+    running: frozenset[str]
+
+
+class RunningExamination:
+    """Implements `ports.Examination`.
+
+    Args:
+        parser: who is asked.
+        root: where the files are laid out; `laid_out` removes that.
+        paths: distinct.
+        limits: of one file.
+        news: told of what becomes known.
+    """
+
+    def __init__(
+        self,
+        parser: WarmParser,
+        root: Path,
+        paths: Sequence[str],
+        *,
+        laid_out: ExitStack,
+        limits: Limits,
+        news: News,
+    ) -> None:
+        self._parser = parser
+        self._root = root
+        self._paths = paths
+        self._laid_out = laid_out
+        self._limits = limits
+        self._news = news
+        self._lock = Lock()  # of what the thread and its owner both change
+        self._question: Question | None = None
+        self._ended = False
+        self._over = False
+        self._failure: PreflightError | None = None
+        self._found: dict[str, Examined] = {}
+        self._doubted: list[str] = []
+        self._runs_on: str | None = None
+        self._budget_s = 0.0
+        self._thread = Thread(target=self._run, name="examination", daemon=True)
+        if paths:
+            self._thread.start()
+        else:
+            self._over = True
+
+    @property
+    def results(self) -> Mapping[str, Examined]:
+        with self._lock:
+            return dict(self._found)
+
+    @property
+    def done(self) -> bool:
+        return self._over and len(self._found) == len(self._paths)
+
+    def wait(self, timeout_s: float) -> bool:
+        self._news.wait(self._is_over, timeout_s)
+        return self._outcome()
+
+    def finish(self) -> Mapping[str, Examined]:
+        """Wait for all results, and heed no nudge.
+
+        Raises:
+            PreflightError: the parser itself does not work.
+        """
+        self._news.wait_unnudged(self._is_over)
+        self._outcome()
+        return self.results
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            question = self._question
+        if question:
+            # What is laid out must not be removed under files that are still parsed.
+            question.cancel()
+            self._thread.join(END_S)
+        self._clean_up()
+        self._news.spread()
+
+    def _is_over(self) -> bool:
+        return self._over or self._ended
+
+    def _outcome(self) -> bool:
+        if self._failure:
+            raise PreflightError(str(self._failure)) from self._failure
+        if self._is_over() and not self.done:
+            raise PreflightError("the examination was given up")
+        return self.done
+
+    def _clean_up(self) -> None:
+        with self._lock:
+            self._laid_out.close()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._has_examined_all():
+                self._forget()
+        except PreflightError as exc:
+            self._failure = exc
+        finally:
+            self._over = True
+            self._news.spread()
+            self._clean_up()
+
+    def _has_examined_all(self) -> bool:
+        """Examine what is left; return whether that was all with one set of packages."""
+        try:
+            self._examine_together()
+            for path in self._doubted:
+                self._examine_alone(path)
+        except _PackagesMoved:
+            return False
+        return True
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._found.clear()
+        self._doubted.clear()
+        self._runs_on = None
+
+    def _examine_together(self) -> None:
+        self._budget_s = BUDGET_S + BUDGET_PER_FILE_S * len(self._paths)
+        in_vain = 0
+        while (left := self._left()) and not self._ended:
+            if self._budget_s < 0:
+                for path in left:
+                    self._note(Answer(path, End.UNEXAMINED))
+                return
+            down = self._ask(self._parser, left, self._take)
+            if down:
+                self._doubted += sorted(down.running)
+            in_vain = in_vain + 1 if self._left() == left else 0
+            if in_vain == MOST_IN_VAIN:
+                why = down.why if down else "it leaves files out"
+                raise PreflightError(f"the isolated parser can't work here: {why}")
+
+    def _examine_alone(self, path: str) -> None:
+        answers: list[Answer] = []
+        with self._parser.alone() as parser:
+            if self._ended:
+                return
+            down = self._ask(parser, (path,), answers.append)
+        if down and not self._ended:
+            self._parser.ready()  # or this raises PreflightError: so it was the file
+            answers.append(Answer(path, End.WARDEN))
+        for answer in answers[-1:]:
+            if answer.end is End.SETUP:
+                raise PreflightError(f"the isolated parser can't work here: {answer.what}")
+            self._note(judging.weighed(answer, self._root))
+
+    def _ask(
+        self, parser: WarmParser, paths: Sequence[str], take: Callable[[Answer], None]
+    ) -> _WentDown | None:
+        """Hand each answer on as it comes; return why not all came, None: all that will did."""
+        process, runs_on = parser.ready()
+        if self._runs_on not in {None, runs_on}:
+            raise _PackagesMoved
+        self._runs_on = runs_on
+        running: set[str] = set()
+        try:
+            with self._lock:
+                if self._ended:
+                    return None
+                question = self._question = parser.ask(process, self._root, paths)
+            since = time.monotonic()
+            for said in question.said():
+                now = time.monotonic()
+                if running:
+                    self._budget_s -= now - since
+                since = now
+                if isinstance(said, Started):
+                    running.add(said.path)
+                    continue
+                running.discard(said.path)
+                take(said)
+                if self._budget_s < 0:
+                    question.cancel()
+        except ParserGone as exc:
+            parser.discard(process)
+            return _WentDown(str(exc), frozenset(running))
+        finally:
+            with self._lock:
+                self._question = None
+        return None
+
+    def _left(self) -> list[str]:
+        return [p for p in self._paths if p not in self._found and p not in self._doubted]
+
+    def _take(self, answer: Answer) -> None:
+        weighed = judging.weighed(answer, self._root)
+        if judging.may_be_anothers_fault(weighed):
+            self._doubted.append(answer.path)
+        else:
+            self._note(weighed)
+
+    def _note(self, answer: Answer) -> None:
+        with self._lock:
+            self._found[answer.path] = judging.examined(answer, self._root, self._limits)
+        self._news.spread()

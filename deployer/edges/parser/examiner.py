@@ -1,0 +1,142 @@
+"""`ports.Examiner`: lay the files out and have them parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+from weakref import WeakSet
+
+from deployer.core.model import Examined, Tree
+from deployer.edges.parser.asking import WarmParser, Where
+from deployer.edges.parser.examination import RunningExamination
+from deployer.edges.parser.news import News
+from deployer.edges.parser.protocol import Limits
+
+
+class Materialiser(Protocol):
+    """Lays a tree that is not published yet out on disk."""
+
+    def lay_out(self, tree: Tree, paths: Sequence[str]) -> AbstractContextManager[Path]:
+        """Return a directory laid out as a release (`dags/`, `include/`), removed afterwards.
+
+        It must hold `paths` and all that they may import or read; DAG files that nothing of
+        that refers to may be left out. No file in it may be a hard link to a live release:
+        an embedded parser runs as this user, and one `open(__file__, "w")` would write
+        through it. Another user, that of a container, must be able to read all of it.
+        The directory's own place should not be guessable from one call to the next.
+
+        Raises (on entering):
+            DiskError, UnknownCommit
+        """
+
+
+class IsolatedExaminer:
+    """Implements `ports.Examiner`. Not for several threads, but for `nudge`.
+
+    Args:
+        now: where a parser runs on the packages that Airflow has; it is kept warm.
+        built: where one runs on those of the last `Services.build`; it is started for each
+            call and ended after it.
+        materialiser: where the files come from.
+        limits: of one file.
+        parallel: files of one examination parsed at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Where,
+        built: Where,
+        materialiser: Materialiser,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        parallel: int = 2,
+    ) -> None:
+        self._now = WarmParser(now, limits, parallel=parallel)
+        self._built = WarmParser(built, limits, parallel=parallel)
+        self._materialiser = materialiser
+        self._limits = limits
+        self._news = News()
+        self._begun: WeakSet[RunningExamination] = WeakSet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def warm_up(self) -> None:
+        """Start the parser now, so that the next push need not wait for it.
+
+        One that runs on packages which have moved since is replaced.
+
+        Raises:
+            PreflightError: Airflow can't be imported.
+        """
+        self._now.ready()
+
+    def begin(self, tree: Tree, paths: Sequence[str]) -> RunningExamination:
+        """Begin to parse `paths` of `tree`, each in a process of its own.
+
+        Raises:
+            DiskError, UnknownCommit: the files could not be laid out.
+        """
+        return self._begin(self._now, tree, paths)
+
+    def examine(
+        self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
+    ) -> tuple[Examined, ...]:
+        """Parse `paths` of `tree`; one result a path, same order.
+
+        Raises:
+            PreflightError: the parser itself does not work.
+            DiskError, UnknownCommit: the files could not be laid out.
+        """
+        if on_built:
+            with closing(self._built) as parser:
+                return self._examine(parser, tree, paths)
+        return self._examine(self._now, tree, paths)
+
+    def nudge(self) -> None:
+        """Have every `wait` return now; called from another thread."""
+        self._news.nudge()
+
+    def close(self) -> None:
+        """End the parser and what is under way; the next examination starts a new one."""
+        for examination in list(self._begun):
+            examination.end()
+        self._now.close()
+
+    def _examine(
+        self, parser: WarmParser, tree: Tree, paths: Sequence[str]
+    ) -> tuple[Examined, ...]:
+        examination = self._begin(parser, tree, paths)
+        try:
+            results = examination.finish()
+        finally:
+            examination.end()
+        return tuple(results[path] for path in paths)
+
+    def _begin(self, parser: WarmParser, tree: Tree, paths: Sequence[str]) -> RunningExamination:
+        distinct = tuple(dict.fromkeys(paths))
+        with ExitStack() as stack:
+            root = Path()
+            if paths:
+                root = stack.enter_context(self._materialiser.lay_out(tree, distinct))
+            examination = RunningExamination(
+                parser,
+                root,
+                distinct,
+                laid_out=stack.pop_all(),
+                limits=self._limits,
+                news=self._news,
+            )
+        self._begun.add(examination)
+        return examination

@@ -1,0 +1,88 @@
+"""The doorbell between the web process and the worker: a Unix datagram socket.
+
+A ring carries nothing; what is to be done stands in the journal. One that gets lost
+costs the worker's next poll, so ringing never fails and never waits.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deployer.edges.processes.unix_socket import address_of, bind
+from deployer.errors import OperatorError
+
+_BURST = 10_000
+"""Rings swallowed at once at most, so that somebody who rings for ever can't hold the worker."""
+
+
+class Doorbell:
+    """The button. Safe to share between threads and across a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Never connected: each ring looks the path up, and finds the worker of that moment.
+        self._socket = _datagram_socket()
+
+    def ring(self) -> None:
+        """Wake the worker if it listens."""
+        # OSError covers all that may be: nobody has bound it yet (ENOENT), nobody listens any
+        # more (ECONNREFUSED), the queue is full of rings not heard yet (EAGAIN).
+        with suppress(OSError), address_of(self._path) as address:
+            self._socket.sendto(b"\0", address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class DoorbellListener:
+    """The bell. One process listens; a socket that a dead one left behind is replaced.
+
+    Raises:
+        OperatorError: `path` can't be bound (no such folder, no right to write there).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._socket = _datagram_socket()
+        try:
+            bind(self._socket, path)
+        except OSError as exc:
+            self._socket.close()
+            raise OperatorError(
+                f"the doorbell {path} can't be bound: {exc.strerror}; see DEPLOYER_STATE_DIR"
+            ) from exc
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return True as soon as it has rung since the last call, False after `timeout_s`.
+
+        However often it rang, that is one True.
+        """
+        if not select.select([self._socket], [], [], max(timeout_s, 0))[0]:
+            return False
+        with suppress(BlockingIOError):
+            for _ in range(_BURST):
+                self._socket.recv(1)
+        return True
+
+    def close(self) -> None:
+        """Stop listening; the socket's file stays, for the next listener to replace."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _datagram_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

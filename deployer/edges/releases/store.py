@@ -1,0 +1,412 @@
+"""Releases: whole trees side by side, one of them live by a link.
+
+    <CHECKOUT_DIR>/releases/<name>/     a whole release (see `release_dir`)
+    <CHECKOUT_DIR>/releases/.tmp-…      one being made or removed; rubbish after a crash
+    <CHECKOUT_DIR>/releases/.published  every name ever given, oldest first, one a line
+    <CHECKOUT_DIR>/releases/.proven -> <name>  the last one that Airflow is known to live with
+    <CHECKOUT_DIR>/releases/.live -> <name>    where `current` was made to lead; who else moves it?
+    <CHECKOUT_DIR>/releases/edited/<name>/     what somebody changed in a release by hand
+    <CHECKOUT_DIR>/current -> releases/<name>
+
+What changes what is live is one rename of a link. At every other point a crash leaves
+the release before live and whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from deployer.core.dependencies.parse_needs import surroundings
+from deployer.core.model import REQUIREMENTS, Tree
+from deployer.core.planning.held import staying
+from deployer.edges.releases import directory as release_dir
+from deployer.edges.releases.directory import Blobs, Contents
+from deployer.edges.releases.watch import ReleaseWatch
+from deployer.errors import DiskError
+from deployer.ports import Edits, Release
+
+_NAME: Final = re.compile(r"([0-9a-f]{40})(?:-[1-9][0-9]*)?")
+_TMP: Final = ".tmp-"
+RESERVE_BYTES: Final = 500_000_000
+RESERVE_PART: Final = 20
+"""One part in so many of the disk stays free, too, but for what is beyond `RESERVE_BYTES`."""
+_NAMED: Final = 3  # files, in what is said of edits
+
+
+class ReleaseStore:
+    """`ports.Releases` under `directory`, with files out of `source`. For one process."""
+
+    def __init__(self, directory: Path, source: Blobs) -> None:
+        """Touch nothing yet."""
+        self._directory = directory
+        self._releases = directory / "releases"
+        self._current = directory / "current"
+        self._log = self._releases / ".published"
+        self._proven = self._releases / ".proven"
+        self._expected = self._releases / ".live"
+        self._edited = self._releases / "edited"
+        self._watch = ReleaseWatch()
+        self._laid_out: set[str] = set()
+        self._source = source
+
+    def live(self) -> Release | None:
+        name = _led_to(self._current)
+        named = _NAME.fullmatch(name) if name else None
+        if name is None or named is None or not release_dir.is_whole(self._releases / name):
+            return None
+        return Release(name, named[1])
+
+    def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
+        """As the port says. What is live already, with nothing to touch, is left as it is."""
+        live = self._live_contents()
+        files, executable, requirements = _wanted(tree, live, held)
+        fresh = frozenset(touch).intersection(files)
+        changed = self._watch.changed(live) if live else frozenset()
+        same = live and (live.sha, live.files, live.executable) == (tree.sha, files, executable)
+        if live and same and not fresh | changed:
+            return Release(live.root.name, live.sha)
+        source = _With(requirements, self._source)
+        with _disk_errors("the release before stays live"):
+            self._make_root()
+            if live and changed:
+                self._keep_aside(live, changed)
+                whole = {path: blob for path, blob in live.files.items() if path not in changed}
+                live = replace(live, files=whole)
+            new = release_dir.moved(files, executable, live, fresh)
+            self._make_sure_of_room([files[path] for path in new], source)
+            names = self._published()
+            name = self._free_name(tree.sha, names)
+            building = self._releases / f"{_TMP}{name}"
+            root = self._releases / name
+            try:
+                contents = Contents(building, tree.sha, files, executable)
+                written = _filled(contents, live, fresh, source)
+                release_dir.make_whole(contents, written)
+                self._note(name)
+                building.rename(root)
+                # Dying here: a whole release that nothing names; `prune` sees to it.
+                _touch([root / path.relative_to(building) for path in written])
+                self._make_live(name)
+            except BaseException:
+                if self._live_name() != name:
+                    shutil.rmtree(building, ignore_errors=True)
+                    shutil.rmtree(root, ignore_errors=True)
+                raise
+        return Release(name, tree.sha, len(written))
+
+    @contextmanager
+    def lay_out(self, tree: Tree, paths: Collection[str]) -> Iterator[Path]:
+        """Hand out a directory like a release with `paths` and what they may refer to.
+
+        Live nowhere, and no file in it is a link to one that is: it is for code that is not
+        trusted yet. Removed afterwards.
+
+        Raises:
+            DiskError, UnknownCommit, GitError
+        """
+        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths)}
+        with _disk_errors("nothing was published"):
+            self._make_root()
+            self._make_sure_of_room(list(files.values()), self._source)
+            root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
+        self._laid_out.add(root.name)
+        try:
+            with _disk_errors("nothing was published"):
+                root.chmod(0o755)  # mkdtemp's is 0700, and a parser in a container is another user
+                release_dir.fill(
+                    root,
+                    files,
+                    executable=[path for path in files if tree.files[path].executable],
+                    like=None,
+                    fresh=(),
+                    source=self._source,
+                )
+            yield root
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+            self._laid_out.discard(root.name)
+
+    def edits(self) -> Edits | None:
+        """As the port says.
+
+        Raises:
+            DiskError: something in the place of `current` can't be moved away.
+        """
+        live, expected = _led_to(self._current), _led_to(self._expected)
+        said = []
+        with _disk_errors("what is live was changed by hand and can't be mended"):
+            if expected is None and self._live_name():  # a deployer before did not write it down
+                _point(self._expected, Path(str(live)))
+            elif expected and not release_dir.is_whole(self._releases / expected):
+                return Edits(f"the live release {expected} was removed, or its manifest was")
+            elif expected and live != expected:
+                found = f"led to {live}" if live else "was removed"
+                if self._current.exists() and not self._current.is_symlink():
+                    self._edited.mkdir(exist_ok=True)
+                    self._current.rename(self._edited / f"current-{time.time_ns()}")
+                    found = "was replaced"
+                self._make_live(expected)
+                said.append(f"`current` {found} and leads to {expected} again")
+        contents = self._live_contents()
+        if contents is None:
+            return Edits("the manifest of the live release was spoilt") if expected else None
+        changed = self._watch.changed(contents)
+        if changed:
+            some, more = ", ".join(sorted(changed)[:_NAMED]), len(changed) - _NAMED
+            said.append(
+                f"{len(changed)} files of the live release were changed by hand: {some}"
+                + (f" and {more} more" if more > 0 else "")
+                + f"; what was there is kept in {self._edited / contents.root.name}"
+            )
+        return Edits("; ".join(said), changed) if said else None
+
+    def restore(self, name: str | None) -> None:
+        if name is None:
+            with _disk_errors("what was live stays live"):
+                self._current.unlink(missing_ok=True)
+                self._expected.unlink(missing_ok=True)
+            return
+        if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
+            raise DiskError(f"there is no release {name!r} under {self._releases}")
+        with _disk_errors("what was live stays live"):
+            self._make_live(name)
+
+    def confirm(self, name: str) -> None:
+        if name != self.proven():
+            with _disk_errors("it stays live as it is"):
+                _point(self._proven, Path(name))
+
+    def proven(self) -> str | None:
+        name = _led_to(self._proven)
+        return name if name and release_dir.is_whole(self._releases / name) else None
+
+    def beyond(self, keep: int) -> tuple[str, ...]:
+        """As the port says.
+
+        Raises:
+            DiskError
+        """
+        with _disk_errors("what is live is not concerned"):
+            return tuple(self._sorted_out(keep)[1])
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        """As the port says.
+
+        Raises:
+            DiskError: one can't be removed, all others are; the next call tries again.
+        """
+        with _disk_errors("what is live is not concerned"):
+            torn, old = self._sorted_out(keep)
+            doomed = [*torn, *(name for name in old if name not in in_use)]
+            stuck: OSError | None = None
+            for name in doomed:
+                try:
+                    self._remove(name)
+                except OSError as exc:
+                    stuck = stuck or exc
+            if stuck:
+                raise stuck
+        return tuple(doomed)
+
+    # -- parts
+
+    def _sorted_out(self, keep: int) -> tuple[list[str], list[str]]:
+        """Return the half-written releases, and the whole ones beyond `keep`, oldest first."""
+        if not self._releases.is_dir():
+            return [], []
+        age = {name: number for number, name in enumerate(self._published())}
+        whole: list[str] = []
+        torn: list[str] = []
+        for entry in self._releases.iterdir():
+            if entry.name in self._laid_out:  # an examination of it is under way
+                continue
+            if entry.name.startswith(_TMP):
+                torn.append(entry.name)
+            elif _NAME.fullmatch(entry.name):
+                (whole if release_dir.is_whole(entry) else torn).append(entry.name)
+        whole.sort(key=lambda name: age.get(name, -1))
+        spared = {
+            self._live_name(),
+            _led_to(self._expected),
+            self.proven(),
+            *whole[max(len(whole) - keep, 0) :],
+        }
+        return sorted(torn), [name for name in whole if name not in spared]
+
+    def _make_sure_of_room(self, blobs: Sequence[str], source: Blobs) -> None:
+        """See that files of these contents fit on the disk, and that a reserve stays free.
+
+        Raises:
+            DiskError: they do not.
+            OSError, UnknownCommit, GitError
+        """
+        disk = os.statvfs(self._releases)
+        sizes = source.sizes(frozenset(blobs))
+        needs = sum(-(-sizes[blob] // disk.f_frsize) for blob in blobs) * disk.f_frsize
+        free = disk.f_bavail * disk.f_frsize
+        reserve = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // RESERVE_PART)
+        if needs and free < needs + reserve:
+            raise DiskError(
+                f"nothing was published: the disk of {self._releases} has {_mb(free)} free; "
+                f"{_mb(needs)} to write and {_mb(reserve)} in reserve do not fit: free some"
+            )
+
+    def _make_root(self) -> None:
+        for directory in (self._directory, self._releases):
+            if not directory.is_dir():
+                directory.mkdir(parents=True)
+                directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
+
+    def _make_live(self, name: str) -> None:
+        # Relative: mounted elsewhere, it still leads there.
+        _point(self._current, Path("releases", name))
+        _point(self._expected, Path(name))
+        # Dying before that line: `edits` leads back to the one before, and all is redone.
+        # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
+        with suppress(OSError):  # it is live all the same
+            release_dir.flush(self._directory)
+
+    def _keep_aside(self, release: Contents, paths: Collection[str]) -> None:
+        """Keep what stands in the place of `paths`: somebody's work, perhaps."""
+        for path in sorted(paths):
+            place, kept = release.root / path, self._edited / release.root.name / path
+            if os.path.lexists(place):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                keep = os.rename if place.is_dir() and not place.is_symlink() else os.link
+                with suppress(FileExistsError):  # of a try that failed
+                    keep(place, kept)
+
+    def _live_name(self) -> str | None:
+        live = self.live()
+        return live.name if live else None
+
+    def _live_contents(self) -> Contents | None:
+        name = self._live_name()
+        return release_dir.contents(self._releases / name) if name else None
+
+    def _remove(self, name: str) -> None:
+        doomed = self._releases / name
+        if not name.startswith(_TMP):
+            # Under a name that says so: half removed, it must not look like a release.
+            doomed = doomed.rename(self._releases / f"{_TMP}{name}")
+        shutil.rmtree(doomed)
+
+    # -- names
+
+    def _published(self) -> list[str]:
+        try:
+            return self._log.read_text("ascii", "replace").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _note(self, name: str) -> None:
+        """Write down that `name` is given away, for good: Airflow remembers names too."""
+        with self._log.open("a+b") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(end - 1, 0))
+            torn = log.read(1) not in {b"", b"\n"}  # a crash in the middle of a line
+            log.write(b"\n" * torn + name.encode() + b"\n")
+        release_dir.flush(self._log)
+
+    def _free_name(self, sha: str, given: Collection[str]) -> str:
+        taken = {*given, *(entry.name for entry in self._releases.iterdir())}
+        count = 1
+        name = sha
+        while name in taken:
+            count += 1
+            name = f"{sha}-{count}"
+        return name
+
+
+def _filled(
+    new: Contents, live: Contents | None, fresh: Collection[str], source: Blobs
+) -> list[Path]:
+    if new.root.exists():
+        shutil.rmtree(new.root)  # of a try that died
+    new.root.mkdir()
+    new.root.chmod(0o755)
+    return release_dir.fill(
+        new.root, new.files, executable=new.executable, like=live, fresh=fresh, source=source
+    )
+
+
+class _With:
+    """Blobs, and one more content that comes from no commit."""
+
+    def __init__(self, content: bytes, source: Blobs) -> None:
+        self._id = release_dir.blob_id(content)
+        self._content = content
+        self._source = source
+
+    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
+        of_commit = self._source.sizes([blob for blob in ids if blob != self._id])
+        return {**of_commit, self._id: len(self._content)}
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        if self._id in ids:
+            yield self._id, self._content
+        yield from self._source.blobs([blob for blob in ids if blob != self._id])
+
+
+def _wanted(
+    tree: Tree, live: Contents | None, held: Collection[str]
+) -> tuple[dict[str, str], frozenset[str], bytes]:
+    """Return the blob id of each file of the release, which may be executed, and the text of its
+    requirements.
+    """
+    files = {path: file.blob for path, file in tree.files.items()}
+    for path in held:
+        files.pop(path, None)
+    executable = {path for path in files if tree.files[path].executable}
+    if live:
+        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
+        files |= {path: live.files[path] for path in old}
+        executable = (executable - old) | (live.executable & old)
+    # The text as it was understood, which is what is installed, whatever the file's encoding.
+    requirements = (tree.requirements or "").encode()
+    if tree.requirements is not None:
+        files[REQUIREMENTS] = release_dir.blob_id(requirements)
+    return files, frozenset(executable), requirements
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1_000_000:,.0f} MB"
+
+
+def _led_to(link: Path) -> str | None:
+    try:
+        return link.readlink().name
+    except OSError:
+        return None
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make the symlink `link` lead to `target` by one rename."""
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def _touch(paths: Collection[Path]) -> None:
+    """Give all `paths` one modification time: now. Last, for Airflow compares it with its own."""
+    now = time.time_ns()
+    for path in paths:
+        os.utime(path, ns=(now, now))
+
+
+@contextmanager
+def _disk_errors(consequence: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise DiskError(f"{exc}; {consequence}") from exc

@@ -1,0 +1,213 @@
+"""Answer commits: what they changed, and how those end that get no deployment of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from deployer.core.dependencies.affected import stirred
+from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
+from deployer.core.reporting import ownership
+from deployer.core.reporting.contexts import DEPLOY
+from deployer.core.reporting.status import Commit, final, gone
+from deployer.deployment.run import Parts
+from deployer.errors import GitError, UnknownCommit
+from deployer.ports import Announcement
+from deployer.worker.carried import Carrying
+
+log = structlog.get_logger()
+
+LOOKED_BACK = 50
+"""Deployments among which the one is sought that first held a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Whose turns these are: `name` as in BRANCH."""
+
+    name: str
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.name}"
+
+
+class Answers:
+    """What is said of commits beside the one that is deployed."""
+
+    def __init__(
+        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
+    ) -> None:
+        self._parts = parts
+        self._branch = branch
+        self._carrying = carrying
+        self._owed = owed  # called when the outbox was filled
+        self._rosters: dict[str, str | None] = {}  # of the last commit and of its past
+
+    def commit(self, sha: str, before: str | None) -> Commit:
+        """Return a commit with what differs from the tip named before it, else from `before`."""
+        named = self._parts.journal.before_of(sha) or before
+        base = named if named != sha else None
+        try:
+            past = self._parts.repository.history(base, sha)
+            return Commit(sha, past.changed, self._notes(sha, past))
+        except UnknownCommit:
+            return Commit(sha)
+
+    def _notes(self, sha: str, past: History) -> tuple[str, ...]:
+        before = self._roster(past.since) if past.since else None
+        after = self._roster(sha) if ROSTER in past.changed or not past.since else before
+        # One commit is most often the next one's past: hardly ever is a tree read for this.
+        self._rosters = {sha: after} | ({past.since: before} if past.since else {})
+        pusher = self._parts.journal.pusher_of(sha)
+        return ownership.notes(past, pusher=pusher, roster=before, new_roster=after)
+
+    def _roster(self, sha: str) -> str | None:
+        if sha not in self._rosters:
+            self._rosters[sha] = self._parts.repository.tree(sha).roster
+        return self._rosters[sha]
+
+    def broke(self, deployment: int, base_sha: str | None, ending: Ending) -> tuple[str, ...]:
+        """Return the files that a deployment broke without a change of their own text."""
+        bad = [verdict.path for verdict in ending.verdicts if not verdict.good]
+        if not bad or base_sha is None:
+            return ()
+        try:
+            files = self._parts.repository.tree(ending.tip).files
+            before = self._parts.repository.tree(base_sha).files
+        except GitError:  # nothing but this is lost with it
+            return ()
+        stayed = [path for path in bad if path in files and before.get(path) == files[path]]
+        return tuple(sorted(self._parts.journal.were_good(stayed, before=deployment)))
+
+    def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
+        """Return how a commit ended, and whose files it broke."""
+        if ending.broke:
+            files = self._parts.repository.tree(ending.tip).files
+            commit = replace(commit, reaches=stirred(files, commit.changed))
+        return final(commit, ending)
+
+    def answered(self, sha: str) -> bool:
+        """Tell whether a commit has a verdict that only a deployment of itself may change."""
+        shown = self._parts.journal.shown(sha, DEPLOY)
+        return shown in {StatusState.SUCCESS, StatusState.FAILURE}
+
+    def close(self, rows: Sequence[Deployment]) -> None:
+        """End deployments of commits that were answered before, and say nothing again."""
+        for row in rows:
+            at = self._parts.clock.now()
+            self._parts.journal.supersede(row.id, "answered before", at=at)
+            log.info("answered before", sha=row.sha, deployment=row.id)
+
+    def dismiss(self, rows: Sequence[Deployment]) -> None:
+        """End commits that a forced push removed."""
+        for row in rows:
+            commit = self.commit(row.sha, row.base_sha)
+            self._parts.journal.supersede(
+                row.id,
+                f"no longer on {self._branch.name}",
+                at=self._parts.clock.now(),
+                statuses=gone(commit, self._branch.name),
+            )
+            self._owed()
+            log.info("gone", sha=row.sha, deployment=row.id)
+
+    def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
+        """End commits that came to be known only after what holds them was live.
+
+        Each ends as the first deployment that held it; one that was cut short takes it along.
+        Returns those that no deployment known here has held.
+        """
+        left = []
+        for row in rows:
+            judged = self._first_that_held(row.sha, self._carrying.deployments)
+            commit = self.commit(row.sha, row.base_sha)
+            if judged is None:
+                left.append(row)
+            elif judged.ending is None:
+                self._carrying.take_along(judged.id, row.id, commit)
+            else:
+                self._parts.journal.supersede(
+                    row.id,
+                    f"deployed as part of {judged.sha[:7]}",
+                    at=self._parts.clock.now(),
+                    statuses=self.final(commit, judged.ending),
+                )
+                self._owed()
+        return left
+
+    def forgotten(self, tip: str) -> list[str]:
+        """Return the commits on the branch that were last said to be in `error`."""
+        shas = dict.fromkeys(sha for _, sha in self._parts.journal.in_error())
+        carried = self._carrying.shas
+        return [sha for sha in shas if sha not in carried and self._on_branch(tip, sha)]
+
+    def tell_forgotten(self, tip: str) -> None:
+        """Answer commits in `error` anew, now that `tip` is live and judged.
+
+        What is live holds them, so some deployment has judged them; a forced push has removed
+        the others.
+        """
+        if self._carrying:
+            return
+        in_error: dict[int, list[str]] = {}
+        for failed, sha in self._parts.journal.in_error():
+            in_error.setdefault(failed, []).append(sha)
+        for failed, shas in in_error.items():
+            said: list[Status] = []
+            for sha in shas:
+                commit = self.commit(sha, None)
+                judged = self._first_that_held(sha)
+                if not self._on_branch(tip, sha):
+                    said += gone(commit, self._branch.name)
+                elif judged is None or judged.ending is None:
+                    break
+                else:
+                    said += self.final(commit, judged.ending)
+            else:
+                now = self._parts.clock.now()
+                self._parts.journal.supersede(failed, "told anew", at=now, statuses=said)
+                self._owed()
+                log.info("told anew", deployment=failed, commits=len(shas))
+
+    def _first_that_held(
+        self, sha: str, at_work: Collection[int] = frozenset()
+    ) -> Deployment | None:
+        """Return the first of the newest deployments in a row that held `sha`.
+
+        Only those that have ended otherwise than in `error`, or are among `at_work`.
+        """
+        first = None
+        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+            ending = deployment.ending
+            if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
+                continue
+            if not self._on_branch(deployment.sha, sha):
+                break
+            first = deployment
+        return first
+
+    def refuse(self, wishes: Sequence[Announcement]) -> None:
+        """Answer wishes for commits that the branch does not hold."""
+        for wish in wishes:
+            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
+            refused = journal.queue(
+                sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
+            )
+            journal.attach(wish.id, refused)
+            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
+            journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
+            log.warning("refused", deployment=refused, reason=reason)
+
+    def _on_branch(self, tip: str, sha: str) -> bool:
+        try:
+            return self._parts.repository.contains(tip, sha)
+        except UnknownCommit:
+            return False
+
+
+def every(groups: Iterable[Iterable[Status]]) -> list[Status]:
+    """Return the statuses of all groups, in order."""
+    return [status for group in groups for status in group]

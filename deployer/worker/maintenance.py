@@ -1,0 +1,147 @@
+"""Between two turns: make ready for the next, and remove what nobody uses any more."""
+
+from __future__ import annotations
+
+import structlog
+
+from deployer.core.planning import packages
+from deployer.deployment.run import Parts, refusals
+from deployer.errors import DeployerError
+
+log = structlog.get_logger()
+
+ASKED_ABOUT = 30
+"""Old releases of which Airflow is asked at a time, a call each."""
+QUIET_S = 4.0
+"""After a deployment, before old releases are looked at."""
+BY_HAND_S = 20.0
+"""For which other packages than those of what is live are let be: somebody may be at work."""
+
+
+class Upkeep:
+    """Nobody waits for it: a status is posted before.
+
+    Args:
+        keep: releases kept for rollback and running tasks.
+    """
+
+    def __init__(self, parts: Parts, *, keep: int) -> None:
+        self._parts = parts
+        self._keep = keep
+        self._asked_about: list[str] = []  # old releases, the one asked about last at the end
+        self._release_due_at = float("inf")  # monotonic
+        self._asked = 0  # about how many, since the last deployment
+        self._drift = ""
+        self._drifted_at = 0.0  # monotonic, as is the next
+        self._mend_at: float | None = None
+        self._tried: str | None = None  # the tip that was to mend that drift
+
+    def prepare(self) -> None:
+        """Make ready for the first turn.
+
+        Raises:
+            ServicesError, PreflightError: the turns meet it again.
+        """
+        self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
+        self._parts.services.tidy()
+        self._parts.examiner.warm_up()
+
+    def after_deployment(self, tip: str) -> None:
+        """Make ready for the next one, whose packages may have moved under the parser."""
+        self._compare_packages(tip)
+        self._release_due_at = self._parts.clock.monotonic() + QUIET_S
+        self._asked = 0
+        try:
+            self._parts.examiner.warm_up()
+        except DeployerError as exc:
+            log.warning("parser not warm", reason=str(exc))
+
+    def is_mending_due(self, tip: str) -> bool:
+        """Compare packages, and tell whether a deployment of `tip` is due that mends them.
+
+        It is told once: whoever hears it makes that deployment.
+        """
+        self._compare_packages(tip)
+        if self.mending_in_s != 0:
+            return False
+        self._tried = tip
+        return True
+
+    @property
+    def mending_in_s(self) -> float | None:
+        """In how many seconds packages are to be compared once more, None: at the poll."""
+        if self._mend_at is None:
+            return None
+        return max(self._mend_at - self._parts.clock.monotonic(), 0.0)
+
+    def _compare_packages(self, tip: str) -> None:
+        """Compare the packages that run with those of what is live, and say how they differ."""
+        parts, now, self._mend_at = self._parts, self._parts.clock.monotonic(), None
+        try:
+            drift, hindrance = self._drifted(tip)
+        except DeployerError as exc:
+            log.warning("packages not compared", reason=str(exc))
+            return
+        if drift != self._drift:
+            self._drift, self._drifted_at, self._tried = drift, now, None
+        if drift and not hindrance and self._tried == tip:
+            hindrance = "a deployment of the live commit did not help"
+        if drift and not hindrance:
+            self._mend_at = self._drifted_at + BY_HAND_S
+        words = f"{drift}; they can't be put back: {hindrance}" if hindrance else drift
+        if words != parts.journal.pulse().drift:
+            parts.journal.beat(at=parts.clock.now(), drift=words)
+            if drift:
+                log.warning("packages differ", reason=words)
+            else:
+                log.info("packages differ no longer, as far as is known")
+
+    def _drifted(self, tip: str) -> tuple[str, str]:
+        """Return how the packages differ, and why `tip` would not mend it; both may be empty."""
+        parts, live = self._parts, self._parts.journal.live()
+        kept, installed = parts.journal.packages(), parts.services.installed()
+        drift = packages.drift(kept, installed)
+        if not drift or installed is None:
+            return "", ""
+        if live is None or live.sha != tip:
+            return drift, "the tip of the branch is not live"
+        tree = parts.repository.tree(tip)
+        refused = refusals(parts.journal, tree, kept)
+        decided = packages.decide(installed, tree, refused, kept=kept)
+        if decided.move:
+            return drift, ""
+        if decided.refused is None:  # somebody installed by hand what had been refused
+            parts.journal.set_packages(installed)
+            return "", ""
+        return drift, list(refused.values())[-1].reason
+
+    def clean_up(self) -> None:
+        """Remove old releases once it has been quiet for a while: Airflow is asked for each."""
+        if self._parts.clock.monotonic() < self._release_due_at:
+            return
+        self._release_due_at = float("inf")
+        try:
+            removed, left = self._remove_old_releases()
+        except DeployerError as exc:
+            log.warning("clean-up failed", reason=str(exc))
+        else:
+            if left:
+                self._release_due_at = self._parts.clock.monotonic()
+            if removed:
+                log.info("releases removed", count=len(removed))
+
+    def _remove_old_releases(self) -> tuple[tuple[str, ...], bool]:
+        """Remove what nobody uses of the releases beyond KEEP_RELEASES; say if some are left.
+
+        Of those that an untouched DAG still holds there may be many: some are asked about
+        at a time, each in its turn.
+        """
+        releases = self._parts.releases
+        old = releases.beyond(self._keep)
+        turn = {name: number for number, name in enumerate(self._asked_about, 1)}
+        some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
+        in_use = self._parts.airflow.versions_in_use(some)
+        self._asked_about = [name for name in turn if name in old and name not in some] + some
+        self._asked += len(some)
+        left = self._asked < len(old)
+        return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use)), left

@@ -1,0 +1,79 @@
+"""What a DAG file needs is held with it, and nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.core.dependencies import affected
+from deployer.core.model import Tree
+from tests.unit.test_plan import DAG, tree
+
+TAXI, BIKES, FARES = "dags/lasse/taxi.py", "dags/maria/bikes.py", "dags/lasse/fares.py"
+HELP = "dags/lasse/help.py"
+SHARED = "include/shared.py"
+USES = f"{DAG}from lasse.help import f\nfrom include.shared import g\n"
+LIVE = {TAXI: USES, FARES: USES, BIKES: USES, HELP: "1", SHARED: "1"}
+
+
+def held(moved: dict[str, str], *harmful: str, held: tuple[str, ...] = ()) -> dict[str, str]:
+    return affected.modules(tree(LIVE), tree({**LIVE, **moved}), harmful, held=held)
+
+
+@pytest.mark.parametrize("module", [HELP, SHARED])
+@pytest.mark.parametrize("path", [TAXI, BIKES])
+def test_a_module_under_a_file_that_did_not_move_is_to_blame(module: str, path: str) -> None:
+    assert held({module: "2"}, path) == {module: path}
+
+
+def test_a_module_that_did_not_move_is_not() -> None:
+    assert held({TAXI: f"{USES}# 2\n"}, TAXI) == {}
+
+
+def test_of_a_file_that_moved_itself_only_its_own_folder_is_held() -> None:
+    moved = {TAXI: f"{USES}# 2\n", HELP: "2", SHARED: "2"}
+    assert held(moved, TAXI) == {HELP: TAXI}
+
+
+def test_a_file_that_moved_holds_nothing_of_another_folder() -> None:
+    assert held({BIKES: f"{USES}# 2\n", HELP: "2", SHARED: "2"}, BIKES) == {}
+
+
+def test_nothing_is_held_for_a_new_file() -> None:
+    assert held({"dags/lasse/new.py": USES, HELP: "2"}, "dags/lasse/new.py") == {}
+
+
+def test_what_a_harmful_file_does_not_need_goes_live() -> None:
+    assert held({HELP: "2", "dags/lasse/other.py": "2"}, TAXI) == {HELP: TAXI}
+
+
+def test_a_file_held_for_its_own_sake_blames_nobody_elses_module() -> None:
+    assert held({HELP: "2"}, BIKES, held=(BIKES,)) == {}
+
+
+def test_a_module_held_before_stays_to_blame() -> None:
+    assert held({}, BIKES, held=(BIKES, HELP)) == {HELP: BIKES}
+
+
+def test_a_harmful_file_is_no_module_of_another() -> None:
+    files = {TAXI: f"{DAG}from lasse.fares import x\n", FARES: DAG}
+    now = {**files, FARES: f"{DAG}# 2\n"}
+    assert affected.modules(tree(files), tree(now), (TAXI, FARES), held=()) == {}
+
+
+def test_where_nothing_is_known_to_be_live_its_own_folder_is_held() -> None:
+    assert affected.modules(None, tree(LIVE), (TAXI,), held=()) == {HELP: TAXI}
+
+
+def test_the_first_that_needs_a_module_is_named() -> None:
+    assert held({HELP: "2"}, TAXI, FARES, BIKES) == {HELP: FARES}
+
+
+def test_a_held_module_is_woken_by_whoever_needs_it() -> None:
+    files = tree(LIVE).files
+    assert affected.woken(files, [HELP, "dags/lasse/gone.py"], [TAXI]) == {HELP}
+    assert affected.woken(files, [HELP, TAXI], ["dags/maria/other.py"]) == set()
+
+
+def test_a_tree_without_modules_has_none_to_hold() -> None:
+    bare = Tree("a" * 40, {TAXI: tree({TAXI: DAG}).files[TAXI]})
+    assert affected.modules(bare, bare, (TAXI,), held=()) == {}

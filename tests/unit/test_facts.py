@@ -1,0 +1,234 @@
+"""What is read out of one file without running it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deployer.core.model import Facts
+from deployer.core.tree.facts import LARGEST_PARSED, facts
+
+PATH = "dags/lasse/taxi.py"
+UNPARSABLE = b"def f(:\n"
+
+
+def imports(text: str) -> set[tuple[int, str]]:
+    return set(facts(PATH, text.encode()).imports)
+
+
+def mentions(text: str) -> set[str]:
+    return set(facts(PATH, text.encode()).mentions)
+
+
+def zipped() -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("dag.py", "from airflow.sdk import dag")
+    return held.getvalue()
+
+
+# --- imports ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import a.b.c", {(0, "a.b.c")}),
+        ("import a, b as c", {(0, "a"), (0, "b")}),
+        ("from a import b", {(0, "a"), (0, "a.b")}),
+        ("from a.b import c, d as e", {(0, "a.b"), (0, "a.b.c"), (0, "a.b.d")}),
+        ("from a import *", {(0, "a"), (0, "a.*")}),
+        ("from .a import b", {(1, "a"), (1, "a.b")}),
+        ("from . import b", {(1, ""), (1, "b")}),
+        ("from ...a import b", {(3, "a"), (3, "a.b")}),
+        ("from a import (\n  b,\n  c,\n)", {(0, "a"), (0, "a.b"), (0, "a.c")}),
+    ],
+)
+def test_each_form_of_import_statement_is_found(text: str, found: set[tuple[int, str]]) -> None:
+    assert imports(text) == found
+    # ... and by pattern, where the rest of the file can't be parsed.
+    assert imports(f"{text}\n{UNPARSABLE.decode()}") == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    import a",
+        "try:\n    import a\nexcept ImportError:\n    pass",
+        "if TYPE_CHECKING:\n    import a",
+        "class C:\n    async def f(self):\n        with x:\n            import a",
+    ],
+)
+def test_imports_are_found_wherever_they_stand(text: str) -> None:
+    assert imports(text) == {(0, "a")}
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ("importlib.import_module('a.b')", {(0, "a.b")}),
+        ("import_module('a', package=None)", {(0, "a")}),
+        ("import_module('..a', __package__)", {(2, "a")}),
+        ("__import__('a')", {(0, "a")}),
+        ("importlib.import_module(name)", set()),
+        ("importlib.import_module()", set()),
+        ("load('a')", set()),
+        ("loader.load('a')", set()),
+    ],
+)
+def test_modules_imported_by_a_plain_string_are_found(
+    call: str, found: set[tuple[int, str]]
+) -> None:
+    assert imports(call) == found
+
+
+def test_an_import_in_a_comment_or_a_string_is_none() -> None:
+    assert imports("# import a\nx = 'import b'\n") == set()
+
+
+def test_a_name_longer_than_any_file_name_is_passed_over() -> None:
+    assert imports(f"import a, {'b.' * 200}c") == {(0, "a")}
+
+
+# --- encodings and hopeless text -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfimport a",
+        b"# -*- coding: latin-1 -*-\nx = '\xe9'\nimport a",
+        b"import a\r\nx = 1\r\n",
+    ],
+    ids=["byte order mark", "declared encoding", "line ends of Windows"],
+)
+def test_encodings_are_read_as_python_does(content: bytes) -> None:
+    assert facts(PATH, content).imports == {(0, "a")}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        UNPARSABLE,
+        b"x = 'a\0b'",
+        b"x = '\xe9'",
+        b"x = " + b"-" * 100_000 + b"1",
+        b"x = a" + b".b" * 20_000,
+        b"x = " + b"(" * 1_000,
+        b"x = " + b"9" * 5_000,
+        b"x = 1\n" * LARGEST_PARSED,
+    ],
+    ids=[
+        "syntax error",
+        "null byte",
+        "not UTF-8",
+        "parser out of memory",
+        "deeper than the stack",
+        "too many parentheses",
+        "number too long",
+        "huge",
+    ],
+)
+def test_text_that_cannot_be_parsed_still_tells_its_imports_and_paths(rest: bytes) -> None:
+    start = b"from airflow.sdk import DAG\nfrom .a import b\nP = 'include/sql'\n"
+    read = facts(PATH, start + rest)
+    assert read.imports == {(0, "airflow.sdk"), (0, "airflow.sdk.DAG"), (1, "a"), (1, "a.b")}
+    assert read.mentions >= {"include", "sql"}
+    assert read.may_hold_dag
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_import_of_unparsable_text() -> None:
+    assert facts(PATH, b"\xef\xbb\xbfimport a\n" + UNPARSABLE).imports == {(0, "a")}
+
+
+def test_an_unknown_encoding_does_not_raise() -> None:
+    assert facts(PATH, b"# coding: klingon\nimport a").imports == {(0, "a")}
+
+
+def test_odd_escapes_of_a_student_raise_no_warning() -> None:
+    # pytest turns warnings into errors here.
+    assert facts(PATH, b"import a\nx = '\\d' is 1").imports == {(0, "a")}
+
+
+@given(st.binary() | st.text().map(str.encode))
+@example(b"\xff\xfei\0m\0p\0o\0r\0t\0 \0a\0")
+@example(b"PK\x05\x06")
+@example(b"# coding: undefined\n")
+def test_no_content_makes_it_raise(content: bytes) -> None:
+    assert isinstance(facts(PATH, content), Facts)
+    assert isinstance(facts("dags/lasse/archive", content), Facts)
+
+
+@given(st.text(alphabet="from import.as,()*#\n ab\\\"'", max_size=200))
+def test_no_text_like_imports_makes_the_patterns_raise(text: str) -> None:
+    assert isinstance(facts(PATH, UNPARSABLE + text.encode()), Facts)
+
+
+# --- mentions --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("'include/dbt_project'", {"include", "dbt_project"}),
+        ("ROOT / 'include' / 'sql'", {"include", "sql"}),
+        ("'/opt/airflow/include/q.sql'", {"opt", "airflow", "include", "q.sql"}),
+        ("'cd /x/include && dbt run'", {"x", "include"}),
+        ("'dbt run --project-dir=/x/dbt'", {"x", "dbt"}),
+        ("'psql -f \"query.sql\"'", {"query.sql"}),
+        ("f'include/{name}.sql'", {"include", ".sql"}),
+        ("'include/{}.sql'.format(x)", {"include", ".sql"}),
+        ("name + '.sql'", {".sql"}),
+        ("Path(x).glob('*.yaml')", {"*.yaml"}),
+        ("'These include tests.'", set()),
+        ("'Include'", {"Include"}),
+        ("b'include'", set()),
+        ("''", set()),
+        ("# 'include'", set()),
+    ],
+)
+def test_path_components_in_strings_are_mentions(text: str, found: set[str]) -> None:
+    assert mentions(text) == found
+
+
+def test_strings_and_names_longer_than_any_path_are_no_mentions() -> None:
+    assert mentions(f"x = 'include/{'y ' * 10_000}'\nz = 'sql/{'z' * 256}'") == {"sql"}
+
+
+# --- may it hold a DAG -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "may"),
+    [
+        (b"from airflow.sdk import DAG", True),
+        (b"from airflow.sdk import Asset", True),
+        (b"AIRFLOW and a dag, if only in a comment", True),
+        (b"from airflow.sdk import Variable", False),
+        (b"import dagster", False),
+        (b"", False),
+    ],
+)
+def test_a_python_file_may_hold_a_dag_as_in_safe_mode(content: bytes, may: bool) -> None:  # noqa: FBT001 - a table's column
+    assert facts(PATH, content).may_hold_dag is may
+
+
+@pytest.mark.parametrize("path", ["dags/x.txt", "dags/x.PY", "dags/x.pyc", "dags/.py", "dags/py"])
+def test_only_a_file_that_ends_in_py_is_read(path: str) -> None:
+    assert facts(path, b"from airflow.sdk import DAG") == Facts()
+
+
+@pytest.mark.parametrize("path", ["dags/lasse/pack.zip", "dags/lasse/pack", "dags/lasse/pack.py"])
+def test_a_zip_may_hold_a_dag_whatever_its_name(path: str) -> None:
+    assert facts(path, zipped()) == Facts(may_hold_dag=True)
+
+
+def test_a_zip_that_python_refuses_to_look_at_holds_none() -> None:
+    spanning_two_disks = (
+        b"PK\x06\x07" + bytes(4 + 8) + (2).to_bytes(4, "little") + b"PK\x05\x06" + bytes(18)
+    )
+    assert facts("dags/lasse/pack.zip", spanning_two_disks) == Facts()

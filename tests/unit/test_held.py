@@ -1,0 +1,193 @@
+"""What is held though nobody parses it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployer.core.model import LeftOut, Live, Outcome, Plan, Tree
+from deployer.core.planning import held as holding
+from deployer.core.planning.plan import plan
+from tests.fakes.world import World
+from tests.unit.test_plan import DAG, tree
+
+TAXI, FARES, HELP = "dags/lasse/taxi.py", "dags/lasse/fares.py", "dags/lasse/help.py"
+FILES = {TAXI: f"{DAG}from lasse.help import f\n", FARES: DAG, HELP: "1"}
+LINK = LeftOut("dags/lasse/link.py", "it is a symbolic link")
+
+
+def test_what_can_t_be_published_is_told_of_once() -> None:
+    plan = Plan(left_out=(LINK,))
+    before = Tree("a" * 40, {}, left_out=(LINK,))
+    assert holding.unpublishable(None, plan) == {LINK.path: LINK.reason}
+    assert holding.unpublishable(tree(FILES), plan) == {LINK.path: LINK.reason}
+    assert holding.unpublishable(before, plan) == {}
+
+
+def test_what_can_t_be_published_for_another_reason_is_told_of_again() -> None:
+    before = Tree("a" * 40, {}, left_out=(LeftOut(LINK.path, "its name is too long"),))
+    assert holding.unpublishable(before, Plan(left_out=(LINK,))) == {LINK.path: LINK.reason}
+
+
+def test_what_can_t_be_published_is_told_of_again_with_other_contents() -> None:
+    first, second = (LeftOut(LINK.path, LINK.reason, blob) for blob in ("1", "2"))
+    before = Tree("a" * 40, {}, left_out=(first,))
+    assert holding.unpublishable(before, Plan(left_out=(second,))) == {LINK.path: LINK.reason}
+
+
+def test_a_file_is_condemned_by_path_and_contents() -> None:
+    tip = tree(FILES)
+    blob = tip.files[TAXI].blob
+    known = {
+        (TAXI, blob): "it died",
+        (FARES, "another"): "it died",
+        ("dags/lasse/gone.py", blob): "it died",
+    }
+    assert holding.condemned(tip, known) == {TAXI: "it died"}
+
+
+@pytest.mark.parametrize(
+    ("now", "parsed", "held"),
+    [
+        (FILES, (), {TAXI}),
+        (FILES, (TAXI,), set()),  # it is asked about once more
+        ({**FILES, TAXI: DAG}, (), set()),  # another text
+        ({FARES: DAG}, (), set()),  # deleted
+    ],
+)
+def test_a_held_file_stays_held_until_something_could_have_mended_it(
+    now: dict[str, str], parsed: tuple[str, ...], held: set[str]
+) -> None:
+    live = Live("a" * 40, (TAXI,))
+    assert holding.carried(live, tree(FILES), Plan(dag_files=parsed), tree(now)) == held
+
+
+def test_a_held_module_is_judged_anew_with_a_file_that_needs_it() -> None:
+    live, same = Live("a" * 40, (HELP,)), tree(FILES)
+    assert holding.carried(live, same, Plan(dag_files=(FARES,)), same) == {HELP}
+    assert holding.carried(live, same, Plan(dag_files=(TAXI,)), same) == set()
+
+
+def test_nothing_is_carried_over_from_what_is_not_known() -> None:
+    assert holding.carried(None, None, Plan(), tree(FILES)) == set()
+    assert holding.carried(Live("a" * 40, (TAXI,)), None, Plan(), tree(FILES)) == set()
+
+
+def left_out(files: dict[str, str], *paths: str) -> Tree:
+    return replace(tree(files), left_out=tuple(LeftOut(path, "it is a link") for path in paths))
+
+
+def test_what_is_live_stays_where_the_tip_can_t_be_published() -> None:
+    tip = left_out({FARES: DAG}, TAXI)
+    assert holding.staying(tip, {TAXI, FARES, HELP}) == {TAXI}
+    assert holding.standing(tree(FILES), tip).files == tree({TAXI: FILES[TAXI], FARES: DAG}).files
+
+
+def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place() -> None:
+    assert holding.staying(left_out({FARES: DAG}, "dags/lasse/sql"), {"dags/lasse/sql/a.sql"}) == {
+        "dags/lasse/sql/a.sql"
+    }
+
+
+def test_what_is_live_stays_where_the_whole_folder_is_left_out() -> None:
+    live = {TAXI, "dags/lasse2/x.py", "include/a.sql"}
+    assert holding.staying(left_out({}, "dags/lasse/", "include/"), live) == {TAXI, "include/a.sql"}
+
+
+def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
+    assert holding.staying(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
+
+
+def test_an_ignore_file_that_can_t_be_published_leaves_its_live_text_in_force() -> None:
+    ignore = "dags/lasse/.airflowignore"
+    old = replace(tree({**FILES, ignore: "taxi.py"}), ignores={ignore: "taxi.py"})
+    assert holding.standing(old, left_out(FILES, ignore)).ignores == {ignore: "taxi.py"}
+
+
+def test_nothing_stands_where_nothing_is_known_to_be_live() -> None:
+    tip = left_out(FILES, "dags/lasse/link.py")
+    assert holding.standing(None, tip) is tip
+
+
+@pytest.mark.parametrize("path", ["requirements.txt", "requirements.txt/a.txt"])
+def test_requirements_that_can_t_be_read_keep_what_is_installed(path: str) -> None:
+    tip = left_out(FILES, path)
+    done = plan(tree(FILES), tip, installed="pandas", refusals={}, services=("scheduler",))
+    assert done.recreate == ()
+    assert done.refused == f"{path} can't be read: it is a link"
+
+
+def test_a_live_file_stays_through_the_pushes_of_others_while_its_tip_is_left_out() -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    blob = world.releases.whole[world.releases.swaps[-1] or ""][TAXI].blob
+    for changes in ({TAXI: None}, {FARES: DAG}):
+        before = world.repository.tip
+        sha = world.repository.push(changes)
+        world.repository.left_out[sha] = (LeftOut(TAXI, "the link leads to nothing"),)
+        world.deliver(sha, before)
+        world.turns.turn()
+        assert world.releases.whole[sha][TAXI].blob == blob
+
+
+def pushed(world: World, changes: dict[str, str | None], *left_out: str) -> str:
+    """Push `changes`, with links in the place of `left_out`; return the commit."""
+    before = world.repository.tip
+    sha = world.repository.push(changes)
+    world.repository.left_out[sha] = tuple(LeftOut(path, "it is a link") for path in left_out)
+    world.deliver(sha, before)
+    world.turns.turn()
+    return sha
+
+
+def test_a_file_that_stayed_live_through_pushes_is_told_of_when_it_is_deleted() -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    pushed(world, {TAXI: None}, TAXI)
+    pushed(world, {FARES: DAG}, TAXI)
+    sha = pushed(world, {"dags/lasse/more.py": DAG})
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: more")
+    assert [v.path for v in world.judging(sha).verdicts if v.outcome is Outcome.DELETED] == [TAXI]
+
+
+def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.turns.turn()
+    sha = pushed(world, {TAXI: None, FARES: None}, "dags/lasse/")
+    assert world.said(sha)["airflow/lasse"] == ("failure", "dags/lasse/ is held: it is a link")
+    other = pushed(world, {"dags/maria/weather.py": DAG}, "dags/lasse/")
+    assert world.said(other)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert {TAXI, FARES} <= world.releases.whole[other].keys()
+    mended = pushed(world, {TAXI: f"{DAG}# 2"})
+    assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert {v.path: v.outcome for v in world.judging(mended).verdicts} == {
+        TAXI: Outcome.PARSED,
+        FARES: Outcome.DELETED,
+    }
+
+
+def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> None:
+    ignore, draft = "dags/lasse/.airflowignore", "dags/lasse/draft.py"
+    world = World()
+    pushed(world, {ignore: "draft.py", draft: DAG, TAXI: DAG})
+    pushed(world, {ignore: None}, ignore)
+    asked = pushed(world, {FARES: DAG}, ignore), pushed(world, {draft: f"{DAG}# 2"}, ignore)
+    assert [v.path for sha in asked for v in world.judging(sha).verdicts] == [FARES]
+
+
+def test_what_stays_of_two_commits_is_that_of_each() -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.turns.turn()
+    pushed(world, {TAXI: None}, TAXI)
+    newer = pushed(world, {FARES: f"{DAG}# 2"}, TAXI)
+    last = pushed(world, {FARES: None}, TAXI, FARES)
+    live = world.journal.live()
+    assert live is not None
+    assert [place for place, _ in live.stays] == [FARES, TAXI]
+    assert dict(live.stays)[FARES] == newer
+    assert world.releases.whole[last].keys() >= {TAXI, FARES}

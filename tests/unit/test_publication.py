@@ -1,0 +1,345 @@
+"""A push of which the dag-processor dies is taken back, and nobody else is blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deployer.core.model import (
+    DAG_PROCESSOR,
+    Live,
+    Outcome,
+    Proof,
+    State,
+    StepName,
+)
+from deployer.deployment.dag_processor import Guard
+from deployer.deployment.publication import GoLive
+from tests.fakes.world import World
+
+TAXI, WEATHER, HELPER = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/helper.py"
+POISON = "dags/lasse/poison.py"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a class whose first deployment is over, judged and proven."""
+    world = World()
+    world.announced(TAXI, WEATHER)
+    world.turns.turn()
+    return world
+
+
+def poisoned(world: World, *others: str, path: str = POISON) -> str:
+    """Push a file that kills the dag-processor and is not found out before."""
+    world.releases.poison.add(path)
+    return world.announced(path, *others)
+
+
+def live_paths(world: World) -> set[str]:
+    live = world.releases.live()
+    assert live is not None
+    return set(world.releases.whole[live.name])
+
+
+def names(world: World, sha: str) -> list[StepName]:
+    return [step.name for step in world.judging(sha).steps]
+
+
+def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_held(
+    world: World,
+) -> None:
+    before = world.releases.live()
+    assert before is not None
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.releases.swaps[1:] == [sha, before.name, f"{sha}-2", before.name, f"{sha}-3"]
+    assert POISON not in live_paths(world)
+    assert world.journal.live() == Live(sha, (POISON,))
+    assert world.state(sha) is State.BROKEN
+    (verdict,) = world.judging(sha).verdicts
+    assert (verdict.path, verdict.outcome, verdict.proof) == (POISON, Outcome.HELD, Proof.NONE)
+    assert world.services.lives[DAG_PROCESSOR] == 2
+    assert not world.services.ended
+
+
+def test_its_commit_is_told_what_is_known(world: World) -> None:
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(sha) == {
+        "airflow/deploy": (
+            "failure",
+            "not live: Airflow's dag-processor died of this push: DataError: value too long",
+        ),
+        "airflow/lasse": (
+            "failure",
+            "poison.py is held: Airflow's dag-processor died of it: DataError: value too long",
+        ),
+    }
+
+
+def test_each_step_of_the_way_is_in_the_journal(world: World) -> None:
+    sha = poisoned(world)
+    world.turns.turn()
+    once = [StepName.PUBLISH, StepName.PARSE, StepName.ROLLBACK]
+    assert names(world, sha)[-8:] == [*once, *once, StepName.PUBLISH, StepName.PARSE]
+    states = {s.name: s.state for s in world.judging(sha).steps}
+    assert states[StepName.PARSE] == "ok"
+    failed = [s for s in world.judging(sha).steps if s.state == "failed"]
+    assert [s.detail for s in failed] == ["DataError: value too long"] * 2
+
+
+def test_a_dag_processor_that_ended_by_chance_costs_nobody_his_green(world: World) -> None:
+    sha = poisoned(world)
+    # Somebody killed it; the second try goes well.
+    revive = world.services.revive
+
+    def and_never_again(service: str) -> None:
+        world.releases.poison.clear()
+        revive(service)
+
+    world.services.revive = and_never_again  # type: ignore[method-assign]  # the chance
+    world.turns.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: poison")
+    assert world.journal.live() == Live(sha)
+
+
+def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it_was(
+    world: World,
+) -> None:
+    sha = poisoned(world, HELPER, TAXI)
+    world.turns.turn()
+    assert world.journal.live() == Live(sha, (HELPER, POISON, TAXI))
+    died = "Airflow's dag-processor died of this push: DataError: value too long"
+    assert world.said(sha)["airflow/lasse"] == ("failure", f"helper.py is held: {died} (+2 more)")
+
+
+def test_a_commit_that_changed_none_of_it_is_not_red(world: World) -> None:
+    readme = world.announced("README.md")
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(readme)["airflow/deploy"][0] == "success"
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+
+
+def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(world: World) -> None:
+    poisoned(world)
+    world.turns.turn()
+    sha = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert names(world, sha).count(StepName.PUBLISH) == 1
+    assert POISON not in live_paths(world)
+
+
+@pytest.mark.parametrize("path", [POISON, HELPER])
+def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> None:
+    poisoned(world, path=path)
+    world.turns.turn()
+    assert path not in live_paths(world)
+    world.releases.poison.clear()
+    sha = world.announced(path)
+    world.turns.turn()
+    assert path in live_paths(world)
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha)["airflow/lasse"][0] == "success"
+
+
+def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> None:
+    poisoned(world)
+    world.turns.turn()
+    world.releases.poison.clear()
+    world.wish()
+    world.turns.turn()
+    assert POISON in live_paths(world)
+    assert world.journal.condemned() == {}
+
+
+def test_the_first_release_of_a_class_can_be_held_as_well() -> None:
+    world = World()
+    sha = poisoned(world, TAXI)
+    world.turns.turn()
+    assert live_paths(world) == set()
+    assert world.state(sha) is State.BROKEN
+
+
+def test_a_dag_processor_that_dies_of_the_release_before_too_is_the_operators_fault(
+    world: World,
+) -> None:
+    sha = poisoned(world)
+    revive = world.services.revive
+    publish = world.releases.publish
+
+    def and_dies_again(*args: object, **kwargs: object) -> object:
+        release = publish(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        world.services.die(DAG_PROCESSOR, "MemoryError: no memory left")
+        return release
+
+    world.releases.publish = and_dies_again  # type: ignore[method-assign,assignment]  # an ill machine
+    world.services.revive = revive  # type: ignore[method-assign]  # as it was
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/lasse"] == (
+        "error",
+        "Airflow's dag-processor dies of what was live before, too: MemoryError: no memory left",
+    )
+
+
+def test_one_that_does_not_come_back_is_the_operators_fault_and_the_release_before_is_live(
+    world: World,
+) -> None:
+    before = world.releases.live()
+    world.services.revives = False
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.releases.live() == before
+    assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/lasse"][0] == "error"
+    assert "does not come back within 180 s" in world.said(sha)["airflow/lasse"][1]
+
+
+def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(world: World) -> None:
+    before = world.releases.live()
+    assert before is not None
+    sha = poisoned(world)
+    killed = KeyboardInterrupt()
+
+    def dies(*_: object, **__: object) -> None:
+        raise killed
+
+    judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign,assignment]  # kill -9
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            world.turns.turn()
+    finally:
+        GoLive.judge = judge  # type: ignore[method-assign]  # as it was
+    assert world.releases.live() != before
+    world.worker().turn()
+    assert world.releases.swaps[2] == before.name
+    assert world.state(sha) is State.BROKEN
+    assert POISON not in live_paths(world)
+
+
+# --- a dag-processor that is not well, and nobody's fault -------------------
+
+
+def test_one_that_does_not_run_is_an_error_and_nobody_s_fault(world: World) -> None:
+    world.services.die(DAG_PROCESSOR, "gone")
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.state(sha) is State.ERROR
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text == (
+        "live, not judged: Airflow's dag-processor ended with exit code 1 and is not the class's,"
+        " or not connected: see `deployer doctor`"
+    )
+
+
+def test_one_that_is_stuck_is_an_error(world: World) -> None:
+    world.airflow.alive = False  # its process lives, and its heart stands still
+    world.feed.silent = True
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    state, text = world.said(sha)["airflow/lasse"]
+    assert state == "error"
+    assert text.startswith("Airflow's dag-processor is stuck, without a heartbeat since ")
+
+
+def test_one_that_comes_again_in_the_same_life_did_not_die(world: World) -> None:
+    def cut_off_and_back() -> None:
+        world.feed.leave(ended=False)
+        world.feed.come(anew=False)
+
+    sha = world.announced(TAXI)
+    world.feed.while_waiting = [cut_off_and_back]
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert StepName.ROLLBACK not in names(world, sha)
+
+
+def test_one_that_does_not_come_again_is_taken_for_dead(world: World) -> None:
+    def cut_off() -> None:
+        world.feed.leave(ended=False)
+        world.services.ended[DAG_PROCESSOR] = ""
+
+    sha = world.announced(TAXI)
+    world.feed.while_waiting = [cut_off]
+    world.turns.turn()
+    assert StepName.ROLLBACK in names(world, sha)
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_where_processes_can_not_be_seen_verdicts_are_given_all_the_same(world: World) -> None:
+    world.services.untold = "Docker did not answer"
+    sha = world.announced(TAXI)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processor(
+    world: World,
+) -> None:
+    sha = world.announced(TAXI)
+    publish = world.releases.publish
+
+    def then_docker_goes(*args: object, **kwargs: object) -> object:
+        release = publish(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        world.services.untold = "Docker did not answer"
+        return release
+
+    world.releases.publish = then_docker_goes  # type: ignore[method-assign,assignment]  # taken away
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "",
+        "DataError: survived\n" + "Refreshing bundle class\n" * 6,
+        "ConnectionResetError: [Errno 104] Connection reset by peer\n",
+    ],
+    ids=["none", "of what it survived", "of its parser"],
+)
+def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
+    world = World()
+    world.announced(TAXI)
+    world.turns.turn()
+    world.services.die = _saying(world, log)  # type: ignore[method-assign,assignment]  # instead
+    sha = poisoned(world)
+    world.turns.turn()
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "poison.py is held: Airflow's dag-processor died of it: it ended with exit code 1",
+    )
+
+
+def test_one_that_left_no_word_and_runs_again_was_killed(world: World) -> None:
+    guard = Guard(world.services, world.airflow, world.feed, world.clock, timeout_s=1)
+    assert guard.last_words() == "it was killed, and its log does not say why"
+
+
+def _saying(world: World, log: str) -> Callable[[str, str], None]:
+    die = type(world.services).die
+
+    def dying(service: str, _: str) -> None:
+        die(world.services, service, log)
+
+    return dying
+
+
+def test_what_it_died_of_stays_out_though_nobody_knows_any_more_what_is_live(world: World) -> None:
+    poisoned(world)
+    world.turns.turn()
+    deaths = world.services.lives[DAG_PROCESSOR]
+    world.journal.set_live(None)  # as after an error, or a crash
+    sha = world.announced(WEATHER)
+    world.turns.turn()
+    assert world.services.lives[DAG_PROCESSOR] == deaths
+    assert POISON not in live_paths(world)
+    assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert "airflow/lasse" not in world.said(sha)
+    assert {v.path: v.outcome for v in world.judging(sha).verdicts}[POISON] is Outcome.HELD
