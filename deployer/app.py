@@ -175,7 +175,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
     from deployer.worker.covered import Branch
     from deployer.worker.outbox import Outbox
     from deployer.worker.process import Worker
-    from deployer.worker.reconciler import Turns
+    from deployer.worker.reconciler import Reconciler
 
     parts = _parts(settings)
     outbox = None
@@ -192,10 +192,10 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         keep_releases=settings.keep_releases,
     )
     listener = DoorbellListener(settings.state_dir / DOORBELL)
-    turns = Turns(parts, limits, Branch(settings.branch), owed=signals.owed.set)
+    reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
         yield Worker(
-            turns=turns,
+            reconciler=reconciler,
             outbox=outbox,
             listener=listener,
             journal=parts.journal,
@@ -203,7 +203,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             clock=parts.clock,
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
-            prepare=turns.upkeep.prepare,
+            prepare=reconciler.maintenance.prepare,
         )
     finally:
         listener.close()

@@ -1,4 +1,4 @@
-"""The command line: one module for the processes, one for wishes, two for questions.
+"""The command line: one module for the processes, one for a deployment by hand, two for questions.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -20,10 +20,10 @@ EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
 COMMANDS = {
     "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
     "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
-    "deploy": ("wishes", "Deploy the branch's tip now, and judge all of it anew."),
+    "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),
     "show": ("asking", "Show one deployment, by its id or by a commit."),
-    "logs": ("following", "Show the log of web and worker."),
+    "logs": ("logs", "Show the log of web and worker."),
     "check": ("checking", "Parse DAG files as a push would, before you push."),
     "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),
     "demo": ("processes", "Try it all on this machine, without GitHub or Docker."),

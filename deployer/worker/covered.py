@@ -34,7 +34,7 @@ class Branch:
         return f"refs/heads/{self.name}"
 
 
-class Answers:
+class CoveredCommits:
     """What is said of commits beside the one that is deployed."""
 
     def __init__(

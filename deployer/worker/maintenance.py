@@ -18,7 +18,7 @@ BY_HAND_S = 20.0
 """For which other packages than those of what is live are let be: somebody may be at work."""
 
 
-class Upkeep:
+class Maintenance:
     """Nobody waits for it: a status is posted before.
 
     Args:

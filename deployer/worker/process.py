@@ -12,7 +12,7 @@ import structlog
 from deployer.errors import DeployerError
 from deployer.ports import Clock, Journal, Listener, ParseFeed
 from deployer.worker.outbox import Outbox
-from deployer.worker.reconciler import Turns
+from deployer.worker.reconciler import Reconciler
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Worker:
     def __init__(
         self,
         *,
-        turns: Turns,
+        reconciler: Reconciler,
         outbox: Outbox | None,
         listener: Listener,
         journal: Journal,
@@ -55,7 +55,7 @@ class Worker:
         poll_interval_s: float,
         prepare: Callable[[], None],
     ) -> None:
-        self._turns = turns
+        self._reconciler = reconciler
         self._outbox = outbox
         self._listener = listener
         self._journal = journal
@@ -99,7 +99,7 @@ class Worker:
             there = self._feed.present().values()
             self._journal.beat(at=self._clock.now(), processors=tuple(there))
             self._beat_at = now
-        if self._turns.take_in():
+        if self._reconciler.take_in():
             self._signals.turn.set()
         self._listener.wait(NET_S)
         return 0.0
@@ -113,7 +113,7 @@ class Worker:
             signals.turn.clear()
             if signals.stop.is_set():
                 return
-            again_s = _tried("turn failed", self._turns.turn, FAULT_PAUSE_S)
+            again_s = _tried("turn failed", self._reconciler.turn, FAULT_PAUSE_S)
             wait_s = self._poll_interval_s if again_s is None else again_s
 
     def _post(self) -> None:

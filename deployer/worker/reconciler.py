@@ -31,8 +31,8 @@ from deployer.deployment.watching import Beside
 from deployer.errors import DiskError, GitError, PreflightError, UnknownCommit
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import Answers, Branch, every
-from deployer.worker.maintenance import Upkeep
+from deployer.worker.covered import Branch, CoveredCommits, every
+from deployer.worker.maintenance import Maintenance
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Place(Enum):
     UNSEEN = "unseen"  # announced so recently that git may not show it yet
 
 
-class Turns:
+class Reconciler:
     """One deployment after the other; `take_in` may be called from another thread."""
 
     def __init__(
@@ -81,8 +81,8 @@ class Turns:
         self._others = Event()  # somebody waits whom the deployment at work does not answer
         self._fetched_at = float("-inf")  # monotonic
         self._carrying = Carrying(self._complete)
-        self._answers = Answers(parts, branch, self._carrying, owed=owed)
-        self.upkeep = Upkeep(parts, keep=limits.keep_releases)
+        self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
+        self.maintenance = Maintenance(parts, keep=limits.keep_releases)
         self._told_edits: str | None = None  # None: of a worker before this one
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
@@ -167,23 +167,23 @@ class Turns:
                 for wish in self._wishes()
             }
         mine = next((row for row in rows if row.sha == tip), None)
-        answered = [row for row in rows if row.sha != tip and self._answers.answered(row.sha)]
-        self._answers.close(answered)
+        answered = [row for row in rows if row.sha != tip and self._covered.answered(row.sha)]
+        self._covered.close(answered)
         rows = [row for row in rows if row not in answered]
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
-        self._answers.dismiss([row for row in rows if places[row.id] is Place.GONE])
-        self._answers.refuse([wish for wish, place in asked.items() if place is Place.GONE])
+        self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
+        self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
         if not (mine or wishes or behind):
-            covered = self._answers.late(covered)
+            covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
             return self._deploy(fetched, mine, covered, wishes, edits=edits)
         if tip != self._given_up:
-            self._answers.tell_forgotten(tip)
+            self._covered.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
-        if not self._carrying and self.upkeep.is_mending_due(tip):
+        if not self._carrying and self.maintenance.is_mending_due(tip):
             return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
 
@@ -214,8 +214,8 @@ class Turns:
         if self._carrying:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
-        self.upkeep.clean_up()
-        return self.upkeep.mending_in_s
+        self.maintenance.clean_up()
+        return self.maintenance.mending_in_s
 
     def _is_behind(self, tip: str) -> bool:
         """Tell whether anything of `tip` is not live, or nobody is about to judge it."""
@@ -291,7 +291,7 @@ class Turns:
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
-        again = self._answers.forgotten(tip)
+        again = self._covered.forgotten(tip)
         with self._intake:
             if mine is None:
                 why = Trigger.MANUAL if wishes else covered[-1].trigger if covered else Trigger.POLL
@@ -307,7 +307,7 @@ class Turns:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        commits = [self._answers.commit(sha, live.sha if live else None) for sha in shas]
+        commits = [self._covered.commit(sha, live.sha if live else None) for sha in shas]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()
@@ -344,7 +344,7 @@ class Turns:
         self._given_up = tip if result.ending.state is State.FAILED else None
         if self._is_waited_for():
             return 0.0
-        self.upkeep.after_deployment(tip)
+        self.maintenance.after_deployment(tip)
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll
 
     def _new_run(
@@ -479,13 +479,13 @@ class Turns:
             ending,
             seconds=(now - since).total_seconds(),
             waited_s=(begun - since).total_seconds(),
-            broke=self._answers.broke(deployment, base_sha, ending),
+            broke=self._covered.broke(deployment, base_sha, ending),
         )
         journal.end(
             deployment,
             ending,
             at=now,
-            statuses=every(self._answers.final(commit, ending) for commit in commits),
+            statuses=every(self._covered.final(commit, ending) for commit in commits),
             supersedes=supersedes,
         )
         self._owed()
@@ -505,7 +505,7 @@ class Turns:
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
         waiting = self._new_rows()
-        rows = [row for row in waiting if not self._answers.answered(row.sha)]
+        rows = [row for row in waiting if not self._covered.answered(row.sha)]
         if not rows:
             return self._later() if waiting or self._wishes() else None
         *others, newest = rows
@@ -515,7 +515,7 @@ class Turns:
         journal.add_step(newest.id, StepRecord(StepName.FETCH, "failed", now, now, str(exc)))
         self._end(
             newest.id,
-            [self._answers.commit(row.sha, row.base_sha) for row in rows],
+            [self._covered.commit(row.sha, row.base_sha) for row in rows],
             Ending(newest.sha, State.ERROR, reason=str(exc)),
             supersedes=[row.id for row in others],
         )

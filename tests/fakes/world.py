@@ -10,7 +10,7 @@ from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, 
 from deployer.deployment.run import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.covered import Branch
-from deployer.worker.reconciler import Turns
+from deployer.worker.reconciler import Reconciler
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.examiner import FakeExaminer
@@ -108,13 +108,13 @@ class World:
         # Whose folder is whose matters to few tests: all that is pushed here is a teacher's,
         # unless the test says otherwise.
         self.repository.push({ROSTER: f"teachers: [{TEACHER}]\n"})
-        self.turns = self.worker()
+        self.reconciler = self.worker()
         self._guids = count(1)
         self._texts = count(1)
 
-    def worker(self) -> Turns:
+    def worker(self) -> Reconciler:
         """Return the turns of a worker that has just been started."""
-        return Turns(self.parts, self.limits, Branch("main"), owed=lambda: None)
+        return Reconciler(self.parts, self.limits, Branch("main"), owed=lambda: None)
 
     def push(self, *paths: str, author: str = TEACHER) -> str:
         """Push new contents of `paths`; tell nobody."""

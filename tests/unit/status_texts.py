@@ -35,8 +35,8 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "core/verdicts/trace.py": frozenset({"_error"}),
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
-    "golive.py": frozenset({"publish", "reason"}),
-    "draining.py": frozenset({"wait"}),
+    "deployment/publication.py": frozenset({"publish", "reason"}),
+    "deployment/drain.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
     "edges/packages/pip_text.py": frozenset({"reason_of_pip"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
@@ -48,19 +48,26 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
     "preflight_rows.py": frozenset({"_of_dag", "_refusing"}),
     "edges/packages/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
-    "guarding.py": frozenset({"absence", "ailment", "last_words"}),
-    "waiting.py": frozenset({"_given_up"}),
+    "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
+    "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse"}),
     "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
 NO_STATUS: Final = (
-    "cli/", "demo/", "edges/processes/server.py",  # said on a terminal
-    "edges/checking/airflow_there.py", "edges/checking/working_copy.py",  # likewise, by `deployer check`
-    "edges/processes/lock.py", "edges/processes/doorbell.py", "edges/airflow/parse_feed.py",  # the worker does not start
-    "edges/compose/choosing.py",  # likewise
-)  # fmt: skip
+    # said on a terminal
+    "cli/",
+    "demo/",
+    "edges/processes/server.py",
+    "edges/checking/airflow_there.py",
+    "edges/checking/working_copy.py",
+    # the worker does not start
+    "edges/processes/lock.py",
+    "edges/processes/doorbell.py",
+    "edges/airflow/parse_feed.py",
+    "edges/compose/choosing.py",
+)
 
 
 def texts() -> dict[str, str]:

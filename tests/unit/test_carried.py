@@ -17,7 +17,7 @@ GREEN_SLOW, GREEN_WEATHER = ("success", "1 DAG: slow"), ("success", "1 DAG: weat
 def world() -> World:
     world = World()
     world.announced(SLOW, WEATHER, BIKE, QUICK)
-    world.turns.turn()
+    world.reconciler.turn()
     return world
 
 
@@ -31,7 +31,7 @@ def while_waiting(world: World, *pushes: tuple[str, ...]) -> list[str]:
     def push(paths: tuple[str, ...]) -> None:
         if paths:
             shas.append(world.announced(*paths))
-            world.turns.take_in()
+            world.reconciler.take_in()
 
     world.feed.while_waiting = [lambda paths=paths: push(paths) for paths in pushes]  # type: ignore[misc]  # mypy can't infer it
     return shas
@@ -40,7 +40,7 @@ def while_waiting(world: World, *pushes: tuple[str, ...]) -> list[str]:
 def turn_until_rest(world: World, *, at_most: int = 50) -> None:
     """Take turns until there is nothing to do before the next poll."""
     for _ in range(at_most):
-        wait_s = world.turns.turn()
+        wait_s = world.reconciler.turn()
         if wait_s is None:
             return
         world.clock.sleep(wait_s)
@@ -56,8 +56,8 @@ def test_a_neighbour_s_push_does_not_wait_for_files_that_parse_for_long(world: W
     first = slow_push(world, SLOW)
     shas = while_waiting(world, (WEATHER,))
     began = world.clock.monotonic()
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert world.clock.monotonic() - began < 5
     assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
     assert world.said(first)["airflow/lasse"][0] == "pending"
@@ -80,7 +80,7 @@ def test_the_slow_files_are_judged_in_their_own_time(world: World) -> None:
 def test_its_commit_says_meanwhile_why_it_waits(world: World) -> None:
     first = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"] == (
         "pending",
         "1 file takes long to parse; others are not kept waiting",
@@ -105,7 +105,7 @@ def test_each_of_several_ends_when_its_own_files_are_judged(world: World) -> Non
     shas = while_waiting(world, (WEATHER,), (), (), (), (BIKE,))
     ended: list[str] = []
     for _ in range(50):
-        wait_s = world.turns.turn()
+        wait_s = world.reconciler.turn()
         for sha in (first, *shas):
             if world.state(sha).ended and sha not in ended:
                 ended.append(sha)
@@ -123,7 +123,7 @@ def test_a_file_that_a_later_push_changes_is_judged_with_that(world: World) -> N
     def mended() -> None:
         world.feed.slow = {}
         shas.append(world.announced(SLOW))
-        world.turns.take_in()
+        world.reconciler.take_in()
 
     shas: list[str] = []
     world.feed.while_waiting = [mended]
@@ -137,11 +137,11 @@ def test_a_file_that_a_later_push_changes_is_judged_with_that(world: World) -> N
 def test_a_worker_that_dies_meanwhile_leaves_them_to_the_next_one(world: World) -> None:
     first = slow_push(world, SLOW, seconds=60)
     while_waiting(world, (WEATHER,))
-    world.turns.turn()
+    world.reconciler.turn()
     live = world.journal.live()
     assert live is not None
     assert live.pending == (SLOW,)
-    world.turns = world.worker()
+    world.reconciler = world.worker()
     turn_until_rest(world)
     assert world.said(first)["airflow/lasse"] == GREEN_SLOW
     # With what the neighbour pushed, and nothing else anew.
@@ -155,7 +155,7 @@ def test_a_slow_push_that_is_forced_away_ends_as_gone(world: World) -> None:
     def forced() -> None:
         sha = world.repository.push({WEATHER: "from airflow.sdk import dag  # forced\n"}, onto=base)
         world.deliver(sha, removed, forced=True)
-        world.turns.take_in()
+        world.reconciler.take_in()
 
     world.feed.while_waiting = [forced]
     turn_until_rest(world)
@@ -168,7 +168,7 @@ def test_a_teacher_s_wish_judges_slow_files_anew_as_well(world: World) -> None:
     def wish() -> None:
         world.feed.slow = {}
         world.wish()
-        world.turns.take_in()
+        world.reconciler.take_in()
 
     world.feed.while_waiting = [wish]
     turn_until_rest(world)
@@ -179,10 +179,10 @@ def test_a_teacher_s_wish_judges_slow_files_anew_as_well(world: World) -> None:
 def test_a_dag_processor_that_goes_away_leaves_nothing_pending_for_ever(world: World) -> None:
     first = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.turns.turn()
+    world.reconciler.turn()
     world.feed.leave()
     for _ in range(5):
-        world.turns.turn()
+        world.reconciler.turn()
     assert world.said(first)["airflow/lasse"][0] == "error"
     world.feed.slow = {}
     world.feed.come()
@@ -199,7 +199,7 @@ def pushed_meanwhile(world: World, at_s: float, *paths: str) -> list[str]:
 
     def push() -> None:
         shas.append(world.announced(*paths))
-        world.turns.take_in()
+        world.reconciler.take_in()
 
     world.examiner.meanwhile = {world.clock.elapsed_s + at_s: push}
     return shas
@@ -212,8 +212,8 @@ def test_a_neighbour_s_push_does_not_wait_for_files_that_are_examined_for_long(
     first = world.announced(SLOW)
     shas = pushed_meanwhile(world, 3, WEATHER)
     began = world.clock.monotonic()
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert world.clock.monotonic() - began < 5
     assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
     assert world.said(first)["airflow/lasse"][0] == "pending"
@@ -226,8 +226,8 @@ def test_what_is_not_yet_examined_stays_as_it_is_live_until_it_is(world: World) 
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)
     shas = pushed_meanwhile(world, 3, WEATHER)
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert world.releases.whole[shas[0]][SLOW] == kept
     turn_until_rest(world, at_most=1000)
     live = world.releases.live()
@@ -256,13 +256,13 @@ def test_an_examination_goes_on_while_others_are_served_and_is_begun_only_once(
 def test_what_moved_under_a_file_that_is_not_yet_examined_waits_with_it(world: World) -> None:
     push, help_py = world.repository.push, "dags/lasse/help.py"
     world.deliver(push({SLOW: "import airflow, dag\nimport lasse.help\n", help_py: "1"}))
-    world.turns.turn()
+    world.reconciler.turn()
     world.examiner.slow = {SLOW: 100}
     changed = push({help_py: "2"})
     world.deliver(changed)
     shas = pushed_meanwhile(world, 3, WEATHER)
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert world.releases.published[-1][2] == {SLOW, help_py}
     turn_until_rest(world, at_most=1000)
     assert world.releases.published[-1][2] == frozenset()
@@ -297,8 +297,8 @@ def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) 
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)
     shas = pushed_meanwhile(world, 3, WEATHER)
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     world.examiner.close()  # its container was removed
     world.examiner.slow = {}
     turn_until_rest(world, at_most=1000)
@@ -312,7 +312,7 @@ def test_a_slow_file_that_is_deleted_by_a_later_push_ends_as_deleted(world: Worl
     def deleted() -> None:
         before = world.repository.tip
         world.deliver(world.repository.push({SLOW: None}), before)
-        world.turns.take_in()
+        world.reconciler.take_in()
 
     world.feed.while_waiting = [deleted]
     turn_until_rest(world)
@@ -327,8 +327,8 @@ def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_
     first = world.push(QUICK)
     second = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     world.deliver(first, before)
     fetches = world.repository.fetches
     turn_until_rest(world)

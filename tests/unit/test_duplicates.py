@@ -133,7 +133,7 @@ def world() -> World:
     """Return a class with two students, whose first deployment is over."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     return world
 
 
@@ -146,7 +146,7 @@ def hold(world: World, path: str, *dag_ids: str) -> None:
 def test_a_new_file_with_anothers_dag_id_is_held_and_both_owners_are_told(world: World) -> None:
     hold(world, COPY, "weather")
     sha = world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha) == {
         "airflow/deploy": (
@@ -178,22 +178,22 @@ def test_a_changed_file_that_takes_anothers_dag_id_keeps_its_live_version(world:
     before = world.releases.whole[live.name][TAXI]
     hold(world, TAXI, "weather")
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.whole[sha][TAXI] == before
     # Its live version still has the id of before, which is nobody else's.
     hold(world, COPY, "taxi")
     other = world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     assert "already that of dags/lasse/taxi.py" in world.said(other)["airflow/lasse"][1]
 
 
 def test_a_held_newcomer_goes_live_with_an_id_of_its_own(world: World) -> None:
     hold(world, COPY, "weather")
     world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     hold(world, COPY, "lasse_weather")
     sha = world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: lasse_weather")
     assert world.journal.live() == Live(sha)
 
@@ -201,7 +201,7 @@ def test_a_held_newcomer_goes_live_with_an_id_of_its_own(world: World) -> None:
 def test_two_newcomers_of_one_push_are_both_held_and_red(world: World) -> None:
     mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
     sha = world.announced(mine, hers)
-    world.turns.turn()
+    world.reconciler.turn()
     said = world.said(sha)
     assert said["airflow/lasse"][1] == (
         "same.py is held: dag_id 'same' is claimed by dags/maria/same.py too: choose another"
@@ -215,7 +215,7 @@ def test_two_newcomers_of_one_push_are_both_held_and_red(world: World) -> None:
 def test_a_commit_that_has_nothing_to_do_with_it_is_not_told(world: World) -> None:
     hold(world, COPY, "weather")
     other, sha = world.announced(TAXI), world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     assert "claims" in world.said(sha)["airflow/deploy"][1]
     assert "claims" not in world.said(other)["airflow/deploy"][1]
 
@@ -226,17 +226,17 @@ def test_a_file_that_moved_is_no_duplicate_of_itself(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({TAXI: None, moved: "from airflow.sdk import dag  # moved\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
 def test_a_dag_id_whose_file_was_deleted_earlier_is_free(world: World) -> None:
     world.repository.push({WEATHER: None})
-    world.turns.turn()
+    world.reconciler.turn()
     hold(world, COPY, "weather")
     sha = world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: weather")
 
 
@@ -246,15 +246,15 @@ def test_a_dag_id_whose_file_airflow_is_told_to_ignore_is_free(world: World) -> 
     text = "from airflow.sdk import dag  # copy\n"
     sha = world.repository.push({"dags/maria/.airflowignore": "weather.py\n", COPY: text})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: weather")
 
 
 def test_when_all_is_judged_anew_who_had_the_id_keeps_it(world: World) -> None:
     hold(world, COPY, "weather")
     world.announced(COPY)
-    world.turns.turn()
+    world.reconciler.turn()
     world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     held = {v.path for v in world.judging(world.repository.tip or "").verdicts if not v.good}
     assert held == {COPY}

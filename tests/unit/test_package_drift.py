@@ -21,7 +21,7 @@ def world() -> World:
     world = World()
     world.announced(TAXI)
     require(world, COW)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert world.services.text == COW
     world.services.recreated.clear()
     return world
@@ -42,8 +42,8 @@ def rebuilt(world: World, text: str | None = "") -> None:
 
 def looks_later(world: World) -> float | None:
     """Let the worker look at the packages, and once more when it wants to."""
-    world.clock.sleep(world.turns.turn() or POLL_S)
-    return world.turns.turn()
+    world.clock.sleep(world.reconciler.turn() or POLL_S)
+    return world.reconciler.turn()
 
 
 def plan_of_the_last(world: World) -> str:
@@ -61,7 +61,7 @@ def test_packages_that_a_rebuilt_image_lacks_are_put_back_once(world: World) -> 
     assert world.said(world.repository.fetch()).keys() == said.keys()
     assert world.state(world.repository.fetch()) is State.SUCCEEDED
     world.clock.sleep(BY_HAND_S)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert world.services.recreated == [SERVICES]
 
 
@@ -73,39 +73,39 @@ def test_packages_that_nobody_asked_for_are_taken_out_again(world: World) -> Non
 
 def test_the_page_is_told_of_other_packages_as_long_as_they_run(world: World) -> None:
     rebuilt(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.pulse().drift.startswith(DIFFER)
     world.clock.sleep(BY_HAND_S)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.pulse().drift == ""
 
 
 def test_somebody_who_recreates_by_hand_is_not_fought(world: World) -> None:
     for text in ("", "emoji\n", None, "emoji\n", COW):  # None: the services are down
         rebuilt(world, text)
-        world.turns.turn()
+        world.reconciler.turn()
         world.clock.sleep(BY_HAND_S - 1)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == []
     assert world.journal.pulse().drift == ""
 
 
 def test_pushes_meanwhile_do_not_count_as_a_second_look(world: World) -> None:
     rebuilt(world)
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert world.services.recreated == []
 
 
 def test_the_same_text_in_other_words_is_no_other_package(world: World) -> None:
     rebuilt(world, "# a cow\nCowSay == 6.1\n")
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
 
 
 def test_a_push_that_finds_other_packages_says_why_services_are_recreated(world: World) -> None:
     rebuilt(world)
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == [SERVICES]
     assert DIFFER in plan_of_the_last(world)
 
@@ -113,20 +113,20 @@ def test_a_push_that_finds_other_packages_says_why_services_are_recreated(world:
 def test_a_push_that_does_not_know_what_runs_says_why_services_are_recreated(world: World) -> None:
     world.services.text = None
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert "which packages run is not known" in plan_of_the_last(world)
 
 
 def test_a_push_of_new_requirements_is_reason_enough(world: World) -> None:
     require(world, "emoji\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert "packages differ" not in plan_of_the_last(world)
 
 
 def test_where_the_live_commits_own_are_refused_those_of_before_come_back(world: World) -> None:
     world.services.refuses["broken\n"] = "there is no such package"
     sha = require(world, "broken\n")
-    world.turns.turn()
+    world.reconciler.turn()
     said = world.said(sha)
     rebuilt(world)
     assert looks_later(world) is None
@@ -149,12 +149,12 @@ def test_a_refused_push_long_after_they_were_gone_is_followed_by_those_of_before
     world: World,
 ) -> None:
     rebuilt(world)
-    world.turns.turn()
+    world.reconciler.turn()
     world.clock.sleep(BY_HAND_S)
     world.services.refuses["broken\n"] = "there is no such package"
     require(world, "broken\n")
-    assert world.turns.turn() == 0
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() == 0
+    assert world.reconciler.turn() is None
     assert world.services.text == COW
 
 
@@ -164,7 +164,7 @@ def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World)
     assert looks_later(world) is None
     tried = len(world.journal.deployments())
     world.clock.sleep(BY_HAND_S)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert len(world.journal.deployments()) == tried
     assert world.services.recreated == []
     assert world.journal.pulse().drift.endswith(
@@ -180,7 +180,7 @@ def test_packages_that_come_back_in_another_form_are_no_reason_to_restart_for_ev
     looks_later(world)
     for _ in range(3):
         world.clock.sleep(BY_HAND_S)
-        assert world.turns.turn() is None
+        assert world.reconciler.turn() is None
     assert world.services.recreated == [SERVICES]
     assert "did not help" in world.journal.pulse().drift
 
@@ -192,7 +192,7 @@ def test_packages_that_were_refused_for_a_files_sake_do_not_hinder_those_of_befo
     why = ParseError("ImportError", "cannot import name 'cow'", 2)
     world.examiner.finds_on_built(TAXI, error=why)
     sha = require(world, "cowsay==7\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     world.examiner.finds_on_built(TAXI)
     rebuilt(world)
@@ -207,7 +207,7 @@ def test_packages_that_were_put_back_by_hand_after_all_may_be_put_back_again(wor
     looks_later(world)
     world.services.refuses.clear()
     world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == COW
     rebuilt(world)
     looks_later(world)
@@ -220,9 +220,9 @@ def test_an_engine_that_fails_while_packages_are_put_back_is_tried_again_later(
     rebuilt(world)
     world.services.down = "Docker does not answer"
     assert looks_later(world) == 5.0
-    assert world.turns.turn() == 10.0
+    assert world.reconciler.turn() == 10.0
     world.services.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == COW
     assert world.services.recreated == [SERVICES]
     assert world.said(world.repository.fetch())["airflow/deploy"][0] == "success"
@@ -231,9 +231,9 @@ def test_an_engine_that_fails_while_packages_are_put_back_is_tried_again_later(
 def test_what_was_refused_and_is_installed_by_hand_is_the_live_commits_own(world: World) -> None:
     world.services.refuses["emoji\n"] = "the index was away"
     require(world, "emoji\n")
-    world.turns.turn()
+    world.reconciler.turn()
     rebuilt(world, "emoji\n")
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert world.journal.pulse().drift == ""
     assert world.journal.packages() == "emoji\n"
     assert world.services.recreated == []
@@ -241,10 +241,10 @@ def test_what_was_refused_and_is_installed_by_hand_is_the_live_commits_own(world
 
 def test_a_worker_that_starts_looks_as_if_for_the_first_time(world: World) -> None:
     rebuilt(world)
-    world.turns.turn()
+    world.reconciler.turn()
     world.clock.sleep(BY_HAND_S)
-    world.turns = world.worker()
-    assert world.turns.turn() == BY_HAND_S
+    world.reconciler = world.worker()
+    assert world.reconciler.turn() == BY_HAND_S
     rebuilt(world, COW)
     world.worker().turn()
     assert world.journal.pulse().drift == ""
@@ -257,11 +257,11 @@ def test_packages_that_can_not_be_told_disturb_nobody(
         raise ServicesError("Docker does not answer")
 
     rebuilt(world)
-    world.turns.turn()
+    world.reconciler.turn()
     monkeypatch.setattr(world.services, "installed", away)
     for _ in range(2):
         world.clock.sleep(BY_HAND_S)
-        assert world.turns.turn() is None
+        assert world.reconciler.turn() is None
 
 
 def test_packages_are_told_and_not_put_back_while_the_tip_can_not_go_live(
@@ -275,7 +275,7 @@ def test_packages_are_told_and_not_put_back_while_the_tip_can_not_go_live(
         return tree(sha)
 
     monkeypatch.setattr(world.repository, "tree", too_large)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(tip) is State.FAILED
     rebuilt(world)
     assert looks_later(world) is None
@@ -288,7 +288,7 @@ def test_a_class_whose_first_requirements_are_refused_keeps_what_it_started_with
     world.services.text = COW
     world.services.refuses["broken\n"] = "there is no such package"
     require(world, "broken\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.packages() == COW
     rebuilt(world)
     looks_later(world)

@@ -27,7 +27,7 @@ def world() -> World:
     """Return a class whose first deployment is over, judged and proven."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     return world
 
 
@@ -53,7 +53,7 @@ def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_
     before = world.releases.live()
     assert before is not None
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.swaps[1:] == [sha, before.name, f"{sha}-2", before.name, f"{sha}-3"]
     assert POISON not in live_paths(world)
     assert world.journal.live() == Live(sha, (POISON,))
@@ -66,7 +66,7 @@ def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_
 
 def test_its_commit_is_told_what_is_known(world: World) -> None:
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == {
         "airflow/deploy": (
             "failure",
@@ -81,7 +81,7 @@ def test_its_commit_is_told_what_is_known(world: World) -> None:
 
 def test_each_step_of_the_way_is_in_the_journal(world: World) -> None:
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     once = [StepName.PUBLISH, StepName.PARSE, StepName.ROLLBACK]
     assert names(world, sha)[-8:] == [*once, *once, StepName.PUBLISH, StepName.PARSE]
     states = {s.name: s.state for s in world.judging(sha).steps}
@@ -100,7 +100,7 @@ def test_a_dag_processor_that_ended_by_chance_costs_nobody_his_green(world: Worl
         revive(service)
 
     world.services.revive = and_never_again  # type: ignore[method-assign]  # the chance
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: poison")
     assert world.journal.live() == Live(sha)
@@ -110,7 +110,7 @@ def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it
     world: World,
 ) -> None:
     sha = poisoned(world, HELPER, TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.live() == Live(sha, (HELPER, POISON, TAXI))
     died = "Airflow's dag-processor died of this push: DataError: value too long"
     assert world.said(sha)["airflow/lasse"] == ("failure", f"helper.py is held: {died} (+2 more)")
@@ -119,16 +119,16 @@ def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it
 def test_a_commit_that_changed_none_of_it_is_not_red(world: World) -> None:
     readme = world.announced("README.md")
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(readme)["airflow/deploy"][0] == "success"
     assert world.said(sha)["airflow/deploy"][0] == "failure"
 
 
 def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(world: World) -> None:
     poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     sha = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
     assert names(world, sha).count(StepName.PUBLISH) == 1
     assert POISON not in live_paths(world)
@@ -137,11 +137,11 @@ def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(worl
 @pytest.mark.parametrize("path", [POISON, HELPER])
 def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> None:
     poisoned(world, path=path)
-    world.turns.turn()
+    world.reconciler.turn()
     assert path not in live_paths(world)
     world.releases.poison.clear()
     sha = world.announced(path)
-    world.turns.turn()
+    world.reconciler.turn()
     assert path in live_paths(world)
     assert world.journal.live() == Live(sha)
     assert world.said(sha)["airflow/lasse"][0] == "success"
@@ -149,10 +149,10 @@ def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> N
 
 def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> None:
     poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     world.releases.poison.clear()
     world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     assert POISON in live_paths(world)
     assert world.journal.condemned() == {}
 
@@ -160,7 +160,7 @@ def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> Non
 def test_the_first_release_of_a_class_can_be_held_as_well() -> None:
     world = World()
     sha = poisoned(world, TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert live_paths(world) == set()
     assert world.state(sha) is State.BROKEN
 
@@ -179,7 +179,7 @@ def test_a_dag_processor_that_dies_of_the_release_before_too_is_the_operators_fa
 
     world.releases.publish = and_dies_again  # type: ignore[method-assign,assignment]  # an ill machine
     world.services.revive = revive  # type: ignore[method-assign]  # as it was
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/lasse"] == (
         "error",
@@ -193,7 +193,7 @@ def test_one_that_does_not_come_back_is_the_operators_fault_and_the_release_befo
     before = world.releases.live()
     world.services.revives = False
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.live() == before
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/lasse"][0] == "error"
@@ -212,7 +212,7 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
     judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign,assignment]  # kill -9
     try:
         with pytest.raises(KeyboardInterrupt):
-            world.turns.turn()
+            world.reconciler.turn()
     finally:
         GoLive.judge = judge  # type: ignore[method-assign]  # as it was
     assert world.releases.live() != before
@@ -228,7 +228,7 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
 def test_one_that_does_not_run_is_an_error_and_nobody_s_fault(world: World) -> None:
     world.services.die(DAG_PROCESSOR, "gone")
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     state, text = world.said(sha)["airflow/lasse"]
     assert state == "error"
@@ -242,7 +242,7 @@ def test_one_that_is_stuck_is_an_error(world: World) -> None:
     world.airflow.alive = False  # its process lives, and its heart stands still
     world.feed.silent = True
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     state, text = world.said(sha)["airflow/lasse"]
     assert state == "error"
     assert text.startswith("Airflow's dag-processor is stuck, without a heartbeat since ")
@@ -255,7 +255,7 @@ def test_one_that_comes_again_in_the_same_life_did_not_die(world: World) -> None
 
     sha = world.announced(TAXI)
     world.feed.while_waiting = [cut_off_and_back]
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert StepName.ROLLBACK not in names(world, sha)
 
@@ -267,7 +267,7 @@ def test_one_that_does_not_come_again_is_taken_for_dead(world: World) -> None:
 
     sha = world.announced(TAXI)
     world.feed.while_waiting = [cut_off]
-    world.turns.turn()
+    world.reconciler.turn()
     assert StepName.ROLLBACK in names(world, sha)
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -275,7 +275,7 @@ def test_one_that_does_not_come_again_is_taken_for_dead(world: World) -> None:
 def test_where_processes_can_not_be_seen_verdicts_are_given_all_the_same(world: World) -> None:
     world.services.untold = "Docker did not answer"
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -291,7 +291,7 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
         return release
 
     world.releases.publish = then_docker_goes  # type: ignore[method-assign,assignment]  # taken away
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -307,10 +307,10 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
 def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
     world = World()
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     world.services.die = _saying(world, log)  # type: ignore[method-assign,assignment]  # instead
     sha = poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
         "poison.py is held: Airflow's dag-processor died of it: it ended with exit code 1",
@@ -333,11 +333,11 @@ def _saying(world: World, log: str) -> Callable[[str, str], None]:
 
 def test_what_it_died_of_stays_out_though_nobody_knows_any_more_what_is_live(world: World) -> None:
     poisoned(world)
-    world.turns.turn()
+    world.reconciler.turn()
     deaths = world.services.lives[DAG_PROCESSOR]
     world.journal.set_live(None)  # as after an error, or a crash
     sha = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.lives[DAG_PROCESSOR] == deaths
     assert POISON not in live_paths(world)
     assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")

@@ -17,8 +17,8 @@ from deployer.core.model import (
 from deployer.errors import DiskError, PusherError
 from deployer.ports import Edits
 from deployer.worker.covered import Branch
-from deployer.worker.maintenance import QUIET_S, Upkeep
-from deployer.worker.reconciler import Turns
+from deployer.worker.maintenance import QUIET_S, Maintenance
+from deployer.worker.reconciler import Reconciler
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -30,7 +30,7 @@ def world() -> World:
     """Return a class with two students, whose first deployment is over."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     return world
 
 
@@ -45,7 +45,7 @@ def planned(judged: Deployment) -> str:
 def test_the_first_deployment_judges_every_dag_file() -> None:
     world = World()
     sha = world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     judged = world.judging(sha)
     assert judged.state is State.SUCCEEDED
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
@@ -55,7 +55,7 @@ def test_the_first_deployment_judges_every_dag_file() -> None:
 
 def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == {
         "airflow/deploy": ("success", "live: 1 file parsed in 0.0 s"),
         "airflow/lasse": ("success", "1 DAG: taxi"),
@@ -73,7 +73,7 @@ def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
 def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.BROKEN
     assert world.journal.live() == Live(sha)
     assert world.said(sha)["airflow/deploy"][0] == "success"
@@ -87,7 +87,7 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
     before = world.repository.tip
     sha = world.repository.push({TAXI: None})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.DELETED]
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
 
@@ -95,21 +95,21 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
 def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: World) -> None:
     asked = len(world.feed.asked)
     sha = world.announced("README.md")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.feed.asked) == asked
 
 
 def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
     sha = world.announced(TAXI)
-    assert world.turns.take_in()
+    assert world.reconciler.take_in()
     assert world.said(sha) == {"airflow/deploy": ("pending", "on its way to Airflow")}
     assert world.state(sha) is State.QUEUED
 
 
 def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     told: list[int] = []
-    turns = Turns(
+    reconciler = Reconciler(
         world.parts,
         world.limits,
         Branch("main"),
@@ -117,7 +117,7 @@ def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     )
     owed_before = len(world.journal.due(world.clock.now(), limit=99))
     world.announced(TAXI)
-    turns.turn()
+    reconciler.turn()
     assert [count - owed_before for count in told] == [1, 2, 2]
 
 
@@ -128,14 +128,14 @@ HELP, USES_HELP = "include/help.py", "from airflow.sdk import dag\nfrom include.
 
 def with_a_shared_helper(world: World) -> None:
     world.repository.push({HELP: "name = 1\n", TAXI: USES_HELP})
-    world.turns.turn()
+    world.reconciler.turn()
 
 
 def test_a_push_that_breaks_files_of_others_is_red(world: World) -> None:
     with_a_shared_helper(world)
     world.breaks(TAXI)
     sha = world.announced(HELP)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == {
         "airflow/deploy": (
             "failure",
@@ -148,9 +148,9 @@ def test_a_push_that_leaves_files_of_others_as_broken_as_they_were_is_green(worl
     with_a_shared_helper(world)
     world.breaks(TAXI)
     world.repository.push({TAXI: f"{USES_HELP}# more\n"})
-    world.turns.turn()
+    world.reconciler.turn()
     sha = world.announced(HELP)
-    world.turns.turn()
+    world.reconciler.turn()
     state, text = world.said(sha)["airflow/deploy"]
     assert state == "success"
     assert "lasse/taxi.py:2 ModuleNotFoundError" in text
@@ -162,7 +162,7 @@ def test_of_pushes_that_go_live_together_only_the_one_that_breaks_others_is_red(
     with_a_shared_helper(world)
     world.breaks(TAXI)
     breaking, innocent = world.announced(HELP), world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(innocent)["airflow/deploy"][0] == "success"
     state, text = world.said(breaking)["airflow/deploy"]
     assert state == "failure"
@@ -174,10 +174,10 @@ def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world
     world.repository.push(
         {helper: "name = 1\n", TAXI: "from airflow.sdk import dag\nimport lasse.helper\n"}
     )
-    world.turns.turn()
+    world.reconciler.turn()
     world.breaks(TAXI)
     sha = world.announced(helper)
-    world.turns.turn()
+    world.reconciler.turn()
     assert {name: state for name, (state, _) in world.said(sha).items()} == {
         "airflow/deploy": "success",
         "airflow/lasse": "failure",
@@ -189,7 +189,7 @@ def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world
 
 def test_an_overtaken_commit_ends_as_the_one_that_overtook_it(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.judging(first) == world.judging(second)
     assert world.judging(second).covers == (first, second)
     assert world.said(first) == {
@@ -209,7 +209,7 @@ def test_deliveries_out_of_order_deploy_the_tip_once(world: World) -> None:
     second = world.push(TAXI)
     world.deliver(second, first)
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.swaps[-1] == second
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.said(second)["airflow/deploy"][0] == "success"
@@ -219,10 +219,10 @@ def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(worl
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     published = len(world.releases.swaps)
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert len(world.releases.swaps) == published
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
@@ -233,9 +233,9 @@ def test_a_commit_that_is_told_late_hears_all_that_its_deployment_came_to(world:
     before = world.repository.tip
     first = world.repository.push({"requirements.txt": "nonsense\n"})
     world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][0] == "failure"
     assert "there is no package nonsense" in world.said(first)["airflow/deploy"][1]
 
@@ -245,11 +245,11 @@ def test_a_commit_that_is_told_late_ends_as_the_first_that_held_it(world: World)
     before = world.repository.tip
     first = world.repository.push({"requirements.txt": "nonsense\n"})
     second = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     world.deliver(world.repository.push({"requirements.txt": ""}), second)
-    world.turns.turn()
+    world.reconciler.turn()
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     state, text = world.said(first)["airflow/deploy"]
     assert state == "failure"
     assert text.startswith(f"deployed as part of {second[:7]}")
@@ -259,19 +259,19 @@ def test_a_late_commit_that_no_deployment_known_has_held_is_deployed_again(world
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     del world.journal.records[world.judging(second).id]
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
 
 
 def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     count = len(world.journal.records)
     world.deliver(sha)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert len(world.journal.records) == count
     assert world.journal.unseen() == ()
 
@@ -281,15 +281,15 @@ def test_a_verdict_stays_when_its_old_commit_is_delivered_again(world: World) ->
     world.services.refuses["nonsense\n"] = "there is no package nonsense"
     sha = world.repository.push({"requirements.txt": "nonsense\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     told = world.said(sha)
     assert told["airflow/deploy"][0] == "failure"
     world.deliver(sha, before)
-    world.turns.take_in()
+    world.reconciler.take_in()
     assert world.said(sha) == told
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == told
     assert world.journal.unfinished() == ()
 
@@ -297,11 +297,11 @@ def test_a_verdict_stays_when_its_old_commit_is_delivered_again(world: World) ->
 def test_a_verdict_stays_when_it_is_delivered_again_with_a_newer_push(world: World) -> None:
     before = world.repository.tip
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     told = world.said(sha)
     world.deliver(sha, before)
     newer = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == told
     assert world.judging(newer).covers == (newer,)
 
@@ -309,28 +309,28 @@ def test_a_verdict_stays_when_it_is_delivered_again_with_a_newer_push(world: Wor
 def test_a_verdict_stays_when_it_is_delivered_again_while_git_is_away(world: World) -> None:
     before = world.repository.tip
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     told = world.said(sha)
     world.deliver(sha, before)
     world.repository.down = "github.com does not answer"
-    world.turns.turn()
+    world.reconciler.turn()
     world.repository.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha) == told
 
 
 def test_git_is_asked_once_for_one_push(world: World) -> None:
     before = world.repository.fetches
     world.announced(TAXI)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert world.repository.fetches == before + 1
 
 
 def test_a_push_whose_delivery_was_lost_is_found_by_the_poll(world: World) -> None:
     sha = world.push(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.judging(sha).trigger is Trigger.POLL
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -344,7 +344,7 @@ def test_a_commit_that_a_forced_push_removed_ends_as_error(world: World) -> None
         removed,
         forced=True,
     )
-    world.turns.turn()
+    world.reconciler.turn()
     assert set(world.said(removed).values()) == {("error", "no longer on main")}
     assert "airflow/lasse" in world.said(removed)
     assert world.state(removed) is State.SUPERSEDED
@@ -354,14 +354,14 @@ def test_a_removed_commit_that_git_never_showed_is_told_at_once(world: World) ->
     base, removed = world.repository.tip, "f" * 40
     world.deliver(removed, base)
     world.deliver(world.push(TAXI), removed, forced=True)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(removed) == {"airflow/deploy": ("error", "no longer on main")}
 
 
 def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
     unseen = "f" * 40
     world.deliver(unseen, world.repository.tip)
-    again_s = world.turns.turn()
+    again_s = world.reconciler.turn()
     assert again_s is not None
     assert again_s < 5
     assert world.said(unseen)["airflow/deploy"][0] == "pending"
@@ -370,9 +370,9 @@ def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None
 def test_a_commit_that_git_never_shows_does_not_stay_pending(world: World) -> None:
     unseen = "f" * 40
     world.deliver(unseen, world.repository.tip)
-    world.turns.turn()
+    world.reconciler.turn()
     world.clock.sleep(61)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
 
 
@@ -385,15 +385,15 @@ def test_a_commit_announced_during_a_long_fetch_is_waited_for(
     def slow() -> str:
         tip = fetch()
         late.append(world.announced(TAXI))
-        world.turns.take_in()
+        world.reconciler.take_in()
         world.clock.sleep(90)
         return tip
 
     with monkeypatch.context() as patch:
         patch.setattr(world.repository, "fetch", slow)
-        world.turns.turn()
+        world.reconciler.turn()
     assert world.said(late[0])["airflow/deploy"][0] == "pending"
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(late[0])["airflow/deploy"][0] == "success"
 
 
@@ -411,8 +411,8 @@ def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.repository, "fetch", slow)
-        assert world.turns.turn() == 2.0
-    world.turns.turn()
+        assert world.reconciler.turn() == 2.0
+    world.reconciler.turn()
     answer = world.journal.answer_to(wishes[0])
     assert answer is not None
     assert answer.state is State.SUCCEEDED
@@ -420,8 +420,8 @@ def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(
 
 def test_a_wish_that_waits_for_git_wakes_nobody_twice(world: World) -> None:
     world.wish()
-    assert world.turns.take_in()
-    assert not world.turns.take_in()
+    assert world.reconciler.take_in()
+    assert not world.reconciler.take_in()
 
 
 # --- what would hurt others ------------------------------------------------
@@ -433,7 +433,7 @@ def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) 
     kept = world.releases.whole[live.name][TAXI]
     world.examiner.finds(TAXI, harm="crashes its parser (signal 11)")
     sha = world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
@@ -446,10 +446,10 @@ def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) 
 def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> None:
     world.examiner.finds(TAXI, harm="hangs")
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     asked = len(world.examiner.asked)
     other = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.examiner.asked[asked:] == [(WEATHER,)]
     assert world.releases.published[-1][2] == {TAXI}
     assert world.said(other)["airflow/maria"][0] == "success"
@@ -459,10 +459,10 @@ def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> No
 def test_a_held_file_goes_live_when_it_is_mended(world: World) -> None:
     world.examiner.finds(TAXI, harm="hangs")
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     world.examiner.finds(TAXI, dag_ids=("taxi",))
     mended = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.live() == Live(mended)
 
@@ -471,23 +471,23 @@ def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world:
     push = world.repository.push
     help_py, files = "dags/lasse/help.py", {TAXI: "import airflow, dag\nimport lasse.help\n"}
     world.deliver(push({**files, help_py: "1"}))
-    world.turns.turn()
+    world.reconciler.turn()
     world.examiner.finds(TAXI, harm="hangs")
     bad = push({help_py: "2"})
     world.deliver(bad)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.published[-1][2] == {TAXI, help_py}
     assert [(v.path, v.error and v.error.message) for v in world.judging(bad).verdicts] == [
         (help_py, f"with it {TAXI} hangs"),
         (TAXI, "hangs"),
     ]
     world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.published[-1][2] == {TAXI, help_py}
     world.examiner.finds(TAXI, dag_ids=("taxi",))
     mended = push({TAXI: "import airflow, dag\nimport lasse.help as h\n"})
     world.deliver(mended)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.live() == Live(mended)
     assert world.releases.published[-1][2] == frozenset()
@@ -497,11 +497,11 @@ def test_what_cannot_be_published_is_red_once(world: World) -> None:
     sha = world.announced(TAXI)
     bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
     world.repository.left_out[sha] = bad
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"][1] == ".airflowignore is held: byte 1 is not UTF-8"
     later = world.announced(TAXI)
     world.repository.left_out[later] = bad
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(later)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -511,7 +511,7 @@ def test_a_commit_of_which_nothing_can_be_published_fails_and_what_is_live_stays
     before = world.journal.live()
     sha = world.announced(TAXI)
     world.repository.refused[sha] = "the commit has more than 50,000 files"
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.judging(sha).state is State.FAILED
     assert world.said(sha)["airflow/deploy"] == ("failure", "the commit has more than 50,000 files")
     assert (world.journal.live(), len(world.releases.published)) == (before, 1)
@@ -521,7 +521,7 @@ def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     world.examiner.finds(TAXI)
     world.releases.contents[TAXI] = ()
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.NO_DAG]
     assert world.state(sha) is State.SUCCEEDED
 
@@ -531,7 +531,7 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
     world.feed.slow = {path: float(number) for number, path in enumerate(files)}
     sha = world.announced(*files)
     began = world.clock.monotonic()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.clock.monotonic() - began > world.limits.parse_timeout_s
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.judging(sha).verdicts) == len(files)
@@ -540,7 +540,7 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
 def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
     world.feed.deaf.add(TAXI)
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
         "taxi.py: no verdict from Airflow within 90 s",
@@ -558,7 +558,7 @@ def test_new_packages_are_installed_before_the_dag_that_needs_them_is_published(
         {"requirements.txt": "pandas\n", TAXI: "# airflow dag\nimport pandas"}
     )
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == "pandas\n"
     assert world.services.recreated == [SERVICES]
     names = [s.name for s in world.judging(sha).steps]
@@ -569,7 +569,7 @@ def test_a_comment_in_the_requirements_restarts_nothing(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "# only words\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == []
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
@@ -579,7 +579,7 @@ def test_refused_requirements_redden_their_own_commit_and_keep_the_packages(worl
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "nonsense\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha)["airflow/deploy"] == (
         "failure",
@@ -593,19 +593,19 @@ def test_requirements_that_are_there_but_no_file_keep_the_packages_and_redden_th
 ) -> None:
     before = world.repository.push({"requirements.txt": "pandas\n"})
     world.deliver(before)
-    world.turns.turn()
+    world.reconciler.turn()
     recreated = list(world.services.recreated)
     sha = world.repository.push({"requirements.txt": None, "python/requirements.txt": "pandas\n"})
     world.repository.left_out[sha] = (LeftOut("requirements.txt", "the link leads to nothing"),)
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == recreated
     assert world.said(sha)["airflow/deploy"] == (
         "failure",
         "requirements.txt can't be read: the link leads to nothing; packages kept",
     )
     world.repository.left_out[world.push(WEATHER)] = world.repository.left_out[sha]
-    world.turns.turn()
+    world.reconciler.turn()
     neighbour = world.said(world.repository.tip or "")["airflow/deploy"]
     assert neighbour[0] == "success"
     assert "packages kept" in neighbour[1]
@@ -614,10 +614,10 @@ def test_requirements_that_are_there_but_no_file_keep_the_packages_and_redden_th
 def test_refused_requirements_are_tried_once_and_delay_nobody_else(world: World) -> None:
     world.services.refuses["nonsense\n"] = "there is no package nonsense"
     world.repository.push({"requirements.txt": "nonsense\n"})
-    world.turns.turn()
+    world.reconciler.turn()
     world.services.refuses.clear()
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert StepName.RESOLVE not in [s.name for s in world.judging(sha).steps]
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/deploy"] == (
@@ -631,7 +631,7 @@ def test_packages_that_break_airflow_are_taken_back(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "breaks\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == ""
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     steps = [(s.name, s.state) for s in world.judging(sha).steps]
@@ -646,12 +646,12 @@ def test_packages_that_break_airflow_are_taken_back(world: World) -> None:
 def test_git_out_of_reach_ends_as_error_and_is_mended_by_itself(world: World) -> None:
     sha = world.announced(TAXI)
     world.repository.down = "github.com does not answer"
-    again_s = world.turns.turn()
+    again_s = world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/deploy"] == ("error", "github.com does not answer")
     assert again_s == 5.0
     world.repository.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -661,10 +661,10 @@ def test_each_commit_that_was_pushed_while_git_was_away_gets_its_verdict(world: 
     shas = []
     for path in (TAXI, WEATHER, HELLO):
         shas.append(world.announced(path))
-        world.turns.turn()
+        world.reconciler.turn()
     assert {world.said(sha)["airflow/deploy"][0] for sha in shas} == {"error"}
     world.repository.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     told = [world.said(sha) for sha in shas]
     assert [said["airflow/deploy"][0] for said in told] == ["success"] * 3
     assert [sorted(said) for said in told] == [
@@ -680,13 +680,13 @@ def test_a_commit_of_the_past_that_was_announced_while_git_was_away_is_told_when
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     world.repository.down = "github.com does not answer"
     world.deliver(first, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][0] == "error"
     world.repository.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.in_error() == ()
@@ -696,12 +696,12 @@ def test_a_commit_in_error_that_a_forced_push_removes_is_told_so(world: World) -
     base = world.repository.tip
     world.repository.down = "github.com does not answer"
     removed = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     world.repository.down = None
     forced = world.repository.push({WEATHER: "from airflow.sdk import dag  # 9\n"}, onto=base)
     world.deliver(forced, removed, forced=True)
-    world.turns.turn()
-    world.turns.turn()
+    world.reconciler.turn()
+    world.reconciler.turn()
     assert set(world.said(removed).values()) == {("error", "no longer on main")}
     assert world.journal.in_error() == ()
 
@@ -714,13 +714,13 @@ def test_a_commit_in_error_is_not_forgotten_by_a_worker_that_dies_on_it(
 
     world.repository.down = "github.com does not answer"
     forgotten = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     world.repository.down = None
     world.announced(WEATHER)
     with monkeypatch.context() as dying:
         dying.setattr(world.releases, "publish", die)
         with pytest.raises(KeyboardInterrupt):
-            world.turns.turn()
+            world.reconciler.turn()
     world.announced(HELLO)
     world.worker().turn()
     assert world.said(forgotten)["airflow/lasse"] == ("success", "1 DAG: taxi")
@@ -730,13 +730,13 @@ def test_a_commit_in_error_is_not_forgotten_by_a_worker_that_dies_on_it(
 def test_retries_come_ever_more_seldom(world: World) -> None:
     world.announced(TAXI)
     world.feed.leave()
-    assert [world.turns.turn() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert [world.reconciler.turn() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
 def test_verdicts_come_though_airflow_s_api_is_out_of_reach(world: World) -> None:
     world.airflow.reachable = False
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -744,10 +744,10 @@ def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_with
     world: World,
 ) -> None:
     world.feed.leave()
-    world.turns.turn()
+    world.reconciler.turn()
     began = world.clock.elapsed_s
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.clock.elapsed_s - began <= 10
     assert world.releases.swaps[-1] == sha
     state, text = world.said(sha)["airflow/lasse"]
@@ -758,7 +758,7 @@ def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_with
     )
     assert world.journal.live() is None
     world.feed.come()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -768,7 +768,7 @@ def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
     world.feed.unfit = "it has no claim_priority_files as in Airflow 3.3"
     began = world.clock.elapsed_s
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.clock.elapsed_s == began
     assert world.releases.swaps[-1] == sha
     state, text = world.said(sha)["airflow/lasse"]
@@ -782,7 +782,7 @@ def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
 def test_a_dag_processor_that_says_nothing_is_the_operators_fault(world: World) -> None:
     world.feed.silent = True
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == (
         "error",
         "Airflow's dag-processor did not look at this release within 90 s: see its log",
@@ -792,10 +792,10 @@ def test_a_dag_processor_that_says_nothing_is_the_operators_fault(world: World) 
 def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
     world.feed.leave()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][0] == "error"
     world.feed.come()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.judging(first).covers == (first, second)
 
@@ -804,11 +804,11 @@ def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World
     live, known = world.releases.live(), world.journal.live()
     world.releases.full = True
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert (world.releases.live(), world.journal.live()) == (live, known)
     world.releases.full = False
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.releases.published[-1][1] == {TAXI}, "no more is written than was to be"
 
 
@@ -816,7 +816,7 @@ def test_a_broken_isolated_parser_publishes_nothing(world: World) -> None:
     published = len(world.releases.swaps)
     world.examiner.down = "Airflow can't be imported"
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert len(world.releases.swaps) == published
 
@@ -829,7 +829,7 @@ def test_a_fault_of_the_deployer_ends_the_deployment_and_not_the_worker(
 
     monkeypatch.setattr(world.releases, "publish", fault)
     sha = world.announced(TAXI)
-    assert world.turns.turn() == 5.0
+    assert world.reconciler.turn() == 5.0
     assert world.said(sha)["airflow/deploy"] == (
         "error",
         "fault in the deployer: ZeroDivisionError",
@@ -844,10 +844,10 @@ def test_a_tip_that_its_author_must_mend_is_not_tried_for_ever(
 
     monkeypatch.setattr(world.releases, "publish", refuse)
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"] == ("failure", "the tree can't be published")
     count = len(world.journal.records)
-    assert world.turns.turn() is None
+    assert world.reconciler.turn() is None
     assert len(world.journal.records) == count
 
 
@@ -859,7 +859,7 @@ def test_old_releases_that_cannot_be_removed_hurt_nobody(
 
     monkeypatch.setattr(world.releases, "prune", full)
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
 
 
@@ -868,10 +868,10 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
     shas: list[str] = []
     for _ in range(20):
         shas.append(world.announced(TAXI))
-        world.turns.turn()
+        world.reconciler.turn()
         world.airflow.in_use = {*first, *shas[:5]}
     world.clock.sleep(60)
-    world.turns.turn()
+    world.reconciler.turn()
     newest = shas[-world.limits.keep_releases :]
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
@@ -883,7 +883,7 @@ def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> Non
     sha = str(world.repository.tip)
     asked = len(world.examiner.asked)
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
-    world.turns.turn()
+    world.reconciler.turn()
     judged = world.judging(sha)
     assert judged.state is State.SUCCEEDED
     assert judged.trigger is Trigger.POLL
@@ -898,19 +898,19 @@ def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
     world: World,
 ) -> None:
     world.releases.edited = Edits("`current` was removed", frozenset())
-    world.turns.turn()
+    world.reconciler.turn()
     judged = world.judging(str(world.repository.tip))
     assert judged.state is State.SUCCEEDED
     assert judged.verdicts == ()
     assert "`current` was removed" in planned(judged)
     count = len(world.journal.deployments())
-    world.turns.turn()
+    world.reconciler.turn()
     assert len(world.journal.deployments()) == count
 
 
 def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
     world.releases.edited = Edits("the live release was removed")
-    world.turns.turn()
+    world.reconciler.turn()
     judged = world.judging(str(world.repository.tip))
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
 
@@ -918,10 +918,10 @@ def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
 def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
     world.releases.full = True
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.pulse().edited == "taxi.py was changed by hand"
     world.releases.full = False
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.journal.pulse().edited == ""
 
 
@@ -933,7 +933,7 @@ def test_what_can_not_be_led_back_is_told_and_stops_no_push(
 
     monkeypatch.setattr(world.releases, "edits", fail)
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.journal.pulse().edited == (
         "what was changed by hand is not mended: `current` can't be moved away"
@@ -969,7 +969,7 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(getattr(world, part), method, die)
         with pytest.raises(Killed):
-            world.turns.turn()
+            world.reconciler.turn()
     world.worker().turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.journal.live() == Live(sha)
@@ -989,7 +989,7 @@ def test_what_was_half_live_is_never_taken_for_live(
     world.announced(TAXI)
     monkeypatch.setattr(world.feed, "wait", lambda *_: (_ for _ in ()).throw(Killed()))
     with pytest.raises(Killed):
-        world.turns.turn()
+        world.reconciler.turn()
     monkeypatch.undo()
     # The author takes it back by force: what git shows is what was live before it all.
     world.repository.tip = base
@@ -1001,8 +1001,8 @@ def test_what_was_half_live_is_never_taken_for_live(
 
 def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
     world.announced(TAXI)
-    world.turns.turn()
-    started = Upkeep(world.parts, keep=1)
+    world.reconciler.turn()
+    started = Maintenance(world.parts, keep=1)
     started.prepare()
     world.clock.sleep(QUIET_S)
     started.clean_up()
@@ -1014,7 +1014,7 @@ def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) ->
 
 def test_a_wish_judges_all_of_the_live_commit_anew(world: World) -> None:
     wish = world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     answer = world.journal.answer_to(wish)
     assert answer is not None
     assert answer.state is State.SUCCEEDED
@@ -1026,7 +1026,7 @@ def test_a_wish_for_an_older_commit_deploys_the_tip(world: World) -> None:
     older = world.repository.tip
     tip = world.push(WEATHER)
     wish = world.wish(older)
-    world.turns.turn()
+    world.reconciler.turn()
     answer = world.journal.answer_to(wish)
     assert answer is not None
     assert answer.sha == tip
@@ -1034,7 +1034,7 @@ def test_a_wish_for_an_older_commit_deploys_the_tip(world: World) -> None:
 
 def test_a_wish_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) -> None:
     wish = world.wish("f" * 40)
-    world.turns.turn()
+    world.reconciler.turn()
     answer = world.journal.answer_to(wish)
     assert answer is not None
     assert answer.state is State.FAILED
@@ -1046,5 +1046,5 @@ def test_broken_contents_can_be_told_from_dags() -> None:
     world = World()
     world.releases.contents[TAXI] = Broken("SyntaxError: invalid syntax", line=7)
     sha = world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py:7 SyntaxError: invalid syntax")

@@ -22,7 +22,7 @@ def world() -> World:
     world = World()
     world.airflow.slots = dict(POOLS)
     world.announced(TAXI, WEATHER)
-    world.turns.turn()
+    world.reconciler.turn()
     world.airflow.resizes.clear()
     return world
 
@@ -55,7 +55,7 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
 
     monkeypatch.setattr(world.services, "recreate", look)
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert seen == [dict.fromkeys(POOLS, 0)]
     assert world.airflow.slots == POOLS
     assert world.journal.drained() == {}
@@ -64,7 +64,7 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
 def test_running_tasks_are_waited_for_before_anything_is_recreated(world: World) -> None:
     world.airflow.tasks = [Task("lasse_taxi", "ingest", looks=30)]
     sha = packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.airflow.tasks == []
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
     assert world.services.idle == [True]
@@ -90,7 +90,7 @@ def test_the_status_says_whom_a_drain_waits_for(
         return busy()
 
     monkeypatch.setattr(world.airflow, "busy", look)
-    world.turns.turn()
+    world.reconciler.turn()
     words = "packages change; waiting for lasse_taxi.dbt and 2 more"
     assert said[1] == ("pending", words)
     assert running[1] is not None
@@ -101,7 +101,7 @@ def test_the_status_says_whom_a_drain_waits_for(
 def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World) -> None:
     world.airflow.tasks = [Task("maria_weather", "load")]
     sha = packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
     assert world.services.idle == [False]
@@ -120,7 +120,7 @@ def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
 
     monkeypatch.setattr(world.services, "recreate", mended)
     sha = packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert steps(world, sha)[StepName.DRAIN].state == "skipped"
     assert world.state(sha) is State.SUCCEEDED
 
@@ -137,7 +137,7 @@ def test_a_drain_goes_on_when_airflow_has_no_answer_for_a_moment(
 
     monkeypatch.setattr(FakeAirflow, "_answer", moody)
     sha = packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
     assert world.services.idle == [True]
     assert world.airflow.slots == POOLS
@@ -167,7 +167,7 @@ def test_a_crash_between_any_two_pools_loses_no_slots(
     with monkeypatch.context() as patched:
         patched.setattr(world.airflow, "resize_pool", resizing_until(world, at))
         with pytest.raises(KilledError):
-            world.turns.turn()
+            world.reconciler.turn()
     world.worker().turn()
     assert world.airflow.slots == POOLS
     assert world.journal.drained() == {}
@@ -180,7 +180,7 @@ def test_pools_emptied_by_a_worker_that_died_are_refilled_though_nothing_is_recr
     world.airflow.slots["default_pool"] = 0
     world.journal.set_drained({"default_pool": 128})
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.airflow.slots == POOLS
     assert world.services.recreated == []
 
@@ -189,7 +189,7 @@ def test_a_pool_that_somebody_refilled_meanwhile_is_left_as_it_is(world: World) 
     world.airflow.slots["default_pool"] = 7
     world.journal.set_drained({"default_pool": 128, "gone": 3})
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.airflow.slots == {**POOLS, "default_pool": 7}
     assert world.journal.drained() == {}
 
@@ -199,11 +199,11 @@ def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_
 ) -> None:
     world.services.down = "Docker does not answer"
     sha = packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert world.airflow.slots == POOLS
     world.services.down = None
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert world.services.recreated == [SERVICES]
 
@@ -234,7 +234,7 @@ def test_a_step_that_takes_long_is_told_on_the_commit_and_seen_while_it_runs(
         monkeypatch,
         lambda: seen.append((world.said(sha)["airflow/deploy"], world.judging(sha).running)),
     )
-    world.turns.turn()
+    world.reconciler.turn()
     words = "packages change: building them"
     running = Running(StepName.BUILD, steps(world, sha)[StepName.BUILD].started_at, words)
     assert seen == [(("pending", words), running)]
@@ -249,17 +249,17 @@ def test_who_comes_during_a_rollout_is_told_what_it_waits_for_and_how_long_it_wa
 
     def push() -> None:
         shas.append(world.announced(TAXI))
-        world.turns.take_in()
+        world.reconciler.take_in()
         waiting = world.judging(shas[0])
         seen.append((waiting.waits_for, world.said(shas[0])))
         world.clock.sleep(60)
 
     sha = packages(world)
     while_packages_are_built(world, monkeypatch, push)
-    world.turns.turn()
+    world.reconciler.turn()
     why = f"{sha[:7]}: packages change"
     assert seen == [(why, {"airflow/deploy": ("pending", f"waits for {why}")})]
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.judging(shas[0]).waits_for is None
     text = world.said(shas[0])["airflow/deploy"][1]
     assert text == "live: 1 file parsed in 60.0 s, 60.0 s of them waiting"
@@ -275,7 +275,7 @@ def test_who_waited_before_a_rollout_began_is_told_too(
         tip = fetch()
         if not shas:
             shas.append(world.announced(TAXI))
-            world.turns.take_in()
+            world.reconciler.take_in()
         return tip
 
     sha = packages(world)
@@ -283,7 +283,7 @@ def test_who_waited_before_a_rollout_began_is_told_too(
     while_packages_are_built(
         world, monkeypatch, lambda: shas.append(str(world.judging(shas[0]).waits_for))
     )
-    world.turns.turn()
+    world.reconciler.turn()
     assert shas[1] == f"{sha[:7]}: packages change"
 
 
@@ -294,11 +294,11 @@ def test_packages_that_spoil_somebody_elses_dag_are_refused_before_anything_is_r
     world: World,
 ) -> None:
     world.repository.push({WEATHER: IMPORTS})
-    world.turns.turn()
+    world.reconciler.turn()
     error = ParseError("ImportError", "cannot import name 'Series'", 2)
     world.examiner.finds_on_built(WEATHER, error=error)
     sha = packages(world, "pandas==3\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == []
     why = f"with it {WEATHER} no longer parses: ImportError: cannot import name 'Series'"
     said = ("failure", f"requirements.txt: {why}; packages kept")
@@ -308,10 +308,10 @@ def test_packages_that_spoil_somebody_elses_dag_are_refused_before_anything_is_r
 
 def test_a_dag_that_hangs_with_the_new_packages_refuses_them(world: World) -> None:
     world.repository.push({WEATHER: IMPORTS})
-    world.turns.turn()
+    world.reconciler.turn()
     world.examiner.finds_on_built(WEATHER, harm="did not finish parsing within 25 s")
     sha = packages(world, "pandas==3\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     assert f"{WEATHER} did not finish" in world.said(sha)["airflow/deploy"][1]
 
@@ -323,7 +323,7 @@ def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({WEATHER: IMPORTS, "requirements.txt": "numpy\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == [SERVICES]
 
 
@@ -333,7 +333,7 @@ def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
 def test_the_log_lines_of_what_did_not_start_are_on_the_deployment(world: World) -> None:
     world.services.breaks.add("breaks\n")
     sha = packages(world, "breaks\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert "ImportError: broken" in world.judging(sha).reason
     assert world.airflow.slots == POOLS
 
@@ -350,11 +350,11 @@ def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
 
     monkeypatch.setattr(world.services, "put_back", cut_off)
     sha = packages(world, "breaks\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     world.airflow.reachable = True
     recreated = list(world.services.recreated)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == recreated
     assert world.airflow.slots == POOLS
     assert world.said(sha)["airflow/deploy"][0] == "failure"
@@ -371,9 +371,9 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "put_back", fails)
         sha = packages(world, "breaks\n")
-        assert world.turns.turn() == 5.0
+        assert world.reconciler.turn() == 5.0
     assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == ""
 
 
@@ -386,9 +386,9 @@ def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "recreate", away)
         sha = packages(world)
-        world.turns.turn()
+        world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == "pandas\n"
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
@@ -399,21 +399,21 @@ def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
 def test_a_deployment_by_hand_tries_refused_requirements_once_more(world: World) -> None:
     world.services.refuses["pandas\n"] = "no internet on that day"
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     world.services.refuses.clear()
     world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == "pandas\n"
 
 
 def refused_for_the_sake_of_a_file(world: World) -> str:
     """Return the text that is refused, since `WEATHER` would not parse with it."""
     world.repository.push({WEATHER: IMPORTS})
-    world.turns.turn()
+    world.reconciler.turn()
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 2)
     world.examiner.finds_on_built(WEATHER, error=error)
     packages(world, "polars\n")
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.recreated == []
     return "polars\n"
 
@@ -423,7 +423,7 @@ def test_a_refusal_for_a_file_s_sake_lapses_when_the_file_is_deleted(world: Worl
     before = world.repository.tip
     sha = world.repository.push({WEATHER: None})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == text
     assert "packages kept" not in world.said(sha)["airflow/deploy"][1]
 
@@ -432,14 +432,14 @@ def test_a_refusal_for_a_file_s_sake_lapses_when_what_it_imports_changes(world: 
     world.repository.push({"dags/maria/helper.py": "import pandas\n"})
     importing = f"{IMPORTS}import maria.helper\n"
     world.repository.push({WEATHER: importing})
-    world.turns.turn()
+    world.reconciler.turn()
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 1)
     world.examiner.finds_on_built(WEATHER, error=error)
     packages(world, "polars\n")
-    world.turns.turn()
+    world.reconciler.turn()
     world.examiner.finds_on_built(WEATHER, dag_ids=("weather",))
     world.repository.push({"dags/maria/helper.py": "import polars\n"})
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == "polars\n"
 
 
@@ -447,34 +447,34 @@ def test_a_refusal_for_a_file_s_sake_outlives_the_pushes_of_others(world: World)
     refused_for_the_sake_of_a_file(world)
     tried = len(world.examiner.asked_on_built)
     world.announced(TAXI)
-    world.turns.turn()
+    world.reconciler.turn()
     assert len(world.examiner.asked_on_built) == tried
 
 
 def test_what_was_installed_at_last_is_not_refused_when_it_comes_again(world: World) -> None:
     world.services.refuses["pandas\n"] = "no internet on that day"
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     world.services.refuses.clear()
     world.wish()
-    world.turns.turn()
+    world.reconciler.turn()
     packages(world, "numpy\n")
-    world.turns.turn()
+    world.reconciler.turn()
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.text == "pandas\n"
 
 
 def test_what_died_half_way_is_tidied_before_the_next_rollout(world: World) -> None:
     world.services.litter = 3
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.services.litter == 0
 
 
 def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> None:
     world.services.litter = 3
-    world.turns.upkeep.prepare()
+    world.reconciler.maintenance.prepare()
     assert world.services.litter == 0
     assert world.examiner.warm
 
@@ -482,7 +482,7 @@ def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> No
 def test_the_parser_is_warm_again_once_packages_have_moved(world: World) -> None:
     world.examiner.warm = False
     packages(world)
-    world.turns.turn()
+    world.reconciler.turn()
     assert world.examiner.warm
 
 
@@ -491,7 +491,7 @@ def test_a_compose_file_that_differs_is_told_and_changes_nothing(world: World) -
     before = world.repository.tip
     sha = world.repository.push({"docker-compose.yaml": "services: {miner: {image: coin}}\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert "differs from the operator's copy" in steps(world, sha)[StepName.PLAN].detail
     assert world.state(sha) is State.SUCCEEDED
     assert world.services.recreated == []
@@ -502,6 +502,6 @@ def test_a_compose_file_that_can_not_be_read_is_told_and_stops_nobody(world: Wor
     before = world.repository.tip
     sha = world.repository.push({"docker-compose.yaml": "services: {}\n"})
     world.deliver(sha, before)
-    world.turns.turn()
+    world.reconciler.turn()
     assert "can't be read" in steps(world, sha)[StepName.PLAN].detail
     assert world.state(sha) is State.SUCCEEDED

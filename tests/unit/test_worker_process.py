@@ -23,7 +23,7 @@ from deployer.worker import outbox, process
 from deployer.worker.covered import Branch
 from deployer.worker.outbox import Outbox
 from deployer.worker.process import BEAT_S, Signals, Worker
-from deployer.worker.reconciler import Turns
+from deployer.worker.reconciler import Reconciler
 from tests.fakes.bell import FakeBell
 from tests.fakes.journal import FakeJournal
 from tests.fakes.statusboard import FakeStatusBoard
@@ -156,7 +156,9 @@ class Running:
     def _worker(self) -> Worker:
         world = self.world
         return Worker(
-            turns=Turns(world.parts, world.limits, Branch("main"), owed=self.signals.owed.set),
+            reconciler=Reconciler(
+                world.parts, world.limits, Branch("main"), owed=self.signals.owed.set
+            ),
             outbox=Outbox(self.journal, self.board, world.clock, public_url=None)
             if self.has_outbox
             else None,

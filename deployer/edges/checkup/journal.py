@@ -116,7 +116,7 @@ def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
         raise Ailment(
             traces.pulse.drift or words,
             "the worker puts them back by itself, within two polls; what hinders it is on the page"
-            " and in `deployer logs`. To keep them when you build: docs/operations.md, Upkeep",
+            " and in `deployer logs`. To keep them when you build: docs/operations.md, Maintenance",
         )
     return "those of the live commit"
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""GitHub's API: commit statuses."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What our own processes need of the machine: web server, lock, doorbell, clock."""
