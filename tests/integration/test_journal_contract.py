@@ -45,8 +45,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.reporting.precedence import patience, urgency
-from deployer.edges.journal import SqlJournal, schema
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal import SqlJournal
 from deployer.errors import JournalError
 from deployer.ports import Journal
 from tests.fakes.journal import FakeJournal
@@ -715,36 +714,6 @@ def test_the_slots_of_emptied_pools_survive_reopening(url: str) -> None:
     assert again.drained() == {"default_pool": 128}
     assert again.live() == Live(A)
     again.close()
-
-
-def test_a_journal_of_before_drains_is_migrated_and_keeps_what_it_holds(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as before:
-        before.setattr(schema, "REVISIONS", schema.REVISIONS[:1])
-        database = Database(url)
-        if database.file:
-            database.file.touch()
-        with database.writing() as connection:
-            schema.upgrade(connection)
-        old = SqlJournal(database)
-        with old._database.writing() as connection:
-            connection.exec_driver_sql(
-                f"UPDATE worker SET live_sha = '{A}', live_held = '[\"dags/a/x.py\"]'"  # noqa: S608  # a literal
-            )
-        number = queued(old)
-        with pytest.raises(JournalError):
-            old.drained()
-        old.close()
-    with pytest.raises(JournalError, match="start `deployer worker`"):
-        SqlJournal.open(url, migrate=False)
-    journal = SqlJournal.open(url, migrate=True)
-    assert journal.drained() == {}
-    assert journal.live() == Live(A, ("dags/a/x.py",))
-    assert whole(journal, number).state is State.QUEUED
-    journal.set_drained({"default_pool": 128})
-    assert journal.drained() == {"default_pool": 128}
-    journal.close()
 
 
 def test_a_new_journal_has_no_pulse(journal: Journal) -> None:

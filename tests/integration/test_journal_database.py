@@ -28,7 +28,6 @@ from deployer.core.model import (
     Outcome,
     ParseError,
     Plan,
-    Proof,
     Refusal,
     Running,
     State,
@@ -153,55 +152,26 @@ def test_opening_again_keeps_what_was_written(journal: SqlJournal, url: str) -> 
         again.close()
 
 
-def _drop_what_came_after_0004(connection: Connection) -> None:
-    later = {
-        "worker": (
-            *("closed_at", "closed_for_s", "drift", "edited", "live_pending", "live_stays"),
-            *("packages", "processors"),
-        ),
-        "deployments": ("ending", "running", "waits_for"),
-        "deliveries": ("known_as", "repo", "repo_id"),
-        "refusals": ("path",),
-        "verdicts": ("warnings",),
-    }
-    for table, columns in later.items():
-        for column in columns:
-            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-
-
-def test_dag_ids_of_files_judged_by_an_older_deployer_are_known(
-    journal: SqlJournal, url: str
+def test_an_older_journal_is_migrated_and_keeps_what_it_holds(
+    journal: SqlJournal, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parsed, broken = Outcome.PARSED, Outcome.BROKEN
-    journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one", "two"))])
-    journal.set_verdicts(running(journal), [Verdict("x", parsed, ("one",)), Verdict("y", broken)])
-    with journal._database.writing() as connection:
-        for later in ("claims", "condemned"):
-            connection.exec_driver_sql(f"DROP TABLE {later}")
-        _drop_what_came_after_0004(connection)
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
-    again = SqlJournal.open(url, migrate=True)
-    assert again.files_of(["one", "two"]) == {"one": frozenset({"x"})}
-    again.close()
-
-
-def test_what_an_older_deployer_proved_by_stamps_is_read_as_not_proven(
-    journal: SqlJournal, url: str
-) -> None:
-    verdicts = [
-        Verdict("x", Outcome.PARSED, proof=Proof.NONE),
-        Verdict("y", Outcome.PARSED, proof=Proof.RELEASE),
-    ]
     number = running(journal)
-    journal.set_verdicts(number, verdicts)
-    with journal._database.writing() as connection:
-        connection.exec_driver_sql("UPDATE verdicts SET proof = 'stamps' WHERE path = 'x'")
-        _drop_what_came_after_0004(connection)
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    journal.close()
+    newer = tmp_path / "migrations"
+    shutil.copytree(schema._MIGRATIONS, newer)
+    (newer / "versions" / "v0002_more.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        "revision, down_revision = '0002', '0001'\nbranch_labels = depends_on = None\n"
+        "def upgrade():\n    op.add_column('worker', sa.Column('more', sa.Text))\n"
+    )
+    monkeypatch.setattr(schema, "_MIGRATIONS", newer)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    with pytest.raises(JournalError, match="start `deployer worker`"):
+        SqlJournal.open(url, migrate=False)
     again = SqlJournal.open(url, migrate=True)
-    found = again.deployment(number)
-    assert found is not None
-    assert found.verdicts == tuple(verdicts)
+    assert again.deployment(number) is not None
+    with again._database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT more FROM worker").scalar_one() is None
     again.close()
 
 

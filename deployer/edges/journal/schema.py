@@ -18,7 +18,7 @@ from deployer.edges.journal import tables
 from deployer.edges.journal.engine import Database
 from deployer.errors import JournalError
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 13))
+REVISIONS = ("0001",)
 """All revisions in `migrations/versions`, oldest first; the last is what this code works on."""
 
 _VERSION = Table(  # alembic/runtime/migration.py, `MigrationContext._version`

@@ -1,4 +1,4 @@
-"""The first tables."""
+"""The schema of the first release."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,20 +12,24 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    _announced()
-    _deployed()
-    _outbox()
-    _worker()
-
-
-def downgrade() -> None:
-    raise NotImplementedError("the first tables are where a journal begins")
-
-
-def _announced() -> None:
+    op.create_table(
+        "claims",
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("dag_id", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("path", "dag_id", name="pk_claims"),
+    )
+    op.create_index("ix_claims_dag_id", "claims", ["dag_id"])
+    op.create_table(
+        "condemned",
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("blob", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("path", "blob", name="pk_condemned"),
+    )
     op.create_table(
         "deliveries",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, nullable=False),
         sa.Column("guid", sa.Text, nullable=False),
         sa.Column("event", sa.Text, nullable=False),
         sa.Column("result", sa.Text, nullable=False),
@@ -35,13 +39,16 @@ def _announced() -> None:
         sa.Column("after", sa.Text),
         sa.Column("forced", sa.Boolean),
         sa.Column("pusher", sa.Text),
+        sa.Column("repo_id", sa.BigInteger),
+        sa.Column("repo", sa.Text),
+        sa.Column("known_as", sa.Text),
         sa.Column("received_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint("guid", name="uq_deliveries_guid"),
     )
     op.create_table(
         "deployments",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, nullable=False),
         sa.Column("sha", sa.Text, nullable=False),
         sa.Column("base_sha", sa.Text),
         sa.Column("ref", sa.Text, nullable=False),
@@ -52,88 +59,17 @@ def _announced() -> None:
         sa.Column("finished_at", TIME),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("plan", sa.JSON, nullable=False),
+        sa.Column("ending", sa.JSON(none_as_null=True)),
+        sa.Column("running", sa.JSON(none_as_null=True)),
+        sa.Column("waits_for", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_deployments"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_deployments_sha", "deployments", ["sha"])
     op.create_index("ix_deployments_state", "deployments", ["state"])
     op.create_table(
-        "announcements",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column(
-            "delivery", sa.Text, sa.ForeignKey("deliveries.guid", name="fk_announcements_delivery")
-        ),
-        sa.Column("sha", sa.Text),
-        sa.Column("before", sa.Text),
-        sa.Column("forced", sa.Boolean, nullable=False),
-        sa.Column("trigger", sa.Text, nullable=False),
-        sa.Column("received_at", TIME, nullable=False),
-        sa.Column(
-            "deployment_id",
-            sa.Integer,
-            sa.ForeignKey("deployments.id", name="fk_announcements_deployment_id"),
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_announcements"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_announcements_sha", "announcements", ["sha"])
-    unseen = sa.text("deployment_id IS NULL")
-    op.create_index(
-        "ix_announcements_unseen",
-        "announcements",
-        ["id"],
-        sqlite_where=unseen,
-        postgresql_where=unseen,
-    )
-
-
-def _deployed() -> None:
-    op.create_table(
-        "covers",
-        _part_of_deployment("covers", key=True),
-        sa.Column("position", sa.Integer, primary_key=True),
-        sa.Column("sha", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("deployment_id", "position", name="pk_covers"),
-    )
-    op.create_index("ix_covers_sha", "covers", ["sha"])
-    op.create_table(
-        "folders",
-        _part_of_deployment("folders", key=True),
-        sa.Column("folder", sa.Text, primary_key=True),
-        sa.PrimaryKeyConstraint("deployment_id", "folder", name="pk_folders"),
-    )
-    op.create_index("ix_folders_folder", "folders", ["folder"])
-    op.create_table(
-        "steps",
-        sa.Column("id", sa.Integer, primary_key=True),
-        _part_of_deployment("steps", key=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("started_at", TIME, nullable=False),
-        sa.Column("finished_at", TIME, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_steps"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_steps_deployment_id", "steps", ["deployment_id"])
-    op.create_table(
-        "verdicts",
-        _part_of_deployment("verdicts", key=True),
-        sa.Column("path", sa.Text, primary_key=True),
-        sa.Column("outcome", sa.Text, nullable=False),
-        sa.Column("dag_ids", sa.JSON, nullable=False),
-        sa.Column("error", sa.JSON),
-        sa.Column("proof", sa.Text, nullable=False),
-        sa.Column("waited_s", sa.Float, nullable=False),
-        sa.PrimaryKeyConstraint("deployment_id", "path", name="pk_verdicts"),
-    )
-    op.create_index("ix_verdicts_path", "verdicts", ["path"])
-
-
-def _outbox() -> None:
-    op.create_table(
         "outbox",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, nullable=False),
         sa.Column("place", sa.Integer, nullable=False),
         sa.Column("standing", sa.Text, nullable=False),
         sa.Column("sha", sa.Text, nullable=False),
@@ -152,51 +88,126 @@ def _outbox() -> None:
     )
     op.create_index("ix_outbox_place", "outbox", ["place"])
     op.create_index("ix_outbox_said", "outbox", ["sha", "context_key", "id"])
-    owed = sa.text("standing = 'owed'")
-    op.create_index(
-        "ix_outbox_owed",
-        "outbox",
-        ["sha", "context_key"],
-        unique=True,
-        sqlite_where=owed,
-        postgresql_where=owed,
-    )
-    op.create_table(
-        "statements",
-        _part_of_deployment("statements", key=True),
-        sa.Column("place", sa.Integer, primary_key=True),
-        sa.PrimaryKeyConstraint("deployment_id", "place", name="pk_statements"),
-    )
-
-
-def _worker() -> None:
     op.create_table(
         "refusals",
-        sa.Column("fingerprint", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("path", sa.Text),
         sa.Column("at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("fingerprint", name="pk_refusals"),
     )
-    worker = op.create_table(
+    op.create_table(
         "worker",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, nullable=False),
         sa.Column("live_sha", sa.Text),
         sa.Column("live_held", sa.JSON, nullable=False),
+        sa.Column("live_pending", sa.JSON, server_default="[]", nullable=False),
+        sa.Column("live_stays", sa.JSON, server_default="[]", nullable=False),
+        sa.Column("packages", sa.Text),
+        sa.Column("drift", sa.Text, server_default="", nullable=False),
         sa.Column("beat_at", TIME),
         sa.Column("tip", sa.Text),
         sa.Column("tip_checked_at", TIME),
         sa.Column("tip_since", TIME),
+        sa.Column("closed_at", TIME),
+        sa.Column("closed_for_s", sa.Float),
+        sa.Column("drained", sa.JSON, server_default="{}", nullable=False),
+        sa.Column("processors", sa.JSON, server_default="[]", nullable=False),
+        sa.Column("edited", sa.Text, server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_worker"),
     )
-    op.bulk_insert(worker, [{"id": 1, "live_held": []}])
-
-
-def _part_of_deployment(table: str, *, key: bool) -> sa.Column[int]:
-    name = f"fk_{table}_deployment_id"
-    return sa.Column(
-        "deployment_id",
-        sa.Integer,
-        sa.ForeignKey("deployments.id", name=name),
-        primary_key=key,
-        nullable=False,
+    op.create_table(
+        "announcements",
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("delivery", sa.Text),
+        sa.Column("sha", sa.Text),
+        sa.Column("before", sa.Text),
+        sa.Column("forced", sa.Boolean, nullable=False),
+        sa.Column("trigger", sa.Text, nullable=False),
+        sa.Column("received_at", TIME, nullable=False),
+        sa.Column("deployment_id", sa.Integer),
+        sa.ForeignKeyConstraint(
+            ["delivery"], ["deliveries.guid"], name="fk_announcements_delivery"
+        ),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_announcements_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_announcements"),
+        sqlite_autoincrement=True,
     )
+    op.create_index("ix_announcements_sha", "announcements", ["sha"])
+    op.create_table(
+        "covers",
+        sa.Column("deployment_id", sa.Integer, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("sha", sa.Text, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_covers_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "position", name="pk_covers"),
+    )
+    op.create_index("ix_covers_sha", "covers", ["sha"])
+    op.create_table(
+        "folders",
+        sa.Column("deployment_id", sa.Integer, nullable=False),
+        sa.Column("folder", sa.Text, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_folders_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "folder", name="pk_folders"),
+    )
+    op.create_index("ix_folders_folder", "folders", ["folder"])
+    op.create_table(
+        "statements",
+        sa.Column("deployment_id", sa.Integer, nullable=False),
+        sa.Column("place", sa.Integer, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_statements_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "place", name="pk_statements"),
+    )
+    op.create_table(
+        "steps",
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("deployment_id", sa.Integer, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("finished_at", TIME, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_steps_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_steps"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_steps_deployment_id", "steps", ["deployment_id"])
+    op.create_table(
+        "verdicts",
+        sa.Column("deployment_id", sa.Integer, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("dag_ids", sa.JSON, nullable=False),
+        sa.Column("error", sa.JSON(none_as_null=True)),
+        sa.Column("proof", sa.Text, nullable=False),
+        sa.Column("waited_s", sa.Float, nullable=False),
+        sa.Column("warnings", sa.JSON(none_as_null=True)),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name="fk_verdicts_deployment_id"
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "path", name="pk_verdicts"),
+    )
+    op.create_index("ix_verdicts_path", "verdicts", ["path"])
+    op.execute(
+        "CREATE INDEX ix_announcements_unseen ON announcements (id) WHERE deployment_id IS NULL"
+    )
+    op.execute(
+        "CREATE UNIQUE INDEX ix_outbox_owed ON outbox (sha, context_key) WHERE standing = 'owed'"
+    )
+    op.execute(
+        "INSERT INTO worker (id, live_held, live_pending, live_stays) VALUES (1, '[]', '[]', '[]')"
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the first tables are where a journal begins")
