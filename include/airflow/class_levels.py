@@ -20,6 +20,9 @@ RULES = ("folder", "dag_id", "tag", DUPLICATE, "schedule", "runs_at_once", "owne
 """The names of all rules, in the order in which violations are told."""
 
 
+_TABLES = ("levels", "limits")
+
+
 class Level(StrEnum):
     """How serious a rule is."""
 
@@ -45,6 +48,8 @@ class Agreement:
     limits: Limits = Limits()
 
 
+DEFAULTS: Mapping[str, Level] = {**dict.fromkeys(RULES, Level.ERROR), "owner": Level.WARN}
+"""What holds for a rule that the file does not name: it is older than the rule."""
 ADVICE = Agreement(dict.fromkeys(RULES, Level.WARN))
 """What holds while the file is broken: a slip of the teacher's stops nobody's DAG."""
 
@@ -57,8 +62,8 @@ def read(file: Path = FILE) -> Agreement:
     """Return the agreement that a levels file states.
 
     Raises:
-        BrokenLevels: it is not there, no TOML, or does not state each rule and limit right;
-            all mistakes of the latter kind at once.
+        BrokenLevels: it is not there, no TOML, or states a rule or limit wrong, or one that there
+            is not; all mistakes of the latter kinds at once.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -67,14 +72,15 @@ def read(file: Path = FILE) -> Agreement:
         raise BrokenLevels(f"{file}: {exc}") from exc  # TOML's own message has the line
     limits = tuple(field.name for field in fields(Limits))
     mistakes = [
-        *_unknown(text, stated, ("levels", "limits"), "table"),
+        *_unknown(text, stated, _TABLES, "table"),
+        *_no_tables(text, stated),
         *_wrong(text, _table(stated, "levels"), RULES, _is_level, 'say "error", "warn" or "off"'),
         *_wrong(text, _table(stated, "limits"), limits, _is_limit, "say a number above 0"),
     ]
     if mistakes:
         raise BrokenLevels("; ".join(f"{file}:{line} {what}" for line, what in mistakes))
-    levels = {rule: Level(stated["levels"][rule]) for rule in RULES}
-    return Agreement(levels, Limits(**stated["limits"]))
+    levels = {rule: Level(level) for rule, level in _table(stated, "levels").items()}
+    return Agreement({**DEFAULTS, **levels}, Limits(**_table(stated, "limits")))
 
 
 _Mistakes = list[tuple[int, str]]
@@ -94,6 +100,14 @@ def _is_limit(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
+def _no_tables(text: str, stated: Mapping[str, object]) -> _Mistakes:
+    return [
+        (_line(text, name), f"{name} = {stated[name]!r}: write [{name}], and the names below it")
+        for name in _TABLES
+        if name in stated and not isinstance(stated[name], dict)
+    ]
+
+
 def _unknown(text: str, stated: Mapping[str, object], known: Iterable[str], kind: str) -> _Mistakes:
     return [
         (_line(text, name), f"there is no {kind} {name!r}: take it out")
@@ -109,15 +123,12 @@ def _wrong(
     advice: str,
 ) -> _Mistakes:
     names = tuple(names)
-    missing = [
-        (_line(text, ""), f"{name} is not stated: {advice}") for name in names - table.keys()
-    ]
     wrong = [
         (_line(text, name), f"{name} = {table[name]!r}: {advice}")
         for name in names
         if name in table and not is_right(table[name])
     ]
-    return sorted([*_unknown(text, table, names, "rule or limit"), *missing, *wrong])
+    return sorted([*_unknown(text, table, names, "rule or limit"), *wrong])
 
 
 def _line(text: str, name: str) -> int:

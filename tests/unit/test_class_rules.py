@@ -281,10 +281,12 @@ def test_a_mistake_is_named_with_file_and_line(
     assert f"{file}:{line} {what}" in str(caught.value)
 
 
-def test_a_rule_that_is_not_stated_is_a_mistake(tmp_path: Path) -> None:
-    file, _ = changed(tmp_path, 'tag = "error"', "")
-    with pytest.raises(levels.BrokenLevels, match=r"toml:\d+ tag is not stated: say"):
-        levels.read(file)
+def test_what_an_older_file_does_not_name_has_the_shipped_value(tmp_path: Path) -> None:
+    file = tmp_path / "class_rules.toml"
+    file.write_text('[levels]\ntag = "warn"\n[limits]\nmost_runs_at_once = 4\n')
+    shipped, found = levels.read(), levels.read(file)
+    assert found.levels == {**shipped.levels, "tag": levels.Level.WARN}
+    assert found.limits == replace(shipped.limits, most_runs_at_once=4)
 
 
 def test_text_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_text_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
         levels.read(file)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff", b"", b"levels = 3\n"])
+@pytest.mark.parametrize("content", [None, b"\xff", b"levels = 3\n"])
 def test_a_file_that_is_none_is_named(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "class_rules.toml"
     if content is not None:
