@@ -9,8 +9,8 @@ import structlog
 
 from deployer.core.model import Closed, Owed
 from deployer.core.reporting.pacing import (
-    LOOK_BACK,
-    LOOK_BACK_S,
+    WINDOW,
+    WINDOW_S,
     Pace,
     closed_for_s,
     refusal_stands,
@@ -50,7 +50,7 @@ class Outbox:
     def _resumed(self) -> tuple[Pace, float]:
         """Return the pace and until when GitHub takes nothing, as the last worker left them."""
         now, time = self._clock.monotonic(), self._clock.now()
-        writes = self._journal.posted_since(time - timedelta(seconds=LOOK_BACK_S), LOOK_BACK)
+        writes = self._journal.posted_since(time - timedelta(seconds=WINDOW_S), WINDOW)
         pace = Pace.after((now - (time - at).total_seconds() for at in writes), now=now)
         closed = self._journal.closed()
         ago_s = (time - closed.at).total_seconds() if closed else 0.0

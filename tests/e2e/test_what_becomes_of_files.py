@@ -24,6 +24,7 @@ from tests.e2e.watching import (
     BOUND_S,
     ENDS,
     begin_check,
+    owed_verdicts,
     shown,
     stop_between_writes,
     verdicts,
@@ -37,8 +38,6 @@ pytestmark = pytest.mark.airflow
 
 SLOW = ("slow", "endless")
 SLOW_ROUND = 1
-POSTED_S = 240.0
-"""A round has a status for each folder, and the deployer keeps to GitHub's pace of one a second."""
 
 Json = Mapping[str, Any]
 STEPS = [(kind, number) for kind in KINDS for number in range(len(kind.steps))]
@@ -92,7 +91,7 @@ def rounds(stage: Stage) -> list[Round]:
             checked = json.loads(check.communicate(timeout=BOUND_S)[0])["files"] if check else ()
         found.append((deployment, live_now(stage, number), tuple(checked)))
     return [
-        Round(deployment, verdicts(stage, push, *folders(number), bound_s=POSTED_S), live, checked)
+        Round(deployment, owed_verdicts(stage, push, *folders(number)), live, checked)
         for number, (push, (deployment, live, checked)) in enumerate(
             zip(pushes, found, strict=True)
         )

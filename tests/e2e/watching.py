@@ -31,6 +31,24 @@ def verdicts(
     return shown(stage, push.sha)
 
 
+def owed_verdicts(
+    stage: Stage, push: Push, *folders: str, bound_s: float = BOUND_S
+) -> dict[str, tuple[str, str]]:
+    """Return the same as the deployer owes it: of many folders GitHub's pace is minutes behind."""
+    contexts = {"airflow/deploy", *(f"airflow/{folder}" for folder in folders)}
+    said: dict[str, tuple[str, str]] = {}
+
+    def ended() -> bool:
+        answer = stage.get(f"/api/v1/commits/{push.sha}")
+        statuses = answer.json()["statuses"] if answer.is_success else ()
+        mine = [one for one in statuses if one["sha"] == push.sha]
+        said.update({one["context"]: (one["state"], one["description"]) for one in mine})
+        return all(context in said and said[context][0] in ENDS for context in contexts)
+
+    wait_until(ended, bound_s, look_every_s=0.1)
+    return said
+
+
 def shown(stage: Stage, sha: str) -> dict[str, tuple[str, str]]:
     """Return the latest state and description of each context."""
     return {s.context: (s.state, s.description or "") for s in stage.hub.statuses(sha)}
@@ -86,12 +104,14 @@ def _writes(pid: int) -> bool:
     return any(line[1::2][:2] == ["POSIX", "WRITE"] and line[4] == str(pid) for line in lines)
 
 
-def wait_until(holds: Callable[[], bool], bound_s: float = BOUND_S) -> None:
+def wait_until(
+    holds: Callable[[], bool], bound_s: float = BOUND_S, *, look_every_s: float = 0.005
+) -> None:
     """Return as soon as `holds()`; fail when the bound has passed."""
     until = time.monotonic() + bound_s
     while not holds():
         assert time.monotonic() < until, "it did not come within the bound"
-        Event().wait(0.005)
+        Event().wait(look_every_s)
 
 
 def begin_check(copy: Path, *paths: str) -> subprocess.Popen[str]:

@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 
 from deployer.core.model import Status, StatusRecord, StatusState, Trigger
-from deployer.core.reporting.pacing import BUCKETS, NEW_S, TRIES_WHEN_NEW
+from deployer.core.reporting.pacing import (
+    BURST,
+    BURST_KEPT,
+    NEW_S,
+    SLOW_S,
+    TRIES_WHEN_NEW,
+    WINDOW,
+    WINDOW_S,
+)
 from deployer.ports import RefusedForGood, RetryLater
 from deployer.worker.outbox import REST_S, Outbox
 from tests.fakes.clock import START, FakeClock
@@ -15,8 +23,7 @@ from tests.fakes.journal import FakeJournal
 from tests.fakes.statusboard import FakeStatusBoard
 
 URL = "https://deploy.example.org"
-BURST, KEPT = BUCKETS[0].writes, BUCKETS[0].kept
-HOURLY = BUCKETS[1]
+KEPT = BURST_KEPT
 
 
 class Post:
@@ -159,9 +166,9 @@ def test_a_commits_own_status_goes_before_its_folders_and_red_before_green(post:
 
 
 def test_behind_a_backlog_of_hours_the_next_push_is_judged_at_once(post: Post) -> None:
-    for number in range(HOURLY.writes):
+    for number in range(WINDOW):
         post.judge(number)
-    post.go_on(HOURLY.rest_s / 2)
+    post.go_on(WINDOW_S / 2)
     assert post.owed() > 0
     post.judge(501)
     assert post.go_on(1) == [501, 501]
@@ -170,16 +177,16 @@ def test_behind_a_backlog_of_hours_the_next_push_is_judged_at_once(post: Post) -
 def test_while_pushes_come_faster_than_github_takes_them_none_waits_long_for_its_own_verdict(
     post: Post,
 ) -> None:
-    for number in range(150):
-        post.judge(number, folders=5)
-        assert number in post.go_on(2 * HOURLY.refill_s), f"push {number}"
+    for number in range(40):
+        post.judge(number, folders=40)
+        assert number in post.go_on(2 * SLOW_S), f"push {number}"
     assert post.owed() > 0
 
 
 def test_all_of_a_backlog_goes_in_the_end(post: Post) -> None:
-    for number in range(HOURLY.writes):
+    for number in range(WINDOW):
         post.judge(number)
-    assert len(post.go_on(2 * HOURLY.rest_s)) == 2 * HOURLY.writes
+    assert len(post.go_on(3 * WINDOW_S)) == 2 * WINDOW
     assert post.owed() == 0
 
 

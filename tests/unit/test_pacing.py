@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 
 from deployer.core.model import Closed
 from deployer.core.reporting.pacing import (
-    BUCKETS,
+    BURST,
+    BURST_KEPT,
     LAST_RETRY_S,
-    LOOK_BACK,
-    LOOK_BACK_S,
+    SLOW_S,
+    WINDOW,
+    WINDOW_KEPT,
+    WINDOW_S,
     Pace,
     closed_for_s,
     refusal_stands,
     retry_delay_s,
 )
 
-BURST, HOURLY = BUCKETS
 GITHUBS = ((60.0, 80), (3600.0, 500))
 """Seconds, and how many writes GitHub takes in any such span."""
 
@@ -56,8 +58,8 @@ def test_half_a_rest_gives_half_a_burst() -> None:
 def test_nobody_waits_for_the_rest_of_an_hour_in_which_too_much_went() -> None:
     went = paced([0.0] * 500)
 
-    assert went[HOURLY.writes - 1] < HOURLY.writes
-    assert max(later - sooner for sooner, later in itertools.pairwise(went)) == HOURLY.refill_s
+    assert went[WINDOW - WINDOW_KEPT - 1] < WINDOW
+    assert max(later - sooner for sooner, later in itertools.pairwise(went)) == SLOW_S
 
 
 @settings(deadline=None)
@@ -68,7 +70,7 @@ def test_no_window_ever_holds_more_than_github_allows(wishes: list[float]) -> No
     for span, most in GITHUBS:
         for first, beyond in zip(went, went[most:], strict=False):
             assert beyond >= first + span
-    for first, beyond in zip(went, went[BURST.writes :], strict=False):
+    for first, beyond in zip(went, went[BURST:], strict=False):
         assert beyond - first >= 1.0 - 1e-6
 
 
@@ -110,7 +112,7 @@ def test_jitter_stretches_the_doubling_alone() -> None:
 
 def test_what_a_bucket_keeps_is_left_by_who_can_wait() -> None:
     pace = Pace()
-    for _ in range(BURST.writes - BURST.kept):
+    for _ in range(BURST - BURST_KEPT):
         assert pace.next_write_at(100.0, keeping=True) == 100.0
         pace = pace.wrote(100.0)
 
@@ -123,17 +125,17 @@ def test_what_went_lately_is_all_that_a_start_has_to_know(wishes: list[float]) -
     went = paced(wishes)
     now = went[-1] if went else 0.0
     pace = Pace.after(went, now=now)
-    lately = [at for at in went if at > now - LOOK_BACK_S][-LOOK_BACK:]
+    lately = [at for at in went if at > now - WINDOW_S][-WINDOW:]
 
     assert Pace.after(lately, now=now).next_write_at(now) == pytest.approx(pace.next_write_at(now))
 
 
 @pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
-def test_a_clock_set_by_an_hour_costs_no_more_than_one_refill(off_s: float) -> None:
-    went = [off_s + at for at in paced([0.0] * LOOK_BACK)]
+def test_a_clock_set_by_an_hour_costs_no_more_than_the_pause_between_two(off_s: float) -> None:
+    went = [off_s + at for at in paced([0.0] * WINDOW)]
     now = went[-1] - off_s
 
-    assert Pace.after(went, now=now).next_write_at(now) <= now + HOURLY.refill_s
+    assert Pace.after(went, now=now).next_write_at(now) <= now + SLOW_S
 
 
 def test_githubs_own_word_is_waited_for_until_its_time_and_never_longer() -> None:

@@ -4,8 +4,8 @@ GitHub's secondary limits on requests that create content: 80 a minute, 500 an
 hour, and "at least one second between" them for whoever sends many (GitHub's
 best practices for the REST API). A push with its handful of statuses should not
 wait for those seconds, so a short burst goes back to back and is paid off
-afterwards. Nor should anybody wait for the rest of an hour whose 500 are spent:
-many writes in a row slow down long before.
+afterwards. Of both a part is kept for what somebody waits for: a backlog, and
+what is `pending`, never take the last of it.
 
 Pure: all times are seconds on one clock of the caller's, best a monotonic one.
 """
@@ -18,34 +18,20 @@ from dataclasses import dataclass
 
 from deployer.core.model import Closed
 
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Holds `writes` after a rest; one comes back every `refill_s`.
-
-    No span of so many seconds sees more than `writes` and one for each `refill_s` of it.
-
-    Attributes:
-        kept: of them, for what somebody waits for.
-    """
-
-    writes: int
-    refill_s: float
-    kept: int
-
-    @property
-    def rest_s(self) -> float:
-        """After so long it is full again, whatever was before."""
-        return self.writes * self.refill_s
-
-
-BUCKETS = (Bucket(18, 1.0, kept=4), Bucket(200, 12.0, kept=60))
-"""At most 78 writes in a minute and 500 in an hour; kept are the verdicts of one push, and those of
-a class of thirty."""
-LOOK_BACK_S = max(bucket.rest_s for bucket in BUCKETS)
-"""Writes before that change nothing."""
-LOOK_BACK = max(2 * bucket.writes for bucket in BUCKETS)
-"""No more than so many go in that time."""
+BURST = 18
+"""Writes that may go back to back after a rest; one comes back every `REFILL_S`."""
+REFILL_S = 1.0
+BURST_KEPT = 4
+"""Of them, for what somebody waits for: the verdicts of one push."""
+WINDOW_S = 3600.0
+WINDOW = 500
+"""Writes that may lie in any such span."""
+WINDOW_KEPT = 60
+"""Of them, for what somebody waits for."""
+AT_ONCE = WINDOW_KEPT // 2
+"""Of those, back to back: the verdicts of fifteen pushes; one comes back every `SLOW_S`."""
+SLOW_S = WINDOW_S / AT_ONCE
+"""So nobody waits for the rest of an hour in which too much went."""
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
@@ -59,47 +45,52 @@ class Pace:
     """What past writes leave room for. `Pace()`: there were none.
 
     Attributes:
-        full_at: when each of BUCKETS is full again.
+        writes: when they went, oldest first; no more than a decision needs.
+        rested_at: from then on a whole burst is allowed again.
+        kept_at: from then on all that the window keeps may go at once again.
     """
 
-    full_at: tuple[float, ...] = (-math.inf,) * len(BUCKETS)
+    writes: tuple[float, ...] = ()
+    rested_at: float = -math.inf
+    kept_at: float = -math.inf
 
     @classmethod
     def after(cls, writes: Iterable[float], *, now: float) -> Pace:
         """Return the pace after writes that another clock may have timed, oldest first.
 
-        Wherever that clock stood, no bucket is emptier than empty: the wait is one refill.
+        What would be still to come was timed by a clock that was set since: it is left out.
         """
         pace = cls()
         for at in writes:
-            pace = pace.wrote(at)
-        return Pace(
-            tuple(
-                min(full_at, now + bucket.rest_s)
-                for bucket, full_at in zip(BUCKETS, pace.full_at, strict=True)
-            )
-        )
+            if at <= now:
+                pace = pace.wrote(at)
+        return pace
 
     def next_write_at(self, now: float, *, keeping: bool = False) -> float:
         """Return when the next write may go: `now`, or the moment to wait for.
 
-        `keeping`: and leave in each bucket what it keeps.
+        `keeping`: and leave what is kept for those who wait.
         """
-        return max(
-            now,
-            *(
-                full_at - (bucket.writes - 1 - (bucket.kept if keeping else 0)) * bucket.refill_s
-                for bucket, full_at in zip(BUCKETS, self.full_at, strict=True)
-            ),
-        )
+        burst = BURST - BURST_KEPT if keeping else BURST
+        rested_at = self.rested_at - (burst - 1) * REFILL_S
+        return max(now, rested_at, self._slid_at(keeping=keeping))
+
+    def _slid_at(self, *, keeping: bool) -> float:
+        slid_at = self._open_at()
+        return slid_at if keeping else min(slid_at, self.kept_at - (AT_ONCE - 1) * SLOW_S)
+
+    def _open_at(self) -> float:
+        """Return when the window has more room than what it keeps."""
+        most = WINDOW - WINDOW_KEPT
+        return self.writes[-most] + WINDOW_S if len(self.writes) >= most else -math.inf
 
     def wrote(self, at: float) -> Pace:
         """Return the pace after a write at `at`, whatever GitHub answered to it."""
+        takes_of_kept = at < self._open_at()
         return Pace(
-            tuple(
-                max(full_at, at) + bucket.refill_s
-                for bucket, full_at in zip(BUCKETS, self.full_at, strict=True)
-            )
+            (*self.writes, at)[-WINDOW:],
+            max(self.rested_at, at) + REFILL_S,
+            max(self.kept_at, at) + SLOW_S if takes_of_kept else self.kept_at,
         )
 
 

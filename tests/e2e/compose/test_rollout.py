@@ -88,8 +88,8 @@ def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
     push = room.push("maria", "Say it with a cow", files)
 
     def waits() -> bool:
-        words = [status.description or "" for status in room.stage.hub.statuses(push.sha)]
-        return any(f"waiting for {dag_id}.in_bash" in said for said in words)
+        running = room.deployment(push).get("running") or {"words": ""}
+        return f"waiting for {dag_id}.in_bash" in running["words"]
 
     wait_until(waits, "a word about who is waited for")
     word.touch()
