@@ -402,6 +402,14 @@ def test_a_push_under_a_new_name_is_ours_if_it_has_the_number_of_the_newest_acce
         assert (content.after, content.origin) == (AFTER, Origin(7, NEW, REPO))
 
 
+def test_a_push_under_a_new_name_is_amiss_and_one_under_that_which_is_set_is_not() -> None:
+    renamed = settle(elsewhere(), Origin(7, REPO, REPO))
+    known = deliver(payload(repository={"id": 7, "full_name": REPO.upper()})).content
+    assert isinstance(renamed, Push)
+    assert isinstance(known, Push)
+    assert (renamed.amiss, known.amiss) == (True, False)
+
+
 @pytest.mark.parametrize(
     "last",
     [
