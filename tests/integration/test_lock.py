@@ -22,7 +22,7 @@ BOUND_S = 60.0
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from deployer.edges.lock import only_worker
+from deployer.edges.processes.lock import only_worker
 with only_worker(Path(sys.argv[1]), Path(sys.argv[1])):
     subprocess.Popen(["cat"], stdout=subprocess.DEVNULL)
     print("held", flush=True)
