@@ -30,7 +30,7 @@ pytestmark = pytest.mark.docker
 WORKER = """
 import sys, time
 from pathlib import Path
-from deployer.edges.preflight.container import ContainerParser, ContainerPlace
+from deployer.edges.parser.container import ContainerParser, ContainerPlace
 place = ContainerPlace(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 process = ContainerParser(lambda: place).start()
 print("ready", flush=True)
