@@ -60,7 +60,7 @@ class GitObjects:
         """Return how many bytes each object has, None where there is no such one.
 
         Raises:
-            GitError: the repository can't be read.
+            GitUnread: the repository can't be read.
         """
         answers = []
         for start in range(0, len(ids), _AT_ONCE):
