@@ -21,7 +21,7 @@ from deployer import logs
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
 from deployer.ports import Bell, Journal, Services

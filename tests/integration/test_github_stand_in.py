@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.contract import Contract, ContractBroken
 from deployer.demo.github.faults import Fault

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.config import PREFIX, Settings, load
-from deployer.core.settings.remote import is_branch, scheme_of
+from deployer.core.settings import is_branch, scheme_of
 from deployer.errors import SettingsError
 
 README = Path(__file__).parents[2] / "README.md"

@@ -14,7 +14,6 @@ from deployer.core.model.deployments import (
     Trigger,
 )
 from deployer.core.model.endings import Duplicate, Ending, State
-from deployer.core.model.histories import Authored, History
 from deployer.core.model.parses import (
     Listed,
     ParseEnd,
@@ -44,8 +43,10 @@ from deployer.core.model.trees import (
     REQUIREMENTS,
     ROSTER,
     WHOLE_DIRECTORY,
+    Authored,
     Facts,
     File,
+    History,
     LeftOut,
     Live,
     Tree,

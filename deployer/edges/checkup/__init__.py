@@ -11,7 +11,7 @@ from typing import Any, Final
 from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared

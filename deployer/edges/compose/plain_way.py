@@ -26,9 +26,8 @@ from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_comman
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
 from deployer.edges.packages.pip_text import reason_of_pip
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.edges.packages.uv_text import added, blaming, pins, safe_requirements
 from deployer.errors import DiskError
 

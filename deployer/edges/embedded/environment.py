@@ -26,8 +26,7 @@ from pathlib import Path
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.edges.embedded import uv
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.edges.packages.uv_text import added, last_line, reason_of, refusal, safe_requirements
 from deployer.errors import RequirementsRefused, ServicesError
 

@@ -23,7 +23,7 @@ import structlog
 
 from deployer import __version__
 from deployer.core.model import Status
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 

@@ -16,8 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from deployer.core.model import Closed, Owed, Status, StatusState
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.pacing import LAST_RETRY_S
-from deployer.core.reporting.precedence import RED
+from deployer.core.reporting.pacing import LAST_RETRY_S, RED
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.tables import deployments, outbox, statements, worker
 from deployer.errors import JournalError
@@ -56,7 +55,7 @@ def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...
         (outbox.c.due_at <= at) | (outbox.c.due_at > at + timedelta(seconds=LAST_RETRY_S)),
     )
     pending = outbox.c.state == StatusState.PENDING
-    # `precedence._rank`, in SQL: however long the backlog, no more than `limit` of it is read.
+    # `pacing._rank`, in SQL: however long the backlog, no more than `limit` of it is read.
     rank = (outbox.c.context_key != DEPLOY, outbox.c.state.not_in(RED), outbox.c.place)
     lines = (waiting.order_by(pending, by, *rank).limit(limit) for by in (tip.desc(), tip))
     rows = {row.id: row for line in lines for row in connection.execute(line)}
