@@ -33,7 +33,7 @@ from deployer.core.model.plans import (
     Resolve,
     Step,
 )
-from deployer.core.model.sights import AirflowHealth, Busy, Vitals
+from deployer.core.model.sights import Busy, Vitals
 from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     COMPOSE_FILE,
@@ -62,7 +62,6 @@ __all__ = [
     "REQUIREMENTS",
     "ROSTER",
     "WHOLE_DIRECTORY",
-    "AirflowHealth",
     "Authored",
     "Busy",
     "Closed",
