@@ -18,6 +18,10 @@ _NO_BRANCH: Final = re.compile(
 _SCHEMES: Final = frozenset({"https", "http", "ssh", "file"})
 
 
+def in_plain(secret: Secret | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
 def is_branch(name: str) -> bool:
     """Tell whether git would let a branch have this name."""
     return _NO_BRANCH.search(name) is None
