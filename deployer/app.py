@@ -21,7 +21,7 @@ from deployer import logs
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret, in_plain
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import DeployerError, SettingsError
 from deployer.ports import Bell, Journal, Services
@@ -223,7 +223,7 @@ def _parts(settings: Settings) -> Parts:
         settings.repo_url,
         settings.branch,
         settings.checkout_dir,
-        token=_plain(settings.github_token),
+        token=in_plain(settings.github_token),
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
     host = _on_this_machine(settings) if settings.services == "local" else _in_compose(settings)
@@ -264,7 +264,7 @@ def _on_this_machine(settings: Settings) -> _Host:
         now=LocalParser(lambda: airflow.python, script, env),
         built=LocalParser(lambda: airflow.built_python, script, env),
         username=settings.airflow_username or airflow.username,
-        password=_plain(settings.airflow_password) or airflow.password,
+        password=in_plain(settings.airflow_password) or airflow.password,
         group=None,
     )
 
@@ -273,7 +273,7 @@ def _in_compose(settings: Settings) -> _Host:
     from deployer.edges.compose.making import compose_airflow
 
     made = compose_airflow(settings, os.environ)
-    password = _plain(settings.airflow_password)
+    password = in_plain(settings.airflow_password)
     return _Host(
         made.services, made.now, made.built, settings.airflow_username, password, GROUP_OF_AIRFLOW
     )
@@ -308,7 +308,3 @@ def _secrets(settings: Settings) -> list[str]:
     ]
     within_the_url = urlsplit(settings.journal_url).password
     return [*(secret.get_secret_value() for secret in given if secret), within_the_url or ""]
-
-
-def _plain(secret: Secret | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from dotenv.parser import parse_stream
 
-from deployer.core.settings import values as readers
-from deployer.core.settings.secret import Secret
+from deployer.core import settings as readers
+from deployer.core.settings import Secret
 from deployer.errors import SettingsError
 
 PREFIX = "DEPLOYER_"

@@ -114,7 +114,7 @@ class Guard:
         Raises:
             AirflowError
         """
-        beat = self._airflow.health().dag_processor
+        beat = self._airflow.parser_beat()
         if beat is None or self._clock.now() - beat <= STALE_AFTER:
             return None
         return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from deployer.core.dependencies import affected
-from deployer.core.doctor import stack_drift
+from deployer.core.doctor import stack_rules
 from deployer.core.model import (
     REQUIREMENTS,
     Duplicate,
@@ -443,7 +443,7 @@ class Run:
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""
         try:
-            return stack_drift.drift(tip.compose, self._parts.services.own_stack())
+            return stack_rules.drift(tip.compose, self._parts.services.own_stack())
         except ServicesError as exc:
             return str(exc)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Protocol
 
-from deployer.core.model import AirflowHealth, Busy
+from deployer.core.model import Busy
 
 
 class Airflow(Protocol):
     """The running Airflow, over its REST API."""
 
-    def health(self) -> AirflowHealth:
-        """Return the heartbeats of scheduler and dag-processor.
+    def parser_beat(self) -> datetime | None:
+        """Return the dag-processor's heartbeat; None: Airflow does not know of one.
 
         Raises:
             AirflowUnreachable, AirflowError

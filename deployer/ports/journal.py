@@ -204,7 +204,7 @@ class Journal(Protocol):
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
         """Return of the statuses to be tried now those that may be chosen as the next one.
 
-        The first `limit` by `precedence.urgency`, then those by `precedence.patience`, each
+        The first `limit` by `pacing.urgency`, then those by `pacing.patience`, each
         once. One whose time is further away than any retry is, was timed by another clock: it
         is due.
         """

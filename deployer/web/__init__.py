@@ -7,16 +7,19 @@ It knows the webhook secret and the journal, and nothing else that is worth stea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response
 
 from deployer.ports import Bell, Journal
 from deployer.web import api, faults, health, pages, webhook
-from deployer.web.mounted import Mounted
 from deployer.web.webhook import Receiving
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Receiving", "create_app"]
 
@@ -69,3 +72,22 @@ def create_app(
     # Flask's documented way to put middleware around an application.
     app.wsgi_app = Mounted(app.wsgi_app, urlsplit(public_url or "").path)  # type: ignore[method-assign]
     return app
+
+
+class Mounted:
+    """WSGI middleware: `url_for` starts with `path`, routes do not (PEP 3333, SCRIPT_NAME).
+
+    Whether the proxy in front strips that path or not.
+    """
+
+    def __init__(self, app: WSGIApplication, path: str) -> None:
+        self._app = app
+        self._path = path.rstrip("/")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._path:
+            asked = environ.get("PATH_INFO", "")
+            environ["SCRIPT_NAME"] = self._path
+            if asked == self._path or asked.startswith(f"{self._path}/"):
+                environ["PATH_INFO"] = asked[len(self._path) :] or "/"
+        return self._app(environ, start_response)

@@ -13,10 +13,11 @@ from deployer.core.reporting.pacing import (
     WINDOW_S,
     Pace,
     closed_for_s,
+    next_to_post,
+    overtakes,
     refusal_stands,
     retry_delay_s,
 )
-from deployer.core.reporting.precedence import next_to_post, overtakes
 from deployer.ports import (
     Accepted,
     Clock,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployer.core.model import AirflowHealth, Busy
+from deployer.core.model import Busy
 from deployer.errors import AirflowUnreachable
 
 
@@ -50,12 +50,11 @@ class FakeAirflow:
         self.tasks: list[Task] = []
         self._beat = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def health(self) -> AirflowHealth:
+    def parser_beat(self) -> datetime | None:
         self._answer()
         if self.alive:
             self._beat = datetime.now(UTC)
-        beat = None if self.headless else self._beat
-        return AirflowHealth(datetime.now(UTC), beat, database_ok=True)
+        return None if self.headless else self._beat
 
     def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
         self._answer()

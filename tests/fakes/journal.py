@@ -28,8 +28,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.reporting.pacing import LAST_RETRY_S
-from deployer.core.reporting.precedence import patience, urgency
+from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
 from deployer.errors import JournalError
 from deployer.ports import Announcement
 

@@ -18,8 +18,8 @@ from threading import Thread
 
 import pytest
 
-from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.commands import Command, Project, Up
+from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import NotHealthy, ServicesError
 from tests.integration.compose_world import (

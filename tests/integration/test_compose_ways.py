@@ -23,8 +23,7 @@ from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.throwaway import PROJECT_LABEL, Limits, run_throwaway
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
 pytestmark = pytest.mark.docker

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
 

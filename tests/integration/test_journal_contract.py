@@ -44,7 +44,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.reporting.precedence import patience, urgency
+from deployer.core.reporting.pacing import patience, urgency
 from deployer.edges.journal import SqlJournal
 from deployer.errors import JournalError
 from deployer.ports import Journal

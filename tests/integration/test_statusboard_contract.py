@@ -11,7 +11,7 @@ import pytest
 
 from deployer.core.model import Status, StatusState
 from deployer.core.reporting.status import Commit, pending
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.demo.github import StandIn, statuses
 from deployer.demo.github.faults import Fault
 from deployer.edges.github.statuses import GitHub

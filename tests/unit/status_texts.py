@@ -38,7 +38,6 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/publication.py": frozenset({"publish", "reason"}),
     "deployment/drain.py": frozenset({"wait"}),
     "edges/compose/containers.py": frozenset({"failure", "words"}),
-    "edges/packages/pip_text.py": frozenset({"reason_of_pip"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/parser/judging.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(
@@ -47,7 +46,9 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
     "preflight_rows.py": frozenset({"_of_dag", "_refusing"}),
-    "edges/packages/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
+    "edges/packages/installer_output.py": frozenset(
+        {"reason_of", "reason_of_pip", "said_by_build", "last_line"}
+    ),
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse"}),

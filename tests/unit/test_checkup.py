@@ -16,8 +16,8 @@ from deployer.core.doctor.lines import (
     failed,
     summary,
 )
+from deployer.edges.checkup.docker import numbers
 from deployer.edges.checkup.running import Probe, Shared, run
-from deployer.edges.checkup.versions import numbers
 from deployer.errors import GitError
 
 WELL = Finding("disk", Mark.PASSED, "9 GiB free")

@@ -14,7 +14,7 @@ from docker.errors import APIError
 from deployer.core.doctor.stack_rules import PIP_AT_START
 from deployer.edges.airflow.files import dockerfile
 from deployer.edges.compose.choosing import choose_way
-from deployer.edges.compose.client import LazyClient
+from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.image_way import ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds

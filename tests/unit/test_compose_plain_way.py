@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from docker.models.containers import Container
 
-from deployer.edges.compose.client import LazyClient
+from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 

@@ -41,7 +41,6 @@ def test_a_service_is_read_with_all_that_matters_here() -> None:
         build_args={"AIRFLOW_IMAGE_NAME": "x:1"},
         environment={"A": "a$b"},
         stop_grace_s=600.0,
-        has_health_check=True,
     )
 
 
@@ -49,11 +48,6 @@ def test_what_a_service_does_not_say_is_composes_default() -> None:
     assert stack(db={"image": "postgres:16"}).services["db"] == Service(
         image="postgres:16", stop_grace_s=10.0
     )
-
-
-@pytest.mark.parametrize("check", [{"disable": True}, {"test": ["NONE"]}, None])
-def test_a_health_check_that_is_switched_off_is_none(check: dict[str, Any] | None) -> None:
-    assert not stack(db={"healthcheck": check}).services["db"].has_health_check
 
 
 def test_a_stack_without_services_has_none() -> None:

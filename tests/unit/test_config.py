@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.config import PREFIX, Settings, load
-from deployer.core.settings.remote import is_branch, scheme_of
+from deployer.core.settings import Secret, in_plain, is_branch, scheme_of
 from deployer.errors import SettingsError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -455,3 +455,7 @@ def expected_in_readme(name: str) -> str:
     if default is None:
         return "none"
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_a_secret_is_told_in_plain_where_there_is_one() -> None:
+    assert [in_plain(Secret("hunter2")), in_plain(None)] == ["hunter2", None]

@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from deployer.core.model import Status, StatusState
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.edges.github.statuses import GitHub
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater

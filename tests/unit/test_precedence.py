@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from deployer.core.model import Owed, Status, StatusState
-from deployer.core.reporting.precedence import (
+from deployer.core.reporting.pacing import (
     OVERTAKINGS,
     WAITED_FOR,
     next_to_post,

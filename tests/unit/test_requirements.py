@@ -139,59 +139,6 @@ def test_options_keep_their_order_and_their_lines() -> None:
     ]
 
 
-# --- what reaches beyond the packages it names -----------------------------
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "-r other.txt",
-        "-c /etc/passwd",
-        "-e git+https://h.example/x#egg=x",
-        "--index-url https://i.example",
-        "--extra-index-url https://i.example",
-        "--find-links https://i.example",
-        "--trusted-host i.example",
-        "./pkg",
-        "pkg.whl",
-        "file:///etc",
-        "git+file:///srv/x",
-        "x @ file:///etc",
-        "x @ ./x",
-        "x @ https://i.example/${GITHUB_TOKEN}",
-        "https://i.example/${GITHUB_TOKEN}/x.whl",
-        "--only-binary ${X}",
-        "rich -C k=${X}",
-        "${X}",
-    ],
-)
-def test_lines_that_reach_beyond_their_packages_are_shown(line: str) -> None:
-    (found,) = parse(f"rich\n{line}\n# ${{X}}").reaching
-    assert found.line == 2
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "rich==1.0; os_name == 'nt'",
-        "x @ https://e.example/x.whl",
-        "x @ git+https://e.example/x@v1",
-        "x @ git+ssh://git@e.example/x",
-        "https://e.example/x.whl",
-        "--pre",
-        "--no-binary :all:",
-        "rich  # ${X}",
-    ],
-)
-def test_lines_that_only_name_packages_do_not_reach(line: str) -> None:
-    assert parse(line).reaching == ()
-
-
-def test_reaching_lines_come_in_the_text_s_order() -> None:
-    text = "-r a\nx @ file:x\n./y\nw @ file:w"
-    assert [found.line for found in parse(text).reaching] == [1, 2, 3, 4]
-
-
 # --- lines as pip sees them ------------------------------------------------
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import LinkSlots, Slot
 
 RUNS, NEW, NEWER = "what runs", "new", "newer"
 

@@ -1,5 +1,8 @@
 """What the operator's compose file must hold for a rollout to be safe.
 
+It alone is used, never the class repository's: a compose file decides what runs on the VM, and
+with which rights, so a push must not be able to change it.
+
 Pure: takes what `docker compose config --format json` printed (the form is that of
 https://github.com/compose-spec/compose-spec/blob/main/05-services.md), says what is wrong.
 """
@@ -12,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from deployer.core.doctor.lines import Ailment
+from deployer.core.model import COMPOSE_FILE
 
 MOUNTED_AT: Final = "/opt/class"
 """Where all Airflow containers see CHECKOUT_DIR; the class's bundle looks there."""
@@ -147,3 +151,21 @@ def _not_there(mounts: Collection[Mapping[str, Any]], directory: str) -> Iterato
     for mount in here:
         if PurePosixPath(mount.get("source") or "") != PurePosixPath(directory):
             yield f"has {mount.get('source')} at {MOUNTED_AT}, not {directory}"
+
+
+def drift(pushed: str | None, own: str | None) -> str | None:
+    """Return a sentence that says the two differ, None if they do not.
+
+    A repository without the file, or an operator without a copy (the embedded Airflow), has
+    nothing to differ. Line ends and blank ends of lines do not count.
+    """
+    if pushed is None or own is None or _lines(pushed) == _lines(own):
+        return None
+    return (
+        f"{COMPOSE_FILE} of the repository differs from the operator's copy, which stays in use;"
+        " the teacher may look at the difference and copy it by hand"
+    )
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]

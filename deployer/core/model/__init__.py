@@ -14,7 +14,6 @@ from deployer.core.model.deployments import (
     Trigger,
 )
 from deployer.core.model.endings import Duplicate, Ending, State
-from deployer.core.model.histories import Authored, History
 from deployer.core.model.parses import (
     Listed,
     ParseEnd,
@@ -34,7 +33,7 @@ from deployer.core.model.plans import (
     Resolve,
     Step,
 )
-from deployer.core.model.sights import AirflowHealth, Busy, Vitals
+from deployer.core.model.sights import Busy, Vitals
 from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     COMPOSE_FILE,
@@ -44,8 +43,10 @@ from deployer.core.model.trees import (
     REQUIREMENTS,
     ROSTER,
     WHOLE_DIRECTORY,
+    Authored,
     Facts,
     File,
+    History,
     LeftOut,
     Live,
     Tree,
@@ -61,7 +62,6 @@ __all__ = [
     "REQUIREMENTS",
     "ROSTER",
     "WHOLE_DIRECTORY",
-    "AirflowHealth",
     "Authored",
     "Busy",
     "Closed",

@@ -3,16 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AirflowHealth:
-    """Heartbeats of Airflow's parts; None: Airflow does not know of that part."""
-
-    scheduler: datetime | None
-    dag_processor: datetime | None
-    database_ok: bool
 
 
 @dataclass(frozen=True, slots=True)

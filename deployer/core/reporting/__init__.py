@@ -5,8 +5,7 @@ contexts         what a commit's contexts are called
 render           a deployment as the contract's JSON
 ownership        whose files a commit changes: a note, never a refusal
 roster           `roster.yaml`: who is who
-pacing           when the next write may go to GitHub
-precedence       which status goes next
+pacing           when the next write may go to GitHub, and which status goes next
 git_words        why git failed, without the address
 counts           one file, two files
 readiness        is the deployer as a whole doing its job

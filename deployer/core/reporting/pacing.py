@@ -1,4 +1,4 @@
-"""Decide when the next write may go to GitHub, and when a failed one is tried again.
+"""Decide when the next write may go to GitHub, which one, and when a failed one is tried again.
 
 GitHub's secondary limits on requests that create content: 80 a minute, 500 an
 hour, and "at least one second between" them for whoever sends many (GitHub's
@@ -7,16 +7,21 @@ wait for those seconds, so a short burst goes back to back and is paid off
 afterwards. Of both a part is kept for what somebody waits for: a backlog, and
 what is `pending`, never take the last of it.
 
-Pure: all times are seconds on one clock of the caller's, best a monotonic one.
+So there is a backlog whenever many pushes come at once. Who looks is the author of the newest
+push: its statuses overtake those of older ones, which go in the gaps.
+
+Pure: the time is a parameter; seconds are those of one clock of the caller's, best a monotonic one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from deployer.core.model import Closed
+from deployer.core.model import Closed, Owed, StatusState
+from deployer.core.reporting.contexts import DEPLOY
 
 BURST = 18
 """Writes that may go back to back after a rest; one comes back every `REFILL_S`."""
@@ -121,3 +126,57 @@ def refusal_stands(attempts: int, age_s: float) -> bool:
     refuses one that is not there.
     """
     return attempts >= TRIES_WHEN_NEW or age_s >= NEW_S
+
+
+OVERTAKINGS = 3
+"""So many writes in a row may overtake the oldest commit's; the next is one of that."""
+WAITED_FOR = timedelta(seconds=60)
+"""What is owed for longer is backlog."""
+RED = frozenset({StatusState.FAILURE, StatusState.ERROR})
+
+
+def urgency(owed: Owed) -> tuple[object, ...]:
+    """Return the place in the line: a verdict before any `pending`, the newest tip's first."""
+    return (_is_pending(owed), -owed.tip, *_rank(owed))
+
+
+def patience(owed: Owed) -> tuple[object, ...]:
+    """Return the place in the other line, that of the oldest tip."""
+    return (_is_pending(owed), owed.tip, *_rank(owed))
+
+
+def next_to_post(due: Sequence[Owed], *, at: datetime, overtook: int, room: bool) -> Owed | None:
+    """Return the status that goes next; None: what there is can wait until there is room.
+
+    A `pending` that has to wait is mostly replaced by its verdict before its turn comes, which
+    is a write less; and a backlog that waits leaves the next push its burst.
+
+    Args:
+        due: what may be tried; the first by `urgency` and by `patience` are enough.
+        at: the time now.
+        overtook: how many writes in a row overtook an older commit's.
+        room: beside this write there is one for each that may come and be waited for.
+    """
+    if not due:
+        return None
+    oldest_turn = overtook >= OVERTAKINGS
+    first = min(due, key=patience if oldest_turn else urgency)
+    if room:
+        return first
+    waited_for = at - first.owed_since <= WAITED_FOR
+    return first if (oldest_turn or waited_for) and not _is_pending(first) else None
+
+
+def overtakes(owed: Owed, due: Sequence[Owed]) -> bool:
+    """Tell whether `owed` goes before an older commit's."""
+    return min(due, key=patience).tip < owed.tip
+
+
+def _is_pending(owed: Owed) -> bool:
+    return owed.status.state is StatusState.PENDING
+
+
+def _rank(owed: Owed) -> tuple[bool, bool, int]:
+    """Return the place among the statuses of one commit: `airflow/deploy` first, red first."""
+    status = owed.status
+    return (status.context.lower() != DEPLOY, status.state not in RED, owed.place)

@@ -2,5 +2,6 @@
 
 lines            pip's file format
 meaning          text -> what it installs; two texts that install the same are equal
+gate             what a class may ask for
 blame            the author's fault, the operator's, or nobody's
 """

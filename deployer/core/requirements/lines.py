@@ -37,9 +37,6 @@ _WITH_VALUE = {
     "--hash": "--hash",
 }  # fmt: skip
 _BEHIND_A_REQUIREMENT = {"--hash", "--config-settings"}
-_REACHING = {
-    "-r", "-c", "-e", "--index-url", "--extra-index-url", "--find-links", "--trusted-host",
-}  # fmt: skip
 _HASH = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]+")
 
 # pip splits lines at all that str.splitlines() knows, other tools do not. So that no line
@@ -50,8 +47,6 @@ _WHOLE_COMMENT = re.compile(r"\s*#")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _ENCODING = re.compile(r"coding[:=]\s*([-\w.]+)")
 _UTF8 = {"utf-8", "utf8", "ascii", "us-ascii"}
-
-_REMOTE = re.compile(r"(?:(?:git|hg|svn|bzr)\+)?(?:https?|ftp|ssh)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +77,6 @@ class Option:
     def key(self) -> str:
         """What it is known by in a diff."""
         return self.flag or self.shown
-
-    @property
-    def reaching(self) -> bool:
-        """See `Requirements.reaching`."""
-        local = not self.flag and reaches(self.text)
-        return local or self.flag in _REACHING or "${" in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +113,6 @@ def read_lines(text: str) -> Iterator[Line]:
         line = _COMMENT.sub("", joined).strip()
         if line:
             yield _read(line, number)
-
-
-def reaches(place: str) -> bool:
-    """Tell whether a URL or path is on the machine that installs (or not known to be elsewhere)."""
-    return not _REMOTE.match(place)
 
 
 def shown(text: str) -> str:

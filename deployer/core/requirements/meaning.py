@@ -1,11 +1,10 @@
 """Read `requirements.txt` and tell whether two of them install the same.
 
-Pure. `requirement_lines` takes the file apart as pip does; each requirement is then read
+Pure. `lines` takes the file apart as pip does; each requirement is then read
 by `packaging`. In doubt two spellings count as different: that costs a rebuild, while
 taking different ones for equal would leave the class on its old packages.
 
-An option is read and compared, not judged. Those that let a shared file reach beyond the
-packages it names are in `Requirements.reaching`, for whoever decides about them.
+An option is read and compared, not judged: that is `gate`'s.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from deployer.core.model import RequirementsDiff
-from deployer.core.requirements.lines import Line, Option, reaches, read_lines, shown
+from deployer.core.requirements.lines import Line, Option, read_lines, shown
 from deployer.errors import RequirementsRefused
 from deployer.masking import masked
 
@@ -77,11 +76,6 @@ class Package:
         return self.name
 
     @property
-    def reaching(self) -> bool:
-        """See `Requirements.reaching`."""
-        return (self.url is not None and reaches(self.url)) or "${" in self.text
-
-    @property
     def canonical(self) -> tuple[object, ...]:
         """What is compared, sortable among packages."""
         return (
@@ -120,18 +114,6 @@ class Requirements:
             [(option.flag, option.value) for option in self.options],
         ]
         return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()
-
-    @property
-    def reaching(self) -> tuple[Package | Option, ...]:
-        """Lines that reach beyond the packages they name, in the text's order.
-
-        `-r`, `-c`, `-e`, paths and `file:` read files of the machine that installs,
-        `${NAME}` reads its environment (and a URL may carry a secret away);
-        `--index-url`, `--extra-index-url`, `--find-links` and `--trusted-host` change
-        where everybody's packages come from.
-        """
-        everything: list[Package | Option] = [*self.packages, *self.options]
-        return tuple(sorted((x for x in everything if x.reaching), key=attrgetter("line")))
 
 
 def parse(text: str) -> Requirements:

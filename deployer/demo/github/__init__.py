@@ -2,7 +2,7 @@
 
 contract    requests and answers, held against GitHub's own OpenAPI description
 repository  a real bare git repository, served by `git http-backend`
-webhook     signed deliveries, as GitHub sends and keeps them
+webhook     signed deliveries, as GitHub sends them
 statuses    the commit statuses, and waiting for one
 faults      rate limits, 5xx, slowness, dropped connections, on demand
 shapes      JSON as GitHub writes it
@@ -10,7 +10,6 @@ app         the Flask app over all of it
 server      the app in a thread, for the demo and the tests
 """
 
-from deployer.demo.github.app import create_stand_in
 from deployer.demo.github.server import StandIn
 
-__all__ = ["StandIn", "create_stand_in"]
+__all__ = ["StandIn"]

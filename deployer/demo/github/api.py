@@ -1,4 +1,4 @@
-"""The REST API: commit statuses and webhook deliveries, held against GitHub's description."""
+"""The REST API: commit statuses, held against GitHub's description."""
 
 from __future__ import annotations
 
@@ -20,12 +20,9 @@ from deployer.demo.github.contract import (
     header_mistakes,
 )
 from deployer.demo.github.parts import Parts, base_url, meet_fault
-from deployer.demo.github.webhook import HOOK_ID
 
 LENGTHS = {"description": 140, "context": 255}
 """What GitHub takes of each text of a status, in characters."""
-_COMMIT = "/repos/{owner}/{repo}/commits/{ref}"
-_DELIVERIES = "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +64,7 @@ class Api:
         blueprint = Blueprint("api", __name__)
         for method, path, answer, anonymous in (
             ("post", "/repos/{owner}/{repo}/statuses/{sha}", self.create_status, False),
-            ("get", f"{_COMMIT}/statuses", self.list_statuses, True),
-            ("get", f"{_COMMIT}/status", self.combined_status, True),
-            ("get", _DELIVERIES, self.list_deliveries, False),
-            ("get", f"{_DELIVERIES}/{{delivery_id}}", self.get_delivery, False),
-            ("post", f"{_DELIVERIES}/{{delivery_id}}/attempts", self.redeliver, False),
+            ("get", "/repos/{owner}/{repo}/commits/{ref}/statuses", self.list_statuses, True),
         ):
             operation = self._contract.operation(method, path)
             blueprint.add_url_rule(
@@ -118,42 +111,6 @@ class Api:
         page = newest_first[start : start + per_page]
         name = self._parts.full_name
         return Answer(200, [shapes.status(base_url(), name, status) for status in page])
-
-    def combined_status(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
-        sha = self._parts.repository.commit_of(path["ref"])
-        if sha is None:
-            return _no(404, "Not Found")
-        latest = self._parts.statuses.latest(sha)
-        return Answer(200, shapes.combined(base_url(), self._parts.full_name, sha, latest))
-
-    def list_deliveries(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
-        if path["hook_id"] != str(HOOK_ID):
-            return _no(404, "Not Found")
-        newest_first = list(self._parts.webhook.deliveries[::-1])
-        wanted = request.args.get("status")
-        if wanted:
-            lowest, highest = {"success": (200, 399), "failure": (400, 599)}[wanted]
-            newest_first = [d for d in newest_first if lowest <= d.status_code <= highest]
-        cursor = request.args.get("cursor", type=int)
-        if cursor is not None:
-            newest_first = [delivery for delivery in newest_first if delivery.id <= cursor]
-        page, rest = newest_first[: _per_page()], newest_first[_per_page() :]
-        more = f"{request.base_url}?per_page={_per_page()}&cursor={rest[0].id}" if rest else ""
-        headers = {"Link": f'<{more}>; rel="next"'} if more else {}
-        return Answer(200, [delivery.item() for delivery in page], headers)
-
-    def get_delivery(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
-        delivery = self._parts.webhook.find(int(path["delivery_id"]))
-        if delivery is None or path["hook_id"] != str(HOOK_ID):
-            return _no(404, "Not Found")
-        return Answer(200, delivery.whole())
-
-    def redeliver(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
-        delivery = self._parts.webhook.find(int(path["delivery_id"]))
-        if delivery is None or path["hook_id"] != str(HOOK_ID):
-            return _no(404, "Not Found")
-        self._parts.webhook.redeliver(delivery)
-        return Answer(202, {})
 
     # -- around them
 

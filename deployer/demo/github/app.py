@@ -1,20 +1,17 @@
-"""The stand-in as a Flask app: git, the REST API, a page, and knobs for tests.
+"""The stand-in as a Flask app: git, the REST API, a page.
 
 /<owner>/<name>.git              smart HTTP
 /repos/…                         REST, at the root: GITHUB_API_URL is the server's address
 / , /<owner>/<name>/commits/…    commits with their statuses
-/_stand-in/violations            what was not as GitHub describes it
-/_stand-in/faults                POST a fault, DELETE them all
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
+from flask import Blueprint, Flask, Response, abort, render_template
 
 from deployer.demo.github.api import Api
-from deployer.demo.github.faults import Fault
 from deployer.demo.github.git import git
 from deployer.demo.github.parts import Parts, Violations, base_url
 from deployer.demo.github.repository import BareRepository
@@ -60,40 +57,16 @@ def create_stand_in(
     app.extensions[EXTENSION] = parts
     app.register_blueprint(Api(parts).blueprint())
     app.register_blueprint(git(parts))
-    app.register_blueprint(_knobs(parts))
     app.register_blueprint(_pages(parts))
     return app
 
 
-def _knobs(parts: Parts) -> Blueprint:
-    blueprint = Blueprint("stand_in", __name__, url_prefix="/_stand-in")
-
-    @blueprint.get("/violations")
-    def violations() -> Response:
-        return jsonify(parts.violations.all())
-
-    @blueprint.post("/faults")
-    def add_fault() -> tuple[Response, int]:
-        try:
-            parts.faults.add(Fault(**request.get_json()))
-        except TypeError as exc:
-            abort(400, str(exc))
-        return jsonify({}), 201
-
-    @blueprint.delete("/faults")
-    def clear_faults() -> Response:
-        parts.faults.clear()
-        return jsonify({})
+def _pages(parts: Parts) -> Blueprint:
+    blueprint = Blueprint("pages", __name__)
 
     @blueprint.get("/avatar")
     def avatar() -> Response:
         return Response(_AVATAR, mimetype="image/svg+xml")
-
-    return blueprint
-
-
-def _pages(parts: Parts) -> Blueprint:
-    blueprint = Blueprint("pages", __name__)
 
     @blueprint.get("/")
     def front() -> str:

@@ -13,10 +13,7 @@ from deployer.demo.github.repository import NO_COMMIT, BareRepository, CgiReques
 from deployer.demo.github.shapes import Push
 
 MOST_COMMITS = 2048
-MOST_TAGS = 3
-"""GitHub sends no events for tags if more of them are pushed at once."""
 _HEADS = "refs/heads/"
-_TAGS = "refs/tags/"
 
 
 def git(parts: Parts) -> Blueprint:
@@ -66,11 +63,10 @@ def _answer(parts: Parts, asked: CgiRequest) -> Response:
 def _pushes(
     before: Mapping[str, str], after: Mapping[str, str], *, pusher: str | None
 ) -> Iterator[Push]:
-    """Yield what happened to each ref."""
+    """Yield what happened to each branch; nobody here listens to tags."""
     moved = sorted(ref for ref in before.keys() | after.keys() if before.get(ref) != after.get(ref))
-    tags = [ref for ref in moved if ref.startswith(_TAGS)]
     for ref in moved:
-        if ref.startswith(_HEADS) or (ref in tags and len(tags) <= MOST_TAGS):
+        if ref.startswith(_HEADS):
             yield Push(ref, before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT), pusher)
 
 
@@ -85,14 +81,13 @@ def _payload(
 ) -> shapes.Json:
     """Build the payload of `push`; `known` are the refs as they were before it."""
     created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
-    branch = push.ref.startswith(_HEADS)
     head = None if deleted else repository.commits(push.after, most=1)[0]
     commits: tuple[Commit, ...] = ()
-    if branch and not deleted:
+    if not deleted:
         old = known.values() if created else [push.before]
         commits = repository.commits(push.after, *(f"^{sha}" for sha in old), most=MOST_COMMITS)
     base_ref = None
-    if head is not None and (created or not branch):
+    if head is not None and created:
         same = (ref for ref, sha in known.items() if ref != push.ref and sha == head.sha)
         base_ref = next((ref for ref in same if ref.startswith(_HEADS)), None)
     return shapes.push_payload(
@@ -101,9 +96,6 @@ def _payload(
         push,
         commits=commits[::-1],
         head=head,
-        forced=branch
-        and not created
-        and not deleted
-        and not repository.is_ancestor(push.before, push.after),
+        forced=not created and not deleted and not repository.is_ancestor(push.before, push.after),
         base_ref=base_ref,
     )

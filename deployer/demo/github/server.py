@@ -15,7 +15,7 @@ from deployer.demo.github.faults import Faults
 from deployer.demo.github.parts import Parts
 from deployer.demo.github.repository import BareRepository
 from deployer.demo.github.statuses import PostedStatus
-from deployer.demo.github.webhook import HOOK_ID, Delivery
+from deployer.demo.github.webhook import Delivery
 
 STOP_S = 15.0
 POLL_S = 0.05
@@ -30,8 +30,6 @@ class StandIn:
         git_url: the repository, to be used as REPO_URL; pushes need no credentials.
         faults: faults to be met by the next requests.
     """
-
-    hook_id = HOOK_ID
 
     def __init__(
         self,
@@ -120,12 +118,6 @@ class StandIn:
     def _count(self) -> None:
         with self._counting:
             self._requests += 1
-
-    def ping(self) -> None:
-        """Send `ping`, as GitHub does when a hook is made."""
-        self._parts.webhook.send(
-            "ping", lambda: {"zen": "Keep it logically awesome.", "hook_id": HOOK_ID}
-        )
 
     def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
         """Return all statuses of a commit, oldest first."""

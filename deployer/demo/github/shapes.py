@@ -13,53 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer.demo.github.repository import NO_COMMIT, Commit, Person
-from deployer.demo.github.statuses import PostedStatus, combined_state
+from deployer.demo.github.statuses import PostedStatus
 
 Json = dict[str, Any]
 
 DOCUMENTATION = "https://docs.github.com/rest"
 REPOSITORY_ID = 1296269
 
-# Ends of a repository's URLs, below https://api.github.com/repos/<owner>/<name>.
-_REPOSITORY_URLS = {
-    "archive_url": "/{archive_format}{/ref}",
-    "assignees_url": "/assignees{/user}",
-    "blobs_url": "/git/blobs{/sha}",
-    "branches_url": "/branches{/branch}",
-    "collaborators_url": "/collaborators{/collaborator}",
-    "comments_url": "/comments{/number}",
-    "commits_url": "/commits{/sha}",
-    "compare_url": "/compare/{base}...{head}",
-    "contents_url": "/contents/{+path}",
-    "contributors_url": "/contributors",
-    "deployments_url": "/deployments",
-    "downloads_url": "/downloads",
-    "events_url": "/events",
-    "forks_url": "/forks",
-    "git_commits_url": "/git/commits{/sha}",
-    "git_refs_url": "/git/refs{/sha}",
-    "git_tags_url": "/git/tags{/sha}",
-    "hooks_url": "/hooks",
-    "issue_comment_url": "/issues/comments{/number}",
-    "issue_events_url": "/issues/events{/number}",
-    "issues_url": "/issues{/number}",
-    "keys_url": "/keys{/key_id}",
-    "labels_url": "/labels{/name}",
-    "languages_url": "/languages",
-    "merges_url": "/merges",
-    "milestones_url": "/milestones{/number}",
-    "notifications_url": "/notifications{?since,all,participating}",
-    "pulls_url": "/pulls{/number}",
-    "releases_url": "/releases{/id}",
-    "stargazers_url": "/stargazers",
-    "statuses_url": "/statuses/{sha}",
-    "subscribers_url": "/subscribers",
-    "subscription_url": "/subscription",
-    "tags_url": "/tags",
-    "teams_url": "/teams",
-    "trees_url": "/git/trees{/sha}",
-    "url": "",
-}
 _USER_URLS = {
     "url": "",
     "followers_url": "/followers",
@@ -94,7 +54,7 @@ def user(base: str, name: str) -> Json:
         "login": name,
         "id": 1,
         "node_id": "MDQ6VXNlcjE=",
-        "avatar_url": f"{base}/_stand-in/avatar",
+        "avatar_url": f"{base}/avatar",
         "gravatar_id": "",
         "html_url": f"{base}/{name}",
         "type": "User",
@@ -114,14 +74,17 @@ def repository(base: str, full_name: str) -> Json:
         "html_url": f"{base}/{full_name}",
         "description": None,
         "fork": False,
-    } | {key: f"{base}/repos/{full_name}{end}" for key, end in _REPOSITORY_URLS.items()}
+        "url": f"{base}/repos/{full_name}",
+        "clone_url": f"{base}/{full_name}.git",
+        "default_branch": "main",
+    }
 
 
-def _status(base: str, full_name: str, status: PostedStatus) -> Json:
+def status(base: str, full_name: str, status: PostedStatus) -> Json:
     at = timestamp(status.received_at)
     return {
         "url": f"{base}/repos/{full_name}/statuses/{status.sha}",
-        "avatar_url": f"{base}/_stand-in/avatar",
+        "avatar_url": f"{base}/avatar",
         "id": status.id,
         "node_id": f"SC_{status.id}",
         "state": status.state,
@@ -130,23 +93,7 @@ def _status(base: str, full_name: str, status: PostedStatus) -> Json:
         "context": status.context,
         "created_at": at,
         "updated_at": at,
-    }
-
-
-def status(base: str, full_name: str, status: PostedStatus) -> Json:
-    return _status(base, full_name, status) | {"creator": user(base, "deployer")}
-
-
-def combined(base: str, full_name: str, sha: str, latest: Sequence[PostedStatus]) -> Json:
-    commit_url = f"{base}/repos/{full_name}/commits/{sha}"
-    return {
-        "state": combined_state(latest),
-        "statuses": [_status(base, full_name, status) for status in latest],
-        "sha": sha,
-        "total_count": len(latest),
-        "repository": repository(base, full_name),
-        "commit_url": commit_url,
-        "url": f"{commit_url}/status",
+        "creator": user(base, "deployer"),
     }
 
 
@@ -174,8 +121,7 @@ def push_payload(
         "ref": push.ref,
         "before": push.before,
         "after": push.after,
-        "repository": repository(base, full_name)
-        | {"default_branch": "main", "clone_url": f"{web}.git"},
+        "repository": repository(base, full_name),
         "pusher": {"name": pusher, "email": f"{pusher}@users.noreply.github.com"},
         "sender": user(base, pusher),
         "created": push.before == NO_COMMIT,

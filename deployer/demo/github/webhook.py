@@ -1,4 +1,4 @@
-"""Signed webhook deliveries, as GitHub sends and keeps them.
+"""Signed webhook deliveries, as GitHub sends them.
 
 One after the other in a thread of their own, each tried once: GitHub never
 redelivers by itself.
@@ -15,12 +15,11 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from deployer.demo.github.shapes import REPOSITORY_ID, timestamp
+from deployer.demo.github.shapes import REPOSITORY_ID
 
 Json = dict[str, Any]
 
@@ -36,50 +35,17 @@ class Delivery:
     """One try to deliver one event.
 
     Attributes:
-        guid: the event's; a redelivery has a new `id` and the same guid.
         status: `OK`, or what went wrong.
         status_code: the receiver's; 502 no connection, 504 no answer in time.
         duration_s: from sending to the answer.
     """
 
-    id: int
     guid: str
     event: str
-    redelivery: bool
-    delivered_at: datetime
     duration_s: float
     status: str
     status_code: int
-    url: str
-    request_headers: dict[str, str]
     payload: Json
-    response_headers: dict[str, str]
-    response_body: str
-
-    def item(self) -> Json:
-        """Return the delivery as GitHub lists it."""
-        return {
-            "id": self.id,
-            "guid": self.guid,
-            "delivered_at": timestamp(self.delivered_at),
-            "redelivery": self.redelivery,
-            "duration": round(self.duration_s, 3),
-            "status": self.status,
-            "status_code": self.status_code,
-            "event": self.event,
-            "action": None,
-            "installation_id": None,
-            "repository_id": REPOSITORY_ID,
-            "throttled_at": None,
-        }
-
-    def whole(self) -> Json:
-        """Return the delivery as GitHub shows a single one."""
-        return self.item() | {
-            "url": self.url,
-            "request": {"headers": self.request_headers, "payload": self.payload},
-            "response": {"headers": self.response_headers, "payload": self.response_body},
-        }
 
 
 class Webhook:
@@ -106,9 +72,6 @@ class Webhook:
         with self._changed:
             return tuple(self._deliveries)
 
-    def find(self, delivery: int) -> Delivery | None:
-        return next((known for known in self.deliveries if known.id == delivery), None)
-
     def wait_for(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
         """Return the deliveries once there are `count` of them.
 
@@ -124,12 +87,7 @@ class Webhook:
         """Deliver an event soon; `payload` is called in the delivery thread."""
         url, guid = self.url, str(uuid.uuid4())
         if url is not None:
-            self._soon(lambda: self._deliver(url, event, guid, payload(), redelivery=False))
-
-    def redeliver(self, delivery: Delivery) -> None:
-        """Deliver the same event again soon, under the same guid, to where the hook points now."""
-        url, event, guid = self.url or delivery.url, delivery.event, delivery.guid
-        self._soon(lambda: self._deliver(url, event, guid, delivery.payload, redelivery=True))
+            self._soon(lambda: self._deliver(url, event, guid, payload()))
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -142,7 +100,7 @@ class Webhook:
         if not work.cancelled() and (error := work.exception()) is not None:
             self._complain(f"delivery: {type(error).__name__}: {error}")
 
-    def _deliver(self, url: str, event: str, guid: str, payload: Json, *, redelivery: bool) -> None:
+    def _deliver(self, url: str, event: str, guid: str, payload: Json) -> None:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         if len(body) > LARGEST:
             return
@@ -158,40 +116,31 @@ class Webhook:
             "X-Hub-Signature": f"sha1={self._sign(body, 'sha1')}",
             "X-Hub-Signature-256": f"sha256={self._sign(body, 'sha256')}",
         }
-        at, started_s = datetime.now(UTC), time.monotonic()
-        answer, status, status_code = self._post(url, body, headers)
+        started_s = time.monotonic()
+        status, status_code = self._post(url, body, headers)
         with self._changed:
             self._deliveries.append(
                 Delivery(
-                    id=len(self._deliveries) + 1,
                     guid=guid,
                     event=event,
-                    redelivery=redelivery,
-                    delivered_at=at,
                     duration_s=time.monotonic() - started_s,
                     status=status,
                     status_code=status_code,
-                    url=url,
-                    request_headers=headers,
                     payload=payload,
-                    response_headers=dict(answer.headers) if answer else {},
-                    response_body=answer.text if answer else "",
                 )
             )
             self._changed.notify_all()
 
-    def _post(
-        self, url: str, body: bytes, headers: dict[str, str]
-    ) -> tuple[httpx.Response | None, str, int]:
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[str, int]:
         try:
             answer = self._client.post(url, content=body, headers=headers)
         except httpx.TimeoutException:
-            return None, "timed out", 504
+            return "timed out", 504
         except httpx.RequestError:
-            return None, "failed to connect", 502
+            return "failed to connect", 502
         ok = answer.is_success
         status = "OK" if ok else f"Invalid HTTP Response: {answer.status_code}"
-        return answer, status, answer.status_code
+        return status, answer.status_code
 
     def _sign(self, body: bytes, digest: str) -> str:
         return hmac.new(self._secret, body, getattr(hashlib, digest)).hexdigest()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deployer.core.model import AirflowHealth, Busy
+from deployer.core.model import Busy
 from deployer.errors import AirflowError
 
 if TYPE_CHECKING:
@@ -41,14 +41,11 @@ class AirflowRest:
         self._on_call = on_call
         self._loaded: Calls | None = None
 
-    def health(self) -> AirflowHealth:
+    def parser_beat(self) -> datetime | None:
         body = self._calls.health()
         try:
-            return AirflowHealth(
-                scheduler=_heartbeat(body, "scheduler"),
-                dag_processor=_heartbeat(body, "dag_processor"),
-                database_ok=body["metadatabase"]["status"] == "healthy",
-            )
+            beat = (body["dag_processor"] or {}).get("latest_dag_processor_heartbeat")
+            return datetime.fromisoformat(beat) if beat else None
         except (KeyError, TypeError, ValueError) as exc:
             raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
 
@@ -89,8 +86,3 @@ class AirflowRest:
             )
             self._loaded = Calls(session, timeout_s=self._timeout_s)
         return self._loaded
-
-
-def _heartbeat(body: Mapping[str, Any], part: str) -> datetime | None:
-    beat = (body[part] or {}).get(f"latest_{part}_heartbeat")
-    return datetime.fromisoformat(beat) if beat else None

@@ -11,7 +11,7 @@ from typing import Any, Final
 from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import in_plain
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
 from deployer.edges.checkup.running import Probe, Shared
@@ -39,7 +39,7 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
         settings.repo_url,
         settings.branch,
         settings.checkout_dir / "mirror.git",
-        _plain(settings.github_token),
+        in_plain(settings.github_token),
     )
     needed = settings.recreate_services
 
@@ -126,7 +126,7 @@ def _packages(
 
 
 def _account(settings: Settings, local: LocalAirflow | None) -> airflow.Account:
-    username, password = settings.airflow_username, _plain(settings.airflow_password)
+    username, password = settings.airflow_username, in_plain(settings.airflow_password)
     if local is not None and not password:
         if not local.running():  # it may not even have made its password
             raise Ailment(
@@ -144,7 +144,7 @@ def _excess(account: Shared[airflow.Account], *, embedded: bool) -> str:
 
 def _token(settings: Settings) -> str:
     return github.token(
-        settings.github_api_url, settings.github_repo, _plain(settings.github_token), _now()
+        settings.github_api_url, settings.github_repo, in_plain(settings.github_token), _now()
     )
 
 
@@ -179,7 +179,3 @@ def _clocks(
     if engine is not None:
         clocks["Docker"] = lambda: timedelta(seconds=engine.get().ahead_s)
     return clocks
-
-
-def _plain(secret: Secret | None) -> str | None:
-    return secret.get_secret_value() if secret else None

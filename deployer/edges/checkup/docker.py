@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from deployer.core.doctor.lines import Ailment
-from deployer.edges.checkup.versions import numbers
 
 ASK_S: Final = 10  # bound of one call of the engine, seconds
 OLDEST_ENGINE: Final = (20, 10)
@@ -143,3 +143,9 @@ def _client() -> Iterator[docker.DockerClient]:
     finally:
         if client is not None:
             client.close()
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers, e.g. (20, 10, 24) of `20.10.24+dfsg1`; none: empty."""
+    leading = re.match(r"v?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(map(int, leading[1].split("."))) if leading else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.doctor.stack_drift import drift
+from deployer.core.doctor.stack_rules import drift
 from deployer.core.model import COMPOSE_FILE
 from deployer.core.reporting.git_words import cause
 from deployer.edges.git.command import GitRunner, Ran

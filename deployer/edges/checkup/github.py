@@ -15,10 +15,9 @@ from typing import Final
 
 import httpx
 
-from deployer import __version__
 from deployer.core.doctor.lines import Ailment
 from deployer.edges.checkup.asking import ask
-from deployer.edges.github.statuses import API_VERSION
+from deployer.edges.github.statuses import headers_of
 
 NO_COMMIT: Final = "0" * 40
 FEW_REQUESTS: Final = 100
@@ -53,7 +52,7 @@ def token(api_url: str, repo: str, secret: str | None, now: datetime) -> str:
         "POST",
         f"{where}/statuses/{NO_COMMIT}",
         remedy=_AWAY,
-        headers=_headers(secret),
+        headers=headers_of(secret),
         body={
             "state": "pending",
             "context": "airflow/doctor",
@@ -83,26 +82,16 @@ def ahead(api_url: str, now: datetime) -> timedelta:
         Ailment: no answer, or none with a date.
     """
     # RFC 9110, 6.6.1: an origin server with a clock sends `Date` with every answer below 500.
-    answer = ask("HEAD", f"{api_url}/", remedy=_AWAY, headers=_headers(None))
+    answer = ask("HEAD", f"{api_url}/", remedy=_AWAY, headers=headers_of(None))
     try:
         return now - parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError, TypeError) as exc:
         raise Ailment("GitHub's answer has no date", _AWAY) from exc
 
 
-def _headers(secret: str | None) -> dict[str, str]:
-    authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
-    return {
-        "Accept": "application/vnd.github+json",
-        "User-Agent": f"class-airflow-deployer/{__version__}",
-        "X-GitHub-Api-Version": API_VERSION,
-        **authorization,
-    }
-
-
 def _refused(where: str, repo: str, secret: str, refusal: httpx.Response) -> Ailment:
     """Find out what the token lacks: the repository, or the right to write statuses."""
-    seen = ask("GET", where, remedy=_AWAY, headers=_headers(secret))
+    seen = ask("GET", where, remedy=_AWAY, headers=headers_of(secret))
     if seen.is_success:
         needed = refusal.headers.get("x-accepted-github-permissions")
         return Ailment(

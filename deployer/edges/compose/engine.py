@@ -1,18 +1,39 @@
-"""What goes wrong between here and the Docker engine, as one kind of error."""
+"""The Docker engine: a client of it, and what goes wrong on the way there as one kind of error."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
+import docker
 import urllib3
 from docker import DockerClient
+from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from deployer.errors import DiskError, ServicesError
+
+
+class LazyClient(DockerClient):
+    """A client that connects at its first use.
+
+    The SDK's own asks the engine for its version when it is made; a worker must be able to
+    start while Docker is away, and to say so on each commit. Which engine that is, is said as
+    to the `docker` command (`DOCKER_HOST`, its contexts), so that Compose and this client never
+    talk to two of them.
+    """
+
+    def __init__(self) -> None:
+        """Do not connect, as the parent's would."""
+
+    @cached_property
+    def api(self) -> APIClient:  # type: ignore[override]  # it can be written, says mypy not
+        return docker.from_env().api
+
 
 ENGINE_ERRORS = (DockerException, RequestException, urllib3.exceptions.HTTPError)
 """All that the Docker SDK raises: its own, and those of the two libraries it talks through."""

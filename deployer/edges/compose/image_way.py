@@ -13,14 +13,15 @@ from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
 from deployer.core.requirements.blame import Ended, Task
+from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.image_build import build_image, context, remove_leftovers
 from deployer.edges.compose.proving import Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
 from deployer.edges.packages import slots
+from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot
-from deployer.edges.packages.uv_text import added, refusal, safe_requirements
 from deployer.errors import RequirementsRefused, ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from deployer.config import Settings
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.choosing import choose_way
-from deployer.edges.compose.client import LazyClient
 from deployer.edges.compose.commands import Project
+from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.runner import ComposeRunner

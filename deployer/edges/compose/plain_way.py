@@ -21,15 +21,14 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End, Task
+from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Packages
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
-from deployer.edges.packages.pip_text import reason_of_pip
-from deployer.edges.packages.slots import Slot
-from deployer.edges.packages.uv_text import added, blaming, pins, safe_requirements
+from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
+from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError
 
 MOUNTED = "/opt/class/packages"

@@ -12,7 +12,7 @@ from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.edges.compose.throwaway import Limits, run_throwaway
-from deployer.edges.packages.uv_text import last_line, refusal
+from deployer.edges.packages.installer_output import last_line, refusal
 from deployer.errors import RequirementsRefused, ServicesError
 
 _TEXT = "/tmp/class-requirements.txt"  # noqa: S108  # in a container of our own

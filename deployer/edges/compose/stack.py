@@ -28,14 +28,12 @@ class Service:
         build_args: of its `build`, None if it has none.
         environment: variables of its containers; holds secrets.
         stop_grace_s: seconds between SIGTERM and SIGKILL.
-        has_health_check: the file gives it one; its image may bring another.
     """
 
     image: str | None = None
     build_args: Mapping[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     stop_grace_s: float = _DEFAULT_GRACE_S
-    has_health_check: bool = False
 
 
 class WayName(StrEnum):
@@ -125,13 +123,11 @@ def parse(file: Path, said: str) -> Stack:
 def _service(entry: Mapping[str, Any]) -> Service:
     build = entry.get("build")
     grace = entry.get("stop_grace_period")
-    check = entry.get("healthcheck") or {}
     return Service(
         image=entry.get("image"),
         build_args=None if build is None else _texts(build.get("args")),
         environment=_texts(entry.get("environment")),
         stop_grace_s=_DEFAULT_GRACE_S if grace is None else seconds(grace),
-        has_health_check=bool(check) and not check.get("disable") and check.get("test") != ["NONE"],
     )
 
 

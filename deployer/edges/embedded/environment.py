@@ -24,11 +24,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.embedded import uv
 from deployer.edges.packages import slots
-from deployer.edges.packages.link_slots import LinkSlots
-from deployer.edges.packages.slots import Slot
-from deployer.edges.packages.uv_text import added, last_line, reason_of, refusal, safe_requirements
+from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
+from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import RequirementsRefused, ServicesError
 
 LOCK = Path(__file__).with_name("airflow.txt")

@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 
 from git.cmd import Git
 
-from deployer.core.settings.remote import scheme_of
+from deployer.core.settings import scheme_of
 from deployer.errors import GitError, SettingsError
 
 # What git may see of the worker's environment: where programs are, the machine's

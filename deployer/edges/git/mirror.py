@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 import structlog
 
 from deployer.core.reporting.git_words import cause
-from deployer.core.settings.remote import is_branch
+from deployer.core.settings import is_branch
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import GitObjects, GitUnread
 from deployer.errors import GitError, SettingsError, UnknownCommit

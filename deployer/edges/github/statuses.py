@@ -23,7 +23,7 @@ import structlog
 
 from deployer import __version__
 from deployer.core.model import Status
-from deployer.core.settings.secret import Secret
+from deployer.core.settings import Secret
 from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 
@@ -180,7 +180,7 @@ class GitHub:
             "POST",
             url,
             json=body,
-            headers=self._headers(),
+            headers=headers_of(self._token.get_secret_value()),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -198,15 +198,6 @@ class GitHub:
                 if name not in {"content-encoding", "content-length", "transfer-encoding"}
             ]
             return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
-
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {self._token.get_secret_value()}",
-            # GitHub answers 403 to a request without one.
-            "User-Agent": f"class-airflow-deployer/{__version__}",
-            "X-GitHub-Api-Version": API_VERSION,
-        }
 
     def _note_move(self, location: str) -> None:
         new_home = location.rsplit("/", 1)[0]
@@ -263,6 +254,17 @@ class GitHub:
         """Take out the token, line breaks and whatever is beyond a readable length."""
         text = " ".join(text.replace(self._token.get_secret_value(), "[token]").split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+
+
+def headers_of(secret: str | None) -> dict[str, str]:
+    """Return the headers of a request to GitHub; without a token it is nobody's."""
+    return {
+        "Accept": "application/vnd.github+json",
+        # GitHub answers 403 to a request without one.
+        "User-Agent": f"class-airflow-deployer/{__version__}",
+        "X-GitHub-Api-Version": API_VERSION,
+        **({"Authorization": f"Bearer {secret}"} if secret else {}),
+    }
 
 
 def _new_client() -> httpx.Client:

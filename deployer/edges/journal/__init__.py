@@ -1,6 +1,6 @@
 """The journal in a database: SQLAlchemy Core, SQLite by default, PostgreSQL by URL.
 
-store        `SqlJournal`, the port's one real implementation
+store        `SqlJournal`, the port's one real implementation: which function in which transaction
 engine       connections, transactions, and a database's errors in our words
 files        SQLite's three files: are those that are open still those of that name?
 schema       is the schema there, and whose turn it is to migrate it
@@ -9,7 +9,7 @@ tables       the schema as the code sees it, and the column types
 codec        plans and parse errors as JSON
 deliveries   many threads' deliveries in one commit to disk
 deployments  what the worker writes
-outbox       statuses owed to GitHub
+outbox       statuses owed to GitHub, until when it takes none
 marks        what is live, what was refused, pools emptied, the heartbeat
 reading      whole deployments
 """

@@ -25,11 +25,13 @@ from deployer.core.model import (
     Plan,
     Running,
     State,
+    Status,
     StepRecord,
     Trigger,
     Verdict,
     folder_of,
 )
+from deployer.edges.journal import outbox, tables
 from deployer.edges.journal.codec import (
     clean,
     ending_to_json,
@@ -42,7 +44,6 @@ from deployer.edges.journal.codec import (
 from deployer.edges.journal.tables import (
     announcements,
     claims,
-    covers,
     deliveries,
     deployments,
     folders,
@@ -145,7 +146,7 @@ def start(
     *,
     at: datetime,
     base_sha: str | None,
-    shas: Sequence[str],
+    covers: Sequence[str],
 ) -> None:
     _change(
         connection,
@@ -160,14 +161,14 @@ def start(
         running=None,
         waits_for=None,
     )
-    for table in (covers, steps, verdicts):
+    for table in (tables.covers, steps, verdicts):
         connection.execute(delete(table).where(table.c.deployment_id == deployment))
     _insert(
         connection,
-        covers,
+        tables.covers,
         [
             {"deployment_id": deployment, "position": position, "sha": sha}
-            for position, sha in enumerate(shas)
+            for position, sha in enumerate(covers)
         ],
     )
     _set_folders(connection, deployment)
@@ -197,8 +198,17 @@ def doing(connection: Connection, deployment: int, running: Running) -> None:
     _change(connection, deployments, deployment, running=running_to_json(running))
 
 
-def wait_for(connection: Connection, deployment: int, words: str) -> None:
-    _change(connection, deployments, deployment, waits_for=words)
+def wait_for(
+    connection: Connection,
+    numbers: Collection[int],
+    words: str,
+    *,
+    at: datetime,
+    statuses: Sequence[Status],
+) -> None:
+    for number, status in zip(numbers, statuses, strict=True):
+        _change(connection, deployments, number, waits_for=words)
+        outbox.owe(connection, [status], deployment=number, at=at)
 
 
 def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdict]) -> None:
@@ -231,7 +241,8 @@ def end(
     ending: Ending,
     *,
     at: datetime,
-    supersedes: Collection[int],
+    statuses: Sequence[Status] = (),
+    supersedes: Collection[int] = (),
 ) -> None:
     set_verdicts(connection, deployment, ending.verdicts)
     _change(
@@ -246,9 +257,17 @@ def end(
     )
     for other in supersedes:
         supersede(connection, other, f"part of deployment {deployment}", at=at)
+    outbox.owe(connection, statuses, deployment=deployment, at=at)
 
 
-def supersede(connection: Connection, deployment: int, reason: str, *, at: datetime) -> None:
+def supersede(
+    connection: Connection,
+    deployment: int,
+    reason: str,
+    *,
+    at: datetime,
+    statuses: Sequence[Status] = (),
+) -> None:
     _change(
         connection,
         deployments,
@@ -260,6 +279,7 @@ def supersede(connection: Connection, deployment: int, reason: str, *, at: datet
         running=None,
         waits_for=None,
     )
+    outbox.owe(connection, statuses, deployment=deployment, at=at)
 
 
 def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """What the worker remembers beside its deployments.
 
-What is live, on which packages, what was refused, the pools it emptied, the tip, until when GitHub
-takes nothing.
+What is live, on which packages, what was refused, the pools it emptied, the tip.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Closed, Live, Origin, ProcessorCame, Pulse, Refusal
+from deployer.core.model import Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import (
@@ -40,13 +39,13 @@ def live(connection: Connection) -> Live | None:
     )
 
 
-def set_live(connection: Connection, now_live: Live | None) -> None:
+def set_live(connection: Connection, live: Live | None) -> None:
     connection.execute(
         update(worker).values(
-            live_sha=now_live.sha if now_live else None,
-            live_held=[clean(path) for path in now_live.held] if now_live else [],
-            live_pending=[clean(path) for path in now_live.pending] if now_live else [],
-            live_stays=[(clean(path), sha) for path, sha in now_live.stays] if now_live else [],
+            live_sha=live.sha if live else None,
+            live_held=[clean(path) for path in live.held] if live else [],
+            live_pending=[clean(path) for path in live.pending] if live else [],
+            live_stays=[(clean(path), sha) for path, sha in live.stays] if live else [],
         )
     )
 
@@ -60,21 +59,32 @@ def set_packages(connection: Connection, text: str) -> None:
     connection.execute(update(worker).values(packages=text))
 
 
-def refusal(connection: Connection, fingerprint: str) -> Refusal | None:
+def refusal(connection: Connection, requirements_hash: str) -> Refusal | None:
     row = connection.execute(
-        select(refusals.c.reason, refusals.c.path).where(refusals.c.fingerprint == fingerprint)
+        select(refusals.c.reason, refusals.c.path).where(
+            refusals.c.fingerprint == requirements_hash
+        )
     ).one_or_none()
     return Refusal(row.reason, row.path) if row else None
 
 
-def refuse(connection: Connection, fingerprint: str, why: Refusal, *, at: datetime) -> None:
-    lift(connection, fingerprint)
-    row = {"fingerprint": fingerprint, "reason": why.reason, "path": why.path, "at": at}
-    connection.execute(insert(refusals), row)
+def refuse(
+    connection: Connection, requirements_hash: str, refusal: Refusal, *, at: datetime
+) -> None:
+    lift(connection, requirements_hash)
+    connection.execute(
+        insert(refusals),
+        {
+            "fingerprint": requirements_hash,
+            "reason": refusal.reason,
+            "path": refusal.path,
+            "at": at,
+        },
+    )
 
 
-def lift(connection: Connection, fingerprint: str) -> None:
-    connection.execute(delete(refusals).where(refusals.c.fingerprint == fingerprint))
+def lift(connection: Connection, requirements_hash: str) -> None:
+    connection.execute(delete(refusals).where(refusals.c.fingerprint == requirements_hash))
 
 
 def condemn(connection: Connection, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
@@ -102,24 +112,15 @@ def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
     connection.execute(update(worker).values(drained=dict(slots)))
 
 
-def closed(connection: Connection) -> Closed | None:
-    row = connection.execute(select(worker.c.closed_at, worker.c.closed_for_s)).one()
-    return Closed(row.closed_at, row.closed_for_s) if row.closed_at else None
-
-
-def close(connection: Connection, word: Closed) -> None:
-    connection.execute(update(worker).values(closed_at=word.at, closed_for_s=word.for_s))
-
-
 def beat(
     connection: Connection,
     *,
     at: datetime,
-    tip: str | None,
-    tip_checked_at: datetime | None,
-    processors: Collection[ProcessorCame] | None,
-    drift: str | None,
-    edited: str | None,
+    tip: str | None = None,
+    tip_checked_at: datetime | None = None,
+    processors: Collection[ProcessorCame] | None = None,
+    drift: str | None = None,
+    edited: str | None = None,
 ) -> None:
     marks: dict[str, Any] = {"beat_at": at}
     if drift is not None:

@@ -1,4 +1,4 @@
-"""Statuses owed to GitHub.
+"""Statuses owed to GitHub, and until when it takes none.
 
 A status that is replaced while it is owed may be on its way to GitHub at that very
 moment. So its row stays as it is and a new one takes over its place in the line:
@@ -14,12 +14,11 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
-from deployer.core.model import Owed, Status, StatusState
+from deployer.core.model import Closed, Owed, Status, StatusState
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.pacing import LAST_RETRY_S
-from deployer.core.reporting.precedence import RED
+from deployer.core.reporting.pacing import LAST_RETRY_S, RED
 from deployer.edges.journal.codec import clean
-from deployer.edges.journal.tables import deployments, outbox, statements
+from deployer.edges.journal.tables import deployments, outbox, statements, worker
 from deployer.errors import JournalError
 
 
@@ -48,7 +47,7 @@ def owe(
         _remember(connection, deployment, place)
 
 
-def due(connection: Connection, at: datetime, limit: int) -> tuple[Owed, ...]:
+def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
     named = select(func.max(deployments.c.id)).where(deployments.c.sha == outbox.c.sha)
     tip = func.coalesce(named.scalar_subquery(), 0).label("tip")
     waiting = select(outbox, tip).where(
@@ -56,7 +55,7 @@ def due(connection: Connection, at: datetime, limit: int) -> tuple[Owed, ...]:
         (outbox.c.due_at <= at) | (outbox.c.due_at > at + timedelta(seconds=LAST_RETRY_S)),
     )
     pending = outbox.c.state == StatusState.PENDING
-    # `precedence._rank`, in SQL: however long the backlog, no more than `limit` of it is read.
+    # `pacing._rank`, in SQL: however long the backlog, no more than `limit` of it is read.
     rank = (outbox.c.context_key != DEPLOY, outbox.c.state.not_in(RED), outbox.c.place)
     lines = (waiting.order_by(pending, by, *rank).limit(limit) for by in (tip.desc(), tip))
     rows = {row.id: row for line in lines for row in connection.execute(line)}
@@ -104,7 +103,14 @@ def refused(connection: Connection, owed: int, *, error: str) -> None:
     _settle(connection, owed, standing=Standing.REFUSED, error=error)
 
 
-def try_again(connection: Connection, owed: int, *, due_at: datetime, error: str) -> None:
+def try_again(
+    connection: Connection,
+    owed: int,
+    *,
+    due_at: datetime,
+    error: str,
+    closed: Closed | None = None,
+) -> None:
     # Whatever is owed at that place waits: GitHub's "not now" is not about the words.
     place = connection.execute(
         select(outbox.c.place).where(outbox.c.id == owed)
@@ -116,6 +122,13 @@ def try_again(connection: Connection, owed: int, *, due_at: datetime, error: str
         .where(outbox.c.place == place, outbox.c.standing == Standing.OWED)
         .values(attempts=outbox.c.attempts + 1, due_at=due_at, error=error)
     )
+    if closed:
+        connection.execute(update(worker).values(closed_at=closed.at, closed_for_s=closed.for_s))
+
+
+def closed(connection: Connection) -> Closed | None:
+    row = connection.execute(select(worker.c.closed_at, worker.c.closed_for_s)).one()
+    return Closed(row.closed_at, row.closed_for_s) if row.closed_at else None
 
 
 def shown(connection: Connection, sha: str, context: str) -> StatusState | None:

@@ -76,6 +76,7 @@ class Hearing:
 
 
 def hearing(connection: Connection) -> Hearing:
+    """Return how well deliveries arrive; for `deployer doctor` alone."""
     newest = connection.execute(
         select(deployments.c.sha, deployments.c.trigger, deployments.c.queued_at)
         .where(
@@ -97,14 +98,18 @@ def hearing(connection: Connection) -> Hearing:
     return Hearing(last_at, missed_at)
 
 
-def deployment(connection: Connection, number: int) -> Deployment | None:
-    if not 0 < number <= MAX_ID:
+def whole(connection: Connection, deployment: int) -> Deployment | None:
+    if not 0 < deployment <= MAX_ID:
         return None
-    return next(iter(_whole(connection, [number])), None)
+    return next(iter(_whole(connection, [deployment])), None)
 
 
 def newest(
-    connection: Connection, *, limit: int, folder: str | None, state: State | None
+    connection: Connection,
+    *,
+    limit: int = 20,
+    folder: str | None = None,
+    state: State | None = None,
 ) -> tuple[Deployment, ...]:
     refused = and_(
         deployments.c.trigger == Trigger.MANUAL,

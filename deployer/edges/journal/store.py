@@ -8,34 +8,51 @@ what is live, what was refused or condemned, how large pools were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
-from deployer.core.model import (
-    Closed,
-    Deployment,
-    Ending,
-    Live,
-    Owed,
-    Plan,
-    ProcessorCame,
-    Pulse,
-    Refusal,
-    Running,
-    State,
-    Status,
-    StatusState,
-    StepRecord,
-    Trigger,
-    Verdict,
-)
+from sqlalchemy import Connection
+
+from deployer.core.model import Status, Trigger
 from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
 from deployer.edges.journal.engine import Database
-from deployer.ports import Announcement
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Act = Callable[Concatenate[Connection, P], R]
+Method = Callable[Concatenate["SqlJournal", P], R]
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _in(
+    transaction: Callable[[Database], AbstractContextManager[Connection]], act: Act[P, R]
+) -> Method[P, R]:
+    """Return `act` as a method, in a transaction of its own."""
+
+    @wraps(act)
+    def method(self: SqlJournal, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction(self._database) as connection:
+            return act(connection, *args, **kwargs)
+
+    return method
+
+
+def _reads(act: Act[P, R]) -> Method[P, R]:
+    return _in(Database.reading, act)
+
+
+def _notes(act: Act[P, R]) -> Method[P, R]:
+    return _in(Database.noting, act)
+
+
+def _writes(act: Act[P, R]) -> Method[P, R]:
+    return _in(Database.writing, act)
 
 
 class SqlJournal:
@@ -96,168 +113,38 @@ class SqlJournal:
 
     # -- the worker's
 
-    def unseen(self) -> tuple[Announcement, ...]:
-        with self._database.reading() as connection:
-            return deployments.unseen(connection)
+    unseen = _reads(deployments.unseen)
+    unfinished = _reads(reading.unfinished)
+    queue = _notes(deployments.queue)
+    attach = _notes(deployments.attach)
+    start = _notes(deployments.start)
+    set_plan = _notes(deployments.set_plan)
+    add_step = _notes(deployments.add_step)
+    doing = _writes(deployments.doing)
+    wait_for = _writes(deployments.wait_for)
+    set_verdicts = _notes(deployments.set_verdicts)
+    end = _writes(deployments.end)
+    supersede = _writes(deployments.supersede)
+    dag_ids = _reads(deployments.dag_ids)
+    were_good = _reads(deployments.were_good)
+    files_of = _reads(deployments.files_of)
+    pusher_of = _reads(deployments.pusher_of)
+    before_of = _reads(deployments.before_of)
+    forced_away = _reads(deployments.forced_away)
 
-    def unfinished(self) -> tuple[Deployment, ...]:
-        with self._database.reading() as connection:
-            return reading.unfinished(connection)
-
-    def queue(
-        self, sha: str, *, base_sha: str | None, ref: str, trigger: Trigger, at: datetime
-    ) -> int:
-        with self._database.noting() as connection:
-            return deployments.queue(
-                connection, sha, base_sha=base_sha, ref=ref, trigger=trigger, at=at
-            )
-
-    def attach(self, announcement: int, deployment: int) -> None:
-        with self._database.noting() as connection:
-            deployments.attach(connection, announcement, deployment)
-
-    def start(
-        self, deployment: int, *, at: datetime, base_sha: str | None, covers: Sequence[str]
-    ) -> None:
-        with self._database.noting() as connection:
-            deployments.start(connection, deployment, at=at, base_sha=base_sha, shas=covers)
-
-    def set_plan(self, deployment: int, plan: Plan) -> None:
-        with self._database.noting() as connection:
-            deployments.set_plan(connection, deployment, plan)
-
-    def add_step(self, deployment: int, step: StepRecord) -> None:
-        with self._database.noting() as connection:
-            deployments.add_step(connection, deployment, step)
-
-    def doing(self, deployment: int, running: Running) -> None:
-        with self._database.writing() as connection:
-            deployments.doing(connection, deployment, running)
-
-    def wait_for(
-        self, numbers: Collection[int], words: str, *, at: datetime, statuses: Sequence[Status]
-    ) -> None:
-        with self._database.writing() as connection:
-            for number, status in zip(numbers, statuses, strict=True):
-                deployments.wait_for(connection, number, words)
-                outbox.owe(connection, [status], deployment=number, at=at)
-
-    def set_verdicts(self, deployment: int, verdicts: Sequence[Verdict]) -> None:
-        with self._database.noting() as connection:
-            deployments.set_verdicts(connection, deployment, verdicts)
-
-    def end(
-        self,
-        deployment: int,
-        ending: Ending,
-        *,
-        at: datetime,
-        statuses: Sequence[Status] = (),
-        supersedes: Collection[int] = (),
-    ) -> None:
-        with self._database.writing() as connection:
-            deployments.end(connection, deployment, ending, at=at, supersedes=supersedes)
-            outbox.owe(connection, statuses, deployment=deployment, at=at)
-
-    def supersede(
-        self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
-    ) -> None:
-        with self._database.writing() as connection:
-            deployments.supersede(connection, deployment, reason, at=at)
-            outbox.owe(connection, statuses, deployment=deployment, at=at)
-
-    def live(self) -> Live | None:
-        with self._database.reading() as connection:
-            return marks.live(connection)
-
-    def set_live(self, live: Live | None) -> None:
-        with self._database.writing() as connection:
-            marks.set_live(connection, live)
-
-    def packages(self) -> str | None:
-        with self._database.reading() as connection:
-            return marks.packages(connection)
-
-    def set_packages(self, text: str) -> None:
-        with self._database.writing() as connection:
-            marks.set_packages(connection, text)
-
-    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
-        with self._database.reading() as connection:
-            return deployments.dag_ids(connection, paths)
-
-    def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
-        with self._database.reading() as connection:
-            return deployments.were_good(connection, paths, before=before)
-
-    def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        with self._database.reading() as connection:
-            return deployments.files_of(connection, dag_ids)
-
-    def pusher_of(self, sha: str) -> str | None:
-        with self._database.reading() as connection:
-            return deployments.pusher_of(connection, sha)
-
-    def before_of(self, sha: str) -> str | None:
-        with self._database.reading() as connection:
-            return deployments.before_of(connection, sha)
-
-    def forced_away(self, sha: str) -> bool:
-        with self._database.reading() as connection:
-            return deployments.forced_away(connection, sha)
-
-    def refusal(self, requirements_hash: str) -> Refusal | None:
-        with self._database.reading() as connection:
-            return marks.refusal(connection, requirements_hash)
-
-    def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None:
-        with self._database.writing() as connection:
-            marks.refuse(connection, requirements_hash, refusal, at=at)
-
-    def lift(self, requirements_hash: str) -> None:
-        with self._database.writing() as connection:
-            marks.lift(connection, requirements_hash)
-
-    def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
-        with self._database.writing() as connection:
-            marks.condemn(connection, files, reason, at=at)
-
-    def pardon(self) -> None:
-        with self._database.writing() as connection:
-            marks.pardon(connection)
-
-    def condemned(self) -> Mapping[tuple[str, str], str]:
-        with self._database.reading() as connection:
-            return marks.all_condemned(connection)
-
-    def drained(self) -> Mapping[str, int]:
-        with self._database.reading() as connection:
-            return marks.drained(connection)
-
-    def set_drained(self, slots: Mapping[str, int]) -> None:
-        with self._database.writing() as connection:
-            marks.set_drained(connection, slots)
-
-    def beat(
-        self,
-        *,
-        at: datetime,
-        tip: str | None = None,
-        tip_checked_at: datetime | None = None,
-        processors: Collection[ProcessorCame] | None = None,
-        drift: str | None = None,
-        edited: str | None = None,
-    ) -> None:
-        with self._database.noting() as connection:
-            marks.beat(
-                connection,
-                at=at,
-                tip=tip,
-                tip_checked_at=tip_checked_at,
-                processors=processors,
-                drift=drift,
-                edited=edited,
-            )
+    live = _reads(marks.live)
+    set_live = _writes(marks.set_live)
+    packages = _reads(marks.packages)
+    set_packages = _writes(marks.set_packages)
+    refusal = _reads(marks.refusal)
+    refuse = _writes(marks.refuse)
+    lift = _writes(marks.lift)
+    condemn = _writes(marks.condemn)
+    pardon = _writes(marks.pardon)
+    condemned = _reads(marks.all_condemned)
+    drained = _reads(marks.drained)
+    set_drained = _writes(marks.set_drained)
+    beat = _notes(marks.beat)
 
     # -- the outbox
 
@@ -267,71 +154,21 @@ class SqlJournal:
         with self._database.noting() as connection:
             outbox.owe(connection, statuses, deployment=deployment, at=at)
 
-    def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
-        with self._database.reading() as connection:
-            return outbox.due(connection, at, limit)
-
-    def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None:
-        with self._database.noting() as connection:
-            outbox.posted(connection, owed, at=at, target_url=target_url)
-
-    def try_again(
-        self, owed: int, *, due_at: datetime, error: str, closed: Closed | None = None
-    ) -> None:
-        with self._database.noting() as connection:
-            outbox.try_again(connection, owed, due_at=due_at, error=error)
-            if closed:
-                marks.close(connection, closed)
-
-    def closed(self) -> Closed | None:
-        with self._database.reading() as connection:
-            return marks.closed(connection)
-
-    def posted_since(self, at: datetime, limit: int) -> tuple[datetime, ...]:
-        with self._database.reading() as connection:
-            return outbox.posted_since(connection, at, limit)
-
-    def refused(self, owed: int, *, error: str) -> None:
-        with self._database.writing() as connection:
-            outbox.refused(connection, owed, error=error)
-
-    def shown(self, sha: str, context: str) -> StatusState | None:
-        with self._database.reading() as connection:
-            return outbox.shown(connection, sha, context)
+    due = _reads(outbox.due)
+    posted = _notes(outbox.posted)
+    try_again = _notes(outbox.try_again)
+    closed = _reads(outbox.closed)
+    posted_since = _reads(outbox.posted_since)
+    refused = _writes(outbox.refused)
+    shown = _reads(outbox.shown)
 
     # -- for everybody who asks
 
-    def deployment(self, deployment: int) -> Deployment | None:
-        with self._database.reading() as connection:
-            return reading.deployment(connection, deployment)
-
-    def deployments(
-        self, *, limit: int = 20, folder: str | None = None, state: State | None = None
-    ) -> tuple[Deployment, ...]:
-        with self._database.reading() as connection:
-            return reading.newest(connection, limit=limit, folder=folder, state=state)
-
-    def judging(self, sha: str) -> Deployment | None:
-        with self._database.reading() as connection:
-            return reading.judging(connection, sha)
-
-    def in_error(self) -> tuple[tuple[int, str], ...]:
-        with self._database.reading() as connection:
-            return reading.in_error(connection)
-
-    def complete(self, prefix: str) -> str | None:
-        with self._database.reading() as connection:
-            return reading.complete(connection, prefix)
-
-    def answer_to(self, announcement: int) -> Deployment | None:
-        with self._database.reading() as connection:
-            return reading.answer_to(connection, announcement)
-
-    def pulse(self) -> Pulse:
-        with self._database.reading() as connection:
-            return marks.pulse(connection)
-
-    def hearing(self) -> reading.Hearing:
-        """Return how well deliveries arrive; for `deployer doctor` alone."""
-        with self._database.reading() as connection:
-            return reading.hearing(connection)
+    deployment = _reads(reading.whole)
+    deployments = _reads(reading.newest)
+    judging = _reads(reading.judging)
+    in_error = _reads(reading.in_error)
+    complete = _reads(reading.complete)
+    answer_to = _reads(reading.answer_to)
+    pulse = _reads(marks.pulse)
+    hearing = _reads(reading.hearing)

@@ -1,4 +1,4 @@
-"""Readers of settings: text in, value out.
+"""Readers of settings: text in, value out; what git may be given as a branch and as an address.
 
 Each raises a ValueError that says what the text must be, and shows none that may hold a secret.
 Pure; `deployer.config` says which setting is read by which.
@@ -7,10 +7,55 @@ Pure; `deployer.config` says which setting is read by which.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from deployer.core.settings.remote import is_branch, scheme_of
-from deployer.core.settings.secret import Secret
+# git-check-ref-format(1), and what `git branch` refuses beyond it: a leading dash, `HEAD`.
+_NO_BRANCH: Final = re.compile(
+    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/|^[-./]|[./]$|\.lock$|^$|^HEAD$"
+)
+_SCHEMES: Final = frozenset({"https", "http", "ssh", "file"})
+
+
+def in_plain(secret: Secret | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def is_branch(name: str) -> bool:
+    """Tell whether git would let a branch have this name."""
+    return _NO_BRANCH.search(name) is None
+
+
+def scheme_of(url: str) -> str | None:
+    """Return the one protocol that `url` needs: `https`, `http`, `ssh` or `file`.
+
+    None: any other, a remote helper (`ext::…`), an option in disguise.
+    """
+    if not url or not url.isprintable():
+        return None
+    named = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    if named:
+        return named[1] if named[1] in _SCHEMES else None
+    if url.startswith("-") or "::" in url:
+        return None
+    # git-fetch(1), "GIT URLS": host:path if no slash comes before the colon.
+    return "ssh" if ":" in url.partition("/")[0] else "file"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """Compares by what it holds, and prints as what it is."""
+
+    _value: str
+
+    def get_secret_value(self) -> str:
+        """Return it in plain; the long name is easily found in the code."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
 
 MIN_SECRET_LENGTH = 16
 MAX_PORT = 65_535

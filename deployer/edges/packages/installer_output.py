@@ -1,55 +1,27 @@
-"""What uv is given of a push, and what is made of what it says.
-
-A class's `requirements.txt` is checked before uv sees it: options, local paths and `${NAME}`
-(which uv would replace by its environment) are refused, whatever Python it is installed into.
-"""
+"""What is made of what uv says, and pip as Airflow's entrypoint runs it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from operator import attrgetter
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.markers import Marker
+from packaging.utils import canonicalize_name, canonicalize_version
 
+from deployer.core.requirements.meaning import Package, parse
 from deployer.errors import RequirementsRefused
 from deployer.masking import masked
 
-_HASH = re.compile(r"\s+--hash[ =]\S+")
-_COMMENT = re.compile(r"(^|\s)#.*$")
 _EXCEPTION = re.compile(r"(?!File$)[A-Za-z_][\w.]*(: |$)")  # uv breaks long `File "…"` lines
 # What a requirement or a package asks of another, and the constraint on that (uv 0.9, 0.13).
-_CONSTRAINED = re.compile(r"\b(?P<name>\w[\w.-]*)(?P<asked>\S* and )(?P<pin>(?P=name)==[^\s,]+)")
+_CONSTRAINED = re.compile(r"\b(?P<name>\w[\w.-]*)\S* and (?P=name)==(?P<version>[^\s,]+)")
 # ` + name==version`, ` + name==version (from URL)`, or in a dry run ` + name @ URL` (uv 0.13).
 _ADDED = re.compile(r"^ \+ ([^=\s]+)(?:==(\S+))?(?: (?:\(from (\S+)\)|@ (\S+)))?$", re.MULTILINE)
+# pip 23 to 26: what a package's own build printed, between these two lines.
+_BUILD = re.compile(r"\[\d+ lines? of output\]\n(.*?)\n\s*\[end of output\]", re.DOTALL)
 
-
-def safe_requirements(text: str) -> str:
-    """Return `text` as uv is given it: one requirement a line, only packages of the index.
-
-    uv reads what was checked here and nothing else, so it cannot understand a line otherwise.
-
-    Raises:
-        RequirementsRefused: with the line and what is wrong with it.
-    """
-    return "".join(f"{_checked(number, line)}\n" for number, line in _logical_lines(text))
-
-
-def _checked(number: int, line: str) -> str:
-    if "${" in line:
-        raise RequirementsRefused("environment variables are not allowed here", line=number)
-    if line.startswith("-"):
-        option = re.split(r"[\s=]", line, maxsplit=1)[0]
-        raise RequirementsRefused(f"option {option} is not allowed, only packages", line=number)
-    try:
-        requirement = Requirement(_HASH.sub("", line))
-    except InvalidRequirement:
-        raise RequirementsRefused(f"not a requirement: {line}", line=number) from None
-    if requirement.url and not requirement.url.lower().startswith("https://"):
-        raise RequirementsRefused(
-            f"{requirement.name} must come from the package index or over https", line=number
-        )
-    return line
+# The last of them is pip's way without the package `wheel`, before 23.1.
+_AT_WORK = re.compile(r"(?:Collecting|Building wheel for|Running setup\.py install for) ([^\s:]+)")
 
 
 def refusal(text: str, said: str) -> RequirementsRefused:
@@ -58,11 +30,11 @@ def refusal(text: str, said: str) -> RequirementsRefused:
     The only constraints that uv is given are Airflow's pins: its author never wrote those.
     """
     reason = reason_of(said)
-    wanted = [Requirement(_HASH.sub("", line)) for _, line in _logical_lines(text)]
-    written = {f"{canonicalize_name(one.name)}{one.specifier}" for one in wanted}
+    written = {(one.name, one.specifiers) for one in parse(text).packages}
 
     def whose(found: re.Match[str]) -> str:
-        return found[0] if found["pin"] in written else f"{found[0]} (Airflow's own pin)"
+        pin = (canonicalize_name(found["name"]), (f"=={canonicalize_version(found['version'])}",))
+        return found[0] if pin in written else f"{found[0]} (Airflow's own pin)"
 
     return RequirementsRefused(_CONSTRAINED.sub(whose, reason), line=_line_of(text, reason))
 
@@ -107,6 +79,16 @@ def said_by_build(printed: str) -> str:
     return lines[0] if lines else "its build printed nothing"
 
 
+def reason_of_pip(said: str) -> str:
+    """Return the sentence in pip's complaint that says why."""
+    if printed := _BUILD.search(said):
+        at_work = _AT_WORK.findall(said[: printed.start()])
+        whose = f"Failed to build {at_work[-1]}: " if at_work else "Failed to build: "
+        return whose + said_by_build(printed[1])
+    errors = re.findall(r"^ERROR: (.+)$", said, flags=re.MULTILINE)
+    return errors[-1] if errors else last_line(said)
+
+
 def last_line(text: str) -> str:
     """Return the last line that is not blank."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -130,7 +112,7 @@ def pins(text: str, said: str) -> str:
 
     uv masks the password of a URL that it prints, so those of `text` are taken from there.
     """
-    given = dict(_urls(text))
+    given = {one.name: one.url for one in parse(text).packages if one.url and _is_for_here(one)}
     return "".join(
         f"{name} @ {given.get(canonicalize_name(name)) or origin or url}\n"
         if origin or url
@@ -139,38 +121,17 @@ def pins(text: str, said: str) -> str:
     )
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of each requirement's first line, and it without comment or break."""
-    pending, first = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
-        first = first or number
-        line = pending + _COMMENT.sub("", raw)
-        if raw.endswith("\\") and line.endswith("\\"):
-            pending = line[:-1]
-            continue
-        if line.strip():
-            yield first, line.strip()
-        pending, first = "", 0
-    if pending.strip():
-        yield first, pending.strip()
-
-
-def _urls(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the URL of each package that `text`, a safe one, has from one for this machine."""
-    for _, line in _logical_lines(text):
-        wanted = Requirement(_HASH.sub("", line))
-        if wanted.url and (wanted.marker is None or wanted.marker.evaluate()):
-            yield canonicalize_name(wanted.name), wanted.url
+def _is_for_here(package: Package) -> bool:
+    return package.marker is None or Marker(package.marker).evaluate()
 
 
 def _line_of(text: str, reason: str) -> int | None:
     """Return the first line whose package the reason names, those "you require" first."""
-    lines = [(number, canonicalize_name(Requirement(_HASH.sub("", line)).name))
-             for number, line in _logical_lines(text)]  # fmt: skip
+    packages = sorted(parse(text).packages, key=attrgetter("line"))
     named = re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason.partition("you require")[2])
     for words in (named, re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)):
         blamed = {canonicalize_name(word) for word in words}
-        for number, name in lines:
-            if name in blamed:
-                return number
+        for package in packages:
+            if package.name in blamed:
+                return package.line
     return None

@@ -1,19 +1,17 @@
-"""What uv and pip are given of a push, and what is made of what they say."""
+"""What is made of what uv and pip say."""
 
 from __future__ import annotations
 
 import pytest
 
-from deployer.edges.packages.pip_text import reason_of_pip
-from deployer.edges.packages.uv_text import (
+from deployer.edges.packages.installer_output import (
     added,
     last_line,
     pins,
     reason_of,
+    reason_of_pip,
     refusal,
-    safe_requirements,
 )
-from deployer.errors import RequirementsRefused
 
 # Each as uv 0.13.9 or 0.9.0 printed it, shortened where `…` stands.
 NOT_FOUND = """\
@@ -163,45 +161,6 @@ ERROR: No matching distribution found for nosuch-zz==1
 """
 
 
-def test_comments_blank_lines_and_continuations_reach_uv_as_plain_lines() -> None:
-    text = "# ours\n\npandas>=2  # for taxi\nsix==1.17.0 \\\n  --hash=sha256:ab\n"
-    assert safe_requirements(text) == "pandas>=2\nsix==1.17.0   --hash=sha256:ab\n"
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("-r other.txt", "option -r"),
-        ("-c constraints.txt", "option -c"),
-        ("-e .", "option -e"),
-        ("--index-url https://packages.example", "option --index-url"),
-        ("--extra-index-url=https://packages.example", "option --extra-index-url"),
-        ("--find-links /etc", "option --find-links"),
-        ("./local.whl", "not a requirement"),
-        ("/etc/passwd", "not a requirement"),
-        ("pandas=2", "not a requirement"),
-        ("six @ file:///tmp/six.whl", "package index"),
-        ("six @ git+https://github.com/class/six", "package index"),
-        ("six @ https://host.example/${SECRET}/six.whl", "environment variables"),
-        ("six -r other.txt", "not a requirement"),
-        ("six --config-settings=a=b", "not a requirement"),
-    ],
-)
-def test_what_is_no_package_of_the_index_is_refused_with_its_line(line: str, said: str) -> None:
-    with pytest.raises(RequirementsRefused) as caught:
-        safe_requirements(f"# first\npandas\n{line}\n")
-    assert said in caught.value.reason
-    assert caught.value.line == 3
-
-
-@pytest.mark.parametrize(
-    "text", ["# six \\\n-r x\n", "six \\\n-r x\n", "six\r-r x\n", "six\x0b-r x\n"]
-)
-def test_an_option_cannot_hide_behind_a_line_break(text: str) -> None:
-    with pytest.raises(RequirementsRefused):
-        safe_requirements(text)
-
-
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
@@ -342,23 +301,6 @@ def test_what_uv_adds_is_shown_without_credentials() -> None:
         "six @ https://****@host.example/six.whl?token=****",
         "tool==1.0",
     )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "-i https://someone:hunter2@host.example/simple",
-        "--extra-index-url=https://hunter2@host.example/simple",
-        "-ihttps://someone:hunter2@host.example/simple",
-        "git+https://hunter2@host.example/tool@main#egg=tool",
-        "tool @ http://someone:hunter2@host.example/tool.whl",
-        "tool @ https://someone:hunter2@host.example/tool whl",
-    ],
-)
-def test_a_refusal_shows_no_credential_of_the_line(line: str) -> None:
-    with pytest.raises(RequirementsRefused) as caught:
-        safe_requirements(line)
-    assert "hunter2" not in f"{caught.value} {caught.value.reason}"
 
 
 # As uv 0.13.9 printed it.
