@@ -150,6 +150,35 @@ def check(
         return check_copy(copy, until.enter_context(examiner), places, trial)
 
 
+def new_class(place: Path, teachers: Sequence[str]) -> int:
+    """Write a class's own repository to `place`; return how many files it holds.
+
+    Raises:
+        WrongPlace: there is something already.
+        OperatorError: it can't be made or written; nothing of it is there.
+    """
+    from deployer.core.new_class import beginning
+    from deployer.edges.class_repository.sources import sources
+    from deployer.edges.class_repository.wheel import own_wheel
+    from deployer.edges.class_repository.writing import free, write
+
+    free(place)
+    files = beginning(sources(), wheel=own_wheel(), teachers=teachers)
+    write(place, files)
+    return len(files)
+
+
+def sample_class() -> dict[str, bytes]:
+    """Return the files of the class repository in small, by path.
+
+    Raises:
+        OperatorError: the installation does not carry them.
+    """
+    from deployer.edges.class_repository.sources import samples
+
+    return samples()
+
+
 def web_app(settings: Settings) -> Flask:
     """Return the WSGI application."""
     from deployer.web import Receiving, create_app

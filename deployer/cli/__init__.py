@@ -1,4 +1,5 @@
-"""The command line: one module for the processes, one for a deployment by hand, two for questions.
+"""The command line: one module for the processes, one for a deployment by hand, two for questions,
+one that begins a class.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -26,6 +27,7 @@ COMMANDS = {
     "logs": ("logs", "Show the log of web and worker."),
     "check": ("checking", "Parse DAG files as a push would, before you push."),
     "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),
+    "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
     "demo": ("processes", "Try it all on this machine, without GitHub or Docker."),
 }
 """Where each command is, and what `deployer --help` says of it."""
@@ -45,7 +47,9 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"deployer.cli.{module}"), cmd_name)
+        command: click.Command = getattr(
+            import_module(f"deployer.cli.{module}"), cmd_name.replace("-", "_")
+        )
         return command
 
     def resolve_command(

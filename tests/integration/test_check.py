@@ -167,7 +167,7 @@ def test_without_uv_it_says_how_to_get_it(
     monkeypatch.setattr(uv, "find_spec", lambda _name: None)
     monkeypatch.setattr(airflow_there, "default_cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
-    with pytest.raises(ServicesError, match=r"extra `demo` \(docs/check.md, .Getting it.\)"):
+    with pytest.raises(ServicesError, match=r"extra `check` \(docs/check.md, .Getting it.\)"):
         airflow_there.find(clone.root, {}, lambda _: None)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer import app
 from deployer.core.tree.facts import facts
 from deployer.demo import samples
 
@@ -129,6 +130,15 @@ def test_every_dag_file_of_the_tree_has_a_test_for_each_rule_and_passes(
     assert keeps(done.stdout, "PASSED") == {(file, rule) for file in files for rule in RULES}
     assert done.returncode == 0
     assert "warning" not in done.stdout.splitlines()[-1]
+
+
+def test_a_class_that_was_just_begun_passes_its_own_test(run: Run, tmp_path: Path) -> None:
+    app.new_class(tmp_path / "class", ())
+    done = run(tmp_path / "class")
+    files = {"class_demo/hello.py", "class_demo/taxi_pipeline.py"}
+    assert parses(done.stdout, "PASSED") == files, done.stdout
+    assert keeps(done.stdout, "PASSED") == {(file, rule) for file in files for rule in RULES}
+    assert done.returncode == 0
 
 
 def test_a_file_that_makes_no_dag_fails_its_own_test_and_keeps_no_rule(

@@ -172,7 +172,8 @@ def test_python_m_deployer_lists_all_commands() -> None:
     )
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
     assert named == [
-        *("web", "worker", "deploy", "status", "show", "logs", "check", "doctor", "demo"),
+        *("web", "worker", "deploy", "status", "show", "logs", "check", "doctor"),
+        *("new-class", "demo"),
     ]
 
 

@@ -61,6 +61,7 @@ NO_STATUS: Final = (
     "cli/",
     "demo/",
     "edges/processes/server.py",
+    "edges/class_repository/",
     "edges/checking/airflow_there.py",
     "edges/checking/working_copy.py",
     # the worker does not start

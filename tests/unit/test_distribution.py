@@ -35,6 +35,11 @@ def test_nobody_is_sent_to_a_strangers_project(path: Path) -> None:
     assert not A_STRANGERS.search(path.read_text())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/check.md"])
-def test_a_page_that_says_how_to_get_it_says_from_where(page: str) -> None:
-    assert f"'{NAME}[demo] @ git+https://" in (ROOT / page).read_text()
+@pytest.mark.parametrize(("page", "extra"), [("README.md", "demo"), ("docs/check.md", "check")])
+def test_a_page_that_says_how_to_get_it_says_from_where(page: str, extra: str) -> None:
+    assert f"'{NAME}[{extra}] @ git+https://" in (ROOT / page).read_text()
+
+
+def test_each_extra_is_named_in_the_readme() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert set(re.findall(r"`\[(\w+)\]`", (ROOT / "README.md").read_text())) == set(extras)

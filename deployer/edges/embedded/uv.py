@@ -22,14 +22,14 @@ from deployer.errors import ServicesError
 
 
 def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Ended:
-    """Run uv, which comes with the deployer's `demo` extra.
+    """Run uv, which comes with the deployer's extras `check` and `demo`.
 
     Raises:
         ServicesError: it is not there, can't be started, or something else ended it.
     """
     if find_spec("uv") is None:
         raise ServicesError(
-            "uv is not installed beside the deployer: install the deployer with its extra `demo`"
+            "uv is not installed beside the deployer: install the deployer with its extra `check`"
             ' (docs/check.md, "Getting it")'
         )
     return run([sys.executable, "-m", "uv", "--no-progress", *args], within_s=within_s, cwd=cwd)

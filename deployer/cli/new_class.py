@@ -1,0 +1,53 @@
+"""The command that begins a class."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from deployer import app
+from deployer.errors import WrongPlace
+
+# https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
+_LOGIN = re.compile(r"[A-Za-z0-9_-]{1,39}")
+
+
+def logins(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Accept GitHub logins, with or without the @."""
+    names = tuple(name.removeprefix("@") for name in given)
+    if wrong := [name for name in names if not _LOGIN.fullmatch(name)]:
+        raise click.BadParameter(f"{wrong[0]!r} is no GitHub login")
+    return names
+
+
+@click.command("new-class")
+@click.argument("place", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--teacher",
+    "teachers",
+    metavar="LOGIN",
+    multiple=True,
+    callback=logins,
+    help="GitHub login for roster and CODEOWNERS; may be given more than once.",
+)
+def new_class(place: Path, teachers: tuple[str, ...]) -> None:
+    """Write the class's own repository into DIR, with its first commit.
+
+    It is not a fork of the deployer's: dags/, include/, requirements.txt, the test and the
+    workflow for pull requests, CODEOWNERS, roster, and the students' pages. DIR is new or
+    empty. Needs no settings and no network.
+    """
+    try:
+        count = app.new_class(place, teachers)
+    except WrongPlace as exc:
+        raise click.UsageError(str(exc)) from exc
+    click.echo(f"{place} holds the class's repository: {count} files, one commit on main")
+    if not teachers:
+        click.echo("put your GitHub login into roster.yaml and .github/CODEOWNERS, and commit")
+    click.echo("make an empty repository on GitHub, then, with its address:")
+    click.echo(f"  git -C '{place}' remote add origin https://github.com/OWNER/REPOSITORY.git")
+    click.echo(f"  git -C '{place}' push -u origin main")
