@@ -23,6 +23,7 @@ COMMANDS = {
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),
     "show": ("asking", "Show one deployment, by its id or by a commit."),
+    "explain": ("asking", "Tell what became of a delivery or a commit, with times."),
     "logs": ("logs", "Show the log of web and worker."),
     "check": ("checking", "Parse DAG files as a push would, before you push."),
     "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),

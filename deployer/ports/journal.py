@@ -11,6 +11,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Heard,
     Live,
     Owed,
     Plan,
@@ -244,6 +245,12 @@ class Journal(Protocol):
 
         A superseded one is returned only for want of another.
         """
+
+    def heard(self, what: str) -> tuple[Heard, ...]:
+        """Return the delivery with that id, or all that named that commit, oldest first."""
+
+    def about(self, sha: str) -> tuple[Deployment, ...]:
+        """Return the deployments of `sha` or covering it, oldest first; of many the newest 50."""
 
     def in_error(self) -> tuple[tuple[int, str], ...]:
         """Return the commits whose newest deployment, of those with an ending, is in `error`.

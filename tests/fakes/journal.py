@@ -11,6 +11,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Heard,
     Live,
     Origin,
     Owed,
@@ -64,6 +65,8 @@ class FakeJournal:
         self._now = now
         self._lock = threading.Lock()
         self._results: dict[str, str] = {}  # by guid
+        self._deliveries: dict[str, Heard] = {}  # by guid, without deployments
+        self._of_delivery: dict[str, int] = {}  # announcements by guid
         self._pushers: dict[str, str] = {}  # by commit
         self.announced: dict[int, tuple[Announcement, int | None]] = {}
         self.records: dict[int, Deployment] = {}
@@ -89,6 +92,16 @@ class FakeJournal:
             if self._results.get(guid, "ignored") != "ignored":
                 return False
             self._results[guid] = result
+            named = {name: str(payload[name]) for name in ("after", "pusher") if payload.get(name)}
+            self._deliveries[guid] = Heard(
+                self._now(),
+                named.get("after"),
+                trigger=None,
+                delivery=guid,
+                event=event,
+                reason=reason,
+                by=named.get("pusher"),
+            )
             if event == "push" and result == "queued":
                 if payload.get("pusher"):
                     self._pushers[str(payload["after"])] = str(payload["pusher"])
@@ -96,7 +109,7 @@ class FakeJournal:
                 pushed = Origin(**of) if of["repo"] else None  # type: ignore[arg-type]  # mixed
                 self._pulse = replace(self._pulse, pushed=pushed)
                 before = str(payload["before"]) if payload.get("before") else None
-                self._announce(
+                self._of_delivery[guid] = self._announce(
                     str(payload["after"]),
                     Trigger.WEBHOOK,
                     before=None if before == "0" * 40 else before,
@@ -410,6 +423,25 @@ class FakeJournal:
         judging = [d for d in self.records.values() if sha in {d.sha, *d.covers}]
         best = max(judging, key=lambda d: (d.state is not State.SUPERSEDED, d.id), default=None)
         return None if best is None else self._whole(best)
+
+    def heard(self, what: str) -> tuple[Heard, ...]:
+        posted = []
+        for guid, came in self._deliveries.items():
+            made, answer = self.announced.get(self._of_delivery.get(guid, 0), (None, None))
+            if what in {guid, came.sha}:
+                posted.append(
+                    replace(came, trigger=made.trigger if made else None, deployment=answer)
+                )
+        wished = [
+            Heard(made.received_at, made.sha, made.trigger, deployment=answer)
+            for made, answer in self.announced.values()
+            if made.sha == what and made.id not in self._of_delivery.values()
+        ]
+        return tuple(sorted([*posted, *wished], key=lambda it: it.at))
+
+    def about(self, sha: str) -> tuple[Deployment, ...]:
+        found = [self._whole(d) for d in self.records.values() if sha in {d.sha, *d.covers}]
+        return tuple(_untraced(one) for one in found[-50:])
 
     def in_error(self) -> tuple[tuple[int, str], ...]:
         newest: dict[str, Deployment] = {}

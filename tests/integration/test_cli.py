@@ -172,7 +172,18 @@ def test_python_m_deployer_lists_all_commands() -> None:
     )
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
     assert named == [
-        *("web", "worker", "deploy", "status", "show", "logs", "check", "doctor", "demo"),
+        *(
+            "web",
+            "worker",
+            "deploy",
+            "status",
+            "show",
+            "explain",
+            "logs",
+            "check",
+            "doctor",
+            "demo",
+        ),
     ]
 
 
@@ -312,6 +323,58 @@ def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
     journal.beat(at=NOW, drift="packages differ")
     assert "packages differ" in run("status").out
     assert json.loads(run("status", "--json").out)["drift"] == "packages differ"
+
+
+# --- explain ---------------------------------------------------------------------
+
+
+def delivered(journal: SqlJournal, guid: str, sha: str) -> None:
+    journal.record_delivery(
+        guid=guid,
+        event="push",
+        result="queued",
+        reason="",
+        payload={"after": sha, "pusher": "lasse"},
+    )
+
+
+def test_explain_tells_what_became_of_a_delivery(run: Run, state_dir: Path) -> None:
+    journal = SqlJournal.open(f"sqlite:///{state_dir}/deployer.db", migrate=True, now=lambda: NOW)
+    delivered(journal, "72d3162e-cc78", A)
+    (announced,) = journal.unseen()
+    status = Status(A, "airflow/deploy", StatusState.SUCCESS, "live")
+    journal.attach(announced.id, deployed(journal, A, State.SUCCEEDED, statuses=(status,)))
+    (owed,) = journal.due(at(9))
+    journal.posted(owed.id, at=at(2), target_url=None)
+    journal.close()
+    ended = run("explain", "72d3162e-cc78")
+    assert ended.status == 0
+    assert [" ".join(line.split()) for line in ended.out.splitlines()[1:]] == [
+        "2026-03-01 09:15:00 0.00 s 1 push of a1b2c3d by lasse, delivery 72d3162e-cc78, accepted",
+        "2026-03-01 09:15:00 0.00 s 1 queued",
+        "2026-03-01 09:15:00 0.00 s 1 begun with tip a1b2c3d",
+        "2026-03-01 09:15:00 0.25 s 1 fetch ok: tip",
+        "2026-03-01 09:15:01 1.50 s 1 succeeded",
+        "2026-03-01 09:15:02 2.00 s GitHub told: airflow/deploy success: live",
+    ]
+
+
+def test_explain_as_json_of_a_shortened_commit(run: Run, journal: SqlJournal) -> None:
+    deployed(journal, A, State.FAILED, reason="no")
+    found = json.loads(run("explain", A[:7], "--json").out)
+    assert found["sha"] == A
+    assert found["events"][-1] == {
+        "at": "2026-03-01T09:15:01.500Z",
+        "what": "failed: no",
+        "deployment": 1,
+    }
+
+
+def test_explain_of_what_never_came_says_where_to_look(run: Run, journal: SqlJournal) -> None:
+    ended = run("explain", "72d3162e-cc78")
+    assert ended.status == 1
+    assert "the journal knows no 72d3162e-cc78: " in ended.err
+    assert "Recent Deliveries" in ended.err
 
 
 # --- show ------------------------------------------------------------------------

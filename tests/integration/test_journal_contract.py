@@ -21,6 +21,7 @@ from deployer.core.model import (
     Deployment,
     Duplicate,
     Ending,
+    Heard,
     LeftOut,
     Live,
     Origin,
@@ -224,6 +225,32 @@ def test_an_attached_announcement_is_seen(journal: Journal) -> None:
     first, second = journal.unseen()
     journal.attach(first.id, queued(journal))
     assert journal.unseen() == (second,)
+
+
+def test_what_was_heard_of_a_commit_is_told_with_what_answers_it(journal: Journal) -> None:
+    push(journal, "1", sha=A)
+    push(journal, "2", sha=B)
+    wish = journal.request_deploy(A, Trigger.MANUAL)
+    number = queued(journal)
+    journal.attach(wish, number)
+    assert journal.heard(A) == (
+        Heard(NOW, A, Trigger.WEBHOOK, "1", "push", by="lasse"),
+        Heard(NOW, A, Trigger.MANUAL, deployment=number),
+    )
+    assert journal.heard(C) == ()
+
+
+def test_what_was_heard_of_a_delivery_is_told_though_it_was_ignored(journal: Journal) -> None:
+    push(journal, "1", sha=A)
+    ignored(journal, "2")
+    assert journal.heard("2") == (Heard(NOW, None, None, "2", "push", reason="another branch"),)
+
+
+def test_all_deployments_about_a_commit_are_told_oldest_first(journal: Journal) -> None:
+    own, other, covering = queued(journal, A), queued(journal, B), queued(journal, C)
+    journal.start(covering, at=NOW, base_sha=None, covers=[A, C])
+    assert [found.id for found in journal.about(A)] == [own, covering]
+    assert [found.id for found in journal.about(B)] == [other]
 
 
 def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> None:

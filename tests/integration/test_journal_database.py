@@ -521,6 +521,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "deployment": lambda journal: journal.deployment(1),
     "deployments": lambda journal: journal.deployments(),
     "judging": lambda journal: journal.judging(A),
+    "heard": lambda journal: journal.heard(A),
+    "about": lambda journal: journal.about(A),
     "complete": lambda journal: journal.complete("a"),
     "answer_to": lambda journal: journal.answer_to(1),
     "pulse": lambda journal: journal.pulse(),

@@ -6,6 +6,7 @@ paths are relative to the repository's root with forward slashes.
 
 from deployer.core.model.deployments import (
     Deployment,
+    Heard,
     Origin,
     Pulse,
     Running,
@@ -71,6 +72,7 @@ __all__ = [
     "Examined",
     "Facts",
     "File",
+    "Heard",
     "History",
     "LeftOut",
     "Listed",

@@ -115,6 +115,28 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A delivery, or a commit that the teacher named.
+
+    Attributes:
+        sha: the commit it names, None: none, or whatever the tip is.
+        trigger: what it set off, None: nothing, `reason` says why.
+        delivery: GitHub's id of it, None: a wish of the teacher's.
+        by: who pushed, None: not known.
+        deployment: the one that answers it, None: none does yet.
+    """
+
+    at: datetime
+    sha: str | None
+    trigger: Trigger | None
+    delivery: str | None = None
+    event: str = ""
+    reason: str = ""
+    by: str | None = None
+    deployment: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What readiness is judged by.
 

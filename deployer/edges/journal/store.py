@@ -15,6 +15,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Heard,
     Live,
     Owed,
     Plan,
@@ -314,6 +315,14 @@ class SqlJournal:
     def judging(self, sha: str) -> Deployment | None:
         with self._database.reading() as connection:
             return reading.judging(connection, sha)
+
+    def heard(self, what: str) -> tuple[Heard, ...]:
+        with self._database.reading() as connection:
+            return reading.heard(connection, what)
+
+    def about(self, sha: str) -> tuple[Deployment, ...]:
+        with self._database.reading() as connection:
+            return reading.about(connection, sha)
 
     def in_error(self) -> tuple[tuple[int, str], ...]:
         with self._database.reading() as connection:
