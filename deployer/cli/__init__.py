@@ -1,4 +1,4 @@
-"""The command line: one module for the processes, one for a deployment by hand, two for questions.
+"""The command line: a module for the processes, two for steering by hand, the others for questions.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -21,6 +21,8 @@ COMMANDS = {
     "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
     "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
+    "freeze": ("steering", "Deploy nothing: what is live stays, what is pushed waits."),
+    "unfreeze": ("steering", "Deploy again: first of all the branch's tip."),
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),
     "show": ("asking", "Show one deployment, by its id or by a commit."),
     "explain": ("asking", "Tell what became of a delivery or a commit, with times."),

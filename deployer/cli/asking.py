@@ -14,7 +14,7 @@ from deployer.core.model import Deployment, State
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.readiness import reasons
 from deployer.core.reporting.render import as_json as deployment_as_json
-from deployer.core.reporting.render import timestamp
+from deployer.core.reporting.render import freeze_as_json, timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
 from deployer.ports import Journal
@@ -31,6 +31,7 @@ def status(*, as_json: bool) -> None:
     pulse = journal.pulse()
     why_not = reasons(pulse, datetime.now(UTC))
     recent = journal.deployments(limit=RECENT)
+    freeze = journal.frozen(datetime.now(UTC))
     if as_json:
         found = {
             "ready": not why_not,
@@ -38,6 +39,7 @@ def status(*, as_json: bool) -> None:
             "live_sha": pulse.live_sha,
             "tip": pulse.tip,
             "drift": pulse.drift or None,
+            "frozen": freeze_as_json(freeze) if freeze else None,
             "worker_beat_at": timestamp(pulse.beat_at) if pulse.beat_at else None,
             "statuses_owed": pulse.owed,
             "deployments": [deployment_as_json(d) for d in recent],
@@ -47,6 +49,9 @@ def status(*, as_json: bool) -> None:
     out = tables.console()
     out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
     out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
+    if freeze:
+        said = f"{freeze.words} (by {freeze.by}, {freeze.since:%Y-%m-%d %H:%M} UTC)"
+        out.print("frozen  ", tables.plain(said))
     if pulse.drift:
         out.print(f"packages {pulse.drift}")
     out.print(f"outbox   {counted(pulse.owed, 'status', 'statuses')} owed")

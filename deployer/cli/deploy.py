@@ -10,9 +10,9 @@ import click
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.model import Deployment, State, Trigger
+from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE
-from deployer.errors import OperatorError
+from deployer.errors import DeployerError, OperatorError
 from deployer.ports import Journal
 
 LOOK_EVERY_S = 0.2
@@ -49,6 +49,8 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     """
     settings = config.load(os.environ)
     journal = app.open_journal(settings)
+    if freeze := journal.frozen(datetime.now(UTC)):
+        raise DeployerError(f"{_frozen(freeze)}; `deployer unfreeze` deploys the tip")
     wish = journal.request_deploy(sha, Trigger.MANUAL)
     app.doorbell(settings).ring()
     if not wait:
@@ -60,10 +62,15 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     raise SystemExit(EXIT_OF[ended.state])
 
 
+def _frozen(freeze: Freeze) -> str:
+    return f"frozen by {freeze.by}: {freeze.words}"
+
+
 def _wait(journal: Journal, wish: int) -> Deployment:
     """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
 
     Raises:
+        DeployerError: somebody froze deployments before it was begun.
         OperatorError: no worker runs, or it takes longer than any bound allows.
     """
     until = time.monotonic() + LONGEST_WAIT_S
@@ -77,6 +84,8 @@ def _wait(journal: Journal, wish: int) -> Deployment:
                 told.add(line)
         if answer is not None and answer.state.ended:
             return answer
+        if answer is None and (freeze := journal.frozen(datetime.now(UTC))):
+            raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
         beat_at = journal.pulse().beat_at
         silent_since = max(beat_at, asked_at) if beat_at else asked_at
         if datetime.now(UTC) - silent_since > SILENCE:

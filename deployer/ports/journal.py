@@ -11,6 +11,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Freeze,
     Heard,
     Live,
     Owed,
@@ -69,7 +70,16 @@ class Journal(Protocol):
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
         """Write a wish of the teacher's; return the announcement's id."""
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        """Say that nothing is deployed from now on, in place of what was said before."""
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        """End the freeze and return it, None: none holds."""
+
     # -- the worker's
+
+    def frozen(self, at: datetime) -> Freeze | None:
+        """Return the freeze that holds at that time."""
 
     def unseen(self) -> tuple[Announcement, ...]:
         """Return the announcements not yet attached to a deployment, oldest first."""

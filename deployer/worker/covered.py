@@ -142,7 +142,7 @@ class CoveredCommits:
         """Return the commits on the branch that were last said to be in `error`."""
         shas = dict.fromkeys(sha for _, sha in self._parts.journal.in_error())
         carried = self._carrying.shas
-        return [sha for sha in shas if sha not in carried and self._on_branch(tip, sha)]
+        return [sha for sha in shas if sha not in carried and self.is_on(tip, sha)]
 
     def tell_forgotten(self, tip: str) -> None:
         """Answer commits in `error` anew, now that `tip` is live and judged.
@@ -160,7 +160,7 @@ class CoveredCommits:
             for sha in shas:
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
-                if not self._on_branch(tip, sha):
+                if not self.is_on(tip, sha):
                     said += gone(commit, self._branch.name)
                 elif judged is None or judged.ending is None:
                     break
@@ -184,7 +184,7 @@ class CoveredCommits:
             ending = deployment.ending
             if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
                 continue
-            if not self._on_branch(deployment.sha, sha):
+            if not self.is_on(deployment.sha, sha):
                 break
             first = deployment
         return first
@@ -201,7 +201,8 @@ class CoveredCommits:
             journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
             log.warning("refused", deployment=refused, reason=reason)
 
-    def _on_branch(self, tip: str, sha: str) -> bool:
+    def is_on(self, tip: str, sha: str) -> bool:
+        """Tell whether `tip` holds a commit."""
         try:
             return self._parts.repository.contains(tip, sha)
         except UnknownCommit:

@@ -18,14 +18,16 @@ import structlog
 from deployer.core.model import (
     Deployment,
     Ending,
+    Freeze,
     Running,
     State,
     StepName,
     StepRecord,
     Trigger,
 )
+from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.counts import counted
-from deployer.core.reporting.status import Commit, pending, waiting
+from deployer.core.reporting.status import Commit, frozen, pending, waiting
 from deployer.deployment.run import Limits, Parts, Result, Run
 from deployer.deployment.watching import Beside
 from deployer.errors import DiskError, GitError, PreflightError, UnknownCommit
@@ -84,18 +86,20 @@ class Reconciler:
         self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
         self.maintenance = Maintenance(parts, keep=limits.keep_releases)
         self._told_edits: str | None = None  # None: of a worker before this one
+        self._freeze: Freeze | None = None  # as it was at the last intake
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
 
     def take_in(self) -> bool:
-        """Give each announced commit its place in the queue; True if any is new.
+        """Give each announced commit its place in the queue; True if there is a turn to take.
 
         A wish of the teacher's (`deployer deploy`) waits for the turn itself.
         """
         journal, clock = self._parts.journal, self._parts.clock
         found = False
         with self._intake:
+            steered = self._look_for_freeze()
             waiting = {d.sha: d.id for d in journal.unfinished()}
             live = journal.live()
             for announced in journal.unseen():
@@ -110,7 +114,9 @@ class Reconciler:
                     known = judged.id
                 if known is None:
                     known = self._queue(sha, announced.before, announced.trigger)
-                    if self._in_the_way:
+                    if self._freeze:
+                        self._let_wait_frozen({known: sha}, self._freeze)
+                    elif self._in_the_way:
                         self._let_wait({known: sha}, self._in_the_way)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
@@ -125,7 +131,18 @@ class Reconciler:
         if found:
             self._parts.feed.nudge()
             self._parts.examiner.nudge()
-        return found
+        return found or steered
+
+    def _look_for_freeze(self) -> bool:
+        """Tell whether somebody froze deployments or let them go on, or the time is over."""
+        before, self._freeze = self._freeze, self._parts.journal.frozen(self._parts.clock.now())
+        if before == self._freeze:
+            return False
+        if self._freeze:
+            log.info("frozen", why=self._freeze.words, by=self._freeze.by)
+        else:
+            log.info("no longer frozen")
+        return True
 
     def _queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
         return self._parts.journal.queue(
@@ -140,7 +157,6 @@ class Reconciler:
 
     def turn(self) -> float | None:
         """Do what there is to do; return in how many seconds to try again, None: at the poll."""
-        journal = self._parts.journal
         self.take_in()
         if self._carrying and not self._is_due():
             return self._go_on()
@@ -149,9 +165,14 @@ class Reconciler:
             fetched = self._fetch(patient=bool(self._new_rows() or self._wishes()))
         except GitError as exc:
             return self._git_failed(exc)
-        tip = fetched.tip
-        journal.beat(at=self._parts.clock.now(), tip=tip, tip_checked_at=self._parts.clock.now())
+        now = self._parts.clock.now()
+        self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
         self.take_in()  # what came while git was asked is probably in the tip
+        return self._stay(self._freeze, fetched) if self._freeze else self._go(fetched, edits)
+
+    def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
+        """Deploy the tip, or answer those who need no deployment of it."""
+        tip = fetched.tip
         with self._intake:
             self._others.clear()
             if self._wishes():  # a teacher who asks by hand wants all of it judged anew
@@ -186,6 +207,35 @@ class Reconciler:
         if not self._carrying and self.maintenance.is_mending_due(tip):
             return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
+
+    def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
+        """Deploy nothing but what was begun before the freeze, and say so of all that waits.
+
+        Wishes wait too. Dying in here changes nothing: the freeze is in the journal.
+        """
+        rows = self._new_rows()
+        begun = [
+            row
+            for row in rows
+            if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
+        ]
+        if begun:  # a worker before this one died in it
+            mine = begun[-1]
+            held = [row for row in rows if row.sha != mine.sha]
+            covered = [row for row in held if self._covered.is_on(mine.sha, row.sha)]
+            return self._deploy(Fetched(mine.sha, fetched.step), mine, covered, [])
+        with self._intake:
+            if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
+                row.sha != fetched.tip for row in self._new_rows()
+            ):  # no delivery named it
+                self._queue(fetched.tip, None, Trigger.POLL)
+            rows = self._new_rows()
+            untold = {row.id: row.sha for row in rows if row.waits_for != _of_freeze(freeze)}
+            self._let_wait_frozen(untold, freeze)
+        if untold:
+            self._owed()
+        self._rest()
+        return None
 
     def _look_for_edits(self) -> Edits | None:
         """Tell whether somebody changed by hand what is live; the deployment that follows mends it.
@@ -231,6 +281,8 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         """Tell whether git has to be asked before slow files are gone on with."""
+        if self._freeze:
+            return False
         if self._is_waited_for():
             return True
         return self._parts.clock.monotonic() - self._fetched_at >= FETCH_EVERY_S
@@ -447,6 +499,14 @@ class Reconciler:
             statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
         )
 
+    def _let_wait_frozen(self, rows: Mapping[int, str], freeze: Freeze) -> None:
+        self._parts.journal.wait_for(
+            list(rows),
+            _of_freeze(freeze),
+            at=self._parts.clock.now(),
+            statuses=[frozen(Commit(sha), freeze) for sha in rows.values()],
+        )
+
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
@@ -506,7 +566,7 @@ class Reconciler:
         log.warning("fetch failed", reason=str(exc))
         waiting = self._new_rows()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
-        if not rows:
+        if not rows or self._freeze:  # what is frozen does not wait for git
             return self._later() if waiting or self._wishes() else None
         *others, newest = rows
         shas = tuple(dict.fromkeys(row.sha for row in rows))
@@ -524,3 +584,7 @@ class Reconciler:
     def _later(self) -> float:
         self._failures += 1
         return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)
+
+
+def _of_freeze(freeze: Freeze) -> str:
+    return f"the end of a freeze: {freeze.words}"

@@ -11,6 +11,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Freeze,
     Heard,
     Live,
     Origin,
@@ -72,6 +73,7 @@ class FakeJournal:
         self.records: dict[int, Deployment] = {}
         self.lines: list[Line] = []
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
+        self._freeze: Freeze | None = None
         self._live: Live | None = None
         self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
@@ -129,7 +131,18 @@ class FakeJournal:
         self.announced[number] = (made, None)
         return number
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        self._freeze = Freeze(why, by, self._now(), until)
+        return self._freeze
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        held, self._freeze = self.frozen(self._now()), None
+        return held
+
     # -- the worker's
+
+    def frozen(self, at: datetime) -> Freeze | None:
+        return self._freeze if self._freeze and self._freeze.holds(at) else None
 
     def unseen(self) -> tuple[Announcement, ...]:
         return tuple(made for made, answered_by in self.announced.values() if answered_by is None)
@@ -470,6 +483,7 @@ class FakeJournal:
             live_sha=self._live.sha if self._live else None,
             oldest_owed=min(owed, default=None),
             owed=len(owed),
+            freeze=self._freeze,
         )
 
     def _record(self, deployment: int) -> Deployment:

@@ -176,6 +176,8 @@ def test_python_m_deployer_lists_all_commands() -> None:
             "web",
             "worker",
             "deploy",
+            "freeze",
+            "unfreeze",
             "status",
             "show",
             "explain",
@@ -310,6 +312,7 @@ def test_status_as_json(run: Run, journal: SqlJournal) -> None:
         "live_sha": B,
         "tip": A,
         "drift": None,
+        "frozen": None,
         "worker_beat_at": "2026-03-01T09:15:00.000Z",
         "statuses_owed": 0,
         "deployments": [as_json(record)],
@@ -323,6 +326,102 @@ def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
     journal.beat(at=NOW, drift="packages differ")
     assert "packages differ" in run("status").out
     assert json.loads(run("status", "--json").out)["drift"] == "packages differ"
+
+
+# --- freeze, unfreeze ------------------------------------------------------------
+
+
+def test_a_freeze_is_in_the_journal_and_in_status_with_who_made_it(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "lasse")
+    ended = run("freeze", "--why", " exam\nweek ", "--until", "2099-03-01T18:00Z")
+    assert ended.status == 0
+    assert ended.out.startswith("frozen: exam week, until 2099-03-01 18:00 UTC; ")
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert (made.why, made.by) == ("exam week", "lasse")
+    told = line_with(run("status").out, "frozen ")
+    assert told.startswith("frozen   exam week, until 2099-03-01 18:00 UTC (by lasse, ")
+    found = json.loads(run("status", "--json").out)["frozen"]
+    assert (found["by"], found["until"]) == ("lasse", "2099-03-01T18:00:00.000Z")
+
+
+def test_freezing_and_unfreezing_wake_the_worker(
+    run: Run, journal: SqlJournal, state_dir: Path
+) -> None:
+    listener = DoorbellListener(state_dir / app.DOORBELL)
+    try:
+        run("freeze", "--why", "exam")
+        assert listener.wait(BOUND_S)
+        run("unfreeze")
+        assert listener.wait(BOUND_S)
+    finally:
+        listener.close()
+    assert journal.frozen(datetime.now(UTC)) is None
+
+
+def test_unfreezing_says_what_it_ended_or_that_nothing_was_frozen(
+    run: Run, journal: SqlJournal
+) -> None:
+    journal.freeze("exam", by="lasse", until=None)
+    assert "no longer frozen (exam)" in run("unfreeze").out
+    ended = run("unfreeze")
+    assert (ended.status, ended.out) == (0, "nothing was frozen\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "ahead"),
+    [
+        ("30m", timedelta(minutes=30)),
+        ("2h", timedelta(hours=2)),
+        ("3d", timedelta(days=3)),
+    ],
+)
+def test_a_freeze_ends_so_long_from_now(
+    run: Run, journal: SqlJournal, text: str, ahead: timedelta
+) -> None:
+    run("freeze", "--why", "exam", "--until", text)
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert made.until is not None
+    assert abs(made.until - made.since - ahead) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["00:00", "23:59"])
+def test_a_time_of_day_is_the_next_one_of_this_machine_s_clock(
+    run: Run, journal: SqlJournal, text: str
+) -> None:
+    run("freeze", "--why", "exam", "--until", text)
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert made.until is not None
+    assert f"{made.until.astimezone():%H:%M}" == text
+    assert timedelta(0) < made.until - made.since <= timedelta(hours=25)
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "25:00", "2020-01-01 18:00", "9999999999999d"])
+def test_an_end_that_is_over_or_no_time_is_wrong_use(
+    run: Run, journal: SqlJournal, text: str
+) -> None:
+    assert run("freeze", "--why", "exam", "--until", text).status == 2
+    assert journal.frozen(datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize("args", [(), ("--why", "  ")])
+def test_a_freeze_without_a_reason_is_wrong_use(run: Run, args: tuple[str, ...]) -> None:
+    assert run("freeze", *args).status == 2
+
+
+@pytest.mark.parametrize("args", [(), ("--wait",)])
+def test_a_deployment_by_hand_while_frozen_says_so(
+    run: Run, journal: SqlJournal, args: tuple[str, ...]
+) -> None:
+    journal.freeze("exam", by="lasse", until=None)
+    ended = run("deploy", *args)
+    assert ended.status == 1
+    assert ended.err == ("deployer: frozen by lasse: exam; `deployer unfreeze` deploys the tip\n")
+    assert journal.unseen() == ()
 
 
 # --- explain ---------------------------------------------------------------------

@@ -21,6 +21,7 @@ from deployer.core.model import (
     Deployment,
     Duplicate,
     Ending,
+    Freeze,
     Heard,
     LeftOut,
     Live,
@@ -251,6 +252,31 @@ def test_all_deployments_about_a_commit_are_told_oldest_first(journal: Journal) 
     journal.start(covering, at=NOW, base_sha=None, covers=[A, C])
     assert [found.id for found in journal.about(A)] == [own, covering]
     assert [found.id for found in journal.about(B)] == [other]
+
+
+def test_a_freeze_holds_until_somebody_ends_it(journal: Journal) -> None:
+    assert journal.frozen(NOW) is None
+    made = journal.freeze("exam", by="lasse", until=None)
+    assert made == Freeze("exam", "lasse", NOW) == journal.frozen(after(9e6))
+    assert journal.pulse().freeze == made
+    assert journal.unfreeze(by="maria") == made
+    assert journal.frozen(NOW) is None
+    assert journal.pulse().freeze is None
+    assert journal.unfreeze(by="maria") is None
+
+
+def test_a_freeze_ends_at_its_time(journal: Journal) -> None:
+    made = journal.freeze("exam", by="lasse", until=after(60))
+    assert journal.frozen(after(59)) == made
+    assert journal.frozen(after(60)) is None
+
+
+def test_a_second_freeze_takes_the_place_of_the_first(journal: Journal) -> None:
+    journal.freeze("exam", by="lasse", until=after(60))
+    second = journal.freeze("repairs", by="maria", until=None)
+    assert journal.frozen(NOW) == second
+    journal.unfreeze(by="maria")
+    assert journal.frozen(NOW) is None
 
 
 def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> None:

@@ -33,6 +33,7 @@ FROM_OTHERS = {
     "breaks maria/b.py:2 …",
     "waits for bc0a4e2: packages change",
     "packages change: …",
+    "frozen: …",
     "live: …; changes maria's folder",
 }
 

@@ -15,6 +15,7 @@ from deployer.core.model.deployments import (
     Trigger,
 )
 from deployer.core.model.endings import Duplicate, Ending, State
+from deployer.core.model.freezes import Freeze
 from deployer.core.model.histories import Authored, History
 from deployer.core.model.parses import (
     Listed,
@@ -72,6 +73,7 @@ __all__ = [
     "Examined",
     "Facts",
     "File",
+    "Freeze",
     "Heard",
     "History",
     "LeftOut",

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from deployer.core.model.endings import Ending, State
+from deployer.core.model.freezes import Freeze
 from deployer.core.model.parses import ProcessorCame
 from deployer.core.model.plans import Plan
 from deployer.core.model.statuses import StatusRecord
@@ -151,6 +152,7 @@ class Pulse:
         drift: how the packages that run differ from those of what is live; empty: they do not.
         edited: what somebody changed by hand in what is live, until it is mended.
         pushed: where the newest accepted push came from, None: not known.
+        freeze: the last one that nobody ended; its time may be over.
     """
 
     beat_at: datetime | None
@@ -164,3 +166,4 @@ class Pulse:
     drift: str = ""
     edited: str = ""
     pushed: Origin | None = None
+    freeze: Freeze | None = None

@@ -16,6 +16,7 @@ from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
     Ending,
+    Freeze,
     Outcome,
     State,
     Status,
@@ -82,6 +83,11 @@ def pending(commit: Commit) -> tuple[Status, ...]:
 def waiting(commit: Commit, words: str) -> Status:
     """Return what a commit shows while its deployment waits for something that takes long."""
     return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(words))
+
+
+def frozen(commit: Commit, freeze: Freeze) -> Status:
+    """Return what a commit shows while nothing is deployed."""
+    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(f"frozen: {freeze.words}"))
 
 
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:

@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Closed, Live, Origin, ProcessorCame, Pulse, Refusal
+from deployer.core.model import Closed, Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
     deliveries,
+    freezes,
     outbox,
     refusals,
     worker,
@@ -102,6 +103,35 @@ def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
     connection.execute(update(worker).values(drained=dict(slots)))
 
 
+def freeze(connection: Connection, new: Freeze) -> Freeze:
+    unfreeze(connection, by=new.by, at=new.since)
+    row = {"why": new.why, "by": new.by, "since": new.since, "until": new.until}
+    connection.execute(insert(freezes), row)
+    return new
+
+
+def unfreeze(connection: Connection, *, by: str, at: datetime) -> Freeze | None:
+    held = frozen(connection, at)
+    connection.execute(
+        update(freezes).where(freezes.c.ended_at.is_(None)).values(ended_at=at, ended_by=by)
+    )
+    return held
+
+
+def frozen(connection: Connection, at: datetime) -> Freeze | None:
+    newest = _freeze(connection)
+    return newest if newest and newest.holds(at) else None
+
+
+def _freeze(connection: Connection) -> Freeze | None:
+    row = connection.execute(
+        select(freezes.c.why, freezes.c.by, freezes.c.since, freezes.c.until).where(
+            freezes.c.ended_at.is_(None)
+        )
+    ).one_or_none()
+    return Freeze(*row) if row else None
+
+
 def closed(connection: Connection) -> Closed | None:
     row = connection.execute(select(worker.c.closed_at, worker.c.closed_for_s)).one()
     return Closed(row.closed_at, row.closed_for_s) if row.closed_at else None
@@ -165,4 +195,5 @@ def pulse(connection: Connection) -> Pulse:
         drift=seen.drift,
         edited=seen.edited,
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
+        freeze=_freeze(connection),
     )

@@ -15,6 +15,7 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Freeze,
     Heard,
     Live,
     Owed,
@@ -95,7 +96,19 @@ class SqlJournal:
         with self._database.writing() as connection:
             return deployments.announce(connection, sha, trigger, at=self._now())
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        with self._database.writing() as connection:
+            return marks.freeze(connection, Freeze(why, by, self._now(), until))
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        with self._database.writing() as connection:
+            return marks.unfreeze(connection, by=by, at=self._now())
+
     # -- the worker's
+
+    def frozen(self, at: datetime) -> Freeze | None:
+        with self._database.reading() as connection:
+            return marks.frozen(connection, at)
 
     def unseen(self) -> tuple[Announcement, ...]:
         with self._database.reading() as connection:
