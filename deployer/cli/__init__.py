@@ -21,6 +21,7 @@ COMMANDS = {
     "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
     "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
+    "rollback": ("steering", "Make an earlier commit live again, and freeze."),
     "freeze": ("steering", "Deploy nothing: what is live stays, what is pushed waits."),
     "unfreeze": ("steering", "Deploy again: first of all the branch's tip."),
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import click
 
@@ -57,6 +58,11 @@ def deploy(sha: str | None, *, wait: bool) -> None:
         shows = f"show {sha[:7]}" if sha else "status"
         click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
         return
+    report(journal, wish)
+
+
+def report(journal: Journal, wish: int) -> NoReturn:
+    """Wait for what answers a wish, show it, and exit as it ended."""
     ended = _wait(journal, wish)
     tables.show(ended)
     raise SystemExit(EXIT_OF[ended.state])
@@ -84,7 +90,8 @@ def _wait(journal: Journal, wish: int) -> Deployment:
                 told.add(line)
         if answer is not None and answer.state.ended:
             return answer
-        if answer is None and (freeze := journal.frozen(datetime.now(UTC))):
+        freeze = journal.frozen(datetime.now(UTC))
+        if answer is None and freeze and freeze.sha is None:
             raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
         beat_at = journal.pulse().beat_at
         silent_since = max(beat_at, asked_at) if beat_at else asked_at

@@ -71,7 +71,13 @@ class Journal(Protocol):
         """Write a wish of the teacher's; return the announcement's id."""
 
     def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
-        """Say that nothing is deployed from now on, in place of what was said before."""
+        """Say that nothing is deployed from now on, in place of what was said before.
+
+        What was rolled back stays so.
+        """
+
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        """Freeze with `sha` live, and write the wish for it; return the announcement's id."""
 
     def unfreeze(self, *, by: str) -> Freeze | None:
         """End the freeze and return it, None: none holds."""

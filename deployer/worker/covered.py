@@ -192,14 +192,33 @@ class CoveredCommits:
     def refuse(self, wishes: Sequence[Announcement]) -> None:
         """Answer wishes for commits that the branch does not hold."""
         for wish in wishes:
-            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
-            refused = journal.queue(
-                sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
+            sha = (wish.sha or "")[:7]
+            self._refuse(wish, f"{sha} is not on {self._branch.name}; push it there first")
+
+    def take_back(self, wishes: Sequence[Announcement]) -> None:
+        """Answer rollbacks that somebody took back before they were begun."""
+        for wish in wishes:
+            self._refuse(
+                wish, "something else was asked for before it was rolled back; ask once more"
             )
-            journal.attach(wish.id, refused)
-            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
-            journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
-            log.warning("refused", deployment=refused, reason=reason)
+
+    def _refuse(self, wish: Announcement, reason: str) -> None:
+        journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
+        refused = journal.queue(
+            sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
+        )
+        journal.attach(wish.id, refused)
+        journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
+        log.warning("refused", deployment=refused, reason=reason)
+
+    def judged_beyond(self, sha: str) -> list[str]:
+        """Return commits that are newer than `sha`, of the last deployments that went live."""
+        found: dict[str, None] = {}
+        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+            if deployment.state in {State.SUCCEEDED, State.BROKEN}:
+                newer = [c for c in deployment.covers if c != sha and self.is_on(c, sha)]
+                found |= dict.fromkeys(newer)
+        return list(found)
 
     def is_on(self, tip: str, sha: str) -> bool:
         """Tell whether `tip` holds a commit."""

@@ -132,8 +132,13 @@ class FakeJournal:
         return number
 
     def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
-        self._freeze = Freeze(why, by, self._now(), until)
+        held = self.frozen(self._now())
+        self._freeze = Freeze(why, by, self._now(), until, held.sha if held else None)
         return self._freeze
+
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        self._freeze = Freeze(why, by, self._now(), sha=sha)
+        return self.request_deploy(sha, Trigger.ROLLBACK)
 
     def unfreeze(self, *, by: str) -> Freeze | None:
         held, self._freeze = self.frozen(self._now()), None
@@ -508,7 +513,7 @@ def _bare(deployment: Deployment) -> Deployment:
 
 
 def _refused(record: Deployment) -> bool:
-    wish = record.trigger is Trigger.MANUAL and record.started_at is None
+    wish = record.trigger in {Trigger.MANUAL, Trigger.ROLLBACK} and record.started_at is None
     return wish and record.state is State.FAILED
 
 

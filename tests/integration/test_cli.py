@@ -41,7 +41,7 @@ from deployer.core.reporting.render import as_json
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import DoorbellListener
 from deployer.edges.processes.lock import only_worker
-from deployer.errors import OperatorError
+from deployer.errors import DeployerError, OperatorError
 
 BOUND_S = 60.0
 """How long something that must happen is waited for on a busy machine."""
@@ -176,6 +176,7 @@ def test_python_m_deployer_lists_all_commands() -> None:
             "web",
             "worker",
             "deploy",
+            "rollback",
             "freeze",
             "unfreeze",
             "status",
@@ -422,6 +423,57 @@ def test_a_deployment_by_hand_while_frozen_says_so(
     assert ended.status == 1
     assert ended.err == ("deployer: frozen by lasse: exam; `deployer unfreeze` deploys the tip\n")
     assert journal.unseen() == ()
+
+
+def test_a_wish_that_a_freeze_overtakes_is_kept_and_not_waited_for(
+    journal: SqlJournal,
+) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    journal.freeze("exam", by="lasse", until=None)
+    with pytest.raises(DeployerError, match="frozen by lasse: exam; the wish is kept"):
+        deploy._wait(journal, wish)
+    assert len(journal.unseen()) == 1
+
+
+# --- rollback --------------------------------------------------------------------
+
+
+def test_a_rollback_goes_to_the_last_good_commit_and_freezes(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "lasse")
+    deployed(journal, A, State.SUCCEEDED)
+    deployed(journal, B, State.BROKEN)
+    journal.set_live(Live(B))
+    ended = run("rollback", "--why", "exam")
+    assert ended.status == 0
+    assert ended.out == (
+        "asked the worker to roll back to a1b2c3d; frozen until `deployer unfreeze`\n"
+    )
+    made = journal.frozen(NOW)
+    assert made is not None
+    assert (made.sha, made.by, made.words) == (A, "lasse", "rolled back to a1b2c3d: exam")
+    (wish,) = journal.unseen()
+    assert (wish.sha, wish.trigger) == (A, Trigger.ROLLBACK)
+    assert run("deploy").status == 1
+
+
+def test_a_rollback_to_what_was_never_live_changes_nothing(run: Run, journal: SqlJournal) -> None:
+    deployed(journal, A, State.FAILED)
+    ended = run("rollback", A[:7])
+    assert ended.status == 1
+    assert f"{A[:7]} was not live" in ended.err
+    assert "none of them was good" in run("rollback").err
+    assert journal.frozen(NOW) is None
+    assert journal.unseen() == ()
+
+
+def test_a_rollback_can_be_waited_for(run: Run, state_dir: Path, journal: SqlJournal) -> None:
+    deployed(journal, B, State.SUCCEEDED)
+    with worker(state_dir, journal, State.SUCCEEDED):
+        ended = run("rollback", B[:7], "--wait")
+    assert ended.status == 0
+    assert line_with(ended.out, "deployment 2", "succeeded")
 
 
 # --- explain ---------------------------------------------------------------------

@@ -265,6 +265,15 @@ def test_a_freeze_holds_until_somebody_ends_it(journal: Journal) -> None:
     assert journal.unfreeze(by="maria") is None
 
 
+def test_a_rollback_is_a_freeze_and_a_wish(journal: Journal) -> None:
+    wish = journal.roll_back(A, "exam", by="lasse")
+    assert journal.frozen(after(9e6)) == Freeze("exam", "lasse", NOW, sha=A)
+    (found,) = journal.unseen()
+    assert (found.id, found.sha, found.trigger) == (wish, A, Trigger.ROLLBACK)
+    again = journal.freeze("repairs", by="maria", until=after(60))
+    assert again == Freeze("repairs", "maria", NOW, after(60), sha=A) == journal.frozen(NOW)
+
+
 def test_a_freeze_ends_at_its_time(journal: Journal) -> None:
     made = journal.freeze("exam", by="lasse", until=after(60))
     assert journal.frozen(after(59)) == made

@@ -475,6 +475,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "record_delivery": lambda journal: push(journal, "1"),
     "request_deploy": lambda journal: journal.request_deploy(A, Trigger.MANUAL),
     "freeze": lambda journal: journal.freeze("x", by="y", until=None),
+    "roll_back": lambda journal: journal.roll_back(A, "x", by="y"),
     "unfreeze": lambda journal: journal.unfreeze(by="y"),
     "frozen": lambda journal: journal.frozen(NOW),
     "unseen": lambda journal: journal.unseen(),

@@ -50,7 +50,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "edges/packages/uv_text.py": frozenset({"reason_of", "said_by_build", "last_line"}),
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
-    "worker/covered.py": frozenset({"refuse"}),
+    "worker/covered.py": frozenset({"refuse", "take_back"}),
     "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""

@@ -34,6 +34,7 @@ FROM_OTHERS = {
     "waits for bc0a4e2: packages change",
     "packages change: …",
     "frozen: …",
+    "rolled back to abc1234: exam week",
     "live: …; changes maria's folder",
 }
 

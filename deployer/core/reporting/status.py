@@ -90,6 +90,14 @@ def frozen(commit: Commit, freeze: Freeze) -> Status:
     return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(f"frozen: {freeze.words}"))
 
 
+def rolled_back(commit: Commit, freeze: Freeze) -> tuple[Status, ...]:
+    """Return what a commit shows that was live until a rollback."""
+    return tuple(
+        Status(commit.sha, status.context, StatusState.ERROR, cut(freeze.words))
+        for status in pending(commit)
+    )
+
+
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
     """Return the end of a commit that a forced push removed."""
     return tuple(

@@ -7,7 +7,7 @@ takes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -104,8 +104,10 @@ def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
 
 
 def freeze(connection: Connection, new: Freeze) -> Freeze:
-    unfreeze(connection, by=new.by, at=new.since)
-    row = {"why": new.why, "by": new.by, "since": new.since, "until": new.until}
+    before = unfreeze(connection, by=new.by, at=new.since)
+    if before and not new.sha:  # what was rolled back stays so
+        new = replace(new, sha=before.sha)
+    row = {"why": new.why, "by": new.by, "since": new.since, "until": new.until, "sha": new.sha}
     connection.execute(insert(freezes), row)
     return new
 
@@ -125,7 +127,7 @@ def frozen(connection: Connection, at: datetime) -> Freeze | None:
 
 def _freeze(connection: Connection) -> Freeze | None:
     row = connection.execute(
-        select(freezes.c.why, freezes.c.by, freezes.c.since, freezes.c.until).where(
+        select(freezes.c.why, freezes.c.by, freezes.c.since, freezes.c.until, freezes.c.sha).where(
             freezes.c.ended_at.is_(None)
         )
     ).one_or_none()

@@ -109,7 +109,7 @@ def newest(
     connection: Connection, *, limit: int, folder: str | None, state: State | None
 ) -> tuple[Deployment, ...]:
     refused = and_(
-        deployments.c.trigger == Trigger.MANUAL,
+        deployments.c.trigger.in_([Trigger.MANUAL, Trigger.ROLLBACK]),
         deployments.c.state == State.FAILED,
         deployments.c.started_at.is_(None),
     )

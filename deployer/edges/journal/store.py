@@ -100,6 +100,11 @@ class SqlJournal:
         with self._database.writing() as connection:
             return marks.freeze(connection, Freeze(why, by, self._now(), until))
 
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        with self._database.writing() as connection:
+            marks.freeze(connection, Freeze(why, by, self._now(), sha=sha))
+            return deployments.announce(connection, sha, Trigger.ROLLBACK, at=self._now())
+
     def unfreeze(self, *, by: str) -> Freeze | None:
         with self._database.writing() as connection:
             return marks.unfreeze(connection, by=by, at=self._now())

@@ -229,6 +229,7 @@ freezes = Table(  # at most one that is not ended
     Column("by", CleanText, nullable=False),
     Column("since", UtcTime, nullable=False),
     Column("until", UtcTime),
+    Column("sha", CleanText),  # that a rollback made live
     Column("ended_at", UtcTime),
     Column("ended_by", CleanText),
     sqlite_autoincrement=True,

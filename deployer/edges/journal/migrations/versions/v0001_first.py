@@ -74,6 +74,7 @@ def upgrade() -> None:
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("since", TIME, nullable=False),
         sa.Column("until", TIME),
+        sa.Column("sha", sa.Text),
         sa.Column("ended_at", TIME),
         sa.Column("ended_by", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_freezes"),
