@@ -1,5 +1,5 @@
-"""The command line: one module for the processes, one for a deployment by hand, two for questions,
-one that begins a class.
+"""The command line: a module for the processes, two for steering by hand, one that begins a class,
+the others for questions.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -22,8 +22,12 @@ COMMANDS = {
     "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
     "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
+    "rollback": ("steering", "Make an earlier commit live again, and freeze."),
+    "freeze": ("steering", "Deploy nothing: what is live stays, what is pushed waits."),
+    "unfreeze": ("steering", "Deploy again: first of all the branch's tip."),
     "status": ("asking", "Show what is live, if all is well, and the last deployments."),
     "show": ("asking", "Show one deployment, by its id or by a commit."),
+    "explain": ("asking", "Tell what became of a delivery or a commit, with times."),
     "logs": ("logs", "Show the log of web and worker."),
     "check": ("checking", "Parse DAG files as a push would, before you push."),
     "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),

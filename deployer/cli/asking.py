@@ -14,7 +14,8 @@ from deployer.core.model import Deployment, State
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.readiness import reasons
 from deployer.core.reporting.render import as_json as deployment_as_json
-from deployer.core.reporting.render import timestamp
+from deployer.core.reporting.render import freeze_as_json, timestamp
+from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 
@@ -30,6 +31,7 @@ def status(*, as_json: bool) -> None:
     pulse = journal.pulse()
     why_not = reasons(pulse, datetime.now(UTC))
     recent = journal.deployments(limit=RECENT)
+    freeze = journal.frozen(datetime.now(UTC))
     if as_json:
         found = {
             "ready": not why_not,
@@ -37,6 +39,7 @@ def status(*, as_json: bool) -> None:
             "live_sha": pulse.live_sha,
             "tip": pulse.tip,
             "drift": pulse.drift or None,
+            "frozen": freeze_as_json(freeze) if freeze else None,
             "worker_beat_at": timestamp(pulse.beat_at) if pulse.beat_at else None,
             "statuses_owed": pulse.owed,
             "deployments": [deployment_as_json(d) for d in recent],
@@ -46,6 +49,9 @@ def status(*, as_json: bool) -> None:
     out = tables.console()
     out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
     out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
+    if freeze:
+        said = f"{freeze.words} (by {freeze.by}, {freeze.since:%Y-%m-%d %H:%M} UTC)"
+        out.print("frozen  ", tables.plain(said))
     if pulse.drift:
         out.print(f"packages {pulse.drift}")
     out.print(f"outbox   {counted(pulse.owed, 'status', 'statuses')} owed")
@@ -91,3 +97,34 @@ def _find(journal: Journal, what: str) -> Deployment:
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
     return found
+
+
+@click.command()
+@click.argument("what", metavar="DELIVERY|SHA")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(what: str, *, as_json: bool) -> None:
+    """Tell what became of a delivery or a commit, in order, with times.
+
+    DELIVERY: the id that GitHub shows under Recent Deliveries. A commit may be shortened to 7
+    digits.
+    """
+    journal = app.open_journal(config.load(os.environ), reading=True)
+    heard = journal.heard(what)
+    if not heard and len(what) >= SHORT_SHA:
+        what = journal.complete(what) or what
+        heard = journal.heard(what)
+    sha = next((one.sha for one in heard), what)
+    events = story(sha, heard, journal.about(sha) if sha else ())
+    if not events:
+        raise DeployerError(
+            f"the journal knows no {what}: no such delivery came, and no push named it as its"
+            " newest commit; GitHub shows under Settings, Webhooks, Recent Deliveries what it sent"
+        )
+    if as_json:
+        told = [
+            {"at": timestamp(event.at), "what": event.words, "deployment": event.deployment}
+            for event in events
+        ]
+        click.echo(json.dumps({"sha": sha, "events": told}, indent=2))
+        return
+    tables.console().print(tables.events(events))

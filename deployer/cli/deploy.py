@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import click
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.model import Deployment, State, Trigger
+from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE
-from deployer.errors import OperatorError
+from deployer.errors import DeployerError, OperatorError
 from deployer.ports import Journal
 
 LOOK_EVERY_S = 0.2
@@ -49,21 +50,33 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     """
     settings = config.load(os.environ)
     journal = app.open_journal(settings)
+    if freeze := journal.frozen(datetime.now(UTC)):
+        raise DeployerError(f"{_frozen(freeze)}; `deployer unfreeze` deploys the tip")
     wish = journal.request_deploy(sha, Trigger.MANUAL)
     app.doorbell(settings).ring()
     if not wait:
         shows = f"show {sha[:7]}" if sha else "status"
         click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
         return
+    report(journal, wish)
+
+
+def report(journal: Journal, wish: int) -> NoReturn:
+    """Wait for what answers a wish, show it, and exit as it ended."""
     ended = _wait(journal, wish)
     tables.show(ended)
     raise SystemExit(EXIT_OF[ended.state])
+
+
+def _frozen(freeze: Freeze) -> str:
+    return f"frozen by {freeze.by}: {freeze.words}"
 
 
 def _wait(journal: Journal, wish: int) -> Deployment:
     """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
 
     Raises:
+        DeployerError: somebody froze deployments before it was begun.
         OperatorError: no worker runs, or it takes longer than any bound allows.
     """
     until = time.monotonic() + LONGEST_WAIT_S
@@ -77,6 +90,9 @@ def _wait(journal: Journal, wish: int) -> Deployment:
                 told.add(line)
         if answer is not None and answer.state.ended:
             return answer
+        freeze = journal.frozen(datetime.now(UTC))
+        if answer is None and freeze and freeze.sha is None:
+            raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
         beat_at = journal.pulse().beat_at
         silent_since = max(beat_at, asked_at) if beat_at else asked_at
         if datetime.now(UTC) - silent_since > SILENCE:

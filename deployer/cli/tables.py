@@ -19,6 +19,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
+from deployer.core.reporting.story import Event
 from deployer.logs import printable
 
 STYLES: dict[str, str] = {
@@ -108,6 +109,19 @@ def listing(deployments: Sequence[Deployment]) -> Table:
             f"{d.queued_at:%Y-%m-%d %H:%M:%S}",
             _took(d.queued_at, d.finished_at),
             plain(" ".join(folders)),
+        )
+    return table
+
+
+def events(told: Sequence[Event]) -> Table:
+    """Return what became of a commit, a line each; `after`: since the first."""
+    table = _table("time (UTC)", "after", "deployment", "what")
+    for event in told:
+        table.add_row(
+            f"{event.at:%Y-%m-%d %H:%M:%S}",
+            f"{(event.at - told[0].at).total_seconds():.2f} s",
+            str(event.deployment or ""),
+            plain(event.words),
         )
     return table
 

@@ -11,6 +11,8 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Freeze,
+    Heard,
     Live,
     Owed,
     Plan,
@@ -68,7 +70,22 @@ class Journal(Protocol):
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
         """Write a wish of the teacher's; return the announcement's id."""
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        """Say that nothing is deployed from now on, in place of what was said before.
+
+        What was rolled back stays so.
+        """
+
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        """Freeze with `sha` live, and write the wish for it; return the announcement's id."""
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        """End the freeze and return it, None: none holds."""
+
     # -- the worker's
+
+    def frozen(self, at: datetime) -> Freeze | None:
+        """Return the freeze that holds at that time."""
 
     def unseen(self) -> tuple[Announcement, ...]:
         """Return the announcements not yet attached to a deployment, oldest first."""
@@ -244,6 +261,12 @@ class Journal(Protocol):
 
         A superseded one is returned only for want of another.
         """
+
+    def heard(self, what: str) -> tuple[Heard, ...]:
+        """Return the delivery with that id, or all that named that commit, oldest first."""
+
+    def about(self, sha: str) -> tuple[Deployment, ...]:
+        """Return the deployments of `sha` or covering it, oldest first; of many the newest 50."""
 
     def in_error(self) -> tuple[tuple[int, str], ...]:
         """Return the commits whose newest deployment, of those with an ending, is in `error`.

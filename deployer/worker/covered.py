@@ -142,7 +142,7 @@ class CoveredCommits:
         """Return the commits on the branch that were last said to be in `error`."""
         shas = dict.fromkeys(sha for _, sha in self._parts.journal.in_error())
         carried = self._carrying.shas
-        return [sha for sha in shas if sha not in carried and self._on_branch(tip, sha)]
+        return [sha for sha in shas if sha not in carried and self.is_on(tip, sha)]
 
     def tell_forgotten(self, tip: str) -> None:
         """Answer commits in `error` anew, now that `tip` is live and judged.
@@ -160,7 +160,7 @@ class CoveredCommits:
             for sha in shas:
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
-                if not self._on_branch(tip, sha):
+                if not self.is_on(tip, sha):
                     said += gone(commit, self._branch.name)
                 elif judged is None or judged.ending is None:
                     break
@@ -184,7 +184,7 @@ class CoveredCommits:
             ending = deployment.ending
             if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
                 continue
-            if not self._on_branch(deployment.sha, sha):
+            if not self.is_on(deployment.sha, sha):
                 break
             first = deployment
         return first
@@ -192,16 +192,36 @@ class CoveredCommits:
     def refuse(self, wishes: Sequence[Announcement]) -> None:
         """Answer wishes for commits that the branch does not hold."""
         for wish in wishes:
-            journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
-            refused = journal.queue(
-                sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
-            )
-            journal.attach(wish.id, refused)
-            reason = f"{sha[:7]} is not on {self._branch.name}; push it there first"
-            journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
-            log.warning("refused", deployment=refused, reason=reason)
+            sha = (wish.sha or "")[:7]
+            self._refuse(wish, f"{sha} is not on {self._branch.name}; push it there first")
 
-    def _on_branch(self, tip: str, sha: str) -> bool:
+    def take_back(self, wishes: Sequence[Announcement]) -> None:
+        """Answer rollbacks that somebody took back before they were begun."""
+        for wish in wishes:
+            self._refuse(
+                wish, "something else was asked for before it was rolled back; ask once more"
+            )
+
+    def _refuse(self, wish: Announcement, reason: str) -> None:
+        journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
+        refused = journal.queue(
+            sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
+        )
+        journal.attach(wish.id, refused)
+        journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
+        log.warning("refused", deployment=refused, reason=reason)
+
+    def judged_beyond(self, sha: str) -> list[str]:
+        """Return commits that are newer than `sha`, of the last deployments that went live."""
+        found: dict[str, None] = {}
+        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+            if deployment.state in {State.SUCCEEDED, State.BROKEN}:
+                newer = [c for c in deployment.covers if c != sha and self.is_on(c, sha)]
+                found |= dict.fromkeys(newer)
+        return list(found)
+
+    def is_on(self, tip: str, sha: str) -> bool:
+        """Tell whether `tip` holds a commit."""
         try:
             return self._parts.repository.contains(tip, sha)
         except UnknownCommit:

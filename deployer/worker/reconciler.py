@@ -18,14 +18,16 @@ import structlog
 from deployer.core.model import (
     Deployment,
     Ending,
+    Freeze,
     Running,
     State,
     StepName,
     StepRecord,
     Trigger,
 )
+from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.counts import counted
-from deployer.core.reporting.status import Commit, pending, waiting
+from deployer.core.reporting.status import Commit, frozen, pending, rolled_back, waiting
 from deployer.deployment.run import Limits, Parts, Result, Run
 from deployer.deployment.watching import Beside
 from deployer.errors import DiskError, GitError, PreflightError, UnknownCommit
@@ -36,6 +38,7 @@ from deployer.worker.maintenance import Maintenance
 
 log = structlog.get_logger()
 
+BY_HAND = {Trigger.MANUAL, Trigger.ROLLBACK}
 REPLICATION = timedelta(seconds=60)
 """How long a commit may be announced before git shows it; after that it is gone."""
 FETCH_BOUND_S = 20.0
@@ -84,22 +87,25 @@ class Reconciler:
         self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
         self.maintenance = Maintenance(parts, keep=limits.keep_releases)
         self._told_edits: str | None = None  # None: of a worker before this one
+        self._freeze: Freeze | None = None  # as it was at the last intake
+        self._told_of: Freeze | None = None  # the rollback of which commits were told
         self._last_wish = 0  # the newest that was told of; it may wait for git
 
     # -- intake
 
     def take_in(self) -> bool:
-        """Give each announced commit its place in the queue; True if any is new.
+        """Give each announced commit its place in the queue; True if there is a turn to take.
 
-        A wish of the teacher's (`deployer deploy`) waits for the turn itself.
+        A wish of the teacher's (`deployer deploy`, `rollback`) waits for the turn itself.
         """
         journal, clock = self._parts.journal, self._parts.clock
         found = False
         with self._intake:
+            steered = self._look_for_freeze()
             waiting = {d.sha: d.id for d in journal.unfinished()}
             live = journal.live()
             for announced in journal.unseen():
-                if announced.trigger is Trigger.MANUAL:
+                if announced.trigger in BY_HAND:
                     found = found or announced.id > self._last_wish
                     self._last_wish = max(self._last_wish, announced.id)
                     continue
@@ -110,7 +116,9 @@ class Reconciler:
                     known = judged.id
                 if known is None:
                     known = self._queue(sha, announced.before, announced.trigger)
-                    if self._in_the_way:
+                    if self._freeze:
+                        self._let_wait_frozen({known: sha}, self._freeze)
+                    elif self._in_the_way:
                         self._let_wait({known: sha}, self._in_the_way)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
@@ -125,7 +133,18 @@ class Reconciler:
         if found:
             self._parts.feed.nudge()
             self._parts.examiner.nudge()
-        return found
+        return found or steered
+
+    def _look_for_freeze(self) -> bool:
+        """Tell whether somebody froze deployments or let them go on, or the time is over."""
+        before, self._freeze = self._freeze, self._parts.journal.frozen(self._parts.clock.now())
+        if before == self._freeze:
+            return False
+        if self._freeze:
+            log.info("frozen", why=self._freeze.words, by=self._freeze.by)
+        else:
+            log.info("no longer frozen")
+        return True
 
     def _queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
         return self._parts.journal.queue(
@@ -140,18 +159,28 @@ class Reconciler:
 
     def turn(self) -> float | None:
         """Do what there is to do; return in how many seconds to try again, None: at the poll."""
-        journal = self._parts.journal
         self.take_in()
         if self._carrying and not self._is_due():
             return self._go_on()
+        if self._freeze and self._freeze.sha and self._has_to_roll_back:
+            return self._roll_back(self._freeze, self._freeze.sha)
         edits = self._look_for_edits()
         try:
             fetched = self._fetch(patient=bool(self._new_rows() or self._wishes()))
         except GitError as exc:
             return self._git_failed(exc)
-        tip = fetched.tip
-        journal.beat(at=self._parts.clock.now(), tip=tip, tip_checked_at=self._parts.clock.now())
+        now = self._parts.clock.now()
+        self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
+        back = self._wishes(Trigger.ROLLBACK)
         self.take_in()  # what came while git was asked is probably in the tip
+        goal = self._freeze and self._freeze.sha
+        # Each was written together with its freeze, and read before that: another holds by now.
+        self._covered.take_back([wish for wish in back if wish.sha != goal])
+        return self._stay(self._freeze, fetched) if self._freeze else self._go(fetched, edits)
+
+    def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
+        """Deploy the tip, or answer those who need no deployment of it."""
+        tip = fetched.tip
         with self._intake:
             self._others.clear()
             if self._wishes():  # a teacher who asks by hand wants all of it judged anew
@@ -186,6 +215,86 @@ class Reconciler:
         if not self._carrying and self.maintenance.is_mending_due(tip):
             return self._deploy(fetched, None, [], [], redo=True)
         return self._rest()
+
+    def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
+        """Deploy nothing but what was begun before the freeze, and say so of all that waits.
+
+        Wishes wait too. Dying in here changes nothing: the freeze is in the journal.
+        """
+        if freeze.sha:
+            self._tell_rolled_back(freeze, freeze.sha)  # a worker before this one died in it
+        rows = self._new_rows()
+        begun = [
+            row
+            for row in rows
+            if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
+        ]
+        if begun and not freeze.sha:  # a worker before this one died in it
+            mine = begun[-1]
+            held = [row for row in rows if row.sha != mine.sha]
+            covered = [row for row in held if self._covered.is_on(mine.sha, row.sha)]
+            return self._deploy(Fetched(mine.sha, fetched.step), mine, covered, [])
+        with self._intake:
+            if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
+                row.sha != fetched.tip for row in self._new_rows()
+            ):  # no delivery named it
+                self._queue(fetched.tip, None, Trigger.POLL)
+            rows = self._new_rows()
+            untold = {row.id: row.sha for row in rows if row.waits_for != _of_freeze(freeze)}
+            self._let_wait_frozen(untold, freeze)
+        if untold:
+            self._owed()
+        self._rest()
+        return None
+
+    @property
+    def _has_to_roll_back(self) -> bool:
+        """Whether what a rollback named is not live yet, as far as that can be."""
+        sha = self._freeze and self._freeze.sha
+        if not sha:
+            return False
+        return bool(
+            self._wishes_to_go_back(sha) or (self._is_behind(sha) and sha != self._given_up)
+        )
+
+    def _wishes_to_go_back(self, sha: str) -> list[Announcement]:
+        return [wish for wish in self._wishes(Trigger.ROLLBACK) if wish.sha == sha]
+
+    def _roll_back(self, freeze: Freeze, sha: str) -> float | None:
+        """Make an earlier commit live, without asking git: that may be what is out of order.
+
+        Dying in here: the freeze names the commit, and the next worker comes here again.
+        """
+        now = self._parts.clock.now()
+        skipped = StepRecord(StepName.FETCH, "skipped", now, now, f"rolled back by {freeze.by}")
+        with self._intake:
+            self._others.clear()
+            self._carrying.drop()
+            mine = next((row for row in self._new_rows() if row.sha == sha), None)
+            wishes = self._wishes_to_go_back(sha)
+        again_s = self._deploy(Fetched(sha, skipped), mine, [], wishes, otherwise=Trigger.ROLLBACK)
+        self._tell_rolled_back(freeze, sha)
+        return 0.0 if again_s is None else again_s  # what waits is told why
+
+    def _tell_rolled_back(self, freeze: Freeze, sha: str) -> None:
+        """Say so of the commits that are live no longer, and queue them anew for the unfreeze."""
+        journal, now = self._parts.journal, self._parts.clock.now()
+        live = journal.live()
+        if self._told_of == freeze or live is None or live.sha != sha:
+            return
+        with self._intake:
+            rows = {row.sha: row for row in self._new_rows()}
+            for commit in self._covered.judged_beyond(sha):
+                row = rows.get(commit)
+                if row and row.waits_for:
+                    continue
+                number = row.id if row else self._queue(commit, None, Trigger.POLL)
+                said = rolled_back(self._covered.commit(commit, None), freeze)
+                journal.owe(said, deployment=number, at=now)
+                # Dying before this line: it is said again, which adds nothing.
+                journal.wait_for([number], _of_freeze(freeze), at=now, statuses=said[:1])
+        self._told_of = freeze
+        self._owed()
 
     def _look_for_edits(self) -> Edits | None:
         """Tell whether somebody changed by hand what is live; the deployment that follows mends it.
@@ -231,6 +340,8 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         """Tell whether git has to be asked before slow files are gone on with."""
+        if self._freeze:
+            return self._has_to_roll_back
         if self._is_waited_for():
             return True
         return self._parts.clock.monotonic() - self._fetched_at >= FETCH_EVERY_S
@@ -246,8 +357,8 @@ class Reconciler:
             if place is Place.GONE:
                 self._carrying.drop({row.id})
 
-    def _wishes(self) -> list[Announcement]:
-        return [a for a in self._parts.journal.unseen() if a.trigger is Trigger.MANUAL]
+    def _wishes(self, trigger: Trigger = Trigger.MANUAL) -> list[Announcement]:
+        return [a for a in self._parts.journal.unseen() if a.trigger is trigger]
 
     def _fetch(self, *, patient: bool) -> Fetched:
         clock = self._parts.clock
@@ -288,21 +399,24 @@ class Reconciler:
         *,
         edits: Edits | None = None,
         redo: bool = False,
+        otherwise: Trigger = Trigger.POLL,
     ) -> float | None:
         journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
         live = journal.live()
+        anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
         again = self._covered.forgotten(tip)
         with self._intake:
             if mine is None:
-                why = Trigger.MANUAL if wishes else covered[-1].trigger if covered else Trigger.POLL
+                asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
+                why = next(iter(asked), otherwise)
                 deployment = self._queue(tip, live.sha if live else None, why)
             else:
                 deployment = mine.id
             for wish in wishes:
                 journal.attach(wish.id, deployment)
-        if wishes:
+        if anew:
             journal.pardon()
-        if wishes or redo:
+        if anew or redo:
             journal.set_live(None)
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
@@ -322,7 +436,7 @@ class Reconciler:
                 [edits.words, *notes] if edits else notes,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
                 edited=(edits and edits.paths) or (),
-                retry_refused=bool(wishes),
+                retry_refused=anew,
             )
             result = self._safely(tip, lambda: run(tip))
             cut_short = None
@@ -447,6 +561,14 @@ class Reconciler:
             statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
         )
 
+    def _let_wait_frozen(self, rows: Mapping[int, str], freeze: Freeze) -> None:
+        self._parts.journal.wait_for(
+            list(rows),
+            _of_freeze(freeze),
+            at=self._parts.clock.now(),
+            statuses=[frozen(Commit(sha), freeze) for sha in rows.values()],
+        )
+
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
@@ -506,7 +628,7 @@ class Reconciler:
         log.warning("fetch failed", reason=str(exc))
         waiting = self._new_rows()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
-        if not rows:
+        if not rows or self._freeze:  # what is frozen does not wait for git
             return self._later() if waiting or self._wishes() else None
         *others, newest = rows
         shas = tuple(dict.fromkeys(row.sha for row in rows))
@@ -524,3 +646,7 @@ class Reconciler:
     def _later(self) -> float:
         self._failures += 1
         return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)
+
+
+def _of_freeze(freeze: Freeze) -> str:
+    return f"the end of a freeze: {freeze.words}"

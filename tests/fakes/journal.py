@@ -11,6 +11,8 @@ from deployer.core.model import (
     Closed,
     Deployment,
     Ending,
+    Freeze,
+    Heard,
     Live,
     Origin,
     Owed,
@@ -63,11 +65,14 @@ class FakeJournal:
         self._now = now
         self._lock = threading.Lock()
         self._results: dict[str, str] = {}  # by guid
+        self._deliveries: dict[str, Heard] = {}  # by guid, without deployments
+        self._of_delivery: dict[str, int] = {}  # announcements by guid
         self._pushers: dict[str, str] = {}  # by commit
         self.announced: dict[int, tuple[Announcement, int | None]] = {}
         self.records: dict[int, Deployment] = {}
         self.lines: list[Line] = []
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
+        self._freeze: Freeze | None = None
         self._live: Live | None = None
         self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
@@ -88,6 +93,16 @@ class FakeJournal:
             if self._results.get(guid, "ignored") != "ignored":
                 return False
             self._results[guid] = result
+            named = {name: str(payload[name]) for name in ("after", "pusher") if payload.get(name)}
+            self._deliveries[guid] = Heard(
+                self._now(),
+                named.get("after"),
+                trigger=None,
+                delivery=guid,
+                event=event,
+                reason=reason,
+                by=named.get("pusher"),
+            )
             if event == "push" and result == "queued":
                 if payload.get("pusher"):
                     self._pushers[str(payload["after"])] = str(payload["pusher"])
@@ -95,7 +110,7 @@ class FakeJournal:
                 pushed = Origin(**of) if of["repo"] else None  # type: ignore[arg-type]  # mixed
                 self._pulse = replace(self._pulse, pushed=pushed)
                 before = str(payload["before"]) if payload.get("before") else None
-                self._announce(
+                self._of_delivery[guid] = self._announce(
                     str(payload["after"]),
                     Trigger.WEBHOOK,
                     before=None if before == "0" * 40 else before,
@@ -115,7 +130,23 @@ class FakeJournal:
         self.announced[number] = (made, None)
         return number
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        held = self.frozen(self._now())
+        self._freeze = Freeze(why, by, self._now(), until, held.sha if held else None)
+        return self._freeze
+
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        self._freeze = Freeze(why, by, self._now(), sha=sha)
+        return self.request_deploy(sha, Trigger.ROLLBACK)
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        held, self._freeze = self.frozen(self._now()), None
+        return held
+
     # -- the worker's
+
+    def frozen(self, at: datetime) -> Freeze | None:
+        return self._freeze if self._freeze and self._freeze.holds(at) else None
 
     def unseen(self) -> tuple[Announcement, ...]:
         return tuple(made for made, answered_by in self.announced.values() if answered_by is None)
@@ -410,6 +441,25 @@ class FakeJournal:
         best = max(judging, key=lambda d: (d.state is not State.SUPERSEDED, d.id), default=None)
         return None if best is None else self._whole(best)
 
+    def heard(self, what: str) -> tuple[Heard, ...]:
+        posted = []
+        for guid, came in self._deliveries.items():
+            made, answer = self.announced.get(self._of_delivery.get(guid, 0), (None, None))
+            if what in {guid, came.sha}:
+                posted.append(
+                    replace(came, trigger=made.trigger if made else None, deployment=answer)
+                )
+        wished = [
+            Heard(made.received_at, made.sha, made.trigger, deployment=answer)
+            for made, answer in self.announced.values()
+            if made.sha == what and made.id not in self._of_delivery.values()
+        ]
+        return tuple(sorted([*posted, *wished], key=lambda it: it.at))
+
+    def about(self, sha: str) -> tuple[Deployment, ...]:
+        found = [self._whole(d) for d in self.records.values() if sha in {d.sha, *d.covers}]
+        return tuple(_untraced(one) for one in found[-50:])
+
     def in_error(self) -> tuple[tuple[int, str], ...]:
         newest: dict[str, Deployment] = {}
         for record in self.records.values():
@@ -437,6 +487,7 @@ class FakeJournal:
             live_sha=self._live.sha if self._live else None,
             oldest_owed=min(owed, default=None),
             owed=len(owed),
+            freeze=self._freeze,
         )
 
     def _record(self, deployment: int) -> Deployment:
@@ -461,7 +512,7 @@ def _bare(deployment: Deployment) -> Deployment:
 
 
 def _refused(record: Deployment) -> bool:
-    wish = record.trigger is Trigger.MANUAL and record.started_at is None
+    wish = record.trigger in {Trigger.MANUAL, Trigger.ROLLBACK} and record.started_at is None
     return wish and record.state is State.FAILED
 
 

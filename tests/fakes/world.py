@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from itertools import count
 from pathlib import PurePosixPath
 
@@ -158,6 +159,17 @@ class World:
     def wish(self, sha: str | None = None) -> int:
         """Ask for a deployment by hand."""
         return self.journal.request_deploy(sha, Trigger.MANUAL)
+
+    def freeze(self, why: str = "exam", *, for_s: float | None = None) -> None:
+        """Let nothing be deployed, as the teacher does."""
+        until = None if for_s is None else self.clock.now() + timedelta(seconds=for_s)
+        self.journal.freeze(why, by="teacher", until=until)
+
+    def roll_back(self, sha: str, why: str = "exam") -> int:
+        return self.journal.roll_back(sha, why, by="teacher")
+
+    def unfreeze(self) -> None:
+        self.journal.unfreeze(by="teacher")
 
     def judging(self, sha: str) -> Deployment:
         """Return the deployment that judged a commit."""

@@ -41,7 +41,7 @@ from deployer.core.reporting.render import as_json
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import DoorbellListener
 from deployer.edges.processes.lock import only_worker
-from deployer.errors import OperatorError
+from deployer.errors import DeployerError, OperatorError
 
 BOUND_S = 60.0
 """How long something that must happen is waited for on a busy machine."""
@@ -172,8 +172,8 @@ def test_python_m_deployer_lists_all_commands() -> None:
     )
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
     assert named == [
-        *("web", "worker", "deploy", "status", "show", "logs", "check", "doctor"),
-        *("new-class", "demo"),
+        *("web", "worker", "deploy", "rollback", "freeze", "unfreeze", "status", "show", "explain"),
+        *("logs", "check", "doctor", "new-class", "demo"),
     ]
 
 
@@ -300,6 +300,7 @@ def test_status_as_json(run: Run, journal: SqlJournal) -> None:
         "live_sha": B,
         "tip": A,
         "drift": None,
+        "frozen": None,
         "worker_beat_at": "2026-03-01T09:15:00.000Z",
         "statuses_owed": 0,
         "deployments": [as_json(record)],
@@ -313,6 +314,205 @@ def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
     journal.beat(at=NOW, drift="packages differ")
     assert "packages differ" in run("status").out
     assert json.loads(run("status", "--json").out)["drift"] == "packages differ"
+
+
+# --- freeze, unfreeze ------------------------------------------------------------
+
+
+def test_a_freeze_is_in_the_journal_and_in_status_with_who_made_it(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "lasse")
+    ended = run("freeze", "--why", " exam\nweek ", "--until", "2099-03-01T18:00Z")
+    assert ended.status == 0
+    assert ended.out.startswith("frozen: exam week, until 2099-03-01 18:00 UTC; ")
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert (made.why, made.by) == ("exam week", "lasse")
+    told = line_with(run("status").out, "frozen ")
+    assert told.startswith("frozen   exam week, until 2099-03-01 18:00 UTC (by lasse, ")
+    found = json.loads(run("status", "--json").out)["frozen"]
+    assert (found["by"], found["until"]) == ("lasse", "2099-03-01T18:00:00.000Z")
+
+
+def test_freezing_and_unfreezing_wake_the_worker(
+    run: Run, journal: SqlJournal, state_dir: Path
+) -> None:
+    listener = DoorbellListener(state_dir / app.DOORBELL)
+    try:
+        run("freeze", "--why", "exam")
+        assert listener.wait(BOUND_S)
+        run("unfreeze")
+        assert listener.wait(BOUND_S)
+    finally:
+        listener.close()
+    assert journal.frozen(datetime.now(UTC)) is None
+
+
+def test_unfreezing_says_what_it_ended_or_that_nothing_was_frozen(
+    run: Run, journal: SqlJournal
+) -> None:
+    journal.freeze("exam", by="lasse", until=None)
+    assert "no longer frozen (exam)" in run("unfreeze").out
+    ended = run("unfreeze")
+    assert (ended.status, ended.out) == (0, "nothing was frozen\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "ahead"),
+    [
+        ("30m", timedelta(minutes=30)),
+        ("2h", timedelta(hours=2)),
+        ("3d", timedelta(days=3)),
+    ],
+)
+def test_a_freeze_ends_so_long_from_now(
+    run: Run, journal: SqlJournal, text: str, ahead: timedelta
+) -> None:
+    run("freeze", "--why", "exam", "--until", text)
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert made.until is not None
+    assert abs(made.until - made.since - ahead) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["00:00", "23:59"])
+def test_a_time_of_day_is_the_next_one_of_this_machine_s_clock(
+    run: Run, journal: SqlJournal, text: str
+) -> None:
+    run("freeze", "--why", "exam", "--until", text)
+    made = journal.frozen(datetime.now(UTC))
+    assert made is not None
+    assert made.until is not None
+    assert f"{made.until.astimezone():%H:%M}" == text
+    assert timedelta(0) < made.until - made.since <= timedelta(hours=25)
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "25:00", "2020-01-01 18:00", "9999999999999d"])
+def test_an_end_that_is_over_or_no_time_is_wrong_use(
+    run: Run, journal: SqlJournal, text: str
+) -> None:
+    assert run("freeze", "--why", "exam", "--until", text).status == 2
+    assert journal.frozen(datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize("args", [(), ("--why", "  ")])
+def test_a_freeze_without_a_reason_is_wrong_use(run: Run, args: tuple[str, ...]) -> None:
+    assert run("freeze", *args).status == 2
+
+
+@pytest.mark.parametrize("args", [(), ("--wait",)])
+def test_a_deployment_by_hand_while_frozen_says_so(
+    run: Run, journal: SqlJournal, args: tuple[str, ...]
+) -> None:
+    journal.freeze("exam", by="lasse", until=None)
+    ended = run("deploy", *args)
+    assert ended.status == 1
+    assert ended.err == ("deployer: frozen by lasse: exam; `deployer unfreeze` deploys the tip\n")
+    assert journal.unseen() == ()
+
+
+def test_a_wish_that_a_freeze_overtakes_is_kept_and_not_waited_for(
+    journal: SqlJournal,
+) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    journal.freeze("exam", by="lasse", until=None)
+    with pytest.raises(DeployerError, match="frozen by lasse: exam; the wish is kept"):
+        deploy._wait(journal, wish)
+    assert len(journal.unseen()) == 1
+
+
+# --- rollback --------------------------------------------------------------------
+
+
+def test_a_rollback_goes_to_the_last_good_commit_and_freezes(
+    run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "lasse")
+    deployed(journal, A, State.SUCCEEDED)
+    deployed(journal, B, State.BROKEN)
+    journal.set_live(Live(B))
+    ended = run("rollback", "--why", "exam")
+    assert ended.status == 0
+    assert ended.out == (
+        "asked the worker to roll back to a1b2c3d; frozen until `deployer unfreeze`\n"
+    )
+    made = journal.frozen(NOW)
+    assert made is not None
+    assert (made.sha, made.by, made.words) == (A, "lasse", "rolled back to a1b2c3d: exam")
+    (wish,) = journal.unseen()
+    assert (wish.sha, wish.trigger) == (A, Trigger.ROLLBACK)
+    assert run("deploy").status == 1
+
+
+def test_a_rollback_to_what_was_never_live_changes_nothing(run: Run, journal: SqlJournal) -> None:
+    deployed(journal, A, State.FAILED)
+    ended = run("rollback", A[:7])
+    assert ended.status == 1
+    assert f"{A[:7]} was not live" in ended.err
+    assert "none of them was good" in run("rollback").err
+    assert journal.frozen(NOW) is None
+    assert journal.unseen() == ()
+
+
+def test_a_rollback_can_be_waited_for(run: Run, state_dir: Path, journal: SqlJournal) -> None:
+    deployed(journal, B, State.SUCCEEDED)
+    with worker(state_dir, journal, State.SUCCEEDED):
+        ended = run("rollback", B[:7], "--wait")
+    assert ended.status == 0
+    assert line_with(ended.out, "deployment 2", "succeeded")
+
+
+# --- explain ---------------------------------------------------------------------
+
+
+def delivered(journal: SqlJournal, guid: str, sha: str) -> None:
+    journal.record_delivery(
+        guid=guid,
+        event="push",
+        result="queued",
+        reason="",
+        payload={"after": sha, "pusher": "lasse"},
+    )
+
+
+def test_explain_tells_what_became_of_a_delivery(run: Run, state_dir: Path) -> None:
+    journal = SqlJournal.open(f"sqlite:///{state_dir}/deployer.db", migrate=True, now=lambda: NOW)
+    delivered(journal, "72d3162e-cc78", A)
+    (announced,) = journal.unseen()
+    status = Status(A, "airflow/deploy", StatusState.SUCCESS, "live")
+    journal.attach(announced.id, deployed(journal, A, State.SUCCEEDED, statuses=(status,)))
+    (owed,) = journal.due(at(9))
+    journal.posted(owed.id, at=at(2), target_url=None)
+    journal.close()
+    ended = run("explain", "72d3162e-cc78")
+    assert ended.status == 0
+    assert [" ".join(line.split()) for line in ended.out.splitlines()[1:]] == [
+        "2026-03-01 09:15:00 0.00 s 1 push of a1b2c3d by lasse, delivery 72d3162e-cc78, accepted",
+        "2026-03-01 09:15:00 0.00 s 1 queued",
+        "2026-03-01 09:15:00 0.00 s 1 begun with tip a1b2c3d",
+        "2026-03-01 09:15:00 0.25 s 1 fetch ok: tip",
+        "2026-03-01 09:15:01 1.50 s 1 succeeded",
+        "2026-03-01 09:15:02 2.00 s GitHub told: airflow/deploy success: live",
+    ]
+
+
+def test_explain_as_json_of_a_shortened_commit(run: Run, journal: SqlJournal) -> None:
+    deployed(journal, A, State.FAILED, reason="no")
+    found = json.loads(run("explain", A[:7], "--json").out)
+    assert found["sha"] == A
+    assert found["events"][-1] == {
+        "at": "2026-03-01T09:15:01.500Z",
+        "what": "failed: no",
+        "deployment": 1,
+    }
+
+
+def test_explain_of_what_never_came_says_where_to_look(run: Run, journal: SqlJournal) -> None:
+    ended = run("explain", "72d3162e-cc78")
+    assert ended.status == 1
+    assert "the journal knows no 72d3162e-cc78: " in ended.err
+    assert "Recent Deliveries" in ended.err
 
 
 # --- show ------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from deployer.core.model import (
     Deployment,
     Duplicate,
     Ending,
+    Freeze,
+    Heard,
     LeftOut,
     Live,
     Origin,
@@ -224,6 +226,66 @@ def test_an_attached_announcement_is_seen(journal: Journal) -> None:
     first, second = journal.unseen()
     journal.attach(first.id, queued(journal))
     assert journal.unseen() == (second,)
+
+
+def test_what_was_heard_of_a_commit_is_told_with_what_answers_it(journal: Journal) -> None:
+    push(journal, "1", sha=A)
+    push(journal, "2", sha=B)
+    wish = journal.request_deploy(A, Trigger.MANUAL)
+    number = queued(journal)
+    journal.attach(wish, number)
+    assert journal.heard(A) == (
+        Heard(NOW, A, Trigger.WEBHOOK, "1", "push", by="lasse"),
+        Heard(NOW, A, Trigger.MANUAL, deployment=number),
+    )
+    assert journal.heard(C) == ()
+
+
+def test_what_was_heard_of_a_delivery_is_told_though_it_was_ignored(journal: Journal) -> None:
+    push(journal, "1", sha=A)
+    ignored(journal, "2")
+    assert journal.heard("2") == (Heard(NOW, None, None, "2", "push", reason="another branch"),)
+
+
+def test_all_deployments_about_a_commit_are_told_oldest_first(journal: Journal) -> None:
+    own, other, covering = queued(journal, A), queued(journal, B), queued(journal, C)
+    journal.start(covering, at=NOW, base_sha=None, covers=[A, C])
+    assert [found.id for found in journal.about(A)] == [own, covering]
+    assert [found.id for found in journal.about(B)] == [other]
+
+
+def test_a_freeze_holds_until_somebody_ends_it(journal: Journal) -> None:
+    assert journal.frozen(NOW) is None
+    made = journal.freeze("exam", by="lasse", until=None)
+    assert made == Freeze("exam", "lasse", NOW) == journal.frozen(after(9e6))
+    assert journal.pulse().freeze == made
+    assert journal.unfreeze(by="maria") == made
+    assert journal.frozen(NOW) is None
+    assert journal.pulse().freeze is None
+    assert journal.unfreeze(by="maria") is None
+
+
+def test_a_rollback_is_a_freeze_and_a_wish(journal: Journal) -> None:
+    wish = journal.roll_back(A, "exam", by="lasse")
+    assert journal.frozen(after(9e6)) == Freeze("exam", "lasse", NOW, sha=A)
+    (found,) = journal.unseen()
+    assert (found.id, found.sha, found.trigger) == (wish, A, Trigger.ROLLBACK)
+    again = journal.freeze("repairs", by="maria", until=after(60))
+    assert again == Freeze("repairs", "maria", NOW, after(60), sha=A) == journal.frozen(NOW)
+
+
+def test_a_freeze_ends_at_its_time(journal: Journal) -> None:
+    made = journal.freeze("exam", by="lasse", until=after(60))
+    assert journal.frozen(after(59)) == made
+    assert journal.frozen(after(60)) is None
+
+
+def test_a_second_freeze_takes_the_place_of_the_first(journal: Journal) -> None:
+    journal.freeze("exam", by="lasse", until=after(60))
+    second = journal.freeze("repairs", by="maria", until=None)
+    assert journal.frozen(NOW) == second
+    journal.unfreeze(by="maria")
+    assert journal.frozen(NOW) is None
 
 
 def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> None:

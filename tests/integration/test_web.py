@@ -533,6 +533,17 @@ def test_the_front_page_tells_of_packages_that_are_not_those_of_what_is_live(
     assert "packages differ (&lt;cowsay&gt;)" in client.get("/").text
 
 
+def test_the_front_page_tells_who_froze_deployments_and_why(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    journal.freeze("exam <1>", by="lasse", until=None)
+    page = client.get("/").text
+    assert "Frozen: exam &lt;1&gt;" in page
+    assert "by lasse" in page
+    journal.unfreeze(by="lasse")
+    assert "Frozen" not in client.get("/").text
+
+
 def test_the_front_page_of_a_new_installation_is_there(client: FlaskClient) -> None:
     assert "No deployment yet" in client.get("/").text
 

@@ -31,7 +31,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
     "core/reporting/status.py": frozenset(
-        {"pending", "gone", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
+        {"pending", "gone", "frozen", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
     ),
     "core/verdicts/trace.py": frozenset({"_error"}),
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
@@ -51,7 +51,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
-    "worker/covered.py": frozenset({"refuse"}),
+    "worker/covered.py": frozenset({"refuse", "take_back"}),
     "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployer.core.model import Origin, Pulse
+from deployer.core.model import Freeze, Origin, Pulse
 from deployer.core.reporting.readiness import reasons, renamed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,6 +31,13 @@ WELL = Pulse(
 
 def test_a_deployer_that_works_has_no_reason_against_it() -> None:
     assert reasons(WELL, NOW) == ()
+
+
+def test_what_waits_for_the_end_of_a_freeze_is_no_reason_against_it() -> None:
+    behind = replace(WELL, live_sha=OLD, freeze=Freeze("exam", "lasse", ago(hours=6)))
+    assert reasons(behind, NOW) == ()
+    over = replace(behind, freeze=Freeze("exam", "lasse", ago(hours=6), until=ago(hours=1)))
+    assert len(reasons(over, NOW)) == 1
 
 
 def test_times_ahead_of_this_clock_are_fresh() -> None:

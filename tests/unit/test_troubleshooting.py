@@ -33,6 +33,8 @@ FROM_OTHERS = {
     "breaks maria/b.py:2 …",
     "waits for bc0a4e2: packages change",
     "packages change: …",
+    "frozen: …",
+    "rolled back to abc1234: exam week",
     "live: …; changes maria's folder",
 }
 

@@ -6,6 +6,7 @@ paths are relative to the repository's root with forward slashes.
 
 from deployer.core.model.deployments import (
     Deployment,
+    Heard,
     Origin,
     Pulse,
     Running,
@@ -14,6 +15,7 @@ from deployer.core.model.deployments import (
     Trigger,
 )
 from deployer.core.model.endings import Duplicate, Ending, State
+from deployer.core.model.freezes import Freeze
 from deployer.core.model.parses import (
     Listed,
     ParseEnd,
@@ -71,6 +73,8 @@ __all__ = [
     "Examined",
     "Facts",
     "File",
+    "Freeze",
+    "Heard",
     "History",
     "LeftOut",
     "Listed",

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from deployer.core.model.endings import Ending, State
+from deployer.core.model.freezes import Freeze
 from deployer.core.model.parses import ProcessorCame
 from deployer.core.model.plans import Plan
 from deployer.core.model.statuses import StatusRecord
@@ -115,6 +116,28 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A delivery, or a commit that the teacher named.
+
+    Attributes:
+        sha: the commit it names, None: none, or whatever the tip is.
+        trigger: what it set off, None: nothing, `reason` says why.
+        delivery: GitHub's id of it, None: a wish of the teacher's.
+        by: who pushed, None: not known.
+        deployment: the one that answers it, None: none does yet.
+    """
+
+    at: datetime
+    sha: str | None
+    trigger: Trigger | None
+    delivery: str | None = None
+    event: str = ""
+    reason: str = ""
+    by: str | None = None
+    deployment: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What readiness is judged by.
 
@@ -129,6 +152,7 @@ class Pulse:
         drift: how the packages that run differ from those of what is live; empty: they do not.
         edited: what somebody changed by hand in what is live, until it is mended.
         pushed: where the newest accepted push came from, None: not known.
+        freeze: the last one that nobody ended; its time may be over.
     """
 
     beat_at: datetime | None
@@ -142,3 +166,4 @@ class Pulse:
     drift: str = ""
     edited: str = ""
     pushed: Origin | None = None
+    freeze: Freeze | None = None

@@ -5,4 +5,5 @@ packages         which packages the class is to run on, and where it runs on oth
 held             what is held though nobody parses it, and what stays live in its place
 duplicates       files that claim a `dag_id` which another has
 precheck         the same for a working copy: what a push of it would have judged
+rollback         which earlier commit is gone back to
 """

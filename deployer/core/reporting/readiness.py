@@ -32,7 +32,8 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
     elif now - pulse.tip_checked_at > TIP_STALE:
         found.append(f"the branch's tip was last checked {_ago(now - pulse.tip_checked_at)} ago")
     if (
-        pulse.tip_since is not None
+        not (pulse.freeze and pulse.freeze.holds(now))
+        and pulse.tip_since is not None
         and pulse.tip != pulse.live_sha
         and now - pulse.tip_since > BEHIND
     ):

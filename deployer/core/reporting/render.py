@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from deployer.core.model import (
     Deployment,
+    Freeze,
     Plan,
     Running,
     StatusRecord,
@@ -61,6 +62,16 @@ def verdict_as_json(verdict: Verdict) -> Json:
         "proof": verdict.proof.value,
         "waited_s": round(verdict.waited_s, 3),
         **({"warnings": list(verdict.warnings)} if verdict.warnings else {}),
+    }
+
+
+def freeze_as_json(freeze: Freeze) -> Json:
+    """Return who froze deployments, and why, as `deployer status --json` shows it."""
+    return {
+        "why": freeze.why,
+        "by": freeze.by,
+        "since": timestamp(freeze.since),
+        "until": _optional(freeze.until),
     }
 
 

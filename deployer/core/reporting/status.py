@@ -16,6 +16,7 @@ from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
     Ending,
+    Freeze,
     Outcome,
     State,
     Status,
@@ -82,6 +83,19 @@ def pending(commit: Commit) -> tuple[Status, ...]:
 def waiting(commit: Commit, words: str) -> Status:
     """Return what a commit shows while its deployment waits for something that takes long."""
     return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(words))
+
+
+def frozen(commit: Commit, freeze: Freeze) -> Status:
+    """Return what a commit shows while nothing is deployed."""
+    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(f"frozen: {freeze.words}"))
+
+
+def rolled_back(commit: Commit, freeze: Freeze) -> tuple[Status, ...]:
+    """Return what a commit shows that was live until a rollback."""
+    return tuple(
+        Status(commit.sha, status.context, StatusState.ERROR, cut(freeze.words))
+        for status in pending(commit)
+    )
 
 
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:

@@ -6,19 +6,20 @@ What is live, on which packages, what was refused, the pools it emptied, the tip
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from deployer.core.model import Live, Origin, ProcessorCame, Pulse, Refusal
+from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
 from deployer.edges.journal.outbox import Standing
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
     deliveries,
+    freezes,
     outbox,
     refusals,
     worker,
@@ -112,6 +113,37 @@ def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
     connection.execute(update(worker).values(drained=dict(slots)))
 
 
+def freeze(connection: Connection, new: Freeze) -> Freeze:
+    before = unfreeze(connection, by=new.by, at=new.since)
+    if before and not new.sha:  # what was rolled back stays so
+        new = replace(new, sha=before.sha)
+    row = {"why": new.why, "by": new.by, "since": new.since, "until": new.until, "sha": new.sha}
+    connection.execute(insert(freezes), row)
+    return new
+
+
+def unfreeze(connection: Connection, *, by: str, at: datetime) -> Freeze | None:
+    held = frozen(connection, at)
+    connection.execute(
+        update(freezes).where(freezes.c.ended_at.is_(None)).values(ended_at=at, ended_by=by)
+    )
+    return held
+
+
+def frozen(connection: Connection, at: datetime) -> Freeze | None:
+    newest = _freeze(connection)
+    return newest if newest and newest.holds(at) else None
+
+
+def _freeze(connection: Connection) -> Freeze | None:
+    row = connection.execute(
+        select(freezes.c.why, freezes.c.by, freezes.c.since, freezes.c.until, freezes.c.sha).where(
+            freezes.c.ended_at.is_(None)
+        )
+    ).one_or_none()
+    return Freeze(*row) if row else None
+
+
 def beat(
     connection: Connection,
     *,
@@ -166,4 +198,5 @@ def pulse(connection: Connection) -> Pulse:
         drift=seen.drift,
         edited=seen.edited,
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
+        freeze=_freeze(connection),
     )

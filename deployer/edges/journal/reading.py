@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from deployer.core.model import (
     Deployment,
+    Heard,
     Outcome,
     ParseError,
     Proof,
@@ -47,6 +48,7 @@ from deployer.edges.journal.tables import (
     verdicts,
 )
 
+MOST_ABOUT = 50
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
 
 
@@ -112,7 +114,7 @@ def newest(
     state: State | None = None,
 ) -> tuple[Deployment, ...]:
     refused = and_(
-        deployments.c.trigger == Trigger.MANUAL,
+        deployments.c.trigger.in_([Trigger.MANUAL, Trigger.ROLLBACK]),
         deployments.c.state == State.FAILED,
         deployments.c.started_at.is_(None),
     )
@@ -148,6 +150,47 @@ def judging(connection: Connection, sha: str) -> Deployment | None:
         .limit(1)
     )
     return next(iter(_whole(connection, _ids(connection, query))), None)
+
+
+def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
+    came = select(deliveries, announcements.c.trigger, announcements.c.deployment_id).outerjoin(
+        announcements, announcements.c.delivery == deliveries.c.guid
+    )
+    posted = [
+        Heard(
+            at=row.received_at,
+            sha=row.after,
+            trigger=row.trigger and Trigger(row.trigger),
+            delivery=row.guid,
+            event=row.event,
+            reason=row.reason,
+            by=row.pusher,
+            deployment=row.deployment_id,
+        )
+        for row in connection.execute(
+            came.where(or_(deliveries.c.guid == what, deliveries.c.after == what))
+        )
+    ]
+    wished = [
+        Heard(row.received_at, row.sha, Trigger(row.trigger), deployment=row.deployment_id)
+        for row in connection.execute(
+            select(announcements).where(
+                announcements.c.sha == what, announcements.c.delivery.is_(None)
+            )
+        )
+    ]
+    return tuple(sorted([*posted, *wished], key=lambda it: it.at))
+
+
+def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
+    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
+    query = (
+        select(deployments.c.id)
+        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
+        .order_by(deployments.c.id.desc())
+        .limit(MOST_ABOUT)
+    )
+    return _whole(connection, _ids(connection, query)[::-1], traces=False)
 
 
 def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:

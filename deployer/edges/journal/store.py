@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from deployer.core.model import Status, Trigger
+from deployer.core.model import Freeze, Status, Trigger
 from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
 from deployer.edges.journal.engine import Database
 
@@ -111,8 +111,22 @@ class SqlJournal:
         with self._database.writing() as connection:
             return deployments.announce(connection, sha, trigger, at=self._now())
 
+    def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
+        with self._database.writing() as connection:
+            return marks.freeze(connection, Freeze(why, by, self._now(), until))
+
+    def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        with self._database.writing() as connection:
+            marks.freeze(connection, Freeze(why, by, self._now(), sha=sha))
+            return deployments.announce(connection, sha, Trigger.ROLLBACK, at=self._now())
+
+    def unfreeze(self, *, by: str) -> Freeze | None:
+        with self._database.writing() as connection:
+            return marks.unfreeze(connection, by=by, at=self._now())
+
     # -- the worker's
 
+    frozen = _reads(marks.frozen)
     unseen = _reads(deployments.unseen)
     unfinished = _reads(reading.unfinished)
     queue = _notes(deployments.queue)
@@ -167,6 +181,8 @@ class SqlJournal:
     deployment = _reads(reading.whole)
     deployments = _reads(reading.newest)
     judging = _reads(reading.judging)
+    heard = _reads(reading.heard)
+    about = _reads(reading.about)
     in_error = _reads(reading.in_error)
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)

@@ -221,6 +221,20 @@ condemned = Table(  # contents of files of which the dag-processor died
     Column("at", UtcTime, nullable=False),
 )
 
+freezes = Table(  # at most one that is not ended
+    "freezes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("why", CleanText, nullable=False),
+    Column("by", CleanText, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime),
+    Column("sha", CleanText),  # that a rollback made live
+    Column("ended_at", UtcTime),
+    Column("ended_by", CleanText),
+    sqlite_autoincrement=True,
+)
+
 worker = Table(  # one row, made with the table
     "worker",
     metadata,

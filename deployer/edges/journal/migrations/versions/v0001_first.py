@@ -68,6 +68,19 @@ def upgrade() -> None:
     op.create_index("ix_deployments_sha", "deployments", ["sha"])
     op.create_index("ix_deployments_state", "deployments", ["state"])
     op.create_table(
+        "freezes",
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("since", TIME, nullable=False),
+        sa.Column("until", TIME),
+        sa.Column("sha", sa.Text),
+        sa.Column("ended_at", TIME),
+        sa.Column("ended_by", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_freezes"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("place", sa.Integer, nullable=False),

@@ -1,0 +1,233 @@
+"""While somebody has frozen deployments nothing moves or is lost, and each commit says why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployer.core.model import Freeze, Live, State, StatusState, Trigger
+from deployer.core.reporting.render import freeze_as_json
+from deployer.core.reporting.status import Commit, frozen
+from deployer.errors import GitError
+from tests.fakes.world import World
+
+TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+SAYS = ("pending", "frozen: exam")
+
+
+class Killed(BaseException):
+    """The process dies: no handler of the deployer's runs."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.announced(TAXI, WEATHER)
+    world.reconciler.turn()
+    return world
+
+
+# --- the value -------------------------------------------------------------
+
+
+def test_a_freeze_without_an_end_holds() -> None:
+    freeze = Freeze("exam", "lasse", NOW)
+    assert freeze.holds(NOW + timedelta(days=900))
+    assert freeze.words == "exam"
+    assert freeze_as_json(freeze) == {
+        "why": "exam",
+        "by": "lasse",
+        "since": "2026-03-01T09:15:00.000Z",
+        "until": None,
+    }
+
+
+def test_a_freeze_holds_until_its_time() -> None:
+    freeze = Freeze("exam", "lasse", NOW, NOW + timedelta(hours=1))
+    assert freeze.holds(NOW + timedelta(minutes=59))
+    assert not freeze.holds(NOW + timedelta(hours=1))
+    assert freeze.words == "exam, until 2026-03-01 10:15 UTC"
+
+
+def test_a_long_reason_is_cut_in_the_status() -> None:
+    status = frozen(Commit("a" * 40), Freeze("exam " * 40, "lasse", NOW))
+    assert (status.context, status.state) == ("airflow/deploy", StatusState.PENDING)
+    assert len(status.description) == 140
+
+
+# --- turns -----------------------------------------------------------------
+
+
+def test_what_is_pushed_while_frozen_waits_and_says_why(world: World) -> None:
+    live = world.journal.live()
+    world.freeze()
+    sha = world.announced(TAXI)
+    assert world.reconciler.turn() is None
+    assert world.journal.live() == live
+    assert world.state(sha) is State.QUEUED
+    assert world.said(sha) == {"airflow/deploy": SAYS}
+    assert world.judging(sha).waits_for == "the end of a freeze: exam"
+
+
+def test_what_was_queued_before_the_freeze_says_why_it_waits_too(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.reconciler.take_in()
+    assert world.said(sha)["airflow/deploy"][1] == "on its way to Airflow"
+    world.freeze()
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"] == SAYS
+
+
+def test_another_reason_is_told_to_those_that_wait(world: World) -> None:
+    world.freeze()
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    world.freeze("repairs", for_s=3600)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][1] == "frozen: repairs, until 2026-03-01 10:00 UTC"
+
+
+def test_a_push_that_nobody_delivered_says_it_too_and_once(world: World) -> None:
+    world.freeze()
+    sha = world.push(TAXI)
+    world.reconciler.turn()
+    world.worker().turn()
+    world.deliver(sha)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"] == SAYS
+    (row,) = world.journal.unfinished()
+    assert row.trigger is Trigger.POLL
+
+
+def test_unfreezing_deploys_the_tip_and_answers_all_that_waited(world: World) -> None:
+    world.freeze()
+    shas = [world.announced(TAXI), world.announced(WEATHER)]
+    world.reconciler.turn()
+    world.unfreeze()
+    assert world.reconciler.take_in()
+    world.reconciler.turn()
+    assert world.journal.live() == Live(shas[1])
+    assert [world.said(sha)["airflow/deploy"][0] for sha in shas] == ["success", "success"]
+    assert world.journal.unfinished() == ()
+
+
+def test_its_time_ends_a_freeze_by_itself(world: World) -> None:
+    world.freeze(for_s=60)
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    world.clock.sleep(60)
+    assert world.reconciler.take_in()
+    world.reconciler.turn()
+    assert world.journal.live() == Live(sha)
+
+
+def test_a_freeze_wakes_the_worker_once(world: World) -> None:
+    world.freeze()
+    assert world.reconciler.take_in()
+    assert not world.reconciler.take_in()
+
+
+def test_a_wish_of_before_the_freeze_is_kept_and_answered_once(world: World) -> None:
+    wish = world.wish()
+    world.freeze()
+    world.reconciler.turn()
+    assert world.journal.answer_to(wish) is None
+    world.unfreeze()
+    world.reconciler.turn()
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.state is State.SUCCEEDED
+    assert world.journal.unseen() == ()
+
+
+def test_a_commit_that_was_answered_before_keeps_its_verdict(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    world.freeze()
+    world.deliver(sha)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+
+
+def test_what_waits_while_frozen_does_not_end_when_git_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.freeze()
+    sha = world.announced(TAXI)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            world.repository, "fetch", lambda: (_ for _ in ()).throw(GitError("no route"))
+        )
+        assert world.reconciler.turn() is not None
+    assert world.state(sha) is State.QUEUED
+    assert world.said(sha)["airflow/deploy"] == SAYS
+
+
+@pytest.mark.parametrize("method", ["queue", "wait_for", "attach"])
+def test_a_worker_that_dies_while_frozen_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    world.freeze()
+    sha = world.announced(TAXI)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, method, die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    again = world.worker()
+    again.turn()
+    assert world.said(sha)["airflow/deploy"] == SAYS
+    assert [row.sha for row in world.journal.unfinished()] == [sha]
+    assert world.journal.unseen() == ()
+    world.unfreeze()
+    again.turn()
+    assert world.journal.live() == Live(sha)
+
+
+# --- what was begun before -------------------------------------------------
+
+
+def test_slow_files_get_their_verdicts_while_frozen(world: World) -> None:
+    world.feed.slow = {TAXI: 60}
+    first = world.announced(TAXI)
+    later: list[str] = []
+
+    def freeze_and_push() -> None:
+        world.freeze()
+        later.append(world.announced(WEATHER))
+        world.reconciler.take_in()
+
+    world.feed.while_waiting = [freeze_and_push]
+    for _ in range(50):
+        wait_s = world.reconciler.turn()
+        if wait_s is None:
+            break
+        world.clock.sleep(wait_s)
+    assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert world.state(first) is State.SUCCEEDED
+    assert world.said(later[0])["airflow/deploy"] == SAYS
+    assert world.journal.live() == Live(first)
+
+
+def test_a_deployment_that_died_before_the_freeze_is_finished_and_nothing_newer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered, begun = world.announced(WEATHER), world.announced(TAXI)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.releases, "publish", die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    world.freeze()
+    later = world.announced(WEATHER)
+    reconciler = world.worker()
+    reconciler.turn()
+    reconciler.turn()
+    assert world.journal.live() == Live(begun)
+    assert world.state(begun) is State.SUCCEEDED
+    assert world.said(covered)["airflow/deploy"][0] == "success"
+    assert world.said(later)["airflow/deploy"] == SAYS

@@ -1,0 +1,273 @@
+"""A rollback makes an earlier commit live, keeps it there, and says so of what it replaced."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from deployer.core.model import Deployment, Freeze, Live, State, Trigger
+from deployer.core.planning.rollback import earlier
+from deployer.errors import GitError
+from tests.fakes.world import World
+
+TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+
+
+class Killed(BaseException):
+    """The process dies: no handler of the deployer's runs."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+# --- what to go back to ----------------------------------------------------
+
+
+def history(*ended: tuple[str, State]) -> list[Deployment]:
+    """Return deployments, newest first, given oldest first."""
+    made = [
+        Deployment(number, sha, None, "r", Trigger.WEBHOOK, state, NOW)
+        for number, (sha, state) in enumerate(ended, 1)
+    ]
+    return made[::-1]
+
+
+GOOD, BAD = State.SUCCEEDED, State.BROKEN
+
+
+def test_the_last_good_one_before_what_is_live_is_taken() -> None:
+    assert earlier(history((A, GOOD), (B, BAD), (C, BAD)), C, None) == A
+    assert earlier(history((A, GOOD), (B, GOOD), (C, State.FAILED)), B, None) == A
+    assert earlier(history((A, GOOD)), A, None) is None
+
+
+def test_a_second_rollback_goes_further_back() -> None:
+    assert earlier(history((A, GOOD), (B, GOOD), (C, BAD), (B, GOOD)), B, None) == A
+
+
+def test_the_newest_good_one_is_taken_if_it_is_not_known_what_is_live() -> None:
+    assert earlier(history((A, GOOD), (B, GOOD), (C, State.ERROR)), None, None) == B
+
+
+def test_a_commit_that_is_asked_for_must_have_been_live() -> None:
+    past = history((A, BAD), (B, State.FAILED), (C, GOOD))
+    assert earlier(past, C, A[:7].upper()) == A
+    assert earlier(past, C, A[:6]) is None
+    assert earlier(past, C, B) is None
+
+
+def test_the_words_of_a_rollback() -> None:
+    assert Freeze("", "lasse", NOW, sha=A).words == "rolled back to aaaaaaa"
+    assert Freeze("exam", "lasse", NOW, sha=A).words == "rolled back to aaaaaaa: exam"
+
+
+# --- turns -----------------------------------------------------------------
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.announced(TAXI, WEATHER)
+    world.reconciler.turn()
+    return world
+
+
+def two_more(world: World) -> tuple[str, list[str]]:
+    """Deploy twice more; return what was live before, and the two commits."""
+    before = world.journal.live()
+    assert before is not None
+    shas = []
+    for path in (TAXI, WEATHER):
+        shas.append(world.announced(path))
+        world.reconciler.turn()
+    return before.sha, shas
+
+
+def rest(world: World) -> None:
+    for _ in range(9):
+        if world.reconciler.turn() is None:
+            return
+    raise AssertionError("the worker never rests")
+
+
+def test_a_rollback_makes_the_earlier_commit_live_and_the_poll_leaves_it(world: World) -> None:
+    good, shas = two_more(world)
+    wish = world.roll_back(good)
+    assert world.reconciler.take_in()
+    rest(world)
+    rest(world)
+    assert world.journal.live() == Live(good)
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert (answer.sha, answer.trigger, answer.state) == (good, Trigger.ROLLBACK, GOOD)
+    assert answer.plan.dag_files == (TAXI, WEATHER)
+    for sha in shas:
+        said = world.said(sha)["airflow/deploy"]
+        assert said == ("error", f"rolled back to {good[:7]}: exam")
+    assert world.said(good)["airflow/deploy"][0] == "success"
+
+
+def test_each_folder_that_is_live_no_longer_says_so(world: World) -> None:
+    good, shas = two_more(world)
+    world.roll_back(good)
+    rest(world)
+    assert world.said(shas[0])["airflow/lasse"] == ("error", f"rolled back to {good[:7]}: exam")
+
+
+def test_what_is_pushed_after_a_rollback_waits(world: World) -> None:
+    good, _ = two_more(world)
+    world.roll_back(good)
+    rest(world)
+    sha = world.announced(TAXI)
+    rest(world)
+    assert world.said(sha)["airflow/deploy"] == (
+        "pending",
+        f"frozen: rolled back to {good[:7]}: exam",
+    )
+    assert world.journal.live() == Live(good)
+
+
+def test_unfreezing_after_a_rollback_deploys_the_tip_and_answers_all_anew(world: World) -> None:
+    good, shas = two_more(world)
+    world.roll_back(good)
+    rest(world)
+    world.unfreeze()
+    rest(world)
+    assert world.journal.live() == Live(shas[1])
+    assert [world.said(sha)["airflow/deploy"][0] for sha in shas] == ["success", "success"]
+    assert world.said(shas[0])["airflow/lasse"][0] == "success"
+    assert world.journal.unfinished() == ()
+    assert world.journal.deployments(limit=1)[0].trigger is not Trigger.ROLLBACK
+
+
+def test_the_packages_go_back_where_they_differ(world: World) -> None:
+    before = world.repository.tip
+    good = world.repository.push({"requirements.txt": "pandas==1\n"})
+    world.deliver(good, before)
+    world.reconciler.turn()
+    newer = world.repository.push({"requirements.txt": "pandas==2\n"})
+    world.deliver(newer, good)
+    world.reconciler.turn()
+    assert world.services.installed() == "pandas==2\n"
+    world.roll_back(good)
+    rest(world)
+    assert world.services.installed() == "pandas==1\n"
+    assert world.state(good) is GOOD
+
+
+def test_a_rollback_to_what_is_live_changes_nothing_and_is_answered(world: World) -> None:
+    live = world.repository.tip
+    assert live is not None
+    wish = world.roll_back(live)
+    rest(world)
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert (answer.state, answer.verdicts) == (GOOD, ())
+    assert world.journal.live() == Live(live)
+
+
+def test_a_rollback_does_not_need_git(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, _ = two_more(world)
+    world.roll_back(good)
+
+    def no_route() -> str:
+        raise GitError("no route")
+
+    monkeypatch.setattr(world.repository, "fetch", no_route)
+    world.reconciler.turn()
+    assert world.journal.live() == Live(good)
+    assert world.clock.elapsed_s < 1
+
+
+def test_a_rollback_goes_before_slow_files(world: World) -> None:
+    good, _ = two_more(world)
+    world.feed.slow = {TAXI: 60}
+    slow = world.announced(TAXI)
+
+    def back() -> None:
+        world.roll_back(good)
+        world.reconciler.take_in()
+
+    world.feed.while_waiting = [back]
+    began = world.clock.elapsed_s
+    world.reconciler.turn()
+    world.feed.slow = {}
+    world.reconciler.turn()
+    assert world.journal.live() == Live(good)
+    assert world.clock.elapsed_s - began < 5
+    rest(world)
+    assert world.state(slow) is not GOOD
+
+
+def test_a_freeze_after_a_rollback_leaves_it_live(world: World) -> None:
+    good, shas = two_more(world)
+    world.roll_back(good)
+    rest(world)
+    world.freeze("repairs")
+    world.reconciler = world.worker()
+    rest(world)
+    assert world.journal.live() == Live(good)
+    assert world.said(shas[1])["airflow/deploy"][1] == f"rolled back to {good[:7]}: exam"
+
+
+def test_a_second_rollback_in_place_of_the_first_is_the_one_that_goes_live(world: World) -> None:
+    good, shas = two_more(world)
+    first, second = world.roll_back(shas[0]), world.roll_back(good)
+    rest(world)
+    assert world.journal.live() == Live(good)
+    answers = [world.journal.answer_to(wish) for wish in (first, second)]
+    assert [answer and answer.state for answer in answers] == [State.FAILED, GOOD]
+
+
+def test_a_rollback_that_was_taken_back_before_it_began_is_refused(world: World) -> None:
+    good, shas = two_more(world)
+    wish = world.roll_back(good)
+    world.unfreeze()
+    rest(world)
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.state is State.FAILED
+    assert world.journal.live() == Live(shas[1])
+    assert answer not in world.journal.deployments()
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        ("repository", "tree"),
+        ("releases", "publish"),
+        ("journal", "queue"),
+        ("journal", "attach"),
+        ("journal", "start"),
+        ("journal", "set_live"),
+        ("journal", "end"),
+        ("journal", "owe"),
+        ("journal", "wait_for"),
+    ],
+)
+def test_a_worker_that_dies_in_a_rollback_is_redone_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: str, method: str
+) -> None:
+    good, shas = two_more(world)
+    wish = world.roll_back(good)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(world, part), method, die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    world.reconciler = world.worker()
+    rest(world)
+    assert world.journal.live() == Live(good)
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert answer.state is GOOD
+    for sha in shas:
+        assert world.said(sha)["airflow/deploy"] == ("error", f"rolled back to {good[:7]}: exam")
+    assert [row.sha for row in world.journal.unfinished()] != []
+    world.unfreeze()
+    rest(world)
+    assert world.journal.live() == Live(shas[1])
+    assert world.journal.unfinished() == ()
