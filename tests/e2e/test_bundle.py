@@ -18,6 +18,7 @@ from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from deployer.edges.embedded import settings
 from tests.e2e.asking_airflow import BOUND_S, AskingAirflow, until
+from tests.e2e.hold import Hold
 from tests.e2e.watching import verdicts
 
 pytestmark = pytest.mark.airflow
@@ -91,43 +92,6 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
 
 
 # -- a parse that was under way at the swap
-
-
-@dataclass(frozen=True)
-class Hold:
-    """Holds up the import of a DAG file inside Airflow's dag-processor, and there alone."""
-
-    folder: Path
-
-    @property
-    def _gate(self) -> Path:
-        return self.folder / "hold"
-
-    @property
-    def _inside(self) -> Path:
-        return self.folder / "inside"
-
-    def lines(self) -> str:
-        return f"""\
-import time
-from pathlib import Path
-HOLD, INSIDE, END = Path({str(self._gate)!r}), Path({str(self._inside)!r}), time.monotonic() + 90
-if "/.tmp-" not in __file__ and HOLD.exists():  # not the isolated parse
-    INSIDE.write_text(__file__)
-    while HOLD.exists() and time.monotonic() < END:
-        time.sleep(0.02)
-"""
-
-    def begin(self) -> None:
-        self._inside.unlink(missing_ok=True)
-        self._gate.touch()
-
-    def has_inside(self, push: Push) -> bool:
-        """Tell whether the file of that push is being imported."""
-        return self._inside.exists() and f"/releases/{push.sha}/" in self._inside.read_text()
-
-    def end(self) -> None:
-        self._gate.unlink()
 
 
 def proof(school: Class, push: Push) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ import pytest
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from tests.e2e.asking_airflow import until
+from tests.e2e.hold import Hold
 from tests.e2e.watching import (
     BOUND_S,
     ENDS,
@@ -30,7 +31,6 @@ from tests.e2e.watching import (
     verdicts,
     wait_until,
     wait_until_announced,
-    worker_log,
 )
 from tests.kinds import KINDS, ROUNDS, Kind, Says, Step, file
 
@@ -218,13 +218,15 @@ class Batch:
 
 
 @pytest.fixture(scope="module")
-def batch(stage: Stage, rounds: list[Round]) -> Batch:
+def batch(
+    stage: Stage, rounds: list[Round], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Batch]:
     """Push a file that is slow to parse, and four commits more while it is being parsed."""
     assert rounds
-    seen = len(worker_log(stage))
-    slow = file("early", line="import time; time.sleep(2)")
-    early = push(stage, "early", {"dags/early/x.py": slow})
-    wait_until(lambda: "publish" in worker_log(stage)[seen:])
+    hold = Hold(tmp_path_factory.mktemp("hold"))
+    hold.begin()
+    early = push(stage, "early", {"dags/early/x.py": hold.lines() + file("early")})
+    wait_until(lambda: hold.has_inside(early))
     stop_between_writes(stage.worker.pid)
     try:
         done = Batch(
@@ -238,7 +240,8 @@ def batch(stage: Stage, rounds: list[Round]) -> Batch:
     finally:
         os.kill(stage.worker.pid, signal.SIGCONT)
     verdicts(stage, done.after, "maria")
-    return done
+    yield done
+    hold.end()
 
 
 def push(stage: Stage, name: str, files: Mapping[str, str | None]) -> Push:
@@ -247,11 +250,11 @@ def push(stage: Stage, name: str, files: Mapping[str, str | None]) -> Push:
     return student.push()
 
 
-def test_a_file_deleted_while_it_is_being_parsed_has_its_verdict_and_its_end(
+def test_a_file_deleted_while_it_is_being_parsed_ends_as_deleted(
     stage: Stage, batch: Batch
 ) -> None:
     first = verdicts(stage, batch.early, "early")
-    assert first["airflow/early"] == ("success", "1 DAG: early_one")
+    assert first["airflow/early"] == ("success", "deleted: x.py")
     assert first["airflow/deploy"][0] == "success"
     then = verdicts(stage, batch.deleted, "early")
     assert then["airflow/early"] == ("success", "deleted: x.py")
