@@ -219,6 +219,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         drain_timeout_s=settings.drain_timeout_s,
         services=settings.recreate_services,
         keep_releases=settings.keep_releases,
+        keep_days=settings.keep_days,
     )
     listener = DoorbellListener(settings.state_dir / DOORBELL)
     reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)

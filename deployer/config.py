@@ -57,6 +57,7 @@ class Settings:
     public_url: Annotated[str | None, readers.http_address] = None
     bind: Annotated[str, readers.bind_address] = "127.0.0.1:9000"
     keep_releases: Annotated[int, readers.releases] = 10
+    keep_days: Annotated[int, readers.days] = 180
 
     @property
     def journal_url(self) -> str:

@@ -61,6 +61,7 @@ MIN_SECRET_LENGTH = 16
 MAX_PORT = 65_535
 MAX_SECONDS = 86_400
 MAX_RELEASES = 10_000
+MAX_DAYS = 3_650
 
 
 def owner_and_name(text: str) -> str:
@@ -159,6 +160,12 @@ def seconds(text: str) -> float:
 def releases(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_RELEASES:
         raise ValueError(f"must be a whole number from 1 to {MAX_RELEASES}")
+    return int(text)
+
+
+def days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_DAYS:
+        raise ValueError(f"must be a whole number of days from 1 to {MAX_DAYS}")
     return int(text)
 
 

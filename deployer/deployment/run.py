@@ -93,6 +93,7 @@ class Limits:
         drain_timeout_s: seconds that running tasks are waited for before services are recreated.
         services: what is recreated when packages move, in this order.
         keep_releases: releases kept for rollback and running tasks.
+        keep_days: days for which the journal keeps what decides nothing any more.
     """
 
     parse_timeout_s: float
@@ -100,6 +101,7 @@ class Limits:
     drain_timeout_s: float
     services: tuple[str, ...]
     keep_releases: int
+    keep_days: int
 
 
 @dataclass(frozen=True, slots=True)

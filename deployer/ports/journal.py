@@ -24,6 +24,7 @@ from deployer.core.model import (
     Status,
     StatusState,
     StepRecord,
+    Tally,
     Trigger,
     Verdict,
 )
@@ -244,6 +245,14 @@ class Journal(Protocol):
     def shown(self, sha: str, context: str) -> StatusState | None:
         """Return what a commit was last said to be, in a context; None: nothing yet."""
 
+    def prune(self, before: datetime) -> int:
+        """Remove some of what ended before then and decides nothing; return how many deployments.
+
+        Deployments, with what hangs on them; deliveries; texts once refused, files once
+        condemned. Kept are those whose verdict on a file still stands, what is live, owed
+        statuses and commits in `error`.
+        """
+
     # -- for everybody who asks
 
     def deployment(self, deployment: int) -> Deployment | None: ...
@@ -282,3 +291,6 @@ class Journal(Protocol):
 
     def pulse(self) -> Pulse:
         """Return what readiness is judged by."""
+
+    def tally(self) -> Tally:
+        """Return how many of each kind the journal holds."""

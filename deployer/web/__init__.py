@@ -1,7 +1,7 @@
 """The internet-facing process: GitHub's deliveries in, pages and JSON out.
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
-`webhook`, `health`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
+`webhook`, `health`, `metrics`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
 `deployer.edges.processes.server` runs it under gunicorn.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 
 from deployer.ports import Bell, Journal
-from deployer.web import api, faults, health, pages, webhook
+from deployer.web import api, faults, health, metrics, pages, webhook
 from deployer.web.webhook import Receiving
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def create_app(
 
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
     app.register_blueprint(health.blueprint(journal, receiving.repo, now))
+    app.register_blueprint(metrics.blueprint(journal, now))
     app.register_blueprint(api.blueprint(journal))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
     faults.register(app)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from deployer.core.planning import packages
-from deployer.deployment.run import Parts, refusals
+from deployer.deployment.run import Limits, Parts, refusals
 from deployer.errors import DeployerError
 
 log = structlog.get_logger()
@@ -14,20 +16,20 @@ ASKED_ABOUT = 30
 """Old releases of which Airflow is asked at a time, a call each."""
 QUIET_S = 4.0
 """After a deployment, before old releases are looked at."""
+PRUNE_EVERY_S = 3600.0
+"""For how long nothing more of the journal is taken for old."""
 BY_HAND_S = 20.0
 """For which other packages than those of what is live are let be: somebody may be at work."""
 
 
 class Maintenance:
-    """Nobody waits for it: a status is posted before.
+    """Nobody waits for it: a status is posted before."""
 
-    Args:
-        keep: releases kept for rollback and running tasks.
-    """
-
-    def __init__(self, parts: Parts, *, keep: int) -> None:
+    def __init__(self, parts: Parts, limits: Limits) -> None:
         self._parts = parts
-        self._keep = keep
+        self._keep = limits.keep_releases
+        self._keep_for = timedelta(days=limits.keep_days)
+        self._prune_due_at = 0.0  # monotonic
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._release_due_at = float("inf")  # monotonic
         self._asked = 0  # about how many, since the last deployment
@@ -116,7 +118,26 @@ class Maintenance:
         return drift, list(refused.values())[-1].reason
 
     def clean_up(self) -> None:
-        """Remove old releases once it has been quiet for a while: Airflow is asked for each."""
+        """Remove what is old, a part at a time, once it has been quiet for a while."""
+        self._prune_journal()
+        self._clean_up_releases()
+
+    def _prune_journal(self) -> None:
+        now = self._parts.clock.monotonic()
+        if now < self._prune_due_at:
+            return
+        try:
+            removed = self._parts.journal.prune(self._parts.clock.now() - self._keep_for)
+        except DeployerError as exc:
+            log.warning("journal not pruned", reason=str(exc))
+            removed = 0
+        if removed:
+            log.info("old deployments removed", count=removed)
+        else:
+            self._prune_due_at = now + PRUNE_EVERY_S
+
+    def _clean_up_releases(self) -> None:
+        """Remove old releases; Airflow is asked for each."""
         if self._parts.clock.monotonic() < self._release_due_at:
             return
         self._release_due_at = float("inf")

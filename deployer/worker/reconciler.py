@@ -85,7 +85,7 @@ class Reconciler:
         self._fetched_at = float("-inf")  # monotonic
         self._carrying = Carrying(self._complete)
         self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
-        self.maintenance = Maintenance(parts, keep=limits.keep_releases)
+        self.maintenance = Maintenance(parts, limits)
         self._told_edits: str | None = None  # None: of a worker before this one
         self._freeze: Freeze | None = None  # as it was at the last intake
         self._told_of: Freeze | None = None  # the rollback of which commits were told

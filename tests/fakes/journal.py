@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from deployer.core.model import (
     Heard,
     Live,
     Origin,
+    Outcome,
     Owed,
     Plan,
     ProcessorCame,
@@ -26,6 +28,7 @@ from deployer.core.model import (
     StatusRecord,
     StatusState,
     StepRecord,
+    Tally,
     Trigger,
     Verdict,
     folder_of,
@@ -37,7 +40,7 @@ from deployer.ports import Announcement
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """A row of the outbox; `standing` is owed, replaced, posted or refused."""
+    """A row of the outbox; `standing` is owed, replaced, posted, refused or removed."""
 
     id: int
     place: int
@@ -68,6 +71,7 @@ class FakeJournal:
         self._deliveries: dict[str, Heard] = {}  # by guid, without deployments
         self._of_delivery: dict[str, int] = {}  # announcements by guid
         self._pushers: dict[str, str] = {}  # by commit
+        self._numbers = 0  # announcements up to now
         self.announced: dict[int, tuple[Announcement, int | None]] = {}
         self.records: dict[int, Deployment] = {}
         self.lines: list[Line] = []
@@ -125,7 +129,7 @@ class FakeJournal:
     def _announce(
         self, sha: str | None, trigger: Trigger, *, before: str | None = None, forced: bool = False
     ) -> int:
-        number = len(self.announced) + 1
+        number = self._numbers = self._numbers + 1
         made = Announcement(number, sha, before, trigger, self._now(), forced)
         self.announced[number] = (made, None)
         return number
@@ -415,7 +419,8 @@ class FakeJournal:
         return self.lines[owed - 1]
 
     def shown(self, sha: str, context: str) -> StatusState | None:
-        mine = [line for line in self.lines if line.key == (sha, context.lower())]
+        key = (sha, context.lower())
+        mine = [line for line in self.lines if line.key == key and line.standing != "removed"]
         return mine[-1].record.status.state if mine else None
 
     # -- for everybody who asks
@@ -489,6 +494,45 @@ class FakeJournal:
             owed=len(owed),
             freeze=self._freeze,
         )
+
+    def tally(self) -> Tally:
+        ended = [d for d in self.records.values() if d.ending and d.finished_at]
+        return Tally(
+            Counter(d.state for d in self.records.values()),
+            Counter(self._results.values()),
+            tuple((d.finished_at - d.queued_at).total_seconds() for d in ended if d.finished_at),
+        )
+
+    def prune(self, before: datetime) -> int:
+        newest = {v.path: (d.id, v) for d in self.records.values() for v in d.verdicts}
+        kept = {number for number, v in newest.values() if v.outcome is not Outcome.DELETED}
+        kept |= {number for number, _ in self.in_error()}
+        owed = {line.place for line in self.lines if line.standing == "owed"}
+        kept |= {number for number, places in self._said.items() if owed & places.keys()}
+        live = self._live and self._live.sha
+        doomed = [
+            d.id
+            for d in self.records.values()
+            if d.state.ended
+            and (d.finished_at or d.queued_at) < before
+            and d.id not in kept
+            and live not in d.covers
+        ]
+        for number in doomed:
+            del self.records[number]
+            self._said.pop(number, None)
+        for line in self.lines:
+            if not any(line.place in places for places in self._said.values()):
+                line.standing = "removed"
+        gone = {n for n, (_, answer) in self.announced.items() if answer in doomed}
+        attached = {guid: n for guid, n in self._of_delivery.items() if n not in gone}
+        for guid, came in list(self._deliveries.items()):
+            if guid not in attached and (guid in self._of_delivery or came.at < before):
+                del self._deliveries[guid], self._results[guid]
+        self._of_delivery = attached
+        for number in gone:
+            del self.announced[number]
+        return len(doomed)
 
     def _record(self, deployment: int) -> Deployment:
         if deployment not in self.records:

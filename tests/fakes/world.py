@@ -95,6 +95,7 @@ class World:
             drain_timeout_s=300,
             services=SERVICES,
             keep_releases=10,
+            keep_days=180,
         )
         self.parts = Parts(
             self.repository,

@@ -43,6 +43,7 @@ from deployer.core.model import (
     StatusState,
     StepName,
     StepRecord,
+    Tally,
     Trigger,
     Verdict,
 )
@@ -1145,3 +1146,84 @@ def test_what_a_commit_was_last_said_to_be_is_known_by_context(journal: Journal)
     assert journal.shown(A, "airflow/deploy") is StatusState.FAILURE
     assert journal.shown(A, "airflow/lasse") is None
     assert journal.shown(B, "airflow/deploy") is None
+
+
+# -- what is old
+
+
+def ended_one(
+    journal: Journal,
+    sha: str,
+    *verdicts: Verdict,
+    state: State = State.SUCCEEDED,
+    owe: bool = False,
+) -> int:
+    """Announce, deploy and end, with a status that GitHub has unless it is to be owed."""
+    push(journal, sha, sha=sha)
+    number = started(journal, sha)
+    journal.attach(journal.unseen()[0].id, number)
+    said = status(StatusState.SUCCESS, sha=sha)
+    journal.end(number, Ending(sha, state, verdicts=verdicts), at=NOW, statuses=[said])
+    if not owe:
+        journal.posted(due(journal)[-1].id, at=NOW, target_url=None)
+    return number
+
+
+def judged_since(journal: Journal, path: str) -> None:
+    ending = Ending(C, State.SUCCEEDED, verdicts=(verdict(path),))
+    journal.end(started(journal, C), ending, at=after(9))
+
+
+def test_what_ended_long_ago_is_removed_with_all_that_hangs_on_it(journal: Journal) -> None:
+    old, new = ended_one(journal, A, verdict("dags/l/a.py")), ended_one(journal, B)
+    judged_since(journal, "dags/l/a.py")
+    assert journal.prune(after(5)) == 2
+    assert journal.deployment(old) is None
+    assert journal.deployment(new) is None
+    assert (journal.heard(A), journal.shown(A, "airflow/deploy")) == ((), None)
+    assert len(journal.deployments()) == 1
+    assert journal.prune(after(5)) == 0
+
+
+def test_a_verdict_that_stands_keeps_its_deployment(journal: Journal) -> None:
+    number = ended_one(journal, A, verdict("dags/l/a.py"), verdict("dags/l/b.py"))
+    judged_since(journal, "dags/l/a.py")
+    assert journal.prune(after(5)) == 0
+    assert journal.deployment(number) is not None
+
+
+def test_a_file_that_was_deleted_keeps_nothing(journal: Journal) -> None:
+    ended_one(journal, A, verdict("dags/l/a.py"))
+    ended_one(journal, B, verdict("dags/l/a.py", outcome=Outcome.DELETED))
+    assert journal.prune(after(5)) == 2
+
+
+def test_what_is_live_owed_in_error_or_not_over_is_kept_however_old(journal: Journal) -> None:
+    ended_one(journal, A)
+    journal.set_live(Live(A))
+    ended_one(journal, B, state=State.ERROR)
+    ended_one(journal, C, owe=True)
+    started(journal, "d" * 40)
+    assert journal.prune(after(5)) == 0
+    assert len(journal.deployments()) == 4
+
+
+def test_old_deliveries_are_removed_and_can_come_anew(journal: Journal) -> None:
+    ignored(journal, "1")
+    push(journal, "2")
+    journal.prune(after(5))
+    assert journal.heard("1") == ()
+    assert ignored(journal, "1")
+    assert not push(journal, "2")
+
+
+def test_all_is_counted(journal: Journal) -> None:
+    ended_one(journal, A)
+    journal.end(started(journal, B), Ending(B, State.BROKEN), at=after(2))
+    queued(journal, C)
+    ignored(journal, "1")
+    assert journal.tally() == Tally(
+        {State.SUCCEEDED: 1, State.BROKEN: 1, State.QUEUED: 1},
+        {"queued": 1, "ignored": 1},
+        (0.0, 2.0),
+    )

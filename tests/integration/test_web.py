@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -355,6 +356,37 @@ def test_readyz_tells_of_a_new_name_until_it_is_set(
     assert (response.status_code, response.json) == (200, {"ready": True, "reasons": [CALLED]})
     response = client_of(journal, repo=NEW).get("/readyz")
     assert (response.status_code, response.json) == (200, {"ready": True, "reasons": []})
+
+
+def test_metrics_are_what_a_prometheus_reads(client: FlaskClient, journal: FakeJournal) -> None:
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    journal.set_live(Live(A))
+    nth(client, 1, OURS)
+    for seconds in (1, 3):
+        number = journal.queue(
+            A, base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=NOW
+        )
+        ending = Ending(A, State.SUCCEEDED)
+        journal.end(number, ending, at=NOW + timedelta(seconds=seconds), statuses=[])
+    response = client.get("/metrics")
+    assert response.content_type.startswith("text/plain; version=")
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert found["deployer_ready",] == 1
+    assert found["deployer_deployments", "succeeded"] == 2
+    assert found["deployer_deliveries", "queued"] == 1
+    assert found["deployer_deployment_seconds", "0.95"] == 3
+    assert found["deployer_heartbeat_timestamp_seconds",] == NOW.timestamp()
+    assert found["deployer_outbox_owed",] == 0
+
+
+def test_metrics_of_an_empty_journal_are_told(client: FlaskClient) -> None:
+    response = client.get("/metrics")
+    assert "deployer_ready 0.0" in response.text
+    assert "heartbeat" not in response.text
 
 
 # --- what there is to show --------------------------------------------------

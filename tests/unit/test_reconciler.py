@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deployer.core.model import (
@@ -17,7 +19,7 @@ from deployer.core.model import (
 from deployer.errors import DiskError, PusherError
 from deployer.ports import Edits
 from deployer.worker.covered import Branch
-from deployer.worker.maintenance import QUIET_S, Maintenance
+from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
 from deployer.worker.reconciler import Reconciler
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
@@ -1002,7 +1004,7 @@ def test_what_was_half_live_is_never_taken_for_live(
 def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
     world.announced(TAXI)
     world.reconciler.turn()
-    started = Maintenance(world.parts, keep=1)
+    started = Maintenance(world.parts, replace(world.limits, keep_releases=1))
     started.prepare()
     world.clock.sleep(QUIET_S)
     started.clean_up()
@@ -1048,3 +1050,33 @@ def test_broken_contents_can_be_told_from_dags() -> None:
     sha = world.announced(TAXI)
     world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py:7 SyntaxError: invalid syntax")
+
+
+def judged_twice(world: World) -> str:
+    """Have a file judged, told, and judged anew; return the first commit."""
+    first = world.announced(TAXI)
+    world.reconciler.turn()
+    for owed in world.journal.due(world.clock.now(), 100):
+        world.journal.posted(owed.id, at=world.clock.now(), target_url=None)
+    world.announced(TAXI)
+    world.reconciler.turn()
+    return first
+
+
+def test_what_is_old_and_decides_nothing_leaves_the_journal(world: World) -> None:
+    first = judged_twice(world)
+    world.clock.sleep((world.limits.keep_days + 1) * 86_400)
+    world.reconciler.turn()
+    assert world.journal.judging(first) is None
+
+
+def test_the_journal_is_looked_through_once_an_hour(world: World) -> None:
+    maintenance = Maintenance(world.parts, replace(world.limits, keep_days=1))
+    maintenance.clean_up()
+    first = judged_twice(world)
+    world.clock.jump(2 * 86_400)
+    maintenance.clean_up()
+    assert world.journal.judging(first) is not None
+    world.clock.sleep(PRUNE_EVERY_S)
+    maintenance.clean_up()
+    assert world.journal.judging(first) is None

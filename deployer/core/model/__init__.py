@@ -12,6 +12,7 @@ from deployer.core.model.deployments import (
     Running,
     StepName,
     StepRecord,
+    Tally,
     Trigger,
 )
 from deployer.core.model.endings import Duplicate, Ending, State
@@ -105,6 +106,7 @@ __all__ = [
     "Step",
     "StepName",
     "StepRecord",
+    "Tally",
     "Told",
     "Tree",
     "Trigger",

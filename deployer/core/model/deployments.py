@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -135,6 +136,21 @@ class Heard:
     reason: str = ""
     by: str | None = None
     deployment: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many there are in the journal, and how long the last ones took.
+
+    Attributes:
+        deployments: by state.
+        deliveries: by result.
+        seconds: of the last hundred that ended, from the announcement to the end, oldest first.
+    """
+
+    deployments: Mapping[State, int]
+    deliveries: Mapping[str, int]
+    seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

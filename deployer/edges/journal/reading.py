@@ -32,6 +32,7 @@ from deployer.core.model import (
     StatusState,
     StepName,
     StepRecord,
+    Tally,
     Trigger,
     Verdict,
 )
@@ -49,6 +50,7 @@ from deployer.edges.journal.tables import (
 )
 
 MOST_ABOUT = 50
+MOST_TIMED = 100
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
 
 
@@ -211,6 +213,26 @@ def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
         .order_by(deployments.c.id, covers.c.position)
     )
     return tuple((row.id, row.sha) for row in connection.execute(query))
+
+
+def tally(connection: Connection) -> Tally:
+    states = connection.execute(
+        select(deployments.c.state, func.count()).group_by(deployments.c.state)
+    )
+    results = connection.execute(
+        select(deliveries.c.result, func.count()).group_by(deliveries.c.result)
+    )
+    last = connection.execute(
+        select(deployments.c.queued_at, deployments.c.finished_at)
+        .where(deployments.c.ending.is_not(None), deployments.c.finished_at.is_not(None))
+        .order_by(deployments.c.id.desc())
+        .limit(MOST_TIMED)
+    ).all()
+    return Tally(
+        {State(state): number for state, number in states},
+        {row.result: row[1] for row in results},
+        tuple((ended - queued).total_seconds() for queued, ended in reversed(last)),
+    )
 
 
 def answer_to(connection: Connection, announcement: int) -> Deployment | None:

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Status, Trigger
-from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
+from deployer.edges.journal import deliveries, deployments, marks, outbox, pruning, reading, schema
 from deployer.edges.journal.engine import Database
 
 P = ParamSpec("P")
@@ -160,6 +160,8 @@ class SqlJournal:
     set_drained = _writes(marks.set_drained)
     beat = _notes(marks.beat)
 
+    prune = _writes(pruning.prune)
+
     # -- the outbox
 
     def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
@@ -187,4 +189,5 @@ class SqlJournal:
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)
     pulse = _reads(marks.pulse)
+    tally = _reads(reading.tally)
     hearing = _reads(reading.hearing)

@@ -76,7 +76,7 @@ deliveries = Table(
     Column("reason", CleanText, nullable=False),
     Column("ref", CleanText),
     Column("before", CleanText),
-    Column("after", CleanText),
+    Column("after", CleanText, index=True),
     Column("forced", Boolean),
     Column("pusher", CleanText),
     Column("repo_id", BigInteger),

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint("guid", name="uq_deliveries_guid"),
     )
+    op.create_index("ix_deliveries_after", "deliveries", ["after"])
     op.create_table(
         "deployments",
         sa.Column("id", sa.Integer, nullable=False),
