@@ -1,5 +1,4 @@
-"""The command line: a module for the processes, two for steering by hand, one that begins a class,
-the others for questions.
+"""The command line: one file a command, named after it; `tables` is what they print with.
 
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
@@ -19,20 +18,20 @@ from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerR
 EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
 
 COMMANDS = {
-    "web": ("processes", "Receive GitHub's deliveries; serve health, JSON and pages."),
-    "worker": ("processes", "Deploy what was pushed: one deployment at a time."),
+    "web": ("web", "Receive GitHub's deliveries; serve health, JSON and pages."),
+    "worker": ("worker", "Deploy what was pushed: one deployment at a time."),
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
-    "rollback": ("steering", "Make an earlier commit live again, and freeze."),
-    "freeze": ("steering", "Deploy nothing: what is live stays, what is pushed waits."),
-    "unfreeze": ("steering", "Deploy again: first of all the branch's tip."),
-    "status": ("asking", "Show what is live, if all is well, and the last deployments."),
-    "show": ("asking", "Show one deployment, by its id or by a commit."),
-    "explain": ("asking", "Tell what became of a delivery or a commit, with times."),
+    "rollback": ("rollback", "Make an earlier commit live again, and freeze."),
+    "freeze": ("freeze", "Deploy nothing: what is live stays, what is pushed waits."),
+    "unfreeze": ("unfreeze", "Deploy again: first of all the branch's tip."),
+    "status": ("status", "Show what is live, if all is well, and the last deployments."),
+    "show": ("show", "Show one deployment, by its id or by a commit."),
+    "explain": ("explain", "Tell what became of a delivery or a commit, with times."),
     "logs": ("logs", "Show the log of web and worker."),
-    "check": ("checking", "Parse DAG files as a push would, before you push."),
-    "doctor": ("checking", "Check all that a deployment needs, and say what to mend."),
+    "check": ("check", "Parse DAG files as a push would, before you push."),
+    "doctor": ("doctor", "Check all that a deployment needs, and say what to mend."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
-    "demo": ("processes", "Try it all on this machine, without GitHub or Docker."),
+    "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),
 }
 """Where each command is, and what `deployer --help` says of it."""
 

@@ -1,4 +1,4 @@
-"""Commands that stop deployments, go back, and let them go on."""
+"""`deployer freeze`: deploy nothing for now."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from deployer import app, config
-from deployer.cli import deploy as waiting
 from deployer.cli import tables
-from deployer.core.planning.rollback import earlier
-from deployer.errors import DeployerError
 
-LOOKED_BACK = 200
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -56,7 +52,7 @@ def reason(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return text
 
 
-def _me() -> str:
+def me() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
@@ -70,44 +66,6 @@ def freeze(why: str, until: datetime | None) -> None:
     without a zone is one of this machine's clock. Frozen already: WHY and TIME are replaced.
     """
     settings = config.load(os.environ)
-    made = app.open_journal(settings).freeze(why, by=_me(), until=until)
+    made = app.open_journal(settings).freeze(why, by=me(), until=until)
     app.doorbell(settings).ring()
     tables.console().print(tables.plain(f"frozen: {made.words}; `deployer unfreeze` ends it"))
-
-
-@click.command()
-@click.argument("sha", required=False)
-@click.option("--why", default="", help="What the commits say that are live no longer.")
-@click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
-def rollback(sha: str | None, why: str, *, wait: bool) -> None:
-    """Make an earlier commit live again, with its packages, and freeze.
-
-    Without SHA: the last one before what is live of which every file was good. With SHA, which may
-    be shortened to 7 digits: that one; it must have been live. `deployer unfreeze` deploys the tip.
-    """
-    settings = config.load(os.environ)
-    journal = app.open_journal(settings)
-    goal = earlier(journal.deployments(limit=LOOKED_BACK), journal.pulse().live_sha, sha)
-    if goal is None:
-        which = f"{sha} was not live" if sha else "none of them was good before what is live"
-        raise DeployerError(
-            f"of the last {LOOKED_BACK} deployments {which}; `deployer status` lists the newest"
-        )
-    wish = journal.roll_back(goal, " ".join(why.split()), by=_me())
-    app.doorbell(settings).ring()
-    if wait:
-        waiting.report(journal, wish)
-    click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")
-
-
-@click.command()
-def unfreeze() -> None:
-    """Deploy again: first of all the branch's tip."""
-    settings = config.load(os.environ)
-    ended = app.open_journal(settings).unfreeze(by=_me())
-    app.doorbell(settings).ring()
-    if ended is None:
-        click.echo("nothing was frozen")
-        return
-    told = f"no longer frozen ({ended.why}); the worker deploys the tip, see `deployer status`"
-    tables.console().print(tables.plain(told))

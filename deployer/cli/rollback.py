@@ -1,0 +1,40 @@
+"""`deployer rollback`: an earlier commit, live again."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from deployer import app, config
+from deployer.cli.deploy import report
+from deployer.cli.freeze import me
+from deployer.core.planning.rollback import earlier
+from deployer.errors import DeployerError
+
+LOOKED_BACK = 200
+
+
+@click.command()
+@click.argument("sha", required=False)
+@click.option("--why", default="", help="What the commits say that are live no longer.")
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
+def rollback(sha: str | None, why: str, *, wait: bool) -> None:
+    """Make an earlier commit live again, with its packages, and freeze.
+
+    Without SHA: the last one before what is live of which every file was good. With SHA, which may
+    be shortened to 7 digits: that one; it must have been live. `deployer unfreeze` deploys the tip.
+    """
+    settings = config.load(os.environ)
+    journal = app.open_journal(settings)
+    goal = earlier(journal.deployments(limit=LOOKED_BACK), journal.pulse().live_sha, sha)
+    if goal is None:
+        which = f"{sha} was not live" if sha else "none of them was good before what is live"
+        raise DeployerError(
+            f"of the last {LOOKED_BACK} deployments {which}; `deployer status` lists the newest"
+        )
+    wish = journal.roll_back(goal, " ".join(why.split()), by=me())
+    app.doorbell(settings).ring()
+    if wait:
+        report(journal, wish)
+    click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")

@@ -1,0 +1,56 @@
+"""`deployer show`: one deployment, whole."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from deployer import app, config
+from deployer.cli import tables
+from deployer.core.model import Deployment, State
+from deployer.core.reporting.render import as_json as deployment_as_json
+from deployer.errors import DeployerError
+from deployer.ports import Journal
+
+SHA_LENGTH, SHORT_SHA = 40, 7
+
+
+def id_or_commit(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Accept a deployment's id, or a commit of at least 7 digits."""
+    text = value.lower()
+    if not text or not set(text) <= set("0123456789abcdef"):
+        raise click.BadParameter("give a deployment's id or a commit")
+    if not text.isdigit() and len(text) < SHORT_SHA:
+        raise click.BadParameter(f"a shortened commit needs {SHORT_SHA} digits")
+    return text
+
+
+@click.command()
+@click.argument("what", metavar="SHA|ID", callback=id_or_commit)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(what: str, *, as_json: bool) -> None:
+    """Show one deployment: the one with that id, or the one that judged that commit.
+
+    A commit may be shortened to 7 digits. Exit status 1 if the deployment failed.
+    """
+    journal = app.open_journal(config.load(os.environ), reading=True)
+    found = _find(journal, what)
+    if as_json:
+        click.echo(json.dumps(deployment_as_json(found), indent=2))
+    else:
+        tables.show(found)
+    if found.state in {State.BROKEN, State.FAILED, State.ERROR}:
+        raise SystemExit(1)
+
+
+def _find(journal: Journal, what: str) -> Deployment:
+    if what.isdigit() and len(what) < SHORT_SHA:
+        found = journal.deployment(int(what))
+    else:
+        full = what if len(what) == SHA_LENGTH else journal.complete(what)
+        found = journal.judging(full) if full else None
+    if found is None:
+        raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
+    return found
