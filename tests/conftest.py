@@ -17,8 +17,10 @@ import pytest
 collect_ignore = [] if importlib.util.find_spec("airflow") else ["test_dag_integrity.py"]
 
 PARTS = {
+    "rollout": ["tests/e2e/compose/test_rollout.py"],
     "compose": ["tests/e2e/compose/*"],
     "plain": ["tests/e2e/test_plain_way.py"],
+    "bundle": ["tests/e2e/test_bundle.py"],
     "stage": ["tests/e2e/*"],
     "engine": [
         "tests/integration/examiner/*",
@@ -27,11 +29,20 @@ PARTS = {
         "tests/integration/test_doctor_docker.py",
         "tests/integration/test_services_contract.py",
     ],
+    "airflow": [
+        "tests/integration/test_airflow_*",
+        "tests/integration/test_check.py",
+        "tests/integration/test_class_*",
+        "tests/integration/test_dag_processor_seams.py",
+        "tests/integration/test_doctor_airflow.py",
+        "tests/integration/test_local_airflow.py",
+        "tests/integration/test_pipelines.py",
+    ],
     "rest": ["*"],
 }
 """Files by what they share and is slow to set up: the first pattern that fits counts."""
-LONGEST_FIRST = ("compose", "stage", "rest", "engine", "plain")
-ON_THE_ENGINE = {"compose", "plain", "engine"}
+LONGEST_FIRST = ("rollout", "compose", "stage", "airflow", "engine", "rest", "plain", "bundle")
+ON_THE_ENGINE = {"rollout", "compose", "plain", "engine"}
 
 
 def part_of(nodeid: str) -> str:

@@ -255,6 +255,7 @@ def classroom(
         "DEPLOYER_AIRFLOW_USERNAME": "deployer",
         "DEPLOYER_AIRFLOW_PASSWORD": stack.deployer_password,
         "DEPLOYER_POLL_INTERVAL_S": "5",
+        "DEPLOYER_HEALTH_TIMEOUT_S": f"{BOUND_S - 100:g}",  # a machine that has more to do
     }
     with Stage(folder, print, settings, lambda *_: StackAirflow(stack)) as stage:
         room = Classroom(stage, stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from typing import IO
 
@@ -22,7 +23,8 @@ WAREHOUSE = {
 def image_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
     """A class with a warehouse, whose packages come in an image built on change."""
     folder = tmp_path_factory.mktemp("image")
-    with classroom(folder, "class-e2e-image", "image", WAREHOUSE) as made:
+    project = f"class-e2e-image-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    with classroom(folder, project, "image", WAREHOUSE) as made:
         yield made
 
 
