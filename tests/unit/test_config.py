@@ -73,12 +73,13 @@ def test_what_is_given_is_read_as_what_it_is() -> None:
         state_dir="/tmp/state",  # noqa: S108 - nothing is written there
         parse_timeout_s="2.5",
         keep_releases="3",
+        keep_days="7",
         recreate_services="airflow-scheduler, airflow-worker,",
         public_url="https://deploy.example.org/class/",
         github_token="ghp_abc",
     )
     assert found.state_dir == Path("/tmp/state")  # noqa: S108 - as above
-    assert (found.parse_timeout_s, found.keep_releases) == (2.5, 3)
+    assert (found.parse_timeout_s, found.keep_releases, found.keep_days) == (2.5, 3, 7)
     assert found.recreate_services == ("airflow-scheduler", "airflow-worker")
     assert found.public_url == "https://deploy.example.org/class"
     assert found.github_token is not None
@@ -203,6 +204,7 @@ def test_one_mistake_is_not_reported_twice() -> None:
         *(("services", bad) for bad in ("swarm", "Compose")),
         *(("recreate_services", bad) for bad in (",", " , ", "a b", "--all", "a,$x")),
         *(("keep_releases", bad) for bad in ("0", "-1", "x", "10001", "1.5")),
+        *(("keep_days", bad) for bad in ("0", "-1", "x", "3651", "1.5")),
         *(("poll_interval_s", bad) for bad in ("0", "-1", "x", "nan", "inf", "86401")),
         *(("webhook_secret", bad) for bad in ("x" * 15, f"{SECRET},short", ",", " , ")),
         *(("github_token", bad) for bad in ("a b", "a\nb", "tök")),
