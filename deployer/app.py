@@ -29,8 +29,8 @@ from deployer.ports import Bell, Journal, Services
 if TYPE_CHECKING:
     from flask import Flask
 
+    from deployer.check.before_push import Checked
     from deployer.deployment.run import Parts
-    from deployer.edges.checking.before_push import Checked
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
@@ -111,8 +111,8 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
-    from deployer.edges.checkup import probes
-    from deployer.edges.checkup.running import run
+    from deployer.doctor import probes
+    from deployer.doctor.running import run
 
     local = local_airflow(settings) if settings.services == "local" else None
     return run(probes(settings, local), secrets=_secrets(settings))
@@ -129,12 +129,12 @@ def check(
         WrongPlace: there is no class repository, or nothing at one of `given`.
         OperatorError: there is no Airflow that parses.
     """
+    from deployer.check.before_push import check as check_copy
     from deployer.edges.airflow.files import airflow_files
-    from deployer.edges.checking import airflow_there
-    from deployer.edges.checking.before_push import check as check_copy
-    from deployer.edges.checking.new_packages import installed
-    from deployer.edges.checking.working_copy import WorkingCopy
+    from deployer.edges.embedded import airflow_there
+    from deployer.edges.embedded.new_packages import installed
     from deployer.edges.embedded.settings import parsing_environment
+    from deployer.edges.git.working_copy import WorkingCopy
     from deployer.edges.parser.examiner import IsolatedExaminer
     from deployer.edges.parser.local import LocalParser
 

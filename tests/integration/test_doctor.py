@@ -22,7 +22,7 @@ from deployer.cli import main
 from deployer.core.model import Live, ProcessorCame
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import asking, compose, docker, git, running
+from deployer.doctor import asking, compose, docker, git, running
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.journal import SqlJournal
 from tests.integration.answering import Answering, Said, answering

@@ -14,8 +14,8 @@ import pytest
 from deployer.config import Settings
 from deployer.core.doctor.lines import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import airflow, asking, probes
-from deployer.edges.checkup.running import run
+from deployer.doctor import airflow, asking, probes
+from deployer.doctor.running import run
 from tests.integration.airflow_world import World
 from tests.integration.answering import Answering, Said, answering
 

@@ -16,8 +16,8 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import compose, docker
-from deployer.edges.checkup.docker import Engine
+from deployer.doctor import compose, docker
+from deployer.doctor.docker import Engine
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}

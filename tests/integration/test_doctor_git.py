@@ -14,8 +14,8 @@ from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import git
-from deployer.edges.checkup.git import ClassRepository
+from deployer.doctor import git
+from deployer.doctor.git import ClassRepository
 from deployer.edges.git.repository import GitRepository
 from tests.classrepo import ClassRepo
 

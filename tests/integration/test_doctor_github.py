@@ -13,7 +13,7 @@ from deployer.core.doctor.lines import Ailment
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import github
+from deployer.doctor import github
 from tests.integration.answering import Answering, Said, answering
 
 REPO = "class/airflow-class"

@@ -10,7 +10,7 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import host
+from deployer.doctor import host
 from tests.integration.answering import Answering, Said, answering
 
 

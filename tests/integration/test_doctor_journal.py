@@ -10,7 +10,7 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import ProcessorCame, Trigger
-from deployer.edges.checkup import journal as checkup
+from deployer.doctor import journal as checkup
 from deployer.edges.journal import SqlJournal
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)

@@ -62,8 +62,8 @@ NO_STATUS: Final = (
     "demo/",
     "edges/processes/server.py",
     "edges/class_repository/",
-    "edges/checking/airflow_there.py",
-    "edges/checking/working_copy.py",
+    "edges/embedded/airflow_there.py",
+    "edges/git/working_copy.py",
     # the worker does not start
     "edges/processes/lock.py",
     "edges/processes/doorbell.py",

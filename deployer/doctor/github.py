@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 
 from deployer.core.doctor.lines import Ailment
-from deployer.edges.checkup.asking import ask
+from deployer.doctor.asking import ask
 from deployer.edges.github.statuses import headers_of
 
 NO_COMMIT: Final = "0" * 40

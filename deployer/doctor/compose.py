@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployer.core.doctor.lines import Ailment
-from deployer.edges.checkup.docker import numbers
+from deployer.doctor.docker import numbers
 from deployer.edges.compose.commands import Config, Project, argv
 from deployer.edges.compose.runner import PASSED
 

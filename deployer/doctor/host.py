@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.edges.checkup.asking import ask
+from deployer.doctor.asking import ask
 from deployer.errors import DeployerError
 
 GIB: Final = 1024**3

@@ -16,8 +16,8 @@ from deployer.core.doctor.lines import (
     failed,
     summary,
 )
-from deployer.edges.checkup.docker import numbers
-from deployer.edges.checkup.running import Probe, Shared, run
+from deployer.doctor.docker import numbers
+from deployer.doctor.running import Probe, Shared, run
 from deployer.errors import GitError
 
 WELL = Finding("disk", Mark.PASSED, "9 GiB free")

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.edges.checkup.asking import NoAnswer, ask
+from deployer.doctor.asking import NoAnswer, ask
 
 FRESH_S: Final = 30.0
 """Airflow's own bound as well ([scheduler] scheduler_health_check_threshold)."""

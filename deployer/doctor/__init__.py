@@ -12,9 +12,9 @@ from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.settings import in_plain
-from deployer.edges.checkup import airflow, compose, docker, github, host, journal
-from deployer.edges.checkup.git import ClassRepository
-from deployer.edges.checkup.running import Probe, Shared
+from deployer.doctor import airflow, compose, docker, github, host, journal
+from deployer.doctor.git import ClassRepository
+from deployer.doctor.running import Probe, Shared
 from deployer.edges.compose.making import compose_airflow
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.embedded.airflow import LocalAirflow
