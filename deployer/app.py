@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from deployer.check.before_push import Checked
     from deployer.deployment.run import Parts
+    from deployer.doctor import World
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 DOORBELL = "doorbell.sock"
+COMPOSE_LOG = "compose.log"
+DOCTOR_WAITS_S = 15.0
+"""For the host of the class repository."""
 GROUP_OF_AIRFLOW = 0
 """In the official image, its user is 50000:0."""
 GUNICORN_GIVES_UP = 3
@@ -111,11 +115,61 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
-    from deployer.doctor import probes
+    from deployer.doctor import lines
     from deployer.doctor.running import run
 
+    with ExitStack() as until:
+        return run(lines(settings, _world(settings, until)), secrets=_secrets(settings))
+
+
+def _world(settings: Settings, until: ExitStack) -> World:
+    """Return what `deployer doctor` asks; opened when it is asked, closed when `until` ends."""
+    from deployer.doctor import World
+    from deployer.edges.airflow.rest import AirflowRest
+    from deployer.edges.compose.commands import Project
+    from deployer.edges.compose.containers import Containers
+    from deployer.edges.compose.engine import LazyClient
+    from deployer.edges.compose.making import compose_airflow
+    from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.stack import shared_file
+    from deployer.edges.git.mirror import Mirror
+    from deployer.edges.github.statuses import GitHub
+    from deployer.edges.http import HttpServer
+    from deployer.edges.journal import SqlJournal
+
     local = local_airflow(settings) if settings.services == "local" else None
-    return run(probes(settings, local), secrets=_secrets(settings))
+    project = Project(settings.compose_project, settings.compose_file)
+    token = in_plain(settings.github_token)
+    github = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
+
+    def credentials() -> tuple[str | None, str | None]:
+        username, password = settings.airflow_username, in_plain(settings.airflow_password)
+        if local is None or password:
+            return username, password
+        return username or local.username, local.password
+
+    def in_compose() -> str | None:
+        return compose_airflow(settings, os.environ, reading=True).services.installed()
+
+    return World(
+        compose=ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ),
+        engine=Containers(until.enter_context(closing(LazyClient())), project.name),
+        own_stack=shared_file(settings.compose_file),
+        local=local,
+        airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),
+        credentials=credentials,
+        installed=local.installed if local else in_compose,
+        github=until.enter_context(closing(github)),
+        repository=Mirror(
+            *(settings.repo_url, settings.branch, settings.checkout_dir),
+            token=token,
+            silent_s=DOCTOR_WAITS_S,
+        ),
+        journal=lambda: until.enter_context(
+            closing(SqlJournal.open(settings.journal_url, migrate=False))
+        ),
+        public=HttpServer(settings.public_url or ""),
+    )
 
 
 def check(

@@ -1,24 +1,35 @@
-"""`deployer doctor`: what is looked at, in which order, with which settings."""
+"""`deployer doctor`: what is looked at, in which order.
+
+A line is a small function in the module of its part (`docker`, `airflow`, `github`, `git`,
+`journal`, `host`): it asks a port and says in a sentence what it found, or raises an `Ailment` with
+what to do. `lines` gives it its name and the cure for what a port raises; `running` looks at all.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.settings import in_plain
-from deployer.doctor import airflow, compose, docker, github, host, journal
-from deployer.doctor.git import ClassRepository
-from deployer.doctor.running import Probe, Shared
-from deployer.edges.compose.making import compose_airflow
-from deployer.edges.compose.stack import shared_file
-from deployer.edges.embedded.airflow import LocalAirflow
+from deployer.doctor import airflow, docker, git, github, host, journal
+from deployer.doctor.running import Line, Shared
 from deployer.errors import DeployerError
+from deployer.ports.doctor import (
+    About,
+    AirflowAccount,
+    Answer,
+    ClassRepository,
+    Compose,
+    Engine,
+    LocalProcesses,
+    Memory,
+    Server,
+)
 
 LEAST_GIB: Final = 1.0
 LEAST_FOR_IMAGES_GIB: Final = 5.0
@@ -26,66 +37,122 @@ LEAST_FOR_IMAGES_GIB: Final = 5.0
 _LOCAL: Final = "SERVICES=local: Airflow runs as processes of this machine, without Docker"
 
 
-def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
-    """Return the lines of the check-up; `local` is the embedded Airflow of SERVICES=local."""
-    embedded = local is not None
-    engine = Shared("engine", docker.engine)
-    stack = Shared(
-        "compose file", lambda: compose.stack_of(settings.compose_file, settings.compose_project)
-    )
-    account = Shared("Airflow account", lambda: _account(settings, local))
-    traces = Shared("journal", lambda: journal.read(settings.journal_url))
-    repository = ClassRepository(
-        settings.repo_url,
-        settings.branch,
-        settings.checkout_dir / "mirror.git",
-        in_plain(settings.github_token),
-    )
-    needed = settings.recreate_services
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that is asked.
 
-    def with_docker(name: str, ask: Callable[[], str]) -> Probe:
-        return Probe(name, _skip if embedded else ask)
+    Attributes:
+        own_stack: the operator's copy of the file that the repository has as well.
+        local: the embedded Airflow, None: Airflow runs in containers.
+        username, password: of the account in Airflow; called when it is asked for.
+        installed: returns the requirements on which Airflow runs, None: not known.
+        journal: opens it, to be read.
+    """
+
+    compose: Compose
+    engine: Engine
+    own_stack: Path
+    local: LocalProcesses | None
+    airflow: Callable[[], AirflowAccount]
+    credentials: Callable[[], tuple[str | None, str | None]]
+    installed: Callable[[], str | None]
+    github: Server
+    repository: ClassRepository
+    journal: Callable[[], Memory]
+    public: Server
+
+
+def lines(settings: Settings, world: World) -> tuple[Line, ...]:
+    """Return the lines of the check-up."""
+    local, branch, repo = world.local, settings.branch, settings.github_repo
+    needed, token = settings.recreate_services, settings.github_token is not None
+    directory = str(settings.checkout_dir.absolute())
+    command = (
+        f"docker compose --project-name {settings.compose_project} --file {settings.compose_file}"
+    )
+    engine = Shared("engine", world.engine.about)
+    stack = Shared(
+        "compose file", lambda: docker.stack_of(world.compose, settings.compose_file, command)
+    )
+    account = Shared("Airflow account", lambda: _account(world))
+    asked = Shared("GitHub token", lambda: _asked(world.github, repo, token=token))
+    traces = Shared("journal", lambda: journal.read(world.journal()))
+    clocks = {"GitHub": lambda: github.ahead(*asked.get())}
+    if local is None:
+        clocks["Docker"] = lambda: timedelta(seconds=engine.get().ahead_s)
+
+    def with_docker(name: str, ask: Callable[[], str], cure: str = "") -> Line:
+        return Line(name, _skip if local else ask, cure)
+
+    def who() -> str:
+        return world.credentials()[0] or ""
+
+    def let_in() -> str:
+        account.get()
+        return f"{who()} is let in"
+
+    def services() -> str:
+        if local is not None:
+            return _processes(local, needed)
+        engine.or_skip()
+        return docker.services(world.engine, needed, command)
+
+    def installed() -> str | None:
+        if local is None:
+            engine.or_skip()
+            stack.or_skip()
+        return world.installed()
 
     return (
-        with_docker("engine", lambda: docker.engine_line(engine.get())),
-        with_docker("compose", compose.plugin),
+        with_docker("engine", lambda: docker.engine_line(engine.get()), docker.START),
+        with_docker("compose", lambda: docker.plugin(world.compose), docker.INSTALL),
         with_docker("compose file", lambda: stack_rules.services(stack.get(), needed)),
         with_docker("compose file: stopping", lambda: stack_rules.stopping(stack.or_skip())),
         with_docker(
             "compose file: checkout",
-            lambda: stack_rules.checkout(
-                stack.or_skip(), needed, str(settings.checkout_dir.absolute())
-            ),
+            lambda: stack_rules.checkout(stack.or_skip(), needed, directory),
         ),
         with_docker(
             "compose file of the repository",
-            lambda: repository.compare_stack(shared_file(settings.compose_file)),
+            lambda: git.compare_stack(world.repository, branch, world.own_stack),
         ),
-        Probe("services", lambda: _services(settings, local, engine)),
-        Probe("packages", lambda: _packages(settings, local, engine, stack, traces)),
-        Probe("Airflow health", lambda: airflow.health(settings.airflow_url, _now())),
-        Probe("parse feed", lambda: journal.parse_feed(traces.or_skip(), _now())),
-        Probe("Airflow account", lambda: airflow.account_line(account.get())),
-        Probe("Airflow rights", lambda: airflow.rights(account.or_skip())),
-        Probe("Airflow rights: excess", lambda: _excess(account, embedded=embedded)),
-        Probe("GitHub token", lambda: _token(settings)),
-        Probe("webhook secret", lambda: _webhook_secret(settings, traces)),
-        Probe(
+        Line("services", services),
+        Line("packages", lambda: journal.same_packages(traces.or_skip(), installed)),
+        Line("Airflow health", lambda: airflow.health(world.airflow(), _now()), airflow.AWAY),
+        Line("parse feed", lambda: journal.parse_feed(traces.or_skip(), _now())),
+        Line("Airflow account", let_in, airflow.ACCOUNT),
+        Line("Airflow rights", lambda: airflow.rights(account.or_skip(), who()), airflow.LOOK),
+        Line(
+            "Airflow rights: excess",
+            _one_account if local else lambda: airflow.excess(account.or_skip(), who()),
+            airflow.LOOK,
+        ),
+        Line(
+            "GitHub token",
+            lambda: github.token(world.github, repo, asked.get, token=token),
+            github.AWAY,
+        ),
+        Line(
+            "webhook secret",
+            lambda: journal.secret(settings.webhook_secret, _or_none(traces)),
+        ),
+        Line(
             "webhook deliveries",
             lambda: journal.deliveries(
-                traces.or_skip(),
-                _now(),
-                repo=settings.github_repo,
-                public_url=settings.public_url,
+                traces.or_skip(), _now(), repo=repo, public_url=settings.public_url
             ),
         ),
-        Probe("repository", repository.ask_host),
-        Probe("mirror", repository.check_mirror),
-        Probe("disk", lambda: host.disk(_places(settings, None if embedded else engine))),
-        Probe("clock", lambda: host.clock(_clocks(settings, None if embedded else engine))),
-        Probe("public address", lambda: host.public_address(settings.public_url)),
-        Probe("journal", lambda: journal.journal_line(traces.get())),
-        Probe("worker", lambda: journal.worker(traces.or_skip(), _now())),
+        Line("repository", lambda: git.host(world.repository, branch), git.FETCH),
+        Line("mirror", lambda: git.mirror(world.repository, branch), git.OVERLOADED),
+        Line("disk", lambda: host.disk(_places(settings, None if local else engine))),
+        Line("clock", lambda: host.clock(clocks)),
+        Line(
+            "public address",
+            lambda: host.public_address(settings.public_url, world.public),
+            host.way_to(settings.public_url),
+        ),
+        Line("journal", lambda: journal.journal_line(traces.get()), journal.MAKE),
+        Line("worker", lambda: journal.worker(traces.or_skip(), _now())),
     )
 
 
@@ -97,11 +164,22 @@ def _skip() -> str:
     raise NotApplicable(_LOCAL)
 
 
-def _services(settings: Settings, local: LocalAirflow | None, engine: Shared[docker.Engine]) -> str:
-    needed = settings.recreate_services
-    if local is None:
-        engine.or_skip()
-        return docker.containers(settings.compose_file, settings.compose_project, needed)
+def _one_account() -> str:
+    raise NotApplicable("SERVICES=local: the embedded Airflow has one account, an admin's")
+
+
+def _or_none(traces: Shared[journal.Traces]) -> journal.Traces | None:
+    try:
+        return traces.get()
+    except DeployerError:
+        return None  # told in a line of its own
+
+
+def _asked(server: Server, repo: str, *, token: bool) -> tuple[Answer, datetime]:
+    return github.asked(server, repo, token=token), _now()
+
+
+def _processes(local: LocalProcesses, needed: Collection[str]) -> str:
     dead = sorted(set(needed) - set(local.running()))
     if dead:
         raise Ailment(
@@ -110,55 +188,15 @@ def _services(settings: Settings, local: LocalAirflow | None, engine: Shared[doc
     return f"{', '.join(needed)} run"
 
 
-def _packages(
-    settings: Settings,
-    local: LocalAirflow | None,
-    engine: Shared[docker.Engine],
-    stack: Shared[Mapping[str, Any]],
-    traces: Shared[journal.Traces],
-) -> str:
-    def in_compose() -> str | None:
-        engine.or_skip()
-        stack.or_skip()
-        return compose_airflow(settings, os.environ, reading=True).services.installed()
-
-    return journal.same_packages(traces.or_skip(), local.installed if local else in_compose)
+def _account(world: World) -> AirflowAccount:
+    if world.local and not world.local.running():  # it may not even have made its password
+        raise Ailment(
+            "the embedded Airflow does not run", "start it: `deployer demo`; see services"
+        )
+    return airflow.log_in(world.airflow(), *world.credentials())
 
 
-def _account(settings: Settings, local: LocalAirflow | None) -> airflow.Account:
-    username, password = settings.airflow_username, in_plain(settings.airflow_password)
-    if local is not None and not password:
-        if not local.running():  # it may not even have made its password
-            raise Ailment(
-                "the embedded Airflow does not run", "start it: `deployer demo`; see services"
-            )
-        username, password = username or local.username, local.password
-    return airflow.log_in(settings.airflow_url, username, password)
-
-
-def _excess(account: Shared[airflow.Account], *, embedded: bool) -> str:
-    if embedded:
-        raise NotApplicable("SERVICES=local: the embedded Airflow has one account, an admin's")
-    return airflow.excess(account.or_skip())
-
-
-def _token(settings: Settings) -> str:
-    return github.token(
-        settings.github_api_url, settings.github_repo, in_plain(settings.github_token), _now()
-    )
-
-
-def _webhook_secret(settings: Settings, traces: Shared[journal.Traces]) -> str:
-    try:
-        known = traces.get()
-    except DeployerError:
-        known = None
-    return journal.secret([s.get_secret_value() for s in settings.webhook_secret], known)
-
-
-def _places(
-    settings: Settings, engine: Shared[docker.Engine] | None
-) -> dict[str, tuple[Path, float]]:
+def _places(settings: Settings, engine: Shared[About] | None) -> dict[str, tuple[Path, float]]:
     places = {
         "CHECKOUT_DIR": (settings.checkout_dir, LEAST_GIB),
         "STATE_DIR": (settings.state_dir, LEAST_GIB),
@@ -170,12 +208,3 @@ def _places(
     except (DeployerError, OSError):
         pass  # told in the line `engine`; hidden from this user
     return places
-
-
-def _clocks(
-    settings: Settings, engine: Shared[docker.Engine] | None
-) -> dict[str, Callable[[], timedelta]]:
-    clocks = {"GitHub": lambda: github.ahead(settings.github_api_url, _now())}
-    if engine is not None:
-        clocks["Docker"] = lambda: timedelta(seconds=engine.get().ahead_s)
-    return clocks

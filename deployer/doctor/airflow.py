@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
-
-import httpx
+from typing import Final, NamedTuple
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.doctor.asking import NoAnswer, ask
+from deployer.errors import AirflowUnreachable
+from deployer.ports.doctor import AirflowAccount
 
 FRESH_S: Final = 30.0
 """Airflow's own bound as well ([scheduler] scheduler_health_check_threshold)."""
 _PARTS: Final = {"scheduler": "the scheduler", "dag_processor": "the dag-processor"}
-_AWAY: Final = "see that the api-server runs and that DEPLOYER_AIRFLOW_URL is its address"
+AWAY: Final = "see that the api-server runs and that DEPLOYER_AIRFLOW_URL is its address"
+ACCOUNT: Final = "set DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD to an active account"
+LOOK: Final = "look at the api-server's log; the deployer is made for Airflow 3.3"
 _ROLE: Final = "give the account the role Deployer of docs/operations.md, and no other"
 
 
@@ -51,30 +51,18 @@ _TOO_MUCH: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Logged in at `url`; the token is good for a day."""
-
-    url: str
-    username: str
-    token: str = field(repr=False)
-
-
-def health(url: str, now: datetime) -> str:
+def health(airflow: AirflowAccount, now: datetime) -> str:
     """Tell whether Airflow's parts are alive.
 
     Raises:
-        Ailment: no answer, another program's, or a part is not.
+        Ailment: a part is not. AirflowError: no answer, or another program's.
     """
-    answer = ask("GET", f"{url}/api/v2/monitor/health", remedy=_AWAY, outside=False)
-    body = _object(answer)
-    if answer.status_code != HTTPStatus.OK or "metadatabase" not in body:
-        raise Ailment(f"{url} answered {answer.status_code}, not as Airflow 3 does", _AWAY)
-    wrong = [] if body["metadatabase"]["status"] == "healthy" else ["its database is out of reach"]
+    said = airflow.health()
+    wrong = [] if said.database else ["its database is out of reach"]
     ages = []
     for part, name in _PARTS.items():
-        beat = (body.get(part) or {}).get(f"latest_{part}_heartbeat")
-        age_s = (now - datetime.fromisoformat(beat)).total_seconds() if beat else None
+        beat = said.beats.get(part)
+        age_s = (now - beat).total_seconds() if beat else None
         if age_s is None:
             wrong.append(f"{name} has never run")
         elif age_s > FRESH_S:
@@ -88,89 +76,61 @@ def health(url: str, now: datetime) -> str:
     return f"database healthy, heartbeats: {', '.join(ages)}"
 
 
-def log_in(url: str, username: str | None, password: str | None) -> Account:
-    """Log in.
+def log_in(airflow: AirflowAccount, username: str | None, password: str | None) -> AirflowAccount:
+    """Return `airflow`, logged in as it will be with this name and password.
 
     Raises:
-        Ailment: no name or password is set, or Airflow refuses them.
+        Ailment: no name or password is set.
         NotApplicable: Airflow does not answer.
+        AirflowError: it does not let the account in.
     """
-    names = "DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD"
     if not username or not password:
         raise Ailment(
             "no account is set",
-            f"set {names}; where systemd hands the worker its password as a credential, run"
-            " doctor with DEPLOYER_AIRFLOW_PASSWORD_FILE",
+            "set DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD; where systemd hands the"
+            " worker its password as a credential, run doctor with DEPLOYER_AIRFLOW_PASSWORD_FILE",
         )
-    login = {"username": username, "password": password}
     try:
-        answer = ask("POST", f"{url}/auth/token", remedy=_AWAY, outside=False, body=login)
-    except NoAnswer as exc:
+        airflow.log_in()
+    except AirflowUnreachable as exc:
         raise NotApplicable("can't be told: see Airflow health") from exc
-    token = _object(answer).get("access_token")
-    if answer.status_code == HTTPStatus.CREATED and isinstance(token, str):
-        return Account(url, username, token)
-    if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise Ailment(
-            f"Airflow does not let {username} in ({answer.status_code})",
-            f"set {names} to an active account of Airflow",
-        )
-    raise Ailment(f"{url} answered {answer.status_code} to a login", _AWAY)
+    return airflow
 
 
-def account_line(account: Account) -> str:
-    return f"{account.username} is let in"
-
-
-def rights(account: Account) -> str:
+def rights(account: AirflowAccount, username: str) -> str:
     """Tell whether the account may do what the deployer does.
 
     Raises:
-        Ailment: with each right that is missing.
+        Ailment: with each right that is missing. AirflowError
     """
     missing = [right.name for right, allowed in _tried(account, _NEEDED) if not allowed]
     if missing:
-        raise Ailment(f"{account.username} lacks: {', '.join(missing)}", _ROLE)
-    return f"{account.username} may read DAGs, runs, tasks and pools, edit pools"
+        raise Ailment(f"{username} lacks: {', '.join(missing)}", _ROLE)
+    return f"{username} may read DAGs, runs, tasks and pools, edit pools"
 
 
-def excess(account: Account) -> str:
+def excess(account: AirflowAccount, username: str) -> str:
     """Tell whether the account may do no more than it needs.
 
     Raises:
-        Ailment: with what it may.
+        Ailment: with what it may. AirflowError
     """
     allowed = [right.name for right, allowed in _tried(account, _TOO_MUCH) if allowed]
     if allowed:
         raise Ailment(
-            f"{account.username} has more rights than it needs: it may {', '.join(allowed)}", _ROLE
+            f"{username} has more rights than it needs: it may {', '.join(allowed)}", _ROLE
         )
-    return f"{account.username} may not {', '.join(right.name for right in _TOO_MUCH)}"
+    return f"{username} may not {', '.join(right.name for right in _TOO_MUCH)}"
 
 
-def _tried(account: Account, wanted: tuple[_Right, ...]) -> Iterator[tuple[_Right, bool]]:
+def _tried(account: AirflowAccount, wanted: tuple[_Right, ...]) -> Iterator[tuple[_Right, bool]]:
     """Yield each right, and whether the account has it."""
     nobody = f"_doctor_{uuid.uuid4().hex}"  # a DAG or pool that nobody can have
     for right in wanted:
-        answer = ask(
-            right.method,
-            f"{account.url}/api/v2{right.path.format(nobody=nobody)}",
-            remedy=_AWAY,
-            outside=False,
-            headers={"Authorization": f"Bearer {account.token}"},
-            body=right.body,
-        )
-        if answer.status_code not in {HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        status = account.status_of(right.method, right.path.format(nobody=nobody), right.body)
+        if status not in {HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             raise Ailment(
-                f'Airflow answered {answer.status_code} when "{right.name}" was tried',
-                "look at the api-server's log; the deployer is made for Airflow 3.3",
+                f'Airflow answered {status} when "{right.name}" was tried',
+                LOOK,
             )
-        yield right, answer.status_code != HTTPStatus.FORBIDDEN
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+        yield right, status != HTTPStatus.FORBIDDEN

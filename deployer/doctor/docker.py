@@ -1,60 +1,30 @@
-"""The engine, and the class's containers."""
+"""The engine, Compose, the operator's file as it reads it, and the class's containers."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import docker
-from docker.errors import DockerException
-from docker.models.containers import Container
-
 from deployer.core.doctor.lines import Ailment
+from deployer.core.model import Look
+from deployer.errors import ServicesError
+from deployer.ports.doctor import About, Compose, Engine
 
-ASK_S: Final = 10  # bound of one call of the engine, seconds
 OLDEST_ENGINE: Final = (20, 10)
-
-_ENGINE_AWAY: Final = (
+OLDEST_COMPOSE: Final = (2,)
+START: Final = (
     "start it (systemctl start docker); if it runs, let the worker's user reach its socket"
     " (group `docker`), or set DOCKER_HOST"
 )
+INSTALL: Final = (
+    "install Compose v2 (package docker-compose-plugin, docker-compose-v2 or docker-compose)"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What Docker says of itself.
-
-    Attributes:
-        ahead_s: how far this machine's clock is ahead of the engine's.
-    """
-
-    version: str
-    data: Path
-    ahead_s: float
-
-
-def engine() -> Engine:
-    """Ask the engine who it is.
-
-    Raises:
-        Ailment: it does not answer.
-    """
-    with _client() as client:
-        before = datetime.now(UTC)
-        info = client.info()
-        asked = before + (datetime.now(UTC) - before) / 2
-    theirs = datetime.fromisoformat(info["SystemTime"])  # RFC 3339 with nanoseconds
-    return Engine(
-        info["ServerVersion"], Path(info["DockerRootDir"]), (asked - theirs).total_seconds()
-    )
-
-
-def engine_line(found: Engine) -> str:
+def engine_line(found: About) -> str:
     """Say which engine answers.
 
     Raises:
@@ -65,84 +35,80 @@ def engine_line(found: Engine) -> str:
     return f"Docker {found.version} answers"
 
 
-def containers(file: Path, project: str, needed: Collection[str]) -> str:
+def plugin(compose: Compose) -> str:
+    """Say which Compose is there.
+
+    Raises:
+        Ailment: Compose v1. ServicesError: none.
+    """
+    version = compose.version()
+    if numbers(version) < OLDEST_COMPOSE:
+        raise Ailment(f"Compose {version} is too old", INSTALL)
+    return f"Compose {version}"
+
+
+def stack_of(compose: Compose, file: Path, command: str) -> Mapping[str, Any]:
+    """Return the operator's compose file as Compose understands it.
+
+    What Compose says is not passed on: at a mistake in an env file it quotes the file. `command`
+    shows it.
+
+    Raises:
+        Ailment: there is none, or Compose refuses it.
+    """
+    if not os.access(file, os.R_OK, effective_ids=True):
+        raise Ailment(
+            f"there is no {file}, or this user may not read it",
+            "copy docker-compose.yaml there, or set DEPLOYER_COMPOSE_FILE; run doctor as a user"
+            " who may read it",
+        )
+    try:
+        return compose.config()
+    except ServicesError as exc:
+        raise Ailment(
+            f"Compose refuses {file}", f"see what it says: {command} config --quiet"
+        ) from exc
+
+
+def services(engine: Engine, needed: Collection[str], command: str) -> str:
     """Tell whether the services that a rollout recreates run, and nothing of the project ails.
 
     A container that ended with status 0 did its work (`airflow-init`), but for what it says that
-    it passed over (accounts.py of include/airflow).
+    it passed over.
 
     Raises:
-        Ailment: with each that is not well.
+        Ailment: with each that is not well. ServicesError
     """
-    with _client() as client:
-        found = client.containers.list(
-            all=True,
-            filters={
-                "label": [
-                    f"com.docker.compose.project={project}",
-                    "com.docker.compose.oneoff=False",
-                ]
-            },
-            ignore_removed=True,
-        )
-        states = [(c.labels["com.docker.compose.service"], c.attrs["State"]) for c in found]
-        passed_over = [line for one in found for line in _passed_over(one)]
-    states.sort(key=lambda named: named[0])
-    wrong = [f"{name} has no container" for name in sorted(set(needed) - {n for n, _ in states})]
-    for name, state in states:
-        if ails := _ailing(state, needed=name in needed):
-            wrong.append(f"{name} {ails}")
-    wrong += passed_over
+    seen = sorted(engine.containers(), key=lambda one: one.service)
+    wrong = [
+        f"{name} has no container" for name in sorted(set(needed) - {one.service for one in seen})
+    ]
+    wrong += [
+        f"{one.service} {ails}"
+        for one in seen
+        if (ails := _ailing(one.look, needed=one.service in needed))
+    ]
+    wrong += [f"{one.service}: {line}" for one in seen for line in one.passed_over]
     if wrong:
         raise Ailment(
             "; ".join(wrong),
-            f"look at what it says: docker compose --project-name {project} --file {file} logs;"
-            " then start it: the same with `up -d`",
+            f"look at what it says: {command} logs; then start it: the same with `up -d`",
         )
-    unchecked = [name for name, state in states if name in needed and "Health" not in state]
+    unchecked = [one.service for one in seen if one.service in needed and not one.look.health]
     note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
     return f"{', '.join(sorted(needed))} run and are healthy{note}"
 
 
-def _passed_over(container: Container) -> list[str]:
-    state = container.attrs["State"]
-    if state["Status"] != "exited" or state["ExitCode"] != 0:
-        return []
-    # Of the last start alone: what was mended since is no ailment.
-    said = container.logs(since=datetime.fromisoformat(state["StartedAt"])).decode(errors="replace")
-    name = container.labels["com.docker.compose.service"]
-    return [f"{name}: {line}" for line in said.splitlines() if line.startswith("passed over: ")]
-
-
-def _ailing(state: Mapping[str, Any], *, needed: bool) -> str | None:
-    # https://docs.docker.com/reference/api/engine, ContainerState
-    health = (state.get("Health") or {}).get("Status")
-    match state["Status"], health:
+def _ailing(look: Look, *, needed: bool) -> str | None:
+    match look.status, look.health:
         case "running", None | "none" | "healthy":
             return None
-        case "running", "starting":
-            return "is still starting"
-        case "running", _:
+        case "running", health:
             return f"is {health}"
-        case "exited", _ if state["ExitCode"] == 0 and not needed:
+        case "exited", _ if look.exit_code == 0 and not needed:
             return None
-        case "exited" | "dead", _:
-            return f"ended with status {state['ExitCode']}"
-        case status, _:
-            return f"is {status}"
-
-
-@contextmanager
-def _client() -> Iterator[docker.DockerClient]:
-    client = None
-    try:
-        client = docker.from_env(timeout=ASK_S)
-        yield client
-    except (DockerException, OSError) as exc:  # OSError: what `requests` raises, timeouts too
-        raise Ailment("Docker does not answer", _ENGINE_AWAY) from exc
-    finally:
-        if client is not None:
-            client.close()
+        case _:
+            return look.words()
 
 
 def numbers(version: str) -> tuple[int, ...]:

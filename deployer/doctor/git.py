@@ -3,126 +3,83 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.doctor.stack_rules import drift
 from deployer.core.model import COMPOSE_FILE
-from deployer.core.reporting.git_words import cause
-from deployer.edges.git.command import GitRunner, Ran
+from deployer.errors import GitError
+from deployer.ports.doctor import ClassRepository
 
-ASK_S: Final = 15.0
-LOCAL_S: Final = 20.0
-_NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
+FETCH: Final = (
+    "see DEPLOYER_REPO_URL and DEPLOYER_BRANCH, and that this machine reaches the host (proxy,"
+    " firewall, name service); a private repository needs DEPLOYER_GITHUB_TOKEN with `Contents:"
+    " read`"
+)
+OVERLOADED: Final = "see whether its disk is overloaded"
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRepository:
-    """Where the class repository is, as in the settings; `mirror` need not exist."""
+def host(repository: ClassRepository, branch: str) -> str:
+    """Tell whether the branch can be fetched.
 
-    url: str
-    branch: str
-    mirror: Path
-    token: str | None = field(default=None, repr=False)
+    Raises:
+        GitError
+    """
+    return f"{repository.host} has {branch}, its tip is {repository.tip_at_host()[:7]}"
 
-    def ask_host(self) -> str:
-        """Tell whether the branch can be fetched.
 
-        Raises:
-            Ailment, GitError
-        """
-        git = GitRunner(self.url, token=self.token)
-        host = git.redacted(self.url)
-        ran = git.run(
-            f"--git-dir={os.devnull}",
-            *("ls-remote", "--exit-code", "--end-of-options", self.url),
-            self._ref,
-            timeout_s=ASK_S,
-            asks_host=True,
+def mirror(repository: ClassRepository, branch: str) -> str:
+    """Tell whether the mirror is whole and can be written by this user.
+
+    Raises:
+        Ailment, GitError
+    """
+    own = "run doctor as the worker's user, or give that user the directory (chown -R)"
+    path = repository.path
+    try:
+        made = _exists(path / "HEAD")
+        above = next(up for up in path.parents if _exists(up))
+    except OSError as exc:
+        raise Ailment(f"{path} can't be seen by this user: {exc.strerror}", own) from exc
+    for part in (path.parent, path, path / "objects", path / "refs") if made else (above,):
+        if not os.access(part, os.W_OK | os.X_OK, effective_ids=True):
+            raise Ailment(f"{part} can't be written by this user", own)
+    if not made:
+        return f"there is none yet: the worker's first fetch makes {path}"
+    tip = repository.check()
+    if tip is None:
+        raise Ailment(
+            f"{path} is damaged or lacks {branch}",
+            f"stop the worker, remove {path}, start it: its first fetch makes it anew",
         )
-        if ran.status == _NO_SUCH_REF:
-            raise Ailment(
-                f"{host} has no branch {self.branch}", "set DEPLOYER_BRANCH to one it has"
-            )
-        if ran.timed_out:
-            raise Ailment(
-                f"{host} did not answer within {ASK_S:g} s",
-                "see that this machine reaches it (proxy, firewall, name service)",
-            )
-        if ran.status != 0:
-            raise Ailment(
-                f"git can't fetch from {host}: {cause(ran.words, host)}",
-                "see DEPLOYER_REPO_URL; a private repository needs DEPLOYER_GITHUB_TOKEN with"
-                " `Contents: read`",
-            )
-        return f"{host} has {self.branch}, its tip is {ran.out[:7].decode()}"
+    return f"{path} is whole and writable, {branch} is at {tip[:7]}"
 
-    def check_mirror(self) -> str:
-        """Tell whether the mirror is whole and can be written by this user.
 
-        Raises:
-            Ailment, GitError
-        """
-        own = "run doctor as the worker's user, or give that user the directory (chown -R)"
-        parts = (self.mirror.parent, self.mirror, self.mirror / "objects", self.mirror / "refs")
-        try:
-            made = _exists(self.mirror / "HEAD")
-            above = next(path for path in self.mirror.parents if _exists(path))
-        except OSError as exc:
-            raise Ailment(f"{self.mirror} can't be seen by this user: {exc.strerror}", own) from exc
-        for path in parts if made else (above,):
-            if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
-                raise Ailment(f"{path} can't be written by this user", own)
-        if not made:
-            return f"there is none yet: the worker's first fetch makes {self.mirror}"
-        ran = self._read("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
-        if ran.timed_out:
-            raise Ailment(
-                f"{self.mirror} could not be read through within {LOCAL_S:g} s",
-                "see whether its disk is overloaded",
-            )
-        tip = self._read("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
-        if ran.status != 0 or tip.status != 0:
-            raise Ailment(
-                f"{self.mirror} is damaged or lacks {self.branch}",
-                f"stop the worker, remove {self.mirror}, start it: its first fetch makes it anew",
-            )
-        return f"{self.mirror} is whole and writable, {self.branch} is at {tip.out[:7].decode()}"
+def compare_stack(repository: ClassRepository, branch: str, own: Path) -> str:
+    """Tell whether the repository's compose file is the operator's.
 
-    def compare_stack(self, own: Path) -> str:
-        """Tell whether the repository's compose file is the operator's.
-
-        Raises:
-            NotApplicable: there is no mirror yet, or `own` can't be read.
-            Ailment: they differ. GitError
-        """
-        listed = self._read("ls-tree", "--full-tree", self._ref, "--", COMPOSE_FILE)
-        if listed.status != 0:
-            raise NotApplicable("can't be told: see mirror")
-        if not listed.out:
-            return f"the repository has no {COMPOSE_FILE}"
-        pushed = self._read("cat-file", "blob", f"{self._ref}:{COMPOSE_FILE}")
-        try:
-            text = own.read_text(encoding="utf-8", errors="replace")
-        except OSError as exc:
-            raise NotApplicable("can't be told: see compose file") from exc
-        if drift(pushed.out.decode(errors="replace"), text):
-            raise Ailment(
-                f"{COMPOSE_FILE} of {self.branch} differs from {own}, which stays in use",
-                f"look at the difference (git --git-dir={self.mirror} show"
-                f" {self.branch}:{COMPOSE_FILE} | diff {own} -); if you want it, copy it to {own}"
-                " and run `docker compose up -d`",
-            )
-        return f"the same as {own}"
-
-    @property
-    def _ref(self) -> str:
-        return f"refs/heads/{self.branch}"
-
-    def _read(self, *args: str) -> Ran:
-        return GitRunner(self.url).run(f"--git-dir={self.mirror}", *args, timeout_s=LOCAL_S)
+    Raises:
+        NotApplicable: there is no mirror yet, or `own` can't be read.
+        Ailment: they differ.
+    """
+    try:
+        pushed = repository.pushed(COMPOSE_FILE)
+        text = own.read_text(encoding="utf-8", errors="replace")
+    except GitError as exc:
+        raise NotApplicable("can't be told: see mirror") from exc
+    except OSError as exc:
+        raise NotApplicable("can't be told: see compose file") from exc
+    if pushed is None:
+        return f"the repository has no {COMPOSE_FILE}"
+    if drift(pushed, text):
+        raise Ailment(
+            f"{COMPOSE_FILE} of {branch} differs from {own}, which stays in use",
+            f"look at the difference (git --git-dir={repository.path} show"
+            f" {branch}:{COMPOSE_FILE} | diff {own} -); if you want it, copy it to {own}"
+            " and run `docker compose up -d`",
+        )
+    return f"the same as {own}"
 
 
 def _exists(path: Path) -> bool:
