@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from deployer import app
+from deployer.app import doctor as app_doctor
 from deployer.cli import main
 from deployer.core.model import Live, ProcessorCame
 from deployer.demo.github import StandIn
@@ -92,7 +92,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whoever is asked answer in his own time: all that is asked runs on this machine."""
     monkeypatch.setattr(http, "TIMEOUT_S", 60.0)
     monkeypatch.setattr(runner, "_ASK_S", 60.0)
-    monkeypatch.setattr(app, "DOCTOR_WAITS_S", 60.0)
+    monkeypatch.setattr(app_doctor, "HOST_ANSWERS_S", 60.0)
     monkeypatch.setattr(mirror, "_CHECK_S", 60.0)
     monkeypatch.setattr(running, "run", partial(running.run, bound_s=300.0))
 

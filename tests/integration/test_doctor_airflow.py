@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployer import app
+from deployer.app import doctor as app_doctor
 from deployer.config import Settings
 from deployer.core.doctor.lines import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
@@ -230,7 +231,7 @@ def test_the_embedded_airflow_is_well(world: World, monkeypatch: pytest.MonkeyPa
         services="local",
         airflow_url=world.local.url,
     )
-    monkeypatch.setattr(app, "local_airflow", lambda _: world.local)
+    monkeypatch.setattr(app_doctor, "local_airflow", lambda _: world.local)
     wanted = {"services", "Airflow health", "Airflow account", "Airflow rights"}
     found = [finding for finding in app.checkup(settings) if finding.name in wanted]
     assert len(found) == len(wanted)

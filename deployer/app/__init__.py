@@ -6,11 +6,9 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,32 +16,25 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import logs
+from deployer.app.airflow import in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, in_plain
 from deployer.edges.processes.clock import SystemClock
-from deployer.errors import DeployerError, SettingsError
-from deployer.ports import Bell, Journal, Services
+from deployer.errors import DeployerError
+from deployer.ports import Bell, Journal
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from deployer.check.before_push import Checked
     from deployer.deployment.run import Parts
-    from deployer.doctor import World
-    from deployer.edges.embedded.airflow import LocalAirflow
-    from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
 
 DOORBELL = "doorbell.sock"
-COMPOSE_LOG = "compose.log"
-DOCTOR_WAITS_S = 15.0
-"""For the host of the class repository."""
-GROUP_OF_AIRFLOW = 0
-"""In the official image, its user is 50000:0."""
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
@@ -115,61 +106,13 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
+    from deployer.app.doctor import all_that_is_asked
     from deployer.doctor import lines
     from deployer.doctor.running import run
 
     with ExitStack() as until:
-        return run(lines(settings, _world(settings, until)), secrets=_secrets(settings))
-
-
-def _world(settings: Settings, until: ExitStack) -> World:
-    """Return what `deployer doctor` asks; opened when it is asked, closed when `until` ends."""
-    from deployer.doctor import World
-    from deployer.edges.airflow.rest import AirflowRest
-    from deployer.edges.compose.commands import Project
-    from deployer.edges.compose.containers import Containers
-    from deployer.edges.compose.engine import LazyClient
-    from deployer.edges.compose.making import compose_airflow
-    from deployer.edges.compose.runner import ComposeRunner
-    from deployer.edges.compose.stack import shared_file
-    from deployer.edges.git.mirror import Mirror
-    from deployer.edges.github.statuses import GitHub
-    from deployer.edges.http import HttpServer
-    from deployer.edges.journal import SqlJournal
-
-    local = local_airflow(settings) if settings.services == "local" else None
-    project = Project(settings.compose_project, settings.compose_file)
-    token = in_plain(settings.github_token)
-    github = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
-
-    def credentials() -> tuple[str | None, str | None]:
-        username, password = settings.airflow_username, in_plain(settings.airflow_password)
-        if local is None or password:
-            return username, password
-        return username or local.username, local.password
-
-    def in_compose() -> str | None:
-        return compose_airflow(settings, os.environ, reading=True).services.installed()
-
-    return World(
-        compose=ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ),
-        engine=Containers(until.enter_context(closing(LazyClient())), project.name),
-        own_stack=shared_file(settings.compose_file),
-        local=local,
-        airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),
-        credentials=credentials,
-        installed=local.installed if local else in_compose,
-        github=until.enter_context(closing(github)),
-        repository=Mirror(
-            *(settings.repo_url, settings.branch, settings.checkout_dir),
-            token=token,
-            silent_s=DOCTOR_WAITS_S,
-        ),
-        journal=lambda: until.enter_context(
-            closing(SqlJournal.open(settings.journal_url, migrate=False))
-        ),
-        public=HttpServer(settings.public_url or ""),
-    )
+        world = all_that_is_asked(settings, until)
+        return run(lines(settings, world), secrets=_secrets(settings))
 
 
 def check(
@@ -309,7 +252,7 @@ def _parts(settings: Settings) -> Parts:
         token=in_plain(settings.github_token),
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
-    host = _on_this_machine(settings) if settings.services == "local" else _in_compose(settings)
+    host = on_this_machine(settings) if settings.services == "local" else in_compose(settings)
     return Parts(
         repository=repository,
         releases=releases,
@@ -319,65 +262,6 @@ def _parts(settings: Settings) -> Parts:
         examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),
         clock=SystemClock(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """Where Airflow runs: what recreates it, and where files are parsed on its packages.
-
-    `group`: of Airflow's user, None: it is this one.
-    """
-
-    services: Services
-    now: Where
-    built: Where
-    username: str | None
-    password: str | None
-    group: int | None
-
-
-def _on_this_machine(settings: Settings) -> _Host:
-    from deployer.edges.parser.local import LocalParser
-
-    airflow = local_airflow(settings)
-    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
-    return _Host(
-        services=airflow,
-        now=LocalParser(lambda: airflow.python, script, env),
-        built=LocalParser(lambda: airflow.built_python, script, env),
-        username=settings.airflow_username or airflow.username,
-        password=in_plain(settings.airflow_password) or airflow.password,
-        group=None,
-    )
-
-
-def _in_compose(settings: Settings) -> _Host:
-    from deployer.edges.compose.making import compose_airflow
-
-    made = compose_airflow(settings, os.environ)
-    password = in_plain(settings.airflow_password)
-    return _Host(
-        made.services, made.now, made.built, settings.airflow_username, password, GROUP_OF_AIRFLOW
-    )
-
-
-def local_airflow(
-    settings: Settings, *, progress: Callable[[str], None] = lambda _: None
-) -> LocalAirflow:
-    """Return the embedded Airflow of this state; the demo starts and stops it."""
-    from deployer.edges.embedded.airflow import LocalAirflow
-
-    port = urlsplit(settings.airflow_url).port
-    if port is None:
-        raise SettingsError(["DEPLOYER_AIRFLOW_URL must name a port for the embedded Airflow"])
-    return LocalAirflow(
-        settings.state_dir / "airflow",
-        root=settings.checkout_dir,
-        port=port,
-        resolve_timeout_s=settings.resolve_timeout_s,
-        health_timeout_s=settings.health_timeout_s,
-        progress=progress,
     )
 
 
