@@ -52,7 +52,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse", "take_back"}),
-    "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
+    "worker/deploying.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
