@@ -43,7 +43,7 @@ class Settings:
     airflow_password: Annotated[Secret | None, Secret] = None
     services: Annotated[Literal["compose", "local"], readers.kind_of_services] = "compose"
     compose_file: Annotated[Path, Path] = Path("/etc/deployer/docker-compose.yaml")
-    compose_project: Annotated[str, str] = "class-airflow"
+    compose_project: Annotated[str, readers.project] = "class-airflow"
     recreate_services: Annotated[tuple[str, ...], readers.service_names] = (
         "airflow-scheduler",
         "airflow-apiserver",

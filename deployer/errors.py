@@ -9,6 +9,7 @@
     │   ├── AirflowError
     │   │   ├── AirflowUnreachable
     │   │   └── DagProcessorEnded
+    │   ├── GitHubUnreachable
     │   ├── ServicesError
     │   │   └── NotHealthy
     │   ├── PlanError
@@ -83,6 +84,10 @@ class AirflowUnreachable(AirflowError):
 
 class DagProcessorEnded(AirflowError):
     """Airflow's dag-processor ran when a release went live, and ended while it was judged."""
+
+
+class GitHubUnreachable(OperatorError):
+    """No answer from GitHub within the bound."""
 
 
 class ServicesError(OperatorError):

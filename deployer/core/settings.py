@@ -104,6 +104,13 @@ def kind_of_services(text: str) -> str:
     return text
 
 
+def project(text: str) -> str:
+    # github.com/compose-spec/compose-go: loader/normalize.go
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
+        raise ValueError("needs lower-case letters, digits, - and _, a letter or digit first")
+    return text
+
+
 def service_names(text: str) -> tuple[str, ...]:
     names = _listed(text)
     if not names:

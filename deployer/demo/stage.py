@@ -19,7 +19,8 @@ from typing import IO, Protocol, Self
 
 import httpx
 
-from deployer import app, config
+from deployer import config
+from deployer.app.airflow import local_airflow
 from deployer.config import Settings
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
@@ -60,7 +61,7 @@ class RunningAirflow(Protocol):
 
 def embedded(settings: Settings, say: Callable[[str], None]) -> RunningAirflow:
     """Return the Airflow that needs nothing but this machine."""
-    return app.local_airflow(settings, progress=say)
+    return local_airflow(settings, progress=say)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import structlog
 from deployer.core.model import DAG_PROCESSOR
 from deployer.core.verdicts import trace
 from deployer.errors import AirflowError, ServicesError
-from deployer.ports import Airflow, Clock, ParseFeed, Services
+from deployer.ports import Airflow, Clock, ParseFeed, Processes
 
 log = structlog.get_logger()
 
@@ -38,14 +38,14 @@ class Guard:
 
     def __init__(
         self,
-        services: Services,
+        processes: Processes,
         airflow: Airflow,
         feed: ParseFeed,
         clock: Clock,
         *,
         timeout_s: float,
     ) -> None:
-        self._services = services
+        self._processes = processes
         self._airflow = airflow
         self._feed = feed
         self._clock = clock
@@ -60,7 +60,7 @@ class Guard:
         if self.fit():
             return False
         try:
-            return not self._services.vitals(DAG_PROCESSOR).steady
+            return not self._processes.vitals(DAG_PROCESSOR).steady
         except ServicesError:
             return False
 
@@ -82,7 +82,7 @@ class Guard:
             if any(waited_s - since_s >= SETTLED_S for since_s in settling.values()):
                 return
             if not alive and not revived and waited_s >= REVIVE_AFTER_S:
-                self._services.revive(DAG_PROCESSOR)
+                self._processes.revive(DAG_PROCESSOR)
                 revived = True
             if waited_s >= self._timeout_s:
                 raise AirflowError(
@@ -125,7 +125,7 @@ class Guard:
     def last_words(self) -> str:
         """Return what its log ends with, or how it stands."""
         try:
-            lines = self._services.last_words(DAG_PROCESSOR).splitlines()
+            lines = self._processes.last_words(DAG_PROCESSOR).splitlines()
             said = trace.last_error("\n".join(lines[-LAST_LINES:]))
         except ServicesError as exc:
             log.warning("no last words", reason=str(exc))
@@ -133,7 +133,7 @@ class Guard:
         if said and not said.startswith(OF_A_PARSER):
             return said
         try:
-            seen = self._services.vitals(DAG_PROCESSOR)
+            seen = self._processes.vitals(DAG_PROCESSOR)
         except ServicesError:
             return f"it {self._how()}"
         if seen.life is not None:  # another one by now
@@ -142,7 +142,7 @@ class Guard:
 
     def _how(self) -> str:
         try:
-            return self._services.vitals(DAG_PROCESSOR).words
+            return self._processes.vitals(DAG_PROCESSOR).words
         except ServicesError as exc:
             log.warning("dag-processor not seen", reason=str(exc))
             return "can't be seen"

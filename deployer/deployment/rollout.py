@@ -1,7 +1,7 @@
 """Change Airflow's packages: proven first, then swapped, healthy or taken back.
 
 What the class runs on is not touched before the new packages are proven. Dying anywhere in
-here leaves either set running, and `Services.installed` does not know of a set that was not
+here leaves either set running, and `Packages.installed` does not know of a set that was not
 found healthy, so the next deployment does it all again.
 """
 
@@ -21,7 +21,7 @@ from deployer.errors import (
     RequirementsRefused,
     ServicesError,
 )
-from deployer.ports import Examiner, Services
+from deployer.ports import Examiner, Packages, Recreation
 
 
 class Rollout:
@@ -29,11 +29,13 @@ class Rollout:
 
     def __init__(
         self,
-        services: Services,
+        packages: Packages,
+        services: Recreation,
         examiner: Examiner,
         drain: Drain,
         step: Steps,
     ) -> None:
+        self._packages = packages
         self._services = services
         self._examiner = examiner
         self._drain = drain
@@ -49,11 +51,11 @@ class Rollout:
             ServicesError, DiskError, PreflightError
         """
         with self._step(StepName.RESOLVE) as note:
-            self._services.tidy()
-            note.text = self._services.resolve(text)
+            self._packages.tidy()
+            note.text = self._packages.resolve(text)
         with self._step(StepName.BUILD) as note:
             # Dying here leaves a build that nobody runs; the next one replaces it.
-            note.text = self._services.build(text)
+            note.text = self._packages.build(text)
             self._parse_with_it(tip, [e.path for e in examined if not (e.error or e.harm)])
 
     def swap(self, services: Sequence[str]) -> None:

@@ -204,7 +204,9 @@ class Run:
         self._drain = Drain(
             parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
         )
-        self._rollout = Rollout(parts.services, parts.examiner, self._drain, self._step)
+        self._rollout = Rollout(
+            parts.services, parts.services, parts.examiner, self._drain, self._step
+        )
         self._live = _going_live(parts, limits, self._step)
         self._progress = _Progress()
 

@@ -12,7 +12,7 @@ from deployer.ports.feed import ParseFeed
 from deployer.ports.journal import Announcement, Journal
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
-from deployer.ports.services import Services
+from deployer.ports.services import OwnStack, Packages, Processes, Recreation, Services
 from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
 
 __all__ = [
@@ -26,8 +26,12 @@ __all__ = [
     "Examiner",
     "Journal",
     "Listener",
+    "OwnStack",
+    "Packages",
     "ParseFeed",
     "Posted",
+    "Processes",
+    "Recreation",
     "RefusedForGood",
     "Release",
     "Releases",

@@ -1,4 +1,4 @@
-"""Airflow's packages and processes."""
+"""Airflow's packages and processes: a port for each that asks for a part of them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from typing import Protocol
 from deployer.core.model import Vitals
 
 
-class Services(Protocol):
-    """Airflow's packages and processes."""
+class Packages(Protocol):
+    """What Airflow runs on, and what it could run on."""
 
     def tidy(self) -> None:
         """Remove what a deployment that died left behind; safe to call at any time.
 
         Raises:
             ServicesError
-        """
-
-    def own_stack(self) -> str | None:
-        """Return the text of the operator's own compose file, None where there is none.
-
-        Raises:
-            ServicesError: it can't be read.
         """
 
     def installed(self) -> str | None:
@@ -51,6 +44,10 @@ class Services(Protocol):
             DiskError: there is no room for it.
         """
 
+
+class Recreation(Protocol):
+    """Airflow's services, moved from one set of packages to another."""
+
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
         """Stop `services` and start them on what was built; return one line about it.
 
@@ -77,6 +74,10 @@ class Services(Protocol):
             ServicesError
         """
 
+
+class Processes(Protocol):
+    """Airflow's services as processes that may end."""
+
     def vitals(self, service: str) -> Vitals:
         """Return how one service's process stands.
 
@@ -97,3 +98,18 @@ class Services(Protocol):
         Raises:
             ServicesError
         """
+
+
+class OwnStack(Protocol):
+    """The operator's compose file."""
+
+    def own_stack(self) -> str | None:
+        """Return the text of the operator's own compose file, None where there is none.
+
+        Raises:
+            ServicesError: it can't be read.
+        """
+
+
+class Services(Packages, Recreation, Processes, OwnStack, Protocol):
+    """All of it: one engine implements it whole."""

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from deployer.check import before_push
 from deployer.core.tree import limits
 from deployer.core.tree.limits import Weight
-from deployer.edges.checking import airflow_there, before_push
-from deployer.edges.checking.working_copy import WorkingCopy
-from deployer.edges.embedded import uv
+from deployer.edges.embedded import airflow_there, uv
 from deployer.edges.embedded.environment import BaseEnvironment
+from deployer.edges.git.working_copy import WorkingCopy
 from deployer.errors import PusherError, ServicesError, WrongPlace
 from tests.dag_cases import CASES, HEAD, STUDENT, made
 from tests.fakes.examiner import FakeExaminer

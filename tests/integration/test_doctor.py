@@ -18,11 +18,15 @@ from typing import Any
 
 import pytest
 
+from deployer.app import doctor as app_doctor
 from deployer.cli import main
 from deployer.core.model import Live, ProcessorCame
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import asking, compose, docker, git, running
+from deployer.doctor import running
+from deployer.edges import http
+from deployer.edges.compose import runner
+from deployer.edges.git import mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.journal import SqlJournal
 from tests.integration.answering import Answering, Said, answering
@@ -86,11 +90,10 @@ Doctor = Callable[..., Ended]
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whoever is asked answer in his own time: all that is asked runs on this machine."""
-    monkeypatch.setattr(asking, "TIMEOUT_S", 60.0)
-    monkeypatch.setattr(compose, "RUN_S", 60.0)
-    monkeypatch.setattr(docker, "ASK_S", 60)
-    monkeypatch.setattr(git, "ASK_S", 60.0)
-    monkeypatch.setattr(git, "LOCAL_S", 60.0)
+    monkeypatch.setattr(http, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(runner, "_ASK_S", 60.0)
+    monkeypatch.setattr(app_doctor, "HOST_ANSWERS_S", 60.0)
+    monkeypatch.setattr(mirror, "_CHECK_S", 60.0)
     monkeypatch.setattr(running, "run", partial(running.run, bound_s=300.0))
 
 

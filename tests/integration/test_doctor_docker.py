@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,14 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import compose, docker
-from deployer.edges.checkup.docker import Engine
+from deployer.doctor import docker
+from deployer.edges.compose import runner
+from deployer.edges.compose.commands import Project as Named
+from deployer.edges.compose.containers import Containers
+from deployer.edges.compose.engine import LazyClient
+from deployer.edges.compose.runner import ComposeRunner
+from deployer.errors import ServicesError
+from deployer.ports.doctor import About
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}
@@ -92,9 +99,24 @@ def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         made.compose("down", "--volumes", "--timeout", "0")
 
 
+@contextmanager
+def containers(name: str = "class") -> Iterator[Containers]:
+    with closing(LazyClient()) as client:
+        yield Containers(client, name)
+
+
+def compose(file: Path = Path("docker-compose.yaml")) -> ComposeRunner:
+    return ComposeRunner(Named("class", file), Path("unused.log"), environ=os.environ)
+
+
+def look(project: Project, *needed: str) -> str:
+    with containers(project.name) as engine:
+        return docker.services(engine, needed, "docker compose")
+
+
 def told_of(project: Project, *needed: str) -> Ailment:
     with pytest.raises(Ailment) as told:
-        docker.containers(project.file, project.name, needed)
+        look(project, *needed)
     return told.value
 
 
@@ -115,24 +137,26 @@ def script(path: Path, text: str) -> None:
 
 @pytest.mark.docker
 def test_an_engine_that_answers_passes(engine: None) -> None:
-    found = docker.engine()
+    with containers() as asked:
+        found = asked.about()
     assert docker.engine_line(found) == f"Docker {found.version} answers"
     assert found.data.is_absolute()
     assert abs(found.ahead_s) < 30
 
 
-def test_an_engine_that_is_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     # Not a socket in the file system: docker-py leaves one unclosed that does not connect.
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
-    for ask in (docker.engine, lambda: docker.containers(tmp_path, "class", ["well"])):
-        with pytest.raises(Ailment, match="Docker does not answer") as told:
+    engine = Containers(LazyClient(), "class")
+    for ask in (engine.about, lambda: docker.services(engine, ["well"], "docker compose")):
+        with pytest.raises(ServicesError, match="Docker did not answer"):
             ask()
-        assert "systemctl start docker" in told.value.remedy
+    assert "systemctl start docker" in docker.START
 
 
 def test_an_old_engine_is_told(tmp_path: Path) -> None:
     with pytest.raises(Ailment, match=r"Docker 19\.03\.15 answers") as told:
-        docker.engine_line(Engine("19.03.15", tmp_path, 0))
+        docker.engine_line(About("19.03.15", tmp_path, 0))
     assert told.value.remedy == "install Docker 20.10 or newer"
 
 
@@ -141,33 +165,35 @@ def test_an_old_engine_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_a_compose_of_version_2_passes(engine: None) -> None:
-    assert compose.plugin().startswith("Compose ")
+    assert docker.plugin(compose()).startswith("Compose ")
 
 
 def test_no_docker_command_is_told(fake_docker: Path) -> None:
-    with pytest.raises(Ailment, match="no command `docker`") as told:
-        compose.plugin()
-    assert "install Compose v2" in told.value.remedy
+    with pytest.raises(ServicesError, match="docker can't be started"):
+        docker.plugin(compose())
+    assert "install Compose v2" in docker.INSTALL
 
 
-@pytest.mark.parametrize(
-    ("text", "detail"), [("exit 1", "knows no `compose`"), ("echo 1.29.2", "1.29.2 is too old")]
-)
-def test_a_docker_without_compose_2_is_told(fake_docker: Path, text: str, detail: str) -> None:
-    script(fake_docker, text)
-    with pytest.raises(Ailment) as told:
-        compose.plugin()
-    assert detail in told.value.detail
+def test_a_docker_without_compose_is_told(fake_docker: Path) -> None:
+    script(fake_docker, "exit 1")
+    with pytest.raises(ServicesError, match="docker has no `compose`"):
+        docker.plugin(compose())
+
+
+def test_an_old_compose_is_told(fake_docker: Path) -> None:
+    script(fake_docker, "echo 1.29.2")
+    with pytest.raises(Ailment, match=r"1\.29\.2 is too old") as told:
+        docker.plugin(compose())
     assert "docker-compose-plugin" in told.value.remedy
 
 
 def test_a_compose_that_hangs_is_ended_with_its_children(
     fake_docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compose, "RUN_S", 0.2)
+    monkeypatch.setattr(runner, "_ASK_S", 0.2)
     script(fake_docker, "/bin/sleep 60 &\nwait")
-    with pytest.raises(Ailment, match=r"`docker compose` did not end within 0\.2 s"):
-        compose.plugin()
+    with pytest.raises(ServicesError, match=r"did not finish within 0\.2 s"):
+        docker.plugin(compose())
 
 
 def test_compose_gets_no_setting_of_the_deployer(
@@ -175,7 +201,7 @@ def test_compose_gets_no_setting_of_the_deployer(
 ) -> None:
     monkeypatch.setenv("DEPLOYER_GITHUB_TOKEN", "2.99")
     script(fake_docker, 'echo "${DEPLOYER_GITHUB_TOKEN:-2.0}"')
-    assert compose.plugin() == "Compose 2.0"
+    assert docker.plugin(compose()) == "Compose 2.0"
 
 
 # --- the compose file ------------------------------------------------------------------
@@ -185,12 +211,13 @@ def test_compose_gets_no_setting_of_the_deployer(
 def test_a_file_is_read_as_compose_understands_it(engine: None, tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yaml"
     file.write_text(json.dumps({"services": {"well": {**SLEEPS, "stop_grace_period": "90s"}}}))
-    assert compose.stack_of(file, "class")["services"]["well"]["stop_grace_period"] == "1m30s"
+    read = docker.stack_of(compose(file), file, "docker compose")
+    assert read["services"]["well"]["stop_grace_period"] == "1m30s"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(Ailment, match="there is no ") as told:
-        compose.stack_of(tmp_path / "docker-compose.yaml", "class")
+        docker.stack_of(compose(), tmp_path / "docker-compose.yaml", "docker compose")
     assert "DEPLOYER_COMPOSE_FILE" in told.value.remedy
 
 
@@ -202,8 +229,8 @@ def test_a_file_that_compose_refuses_is_told_without_its_secrets(
     file.write_text(json.dumps({"services": {"well": SLEEPS}}))
     (tmp_path / ".env").write_text("A PASSWORD=hunter2hunter2\n")
     with pytest.raises(Ailment, match="Compose refuses") as told:
-        compose.stack_of(file, "class")
-    assert f"--file {file} config --quiet" in told.value.remedy
+        docker.stack_of(compose(file), file, "docker compose")
+    assert "docker compose config --quiet" in told.value.remedy
     assert "hunter2" not in str(told.value)
 
 
@@ -214,22 +241,23 @@ def test_a_file_that_compose_refuses_is_told_without_its_secrets(
 def test_containers_that_ail_are_named_each(project: Project) -> None:
     told = told_of(project, "well", "missing")
     assert told.detail == (
-        "missing has no container; crashed ended with status 3; sick is unhealthy; "
+        "missing has no container; crashed ended with exit code 3; sick is unhealthy; "
         "done: passed over: line 3"
     )
-    assert f"--project-name {project.name} --file {project.file}" in told.remedy
+    assert "docker compose logs" in told.remedy
 
 
 @pytest.mark.docker
 def test_a_service_that_should_run_and_ended_well_is_told(project: Project) -> None:
-    assert "done ended with status 0" in told_of(project, "done").detail
+    assert "done ended with exit code 0" in told_of(project, "done").detail
 
 
 @pytest.mark.docker
 def test_containers_that_run_and_are_healthy_pass(project: Project) -> None:
     project.compose("rm", "--stop", "--force", "sick", "crashed", "done")
-    said = docker.containers(project.file, project.name, ["well", "unchecked"])
-    assert said == "unchecked, well run and are healthy; without a health check: unchecked"
+    assert look(project, "well", "unchecked") == (
+        "unchecked, well run and are healthy; without a health check: unchecked"
+    )
 
 
 @pytest.mark.docker

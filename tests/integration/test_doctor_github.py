@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deployer.core.doctor.lines import Ailment
+from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.faults import Fault
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import github
+from deployer.doctor import github
+from deployer.edges.github.statuses import GitHub
+from deployer.errors import GitHubUnreachable
 from tests.integration.answering import Answering, Said, answering
 
 REPO = "class/airflow-class"
@@ -36,10 +41,22 @@ def server() -> Iterator[Answering]:
         yield served
 
 
-def told_of(url: str, *, token: str | None = TOKEN, repo: str = REPO) -> Ailment:
+def token(url: str, secret: str | None = TOKEN, repo: str = REPO) -> str:
+    """Return what is said of a token."""
+    with closing(GitHub(url, repo, Secret(secret) if secret else None)) as client:
+        ask = partial(github.asked, client, repo, token=secret is not None)
+        return github.token(client, repo, lambda: (ask(), NOW), token=secret is not None)
+
+
+def ahead(url: str, now: datetime) -> timedelta:
+    with closing(GitHub(url, REPO, None)) as client:
+        return github.ahead(github.asked(client, REPO, token=False), now)
+
+
+def told_of(url: str, *, secret: str | None = TOKEN, repo: str = REPO) -> Ailment:
     """Return what is said of a token that does not do."""
     with pytest.raises(Ailment) as told:
-        github.token(url, repo, token, NOW)
+        token(url, secret, repo)
     assert TOKEN not in str(told.value)
     return told.value
 
@@ -48,19 +65,19 @@ def told_of(url: str, *, token: str | None = TOKEN, repo: str = REPO) -> Ailment
 
 
 def test_a_token_that_may_write_statuses_passes(stand_in: StandIn) -> None:
-    assert github.token(stand_in.url, REPO, TOKEN, NOW) == f"may write commit statuses of {REPO}"
+    assert token(stand_in.url) == f"may write commit statuses of {REPO}"
 
 
 def test_no_token_is_told_and_nobody_asked(stand_in: StandIn) -> None:
     stand_in.faults.add(Fault(status=500))
-    told = told_of(stand_in.url, token=None)
+    told = told_of(stand_in.url, secret=None)
     assert "stay in the outbox" in told.detail
     assert "`Commit statuses: write`" in told.remedy
     stand_in.faults.clear()
 
 
 def test_a_wrong_token_is_told(stand_in: StandIn) -> None:
-    told = told_of(stand_in.url, token="another")
+    told = told_of(stand_in.url, secret="another")
     assert "does not know the token (401)" in told.detail
     assert "DEPLOYER_GITHUB_TOKEN" in told.remedy
 
@@ -97,15 +114,15 @@ def test_a_bad_day_of_github_is_told(stand_in: StandIn) -> None:
 
 def test_a_dropped_connection_is_told(stand_in: StandIn) -> None:
     stand_in.faults.add(Fault(drop=True))
-    told = told_of(stand_in.url)
-    assert told.detail.startswith("no answer from")
-    assert "DEPLOYER_GITHUB_API_URL" in told.remedy
+    with pytest.raises(GitHubUnreachable, match="no answer from"):
+        token(stand_in.url)
+    assert "DEPLOYER_GITHUB_API_URL" in github.AWAY
 
 
 def test_the_clock_is_read_off_any_answer(stand_in: StandIn) -> None:
     now = datetime.now(UTC)
-    assert abs(github.ahead(stand_in.url, now)) < timedelta(minutes=5)
-    assert github.ahead(stand_in.url, now + timedelta(hours=2)) > timedelta(hours=1)
+    assert abs(ahead(stand_in.url, now)) < timedelta(minutes=5)
+    assert ahead(stand_in.url, now + timedelta(hours=2)) > timedelta(hours=1)
 
 
 # --- what the stand-in does not say ----------------------------------------------
@@ -142,7 +159,7 @@ def test_what_is_left_and_when_it_ends_is_told(server: Answering) -> None:
             "GitHub-Authentication-Token-Expiration": "2026-06-01 09:15:00 UTC",
         },
     )
-    said = github.token(server.url, REPO, TOKEN, NOW)
+    said = token(server.url)
     assert "4985 requests left this hour" in said
     assert "a classic token (repo, admin:org)" in said
     assert "expires 2026-06-01" in said
@@ -160,7 +177,7 @@ def test_a_token_that_ends_within_a_week_is_told(server: Answering, expires: str
 def test_a_form_of_expiry_that_is_not_known_says_nothing(server: Answering) -> None:
     headers = {"GitHub-Authentication-Token-Expiration": "tomorrow"}
     server.answers[STATUSES] = Said(422, NO_COMMIT.body, headers)
-    assert github.token(server.url, REPO, TOKEN, NOW) == f"may write commit statuses of {REPO}"
+    assert token(server.url) == f"may write commit statuses of {REPO}"
 
 
 def test_few_requests_left_is_told(server: Answering) -> None:
@@ -171,7 +188,7 @@ def test_few_requests_left_is_told(server: Answering) -> None:
 
 
 def test_nothing_is_ever_written(server: Answering) -> None:
-    github.token(server.url, REPO, TOKEN, NOW)
+    token(server.url)
     assert [(a.method, a.path) for a in server.asked] == [
         ("POST", f"/repos/{REPO}/statuses/{'0' * 40}")
     ]
@@ -179,16 +196,16 @@ def test_nothing_is_ever_written(server: Answering) -> None:
 
 def test_the_clock_is_compared_to_the_second(server: Answering) -> None:
     server.answers["HEAD /"] = Said(200, None, {"Date": format_datetime(NOW, usegmt=True)})
-    assert github.ahead(server.url, NOW + timedelta(seconds=40)) == timedelta(seconds=40)
+    assert ahead(server.url, NOW + timedelta(seconds=40)) == timedelta(seconds=40)
 
 
 def test_an_answer_without_a_sound_date_is_told(server: Answering) -> None:
     server.answers["HEAD /"] = Said(200, None, {"Date": "yesterday"})
     with pytest.raises(Ailment, match="no date"):
-        github.ahead(server.url, NOW)
+        ahead(server.url, NOW)
 
 
 def test_a_github_out_of_reach_is_told() -> None:
-    told = told_of(f"http://127.0.0.1:{free_port()}")
-    assert "no answer" in told.detail
-    assert "outbox" in told.remedy
+    with pytest.raises(GitHubUnreachable, match="no answer"):
+        token(f"http://127.0.0.1:{free_port()}")
+    assert "outbox" in github.AWAY

@@ -10,7 +10,9 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.ports import free_port
-from deployer.edges.checkup import host
+from deployer.doctor import host
+from deployer.edges.http import HttpServer
+from deployer.errors import OperatorError
 from tests.integration.answering import Answering, Said, answering
 
 
@@ -80,12 +82,12 @@ def test_without_a_reference_nothing_is_said() -> None:
 
 
 def test_a_public_address_that_answers_passes(server: Answering) -> None:
-    assert host.public_address(server.url) == f"{server.url} answers"
+    assert host.public_address(server.url, HttpServer(server.url)) == f"{server.url} answers"
 
 
 def test_no_public_address_is_skipped_with_a_hint() -> None:
     with pytest.raises(NotApplicable, match="DEPLOYER_PUBLIC_URL is not set"):
-        host.public_address(None)
+        host.public_address(None, HttpServer(""))
 
 
 @pytest.mark.parametrize(
@@ -101,15 +103,16 @@ def test_another_program_at_the_public_address_is_told(
 ) -> None:
     server.answers["GET /healthz"] = said
     with pytest.raises(Ailment) as told:
-        host.public_address(server.url)
+        host.public_address(server.url, HttpServer(server.url))
     assert detail in told.value.detail
     assert told.value.remedy
 
 
 def test_a_public_address_where_nobody_answers_is_told() -> None:
-    with pytest.raises(Ailment, match="no answer from") as told:
-        host.public_address(f"http://127.0.0.1:{free_port()}")
-    assert "deployer-web" in told.value.remedy
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(OperatorError, match=f"no answer from {url}/healthz"):
+        host.public_address(url, HttpServer(url))
+    assert "deployer-web" in host.way_to(url)
 
 
 def test_plain_http_to_the_world_is_mentioned(
@@ -119,5 +122,5 @@ def test_plain_http_to_the_world_is_mentioned(
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, server.url)
     server.answers = {"GET http://class.example/healthz": Said(200)}
-    said = host.public_address("http://class.example")
+    said = host.public_address("http://class.example", HttpServer("http://class.example"))
     assert said == "http://class.example answers; over http, which anyone on the way can read"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import ProcessorCame, Trigger
-from deployer.edges.checkup import journal as checkup
+from deployer.doctor import journal as checkup
 from deployer.edges.journal import SqlJournal
+from deployer.errors import JournalError
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 A, B = "a" * 40, "b" * 40
@@ -78,8 +80,13 @@ def beat(journal: SqlJournal, at: datetime, *processors: ProcessorCame) -> None:
     journal.beat(at=at, tip_checked_at=at, processors=processors)
 
 
+def read(url: str) -> checkup.Traces:
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        return checkup.read(journal)
+
+
 def deliveries(url: str) -> str:
-    traces = checkup.read(url)
+    traces = read(url)
     return checkup.deliveries(traces, NOW, repo=REPO, public_url="https://class.example")
 
 
@@ -87,24 +94,24 @@ def deliveries(url: str) -> str:
 
 
 def test_a_journal_that_is_not_there_is_told_and_not_made(url: str, tmp_path: Path) -> None:
-    with pytest.raises(Ailment, match="can't be read") as told:
-        checkup.read(url)
-    assert "DEPLOYER_STATE_DIR" in told.value.remedy
+    with pytest.raises(JournalError, match="can't be read"):
+        read(url)
+    assert "DEPLOYER_STATE_DIR" in checkup.MAKE
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_that_can_be_read_passes(journal: SqlJournal, url: str) -> None:
-    assert "can be read" in checkup.journal_line(checkup.read(url))
+    assert "can be read" in checkup.journal_line(read(url))
 
 
 def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(seconds=3))
-    assert checkup.worker(checkup.read(url), NOW).startswith("heartbeat 3 s ago")
+    assert checkup.worker(read(url), NOW).startswith("heartbeat 3 s ago")
 
 
 def test_a_connected_dag_processor_passes(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW, ProcessorCame("a", "3.3.2"))
-    line = checkup.parse_feed(checkup.read(url), NOW)
+    line = checkup.parse_feed(read(url), NOW)
     assert line == "the class's dag-processor is connected, Airflow 3.3.2"
 
 
@@ -113,7 +120,7 @@ def test_a_class_without_its_dag_processor_is_told_what_that_means(
 ) -> None:
     beat(journal, NOW)
     with pytest.raises(Ailment) as told:
-        checkup.parse_feed(checkup.read(url), NOW)
+        checkup.parse_feed(read(url), NOW)
     assert "goes live, and is not judged" in told.value.detail
     assert "start.py dag-processor" in told.value.remedy
 
@@ -121,16 +128,14 @@ def test_a_class_without_its_dag_processor_is_told_what_that_means(
 def test_an_airflow_that_lacks_something_is_told_by_name(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW, ProcessorCame("a", "3.9.0", "it has no claim_priority_files"))
     with pytest.raises(Ailment) as told:
-        checkup.parse_feed(checkup.read(url), NOW)
+        checkup.parse_feed(read(url), NOW)
     assert "Airflow 3.9.0" in told.value.detail
     assert "no claim_priority_files" in told.value.detail
 
 
 def test_packages_of_the_live_commit_pass(journal: SqlJournal, url: str) -> None:
     journal.set_packages("cowsay")
-    assert checkup.same_packages(checkup.read(url), lambda: "CowSay\n") == (
-        "those of the live commit"
-    )
+    assert checkup.same_packages(read(url), lambda: "CowSay\n") == ("those of the live commit")
 
 
 def test_other_packages_than_those_of_the_live_commit_are_told(
@@ -138,25 +143,25 @@ def test_other_packages_than_those_of_the_live_commit_are_told(
 ) -> None:
     journal.set_packages("cowsay")
     with pytest.raises(Ailment, match=r"packages differ .* \(cowsay\)") as told:
-        checkup.same_packages(checkup.read(url), lambda: "")
+        checkup.same_packages(read(url), lambda: "")
     assert "by itself" in told.value.remedy
     journal.beat(at=NOW, drift="packages differ; they can't be put back: it was yanked")
     with pytest.raises(Ailment, match="it was yanked"):
-        checkup.same_packages(checkup.read(url), lambda: "")
+        checkup.same_packages(read(url), lambda: "")
 
 
 def test_packages_that_are_not_known_are_no_ailment(journal: SqlJournal, url: str) -> None:
     with pytest.raises(NotApplicable, match="nothing was deployed yet"):
-        checkup.same_packages(checkup.read(url), lambda: "")
+        checkup.same_packages(read(url), lambda: "")
     journal.set_packages("cowsay")
     with pytest.raises(NotApplicable, match="see services"):
-        checkup.same_packages(checkup.read(url), lambda: None)
+        checkup.same_packages(read(url), lambda: None)
 
 
 def test_without_a_worker_nothing_can_be_told_of_the_feed(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(minutes=4), ProcessorCame("a", "3.3.2"))
     with pytest.raises(NotApplicable, match="see worker"):
-        checkup.parse_feed(checkup.read(url), NOW)
+        checkup.parse_feed(read(url), NOW)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_a_worker_that_is_away_is_told(
     if age:
         beat(journal, NOW - age)
     with pytest.raises(Ailment) as told:
-        checkup.worker(checkup.read(url), NOW)
+        checkup.worker(read(url), NOW)
     assert detail in told.value.detail
     assert "systemctl status deployer-worker" in told.value.remedy
 
@@ -186,11 +191,11 @@ def test_a_secret_that_only_the_web_process_has_is_proven_by_its_deliveries(
     journal: SqlJournal, url: str
 ) -> None:
     pinged(journal)
-    assert "the web process has one" in checkup.secret([], checkup.read(url))
+    assert "the web process has one" in checkup.secret([], read(url))
 
 
 def test_no_secret_at_all_is_told(journal: SqlJournal, url: str) -> None:
-    for traces in (checkup.read(url), None):
+    for traces in (read(url), None):
         with pytest.raises(Ailment, match="none is set") as told:
             checkup.secret([], traces)
         assert "DEPLOYER_WEBHOOK_SECRET" in told.value.remedy

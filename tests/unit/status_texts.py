@@ -52,7 +52,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse", "take_back"}),
-    "worker/reconciler.py": frozenset({"_safely", "_tell_slow"}),
+    "worker/deploying.py": frozenset({"_safely", "_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
@@ -62,8 +62,8 @@ NO_STATUS: Final = (
     "demo/",
     "edges/processes/server.py",
     "edges/class_repository/",
-    "edges/checking/airflow_there.py",
-    "edges/checking/working_copy.py",
+    "edges/embedded/airflow_there.py",
+    "edges/git/working_copy.py",
     # the worker does not start
     "edges/processes/lock.py",
     "edges/processes/doorbell.py",

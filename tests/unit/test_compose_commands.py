@@ -36,12 +36,6 @@ def test_the_file_is_read_as_compose_understands_it() -> None:
     assert argv(PROJECT, Config()) == (*BEGINS, "config", "--format", "json")
 
 
-@pytest.mark.parametrize("name", ["", "Class", "-x", "a b", "a/b", "a\n"])
-def test_a_name_that_is_no_projects_is_refused(name: str) -> None:
-    with pytest.raises(ServicesError, match="DEPLOYER_COMPOSE_PROJECT"):
-        Project(name, Path("x"))
-
-
 @pytest.mark.parametrize("name", ["", "a b", "--all\n", "$(id)", "a;b"])
 def test_a_name_that_is_no_services_is_refused(name: str) -> None:
     with pytest.raises(ServicesError, match="DEPLOYER_RECREATE_SERVICES"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ FILE = Path("/etc/deployer/docker-compose.yaml")
 
 
 def stack(**services: dict[str, Any]) -> Stack:
-    return parse(FILE, json.dumps({"name": "x", "services": services}))
+    return parse(FILE, {"name": "x", "services": services})
 
 
 def test_a_service_is_read_with_all_that_matters_here() -> None:
@@ -51,7 +50,7 @@ def test_what_a_service_does_not_say_is_composes_default() -> None:
 
 
 def test_a_stack_without_services_has_none() -> None:
-    assert parse(FILE, '{"name": "x"}').services == {}
+    assert parse(FILE, {"name": "x"}).services == {}
 
 
 def test_secrets_of_the_environment_are_not_shown() -> None:

@@ -203,6 +203,7 @@ def test_one_mistake_is_not_reported_twice() -> None:
         *(("bind", bad) for bad in ("unix:relative", "unix:", "http://h:80", "h:\uff11\uff12")),
         *(("services", bad) for bad in ("swarm", "Compose")),
         *(("recreate_services", bad) for bad in (",", " , ", "a b", "--all", "a,$x")),
+        *(("compose_project", bad) for bad in ("Class", "-x", "a b", "a/b")),
         *(("keep_releases", bad) for bad in ("0", "-1", "x", "10001", "1.5")),
         *(("keep_days", bad) for bad in ("0", "-1", "x", "3651", "1.5")),
         *(("poll_interval_s", bad) for bad in ("0", "-1", "x", "nan", "inf", "86401")),

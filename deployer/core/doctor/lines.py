@@ -1,6 +1,6 @@
 """What `deployer doctor` found: one finding a line, what to do, and the exit status.
 
-Pure: the probes of `deployer.edges.checkup` look at the world.
+Pure: the probes of `deployer.doctor` look at the world.
 """
 
 from __future__ import annotations

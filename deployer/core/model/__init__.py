@@ -7,6 +7,7 @@ paths are relative to the repository's root with forward slashes.
 from deployer.core.model.deployments import (
     Deployment,
     Heard,
+    Hearing,
     Origin,
     Pulse,
     Running,
@@ -36,7 +37,7 @@ from deployer.core.model.plans import (
     Resolve,
     Step,
 )
-from deployer.core.model.sights import Busy, Vitals
+from deployer.core.model.sights import Busy, Health, Look, Vitals
 from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     COMPOSE_FILE,
@@ -75,11 +76,14 @@ __all__ = [
     "Facts",
     "File",
     "Freeze",
+    "Health",
     "Heard",
+    "Hearing",
     "History",
     "LeftOut",
     "Listed",
     "Live",
+    "Look",
     "Origin",
     "Outcome",
     "Owed",

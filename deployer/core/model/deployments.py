@@ -183,3 +183,18 @@ class Pulse:
     edited: str = ""
     pushed: Origin | None = None
     freeze: Freeze | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How well GitHub's deliveries arrive.
+
+    Attributes:
+        last_at: when the last one was accepted, None: none ever was.
+        missed_at: when the newest deployment of a push was queued, if no delivery announced its
+            commit: polling found it. None: one did. The very first one has nothing to be
+            announced against and does not count.
+    """
+
+    last_at: datetime | None
+    missed_at: datetime | None

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from deployer.core.reporting.counts import counted
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_SETTLED = timedelta(seconds=5)
+_STEADY = timedelta(seconds=15)
+"""What ran for 10 s is no longer "ending again and again" to Docker, either: it starts it at once
+then (docs.docker.com/engine/containers/start-containers-automatically)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +38,73 @@ class Busy:
     dag_id: str
     task_id: str
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at one container.
+
+    Attributes:
+        status: `created`, `running`, `restarting`, `paused`, `exited` or `dead`.
+        health: `starting`, `healthy` or `unhealthy`; None without a health check.
+        restarts: how often its restart policy has started it again.
+        exit_code: of its last end; 0 while it runs.
+        out_of_memory: the kernel killed it for its memory limit.
+        started_at: of its last start.
+    """
+
+    status: str
+    health: str | None = None
+    restarts: int = 0
+    exit_code: int = 0
+    out_of_memory: bool = False
+    started_at: datetime = _NEVER
+
+    def healthy(self, now: datetime, *, vouched_for: bool) -> bool:
+        """Tell whether Docker calls it healthy.
+
+        Without a health check it is healthy if it runs, and somebody vouches for it or it has
+        not ended within a few seconds.
+        """
+        if self.status != "running":
+            return False
+        if self.health is None:
+            return vouched_for or now - self.started_at >= _SETTLED
+        return self.health == "healthy"
+
+    def steady(self, now: datetime) -> bool:
+        """Tell whether it runs, and not because it was just started again after it had ended."""
+        return self.status == "running" and (self.restarts == 0 or now - self.started_at >= _STEADY)
+
+    def words(self) -> str:
+        """Return in words how it stands."""
+        why = " for want of memory" if self.out_of_memory else ""
+        again = f", {counted(self.restarts, 'time')} started again" if self.restarts else ""
+        if self.status in {"exited", "dead", "restarting"}:
+            return f"ended with exit code {self.exit_code}{why}{again}"
+        return f"is {self.status}{again}"
+
+    def failure(self, now: datetime) -> str | None:
+        """Return in words why waiting any longer is in vain, None if it is not.
+
+        One restart is forgiven: a service may start before what it needs.
+        """
+        why = " for want of memory" if self.out_of_memory else ""
+        if self.status in {"exited", "dead"}:
+            return f"ended with exit code {self.exit_code}{why}"
+        if self.restarts > 1 and not self.healthy(now, vouched_for=False):
+            return f"ends again and again{why}: {self.restarts} restarts"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a running Airflow says of its own parts.
+
+    Attributes:
+        database: it is within reach.
+        beats: the last heartbeat of each part that ever ran, by Airflow's name for it.
+    """
+
+    database: bool
+    beats: Mapping[str, datetime]

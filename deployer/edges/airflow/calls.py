@@ -35,12 +35,12 @@ class Calls:
     """
 
     def __init__(self, session: Session, *, timeout_s: float) -> None:
-        self._session = session
+        self.session = session
         self._client = session.client
         self._timeout_s = timeout_s
 
     def health(self) -> Row:
-        _, body = self._session.call(
+        _, body = self.session.call(
             "health",
             lambda: MonitorApi(self._client).get_health_without_preload_content(
                 _request_timeout=self._timeout_s
@@ -48,7 +48,7 @@ class Calls:
             login=False,
         )
         if not isinstance(body, dict):
-            raise AirflowError(f"{self._session.url} is no Airflow: its health is {str(body)[:80]}")
+            raise AirflowError(f"{self.session.url} is no Airflow: its health is {str(body)[:80]}")
         return body
 
     def has_living_dag(self, bundle_version: str) -> bool:
@@ -97,7 +97,7 @@ class Calls:
         # All but the default pool are refused without these three, whatever the mask says
         # (airflow/api_fastapi/core_api/services/public/pools.py, `update_orm_from_pydantic`).
         body = PoolPatchBody(pool=name, slots=slots, include_deferred=False)
-        self._session.call(
+        self.session.call(
             "pool",
             lambda: PoolApi(self._client).patch_pool_without_preload_content(
                 name, body, update_mask=["slots"], _request_timeout=self._timeout_s
@@ -153,15 +153,15 @@ class Calls:
                 last = key(rows[-1])
             else:
                 raise self._too_long(kind)
-        raise AirflowError(f"{self._session.url}'s list of {kind} changes while it is read")
+        raise AirflowError(f"{self.session.url}'s list of {kind} changes while it is read")
 
     def _page(self, kind: str, page: Callable[[int], Any], offset: int) -> tuple[list[Row], int]:
         """Return the rows of a list from `offset` on, as many as Airflow gives, and its length."""
-        _, body = self._session.call(kind, lambda: page(offset))
+        _, body = self.session.call(kind, lambda: page(offset))
         try:
             return list(body[kind]), int(body["total_entries"])
         except (KeyError, TypeError, ValueError) as exc:
-            raise AirflowError(f"{self._session.url} answered an unknown list of {kind}") from exc
+            raise AirflowError(f"{self.session.url} answered an unknown list of {kind}") from exc
 
     def _too_long(self, kind: str) -> AirflowError:
-        return AirflowError(f"{self._session.url} holds more than {MOST_ROWS} {kind}")
+        return AirflowError(f"{self.session.url} holds more than {MOST_ROWS} {kind}")

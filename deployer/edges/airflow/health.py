@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from deployer.core.model import Health
+
 API_SERVER = "airflow-apiserver"
 BEATS = {"airflow-scheduler": "scheduler", "airflow-dag-processor": "dag_processor"}
 """Airflow's own name of a part by that of its service in the class's docker-compose.yaml."""
@@ -48,20 +50,28 @@ def unhealthy(url: str, started_at: Mapping[str, datetime]) -> tuple[str, ...]:
 
 def without_beat(health: Any, started_at: Mapping[str, datetime]) -> tuple[str, ...]:  # noqa: ANN401 - whatever JSON the URL answers
     """Return those without a heartbeat of their own time; all, if the database is not well."""
-    match health:
-        case {"metadatabase": {"status": "healthy"}}:
-            return tuple(
-                name
-                for name, at in started_at.items()
-                if name in BEATS and not _beat_since(health.get(BEATS[name]), BEATS[name], at)
-            )
-        case _:
-            return tuple(started_at)
+    found = read(health)
+    if found is None or not found.database:
+        return tuple(started_at)
+    beats = {name: found.beats.get(part) for name, part in BEATS.items()}
+    return tuple(
+        name
+        for name, at in started_at.items()
+        if name in BEATS and not ((beat := beats[name]) and beat >= at)
+    )
 
 
-def _beat_since(part: Any, name: str, started_at: datetime) -> bool:  # noqa: ANN401 - likewise
-    beat = part.get(f"latest_{name}_heartbeat") if isinstance(part, dict) else None
-    return bool(beat) and datetime.fromisoformat(str(beat)) >= started_at
+def read(body: Any) -> Health | None:  # noqa: ANN401 - likewise
+    """Return what `/monitor/health` says, None: it is not Airflow's form."""
+    try:
+        parts = {name: body.get(name) or {} for name in BEATS.values()}
+        beats = {name: part.get(f"latest_{name}_heartbeat") for name, part in parts.items()}
+        return Health(
+            database=body["metadatabase"]["status"] == "healthy",
+            beats={name: datetime.fromisoformat(at) for name, at in beats.items() if at},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _takes_tasks(url: str) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deployer.core.model import Busy
+from deployer.core.model import Busy, Health
+from deployer.edges.airflow.health import read
 from deployer.errors import AirflowError
 
 if TYPE_CHECKING:
@@ -42,12 +43,7 @@ class AirflowRest:
         self._loaded: Calls | None = None
 
     def parser_beat(self) -> datetime | None:
-        body = self._calls.health()
-        try:
-            beat = (body["dag_processor"] or {}).get("latest_dag_processor_heartbeat")
-            return datetime.fromisoformat(beat) if beat else None
-        except (KeyError, TypeError, ValueError) as exc:
-            raise AirflowError(f"{self._url} answered an unknown form of health: {exc!r}") from exc
+        return self.health().beats.get("dag_processor")
 
     def versions_in_use(self, among: Collection[str]) -> frozenset[str]:
         if not among:
@@ -74,6 +70,20 @@ class AirflowRest:
         # A deferred task is with the triggerer, and needs a slot to go on.
         rows = self._calls.task_instances(["running", "queued", "restarting"])
         return tuple(Busy(row["dag_id"], row["task_id"], row["state"]) for row in rows)
+
+    # -- ports.doctor.AirflowAccount
+
+    def health(self) -> Health:
+        found = read(self._calls.health())
+        if found is None:
+            raise AirflowError(f"{self._url} answered an unknown form of health: is it Airflow 3?")
+        return found
+
+    def log_in(self) -> None:
+        self._calls.session.log_in()
+
+    def status_of(self, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
+        return self._calls.session.status_of(method, path, body)
 
     @property
     def _calls(self) -> Calls:

@@ -86,10 +86,10 @@ class Session:
     ) -> tuple[int, Any]:
         """Return status and body of one call, logged in, and once more if that was not enough."""
         if login and not self._logged_in:
-            self._log_in()
+            self.log_in()
         status, body = self._send(name, send)
         if login and status in NOT_LOGGED_IN:
-            self._log_in()
+            self.log_in()
             status, body = self._send(name, send)
             if status == FORBIDDEN:
                 raise AirflowError(
@@ -100,28 +100,32 @@ class Session:
             raise AirflowError(f"{self.url} answered {status} to {name}: {_detail(body)}")
         return status, body
 
-    def _log_in(self) -> None:
+    def status_of(self, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
+        """Return the status of one call by its path, logged in; a missing right is one, too."""
+        if not self._logged_in:
+            self.log_in()
+        return self._send(path, lambda: self._sent(method, f"/api/v2{path}", body))[0]
+
+    def _sent(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - the client's
+        return self.client.call_api(
+            method,
+            f"{self.url}{path}",
+            header_params={**self.client.default_headers, "Content-Type": "application/json"},
+            body=body,
+            _request_timeout=self._timeout_s,
+        ).response
+
+    def log_in(self) -> None:
         """Get a day's token; there is no way to renew one but to log in again."""
         self._logged_in = False
         self.client.default_headers.pop("Authorization", None)
-        status, body = self._send(
-            "token",
-            lambda: (
-                self.client.call_api(
-                    "POST",
-                    f"{self.url}/auth/token",
-                    header_params={"Content-Type": "application/json"},
-                    body=self._login,
-                    _request_timeout=self._timeout_s,
-                ).response
-            ),
-        )
+        status, body = self._send("token", lambda: self._sent("POST", "/auth/token", self._login))
         if status in WRONG_LOGIN:
             raise AirflowError(
                 f"{self.url} does not let {self._login['username']} in ({status}): "
                 "see DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD"
             )
-        if status != CREATED:
+        if status != CREATED or "access_token" not in body:
             raise AirflowError(f"{self.url} answered {status} to token: {_detail(body)}")
         self.client.default_headers["Authorization"] = f"Bearer {body['access_token']}"
         self._logged_in = True

@@ -10,7 +10,6 @@ from typing import TypeAlias, assert_never
 from deployer.errors import ServicesError
 
 # github.com/compose-spec/compose-go: loader/normalize.go, schema/compose-spec.json
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SERVICE = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -21,18 +20,15 @@ class Project:
     name: str
     file: Path
 
-    def __post_init__(self) -> None:
-        """Refuse a name that Compose would refuse, or take for something else."""
-        if not _PROJECT.fullmatch(self.name):
-            raise ServicesError(
-                f"DEPLOYER_COMPOSE_PROJECT: {self.name!r} is no project name of Compose: lower-case"
-                " letters, digits, - and _, a letter or digit first"
-            )
-
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Print the file as Compose understands it, as JSON; changes nothing, asks no engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Print which Compose this is; reads no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Up:
     stop_within_s: int | None = None
 
 
-Command: TypeAlias = Config | Up
+Command: TypeAlias = Config | Version | Up
 
 
 def argv(project: Project, command: Command) -> tuple[str, ...]:
@@ -66,6 +62,8 @@ def argv(project: Project, command: Command) -> tuple[str, ...]:
     match command:
         case Config():
             return (*docker, "config", "--format", "json")
+        case Version():
+            return ("docker", "compose", "version", "--short")
         case Up(service, stop_within_s):
             if not _SERVICE.fullmatch(service):
                 raise ServicesError(

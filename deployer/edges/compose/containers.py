@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from docker.client import DockerClient
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from deployer.core.reporting.counts import counted
+from deployer.core.model import Look
 from deployer.edges.compose.engine import asking
+from deployer.ports.doctor import About, Seen
 
 # github.com/docker/compose: pkg/api/labels.go
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -22,75 +23,13 @@ _ONEOFF = "com.docker.compose.oneoff"
 # pkg/compose/convergence.go: what is to replace a container is made as <its short id>_<its name>.
 _TWIN = re.compile(r"[0-9a-f]{12}_.+")
 _LIVES = frozenset({"running", "restarting", "paused"})
-_NEVER = datetime.min.replace(tzinfo=UTC)
 _LOG_LAG = timedelta(seconds=0.09)
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
 (github.com/moby/moby: restartmanager)."""
-_SETTLED = timedelta(seconds=5)
-_STEADY = timedelta(seconds=15)
-"""What ran for 10 s is no longer "ending again and again" to Docker, either: it starts it at once
-then (docs.docker.com/engine/containers/start-containers-automatically)."""
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|CONN|CREDENTIAL")
 _SHORTEST_SECRET = 8  # a shorter value stands in a log for many other reasons
 _URL_PASSWORD = re.compile(r".*://[^/@:]*:([^/@]*)@.*", re.DOTALL)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look at one container.
-
-    Attributes:
-        status: `created`, `running`, `restarting`, `paused`, `exited` or `dead`.
-        health: `starting`, `healthy` or `unhealthy`; None without a health check.
-        restarts: how often its restart policy has started it again.
-        exit_code: of its last end; 0 while it runs.
-        out_of_memory: the kernel killed it for its memory limit.
-        started_at: of its last start.
-    """
-
-    status: str
-    health: str | None = None
-    restarts: int = 0
-    exit_code: int = 0
-    out_of_memory: bool = False
-    started_at: datetime = _NEVER
-
-    def healthy(self, now: datetime, *, vouched_for: bool) -> bool:
-        """Tell whether Docker calls it healthy.
-
-        Without a health check it is healthy if it runs, and somebody vouches for it or it has
-        not ended within a few seconds.
-        """
-        if self.status != "running":
-            return False
-        if self.health is None:
-            return vouched_for or now - self.started_at >= _SETTLED
-        return self.health == "healthy"
-
-    def steady(self, now: datetime) -> bool:
-        """Tell whether it runs, and not because it was just started again after it had ended."""
-        return self.status == "running" and (self.restarts == 0 or now - self.started_at >= _STEADY)
-
-    def words(self) -> str:
-        """Return in words how it stands."""
-        why = " for want of memory" if self.out_of_memory else ""
-        again = f", {counted(self.restarts, 'time')} started again" if self.restarts else ""
-        if self.status in {"exited", "dead", "restarting"}:
-            return f"ended with exit code {self.exit_code}{why}{again}"
-        return f"is {self.status}{again}"
-
-    def failure(self, now: datetime) -> str | None:
-        """Return in words why waiting any longer is in vain, None if it is not.
-
-        One restart is forgiven: a service may start before what it needs.
-        """
-        why = " for want of memory" if self.out_of_memory else ""
-        if self.status in {"exited", "dead"}:
-            return f"ended with exit code {self.exit_code}{why}"
-        if self.restarts > 1 and not self.healthy(now, vouched_for=False):
-            return f"ends again and again{why}: {self.restarts} restarts"
-        return None
 
 
 class Containers:
@@ -99,6 +38,32 @@ class Containers:
     def __init__(self, client: DockerClient, project: str) -> None:
         self._client = client
         self._project = project
+
+    def about(self) -> About:
+        """Return what the engine says of itself.
+
+        Raises:
+            ServicesError: it does not answer.
+        """
+        before = datetime.now(UTC)
+        with asking("say who it is"):
+            info = self._client.info()
+        asked = before + (datetime.now(UTC) - before) / 2
+        theirs = datetime.fromisoformat(info["SystemTime"])  # RFC 3339 with nanoseconds
+        ahead_s = (asked - theirs).total_seconds()
+        return About(info["ServerVersion"], Path(info["DockerRootDir"]), ahead_s)
+
+    def containers(self) -> tuple[Seen, ...]:
+        """Return all containers of the project, for `deployer doctor`.
+
+        Raises:
+            ServicesError: the engine does not answer.
+        """
+        return tuple(
+            Seen(container.labels[_SERVICE], look(container), _passed_over(container))
+            for container in self._all()
+            if not _is_twin(container)
+        )
 
     def of(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not, without twins.
@@ -122,9 +87,10 @@ class Containers:
                     with asking(f"remove {twin.name}"), suppress(NotFound):
                         twin.remove()
 
-    def _all(self, service: str) -> list[Container]:
-        labels = [f"{_PROJECT}={self._project}", f"{_SERVICE}={service}", f"{_ONEOFF}=False"]
-        with asking(f"list the containers of {service}"):
+    def _all(self, service: str | None = None) -> list[Container]:
+        labels = [f"{_PROJECT}={self._project}", f"{_ONEOFF}=False"]
+        labels += [f"{_SERVICE}={service}"] if service else []
+        with asking(f"list the containers of {service or self._project}"):
             # ignore_removed: one may go between the engine's two answers.
             return self._client.containers.list(
                 all=True, filters={"label": labels}, ignore_removed=True
@@ -142,6 +108,17 @@ def look(container: Container) -> Look:
         out_of_memory=state["OOMKilled"],
         started_at=datetime.fromisoformat(state["StartedAt"]),
     )
+
+
+def _passed_over(container: Container) -> tuple[str, ...]:
+    """Return what one that did its work says that it passed over (accounts.py of Airflow's)."""
+    seen = look(container)
+    if seen.status != "exited" or seen.exit_code != 0:
+        return ()
+    # Of the last start alone: what was mended since is no ailment.
+    with asking(f"show the log of {container.name}"):
+        said = container.logs(since=seen.started_at).decode(errors="replace")
+    return tuple(line for line in said.splitlines() if line.startswith("passed over: "))
 
 
 def stop_timeout_s(container: Container) -> float:

@@ -34,6 +34,10 @@ class LazyClient(DockerClient):
     def api(self) -> APIClient:  # type: ignore[override]  # it can be written, says mypy not
         return docker.from_env().api
 
+    def close(self) -> None:
+        if "api" in self.__dict__:
+            self.api.close()
+
 
 ENGINE_ERRORS = (DockerException, RequestException, urllib3.exceptions.HTTPError)
 """All that the Docker SDK raises: its own, and those of the two libraries it talks through."""

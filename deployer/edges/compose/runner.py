@@ -10,6 +10,7 @@ ended. A worker that comes back waits for it instead of starting a second Compos
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -17,9 +18,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from deployer.edges.compose.commands import Command, Project, argv
+from deployer.edges.compose.commands import Command, Config, Project, Version, argv
 from deployer.errors import ServicesError
 
 PASSED = (
@@ -28,7 +29,7 @@ PASSED = (
 )
 """What Compose may see of the deployer's environment: how to reach the engine, and no secret,
 since a compose file can put any variable into a container."""
-_ASK_S = 30.0
+_ASK_S = 20.0
 _LOOK_S = 0.1
 _SHOWN_LINES = 5
 
@@ -51,7 +52,7 @@ class ComposeRunner:
         """Run a command that changes nothing; return what it prints.
 
         Raises:
-            ServicesError: it failed, or took longer than half a minute.
+            ServicesError: it failed, or took longer than a third of a minute.
         """
         child = self._start(argv(self.project, command), subprocess.PIPE, subprocess.PIPE)
         try:
@@ -62,6 +63,18 @@ class ComposeRunner:
             _end(child)
         self._check(command, child.returncode, complained)
         return said.decode(errors="replace")
+
+    def version(self) -> str:
+        return self.ask(Version()).strip().removeprefix("v")
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the operator's file as Compose understands it.
+
+        Raises:
+            ServicesError: Compose refuses it; its words may quote a secret of the file.
+        """
+        stack: Mapping[str, Any] = json.loads(self.ask(Config()))
+        return stack
 
     def run(self, command: Command, *, within_s: float) -> None:
         """Run a command to its end, after one that an earlier worker may have left running.

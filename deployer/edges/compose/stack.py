@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +10,6 @@ from typing import Any
 
 from deployer.core.doctor.stack_rules import PIP_AT_START, seconds
 from deployer.core.model import COMPOSE_FILE
-from deployer.edges.compose.commands import Config
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
 
@@ -76,10 +74,9 @@ def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:
     file = runner.project.file
     read_text(file)
     try:
-        said = runner.ask(Config())
+        stack = parse(file, runner.config())
     except ServicesError as exc:
         raise ServicesError(f"{file} can't be used: {exc}") from exc
-    stack = parse(file, said)
     if missing := [name for name in services if name not in stack.services]:
         raise ServicesError(
             f"{file} has no service {', '.join(missing)}: set DEPLOYER_RECREATE_SERVICES to some"
@@ -114,9 +111,9 @@ def read_text(file: Path) -> str:
         raise ServicesError(f"{file} can't be read: {exc}") from exc
 
 
-def parse(file: Path, said: str) -> Stack:
-    """Return the stack that `docker compose config --format json` printed."""
-    services = json.loads(said).get("services") or {}
+def parse(file: Path, config: Mapping[str, Any]) -> Stack:
+    """Return the stack of what `docker compose config --format json` printed."""
+    services = config.get("services") or {}
     return Stack(file, {name: _service(entry) for name, entry in services.items()})
 
 

@@ -22,6 +22,7 @@ from deployer.edges.git.objects import GitObjects, GitUnread
 from deployer.errors import GitError, SettingsError, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
+_CHECK_S: Final = 20.0  # of reading it through while a person waits
 _LONG_S: Final = 300.0  # of one that reads all there is
 _TRANSFER_S: Final = 7200.0  # a slow link is given its time as long as something comes
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
@@ -55,13 +56,14 @@ class Mirror:
         if not is_branch(branch):
             raise SettingsError([f"DEPLOYER_BRANCH: {branch!r} can't be the name of a branch"])
         self._git = GitRunner(url, token=token)
+        self.host = self._git.redacted(url)
         self._url = url
         self._branch = branch
         self._directory = directory
-        self._path = directory / "mirror.git"
+        self.path = directory / "mirror.git"
         self._new = directory / "mirror.git.new"
         self._old = directory / "mirror.git.old"
-        self._objects = GitObjects(self._git, self._path)
+        self._objects = GitObjects(self._git, self.path)
         self._silent_s = silent_s
         self._damaged = False
         self._tip: str | None = None
@@ -76,20 +78,20 @@ class Mirror:
         """
         try:
             tip = None
-            if not self._damaged and (self._path / "HEAD").is_file():
+            if not self._damaged and (self.path / "HEAD").is_file():
                 tip = self._updated()
             if tip is None:
                 tip = self._made_anew()
             elif tip == self._tip:
                 self._tidy()  # nothing came: the idle moment
         except OSError as exc:
-            raise GitError(f"{exc.strerror}; the mirror {self._path} can't be written") from exc
+            raise GitError(f"{exc.strerror}; the mirror {self.path} can't be written") from exc
         self._tip = tip
         return tip
 
     def run(self, *args: str) -> Ran:
         """Run one git command that only reads the mirror."""
-        return self._git.run(f"--git-dir={self._path}", *args, timeout_s=_LOCAL_S)
+        return self._git.run(f"--git-dir={self.path}", *args, timeout_s=_LOCAL_S)
 
     def unread(self, ran: Ran) -> GitError:
         """Return the error to raise for what could not be read; take note of damage.
@@ -98,7 +100,7 @@ class Mirror:
         """
         if ran.kept_from_working:
             why = f"no end within {_LOCAL_S:g} s" if ran.timed_out else self._cause(ran)
-            return GitError(f"{why or 'git was killed'}; so the mirror {self._path} can't be read")
+            return GitError(f"{why or 'git was killed'}; so the mirror {self.path} can't be read")
         self._damaged = True
         return GitError(
             f"the mirror can't be read, the next fetch makes it anew: {self._cause(ran)}"
@@ -171,7 +173,7 @@ class Mirror:
         """
         for _ in range(2):  # a connection that broke once needs no more than another
             self._remove_stale_locks()
-            ran = self._fetched(self._path)
+            ran = self._fetched(self.path)
             if ran.status == 0:
                 try:
                     return self._tip_of(self._objects)
@@ -182,13 +184,13 @@ class Mirror:
             self._ask_host(ran)
         # Connectivity: objects that are merely odd, in somebody's history, are no damage.
         found = self._git.run(
-            f"--git-dir={self._path}",
+            f"--git-dir={self.path}",
             *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
             timeout_s=_LONG_S,
         )
         if found.status == 0 or found.kept_from_working or ran.kept_from_working:
-            raise GitError(f"{self._cause(ran)}; git can't fetch into {self._path}")
-        log.warning("git.mirror_damaged", mirror=str(self._path), words=found.words)
+            raise GitError(f"{self._cause(ran)}; git can't fetch into {self.path}")
+        log.warning("git.mirror_damaged", mirror=str(self.path), words=found.words)
         return None
 
     def _made_anew(self) -> str:
@@ -209,18 +211,16 @@ class Mirror:
                 ran = self._fetched(new)
             if ran.status != 0:
                 self._ask_host(ran)
-                raise GitError(f"{self._cause(ran)}; the mirror {self._path} can't be made")
+                raise GitError(f"{self._cause(ran)}; the mirror {self.path} can't be made")
             tip = self._tip_of(GitObjects(self._git, new))
             self._objects.close()
             _remove(old)
-            if self._path.exists():
-                self._path.rename(old)
-            new.rename(self._path)  # dying before this leaves no mirror: the next fetch clones
+            if self.path.exists():
+                self.path.rename(old)
+            new.rename(self.path)  # dying before this leaves no mirror: the next fetch clones
             _remove(old)
         except GitUnread as exc:
-            raise GitError(
-                f"{self._cause(exc.ran)}; the mirror {self._path} can't be made"
-            ) from exc
+            raise GitError(f"{self._cause(exc.ran)}; the mirror {self.path} can't be made") from exc
         finally:
             if new.is_dir():
                 shutil.rmtree(new, ignore_errors=True)  # on a full disk it must not stay
@@ -228,12 +228,11 @@ class Mirror:
         return tip
 
     def _fetched(self, mirror: Path) -> Ran:
-        ref = f"refs/heads/{self._branch}"
         options = ("--progress", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
         return self._git.follow(
             f"--git-dir={mirror}",
             *("fetch", *options, "--no-write-fetch-head", "--no-show-forced-updates"),
-            *("--end-of-options", self._url, f"+{ref}:{ref}"),
+            *("--end-of-options", self._url, f"+{self._ref}:{self._ref}"),
             silent_s=self._silent_s,
             timeout_s=_TRANSFER_S,
         )
@@ -247,34 +246,72 @@ class Mirror:
             GitError
         """
         if failed.silent:
-            raise GitError(f"nothing came for {self._silent_s:g} s from {self._host}")
+            raise GitError(f"nothing came for {self._silent_s:g} s from {self.host}")
         if failed.timed_out:
-            raise GitError(f"no end within {_TRANSFER_S / 3600:g} h, from {self._host}")
+            raise GitError(f"no end within {_TRANSFER_S / 3600:g} h, from {self.host}")
+        self.tip_at_host()
+
+    def tip_at_host(self) -> str:
+        """Ask the host, without the mirror, for the branch's tip.
+
+        Raises:
+            GitError: it does not answer, refuses or has no such branch.
+        """
         ran = self._git.run(
             f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
             *("ls-remote", "--exit-code", "--end-of-options", self._url),
-            f"refs/heads/{self._branch}",
+            self._ref,
             timeout_s=self._silent_s,
             asks_host=True,
         )
         if ran.status == _NO_SUCH_REF:
-            raise GitError(f"there is no branch {self._branch!r} at {self._host}")
+            raise GitError(f"there is no branch {self._branch!r} at {self.host}")
         if ran.timed_out:
-            raise GitError(f"no answer within {self._silent_s:g} s from {self._host}")
+            raise GitError(f"no answer within {self._silent_s:g} s from {self.host}")
         if ran.status != 0:
-            raise GitError(f"{self._cause(ran)}; git can't fetch from {self._host}")
+            raise GitError(f"{self._cause(ran)}; git can't fetch from {self.host}")
+        return ran.out.split()[0].decode()
 
-    def _cause(self, ran: Ran) -> str:
-        return cause(ran.words, self._host) or f"git ended with status {ran.status}"
+    def check(self) -> str | None:
+        """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.
+
+        Raises:
+            GitError: it takes too long.
+        """
+        ran = self._git.run(
+            f"--git-dir={self.path}",
+            *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
+            timeout_s=_CHECK_S,
+        )
+        if ran.timed_out:
+            raise GitError(f"{self.path} could not be read through within {_CHECK_S:g} s")
+        tip = self.run("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
+        return tip.out.decode().strip() if ran.status == tip.status == 0 else None
+
+    def pushed(self, path: str) -> str | None:
+        """Return a file's text at the branch's tip, None: there is none.
+
+        Raises:
+            GitError: there is no mirror that can be read.
+        """
+        ran = self.run("ls-tree", "--full-tree", self._ref, "--", path)
+        if ran.status != 0:
+            raise self.unread(ran)
+        if not ran.out:
+            return None
+        return self.run("cat-file", "blob", f"{self._ref}:{path}").out.decode(errors="replace")
 
     @property
-    def _host(self) -> str:
-        return self._git.redacted(self._url)
+    def _ref(self) -> str:
+        return f"refs/heads/{self._branch}"
+
+    def _cause(self, ran: Ran) -> str:
+        return cause(ran.words, self.host) or f"git ended with status {ran.status}"
 
     def _tip_of(self, objects: GitObjects) -> str:
-        tip = objects.named(f"refs/heads/{self._branch}^{{commit}}")
+        tip = objects.named(f"{self._ref}^{{commit}}")
         if tip is None:
-            raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks refs/heads/{self._branch}"))
+            raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks {self._ref}"))
         return tip
 
     # -- house-keeping
@@ -282,12 +319,12 @@ class Mirror:
     def _remove_stale_locks(self) -> None:
         """Remove what a git that was killed left locked: nobody else writes here."""
         for places in ("", "refs/**/", "objects/info/**/", "objects/pack/"):
-            for lock in list(self._path.glob(f"{places}*.lock")):
+            for lock in list(self.path.glob(f"{places}*.lock")):
                 lock.unlink(missing_ok=True)
 
     def _remove_torn_packs(self) -> None:
         """Remove what a fetch that failed had got so far: it would fill the disk, try by try."""
-        for torn in list(self._path.glob("objects/pack/tmp_*")):
+        for torn in list(self.path.glob("objects/pack/tmp_*")):
             torn.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
@@ -299,9 +336,9 @@ class Mirror:
         self._remove_torn_packs()
         for left in (self._new, self._old):
             _remove(left)
-        ran = self._git.run(f"--git-dir={self._path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
+        ran = self._git.run(f"--git-dir={self.path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
         if ran.status != 0:
-            log.warning("git.gc_failed", mirror=str(self._path), words=ran.words)
+            log.warning("git.gc_failed", mirror=str(self.path), words=ran.words)
 
 
 def _remove(path: Path) -> None:

@@ -24,8 +24,9 @@ import structlog
 from deployer import __version__
 from deployer.core.model import Status
 from deployer.core.settings import Secret
-from deployer.errors import SettingsError
+from deployer.errors import GitHubUnreachable, SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
+from deployer.ports.doctor import Answer
 
 API_VERSION = "2022-11-28"
 """What github.com takes at least until March 2028, and every supported Enterprise Server."""
@@ -64,7 +65,7 @@ class GitHub:
         api_url: `https://api.github.com`, an Enterprise Server's `…/api/v3`, or a stand-in.
         repo: `owner/name`.
         token: needs *Commit statuses: write*. Sent to `api_url`'s host alone and found in
-            no message: it is redacted by value, since GitHub keeps no fixed form.
+            no message: it is redacted by value, since GitHub keeps no fixed form. None: nobody's.
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
@@ -77,20 +78,21 @@ class GitHub:
         self,
         api_url: str,
         repo: str,
-        token: Secret,
+        token: Secret | None,
         *,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        secret = token.get_secret_value()
-        if not secret or not all("!" <= letter <= "~" for letter in secret):
+        secret = token.get_secret_value() if token else None
+        if secret is not None and not (secret and all("!" <= letter <= "~" for letter in secret)):
             raise SettingsError(
                 ["DEPLOYER_GITHUB_TOKEN is empty or holds a space, line break or accent"]
             )
-        self._statuses_url = f"{api_url.rstrip('/')}/repos/{repo}/statuses"
+        self._api_url = api_url.rstrip("/")
+        self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
-        self._token = token
+        self._secret = secret
         self._client = client or _new_client()
         self._now = now
         self._deadline_s = deadline_s
@@ -126,6 +128,21 @@ class GitHub:
             if passed.is_set():
                 said = f"the request was not over after {self._deadline_s:g} s"
             return RetryLater(self._clean(f"no answer from GitHub: {said}"))
+
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        """Return GitHub's answer, whatever its status; redirects are not followed.
+
+        Raises:
+            GitHubUnreachable: none came in time.
+        """
+        url, ends_at = f"{self._api_url}{path}", time.monotonic() + self._deadline_s
+        try:
+            with self._cut_off(threading.Event()):
+                answer = self._ask(url, body, ends_at, method)
+        except (httpx.RequestError, httpx.InvalidURL) as exc:
+            said = " ".join(str(exc).split()) or type(exc).__name__
+            raise GitHubUnreachable(self._clean(f"no answer from {url} ({said})")) from exc
+        return Answer(answer.status_code, dict(answer.headers))
 
     @contextmanager
     def _cut_off(self, passed: threading.Event) -> Iterator[None]:
@@ -172,15 +189,17 @@ class GitHub:
             self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
 
-    def _ask(self, url: str, body: Mapping[str, str], ends_at: float) -> httpx.Response:
+    def _ask(
+        self, url: str, body: Mapping[str, object] | None, ends_at: float, method: str = "POST"
+    ) -> httpx.Response:
         left_s = ends_at - time.monotonic()
         if left_s <= 0:
             raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
         with self._client.stream(
-            "POST",
+            method,
             url,
             json=body,
-            headers=headers_of(self._token.get_secret_value()),
+            headers=headers_of(self._secret),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -252,7 +271,8 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
-        text = " ".join(text.replace(self._token.get_secret_value(), "[token]").split())
+        text = text.replace(self._secret, "[token]") if self._secret else text
+        text = " ".join(text.split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
 

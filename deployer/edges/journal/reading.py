@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -23,6 +22,7 @@ from sqlalchemy import (
 from deployer.core.model import (
     Deployment,
     Heard,
+    Hearing,
     Outcome,
     ParseError,
     Proof,
@@ -62,21 +62,6 @@ _VERDICT: Final = (
     _error["line"].as_integer().label("line"),
 )
 _TRACE: Final = _error["trace"].as_string().label("trace")
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    """How well GitHub's deliveries arrive.
-
-    Attributes:
-        last_at: when the last one was accepted, None: none ever was.
-        missed_at: when the newest deployment of a push was queued, if no delivery announced its
-            commit: polling found it. None: one did. The very first one has nothing to be
-            announced against and does not count.
-    """
-
-    last_at: datetime | None
-    missed_at: datetime | None
 
 
 def hearing(connection: Connection) -> Hearing:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from deployer.core.model import REQUIREMENTS, Tree, Verdict
 from deployer.core.planning import precheck
-from deployer.edges.checking.new_packages import Trial
-from deployer.edges.checking.working_copy import WorkingCopy
 from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner
+from deployer.ports.working_copy import Trial, WorkingCopy
 
 
 @dataclass(frozen=True, slots=True)

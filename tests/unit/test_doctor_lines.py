@@ -16,8 +16,8 @@ from deployer.core.doctor.lines import (
     failed,
     summary,
 )
-from deployer.edges.checkup.docker import numbers
-from deployer.edges.checkup.running import Probe, Shared, run
+from deployer.doctor.docker import numbers
+from deployer.doctor.running import Line, Shared, run
 from deployer.errors import GitError
 
 WELL = Finding("disk", Mark.PASSED, "9 GiB free")
@@ -87,9 +87,9 @@ def test_an_ailment_says_what_to_do() -> None:
 
 def test_each_probe_gives_a_finding_in_the_order_asked() -> None:
     probes = (
-        Probe("engine", ask_nothing),
-        Probe("clock", ask_ill),
-        Probe("disk", lambda: "9 GiB free"),
+        Line("engine", ask_nothing),
+        Line("clock", ask_ill),
+        Line("disk", lambda: "9 GiB free"),
     )
     assert run(probes) == (NOTHING, ILL, WELL)
 
@@ -98,7 +98,7 @@ def test_an_error_of_ours_is_a_failed_line_with_its_words() -> None:
     def ask() -> str:
         raise GitError("git is not installed")
 
-    (found,) = run([Probe("mirror", ask)])
+    (found,) = run([Line("mirror", ask)])
     assert (found.state, found.detail) == (Mark.FAILED, "git is not installed")
     assert found.remedy
 
@@ -107,7 +107,7 @@ def test_a_bug_in_one_probe_leaves_the_others_standing() -> None:
     def ask() -> str:
         raise ZeroDivisionError("oops")
 
-    broken, well = run([Probe("clock", ask), Probe("disk", lambda: "9 GiB free")])
+    broken, well = run([Line("clock", ask), Line("disk", lambda: "9 GiB free")])
     assert broken.state is Mark.FAILED
     assert "ZeroDivisionError: oops" in broken.detail
     assert "report this" in broken.remedy
@@ -121,7 +121,7 @@ def test_a_probe_that_hangs_holds_up_nobody() -> None:
         for_ever.wait(60)
         return "at last"
 
-    hung, well = run([Probe("clock", ask), Probe("disk", lambda: "9 GiB free")], bound_s=2)
+    hung, well = run([Line("clock", ask), Line("disk", lambda: "9 GiB free")], bound_s=2)
     for_ever.set()
     assert (hung.state, hung.detail) == (Mark.FAILED, "no answer within 2 s")
     assert well == WELL
@@ -134,14 +134,14 @@ def test_probes_run_side_by_side() -> None:
         both.wait()
         return "met"
 
-    assert {f.state for f in run([Probe("a", ask), Probe("b", ask)])} == {Mark.PASSED}
+    assert {f.state for f in run([Line("a", ask), Line("b", ask)])} == {Mark.PASSED}
 
 
 def test_no_secret_stands_in_a_finding() -> None:
     def ask() -> str:
         raise Ailment("the token hunter2hunter2 is odd", "replace hunter2hunter2")
 
-    (found,) = run([Probe("token", ask)], secrets=["", "hunter2", "hunter2hunter2"])
+    (found,) = run([Line("token", ask)], secrets=["", "hunter2", "hunter2hunter2"])
     assert found.detail == "the token *** is odd"
     assert found.remedy == "replace ***"
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_had_fails_its_owner_and_skips_the_others() -> None:
         raise Ailment("Docker does not answer", "start it")
 
     shared = Shared("engine", get)
-    owner, other = run([Probe("engine", shared.get), Probe("services", shared.or_skip)])
+    owner, other = run([Line("engine", shared.get), Line("services", shared.or_skip)])
     assert (owner.state, owner.remedy) == (Mark.FAILED, "start it")
     assert (other.state, other.detail) == (Mark.SKIPPED, "can't be told: see engine")
     assert tries == [1]

@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.core.model import REQUIREMENTS, Outcome, ParseError, Verdict
@@ -19,21 +18,7 @@ from deployer.edges.embedded.environment import BaseEnvironment, Environments
 from deployer.edges.embedded.settings import parsing_environment
 from deployer.edges.packages.slots import Slot
 from deployer.errors import RequirementsRefused
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """How it went.
-
-    Attributes:
-        verdict: on `requirements.txt`.
-        python: the interpreter that has the packages, None: they were refused.
-        added: what they add to Airflow's own, as `name==version`.
-    """
-
-    verdict: Verdict
-    python: Path | None = None
-    added: tuple[str, ...] = ()
+from deployer.ports.working_copy import Trial
 
 
 @contextmanager

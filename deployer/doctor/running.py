@@ -1,4 +1,4 @@
-"""Run probes side by side; none can raise, none can hold up the report."""
+"""Look at all lines side by side; none can raise, none can hold up the report."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ from deployer.errors import DeployerError
 BOUND_S: Final = 30.0
 """For all of them together; each has shorter bounds of its own for what it asks."""
 
+AGAIN: Final = "do as it says, then run doctor again"
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Line:
     """One line of the check-up.
 
-    `ask` returns what it found in one sentence, or raises a DeployerError.
+    Attributes:
+        name: stable, for scripts.
+        ask: returns what it found in one sentence, or raises a DeployerError.
+        cure: what to do about an error that does not say so itself.
     """
 
     name: str
     ask: Callable[[], str]
+    cure: str = ""
 
 
 class Shared(Generic[T]):
-    """What several probes need, got once. The probe `owner` tells why it can't be had."""
+    """What several lines need, got once. The line `owner` tells why it can't be had."""
 
     def __init__(self, owner: str, get: Callable[[], T]) -> None:
         self._owner = owner
@@ -63,45 +69,45 @@ class Shared(Generic[T]):
 
 
 def run(
-    probes: Sequence[Probe], *, secrets: Sequence[str] = (), bound_s: float = BOUND_S
+    lines: Sequence[Line], *, secrets: Sequence[str] = (), bound_s: float = BOUND_S
 ) -> tuple[Finding, ...]:
-    """Return a finding for each probe, in their order. `secrets` stand in none of them."""
+    """Return a finding for each line, in their order. `secrets` stand in none of them."""
     found: dict[str, Finding] = {}
 
-    def look(probe: Probe) -> None:
-        found[probe.name] = _clean(_finding(probe), secrets)
+    def look(line: Line) -> None:
+        found[line.name] = _clean(_finding(line), secrets)
 
     # Daemons: one that hangs in the kernel (a dead NFS server) must not keep the process.
-    threads = [threading.Thread(target=look, args=(probe,), daemon=True) for probe in probes]
+    threads = [threading.Thread(target=look, args=(line,), daemon=True) for line in lines]
     deadline = time.monotonic() + bound_s
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return tuple(
-        found.get(probe.name)
+        found.get(line.name)
         or Finding(
-            probe.name,
+            line.name,
             Mark.FAILED,
             f"no answer within {bound_s:g} s",
             "see whether this machine, its disk or its network hangs, then run doctor again",
         )
-        for probe in probes
+        for line in lines
     )
 
 
-def _finding(probe: Probe) -> Finding:
+def _finding(line: Line) -> Finding:
     try:
-        return Finding(probe.name, Mark.PASSED, probe.ask())
+        return Finding(line.name, Mark.PASSED, line.ask())
     except NotApplicable as exc:
-        return Finding(probe.name, Mark.SKIPPED, str(exc))
+        return Finding(line.name, Mark.SKIPPED, str(exc))
     except Ailment as exc:
-        return Finding(probe.name, Mark.FAILED, exc.detail, exc.remedy)
+        return Finding(line.name, Mark.FAILED, exc.detail, exc.remedy)
     except DeployerError as exc:
-        return Finding(probe.name, Mark.FAILED, str(exc), "do as it says, then run doctor again")
-    except Exception as exc:  # noqa: BLE001 - one broken probe must not hide what the others found
+        return Finding(line.name, Mark.FAILED, str(exc), line.cure or AGAIN)
+    except Exception as exc:  # noqa: BLE001 - one broken line must not hide what the others found
         return Finding(
-            probe.name,
+            line.name,
             Mark.FAILED,
             f"the check itself broke: {type(exc).__name__}: {exc}",
             "report this as a bug of the deployer; the other lines stand",

@@ -6,11 +6,9 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,28 +16,25 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import logs
+from deployer.app.airflow import in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, in_plain
 from deployer.edges.processes.clock import SystemClock
-from deployer.errors import DeployerError, SettingsError
-from deployer.ports import Bell, Journal, Services
+from deployer.errors import DeployerError
+from deployer.ports import Bell, Journal
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from deployer.check.before_push import Checked
     from deployer.deployment.run import Parts
-    from deployer.edges.checking.before_push import Checked
-    from deployer.edges.embedded.airflow import LocalAirflow
-    from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
 
 DOORBELL = "doorbell.sock"
-GROUP_OF_AIRFLOW = 0
-"""In the official image, its user is 50000:0."""
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
@@ -111,11 +106,13 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
-    from deployer.edges.checkup import probes
-    from deployer.edges.checkup.running import run
+    from deployer.app.doctor import all_that_is_asked
+    from deployer.doctor import lines
+    from deployer.doctor.running import run
 
-    local = local_airflow(settings) if settings.services == "local" else None
-    return run(probes(settings, local), secrets=_secrets(settings))
+    with ExitStack() as until:
+        world = all_that_is_asked(settings, until)
+        return run(lines(settings, world), secrets=_secrets(settings))
 
 
 def check(
@@ -129,12 +126,12 @@ def check(
         WrongPlace: there is no class repository, or nothing at one of `given`.
         OperatorError: there is no Airflow that parses.
     """
+    from deployer.check.before_push import check as check_copy
     from deployer.edges.airflow.files import airflow_files
-    from deployer.edges.checking import airflow_there
-    from deployer.edges.checking.before_push import check as check_copy
-    from deployer.edges.checking.new_packages import installed
-    from deployer.edges.checking.working_copy import WorkingCopy
+    from deployer.edges.embedded import airflow_there
+    from deployer.edges.embedded.new_packages import installed
     from deployer.edges.embedded.settings import parsing_environment
+    from deployer.edges.git.working_copy import WorkingCopy
     from deployer.edges.parser.examiner import IsolatedExaminer
     from deployer.edges.parser.local import LocalParser
 
@@ -256,7 +253,7 @@ def _parts(settings: Settings) -> Parts:
         token=in_plain(settings.github_token),
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
-    host = _on_this_machine(settings) if settings.services == "local" else _in_compose(settings)
+    host = on_this_machine(settings) if settings.services == "local" else in_compose(settings)
     return Parts(
         repository=repository,
         releases=releases,
@@ -266,65 +263,6 @@ def _parts(settings: Settings) -> Parts:
         examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),
         clock=SystemClock(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """Where Airflow runs: what recreates it, and where files are parsed on its packages.
-
-    `group`: of Airflow's user, None: it is this one.
-    """
-
-    services: Services
-    now: Where
-    built: Where
-    username: str | None
-    password: str | None
-    group: int | None
-
-
-def _on_this_machine(settings: Settings) -> _Host:
-    from deployer.edges.parser.local import LocalParser
-
-    airflow = local_airflow(settings)
-    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
-    return _Host(
-        services=airflow,
-        now=LocalParser(lambda: airflow.python, script, env),
-        built=LocalParser(lambda: airflow.built_python, script, env),
-        username=settings.airflow_username or airflow.username,
-        password=in_plain(settings.airflow_password) or airflow.password,
-        group=None,
-    )
-
-
-def _in_compose(settings: Settings) -> _Host:
-    from deployer.edges.compose.making import compose_airflow
-
-    made = compose_airflow(settings, os.environ)
-    password = in_plain(settings.airflow_password)
-    return _Host(
-        made.services, made.now, made.built, settings.airflow_username, password, GROUP_OF_AIRFLOW
-    )
-
-
-def local_airflow(
-    settings: Settings, *, progress: Callable[[str], None] = lambda _: None
-) -> LocalAirflow:
-    """Return the embedded Airflow of this state; the demo starts and stops it."""
-    from deployer.edges.embedded.airflow import LocalAirflow
-
-    port = urlsplit(settings.airflow_url).port
-    if port is None:
-        raise SettingsError(["DEPLOYER_AIRFLOW_URL must name a port for the embedded Airflow"])
-    return LocalAirflow(
-        settings.state_dir / "airflow",
-        root=settings.checkout_dir,
-        port=port,
-        resolve_timeout_s=settings.resolve_timeout_s,
-        health_timeout_s=settings.health_timeout_s,
-        progress=progress,
     )
 
 

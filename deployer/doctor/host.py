@@ -11,8 +11,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.edges.checkup.asking import ask
 from deployer.errors import DeployerError
+from deployer.ports.doctor import Server
 
 GIB: Final = 1024**3
 MOST_SKEW: Final = timedelta(seconds=30)
@@ -77,32 +77,36 @@ def clock(references: Mapping[str, Callable[[], timedelta]]) -> str:
     return f"within {MOST_SKEW.total_seconds():g} s of {' and '.join(ahead)}"
 
 
-def public_address(url: str | None) -> str:
+def public_address(url: str | None, server: Server) -> str:
     """Tell whether the deployer's pages are there for the world.
 
     Raises:
         NotApplicable: PUBLIC_URL is not set.
-        Ailment: no answer, or another program's.
+        Ailment: another program's answer. OperatorError: none.
     """
     if not url:
         raise NotApplicable(
             "DEPLOYER_PUBLIC_URL is not set: statuses on GitHub link to no page of the deployer"
         )
-    remedy = (
-        "see that the web process runs (systemctl status deployer-web) and that the proxy in"
-        f" front of it passes {url}/ on to DEPLOYER_BIND; name and certificate belong to it, too"
-    )
-    answer = ask("GET", f"{url}/healthz", remedy=remedy)
-    if answer.is_redirect:
+    answer = server.ask("GET", "/healthz")
+    if answer.moved:
         raise Ailment(
-            f"{url}/healthz leads elsewhere, to {answer.headers.get('location', 'nowhere')}",
+            f"{url}/healthz leads elsewhere, to {answer.headers['location']}",
             "set DEPLOYER_PUBLIC_URL to the address that answers itself",
         )
-    if answer.status_code != HTTPStatus.OK:
-        raise Ailment(f"{url}/healthz answered {answer.status_code}", remedy)
+    if answer.status != HTTPStatus.OK:
+        raise Ailment(f"{url}/healthz answered {answer.status}", way_to(url))
     parts = urlsplit(url)
     plain = parts.scheme == "http" and parts.hostname not in _LOOPBACK
     return f"{url} answers" + ("; over http, which anyone on the way can read" if plain else "")
+
+
+def way_to(url: str | None) -> str:
+    """Return what to do where the public address does not answer as it should."""
+    return (
+        "see that the web process runs (systemctl status deployer-web) and that the proxy in"
+        f" front of it passes {url}/ on to DEPLOYER_BIND; name and certificate belong to it, too"
+    )
 
 
 def _skew(by: timedelta) -> str:

@@ -7,17 +7,14 @@ SHA", to one that has it. Nothing is written either way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-import httpx
-
 from deployer.core.doctor.lines import Ailment
-from deployer.edges.checkup.asking import ask
-from deployer.edges.github.statuses import headers_of
+from deployer.ports.doctor import Answer, Server
 
 NO_COMMIT: Final = "0" * 40
 FEW_REQUESTS: Final = 100
@@ -27,97 +24,101 @@ _MADE: Final = (
     "make a fine-grained token for {repo} with `Commit statuses: write` (and `Contents: read` for"
     " a private repository), set DEPLOYER_GITHUB_TOKEN and restart the worker"
 )
-_AWAY: Final = (
+AWAY: Final = (
     "see that this machine reaches it (proxy, firewall, name service) and DEPLOYER_GITHUB_API_URL;"
     " statuses wait in the outbox meanwhile"
 )
 _LATER: Final = "wait; if it lasts, look at GitHub's status page. Statuses wait in the outbox"
 
 
-def token(api_url: str, repo: str, secret: str | None, now: datetime) -> str:
-    """Tell whether the token may post commit statuses, for how long and how often.
+def asked(github: Server, repo: str, *, token: bool) -> Answer:
+    """Return what GitHub says to a status that can't be; to nobody in particular without a token.
 
     Raises:
-        Ailment
+        OperatorError: it does not answer.
+    """
+    if not token:
+        return github.ask("HEAD", "/")
+    said = "Asked by `deployer doctor`."
+    body = {"state": "pending", "context": "airflow/doctor", "description": said}
+    return github.ask("POST", f"/repos/{repo}/statuses/{NO_COMMIT}", body)
+
+
+def token(
+    github: Server, repo: str, ask: Callable[[], tuple[Answer, datetime]], *, token: bool
+) -> str:
+    """Tell whether the token may post commit statuses, for how long and how often.
+
+    `ask` returns what GitHub said when it was `asked`, and when that was.
+
+    Raises:
+        Ailment, OperatorError
     """
     make = _MADE.format(repo=repo)
-    if not secret:
+    if not token:
         raise Ailment(
             "there is no token: commit statuses stay in the outbox, nobody is told on GitHub",
             f"{make}; where systemd hands it to the worker as a credential, run doctor with"
             " DEPLOYER_GITHUB_TOKEN_FILE",
         )
-    where = f"{api_url}/repos/{repo}"
-    answer = ask(
-        "POST",
-        f"{where}/statuses/{NO_COMMIT}",
-        remedy=_AWAY,
-        headers=headers_of(secret),
-        body={
-            "state": "pending",
-            "context": "airflow/doctor",
-            "description": "Asked by `deployer doctor`.",
-        },
-    )
-    code = answer.status_code
+    answer, now = ask()
+    code = answer.status
     if code == HTTPStatus.UNPROCESSABLE_ENTITY:
         return _standing(repo, answer, now)
     if _limited(answer):
         raise Ailment(f"GitHub lets this token wait ({code}): too many requests", _LATER)
     if code == HTTPStatus.UNAUTHORIZED:
         raise Ailment("GitHub does not know the token (401): it has expired or is misspelt", make)
-    if answer.is_redirect:
+    if answer.moved:
         raise Ailment(
             f"{repo} has moved ({code})", "set DEPLOYER_GITHUB_REPO to its new name and restart"
         )
     if code in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-        raise _refused(where, repo, secret, answer)
+        raise _refused(github, repo, answer)
     raise Ailment(f"GitHub answered {code}", _LATER)
 
 
-def ahead(api_url: str, now: datetime) -> timedelta:
-    """Return how far `now` is ahead of GitHub's clock; to the second.
+def ahead(answer: Answer, now: datetime) -> timedelta:
+    """Return how far `now`, when GitHub answered, is ahead of GitHub's clock; to the second.
 
     Raises:
-        Ailment: no answer, or none with a date.
+        Ailment: the answer has no date.
     """
     # RFC 9110, 6.6.1: an origin server with a clock sends `Date` with every answer below 500.
-    answer = ask("HEAD", f"{api_url}/", remedy=_AWAY, headers=headers_of(None))
     try:
         return now - parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError, TypeError) as exc:
-        raise Ailment("GitHub's answer has no date", _AWAY) from exc
+        raise Ailment("GitHub's answer has no date", AWAY) from exc
 
 
-def _refused(where: str, repo: str, secret: str, refusal: httpx.Response) -> Ailment:
+def _refused(github: Server, repo: str, refusal: Answer) -> Ailment:
     """Find out what the token lacks: the repository, or the right to write statuses."""
-    seen = ask("GET", where, remedy=_AWAY, headers=headers_of(secret))
-    if seen.is_success:
+    if github.ask("GET", f"/repos/{repo}").status == HTTPStatus.OK:
         needed = refusal.headers.get("x-accepted-github-permissions")
         return Ailment(
             f"the token sees {repo} but may not write its commit statuses"
-            f" ({refusal.status_code}{f'; needed: {needed}' if needed else ''})",
+            f" ({refusal.status}{f'; needed: {needed}' if needed else ''})",
             "give it `Commit statuses: write` in its settings on GitHub (a classic token: scope"
             " repo:status, of an account that may write to the repository)",
         )
     return Ailment(
-        f"GitHub shows the token no repository {repo} ({refusal.status_code})",
+        f"GitHub shows the token no repository {repo} ({refusal.status})",
         "see that DEPLOYER_GITHUB_REPO is spelt right and that the token was made for it, with"
         " `Commit statuses: write`; an organisation may have to approve it first",
     )
 
 
-def _limited(answer: httpx.Response) -> bool:
+def _limited(answer: Answer) -> bool:
     """Tell whether this is a rate limit: a missing right brings neither header."""
     # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
-    return answer.status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} and (
-        answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    return answer.status in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} and (
+        answer.status == HTTPStatus.TOO_MANY_REQUESTS
         or "retry-after" in answer.headers
         or answer.headers.get("x-ratelimit-remaining") == "0"
     )
 
 
-def _standing(repo: str, answer: httpx.Response, now: datetime) -> str:
+def _standing(repo: str, answer: Answer, now: datetime) -> str:
     """Say what the headers tell of a token that has the right."""
     said = [f"may write commit statuses of {repo}"]
     left = answer.headers.get("x-ratelimit-remaining", "")

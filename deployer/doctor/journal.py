@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.model import Pulse
+from deployer.core.model import Hearing, Pulse
 from deployer.core.planning import packages
 from deployer.core.reporting import readiness
-from deployer.edges.journal import SqlJournal
-from deployer.edges.journal.reading import Hearing
-from deployer.errors import JournalError
+from deployer.ports.doctor import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +23,19 @@ class Traces:
     packages: str | None
 
 
-def read(url: str) -> Traces:
+MAKE: Final = (
+    "web and worker make it when they start: see that they did, that DEPLOYER_STATE_DIR and"
+    " DEPLOYER_DATABASE_URL are theirs, and that this user may read it"
+)
+
+
+def read(journal: Memory) -> Traces:
     """Read the journal, and change nothing.
 
     Raises:
-        Ailment: it can't be read.
+        JournalError: it can't be read.
     """
-    try:
-        with closing(SqlJournal.open(url, migrate=False)) as journal:
-            return Traces(journal.pulse(), journal.hearing(), journal.packages())
-    except JournalError as exc:
-        raise Ailment(
-            str(exc),
-            "web and worker make it when they start: see that they did, that DEPLOYER_STATE_DIR"
-            " and DEPLOYER_DATABASE_URL are theirs, and that this user may read it",
-        ) from exc
+    return Traces(journal.pulse(), journal.hearing(), journal.packages())
 
 
 def journal_line(_traces: Traces) -> str:
@@ -121,7 +117,7 @@ def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
     return "those of the live commit"
 
 
-def secret(configured: Collection[str], traces: Traces | None) -> str:
+def secret(configured: Collection[object], traces: Traces | None) -> str:
     """Tell whether there is a secret that signs GitHub's deliveries.
 
     `traces`: None if the journal can't be read.

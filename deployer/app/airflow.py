@@ -1,0 +1,139 @@
+"""Where Airflow runs: in containers of the operator's compose file, or as processes here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from deployer.config import Settings
+from deployer.core.settings import in_plain
+from deployer.errors import SettingsError
+from deployer.ports import Services
+
+if TYPE_CHECKING:
+    from deployer.edges.embedded.airflow import LocalAirflow
+    from deployer.edges.parser.asking import Where
+
+COMPOSE_LOG = "compose.log"
+GROUP_OF_AIRFLOW = 0
+"""In the official image, its user is 50000:0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where Airflow runs: what recreates it, and where files are parsed on its packages.
+
+    `group`: of Airflow's user, None: it is this one.
+    """
+
+    services: Services
+    now: Where
+    built: Where
+    username: str | None
+    password: str | None
+    group: int | None
+
+
+def on_this_machine(settings: Settings) -> Host:
+    from deployer.edges.parser.local import LocalParser
+
+    airflow = local_airflow(settings)
+    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
+    return Host(
+        services=airflow,
+        now=LocalParser(lambda: airflow.python, script, env),
+        built=LocalParser(lambda: airflow.built_python, script, env),
+        username=settings.airflow_username or airflow.username,
+        password=in_plain(settings.airflow_password) or airflow.password,
+        group=None,
+    )
+
+
+def in_compose(settings: Settings, *, reading: bool = False) -> Host:
+    """Return the Airflow that the operator's compose file describes; asks no engine.
+
+    `reading`: make and change nothing.
+
+    Raises:
+        ServicesError: the file can't be used; what to change in it.
+        DiskError: the list of packages that containers start on can't be written.
+    """
+    from deployer.edges.airflow.files import airflow_files, dockerfile
+    from deployer.edges.compose.choosing import choose_way
+    from deployer.edges.compose.commands import Project
+    from deployer.edges.compose.engine import LazyClient
+    from deployer.edges.compose.plain_way import PlainWay
+    from deployer.edges.compose.proving import Bounds
+    from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.services import ComposeServices
+    from deployer.edges.compose.stack import read_stack
+    from deployer.edges.embedded.settings import SETTINGS
+    from deployer.edges.packages.slots import Slot
+    from deployer.edges.parser.container import ContainerParser, ContainerPlace
+
+    client, needed = LazyClient(), settings.recreate_services
+    project = Project(settings.compose_project, settings.compose_file)
+    runner = ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ)
+    checkout = settings.checkout_dir.absolute()
+    way = choose_way(
+        lambda: read_stack(runner, needed),
+        needed,
+        client=client,
+        project=project.name,
+        packages=checkout / "packages",
+        dockerfile=dockerfile(),
+        files=airflow_files(),
+        bounds=Bounds(resolve_s=settings.resolve_timeout_s),
+    )
+    if isinstance(way, PlainWay) and not reading:
+        way.ensure_current()
+
+    def place(slot: Slot) -> ContainerPlace:
+        packages = way.packages(slot)
+        return ContainerPlace(
+            image=packages.image,
+            project=project.name,
+            checkout_dir=checkout,
+            # Always of this version of the deployer, whatever the image was built by.
+            files=airflow_files(),
+            pip_requirements=packages.at_start,
+            env={f"AIRFLOW__{name}": value for name, value in SETTINGS.items()},
+        )
+
+    return Host(
+        services=ComposeServices(
+            client,
+            runner,
+            way,
+            services=needed,
+            airflow_url=settings.airflow_url,
+            health_timeout_s=settings.health_timeout_s,
+        ),
+        now=ContainerParser(lambda: place(Slot.CURRENT)),
+        built=ContainerParser(lambda: place(Slot.NEXT)),
+        username=settings.airflow_username,
+        password=in_plain(settings.airflow_password),
+        group=GROUP_OF_AIRFLOW,
+    )
+
+
+def local_airflow(
+    settings: Settings, *, progress: Callable[[str], None] = lambda _: None
+) -> LocalAirflow:
+    """Return the embedded Airflow of this state; the demo starts and stops it."""
+    from deployer.edges.embedded.airflow import LocalAirflow
+
+    port = urlsplit(settings.airflow_url).port
+    if port is None:
+        raise SettingsError(["DEPLOYER_AIRFLOW_URL must name a port for the embedded Airflow"])
+    return LocalAirflow(
+        settings.state_dir / "airflow",
+        root=settings.checkout_dir,
+        port=port,
+        resolve_timeout_s=settings.resolve_timeout_s,
+        health_timeout_s=settings.health_timeout_s,
+        progress=progress,
+    )

@@ -1,0 +1,117 @@
+"""The engine, Compose, the operator's file as it reads it, and the class's containers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from deployer.core.doctor.lines import Ailment
+from deployer.core.model import Look
+from deployer.errors import ServicesError
+from deployer.ports.doctor import About, Compose, Engine
+
+OLDEST_ENGINE: Final = (20, 10)
+OLDEST_COMPOSE: Final = (2,)
+START: Final = (
+    "start it (systemctl start docker); if it runs, let the worker's user reach its socket"
+    " (group `docker`), or set DOCKER_HOST"
+)
+INSTALL: Final = (
+    "install Compose v2 (package docker-compose-plugin, docker-compose-v2 or docker-compose)"
+)
+
+
+def engine_line(found: About) -> str:
+    """Say which engine answers.
+
+    Raises:
+        Ailment: it is too old.
+    """
+    if numbers(found.version) < OLDEST_ENGINE:
+        raise Ailment(f"Docker {found.version} answers", "install Docker 20.10 or newer")
+    return f"Docker {found.version} answers"
+
+
+def plugin(compose: Compose) -> str:
+    """Say which Compose is there.
+
+    Raises:
+        Ailment: Compose v1. ServicesError: none.
+    """
+    version = compose.version()
+    if numbers(version) < OLDEST_COMPOSE:
+        raise Ailment(f"Compose {version} is too old", INSTALL)
+    return f"Compose {version}"
+
+
+def stack_of(compose: Compose, file: Path, command: str) -> Mapping[str, Any]:
+    """Return the operator's compose file as Compose understands it.
+
+    What Compose says is not passed on: at a mistake in an env file it quotes the file. `command`
+    shows it.
+
+    Raises:
+        Ailment: there is none, or Compose refuses it.
+    """
+    if not os.access(file, os.R_OK, effective_ids=True):
+        raise Ailment(
+            f"there is no {file}, or this user may not read it",
+            "copy docker-compose.yaml there, or set DEPLOYER_COMPOSE_FILE; run doctor as a user"
+            " who may read it",
+        )
+    try:
+        return compose.config()
+    except ServicesError as exc:
+        raise Ailment(
+            f"Compose refuses {file}", f"see what it says: {command} config --quiet"
+        ) from exc
+
+
+def services(engine: Engine, needed: Collection[str], command: str) -> str:
+    """Tell whether the services that a rollout recreates run, and nothing of the project ails.
+
+    A container that ended with status 0 did its work (`airflow-init`), but for what it says that
+    it passed over.
+
+    Raises:
+        Ailment: with each that is not well. ServicesError
+    """
+    seen = sorted(engine.containers(), key=lambda one: one.service)
+    wrong = [
+        f"{name} has no container" for name in sorted(set(needed) - {one.service for one in seen})
+    ]
+    wrong += [
+        f"{one.service} {ails}"
+        for one in seen
+        if (ails := _ailing(one.look, needed=one.service in needed))
+    ]
+    wrong += [f"{one.service}: {line}" for one in seen for line in one.passed_over]
+    if wrong:
+        raise Ailment(
+            "; ".join(wrong),
+            f"look at what it says: {command} logs; then start it: the same with `up -d`",
+        )
+    unchecked = [one.service for one in seen if one.service in needed and not one.look.health]
+    note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
+    return f"{', '.join(sorted(needed))} run and are healthy{note}"
+
+
+def _ailing(look: Look, *, needed: bool) -> str | None:
+    match look.status, look.health:
+        case "running", None | "none" | "healthy":
+            return None
+        case "running", health:
+            return f"is {health}"
+        case "exited", _ if look.exit_code == 0 and not needed:
+            return None
+        case _:
+            return look.words()
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers, e.g. (20, 10, 24) of `20.10.24+dfsg1`; none: empty."""
+    leading = re.match(r"v?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(map(int, leading[1].split("."))) if leading else ()

@@ -1,0 +1,128 @@
+"""What `deployer doctor` asks, beside what a deployment needs of the same parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from deployer.core.model import Health, Hearing, Look, Pulse
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said; the names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> bool:
+        """Tell whether it leads elsewhere."""
+        return 300 <= self.status < 400 and "location" in self.headers  # noqa: PLR2004 - RFC 9110
+
+
+class Server(Protocol):
+    """A server at an address of the settings, asked with the account that is set for it."""
+
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        """Return its answer, whatever the status; redirects are not followed.
+
+        Raises:
+            OperatorError: nobody answers there within a bound.
+        """
+
+
+class AirflowAccount(Protocol):
+    """Airflow, and what the deployer's account may do there."""
+
+    def health(self) -> Health:
+        """Raises: AirflowUnreachable, AirflowError."""
+
+    def log_in(self) -> None:
+        """Raises: AirflowUnreachable, AirflowError."""
+
+    def status_of(self, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
+        """Return the status of one call of the REST API, logged in.
+
+        Raises:
+            AirflowUnreachable, AirflowError
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One container; `passed_over`: what it said that it left out when it ended well."""
+
+    service: str
+    look: Look
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What Docker says of itself; `ahead_s`: how far this machine's clock is ahead of its own."""
+
+    version: str
+    data: Path
+    ahead_s: float
+
+
+class Engine(Protocol):
+    """The Docker engine with the class's containers."""
+
+    def about(self) -> About:
+        """Raises: ServicesError."""
+
+    def containers(self) -> tuple[Seen, ...]:
+        """Raises: ServicesError."""
+
+
+class Compose(Protocol):
+    """Compose, and the operator's file as it understands it."""
+
+    def version(self) -> str:
+        """Raises: ServicesError."""
+
+    def config(self) -> Mapping[str, Any]:
+        """Raises: ServicesError; its words may quote a secret of the file."""
+
+
+class ClassRepository(Protocol):
+    """The class repository at its host, and the mirror of it at `path`, which need not exist."""
+
+    path: Path
+    host: str
+
+    def tip_at_host(self) -> str:
+        """Raises: GitError: no answer, a refusal, or no such branch."""
+
+    def check(self) -> str | None:
+        """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.
+
+        Raises:
+            GitError: it takes too long.
+        """
+
+    def pushed(self, path: str) -> str | None:
+        """Return a file's text at the branch's tip in the mirror, None: there is none.
+
+        Raises:
+            GitError: there is no mirror that can be read.
+        """
+
+
+class Memory(Protocol):
+    """What the journal remembers; each raises JournalError."""
+
+    def pulse(self) -> Pulse: ...
+    def hearing(self) -> Hearing: ...
+    def packages(self) -> str | None: ...
+
+
+class LocalProcesses(Protocol):
+    """The embedded Airflow of SERVICES=local."""
+
+    def running(self) -> Collection[str]:
+        """Return the services whose process lives."""

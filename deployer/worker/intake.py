@@ -1,0 +1,158 @@
+"""Take in what was announced: each commit gets its place in the queue, and is told why it waits.
+
+Called from the doorbell's thread while a turn runs in another; whoever reads the queue and writes
+upon it holds `Intake.lock` meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from threading import Event, RLock
+
+import structlog
+
+from deployer.core.model import Deployment, Freeze, Trigger
+from deployer.core.reporting.status import Commit, frozen, pending, waiting
+from deployer.deployment.run import Parts
+from deployer.ports import Announcement
+from deployer.worker.carried import Carrying
+from deployer.worker.covered import Branch
+
+log = structlog.get_logger()
+
+BY_HAND = {Trigger.MANUAL, Trigger.ROLLBACK}
+
+
+class Intake:
+    """The queue.
+
+    Attributes:
+        freeze: as it was when something was taken in last.
+        others: set when somebody waits whom the deployment at work does not answer.
+    """
+
+    def __init__(
+        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
+    ) -> None:
+        self._parts = parts
+        self._journal = parts.journal
+        self._clock = parts.clock
+        self._branch = branch
+        self._carrying = carrying
+        self._owed = owed  # called when the outbox was filled
+        self._in_the_way: str | None = None  # what everybody waits for who comes now
+        self._last_wish = 0  # the newest that was told of; it may wait for git
+        self.lock = RLock()
+        self.others = Event()
+        self.freeze: Freeze | None = None
+
+    def take_in(self) -> bool:
+        """Give each announced commit its place in the queue; True if there is a turn to take.
+
+        A wish of the teacher's (`deployer deploy`, `rollback`) waits for the turn itself.
+        """
+        journal, clock = self._journal, self._clock
+        found = False
+        with self.lock:
+            steered = self._look_for_freeze()
+            waiting = {d.sha: d.id for d in journal.unfinished()}
+            live = journal.live()
+            for announced in journal.unseen():
+                if announced.trigger in BY_HAND:
+                    found = found or announced.id > self._last_wish
+                    self._last_wish = max(self._last_wish, announced.id)
+                    continue
+                sha = announced.sha or ""
+                # A redelivery, or a push that the poll found first: answered already.
+                known = waiting.get(sha)
+                if known is None and live and live.sha == sha and (judged := journal.judging(sha)):
+                    known = judged.id
+                if known is None:
+                    known = self.queue(sha, announced.before, announced.trigger)
+                    if self.freeze:
+                        self.let_wait_frozen({known: sha}, self.freeze)
+                    elif self._in_the_way:
+                        self._let_wait({known: sha}, self._in_the_way)
+                    else:
+                        journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
+                    self._owed()
+                    waiting[sha] = known
+                    log.info("announced", sha=sha, deployment=known)
+                    found = True
+                # Dying before this line queues nothing twice: `waiting` knows the sha.
+                journal.attach(announced.id, known)
+            if found:
+                self.others.set()
+        if found:
+            self._nudge()
+        return found or steered
+
+    def _look_for_freeze(self) -> bool:
+        """Tell whether somebody froze deployments or let them go on, or the time is over."""
+        before, self.freeze = self.freeze, self._journal.frozen(self._clock.now())
+        if before == self.freeze:
+            return False
+        if self.freeze:
+            log.info("frozen", why=self.freeze.words, by=self.freeze.by)
+        else:
+            log.info("no longer frozen")
+        return True
+
+    def queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
+        return self._journal.queue(
+            sha,
+            base_sha=base_sha,
+            ref=self._branch.ref,
+            trigger=trigger,
+            at=self._clock.now(),
+        )
+
+    def rows(self) -> list[Deployment]:
+        """Return the deployments that nobody has begun, or not since the worker started."""
+        carried = self._carrying.rows
+        return [row for row in self._journal.unfinished() if row.id not in carried]
+
+    def wishes(self, trigger: Trigger = Trigger.MANUAL) -> list[Announcement]:
+        return [a for a in self._journal.unseen() if a.trigger is trigger]
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits whom no deployment at work answers."""
+        return bool(self.others.is_set() or self.wishes() or self.rows())
+
+    def _let_wait(self, rows: Mapping[int, str], why: str) -> None:
+        """Say what deployments wait for, given as commits by their ids."""
+        self._journal.wait_for(
+            list(rows),
+            why,
+            at=self._clock.now(),
+            statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
+        )
+
+    def let_wait_frozen(self, rows: Mapping[int, str], freeze: Freeze) -> None:
+        self._journal.wait_for(
+            list(rows),
+            of_freeze(freeze),
+            at=self._clock.now(),
+            statuses=[frozen(Commit(sha), freeze) for sha in rows.values()],
+        )
+
+    def block(self, why: str, *, but: Collection[int]) -> None:
+        """Let everybody wait for what takes long, until `unblock`; `but`: whom that answers."""
+        with self.lock:
+            if self._in_the_way is None:
+                self._in_the_way = why
+                others = [row for row in self.rows() if row.id not in but]
+                self._let_wait({row.id: row.sha for row in others}, why)
+
+    def unblock(self) -> None:
+        self._in_the_way = None
+
+    def _nudge(self) -> None:
+        self._parts.feed.nudge()
+        self._parts.examiner.nudge()
+
+
+def of_freeze(freeze: Freeze) -> str:
+    """Return what the deployments wait for that a freeze holds up."""
+    return f"the end of a freeze: {freeze.words}"

@@ -1,0 +1,78 @@
+"""The branch's tip as git tells it, and where announced commits stand to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from deployer.core.model import StepName, StepRecord
+from deployer.errors import GitError, UnknownCommit
+from deployer.ports import Clock, Journal, Repository
+
+REPLICATION = timedelta(seconds=60)
+"""How long a commit may be announced before git shows it; after that it is gone."""
+FETCH_BOUND_S = 20.0
+"""Seconds for which git is asked again while somebody waits for an answer."""
+FETCH_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The branch's tip, and when and for how long git was asked."""
+
+    tip: str
+    step: StepRecord
+
+
+class Place(Enum):
+    """Where an announced commit stands to the tip."""
+
+    ON_BRANCH = "on branch"
+    GONE = "gone"
+    UNSEEN = "unseen"  # announced so recently that git may not show it yet
+
+
+class Tip:
+    """What git says; `asked_at`: when it was asked last, in monotonic seconds."""
+
+    def __init__(self, repository: Repository, journal: Journal, clock: Clock) -> None:
+        self._repository = repository
+        self._journal = journal
+        self._clock = clock
+        self.asked_at = float("-inf")
+
+    def fetch(self, *, patient: bool) -> Fetched:
+        """Ask git; again for a while if it fails and somebody waits (`patient`).
+
+        Raises:
+            GitError
+        """
+        clock = self._clock
+        started_at, started = clock.now(), clock.monotonic()
+        self.asked_at = started
+        while True:
+            try:
+                tip = self._repository.fetch()
+            except GitError:
+                if not patient or clock.monotonic() - started > FETCH_BOUND_S:
+                    raise
+                clock.sleep(FETCH_AGAIN_S)
+            else:
+                step = StepRecord(StepName.FETCH, "ok", started_at, clock.now(), f"tip {tip[:7]}")
+                return Fetched(tip, step)
+
+    def place(
+        self, sha: str | None, announced_at: datetime, fetched: Fetched, *, patience: timedelta
+    ) -> Place:
+        """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
+        known = True
+        try:
+            if sha is None or self._repository.contains(fetched.tip, sha):
+                return Place.ON_BRANCH
+        except UnknownCommit:
+            known = self._journal.forced_away(sha or "")
+        began = fetched.step.started_at
+        if announced_at > began:  # this fetch can't have brought it
+            return Place.UNSEEN
+        return Place.UNSEEN if not known and began - announced_at < patience else Place.GONE
