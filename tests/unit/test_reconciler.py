@@ -980,6 +980,27 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
     assert world.journal.unfinished() == ()
 
 
+def test_a_commit_that_was_told_how_it_ended_is_told_so_once_though_the_worker_died_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die_once_live(live: Live | None) -> None:
+        if live:
+            raise Killed
+        set_live(live)
+
+    sha = world.announced(TAXI)
+    set_live = world.journal.set_live
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, "set_live", die_once_live)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    told = world.said(sha)
+    world.worker().turn()
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha) == told
+    assert told["airflow/deploy"] == ("success", "live: 1 file parsed in 0.0 s")
+
+
 def test_what_was_half_live_is_never_taken_for_live(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
