@@ -421,8 +421,12 @@ class Reconciler:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        # A worker died after it had said how the tip ended, and before it was known to be live.
-        told = not (live or mine or wishes or edits or redo) and self._covered.answered(tip)
+        # A worker died that had said how the tip ended, before all that it holds had an end.
+        told = (
+            not (mine or wishes or edits or redo)
+            and (live is None or live.sha == tip)
+            and self._covered.answered(tip)
+        )
         commits = [
             replace(
                 self._covered.commit(sha, live.sha if live else None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from deployer.core.model import (
@@ -983,15 +985,14 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
 def test_a_commit_that_was_told_how_it_ended_is_told_so_once_though_the_worker_died_after_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die_once_live(live: Live | None) -> None:
-        if live:
-            raise Killed
-        set_live(live)
+    def end_and_die(*args: Any, **more: Any) -> None:  # noqa: ANN401  # as the port has them
+        end(*args, **more)
+        raise Killed
 
     sha = world.announced(TAXI)
-    set_live = world.journal.set_live
+    end = world.journal.end
     with monkeypatch.context() as patch:
-        patch.setattr(world.journal, "set_live", die_once_live)
+        patch.setattr(world.journal, "end", end_and_die)
         with pytest.raises(Killed):
             world.reconciler.turn()
     told = world.said(sha)
