@@ -87,7 +87,19 @@ class Deploying:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        commits = [self._covered.commit(sha, live.sha if live else None) for sha in shas]
+        # A worker died that had said how the tip ended, before all that it holds had an end.
+        told = (
+            not (mine or wishes or edits or redo)
+            and (live is None or live.sha == tip)
+            and self._covered.answered(tip)
+        )
+        commits = [
+            replace(
+                self._covered.commit(sha, live.sha if live else None),
+                answered=told and sha == tip,
+            )
+            for sha in shas
+        ]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from deployer.app import local_airflow
+from deployer.app.airflow import local_airflow
 from deployer.core.model import DAG_PROCESSOR
 from deployer.demo.stage import Stage
 from scripts.benchmarks.access_log import AccessLog

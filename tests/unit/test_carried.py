@@ -241,6 +241,31 @@ def test_what_is_not_yet_examined_stays_as_it_is_live_until_it_is(world: World) 
     assert world.examiner.under_way == []
 
 
+@pytest.mark.parametrize(("part", "method"), [("releases", "publish"), ("feed", "wait")])
+def test_a_worker_that_dies_as_it_goes_on_tells_nothing_else_of_who_was_answered_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: str, method: str
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    world.examiner.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    world.reconciler.turn()
+    world.reconciler.turn()
+    told = world.said(shas[0])
+    assert told["airflow/deploy"][0] == "success"
+    with monkeypatch.context() as dying:
+        dying.setattr(getattr(world, part), method, die)
+        with pytest.raises(KeyboardInterrupt):
+            turn_until_rest(world, at_most=1000)
+    world.examiner.slow = {}
+    world.reconciler = world.worker()
+    turn_until_rest(world)
+    assert world.said(shas[0]) == told
+    assert world.said(first)["airflow/lasse"][0] == "success"
+
+
 def test_an_examination_goes_on_while_others_are_served_and_is_begun_only_once(
     world: World,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -980,6 +981,26 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
         "airflow/lasse": ("success", "1 DAG: taxi"),
     }
     assert world.journal.unfinished() == ()
+
+
+def test_a_commit_that_was_told_how_it_ended_is_told_so_once_though_the_worker_died_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_and_die(*args: Any, **more: Any) -> None:  # noqa: ANN401  # as the port has them
+        end(*args, **more)
+        raise Killed
+
+    sha = world.announced(TAXI)
+    end = world.journal.end
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, "end", end_and_die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    told = world.said(sha)
+    world.worker().turn()
+    assert world.journal.live() == Live(sha)
+    assert world.said(sha) == told
+    assert told["airflow/deploy"] == ("success", "live: 1 file parsed in 0.0 s")
 
 
 def test_what_was_half_live_is_never_taken_for_live(

@@ -14,7 +14,7 @@ import docker
 import httpx
 import pytest
 
-from deployer.app import GROUP_OF_AIRFLOW
+from deployer.app.airflow import GROUP_OF_AIRFLOW
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployer.app import GROUP_OF_AIRFLOW
+from deployer.app.airflow import GROUP_OF_AIRFLOW
 from deployer.core.model import ParseEnd, ParseResult, ProcessorLeft
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
