@@ -23,9 +23,13 @@ class Maintenance:
 
     Args:
         keep: releases kept for rollback and running tasks.
+
+    Attributes:
+        deployed: a tip for whose successor nothing is made ready yet.
     """
 
     def __init__(self, parts: Parts, *, keep: int) -> None:
+        self.deployed: str | None = None
         self._parts = parts
         self._keep = keep
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
@@ -46,8 +50,11 @@ class Maintenance:
         self._parts.services.tidy()
         self._parts.examiner.warm_up()
 
-    def after_deployment(self, tip: str) -> None:
-        """Make ready for the next one, whose packages may have moved under the parser."""
+    def make_ready(self) -> None:
+        """Make ready for the next deployment: packages may have moved under the parser."""
+        tip, self.deployed = self.deployed, None
+        if tip is None:
+            return
         self._compare_packages(tip)
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S
         self._asked = 0
@@ -124,6 +131,7 @@ class Maintenance:
             removed, left = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
+            self._release_due_at = self._parts.clock.monotonic()  # at the next poll once more
         else:
             if left:
                 self._release_due_at = self._parts.clock.monotonic()

@@ -19,6 +19,7 @@ from deployer.core.model import (
     Deployment,
     Ending,
     Freeze,
+    Live,
     Running,
     State,
     StepName,
@@ -90,6 +91,7 @@ class Reconciler:
         self._freeze: Freeze | None = None  # as it was at the last intake
         self._told_of: Freeze | None = None  # the rollback of which commits were told
         self._last_wish = 0  # the newest that was told of; it may wait for git
+        self._now_live: Live | None = None  # while those are ended that are judged with it
 
     # -- intake
 
@@ -204,8 +206,7 @@ class Reconciler:
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
-        if not (mine or wishes or behind):
-            covered = self._covered.late(covered)
+        covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
             return self._deploy(fetched, mine, covered, wishes, edits=edits)
         if tip != self._given_up:
@@ -320,6 +321,7 @@ class Reconciler:
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
+        self.maintenance.make_ready()
         if self._carrying:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
@@ -436,6 +438,12 @@ class Reconciler:
                 [edits.words, *notes] if edits else notes,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
                 edited=(edits and edits.paths) or (),
+                answers_for={
+                    path
+                    for commit in fresh
+                    if not self._covered.answered(commit.sha)
+                    for path in commit.changed
+                },
                 retry_refused=anew,
             )
             result = self._safely(tip, lambda: run(tip))
@@ -445,7 +453,8 @@ class Reconciler:
                 cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
-                self._end(deployment, commits, result.ending, supersedes=rows)
+                live = self._with_pending(result.live)
+                self._end(deployment, commits, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
         finally:
             self._in_the_way = None
@@ -456,9 +465,9 @@ class Reconciler:
             self._tell_edits("")
         self._failures = 0
         self._given_up = tip if result.ending.state is State.FAILED else None
+        self.maintenance.deployed = tip
         if self._is_waited_for():
             return 0.0
-        self.maintenance.after_deployment(tip)
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll
 
     def _new_run(
@@ -469,6 +478,7 @@ class Reconciler:
         *,
         tell: Callable[[str], None] = lambda _: None,
         edited: Collection[str] = (),
+        answers_for: Collection[str] = (),
         retry_refused: bool = False,
         cut: Callable[[], bool] | None = None,
     ) -> Run:
@@ -481,6 +491,7 @@ class Reconciler:
             cut=cut or self._others.is_set,
             notes=notes,
             edited=edited,
+            answers_for=answers_for,
             retry_refused=retry_refused,
         )
 
@@ -528,9 +539,16 @@ class Reconciler:
         if live is None:
             return
         release = self._parts.releases.live()
+        self._now_live = live
         self._carrying.after(result, release.name if release else "", mine=mine)
-        # Dying before this line leaves it unknown what is live: all is judged once more.
-        journal.set_live(replace(live, pending=tuple(sorted(self._carrying.pending))))
+        self._now_live = None
+        known = self._with_pending(live)
+        if known != journal.live():  # else it was written with an end
+            # Dying before this line leaves it unknown what is live: all is judged once more.
+            journal.set_live(known)
+
+    def _with_pending(self, live: Live | None) -> Live | None:
+        return live and replace(live, pending=tuple(sorted(self._carrying.pending)))
 
     def _tell_long(
         self,
@@ -581,7 +599,11 @@ class Reconciler:
     def _complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""
         self._end(
-            carried.deployment, carried.commits, carried.ending, supersedes=carried.supersedes
+            carried.deployment,
+            carried.commits,
+            carried.ending,
+            supersedes=carried.supersedes,
+            live=self._with_pending(self._now_live),
         )
 
     def _end(
@@ -591,6 +613,7 @@ class Reconciler:
         ending: Ending,
         *,
         supersedes: Sequence[int],
+        live: Live | None = None,
     ) -> None:
         journal, now = self._parts.journal, self._parts.clock.now()
         record = journal.deployment(deployment)
@@ -609,6 +632,7 @@ class Reconciler:
             at=now,
             statuses=every(self._covered.final(commit, ending) for commit in commits),
             supersedes=supersedes,
+            live=live,
         )
         self._owed()
         log.info(
