@@ -206,7 +206,8 @@ class Reconciler:
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
-        covered = self._covered.late(covered)
+        if not (mine or wishes or behind):
+            covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
             return self._deploy(fetched, mine, covered, wishes, edits=edits)
         if tip != self._given_up:
@@ -423,7 +424,10 @@ class Reconciler:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        commits = [self._covered.commit(sha, live.sha if live else None) for sha in shas]
+        # Of what is live and judged already there is no news: a file changed by hand is mended.
+        known = live is not None and live.sha == tip and not (anew or redo)
+        told = [sha for sha in shas if not (known and self._covered.answered(sha))]
+        commits = [self._covered.commit(sha, live.sha if live else None) for sha in told]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()
@@ -438,12 +442,7 @@ class Reconciler:
                 [edits.words, *notes] if edits else notes,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
                 edited=(edits and edits.paths) or (),
-                answers_for={
-                    path
-                    for commit in fresh
-                    if not self._covered.answered(commit.sha)
-                    for path in commit.changed
-                },
+                answers_for={path for commit in commits for path in commit.changed},
                 retry_refused=anew,
             )
             result = self._safely(tip, lambda: run(tip))
