@@ -174,6 +174,8 @@ class Run:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
         edited: paths that are live otherwise than published, somebody changed them by hand.
+        answers_for: paths that the answered commits changed, also if they are live as they are
+            now: who changed a file is told what it does.
         retry_refused: try requirements again that were refused before.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
@@ -190,6 +192,7 @@ class Run:
         cut: Callable[[], bool],
         notes: Sequence[str] = (),
         edited: Collection[str] = (),
+        answers_for: Collection[str] = (),
         retry_refused: bool = False,
     ) -> None:
         self._parts = parts
@@ -199,6 +202,7 @@ class Run:
         self._cut = cut
         self._notes = notes
         self._edited = frozenset(edited)
+        self._answers_for = frozenset(answers_for)
         self._retry_refused = retry_refused
         self._step = Steps(parts.journal, parts.clock, deployment, tell=tell)
         self._drain = Drain(
@@ -252,7 +256,9 @@ class Run:
                 services=self._limits.services,
                 kept=kept,
                 held=live.held if live else (),
-                pending=frozenset(live.pending) - self._beside.paths if live else (),
+                pending=self._answers_for | frozenset(live.pending) - self._beside.paths
+                if live
+                else (),
             )
             journal.set_plan(self._deployment, the_plan)
             why = packages.why(kept, installed) if the_plan.recreate else None

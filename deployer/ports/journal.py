@@ -132,8 +132,12 @@ class Journal(Protocol):
         at: datetime,
         statuses: Sequence[Status] = (),
         supersedes: Collection[int] = (),
+        live: Live | None = None,
     ) -> None:
-        """End a deployment and those it supersedes, and owe `statuses`, in one transaction."""
+        """End a deployment and those it supersedes, and owe `statuses`, in one transaction.
+
+        `live`: what is live and judged now, None: what was known of that stays.
+        """
 
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()

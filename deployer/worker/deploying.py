@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Running, State, StepName, Trigger
+from deployer.core.model import Deployment, Ending, Live, Running, State, StepName, Trigger
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.run import Limits, Parts, Result, Run
@@ -44,6 +44,7 @@ class Deploying:
         self._carrying = carrying
         self._covered = covered
         self._owed = owed  # called when the outbox was filled
+        self._now_live: Live | None = None  # while those are ended that are judged with it
 
     def deploy(
         self,
@@ -87,19 +88,13 @@ class Deploying:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        # A worker died that had said how the tip ended, before all that it holds had an end.
-        told = (
-            not (mine or wishes or edits or redo)
-            and (live is None or live.sha == tip)
-            and self._covered.answered(tip)
-        )
-        commits = [
-            replace(
-                self._covered.commit(sha, live.sha if live else None),
-                answered=told and sha == tip,
-            )
-            for sha in shas
-        ]
+        # Of what is live and judged already there is no news: a file changed by hand is mended.
+        known = live is not None and live.sha == tip and not (anew or redo)
+        told = [sha for sha in shas if not (known and self._covered.answered(sha))]
+        commits = [self._covered.commit(sha, live.sha if live else None) for sha in told]
+        if not (live or mine or wishes or edits or redo) and self._covered.answered(tip):
+            # A worker died that had told the tip, while it went on with an older one.
+            commits[-1] = replace(commits[-1], answered=True)
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()
@@ -114,6 +109,7 @@ class Deploying:
                 [edits.words, *notes] if edits else notes,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
                 edited=(edits and edits.paths) or (),
+                answers_for={path for commit in commits for path in commit.changed},
                 retry_refused=anew,
             )
             result = self._safely(tip, lambda: run(tip))
@@ -123,7 +119,8 @@ class Deploying:
                 cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
-                self.end(deployment, commits, result.ending, supersedes=rows)
+                live = self._with_pending(result.live)
+                self.end(deployment, commits, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
         finally:
             self._intake.unblock()
@@ -138,6 +135,7 @@ class Deploying:
         *,
         tell: Callable[[str], None] = lambda _: None,
         edited: Collection[str] = (),
+        answers_for: Collection[str] = (),
         retry_refused: bool = False,
         cut: Callable[[], bool] | None = None,
     ) -> Run:
@@ -150,6 +148,7 @@ class Deploying:
             cut=cut or self._intake.others.is_set,
             notes=notes,
             edited=edited,
+            answers_for=answers_for,
             retry_refused=retry_refused,
         )
 
@@ -195,9 +194,16 @@ class Deploying:
         if live is None:
             return
         release = self._parts.releases.live()
+        self._now_live = live
         self._carrying.after(result, release.name if release else "", mine=mine)
-        # Dying before this line leaves it unknown what is live: all is judged once more.
-        journal.set_live(replace(live, pending=tuple(sorted(self._carrying.pending))))
+        self._now_live = None
+        known = self._with_pending(live)
+        if known != journal.live():  # else it was written with an end
+            # Dying before this line leaves it unknown what is live: all is judged once more.
+            journal.set_live(known)
+
+    def _with_pending(self, live: Live | None) -> Live | None:
+        return live and replace(live, pending=tuple(sorted(self._carrying.pending)))
 
     def _tell_long(
         self,
@@ -226,7 +232,13 @@ class Deploying:
 
     def complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""
-        self.end(carried.deployment, carried.commits, carried.ending, supersedes=carried.supersedes)
+        self.end(
+            carried.deployment,
+            carried.commits,
+            carried.ending,
+            supersedes=carried.supersedes,
+            live=self._with_pending(self._now_live),
+        )
 
     def end(
         self,
@@ -235,6 +247,7 @@ class Deploying:
         ending: Ending,
         *,
         supersedes: Sequence[int],
+        live: Live | None = None,
     ) -> None:
         journal, now = self._parts.journal, self._parts.clock.now()
         record = journal.deployment(deployment)
@@ -253,6 +266,7 @@ class Deploying:
             at=now,
             statuses=every(self._covered.final(commit, ending) for commit in commits),
             supersedes=supersedes,
+            live=live,
         )
         self._owed()
         log.info(

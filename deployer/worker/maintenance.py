@@ -23,9 +23,14 @@ BY_HAND_S = 20.0
 
 
 class Maintenance:
-    """Nobody waits for it: a status is posted before."""
+    """Nobody waits for it: a status is posted before.
+
+    Attributes:
+        deployed: a tip for whose successor nothing is made ready yet.
+    """
 
     def __init__(self, parts: Parts, limits: Limits) -> None:
+        self.deployed: str | None = None
         self._parts = parts
         self._keep = limits.keep_releases
         self._keep_for = timedelta(days=limits.keep_days)
@@ -48,8 +53,11 @@ class Maintenance:
         self._parts.services.tidy()
         self._parts.examiner.warm_up()
 
-    def after_deployment(self, tip: str) -> None:
-        """Make ready for the next one, whose packages may have moved under the parser."""
+    def make_ready(self) -> None:
+        """Make ready for the next deployment: packages may have moved under the parser."""
+        tip, self.deployed = self.deployed, None
+        if tip is None:
+            return
         self._compare_packages(tip)
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S
         self._asked = 0
@@ -145,6 +153,7 @@ class Maintenance:
             removed, left = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
+            self._release_due_at = self._parts.clock.monotonic()  # at the next poll once more
         else:
             if left:
                 self._release_due_at = self._parts.clock.monotonic()

@@ -229,6 +229,7 @@ class Reconciler:
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
+        self.maintenance.make_ready()
         if self._carrying:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
@@ -279,9 +280,9 @@ class Reconciler:
             self._tell_edits("")
         self._failures = 0
         self._given_up = tip if ending.state is State.FAILED else None
+        self.maintenance.deployed = tip
         if self._intake.is_waited_for:
             return 0.0
-        self.maintenance.after_deployment(tip)
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll
 
     # -- failures

@@ -218,6 +218,7 @@ class FakeJournal:
         at: datetime,
         statuses: Sequence[Status] = (),
         supersedes: Collection[int] = (),
+        live: Live | None = None,
     ) -> None:
         self.set_verdicts(deployment, ending.verdicts)
         reason = ending.reason or ending.refused or ""
@@ -236,6 +237,7 @@ class FakeJournal:
         for number, record in ended.items():
             self.records[number] = replace(record, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
+        self._live = live or self._live
 
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()

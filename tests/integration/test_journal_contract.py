@@ -445,6 +445,15 @@ def test_ending_ends_those_it_supersedes(journal: Journal) -> None:
     assert [found.id for found in journal.unfinished()] == [other]
 
 
+def test_an_end_tells_what_is_live_or_leaves_it(journal: Journal) -> None:
+    first, second = started(journal, A), started(journal, B)
+    live = Live(A, held=("dags/a/x.py",))
+    journal.end(first, Ending(A, State.SUCCEEDED), at=NOW, live=live)
+    assert journal.live() == live
+    journal.end(second, Ending(B, State.ERROR), at=NOW)
+    assert journal.live() == live
+
+
 def test_unfinished_are_queued_and_running_oldest_first(journal: Journal) -> None:
     first, ended, last = queued(journal, A), started(journal, B), started(journal, C)
     journal.end(ended, Ending(B, State.FAILED), at=NOW)

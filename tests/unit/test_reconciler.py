@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -258,6 +259,75 @@ def test_a_commit_that_is_told_late_ends_as_the_first_that_held_it(world: World)
     assert text.startswith(f"deployed as part of {second[:7]}")
 
 
+def test_who_puts_a_broken_file_back_before_anybody_saw_it_mended_is_told_so(
+    world: World,
+) -> None:
+    broken = {TAXI: "from airflow.sdk import dag  # broken\n"}
+    world.breaks(TAXI)
+    world.deliver(world.repository.push(broken))
+    world.reconciler.turn()
+    mended = world.announced(TAXI)
+    again = world.repository.push(broken)
+    world.deliver(again, mended)
+    world.reconciler.turn()
+    assert world.said(mended)["airflow/lasse"][0] == "failure"
+    assert world.said(again)["airflow/lasse"][0] == "failure"
+
+
+def test_who_puts_a_broken_file_back_is_told_so_though_the_first_try_was_in_error(
+    world: World,
+) -> None:
+    broken = {TAXI: "from airflow.sdk import dag  # broken\n"}
+    world.breaks(TAXI)
+    world.deliver(world.repository.push(broken))
+    world.reconciler.turn()
+    mended = world.announced(TAXI)
+    again = world.repository.push(broken)
+    world.deliver(again, mended)
+    world.repository.down = "could not resolve host"
+    world.reconciler.turn()
+    world.repository.down = None
+    world.reconciler.turn()
+    assert world.said(again)["airflow/lasse"][0] == "failure"
+
+
+def test_a_commit_that_is_gone_back_to_is_told_what_its_own_files_do(world: World) -> None:
+    world.breaks(TAXI)
+    target = world.announced(TAXI)
+    world.reconciler.turn()
+    world.announced(WEATHER)
+    world.reconciler.turn()
+    world.roll_back(target)
+    world.reconciler.turn()
+    assert world.said(target)["airflow/lasse"][0] == "failure"
+
+
+def test_who_pushes_what_is_held_once_more_is_told_so(world: World) -> None:
+    harmful = {TAXI: "from airflow.sdk import dag  # endless\n"}
+    world.examiner.finds(TAXI, harm="never ends")
+    world.deliver(world.repository.push(harmful))
+    world.reconciler.turn()
+    mended = world.announced(TAXI)
+    again = world.repository.push(harmful)
+    world.deliver(again, mended)
+    world.reconciler.turn()
+    assert world.said(again)["airflow/lasse"] == ("failure", "taxi.py is held: never ends")
+
+
+def test_a_late_commit_is_told_of_its_own_text_though_a_newer_push_came_with_it(
+    world: World,
+) -> None:
+    before = world.repository.tip
+    world.breaks(TAXI)
+    first = world.push(TAXI)
+    world.announced(WEATHER)
+    world.reconciler.turn()
+    world.deliver(first, before)
+    world.announced(HELLO)
+    world.reconciler.turn()
+    assert world.said(first)["airflow/lasse"][0] == "failure"
+
+
 def test_a_late_commit_that_no_deployment_known_has_held_is_deployed_again(world: World) -> None:
     before = world.repository.tip
     first = world.push(TAXI)
@@ -267,6 +337,29 @@ def test_a_late_commit_that_no_deployment_known_has_held_is_deployed_again(world
     world.deliver(first, before)
     world.reconciler.turn()
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_verdict_that_is_written_is_final_whatever_comes_right_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    end = world.journal.end
+
+    def end_and(*args: object, **kwargs: object) -> None:
+        end(*args, **kwargs)  # type: ignore[arg-type]  # as they came
+        if killed:
+            raise KeyboardInterrupt
+        world.deliver(sha)
+        world.reconciler.take_in()
+
+    sha = world.announced(TAXI)
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(world.journal, "end", end_and)
+        world.reconciler.turn()
+    said = world.said(sha)
+    world.reconciler = world.worker()
+    world.reconciler.turn()
+    assert world.said(sha) == said
 
 
 def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
@@ -897,6 +990,17 @@ def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> Non
     assert world.journal.live() == Live(sha)
 
 
+def test_mending_what_was_changed_by_hand_tells_nobody_anything_new(world: World) -> None:
+    world.breaks(WEATHER)
+    sha = world.announced(WEATHER)
+    world.reconciler.turn()
+    said = world.said(sha)
+    world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
+    world.reconciler.turn()
+    assert world.said(sha) == said
+    assert said["airflow/maria"][0] == "failure"
+
+
 def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
     world: World,
 ) -> None:
@@ -1029,6 +1133,36 @@ def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) ->
     started.prepare()
     world.clock.sleep(QUIET_S)
     started.clean_up()
+    assert len(world.releases.whole) == 1
+
+
+def test_old_releases_go_though_somebody_came_who_needed_no_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.limits = replace(world.limits, keep_releases=1)
+    world.reconciler = world.worker()
+    world.announced(TAXI)
+    world.feed.while_waiting.append(lambda: world.deliver("f" * 40))
+    world.feed.slow[TAXI] = 0.5
+    world.feed.while_waiting.append(lambda: None if world.reconciler.take_in() else None)
+    world.reconciler.turn()
+    world.clock.sleep(61)
+    world.reconciler.turn()
+    world.clock.sleep(QUIET_S)
+    world.reconciler.turn()
+    assert len(world.releases.whole) == 1
+
+
+def test_old_releases_go_though_airflow_did_not_answer_at_first(world: World) -> None:
+    world.limits = replace(world.limits, keep_releases=1)
+    world.reconciler = world.worker()
+    world.announced(TAXI)
+    world.reconciler.turn()
+    world.airflow.reachable = False
+    world.clock.sleep(QUIET_S)
+    world.reconciler.turn()
+    world.airflow.reachable = True
+    world.reconciler.turn()
     assert len(world.releases.whole) == 1
 
 

@@ -53,7 +53,8 @@ def plan(
         kept: text of what the class ran on when the last deployment ended. If the tip's is
             refused, this is what has to run.
         held: what of `live` is not live as it is there.
-        pending: what of `live` nobody has judged, nor will but for this deployment.
+        pending: what is to be judged though it did not move: nobody has judged it, nor will but
+            for this deployment, or somebody asks who put it back.
 
     The tip is published even if no file moved: `current` names the commit that is live.
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from deployer.core.model import (
     Ending,
+    Live,
     Outcome,
     Plan,
     Running,
@@ -31,7 +32,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.edges.journal import outbox, tables
+from deployer.edges.journal import marks, outbox, tables
 from deployer.edges.journal.codec import (
     clean,
     ending_to_json,
@@ -243,6 +244,7 @@ def end(
     at: datetime,
     statuses: Sequence[Status] = (),
     supersedes: Collection[int] = (),
+    live: Live | None = None,
 ) -> None:
     set_verdicts(connection, deployment, ending.verdicts)
     _change(
@@ -258,6 +260,8 @@ def end(
     for other in supersedes:
         supersede(connection, other, f"part of deployment {deployment}", at=at)
     outbox.owe(connection, statuses, deployment=deployment, at=at)
+    if live is not None:
+        marks.set_live(connection, live)
 
 
 def supersede(
