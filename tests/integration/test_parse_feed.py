@@ -365,7 +365,7 @@ def test_one_that_says_what_is_not_of_the_protocol_is_dropped_and_others_go_on(
 def test_a_line_without_an_end_has_a_bound(
     feed: ParseFeedListener, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parse_feed, "MOST_LINE", 1000)
+    monkeypatch.setattr(parse_feed, "MOST_UNREAD", 1000)
     with Peer(path, "well") as well, Peer(path, "hostile") as hostile:
         came(feed, "well", "hostile")
         hostile.say_bytes(b"x" * 1001)
@@ -375,6 +375,30 @@ def test_a_line_without_an_end_has_a_bound(
             well.say({"beside": f"{number}" * 400})
         well.say(LISTED)
         until(feed, Listed("r1", frozenset({X, Y})))
+
+
+def test_lines_without_an_end_have_a_bound_in_all_and_the_longest_goes(
+    feed: ParseFeedListener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse_feed, "MOST_UNREAD", 1000)
+    with Peer(path, "well") as well, Peer(path, "hostile") as hostile:
+        came(feed, "well", "hostile")
+        well.say_bytes(b'{"beside": "')
+        hostile.say_bytes(b"x" * 995)
+        assert hostile.is_dropped()
+        well.say_bytes(b'"}\n')
+        asked(feed, well, X, life="well")
+
+
+def test_whoever_connects_past_the_bound_is_hung_up_on(
+    feed: ParseFeedListener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse_feed, "MOST_CONNECTIONS", 1)
+    with Peer(path, "well") as well:
+        came(feed, "well")
+        with Peer(path) as late:
+            assert late.is_dropped()
+        asked(feed, well, X, life="well")
 
 
 TALKS_ON = (

@@ -22,7 +22,7 @@ VARIES: Final = "§"
 
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
-    "core/tree/contents.py": frozenset({"_unfit"}),
+    "core/tree/contents.py": frozenset({"_unfit", "_harm"}),
     "core/tree/ignores.py": frozenset({"unreadable"}),
     "core/tree/limits.py": frozenset({"judged", "_excess"}),
     "core/reporting/ownership.py": frozenset({"notes"}),

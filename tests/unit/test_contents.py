@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import COMPOSE_FILE, ROSTER, Facts, File, LeftOut, Tree
-from deployer.core.tree import contents, limits
+from deployer.core.tree import contents, ignores, limits
 from deployer.core.tree.contents import Chosen, Read
 from deployer.core.tree.limits import TooMuch, Weight
 from deployer.core.tree.publishable import LINK
@@ -128,6 +128,27 @@ def test_an_ignore_file_that_hides_everybodys_dags_is_left_out(text: bytes) -> N
 @pytest.mark.parametrize("text", [b"lasse/\n", b"draft_*\n", b"*/\n!*/\n", b""])
 def test_an_ignore_file_that_hides_some_is_a_file(text: bytes) -> None:
     assert whole({"dags/.airflowignore": text}).ignores == {"dags/.airflowignore": text.decode()}
+
+
+def test_the_ignore_files_of_a_folder_hold_so_many_patterns_in_all_and_those_of_others_count_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ignores, "MOST_PATTERNS", 2)
+    tree = whole(
+        {
+            "dags/a/.airflowignore": b"x\n",
+            "dags/a/b/.airflowignore": b"y\n",
+            "dags/a/c/.airflowignore": b"z\n",
+            "dags/d/.airflowignore": b"x\ny\n",
+        }
+    )
+    assert [left.path for left in tree.left_out] == ["dags/a/c/.airflowignore"]
+    assert tree.left_out[0].reason.startswith("more than 2 patterns in a folder")
+
+
+@pytest.mark.parametrize("line", [b"!", b"[z-a]", b"six==1.17.0 \\", b"*/"])
+def test_a_line_of_requirements_is_no_pattern(line: bytes) -> None:
+    assert whole({"requirements.txt": line}).requirements == line.decode()
 
 
 def test_in_ones_own_folder_everything_may_be_hidden() -> None:

@@ -122,6 +122,8 @@ def test_what_airflow_reads_is_readable(content: bytes) -> None:
         (b"*a*a*a*a*a", "line 1: more than 4 wildcards"),
         (b"a/**/b/**/c/**/d/**/e/**/f", "line 1: more than 4 wildcards"),
         (b"*" * 30, "line 1: more than 4 wildcards"),
+        (b"a\n" + b" " * 513, "line 2: more than 512 characters"),
+        (b"#\n" * 25_001, "more than 50,000 bytes"),
     ],
 )
 def test_what_would_stop_airflow_is_unreadable_and_says_why(content: bytes, says: str) -> None:

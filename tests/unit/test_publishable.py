@@ -54,6 +54,8 @@ def test_an_executable_file_is_published_as_one() -> None:
         ("dags/a\nb.py", "control character"),
         ("dags/a\x1b[31m.py", "control character"),
         ("dags/a\u2028b.py", "control character"),
+        ("dags/a\u202eyp.b", "control character"),
+        ("dags/a\u2066b.py", "control character"),
         ("dags/../etc/x", "not one that git itself"),
         ("dags//x", "not one that git itself"),
         ("dags/.GIT/config", "not one that git itself"),
@@ -83,7 +85,7 @@ def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes
 
 
 @pytest.mark.parametrize(
-    "path", ["dags/a\u00a0b/x.py", "dags/\u202egpj.py", "dags/\u200d/x.py", "dags/\ue000.py"]
+    "path", ["dags/a\u00a0b/x.py", "dags/\u200d/x.py", "dags/\ue000.py"]
 )
 def test_a_published_name_is_shown_as_it_is(path: str) -> None:
     assert publishable([entry(path)], {}) == ({path: "b"}, (), frozenset())

@@ -80,6 +80,12 @@ def test_a_mistake_is_told_with_its_line(text: str, reason: str) -> None:
     assert found.reason.startswith(reason)
 
 
+def test_a_list_that_many_folders_name_by_an_alias_is_one_in_memory() -> None:
+    found = parse("folders:\n  a: &some [x, y]\n  b: *some\n")
+    assert isinstance(found, Roster)
+    assert found.folders["a"] is found.folders["b"]
+
+
 @given(st.text(alphabet="ab:-[]{}*&!#|>%@'\" \n\t?,0", max_size=60))
 def test_no_text_raises_anything(text: str) -> None:
     assert isinstance(parse(text), Roster | Unreadable)

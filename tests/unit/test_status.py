@@ -338,3 +338,7 @@ def test_a_description_is_one_line_of_at_most_140_characters(text: str) -> None:
 
 def test_a_description_holds_no_character_that_github_refuses() -> None:
     assert cut("moo \N{COW} moo") == "moo ? moo"
+
+
+def test_what_would_turn_or_colour_a_line_is_replaced() -> None:
+    assert cut("a.py:1 E: \u202eevil\u2069 \x1b[2J\x00") == "a.py:1 E: ?evil? ?[2J?"

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from deployer.core.tree.publishable import misleads
+
 DEPLOY: Final = "airflow/deploy"
 MAX_CONTEXT: Final = 255
 """Characters; GitHub answers 422 to more (GITHUB.md)."""
@@ -30,11 +32,11 @@ def of_folders(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def plain(text: str) -> str:
-    """Return `text` with `?` for each four-byte letter.
+    """Return `text` with `?` for each four-byte letter, and for what would mislead a reader.
 
     GitHub's `… doesn't accept 4-byte Unicode` is for good, and the status would be lost.
     """
-    return "".join(c if c <= "\uffff" else "?" for c in text)
+    return "".join("?" if c > "\uffff" or misleads(c) else c for c in text)
 
 
 def _context(folder: str) -> str:

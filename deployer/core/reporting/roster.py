@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import yaml
@@ -90,7 +91,9 @@ def _roster(root: yaml.Node | None) -> Roster:
             case "teachers":
                 teachers = _names(value)
             case "folders":
-                folders = {folder.value: _names(names) for folder, names in _pairs(value)}
+                # One list, however often aliases name it: else 100 kB would come out as gigabytes.
+                names = cache(_names)
+                folders = {folder.value: names(its) for folder, its in _pairs(value)}
             case _:
                 raise _mistake(key, f"{key.value!r} is neither teachers nor folders")
     return Roster(teachers, folders)

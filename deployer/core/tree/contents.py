@@ -7,6 +7,7 @@ one (`edges.working_copy`); what names alone decide is `publishable`'s.
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from deployer.core.model import (
     File,
     LeftOut,
     Tree,
+    folder_of,
 )
 from deployer.core.tree import ignores, limits
 from deployer.core.tree.facts import facts
@@ -160,14 +162,14 @@ def tree(
         executable: paths of files that may be executed.
     """
     files, requirements, texts, refused = {}, None, {}, []
+    patterns = Counter[str | None]()  # of all ignore files of a folder
     for path, blob in parts.blobs.items():
         found = reads[blob, kind(path)]
-        if found.refused:
-            refused.append(LeftOut(shown(path.encode()), found.refused, blob))
-        elif found.text is not None and ignores.Ignores({path: found.text}).hides(_ANYBODYS):
-            refused.append(
-                LeftOut(path, "it would hide everybody's DAGs: name your folder in it", blob)
-            )
+        reason = found.refused
+        if reason is None and kind(path) == ignores.NAME:
+            reason = _harm(path, found.text or "", patterns)
+        if reason:
+            refused.append(LeftOut(shown(path.encode()), reason, blob))
         elif path == REQUIREMENTS:
             requirements = found.text
         else:
@@ -182,3 +184,19 @@ def tree(
         left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
         refused=parts.refused,
     )
+
+
+def _harm(path: str, text: str, patterns: Counter[str | None]) -> str | None:
+    """Return what an ignore file would do to others, None if nothing.
+
+    `patterns`: how many there are by folder; this file's are added.
+    """
+    if ignores.Ignores({path: text}).hides(_ANYBODYS):
+        return "it would hide everybody's DAGs: name your folder in it"
+    patterns[folder_of(path)] += ignores.patterns(text)
+    if patterns[folder_of(path)] > ignores.MOST_PATTERNS:
+        return (
+            f"more than {ignores.MOST_PATTERNS} patterns in a folder would keep Airflow busy:"
+            " ignore folders, not files"
+        )
+    return None

@@ -22,6 +22,12 @@ NAME = ".airflowignore"
 _MOST_WILDCARDS = 4
 """Each `*` of a segment multiplies the time of a match that fails by the name's length:
 five took over a minute on a name of 250 characters, in Airflow as in here."""
+_LONGEST_LINE = 512
+"""Characters, as many as a path may have. Airflow looks for a comment behind each blank of a line,
+to the line's end: 100,000 blanks took it 24 s, at each look into the directory."""
+MOST_PATTERNS = 200
+"""Each is tried on each file: as many as this cost Airflow seconds for the largest folder."""
+_MOST_BYTES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,15 @@ def unreadable(content: bytes) -> str | None:
     One that Airflow can't read ends its dag-processor for everybody, and again after
     each restart while it stays in the tree.
     """
+    if len(content) > _MOST_BYTES:
+        return f"more than {_MOST_BYTES:,} bytes would keep Airflow busy: ignore folders, not files"
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
         return f"byte {exc.start + 1} is not UTF-8, which would stop Airflow for everybody"
+    for number, line in enumerate(_lines(text), 1):
+        if len(line) > _LONGEST_LINE:
+            return f"line {number}: more than {_LONGEST_LINE} characters are no path"
     for number, pattern in _patterns(text):
         counts = [pattern.count("**"), *(name.count("*") for name in pattern.split("/"))]
         if max(counts) > _MOST_WILDCARDS:
@@ -100,11 +111,19 @@ def unreadable(content: bytes) -> str | None:
     return None
 
 
+def patterns(text: str) -> int:
+    """Return how many patterns Airflow reads in a text."""
+    return len(_patterns(text))
+
+
+def _lines(text: str) -> list[str]:
+    # Airflow reads in text mode: universal newlines.
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def _patterns(text: str) -> list[tuple[int, str]]:
     """Return the lines that Airflow takes for patterns, each with its number from 1."""
-    # Airflow reads in text mode: universal newlines.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    stripped = ((number, re.sub(r"\s*#.*", "", line)) for number, line in enumerate(lines, 1))
+    stripped = ((n, re.sub(r"\s*#.*", "", line)) for n, line in enumerate(_lines(text), 1))
     return [(number, pattern) for number, pattern in stripped if pattern]
 
 

@@ -33,6 +33,8 @@ _MAX_HOPS: Final = 40  # Linux's own bound on links in one path, path_resolution
 _NOTHING: Final = "the link leads to nothing in dags/ or include/ of this commit"
 _OUTSIDE: Final = "the link leads out of the repository"
 _LINE_BREAKING: Final = frozenset({"Cc", "Zl", "Zp"})  # Unicode's control, line, paragraph
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They show what stands behind them in another order: `broken` may read as `live`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ def shown(path: bytes) -> str:
     text = path.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
-    return "".join(c.encode("unicode_escape").decode() if _breaks_lines(c) else c for c in text)
+    return "".join(c.encode("unicode_escape").decode() if misleads(c) else c for c in text)
 
 
-def _breaks_lines(character: str) -> bool:
-    return unicodedata.category(character) in _LINE_BREAKING
+def misleads(character: str) -> bool:
+    """Tell whether a line that holds it could be shown as something else."""
+    return unicodedata.category(character) in _LINE_BREAKING or character in _TURNING
 
 
 def publishable(
@@ -140,7 +143,7 @@ def _bad_name(path: bytes) -> str | None:
         "the place of everybody's dags/ or include/ would be taken: name it otherwise": (
             _SHADOWING.fullmatch(text) is not None
         ),
-        "the file name holds a control character or a line break": any(map(_breaks_lines, text)),
+        "the file name holds a control character or a line break": any(map(misleads, text)),
         "the path is not one that git itself would make": any(
             part in {"", ".", ".."} or part.lower() == ".git" for part in parts
         ),

@@ -41,7 +41,9 @@ VERSION = 1
 PLACE = "feed/dag-processor.sock"
 """Under CHECKOUT_DIR, of which Airflow's containers have a read-only mount: enough to connect."""
 MOST_UNSENT = 64 << 20
-MOST_LINE = 64 << 20
+MOST_UNREAD = 64 << 20
+"""Bytes of lines without an end, of all connections: a student's task may make any number."""
+MOST_CONNECTIONS = 64
 MOST_TOLD = 100_000
 """Things told that nobody has taken yet; the oldest go, and would be told again if asked for."""
 ENDS_WITHIN_S = 0.5
@@ -176,6 +178,9 @@ class ParseFeedListener:
     def _accept(self, selector: selectors.BaseSelector) -> None:
         with suppress(OSError):
             end, _ = self._listener.accept()
+            if len(self._connections) >= MOST_CONNECTIONS:
+                end.close()
+                return
             end.setblocking(False)
             connection = _Connection(end)
             with self._news:
@@ -188,7 +193,9 @@ class ParseFeedListener:
         try:
             if data := connection.end.recv(_CHUNK):
                 connection.unread += data
-                self._read(selector, connection)
+                if b"\n" in data:
+                    self._read(selector, connection)
+                self._drop_the_largest(selector)
                 self._send(selector, connection, b"")
                 return
         except BlockingIOError:
@@ -203,8 +210,6 @@ class ParseFeedListener:
     def _read(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
         *lines, rest = bytes(connection.unread).split(b"\n")
         connection.unread = bytearray(rest)
-        if len(rest) > MOST_LINE:
-            raise ValueError("a line without an end")
         for line in lines:
             message = json.loads(line)
             if connection.came is None:
@@ -213,6 +218,11 @@ class ParseFeedListener:
                 with self._news:
                     if self._asked:
                         self._tell(told)
+
+    def _drop_the_largest(self, selector: selectors.BaseSelector) -> None:
+        if sum(len(connection.unread) for connection in self._connections) > MOST_UNREAD:
+            log.warning("dag-processor dropped", reason="a line without an end")
+            self._leave(selector, max(self._connections, key=lambda one: len(one.unread)))
 
     def _greet(
         self, selector: selectors.BaseSelector, connection: _Connection, came: ProcessorCame

@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 512
 READ_ON_S = 5.0
+STALLED_S = 5
+"""GitHub sends on all the time, and who sends nothing for so long would keep a thread."""
 M_ARENA_MAX = -8  # malloc.h
 SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
 
@@ -139,6 +142,8 @@ def _listen(bind: str) -> int:
         listener = _tcp(*where) if isinstance(where, tuple) else _unix(Path(str(where)))
     except OSError as exc:
         raise OperatorError(f"can't listen on {bind}: {os.strerror(exc.errno or 0)}") from exc
+    # Inherited by what it accepts; gunicorn itself waits for the rest of a request for ever.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_S, 0))
     return listener.detach()
 
 
