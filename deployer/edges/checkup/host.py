@@ -78,11 +78,11 @@ def clock(references: Mapping[str, Callable[[], timedelta]]) -> str:
 
 
 def public_address(url: str | None) -> str:
-    """Tell whether the deployer's pages are there for the world.
+    """Tell whether the deployer is there for the world, with its pages closed to strangers.
 
     Raises:
         NotApplicable: PUBLIC_URL is not set.
-        Ailment: no answer, or another program's.
+        Ailment: no answer, or another program's; the proxy makes strangers look like this machine.
     """
     if not url:
         raise NotApplicable(
@@ -101,7 +101,15 @@ def public_address(url: str | None) -> str:
     if answer.status_code != HTTPStatus.OK:
         raise Ailment(f"{url}/healthz answered {answer.status_code}", remedy)
     parts = urlsplit(url)
-    plain = parts.scheme == "http" and parts.hostname not in _LOOPBACK
+    if parts.hostname in _LOOPBACK:  # where all is open
+        return f"{url} answers"
+    asked = ask("GET", f"{url}/readyz", remedy=remedy)
+    if asked.status_code != HTTPStatus.FORBIDDEN:
+        raise Ailment(
+            f"{url}/ is not closed to strangers: /readyz answered {asked.status_code}, not 403",
+            "have the proxy in front send the header X-Forwarded-For, and Host as it was asked for",
+        )
+    plain = parts.scheme == "http"
     return f"{url} answers" + ("; over http, which anyone on the way can read" if plain else "")
 
 
