@@ -539,6 +539,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "complete": lambda journal: journal.complete("a"),
     "answer_to": lambda journal: journal.answer_to(1),
     "pulse": lambda journal: journal.pulse(),
+    "tally": lambda journal: journal.tally(),
+    "prune": lambda journal: journal.prune(NOW),
 }
 
 
