@@ -36,7 +36,8 @@ _FRAGMENT: Final = re.compile(
 )
 _OF_PACKAGES: Final = re.compile(r"egg|subdirectory|md5|sha\d+", re.IGNORECASE)
 _TOKEN: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:gh[a-z]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|pypi-Ag[\w-]{8,})"
+    r"(?<![A-Za-z0-9])(?:gh[a-z]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|pypi-Ag[\w-]{8,}"
+    r"|dplr_[\w-]{40,}(?:\.[0-9a-f]+)*)"  # our own, see `core/access.py`
 )
 
 

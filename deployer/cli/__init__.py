@@ -31,6 +31,7 @@ COMMANDS = {
     "check": ("check", "Parse DAG files as a push would, before you push."),
     "doctor": ("doctor", "Check all that a deployment needs, and say what to mend."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
+    "login": ("login", "Let a browser or a program see the pages and the JSON."),
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),
 }
 """Where each command is, and what `deployer --help` says of it."""

@@ -78,11 +78,12 @@ def clock(references: Mapping[str, Callable[[], timedelta]]) -> str:
 
 
 def public_address(url: str | None, server: Server) -> str:
-    """Tell whether the deployer's pages are there for the world.
+    """Tell whether the deployer is there for the world, with its pages closed to strangers.
 
     Raises:
         NotApplicable: PUBLIC_URL is not set.
-        Ailment: another program's answer. OperatorError: none.
+        Ailment: another program's answer; the proxy makes strangers look like this machine.
+        OperatorError: no answer.
     """
     if not url:
         raise NotApplicable(
@@ -97,7 +98,15 @@ def public_address(url: str | None, server: Server) -> str:
     if answer.status != HTTPStatus.OK:
         raise Ailment(f"{url}/healthz answered {answer.status}", way_to(url))
     parts = urlsplit(url)
-    plain = parts.scheme == "http" and parts.hostname not in _LOOPBACK
+    if parts.hostname in _LOOPBACK:  # where all is open
+        return f"{url} answers"
+    asked = server.ask("GET", "/readyz")
+    if asked.status != HTTPStatus.FORBIDDEN:
+        raise Ailment(
+            f"{url}/ is not closed to strangers: /readyz answered {asked.status}, not 403",
+            "have the proxy in front send the header X-Forwarded-For, and Host as it was asked for",
+        )
+    plain = parts.scheme == "http"
     return f"{url} answers" + ("; over http, which anyone on the way can read" if plain else "")
 
 

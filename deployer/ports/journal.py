@@ -257,6 +257,26 @@ class Journal(Protocol):
         statuses and commits in `error`.
         """
 
+    # -- who may see it (`core/access.py`)
+
+    def link_key(self) -> str:
+        """Return the key that signs the links of statuses; it was made with the journal."""
+
+    def set_link_key(self, key: str) -> None:
+        """Sign with another key from now on: what links there are open nothing any more."""
+
+    def admit(self, fingerprint: str, *, at: datetime, until: datetime | None) -> None:
+        """Let in whoever has the secret of that fingerprint; without `until` for good."""
+
+    def admitted(self, fingerprint: str, at: datetime) -> bool:
+        """Tell whether the secret of that fingerprint lets in."""
+
+    def exchange(self, once: str, fingerprint: str, *, at: datetime, until: datetime) -> bool:
+        """Let in `fingerprint` in place of `once`; False if that one lets nobody in (any more)."""
+
+    def revoke(self) -> int:
+        """Let nobody in who was; return how many secrets that ends."""
+
     # -- for everybody who asks
 
     def deployment(self, deployment: int) -> Deployment | None: ...

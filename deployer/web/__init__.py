@@ -1,7 +1,8 @@
 """The internet-facing process: GitHub's deliveries in, pages and JSON out.
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
-`webhook`, `health`, `metrics`, `api` and `pages` are blueprints, `faults` answers what goes wrong,
+`webhook`, `health`, `metrics`, `api`, `pages` and `login` are blueprints, `access` keeps strangers
+out of all but deliveries and `/healthz`, `faults` answers what goes wrong,
 `deployer.edges.processes.server` runs it under gunicorn.
 """
 
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 
 from deployer.ports import Bell, Journal
-from deployer.web import api, faults, health, metrics, pages, webhook
+from deployer.web import access, api, faults, health, login, metrics, pages, webhook
 from deployer.web.webhook import Receiving
 
 if TYPE_CHECKING:
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["Receiving", "create_app"]
 
 HEADERS = {
-    # Self-contained pages: one style sheet of our own, no script, no image, no frame, no form.
+    # Self-contained pages: one style sheet of our own, no script, no image, no frame, no form
+    # (but for that of `login`).
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",  # for browsers that know no frame-ancestors
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # a page's address may hold a token
+    "X-Robots-Tag": "noindex",
+    "Cache-Control": "private, no-store",
 }
 
 
@@ -58,6 +64,8 @@ def create_app(
     app.json.compact = True  # type: ignore[attr-defined]  # likewise
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
 
+    access.register(app, journal, now)
+    app.register_blueprint(login.blueprint(journal, public_url, now))
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
     app.register_blueprint(health.blueprint(journal, receiving.repo, now))
     app.register_blueprint(metrics.blueprint(journal, now))
@@ -67,7 +75,8 @@ def create_app(
 
     @app.after_request
     def guard(response: Response) -> Response:
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     # Flask's documented way to put middleware around an application.

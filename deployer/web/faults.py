@@ -14,10 +14,11 @@ from deployer.errors import JournalError, WebhookRejected
 
 log = structlog.get_logger()
 
-FOR_PROGRAMS = ("/api/", "/webhook", "/healthz", "/readyz")
+FOR_PROGRAMS = ("/api/", "/webhook", "/healthz", "/readyz", "/metrics")
 
 _TITLES = {
     400: "That address is not right",
+    403: "Closed",
     404: "Nothing here",
     405: "Not this way",
     503: "Back in a moment",

@@ -7,7 +7,8 @@ from typing import assert_never
 
 import structlog
 
-from deployer.core.model import Closed, Owed
+from deployer.core.access import Link
+from deployer.core.model import Closed, Owed, Status
 from deployer.core.reporting.pacing import (
     WINDOW,
     WINDOW_S,
@@ -71,17 +72,20 @@ class Outbox:
                 self._again_at = float("inf")
             return min(REST_S, self._again_at - now, room_at - now if due else REST_S)
         self._overtook = self._overtook + 1 if overtakes(owed, due) else 0
-        target_url = self._target(owed)
-        answer = self._board.post(owed.status, target_url)
+        page = self._page(owed.status)
+        answer = self._board.post(owed.status, page and f"{page}?token={self._token(owed.status)}")
         # Dying here posts it once more: GitHub shows the last of two equal ones.
         self._pace = self._pace.wrote(self._clock.monotonic())
-        self._record(owed, answer, target_url)
+        self._record(owed, answer, page)
         return 0.0
 
-    def _target(self, owed: Owed) -> str | None:
-        return f"{self._public_url}/commits/{owed.status.sha}" if self._public_url else None
+    def _page(self, status: Status) -> str | None:
+        return f"{self._public_url}/commits/{status.sha}" if self._public_url else None
 
-    def _record(self, owed: Owed, answer: Posted, target_url: str | None) -> None:
+    def _token(self, status: Status) -> str:
+        return Link.of_status(status.sha, status.context).token(self._journal.link_key())
+
+    def _record(self, owed: Owed, answer: Posted, page: str | None) -> None:
         status, now = owed.status, self._clock.now()
         said = {
             "deployment": owed.deployment,
@@ -94,7 +98,7 @@ class Outbox:
             answer = RetryLater(answer.reason)
         match answer:
             case Accepted():
-                self._journal.posted(owed.id, at=now, target_url=target_url)
+                self._journal.posted(owed.id, at=now, target_url=page)
                 log.info("status", **said, description=status.description)
             case RetryLater(reason, after_s):
                 delay_s = retry_delay_s(owed.attempts + 1, after_s)

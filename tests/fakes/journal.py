@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -84,6 +85,8 @@ class FakeJournal:
         self._closed: Closed | None = None
         self._drained: dict[str, int] = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
+        self._link_key = secrets.token_hex(32)
+        self._logins: dict[str, datetime | None] = {}  # until when, by fingerprint
         self.broken = False
 
     # -- written by the web process and the command line
@@ -424,6 +427,33 @@ class FakeJournal:
         key = (sha, context.lower())
         mine = [line for line in self.lines if line.key == key and line.standing != "removed"]
         return mine[-1].record.status.state if mine else None
+
+    # -- who may see it
+
+    def link_key(self) -> str:
+        return self._link_key
+
+    def set_link_key(self, key: str) -> None:
+        self._link_key = key
+
+    def admit(self, fingerprint: str, *, at: datetime, until: datetime | None) -> None:
+        self._logins[fingerprint] = until
+
+    def admitted(self, fingerprint: str, at: datetime) -> bool:
+        until = self._logins.get(fingerprint, at)
+        return until is None or until > at
+
+    def exchange(self, once: str, fingerprint: str, *, at: datetime, until: datetime) -> bool:
+        if not self.admitted(once, at):
+            return False
+        del self._logins[once]
+        self.admit(fingerprint, at=at, until=until)
+        return True
+
+    def revoke(self) -> int:
+        ended = len(self._logins)
+        self._logins.clear()
+        return ended
 
     # -- for everybody who asks
 

@@ -22,6 +22,7 @@ from deployer import app
 from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import Tail
 from deployer.config import Settings
+from deployer.core.access import Secret, fingerprint
 from deployer.core.model import (
     Ending,
     Live,
@@ -461,6 +462,77 @@ def test_a_rollback_can_be_waited_for(run: Run, state_dir: Path, journal: SqlJou
         ended = run("rollback", B[:7], "--wait")
     assert ended.status == 0
     assert line_with(ended.out, "deployment 2", "succeeded")
+
+
+# --- login -----------------------------------------------------------------------
+
+
+def admitted(journal: SqlJournal, purpose: Secret, secret: str, *, after: timedelta) -> bool:
+    return journal.admitted(fingerprint(purpose, secret), datetime.now(UTC) + after)
+
+
+@pytest.mark.parametrize(
+    ("setting", "page"),
+    [
+        ("PUBLIC_URL=https://class.example/deployer", "https://class.example/deployer/login"),
+        ("BIND=127.0.0.1:9001", "http://127.0.0.1:9001/login"),
+    ],
+)
+def test_login_prints_a_link_that_is_valid_for_ten_minutes(
+    run: Run,
+    journal: SqlJournal,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    page: str,
+) -> None:
+    monkeypatch.setenv(*f"DEPLOYER_{setting}".split("=", 1))
+    ended = run("login")
+    address, _, secret = ended.out.strip().partition("?token=")
+    assert (ended.status, address) == (0, page)
+    assert "within 10 minutes; it works once" in ended.err
+    assert admitted(journal, Secret.LOGIN, secret, after=timedelta(minutes=9))
+    assert not admitted(journal, Secret.LOGIN, secret, after=timedelta(minutes=10))
+    assert not admitted(journal, Secret.BEARER, secret, after=timedelta())
+
+
+def test_login_prints_a_bearer_token_that_is_valid_until_it_is_revoked(
+    run: Run, journal: SqlJournal
+) -> None:
+    secret = run("login", "--token").out.strip()
+    assert admitted(journal, Secret.BEARER, secret, after=timedelta(days=999))
+    assert not admitted(journal, Secret.LOGIN, secret, after=timedelta())
+    run("login")
+    assert "ended: 2 logins" in run("login", "--revoke").out
+    assert not admitted(journal, Secret.BEARER, secret, after=timedelta())
+
+
+def test_the_journal_keeps_no_secret_of_a_login(
+    run: Run, state_dir: Path, journal: SqlJournal
+) -> None:
+    link, token = run("login").out, run("login", "--token").out
+    kept = b"".join(file.read_bytes() for file in state_dir.glob("deployer.db*"))
+    assert link.strip().partition("?token=")[2].encode() not in kept
+    assert token.strip().encode() not in kept
+    assert fingerprint(Secret.BEARER, token.strip()).encode() in kept
+    assert journal.admitted(fingerprint(Secret.BEARER, token.strip()), NOW)
+
+
+def test_login_gives_each_time_another_secret(run: Run, journal: SqlJournal) -> None:
+    assert len({run("login", "--token").out for _ in range(3)}) == 3
+
+
+def test_links_of_statuses_are_closed_by_another_key(run: Run, journal: SqlJournal) -> None:
+    key = journal.link_key()
+    ended = run("login", "--revoke-links")
+    assert "closed: the links of all statuses so far" in ended.out
+    assert journal.link_key() != key
+
+
+def test_no_link_leads_to_a_socket(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYER_BIND", "unix:/run/deployer/web.sock")
+    ended = run("login")
+    assert (ended.status, ended.out) == (2, "")
+    assert "DEPLOYER_PUBLIC_URL is required" in ended.err
 
 
 # --- explain ---------------------------------------------------------------------

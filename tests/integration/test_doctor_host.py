@@ -115,12 +115,29 @@ def test_a_public_address_where_nobody_answers_is_told() -> None:
     assert "deployer-web" in host.way_to(url)
 
 
-def test_plain_http_to_the_world_is_mentioned(
-    server: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The stand-in for the world is reached as a proxy would be.
+@pytest.fixture
+def world(server: Answering, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """The stand-in for the world is reached as a proxy would be."""
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, server.url)
-    server.answers = {"GET http://class.example/healthz": Said(200)}
+    server.answers = {
+        "GET http://class.example/healthz": Said(200),
+        "GET http://class.example/readyz": Said(403),
+    }
+    return server
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_pages_that_are_open_to_the_world_are_told(world: Answering, status: int) -> None:
+    world.answers["GET http://class.example/readyz"] = Said(status)
+    with pytest.raises(
+        Ailment, match=f"not closed to strangers: /readyz answered {status}"
+    ) as told:
+        host.public_address("http://class.example", HttpServer("http://class.example"))
+    assert "X-Forwarded-For" in told.value.remedy
+
+
+@pytest.mark.usefixtures("world")
+def test_plain_http_to_the_world_is_mentioned() -> None:
     said = host.public_address("http://class.example", HttpServer("http://class.example"))
     assert said == "http://class.example answers; over http, which anyone on the way can read"

@@ -1236,3 +1236,58 @@ def test_all_is_counted(journal: Journal) -> None:
         {"queued": 1, "ignored": 1},
         (0.0, 2.0),
     )
+
+
+# -- who may see it
+
+
+def test_the_key_of_links_is_made_with_the_journal_and_stays(journal: Journal) -> None:
+    key = journal.link_key()
+    assert len(key) == 64
+    assert journal.link_key() == key
+    assert FakeJournal().link_key() != key
+
+
+def test_another_key_of_links_can_be_set(journal: Journal) -> None:
+    journal.set_link_key("another")
+    assert journal.link_key() == "another"
+
+
+def test_who_was_not_admitted_is_not_let_in(journal: Journal) -> None:
+    journal.admit("f1", at=NOW, until=after(60))
+    assert not journal.admitted("f2", NOW)
+    assert not journal.exchange("f2", "f3", at=NOW, until=after(60))
+    assert not journal.admitted("f3", NOW)
+
+
+def test_who_was_admitted_is_let_in_until_his_time_is_over(journal: Journal) -> None:
+    journal.admit("f1", at=NOW, until=after(60))
+    assert journal.admitted("f1", after(59))
+    assert not journal.admitted("f1", after(60))
+    assert not journal.exchange("f1", "f2", at=after(60), until=after(90))
+
+
+def test_who_was_admitted_for_good_is_let_in_while_others_come_and_go(journal: Journal) -> None:
+    journal.admit("f1", at=NOW, until=None)
+    journal.admit("f2", at=NOW, until=after(1))
+    journal.admit("f3", at=after(10**9), until=None)
+    assert journal.admitted("f1", after(10**9))
+
+
+def test_what_lets_in_once_is_exchanged_once(journal: Journal) -> None:
+    journal.admit("once", at=NOW, until=after(600))
+    assert journal.exchange("once", "f1", at=NOW, until=after(60))
+    assert not journal.exchange("once", "f2", at=NOW, until=after(60))
+    assert not journal.admitted("once", NOW)
+    assert [journal.admitted(name, after(59)) for name in ("f1", "f2")] == [True, False]
+    assert not journal.admitted("f1", after(60))
+
+
+def test_all_who_were_admitted_are_let_in_no_more_when_that_is_revoked(journal: Journal) -> None:
+    journal.admit("f1", at=NOW, until=None)
+    journal.admit("f2", at=NOW, until=after(60))
+    key = journal.link_key()
+    assert journal.revoke() == 2
+    assert not any(journal.admitted(name, NOW) for name in ("f1", "f2"))
+    assert journal.revoke() == 0
+    assert journal.link_key() == key

@@ -99,7 +99,10 @@ def finished(process: subprocess.Popen[str]) -> str:
 # -- the schema
 
 
-def test_a_journal_is_the_same_whether_made_or_migrated(tmp_path: Path) -> None:
+def test_a_journal_is_the_same_whether_made_or_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda size: "k" * 2 * size)
     found = []
     for way in (schema.make, schema.upgrade):
         file = tmp_path / way.__name__
@@ -522,6 +525,12 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "try_again": lambda journal: journal.try_again(1, due_at=NOW, error=""),
     "refused": lambda journal: journal.refused(1, error=""),
     "shown": lambda journal: journal.shown(A, "airflow/deploy"),
+    "link_key": lambda journal: journal.link_key(),
+    "set_link_key": lambda journal: journal.set_link_key("k"),
+    "admit": lambda journal: journal.admit("f", at=NOW, until=None),
+    "admitted": lambda journal: journal.admitted("f", NOW),
+    "exchange": lambda journal: journal.exchange("f", "g", at=NOW, until=NOW),
+    "revoke": lambda journal: journal.revoke(),
     "deployment": lambda journal: journal.deployment(1),
     "deployments": lambda journal: journal.deployments(),
     "judging": lambda journal: journal.judging(A),
@@ -530,6 +539,8 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "complete": lambda journal: journal.complete("a"),
     "answer_to": lambda journal: journal.answer_to(1),
     "pulse": lambda journal: journal.pulse(),
+    "tally": lambda journal: journal.tally(),
+    "prune": lambda journal: journal.prune(NOW),
 }
 
 

@@ -373,6 +373,41 @@ def test_a_unix_socket_is_open_to_the_group_and_replaces_a_dead_one(tmp_path: Pa
     with running(tmp_path / "state", f"unix:{path}") as web:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert web.deliver("by-unix-socket") == 202
+        assert asked(web, "GET / HTTP/1.1", "Host: localhost") == 403, "a proxy is behind it"
+        assert asked(web, "GET /healthz HTTP/1.1", "Host: localhost") == 200
+
+
+def asked(web: Web, *lines: str) -> int:
+    with web.connect() as client:
+        client.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        return int(client.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        (200, ("GET / HTTP/1.1", "Host: 127.0.0.1:9000")),
+        (403, ("GET / HTTP/1.1", "Host: localhost", "X-Forwarded-For: 127.0.0.1")),
+        (403, ("GET / HTTP/1.1", "Host: localhost", "x-forwarded-for:")),
+        (403, ("GET / HTTP/1.1", "Host: class.example")),
+        (403, ("GET http://localhost/ HTTP/1.1", "Host: class.example")),
+        (403, ("GET //healthz/../ HTTP/1.1", "Host: class.example")),
+        (403, ("GET /healthz/%2e%2e/ HTTP/1.1", "Host: class.example")),
+        (403, ("GET /healthz%2f..%2freadyz HTTP/1.1", "Host: class.example")),
+        (403, ("HEAD / HTTP/1.1", "Host: class.example")),
+        (403, ("OPTIONS / HTTP/1.1", "Host: class.example")),
+        (403, ("GET / HTTP/1.0",)),
+    ],
+)
+def test_only_a_request_of_this_machine_itself_passes_the_door(
+    web: Web, status: int, lines: tuple[str, ...]
+) -> None:
+    assert asked(web, *lines) == status
+
+
+def test_two_names_of_the_host_are_none_of_this_machine(web: Web) -> None:
+    assert asked(web, "GET / HTTP/1.1", "Host: localhost", "Host: evil.example") in {400, 403}
+    assert asked(web, "GET / HTTP/1.1", "Host: evil.example", "Host: localhost") in {400, 403}
 
 
 def test_a_socket_of_systemd_is_served(tmp_path: Path) -> None:

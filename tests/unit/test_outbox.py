@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
+from deployer.core.access import Link
 from deployer.core.model import Status, StatusRecord, StatusState, Trigger
 from deployer.core.reporting.pacing import (
     BURST,
@@ -124,11 +126,21 @@ def test_what_was_posted_is_written_down_and_not_posted_again(post: Post) -> Non
     assert post.board.tries == 1
 
 
-def test_a_status_links_to_its_commits_page(post: Post) -> None:
-    post.owe(5)
+def test_a_status_links_to_its_commits_page_by_a_token_of_its_own(post: Post) -> None:
+    post.owe(5, context="airflow/lasse")
     post.go_on(0)
-    assert [url for _, url in post.board.posted] == [f"{URL}/commits/{sha(5)}"]
+    ((_, url),) = post.board.posted
+    page, _, token = str(url).partition("?token=")
+    assert page == f"{URL}/commits/{sha(5)}"
+    assert Link.read(token, post.journal.link_key()) == Link.of_status(sha(5), "airflow/lasse")
+
+
+def test_neither_the_journal_nor_the_log_holds_a_links_token(post: Post) -> None:
+    post.owe(5)
+    with capture_logs() as logs:
+        post.go_on(0)
     assert post.records()[0].target_url == f"{URL}/commits/{sha(5)}"
+    assert "token" not in str(logs)
 
 
 def test_without_a_public_url_a_status_links_to_nothing() -> None:

@@ -1141,10 +1141,14 @@ def test_old_releases_go_though_somebody_came_who_needed_no_deployment(
 ) -> None:
     world.limits = replace(world.limits, keep_releases=1)
     world.reconciler = world.worker()
+
+    def take_in() -> None:
+        world.reconciler.take_in()
+
     world.announced(TAXI)
     world.feed.while_waiting.append(lambda: world.deliver("f" * 40))
     world.feed.slow[TAXI] = 0.5
-    world.feed.while_waiting.append(lambda: None if world.reconciler.take_in() else None)
+    world.feed.while_waiting.append(take_in)
     world.reconciler.turn()
     world.clock.sleep(61)
     world.reconciler.turn()

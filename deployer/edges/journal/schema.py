@@ -9,6 +9,7 @@ that alone: it costs a process 9 MB for as long as it lives.
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -86,9 +87,9 @@ def make(connection: Connection) -> None:
     tables.metadata.create_all(connection, checkfirst=False)
     for statement in tables.PARTIAL_INDEXES:
         connection.exec_driver_sql(statement)
-    connection.execute(
-        insert(tables.worker), {"id": 1, "live_held": [], "live_pending": [], "live_stays": []}
-    )
+    lists: dict[str, list[str]] = {"live_held": [], "live_pending": [], "live_stays": []}
+    row = {"id": 1, "link_key": secrets.token_hex(32), **lists}
+    connection.execute(insert(tables.worker), row)
     _VERSION.create(connection)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
 

@@ -17,7 +17,16 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Status, Trigger
-from deployer.edges.journal import deliveries, deployments, marks, outbox, pruning, reading, schema
+from deployer.edges.journal import (
+    deliveries,
+    deployments,
+    logins,
+    marks,
+    outbox,
+    pruning,
+    reading,
+    schema,
+)
 from deployer.edges.journal.engine import Database
 
 P = ParamSpec("P")
@@ -177,6 +186,15 @@ class SqlJournal:
     posted_since = _reads(outbox.posted_since)
     refused = _writes(outbox.refused)
     shown = _reads(outbox.shown)
+
+    # -- who may see it
+
+    link_key = _reads(logins.link_key)
+    set_link_key = _writes(logins.set_link_key)
+    admit = _writes(logins.admit)
+    admitted = _reads(logins.admitted)
+    exchange = _writes(logins.exchange)
+    revoke = _writes(logins.revoke)
 
     # -- for everybody who asks
 

@@ -235,6 +235,13 @@ freezes = Table(  # at most one that is not ended
     sqlite_autoincrement=True,
 )
 
+logins = Table(  # what lets a teacher in; for good without a time
+    "logins",
+    metadata,
+    Column("fingerprint", CleanText, primary_key=True),
+    Column("until", UtcTime),
+)
+
 worker = Table(  # one row, made with the table
     "worker",
     metadata,
@@ -254,6 +261,7 @@ worker = Table(  # one row, made with the table
     Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
     Column("edited", CleanText, nullable=False, server_default=""),
+    Column("link_key", CleanText, nullable=False),  # made with the row; signs the links of statuses
 )
 
 PARTIAL_INDEXES = (

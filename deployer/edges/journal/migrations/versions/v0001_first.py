@@ -1,5 +1,7 @@
 """The schema of the first release."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -82,6 +84,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "logins",
+        sa.Column("fingerprint", sa.Text, nullable=False),
+        sa.Column("until", TIME),
+        sa.PrimaryKeyConstraint("fingerprint", name="pk_logins"),
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("place", sa.Integer, nullable=False),
@@ -128,6 +136,7 @@ def upgrade() -> None:
         sa.Column("drained", sa.JSON, server_default="{}", nullable=False),
         sa.Column("processors", sa.JSON, server_default="[]", nullable=False),
         sa.Column("edited", sa.Text, server_default="", nullable=False),
+        sa.Column("link_key", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_worker"),
     )
     op.create_table(
@@ -219,7 +228,10 @@ def upgrade() -> None:
         "CREATE UNIQUE INDEX ix_outbox_owed ON outbox (sha, context_key) WHERE standing = 'owed'"
     )
     op.execute(
-        "INSERT INTO worker (id, live_held, live_pending, live_stays) VALUES (1, '[]', '[]', '[]')"
+        sa.text(
+            "INSERT INTO worker (id, live_held, live_pending, live_stays, link_key)"
+            " VALUES (1, '[]', '[]', '[]', :key)"
+        ).bindparams(key=secrets.token_hex(32))
     )
 
 
