@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from deployer.core.planning import packages
-from deployer.deployment.run import Parts, refusals
+from deployer.deployment.parts import Parts
+from deployer.deployment.rollout import refusals
 from deployer.errors import DeployerError
 
 log = structlog.get_logger()
