@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from deployer.check.before_push import Checked
-    from deployer.deployment.run import Parts
+    from deployer.deployment.parts import Parts
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
@@ -195,7 +195,7 @@ def web_app(settings: Settings) -> Flask:
 
 @contextmanager
 def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
-    from deployer.deployment.run import Limits
+    from deployer.deployment.parts import Limits
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import DoorbellListener
     from deployer.worker.covered import Branch
@@ -239,7 +239,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
 
 
 def _parts(settings: Settings) -> Parts:
-    from deployer.deployment.run import Parts
+    from deployer.deployment.parts import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
     from deployer.edges.git.repository import GitRepository

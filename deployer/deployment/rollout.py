@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from deployer.core.model import Examined, StepName, Tree
+from deployer.core.model import Examined, Refusal, StepName, Tree
+from deployer.core.requirements import meaning
 from deployer.deployment.drain import Drain, in_words
+from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
 from deployer.errors import (
     AirflowError,
@@ -21,27 +23,65 @@ from deployer.errors import (
     RequirementsRefused,
     ServicesError,
 )
-from deployer.ports import Examiner, Packages, Recreation
+from deployer.ports import Journal, Packages, Recreation
 
 
 class Rollout:
-    """The packages' part of one deployment."""
+    """The packages' part of one deployment; `refused`: why they are not those of the tip."""
 
-    def __init__(
-        self,
-        packages: Packages,
-        services: Recreation,
-        examiner: Examiner,
-        drain: Drain,
-        step: Steps,
-    ) -> None:
-        self._packages = packages
-        self._services = services
-        self._examiner = examiner
+    def __init__(self, parts: Parts, drain: Drain, step: Steps) -> None:
+        self._packages: Packages = parts.services
+        self._services: Recreation = parts.services
+        self._examiner = parts.examiner
+        self._journal = parts.journal
+        self._clock = parts.clock
         self._drain = drain
         self._step = step
+        self._built: str | None = None
+        self.refused: str | None = None
 
     def prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
+        """Build what `text` asks for, if it installs and works; else remember that it is refused.
+
+        Raises:
+            ServicesError, DiskError, PreflightError
+        """
+        try:
+            self._prove(text, tip, examined)
+            self._built = text
+        except RequirementsRefused as exc:
+            self._refuse(text, exc)
+
+    def recreate(self, services: Sequence[str]) -> None:
+        """Move `services` to what was built, if anything was; healthy, or back.
+
+        Raises:
+            ServicesError, AirflowError
+        """
+        if self._built is None:
+            return
+        try:
+            self._swap(services)
+        except RequirementsRefused as exc:
+            self._refuse(self._built, exc)
+        else:
+            self._journal.lift(meaning.parse(self._built).fingerprint)
+        # After the refusal is written: if this fails, the bad packages are not tried again.
+        self._drain.reopen()
+
+    def leave(self, asked: str, kept: str | None, installed: str | None) -> None:
+        """Write down on which packages this deployment leaves the class."""
+        runs_on = asked if self.refused is None else installed if kept is None else kept
+        if runs_on is not None and runs_on != kept:
+            self._journal.set_packages(runs_on)
+
+    def _refuse(self, text: str, why: RequirementsRefused) -> None:
+        # Where the tip's own text is refused already, that is what its author is told.
+        self.refused = self.refused or str(why)
+        refusal = Refusal(str(why), why.path)
+        self._journal.refuse(meaning.parse(text).fingerprint, refusal, at=self._clock.now())
+
+    def _prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
         """Build what `text` asks for beside what runs, and see that it works.
 
         `examined`: what the DAG files of `tip` gave with today's packages.
@@ -58,7 +98,7 @@ class Rollout:
             note.text = self._packages.build(text)
             self._parse_with_it(tip, [e.path for e in examined if not (e.error or e.harm)])
 
-    def swap(self, services: Sequence[str]) -> None:
+    def _swap(self, services: Sequence[str]) -> None:
         """Recreate `services` on what was built, or on what they ran before.
 
         The pools stay empty until the caller reopens them; where nothing is known of Airflow
@@ -116,3 +156,14 @@ class Rollout:
             if isinstance(exc, NotHealthy):
                 raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
             raise
+
+
+def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal]:
+    """Return why the requirements that may have to be installed were refused, by fingerprint."""
+    found = {}
+    for text in (tip.requirements or "", kept or ""):
+        with suppress(RequirementsRefused):  # the plan says so itself
+            fingerprint = meaning.parse(text).fingerprint
+            if refusal := journal.refusal(fingerprint):
+                found[fingerprint] = refusal
+    return found

@@ -12,7 +12,7 @@ from deployer.core.model import ROSTER, Deployment, Ending, History, State, Stat
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, final, gone
-from deployer.deployment.run import Parts
+from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying

@@ -13,7 +13,7 @@ import structlog
 
 from deployer.core.model import Deployment, Freeze, Trigger
 from deployer.core.reporting.status import Commit, frozen, pending, waiting
-from deployer.deployment.run import Parts
+from deployer.deployment.parts import Parts
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
 from deployer.worker.covered import Branch

@@ -7,7 +7,8 @@ from datetime import timedelta
 import structlog
 
 from deployer.core.planning import packages
-from deployer.deployment.run import Limits, Parts, refusals
+from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.rollout import refusals
 from deployer.errors import DeployerError
 
 log = structlog.get_logger()

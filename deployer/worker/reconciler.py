@@ -15,7 +15,7 @@ import structlog
 from deployer.core.model import Deployment, Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import rolled_back
-from deployer.deployment.run import Limits, Parts
+from deployer.deployment.parts import Limits, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying

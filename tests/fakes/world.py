@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
-from deployer.deployment.run import Limits, Parts
+from deployer.deployment.parts import Limits, Parts
 from deployer.ports import Release
 from deployer.worker.covered import Branch
 from deployer.worker.reconciler import Reconciler

@@ -37,7 +37,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
     "deployment/publication.py": frozenset({"publish", "reason"}),
     "deployment/drain.py": frozenset({"wait"}),
-    "edges/compose/containers.py": frozenset({"failure", "words"}),
+    "core/model/sights.py": frozenset({"failure", "words"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/parser/judging.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(
@@ -60,6 +60,7 @@ NO_STATUS: Final = (
     # said on a terminal
     "cli/",
     "demo/",
+    "edges/http.py",
     "edges/processes/server.py",
     "edges/class_repository/",
     "edges/embedded/airflow_there.py",

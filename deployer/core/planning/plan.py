@@ -159,3 +159,19 @@ class Discovery:
             and path.startswith(DAGS)
             and not self._ignores.hides(path)
         )
+
+
+def in_words(the_plan: Plan, why: str | None, drift: str | None, *notes: str) -> str:
+    """Return what a plan comes to, in a few words."""
+    parts = [f"{len(the_plan.dag_files)} to parse"]
+    if the_plan.deleted:
+        parts.append(f"{len(the_plan.deleted)} deleted")
+    if the_plan.recreate:
+        parts.append(f"recreate {', '.join(the_plan.recreate)}")
+    if why:
+        parts.append(why)
+    if the_plan.refused:
+        parts.append(f"packages kept: {the_plan.refused}")
+    if drift:
+        parts.append(drift)
+    return ", ".join([*parts, *notes])

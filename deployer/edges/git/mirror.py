@@ -93,13 +93,13 @@ class Mirror:
         """Run one git command that only reads the mirror."""
         return self._git.run(f"--git-dir={self.path}", *args, timeout_s=_LOCAL_S)
 
-    def unread(self, ran: Ran) -> GitError:
+    def unread(self, ran: Ran, *, within_s: float = _LOCAL_S) -> GitError:
         """Return the error to raise for what could not be read; take note of damage.
 
         A machine that has no memory or no time says nothing about the mirror.
         """
         if ran.kept_from_working:
-            why = f"no end within {_LOCAL_S:g} s" if ran.timed_out else self._cause(ran)
+            why = f"no end within {within_s:g} s" if ran.timed_out else self._cause(ran)
             return GitError(f"{why or 'git was killed'}; so the mirror {self.path} can't be read")
         self._damaged = True
         return GitError(
@@ -284,7 +284,7 @@ class Mirror:
             timeout_s=_CHECK_S,
         )
         if ran.timed_out:
-            raise GitError(f"{self.path} could not be read through within {_CHECK_S:g} s")
+            raise self.unread(ran, within_s=_CHECK_S)
         tip = self.run("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
         return tip.out.decode().strip() if ran.status == tip.status == 0 else None
 

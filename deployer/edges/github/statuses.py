@@ -141,7 +141,7 @@ class GitHub:
                 answer = self._ask(url, body, ends_at, method)
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             said = " ".join(str(exc).split()) or type(exc).__name__
-            raise GitHubUnreachable(self._clean(f"no answer from {url} ({said})")) from exc
+            raise GitHubUnreachable(self._clean(f"no answer from GitHub: {said}")) from exc
         return Answer(answer.status_code, dict(answer.headers))
 
     @contextmanager

@@ -1,0 +1,110 @@
+"""What of one deployment is held: harm that the isolated parse found, or that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from deployer.core.dependencies import affected
+from deployer.core.model import (
+    Duplicate,
+    Examined,
+    Live,
+    Outcome,
+    ParseError,
+    Plan,
+    Proof,
+    Tree,
+    Verdict,
+)
+from deployer.core.planning import duplicates as claims
+from deployer.core.planning import held as rules
+from deployer.core.planning.plan import Discovery
+from deployer.deployment.publication import Wanted
+from deployer.ports import Journal
+
+
+class Holding:
+    """Filled step by step.
+
+    Attributes:
+        held: the verdicts on what is held, by path.
+        examined: what the isolated parse gave.
+        duplicates: claims of one dag_id that were found in it.
+        unexamined: DAG files that it has not come to; they are held until then.
+        modules: what moved under those, held with them.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.held: dict[str, Verdict] = {}
+        self.examined: tuple[Examined, ...] = ()
+        self.duplicates: tuple[Duplicate, ...] = ()
+        self.unexamined: frozenset[str] = frozenset()
+        self.modules: frozenset[str] = frozenset()
+
+    def take(self, examined: Sequence[Examined], tip: Tree) -> str:
+        """Hold what would hurt others; return what was found in a few words."""
+        for result in examined:
+            if result.harm:
+                self.hold(result.path, result.harm, Proof.PREFLIGHT)
+        duplicates = claims.duplicates(examined, self._had_by(examined, tip))
+        for duplicate in duplicates:
+            self.hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
+        self.examined, self.duplicates = tuple(examined), duplicates
+        counts = (f"{len(examined)} examined", f"{len(self.held)} held")
+        return ", ".join([*counts, *claims.notes(duplicates)])
+
+    def wanted(
+        self,
+        tip: Tree,
+        touch: Collection[str],
+        carried: frozenset[str],
+        unjudged: Mapping[str, frozenset[str]] | None = None,
+    ) -> Wanted:
+        held = carried | self.unexamined | self.modules
+        held |= {path for path in self.held if path in tip.files}
+        hints = {r.path: r.error for r in self.examined if r.error}
+        return Wanted(tip, frozenset(touch), held, hints, unjudged or {})
+
+    def hold_known(self, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
+        """Hold what is known to hurt; return of what the dag-processor died, asked about or not."""
+        condemned = rules.condemned(tip, self._journal.condemned())
+        told = {path: why for path, why in condemned.items() if path in the_plan.dag_files}
+        for path, reason in (rules.unpublishable(old, the_plan) | told).items():
+            self.hold(path, reason, Proof.NONE)
+        return frozenset(condemned)
+
+    def hold_modules(
+        self,
+        old: Tree | None,
+        tip: Tree,
+        live: Live | None,
+        among: Collection[str] | None = None,
+    ) -> None:
+        """Hold what moved under DAG files that are held, or it would go live under them.
+
+        `among`: the paths that may be, None: all that moved.
+        """
+        harms = {result.path: result.harm for result in self.examined if result.harm}
+        needing = harms.keys() | self.unexamined
+        found = affected.modules(old, tip, needing, held=live.held if live else ())
+        for module, path in found.items():
+            if among is not None and module not in among:
+                continue
+            if path in harms:
+                self.hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
+            else:
+                self.modules |= {module}
+
+    def hold(self, path: str, reason: str, proof: Proof) -> None:
+        error = ParseError("Held", reason)
+        self.held[path] = Verdict(path, Outcome.HELD, error=error, proof=proof)
+
+    def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:
+        """Return which DAG files of the tip had the ids that are claimed now."""
+        claimed = frozenset(dag_id for result in examined for dag_id in result.dag_ids)
+        still = Discovery(tip)
+        return {
+            dag_id: frozenset(path for path in paths if still.finds(path))
+            for dag_id, paths in self._journal.files_of(claimed).items()
+        }
