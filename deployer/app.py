@@ -21,19 +21,21 @@ from deployer import logs
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings import Secret, in_plain
+from deployer.core.settings import Secret, in_plain, secrets_within
 from deployer.edges.processes.clock import SystemClock
-from deployer.errors import DeployerError, SettingsError
-from deployer.ports import Bell, Journal, Services
+from deployer.errors import DeployerError, JournalError, SettingsError
+from deployer.ports import Bell, Journal, Messenger, Services
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from deployer.core.reporting.troubles import Trouble
     from deployer.deployment.run import Parts
     from deployer.edges.checking.before_push import Checked
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
     from deployer.worker.process import Signals, Worker
+    from deployer.worker.telling import Teller
 
 log = structlog.get_logger()
 
@@ -116,6 +118,45 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
 
     local = local_airflow(settings) if settings.services == "local" else None
     return run(probes(settings, local), secrets=_secrets(settings))
+
+
+def messenger(settings: Settings) -> Messenger:
+    """Return what reaches the teacher.
+
+    Raises:
+        SettingsError: NOTIFY_URLS holds what Apprise can't read, or Apprise is not installed.
+    """
+    from deployer.edges.messages.sending import AppriseMessenger
+
+    return AppriseMessenger(settings.notify_urls)
+
+
+def tell(settings: Settings) -> tuple[tuple[Trouble, ...], tuple[str, ...]]:
+    """Tell the teacher what is new, by the journal and by a check-up; see `Teller.tell`.
+
+    Raises:
+        SettingsError: see `messenger`.
+        OperatorError: nobody took it.
+        JournalError: it fails, and that was told.
+    """
+    from deployer.edges.messages.last_resort import LastResort
+
+    reach, findings, clock = messenger(settings), checkup(settings), SystemClock()
+    resort = LastResort(reach, settings.state_dir / "journal-failed", repo=settings.github_repo)
+    try:
+        told = _teller(settings, open_journal(settings, reading=True), reach).tell(findings)
+    except JournalError as exc:
+        resort.fails(exc, findings, clock.now())
+        raise
+    resort.works(clock.now())
+    return told
+
+
+def _teller(settings: Settings, journal: Journal, reach: Messenger) -> Teller:
+    from deployer.worker.telling import Teller
+
+    repo, url = settings.github_repo, settings.public_url
+    return Teller(journal, reach, SystemClock(), repo=repo, url=url)
 
 
 def check(
@@ -220,6 +261,12 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         services=settings.recreate_services,
         keep_releases=settings.keep_releases,
     )
+    beside: list[Callable[[], float]] = []
+    if settings.notify_urls:
+        try:
+            beside.append(_teller(settings, parts.journal, messenger(settings)).look)
+        except SettingsError as exc:  # nothing that deployments wait for
+            log.error("the teacher is told of nothing", reason=str(exc))  # noqa: TRY400 - says it
     listener = DoorbellListener(settings.state_dir / DOORBELL)
     reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
@@ -233,6 +280,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
             prepare=reconciler.maintenance.prepare,
+            beside=beside,
         )
     finally:
         listener.close()
@@ -335,5 +383,7 @@ def _secrets(settings: Settings) -> list[str]:
         settings.airflow_password,
         settings.database_url,
     ]
-    within_the_url = urlsplit(settings.journal_url).password
-    return [*(secret.get_secret_value() for secret in given if secret), within_the_url or ""]
+    within = [urlsplit(settings.journal_url).password or ""]
+    for url in settings.notify_urls:
+        within += secrets_within(url.get_secret_value())
+    return [*(secret.get_secret_value() for secret in given if secret), *within]

@@ -10,6 +10,7 @@ from deployer.ports.clock import Bell, Clock, Listener
 from deployer.ports.examiner import Examination, Examiner
 from deployer.ports.feed import ParseFeed
 from deployer.ports.journal import Announcement, Journal
+from deployer.ports.messenger import Messenger
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
 from deployer.ports.services import Services
@@ -26,6 +27,7 @@ __all__ = [
     "Examiner",
     "Journal",
     "Listener",
+    "Messenger",
     "ParseFeed",
     "Posted",
     "RefusedForGood",

@@ -17,7 +17,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Status, Trigger
-from deployer.edges.journal import deliveries, deployments, marks, outbox, reading, schema
+from deployer.edges.journal import (
+    deliveries,
+    deployments,
+    marks,
+    outbox,
+    reading,
+    schema,
+    troubles,
+)
 from deployer.edges.journal.engine import Database
 
 P = ParamSpec("P")
@@ -175,6 +183,13 @@ class SqlJournal:
     posted_since = _reads(outbox.posted_since)
     refused = _writes(outbox.refused)
     shown = _reads(outbox.shown)
+
+    # -- what the teacher is told
+
+    standing = _reads(troubles.standing)
+    take_news = _writes(troubles.take)
+    news_sent = _writes(troubles.sent)
+    news_kept = _writes(troubles.kept)
 
     # -- for everybody who asks
 

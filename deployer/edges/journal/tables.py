@@ -235,6 +235,17 @@ freezes = Table(  # at most one that is not ended
     sqlite_autoincrement=True,
 )
 
+troubles = Table(  # of which the teacher was told, or is to be; until told that they are mended
+    "troubles",
+    metadata,
+    Column("key", CleanText, primary_key=True),
+    Column("words", CleanText, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("mended_at", UtcTime),
+    Column("taken_at", UtcTime),
+)
+
 worker = Table(  # one row, made with the table
     "worker",
     metadata,
