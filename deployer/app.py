@@ -11,13 +11,14 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
-from deployer import logs
+from deployer import config, logs
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+Renew = Callable[[], Secret | None]
 DOORBELL = "doorbell.sock"
 GROUP_OF_AIRFLOW = 0
 """In the official image, its user is 50000:0."""
@@ -96,15 +98,30 @@ def run_worker(settings: Settings) -> None:
     from deployer.edges.processes.lock import only_worker
     from deployer.worker.process import Signals
 
-    logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
+    hide = logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
     with only_worker(settings.state_dir, settings.checkout_dir):
         signals = Signals()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: signals.stop.set())
-        with _worker(settings, signals) as worker:
+        with _worker(settings, signals, partial(token_now, os.environ, hide)) as worker:
             log.info("worker starts", repo=settings.github_repo, branch=settings.branch)
             worker.run()
             log.info("worker stops")
+
+
+def token_now(environ: Mapping[str, str], hide: Callable[[str], None]) -> Secret | None:
+    """Return GitHub's token as it is now where it comes from, None: it can't be told.
+
+    `hide`: told of it, so that it stands in no log.
+    """
+    try:
+        token = config.load(environ).github_token
+    except SettingsError as exc:
+        log.warning("the token can't be read again", reason=str(exc))
+        return None
+    if token:
+        hide(token.get_secret_value())
+    return token
 
 
 def checkup(settings: Settings) -> tuple[Finding, ...]:
@@ -238,7 +255,7 @@ def web_app(settings: Settings) -> Flask:
 
 
 @contextmanager
-def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
+def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Worker]:
     from deployer.deployment.run import Limits
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import DoorbellListener
@@ -247,10 +264,12 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
     from deployer.worker.process import Worker
     from deployer.worker.reconciler import Reconciler
 
-    parts = _parts(settings)
+    parts = _parts(settings, renew)
     outbox = None
     if settings.github_token:
-        board = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
+        board = GitHub(
+            settings.github_api_url, settings.github_repo, settings.github_token, renew=renew
+        )
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
         log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
@@ -288,7 +307,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         parts.examiner.close()
 
 
-def _parts(settings: Settings) -> Parts:
+def _parts(settings: Settings, renew: Renew) -> Parts:
     from deployer.deployment.run import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
@@ -301,6 +320,7 @@ def _parts(settings: Settings) -> Parts:
         settings.branch,
         settings.checkout_dir,
         token=in_plain(settings.github_token),
+        renew=renew,
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
     host = _on_this_machine(settings) if settings.services == "local" else _in_compose(settings)

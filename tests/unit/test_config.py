@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from deployer import app
 from deployer.config import PREFIX, Settings, load
 from deployer.core.settings import Secret, in_plain, is_branch, scheme_of, secrets_within
 from deployer.errors import SettingsError
@@ -457,6 +459,18 @@ def expected_in_readme(name: str) -> str:
     if default is None:
         return "none"
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_a_token_is_read_again_where_it_comes_from(tmp_path: Path) -> None:
+    file, hidden = tmp_path / "token", list[str]()
+    environ = LEAST | {"DEPLOYER_GITHUB_TOKEN_FILE": str(file)}
+    for token in ("first-token", "second-token"):
+        file.write_text(f"{token}\n")
+        assert app.token_now(environ, hidden.append) == Secret(token)
+    assert hidden == ["first-token", "second-token"]
+    file.unlink()
+    with capture_logs():
+        assert app.token_now(environ, hidden.append) is None
 
 
 def test_addresses_of_apprise_may_hold_commas_and_are_secrets() -> None:

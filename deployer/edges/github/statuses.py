@@ -65,6 +65,8 @@ class GitHub:
         repo: `owner/name`.
         token: needs *Commit statuses: write*. Sent to `api_url`'s host alone and found in
             no message: it is redacted by value, since GitHub keeps no fixed form.
+        renew: returns the token as it is now where it comes from, None: it is not there. Asked
+            when GitHub does not take the one it had.
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
@@ -79,6 +81,7 @@ class GitHub:
         repo: str,
         token: Secret,
         *,
+        renew: Callable[[], Secret | None] = lambda: None,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
@@ -91,6 +94,7 @@ class GitHub:
         self._statuses_url = f"{api_url.rstrip('/')}/repos/{repo}/statuses"
         self._repo = repo
         self._token = token
+        self._renew = renew
         self._client = client or _new_client()
         self._now = now
         self._deadline_s = deadline_s
@@ -158,6 +162,8 @@ class GitHub:
         ends_at = time.monotonic() + self._deadline_s
         for _ in range(MAX_HOPS):
             answer = self._ask(url, body, ends_at)
+            if answer.status_code == HTTPStatus.UNAUTHORIZED and self._has_another_token():
+                answer = self._ask(url, body, ends_at)
             if answer.status_code not in _MOVED:
                 return self._classify(answer)
             location = httpx.URL(url).join(answer.headers.get("location", ""))
@@ -171,6 +177,14 @@ class GitHub:
             url = str(location)
             self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
+
+    def _has_another_token(self) -> bool:
+        token = self._renew()
+        if token is None or token == self._token:
+            return False
+        self._token = token
+        log.info("github.token", hint="GitHub refused the old one; it was read again")
+        return True
 
     def _ask(self, url: str, body: Mapping[str, str], ends_at: float) -> httpx.Response:
         left_s = ends_at - time.monotonic()
@@ -222,7 +236,8 @@ class GitHub:
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
                 f"GitHub answered 401: {said}. The token has expired or is wrong:"
-                " put a new one into DEPLOYER_GITHUB_TOKEN and restart the worker"
+                " put a new one into DEPLOYER_GITHUB_TOKEN_FILE, or into DEPLOYER_GITHUB_TOKEN and"
+                " restart the worker"
             )
         if code == HTTPStatus.NOT_FOUND:
             # An unknown commit is a 422; 404 hides a private repository from a weak token.
