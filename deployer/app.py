@@ -24,7 +24,7 @@ from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, in_plain, secrets_within
 from deployer.edges.processes.clock import SystemClock
-from deployer.errors import DeployerError, JournalError, SettingsError
+from deployer.errors import DeployerError, JournalError, OperatorError, SettingsError
 from deployer.ports import Bell, Journal, Messenger, Services
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+REDELIVER_S = 600.0
+"""Between two looks for deliveries of GitHub's that never arrived."""
+LONGER_S = 3600.0
+"""The same after it could not be told, mostly for want of a right."""
 Renew = Callable[[], Secret | None]
 DOORBELL = "doorbell.sock"
 GROUP_OF_AIRFLOW = 0
@@ -135,6 +139,17 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
 
     local = local_airflow(settings) if settings.services == "local" else None
     return run(probes(settings, local), secrets=_secrets(settings))
+
+
+def set_up_github(
+    settings: Settings, *, dry_run: bool, anew: bool, redeliver: bool
+) -> tuple[Finding, ...]:
+    """Check the token, make or mend the webhook, and ask for lost deliveries again."""
+    from deployer.edges.checkup import github_probes
+    from deployer.edges.checkup.running import run
+
+    lines = github_probes(settings, dry_run=dry_run, anew=anew, redeliver=redeliver)
+    return run(lines, secrets=_secrets(settings))
 
 
 def messenger(settings: Settings) -> Messenger:
@@ -286,6 +301,8 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
             beside.append(_teller(settings, parts.journal, messenger(settings)).look)
         except SettingsError as exc:  # nothing that deployments wait for
             log.error("the teacher is told of nothing", reason=str(exc))  # noqa: TRY400 - says it
+    if settings.github_token and settings.public_url:
+        beside.append(partial(_redeliver, settings, renew))
     listener = DoorbellListener(settings.state_dir / DOORBELL)
     reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
@@ -305,6 +322,23 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
         listener.close()
         parts.feed.close()
         parts.examiner.close()
+
+
+def _redeliver(settings: Settings, renew: Renew) -> float:
+    """Ask for lost deliveries again; return in how many seconds to look again."""
+    from deployer.edges.checkup import our_hook
+    from deployer.edges.github.hooks import ask_again
+
+    hook = our_hook(settings, renew() or settings.github_token)
+    if hook.api and hook.url:
+        try:
+            asked = ask_again(hook.api, hook.url, SystemClock().now())
+        except OperatorError as exc:  # `doctor` says so too
+            log.info("lost deliveries not looked for", reason=str(exc))
+            return LONGER_S
+        if asked:
+            log.warning("lost deliveries asked for again", of=[one.guid for one in asked])
+    return REDELIVER_S
 
 
 def _parts(settings: Settings, renew: Renew) -> Parts:

@@ -46,6 +46,7 @@ LINES = [
     "GitHub token",
     "webhook secret",
     "webhook deliveries",
+    "failed deliveries",
     "repository",
     "mirror",
     "disk",

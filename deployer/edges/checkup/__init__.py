@@ -11,13 +11,15 @@ from typing import Any, Final
 from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.settings import in_plain
+from deployer.core.settings import Secret, in_plain
 from deployer.edges.checkup import airflow, compose, docker, github, host, journal
 from deployer.edges.checkup.git import ClassRepository
+from deployer.edges.checkup.hooks import OurHook
 from deployer.edges.checkup.running import Probe, Shared
 from deployer.edges.compose.making import compose_airflow
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.embedded.airflow import LocalAirflow
+from deployer.edges.github.hooks import Hooks
 from deployer.errors import DeployerError
 
 LEAST_GIB: Final = 1.0
@@ -35,12 +37,8 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
     )
     account = Shared("Airflow account", lambda: _account(settings, local))
     traces = Shared("journal", lambda: journal.read(settings.journal_url))
-    repository = ClassRepository(
-        settings.repo_url,
-        settings.branch,
-        settings.checkout_dir / "mirror.git",
-        in_plain(settings.github_token),
-    )
+    repository = _repository(settings)
+    hook = our_hook(settings, settings.github_token)
     needed = settings.recreate_services
 
     def with_docker(name: str, ask: Callable[[], str]) -> Probe:
@@ -79,6 +77,7 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
                 public_url=settings.public_url,
             ),
         ),
+        Probe("failed deliveries", lambda: hook.deliveries(_now())),
         Probe("repository", repository.ask_host),
         Probe("mirror", repository.check_mirror),
         Probe("disk", lambda: host.disk(_places(settings, None if embedded else engine))),
@@ -86,6 +85,41 @@ def probes(settings: Settings, local: LocalAirflow | None) -> tuple[Probe, ...]:
         Probe("public address", lambda: host.public_address(settings.public_url)),
         Probe("journal", lambda: journal.journal_line(traces.get())),
         Probe("worker", lambda: journal.worker(traces.or_skip(), _now())),
+    )
+
+
+def github_probes(
+    settings: Settings, *, dry_run: bool, anew: bool, redeliver: bool
+) -> tuple[Probe, ...]:
+    """Return what `deployer github` does, a line each."""
+    hook = our_hook(settings, settings.github_token)
+    secret = settings.webhook_secret[0].get_secret_value()
+    lost = hook.deliveries if dry_run else hook.redeliver
+    lines = (
+        Probe("GitHub token", lambda: _token(settings)),
+        Probe("repository", _repository(settings).ask_host),
+        Probe("webhook", lambda: hook.set_up(secret, anew=anew, dry_run=dry_run)),
+    )
+    return (*lines, Probe("failed deliveries", lambda: lost(_now()))) if redeliver else lines
+
+
+def our_hook(settings: Settings, token: Secret | None) -> OurHook:
+    api_url, repo = settings.github_api_url, settings.github_repo
+    # docs.github.com/enterprise-server/rest: http(s)://HOSTNAME/api/v3
+    site = {"https://api.github.com": "https://github.com"}.get(api_url)
+    return OurHook(
+        api=Hooks(api_url, repo, token.get_secret_value()) if token else None,
+        url=f"{settings.public_url}/webhook" if settings.public_url else None,
+        page=f"{site or api_url.removesuffix('/api/v3')}/{repo}/settings/hooks",
+    )
+
+
+def _repository(settings: Settings) -> ClassRepository:
+    return ClassRepository(
+        settings.repo_url,
+        settings.branch,
+        settings.checkout_dir / "mirror.git",
+        in_plain(settings.github_token),
     )
 
 

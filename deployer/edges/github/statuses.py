@@ -95,7 +95,7 @@ class GitHub:
         self._repo = repo
         self._token = token
         self._renew = renew
-        self._client = client or _new_client()
+        self._client = client or new_client()
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
@@ -226,12 +226,12 @@ class GitHub:
 
     def _classify(self, answer: httpx.Response) -> Posted:
         code = answer.status_code
-        said = self._clean(_message(answer))
+        said = self._clean(message_of(answer))
         if code == HTTPStatus.CREATED and isinstance(_json(answer), dict):
             return Accepted()
         if code in _LIMITED:
             return RetryLater(
-                f"GitHub answered {code}: {said}{_rights(answer)}", self._limit_s(answer)
+                f"GitHub answered {code}: {said}{rights_of(answer)}", self._limit_s(answer)
             )
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
@@ -243,7 +243,7 @@ class GitHub:
             # An unknown commit is a 422; 404 hides a private repository from a weak token.
             return RetryLater(
                 f"GitHub answered 404: {said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
-                f" or the token may not write its commit statuses{_rights(answer)}"
+                f" or the token may not write its commit statuses{rights_of(answer)}"
             )
         refused = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and code != HTTPStatus.REQUEST_TIMEOUT and isinstance(_json(answer), dict):
@@ -282,7 +282,7 @@ def headers_of(secret: str | None) -> dict[str, str]:
     }
 
 
-def _new_client() -> httpx.Client:
+def new_client() -> httpx.Client:
     # A proxy of the environment is for the world outside, never for a stand-in on loopback.
     return httpx.Client(
         timeout=TIMEOUT_S,
@@ -303,7 +303,7 @@ def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
         return None
 
 
-def _message(answer: httpx.Response) -> str:
+def message_of(answer: httpx.Response) -> str:
     """Return what GitHub says is wrong: `message`, and each of `errors` as far as it says."""
     said = _json(answer)
     if not isinstance(said, dict):
@@ -318,7 +318,7 @@ def _message(answer: httpx.Response) -> str:
     return "; ".join([str(said.get("message", "no message")), *details])
 
 
-def _rights(answer: httpx.Response) -> str:
+def rights_of(answer: httpx.Response) -> str:
     """Return which rights would do. GitHub says so to fine-grained tokens."""
     needed = answer.headers.get("x-accepted-github-permissions")
     return f" (the token needs: {needed})" if needed else ""
