@@ -22,7 +22,7 @@ from deployer.core.settings import Secret
 from deployer.errors import SettingsError
 
 PREFIX = "DEPLOYER_"
-SECRETS = ("webhook_secret", "github_token", "airflow_password", "database_url")
+SECRETS = ("webhook_secret", "github_token", "airflow_password", "database_url", "notify_urls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class Settings:
     bind: Annotated[str, readers.bind_address] = "127.0.0.1:9000"
     keep_releases: Annotated[int, readers.releases] = 10
     keep_days: Annotated[int, readers.days] = 180
+    notify_urls: Annotated[tuple[Secret, ...], readers.addresses] = ()
 
     @property
     def journal_url(self) -> str:

@@ -86,6 +86,10 @@ class DagProcessorEnded(AirflowError):
     """Airflow's dag-processor ran when a release went live, and ended while it was judged."""
 
 
+class MayNot(OperatorError):
+    """GitHub's token has no right to that; a hidden thing is a 404."""
+
+
 class GitHubUnreachable(OperatorError):
     """No answer from GitHub within the bound."""
 

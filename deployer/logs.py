@@ -23,15 +23,18 @@ OLD_FILES = 3
 REDACTED = "[secret]"
 
 
-def set_up(process: str, *, state_dir: Path | None, secrets: Sequence[str] = ()) -> None:
+def set_up(
+    process: str, *, state_dir: Path | None, secrets: Sequence[str] = ()
+) -> Callable[[str], None]:
     """Send structlog's events to standard error and to `<state_dir>/logs/<process>.jsonl`.
 
     What libraries log through `logging` comes out in the same form. A log that can't be
-    written stops nothing.
+    written stops nothing. Return what takes out one more secret from now on.
     """
     logging.raiseExceptions = False
     file = _file(state_dir / FOLDER / f"{process}.jsonl") if state_dir else None
-    sinks = _Sinks(file, _redactor(secrets))
+    redactor = _Redactor(secrets)
+    sinks = _Sinks(file, redactor.redact)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -50,6 +53,7 @@ def set_up(process: str, *, state_dir: Path | None, secrets: Sequence[str] = ())
     for chatty in ("httpx", "httpcore", "git", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry is a warning to it
+    return redactor.hide
 
 
 class _Sinks:
@@ -127,18 +131,24 @@ def _file(path: Path) -> logging.Handler:
         return logging.NullHandler()
 
 
-def _redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return what takes secrets out of a line by value: their formats are not fixed."""
-    written = {form for secret in secrets if secret for form in _forms(secret)}
-    # The longest first: one secret may be part of another.
-    known = sorted(written, key=len, reverse=True)
+class _Redactor:
+    """Takes secrets out of a line by value: their formats are not fixed."""
 
-    def redact(line: str) -> str:
-        for secret in known:
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._known: list[str] = []
+        for secret in secrets:
+            self.hide(secret)
+
+    def hide(self, secret: str) -> None:
+        if secret:
+            # The longest first: one secret may be part of another.
+            written = {*self._known, *_forms(secret)}
+            self._known = sorted(written, key=len, reverse=True)
+
+    def redact(self, line: str) -> str:
+        for secret in self._known:
             line = line.replace(secret, REDACTED)
         return masked(line)  # a student's own, in what a trace or a library quotes
-
-    return redact
 
 
 def _forms(secret: str) -> tuple[str, ...]:

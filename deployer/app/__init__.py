@@ -6,34 +6,43 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
-from deployer import logs
+from deployer import config, logs
 from deployer.app.airflow import in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings import Secret, in_plain
+from deployer.core.settings import Secret, in_plain, secrets_within
 from deployer.edges.processes.clock import SystemClock
-from deployer.errors import DeployerError
-from deployer.ports import Bell, Journal
+from deployer.errors import DeployerError, JournalError, SettingsError
+from deployer.ports import Bell, Journal, Messenger
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from deployer.check.before_push import Checked
+    from deployer.core.reporting.troubles import Trouble
     from deployer.deployment.parts import Parts
     from deployer.worker.process import Signals, Worker
+    from deployer.worker.telling import Teller
 
 log = structlog.get_logger()
 
+REDELIVER_S = 600.0
+"""Between two looks for deliveries of GitHub's that never arrived."""
+LONGER_S = 3600.0
+"""The same after it could not be told, mostly for want of a right."""
+Renew = Callable[[], Secret | None]
 DOORBELL = "doorbell.sock"
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
@@ -89,15 +98,30 @@ def run_worker(settings: Settings) -> None:
     from deployer.edges.processes.lock import only_worker
     from deployer.worker.process import Signals
 
-    logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
+    hide = logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
     with only_worker(settings.state_dir, settings.checkout_dir):
         signals = Signals()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: signals.stop.set())
-        with _worker(settings, signals) as worker:
+        with _worker(settings, signals, partial(token_now, os.environ, hide)) as worker:
             log.info("worker starts", repo=settings.github_repo, branch=settings.branch)
             worker.run()
             log.info("worker stops")
+
+
+def token_now(environ: Mapping[str, str], hide: Callable[[str], None]) -> Secret | None:
+    """Return GitHub's token as it is now where it comes from, None: it can't be told.
+
+    `hide`: told of it, so that it stands in no log.
+    """
+    try:
+        token = config.load(environ).github_token
+    except SettingsError as exc:
+        log.warning("the token can't be read again", reason=str(exc))
+        return None
+    if token:
+        hide(token.get_secret_value())
+    return token
 
 
 def checkup(settings: Settings) -> tuple[Finding, ...]:
@@ -113,6 +137,59 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     with ExitStack() as until:
         world = all_that_is_asked(settings, until)
         return run(lines(settings, world), secrets=_secrets(settings))
+
+
+def set_up_github(
+    settings: Settings, *, dry_run: bool, anew: bool, redeliver: bool
+) -> tuple[Finding, ...]:
+    """Check the token, make or mend the webhook, and ask for lost deliveries again."""
+    from deployer.app.doctor import all_that_is_asked
+    from deployer.doctor import github_lines
+    from deployer.doctor.running import run
+
+    with ExitStack() as until:
+        world = all_that_is_asked(settings, until)
+        lines = github_lines(settings, world, dry_run=dry_run, anew=anew, redeliver=redeliver)
+        return run(lines, secrets=_secrets(settings))
+
+
+def messenger(settings: Settings) -> Messenger:
+    """Return what reaches the teacher.
+
+    Raises:
+        SettingsError: NOTIFY_URLS holds what Apprise can't read, or Apprise is not installed.
+    """
+    from deployer.edges.messages.sending import AppriseMessenger
+
+    return AppriseMessenger(settings.notify_urls)
+
+
+def tell(settings: Settings) -> tuple[tuple[Trouble, ...], tuple[str, ...]]:
+    """Tell the teacher what is new, by the journal and by a check-up; see `Teller.tell`.
+
+    Raises:
+        SettingsError: see `messenger`.
+        OperatorError: nobody took it.
+        JournalError: it fails, and that was told.
+    """
+    from deployer.edges.messages.last_resort import LastResort
+
+    reach, findings, clock = messenger(settings), checkup(settings), SystemClock()
+    resort = LastResort(reach, settings.state_dir / "journal-failed", repo=settings.github_repo)
+    try:
+        told = _teller(settings, open_journal(settings, reading=True), reach).tell(findings)
+    except JournalError as exc:
+        resort.fails(exc, findings, clock.now())
+        raise
+    resort.works(clock.now())
+    return told
+
+
+def _teller(settings: Settings, journal: Journal, reach: Messenger) -> Teller:
+    from deployer.worker.telling import Teller
+
+    repo, url = settings.github_repo, settings.public_url
+    return Teller(journal, reach, SystemClock(), repo=repo, url=url)
 
 
 def check(
@@ -194,7 +271,7 @@ def web_app(settings: Settings) -> Flask:
 
 
 @contextmanager
-def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
+def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Worker]:
     from deployer.deployment.parts import Limits
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import DoorbellListener
@@ -203,10 +280,12 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
     from deployer.worker.process import Worker
     from deployer.worker.reconciler import Reconciler
 
-    parts = _parts(settings)
+    parts = _parts(settings, renew)
     outbox = None
     if settings.github_token:
-        board = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
+        board = GitHub(
+            settings.github_api_url, settings.github_repo, settings.github_token, renew=renew
+        )
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
         log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
@@ -218,6 +297,14 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         keep_releases=settings.keep_releases,
         keep_days=settings.keep_days,
     )
+    beside: list[Callable[[], float]] = []
+    if settings.notify_urls:
+        try:
+            beside.append(_teller(settings, parts.journal, messenger(settings)).look)
+        except SettingsError as exc:  # nothing that deployments wait for
+            log.error("the teacher is told of nothing", reason=str(exc))  # noqa: TRY400 - says it
+    if settings.github_token and settings.public_url:
+        beside.append(partial(_redeliver, settings, renew))
     listener = DoorbellListener(settings.state_dir / DOORBELL)
     reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
@@ -231,6 +318,7 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
             signals=signals,
             poll_interval_s=settings.poll_interval_s,
             prepare=reconciler.maintenance.prepare,
+            beside=beside,
         )
     finally:
         listener.close()
@@ -238,7 +326,22 @@ def _worker(settings: Settings, signals: Signals) -> Iterator[Worker]:
         parts.examiner.close()
 
 
-def _parts(settings: Settings) -> Parts:
+def _redeliver(settings: Settings, renew: Renew) -> float:
+    """Ask for lost deliveries again; return in how many seconds to look again."""
+    from deployer.app.doctor import our_hook
+
+    hook = our_hook(settings, renew() or settings.github_token)
+    try:
+        asked = hook.ask_again(SystemClock().now())
+    except DeployerError as exc:  # `doctor` says so too
+        log.info("lost deliveries not looked for", reason=str(exc))
+        return LONGER_S
+    if asked:
+        log.warning("lost deliveries asked for again", of=[one.guid for one in asked])
+    return REDELIVER_S
+
+
+def _parts(settings: Settings, renew: Renew) -> Parts:
     from deployer.deployment.parts import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
@@ -251,6 +354,7 @@ def _parts(settings: Settings) -> Parts:
         settings.branch,
         settings.checkout_dir,
         token=in_plain(settings.github_token),
+        renew=renew,
     )
     releases = ReleaseStore(settings.checkout_dir, repository)
     host = on_this_machine(settings) if settings.services == "local" else in_compose(settings)
@@ -274,5 +378,7 @@ def _secrets(settings: Settings) -> list[str]:
         settings.airflow_password,
         settings.database_url,
     ]
-    within_the_url = urlsplit(settings.journal_url).password
-    return [*(secret.get_secret_value() for secret in given if secret), within_the_url or ""]
+    within = [urlsplit(settings.journal_url).password or ""]
+    for url in settings.notify_urls:
+        within += secrets_within(url.get_secret_value())
+    return [*(secret.get_secret_value() for secret in given if secret), *within]

@@ -7,8 +7,9 @@ from contextlib import ExitStack, closing
 
 from deployer.app.airflow import COMPOSE_LOG, in_compose, local_airflow
 from deployer.config import Settings
-from deployer.core.settings import in_plain
+from deployer.core.settings import Secret, in_plain
 from deployer.doctor import World
+from deployer.doctor.hooks import OurHook
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.containers import Containers
@@ -16,6 +17,7 @@ from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.git.mirror import Mirror
+from deployer.edges.github.hooks import Hooks
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.http import HttpServer
 from deployer.edges.journal import SqlJournal
@@ -49,6 +51,7 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         credentials=credentials,
         installed=local.installed if local else installed,
         github=until.enter_context(closing(github)),
+        hook=our_hook(settings, settings.github_token),
         repository=Mirror(
             *(settings.repo_url, settings.branch, settings.checkout_dir),
             token=token,
@@ -58,4 +61,15 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
             closing(SqlJournal.open(settings.journal_url, migrate=False))
         ),
         public=HttpServer(settings.public_url or ""),
+    )
+
+
+def our_hook(settings: Settings, token: Secret | None) -> OurHook:
+    api_url, repo = settings.github_api_url, settings.github_repo
+    # docs.github.com/enterprise-server/rest: http(s)://HOSTNAME/api/v3
+    site = {"https://api.github.com": "https://github.com"}.get(api_url)
+    return OurHook(
+        api=Hooks(api_url, repo, token.get_secret_value()) if token else None,
+        url=f"{settings.public_url}/webhook" if settings.public_url else None,
+        page=f"{site or api_url.removesuffix('/api/v3')}/{repo}/settings/hooks",
     )

@@ -30,6 +30,8 @@ COMMANDS = {
     "logs": ("logs", "Show the log of web and worker."),
     "check": ("check", "Parse DAG files as a push would, before you push."),
     "doctor": ("doctor", "Check all that a deployment needs, and say what to mend."),
+    "github": ("github", "Check the token's rights on GitHub, make or mend the webhook."),
+    "notify": ("notify", "Tell the teacher what is wrong, or mended, by mail or chat."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
     "login": ("login", "Let a browser or a program see the pages and the JSON."),
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 from rich import box
@@ -26,7 +27,11 @@ def doctor(*, in_json: bool) -> None:
 
     Changes nothing, and needs neither web nor worker to run. Exit status 1 if a line failed.
     """
-    findings = app.checkup(config.load(os.environ))
+    report(app.checkup(config.load(os.environ)), in_json=in_json)
+
+
+def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
+    """Print what was found, and exit."""
     if in_json:
         click.echo(json.dumps(as_json(findings), indent=2))
     else:

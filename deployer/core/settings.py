@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 # git-check-ref-format(1), and what `git branch` refuses beyond it: a leading dash, `HEAD`.
 _NO_BRANCH: Final = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/|^[-./]|[./]$|\.lock$|^$|^HEAD$"
 )
+_ADDRESS: Final = r"[A-Za-z][A-Za-z0-9]*://[^\s/]"
 _SCHEMES: Final = frozenset({"https", "http", "ssh", "file"})
 
 
@@ -90,6 +91,26 @@ def token(text: str) -> Secret:
     if not all("!" <= letter <= "~" for letter in text):
         raise ValueError("holds a space, line break or accent, which no token does")
     return Secret(text)
+
+
+def addresses(text: str) -> tuple[Secret, ...]:
+    """Read what Apprise sends to; a comma may be part of an address."""
+    urls = re.split(rf"[\s,]+(?={_ADDRESS})", text.strip(" ,\n"))
+    if not all(re.fullmatch(rf"{_ADDRESS}\S*", url) for url in urls):
+        raise ValueError("must be addresses as Apprise has them (mailto://…), comma-separated")
+    return tuple(map(Secret, urls))
+
+
+def secrets_within(address: str) -> tuple[str, ...]:
+    """Return what is to be shown nowhere of an address of Apprise's: any part may be a token."""
+    rest = address.partition("://")[2]
+    authority, _, path = rest.partition("/")
+    user, _, host = authority.rpartition("@")
+    parts = {*re.split(r"[/?&=,:]", path), *host.split(":"), *user.split(":")}
+    # A host's name is none, nor is a word that any line of a log may hold.
+    tokens = {part for part in parts if re.fullmatch(r"(?=.*\d)[^.]{8,}", part)}
+    found = {address, rest, user.partition(":")[2], *tokens}
+    return tuple(sorted({*found, *map(unquote, found)} - {""}))
 
 
 def database(text: str) -> Secret:

@@ -17,6 +17,7 @@ from deployer.config import Settings
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.doctor import airflow, docker, git, github, host, journal
+from deployer.doctor.hooks import OurHook
 from deployer.doctor.running import Line, Shared
 from deployer.errors import DeployerError
 from deployer.ports.doctor import (
@@ -47,6 +48,7 @@ class World:
         username, password: of the account in Airflow; called when it is asked for.
         installed: returns the requirements on which Airflow runs, None: not known.
         journal: opens it, to be read.
+        hook: the webhook that should be there.
     """
 
     compose: Compose
@@ -57,6 +59,7 @@ class World:
     credentials: Callable[[], tuple[str | None, str | None]]
     installed: Callable[[], str | None]
     github: Server
+    hook: OurHook
     repository: ClassRepository
     journal: Callable[[], Memory]
     public: Server
@@ -142,6 +145,7 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
                 traces.or_skip(), _now(), repo=repo, public_url=settings.public_url
             ),
         ),
+        Line("failed deliveries", lambda: world.hook.deliveries(_now()), github.AWAY),
         Line("repository", lambda: git.host(world.repository, branch), git.FETCH),
         Line("mirror", lambda: git.mirror(world.repository, branch), git.OVERLOADED),
         Line("disk", lambda: host.disk(_places(settings, None if local else engine))),
@@ -154,6 +158,28 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         Line("journal", lambda: journal.journal_line(traces.get()), journal.MAKE),
         Line("worker", lambda: journal.worker(traces.or_skip(), _now())),
     )
+
+
+def github_lines(
+    settings: Settings, world: World, *, dry_run: bool, anew: bool, redeliver: bool
+) -> tuple[Line, ...]:
+    """Return what `deployer github` does, a line each."""
+    repo, token = settings.github_repo, settings.github_token is not None
+    asked = Shared("GitHub token", lambda: _asked(world.github, repo, token=token))
+    secret = settings.webhook_secret[0].get_secret_value()
+    lost = world.hook.deliveries if dry_run else world.hook.redeliver
+    done = (
+        Line(
+            "GitHub token",
+            lambda: github.token(world.github, repo, asked.get, token=token),
+            github.AWAY,
+        ),
+        Line("repository", lambda: git.host(world.repository, settings.branch), git.FETCH),
+        Line("webhook", lambda: world.hook.set_up(secret, anew=anew, dry_run=dry_run), github.AWAY),
+    )
+    if not redeliver:
+        return done
+    return (*done, Line("failed deliveries", lambda: lost(_now()), github.AWAY))
 
 
 def _now() -> datetime:

@@ -10,10 +10,12 @@ from deployer.ports.clock import Bell, Clock, Listener
 from deployer.ports.examiner import Examination, Examiner
 from deployer.ports.feed import ParseFeed
 from deployer.ports.journal import Announcement, Journal
+from deployer.ports.messenger import Messenger
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
 from deployer.ports.services import OwnStack, Packages, Processes, Recreation, Services
 from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
+from deployer.ports.webhooks import Webhooks
 
 __all__ = [
     "Accepted",
@@ -26,6 +28,7 @@ __all__ = [
     "Examiner",
     "Journal",
     "Listener",
+    "Messenger",
     "OwnStack",
     "Packages",
     "ParseFeed",
@@ -39,4 +42,5 @@ __all__ = [
     "RetryLater",
     "Services",
     "StatusBoard",
+    "Webhooks",
 ]

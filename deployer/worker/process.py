@@ -1,9 +1,12 @@
-"""The worker's threads: one listens and beats, one takes turns, one posts statuses."""
+"""The worker's threads: one listens and beats, one takes turns, one posts statuses, and beside
+them one for each thing that nobody waits for and that may take long.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 from typing import TypeVar
 
@@ -25,6 +28,8 @@ BEAT_S = 5.0
 STOP_BOUND_S = 3.0
 """For what a thread is just about; a deployment or a post that takes longer is done again."""
 FAULT_PAUSE_S = 5.0
+BESIDE_FIRST_S = 60.0
+"""After the start, before anything is done beside: by then the tip is checked, the heart beats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Worker:
         signals: Signals,
         poll_interval_s: float,
         prepare: Callable[[], None],
+        beside: Sequence[Callable[[], float]] = (),
     ) -> None:
         self._reconciler = reconciler
         self._outbox = outbox
@@ -64,6 +70,7 @@ class Worker:
         self._signals = signals
         self._poll_interval_s = poll_interval_s
         self._prepare = prepare  # in the thread that takes the turns
+        self._beside = beside  # each in a thread of its own; returns in how many seconds again
         self._beat_at = float("-inf")
 
     def run(self) -> None:
@@ -76,6 +83,7 @@ class Worker:
         loops: list[Callable[[], None]] = [self._take_turns]
         if self._outbox:
             loops.append(self._post)
+        loops += [partial(self._repeat, work) for work in self._beside]
         threads = [Thread(target=loop, daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
@@ -123,6 +131,11 @@ class Worker:
             if wait_s:
                 signals.owed.wait(wait_s)
                 signals.owed.clear()
+
+    def _repeat(self, work: Callable[[], float]) -> None:
+        wait_s = BESIDE_FIRST_S
+        while not self._signals.stop.wait(wait_s):
+            wait_s = _tried("work beside the turns failed", work, BESIDE_FIRST_S)
 
 
 def _tried(complaint: str, work: Callable[[], Done], if_failed: Else) -> Done | Else:

@@ -35,6 +35,7 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
+from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
 from deployer.errors import JournalError
 from deployer.ports import Announcement
 
@@ -87,6 +88,7 @@ class FakeJournal:
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self._link_key = secrets.token_hex(32)
         self._logins: dict[str, datetime | None] = {}  # until when, by fingerprint
+        self._troubles: dict[str, Trouble] = {}
         self.broken = False
 
     # -- written by the web process and the command line
@@ -454,6 +456,48 @@ class FakeJournal:
         ended = len(self._logins)
         self._logins.clear()
         return ended
+
+    # -- what the teacher is told
+
+    def standing(self) -> Standing:
+        ended = [d for d in self.records.values() if d.ending and not _refused(d)]
+        newest = ended[-1] if ended else None
+        live = [d for d in ended if d.state in {State.SUCCEEDED, State.BROKEN}]
+        newest_verdicts = {
+            verdict.path: verdict
+            for d in self.records.values()
+            if d.state.ended
+            for verdict in d.verdicts
+        }
+        open_ones = [(d.sha, d.queued_at) for d in self.records.values() if not d.state.ended]
+        open_ones += [(made.sha, made.received_at) for made in self.unseen() if made.sha]
+        return Standing(
+            deployment=newest.id if newest else None,
+            sha=newest.sha if newest else "",
+            state=newest.state if newest else None,
+            reason=newest.reason if newest else "",
+            refused=(live[-1].ending.refused if live and live[-1].ending else "") or "",
+            red=tuple(v for _, v in sorted(newest_verdicts.items()) if not v.good),
+            waits=min(open_ones, key=lambda it: it[1], default=None),
+        )
+
+    def take_news(
+        self, wrong: Mapping[str, str], fine: Collection[str], *, at: datetime
+    ) -> tuple[Trouble, ...]:
+        changed = noticed(self._troubles.values(), wrong, fine, at)
+        self._troubles |= {trouble.key: trouble for trouble in changed}
+        taken = news(self._troubles.values(), at)
+        self._troubles |= {one.key: replace(one, taken_at=at) for one in taken}
+        return taken
+
+    def news_sent(self, said: Collection[Trouble]) -> None:
+        for one in said:
+            left = after_telling(one, self._troubles.pop(one.key))
+            self._troubles |= {one.key: left} if left else {}
+
+    def news_kept(self, said: Collection[Trouble]) -> None:
+        for one in said:
+            self._troubles[one.key] = replace(self._troubles[one.key], taken_at=None)
 
     # -- for everybody who asks
 

@@ -23,6 +23,7 @@ from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import Tail
 from deployer.config import Settings
 from deployer.core.access import Secret, fingerprint
+from deployer.core.doctor.lines import Finding, Mark
 from deployer.core.model import (
     Ending,
     Live,
@@ -39,10 +40,12 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.reporting.render import as_json
+from deployer.demo.ports import free_port
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import DoorbellListener
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DeployerError, OperatorError
+from tests.integration.answering import Said, answering
 
 BOUND_S = 60.0
 """How long something that must happen is waited for on a busy machine."""
@@ -174,7 +177,7 @@ def test_python_m_deployer_lists_all_commands() -> None:
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
     assert named == [
         *("web", "worker", "deploy", "rollback", "freeze", "unfreeze", "status", "show", "explain"),
-        *("logs", "check", "doctor", "new-class", "demo"),
+        *("logs", "check", "doctor", "github", "notify", "new-class", "demo"),
     ]
 
 
@@ -315,6 +318,78 @@ def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
     journal.beat(at=NOW, drift="packages differ")
     assert "packages differ" in run("status").out
     assert json.loads(run("status", "--json").out)["drift"] == "packages differ"
+
+
+# --- notify ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """Return the titles of what reached the teacher; the check-up finds a full disk."""
+    full = Finding("disk", Mark.FAILED, "0.1 GiB free", "make room")
+    monkeypatch.setattr(app, "checkup", lambda _settings: (full,))
+    with answering({"POST /": Said(200)}) as server:
+        url = f"json://{server.url.removeprefix('http://')}/a-token-0123456789"
+        monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", url)
+        yield lambda: [json.loads(asked.body)["title"] for asked in server.asked]
+
+
+def test_notify_tells_what_is_new_and_then_nothing(
+    run: Run, journal: SqlJournal, chat: Callable[[], list[str]]
+) -> None:
+    broken(journal)
+    first, second = run("notify"), run("notify")
+    assert (first.status, second.status) == (0, 0)
+    assert (
+        first.out == "told of 5 things\n"
+    )  # file, disk; no heartbeat, no look at the tip, old statuses
+    assert second.out == "nothing new to tell\n"
+    assert chat() == ["class/airflow-class: 5 to look at"]
+
+
+def test_notify_tells_of_a_journal_that_fails_once_and_when_it_works(
+    run: Run, state_dir: Path, chat: Callable[[], list[str]]
+) -> None:
+    file = state_dir / "deployer.db"
+    file.write_bytes(b"no database" * 100)
+    assert [run("notify").status, run("notify").status] == [3, 3]
+    file.unlink()
+    SqlJournal.open(f"sqlite:///{file}", migrate=True).close()
+    assert run("notify").status == 0
+    assert chat() == [
+        "class/airflow-class: 2 to look at",
+        "class/airflow-class: 3 to look at",
+        "class/airflow-class: 1 mended",
+    ]
+
+
+def test_notify_without_an_address_says_so_and_is_no_failure(run: Run) -> None:
+    ended = run("notify")
+    assert ended.status == 0
+    assert "DEPLOYER_NOTIFY_URLS is not set" in ended.out
+
+
+def test_a_test_message_needs_an_address_and_no_journal(
+    run: Run, chat: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("notify", "--test").out == "sent to 1 address\n"
+    assert chat() == ["class/airflow-class: a test"]
+    monkeypatch.delenv("DEPLOYER_NOTIFY_URLS")
+    assert run("notify", "--test").status == 2
+
+
+def test_a_test_message_says_which_address_took_none(
+    run: Run, chat: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = f"json://127.0.0.1:{free_port()}/a-token-0123456789"
+    monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", f"{os.environ['DEPLOYER_NOTIFY_URLS']}, {nobody}")
+    ended = run("notify", "--test")
+    assert (ended.status, ended.out) == (1, "sent to 1 address\n")
+    assert "address 2 (json://…): " in ended.err
+    monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", nobody)
+    ended = run("notify", "--test")
+    assert ended.status == 3
+    assert "a-token" not in ended.err
 
 
 # --- freeze, unfreeze ------------------------------------------------------------

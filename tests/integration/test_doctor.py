@@ -50,6 +50,7 @@ LINES = [
     "GitHub token",
     "webhook secret",
     "webhook deliveries",
+    "failed deliveries",
     "repository",
     "mirror",
     "disk",

@@ -19,6 +19,7 @@ import pytest
 from git.cmd import Git
 
 from deployer.core.model import Authored, History, Tree, folder_of
+from deployer.core.settings import Secret
 from deployer.core.tree import contents
 from deployer.core.tree.contents import Read
 from deployer.edges.git import command, mirror
@@ -874,6 +875,24 @@ def test_the_token_is_given_to_the_host_that_asks_and_stands_in_no_error(
     assert f"Basic {basic}" in handler.given
     assert TOKEN not in str(caught.value)
     assert str(caught.value).startswith("Authentication failed; git can't fetch from")
+
+
+def test_a_token_that_was_renewed_is_given_when_the_old_one_does_not_do(
+    locked_host: tuple[str, type[_Host]], tmp_path: Path
+) -> None:
+    url, handler = locked_host
+    repository = GitRepository(
+        url, "main", tmp_path, token=TOKEN, renew=lambda: Secret("another-token")
+    )
+
+    with pytest.raises(GitError) as caught:
+        repository.fetch()
+
+    given = [base64.b64decode(basic.partition(" ")[2]).decode() for basic in handler.given]
+    tried = [password.partition(":")[2] for password in given if password]
+    assert tried[:2] == [TOKEN, "another-token"]
+    assert set(tried[1:]) == {"another-token"}
+    assert "another-token" not in str(caught.value)
 
 
 def test_without_a_token_git_asks_nobody_and_fails(

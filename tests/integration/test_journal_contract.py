@@ -48,6 +48,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.reporting.pacing import patience, urgency
+from deployer.core.reporting.troubles import Standing
 from deployer.edges.journal import SqlJournal
 from deployer.errors import JournalError
 from deployer.ports import Journal
@@ -1291,3 +1292,101 @@ def test_all_who_were_admitted_are_let_in_no_more_when_that_is_revoked(journal: 
     assert not any(journal.admitted(name, NOW) for name in ("f1", "f2"))
     assert journal.revoke() == 0
     assert journal.link_key() == key
+
+
+# -- what the teacher is told
+
+
+def test_a_class_stands_as_its_newest_ended_deployment_left_it(journal: Journal) -> None:
+    assert journal.standing() == Standing()
+    live = _queued(journal, A)
+    journal.start(live, at=NOW, base_sha=None, covers=[A])
+    ending = Ending(
+        A, State.BROKEN, refused="nothing of that name", verdicts=(_bad("dags/a/x.py"),)
+    )
+    journal.end(live, ending, at=after(2))
+    failed = _queued(journal, B)
+    journal.start(failed, at=after(3), base_sha=A, covers=[B])
+    journal.end(failed, Ending(B, State.ERROR, reason="no Docker"), at=after(4))
+    passed = _queued(journal, C)
+    journal.supersede(passed, "part of another", at=after(5))
+    assert journal.standing() == Standing(
+        deployment=failed,
+        sha=B,
+        state=State.ERROR,
+        reason="no Docker",
+        refused="nothing of that name",
+        red=(_bad("dags/a/x.py"),),
+    )
+
+
+def test_a_file_is_red_until_a_newer_verdict_of_an_ended_deployment(journal: Journal) -> None:
+    first = _queued(journal, A)
+    journal.start(first, at=NOW, base_sha=None, covers=[A])
+    both = (_bad("dags/a/x.py"), _bad("dags/b/y.py"))
+    journal.end(first, Ending(A, State.BROKEN, verdicts=both), at=after(1))
+    second = _queued(journal, B)
+    journal.start(second, at=after(2), base_sha=A, covers=[B])
+    good = (Verdict("dags/a/x.py", Outcome.PARSED),)
+    journal.set_verdicts(second, good)
+    assert journal.standing().red == both
+    journal.end(second, Ending(B, State.SUCCEEDED, verdicts=good), at=after(3))
+    assert journal.standing().red == both[1:]
+
+
+def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:
+    number = _queued(journal, A)
+    journal.queue(B, base_sha=A, ref=REF, trigger=Trigger.WEBHOOK, at=after(9))
+    assert journal.standing().waits == (A, NOW)
+    journal.supersede(number, "another", at=after(10))
+    assert journal.standing().waits == (B, after(9))
+
+
+def test_a_push_that_no_worker_has_seen_waits(journal: Journal) -> None:
+    journal.request_deploy(A, Trigger.MANUAL)
+    assert journal.standing().waits == (A, NOW)
+
+
+def test_a_trouble_is_told_once_and_once_more_when_it_is_mended(journal: Journal) -> None:
+    said = journal.take_news({"outbox": "old", "drift": "other packages"}, [], at=NOW)
+    assert [(one.key, one.words, one.since) for one in said] == [
+        ("drift", "other packages", NOW),
+        ("outbox", "old", NOW),
+    ]
+    journal.news_sent(said)
+    assert journal.take_news({"outbox": "older", "drift": "other"}, [], at=after(60)) == ()
+    mended = journal.take_news({"outbox": "older"}, [], at=after(90))
+    assert [(one.key, one.mended_at) for one in mended] == [("drift", after(90))]
+    journal.news_sent(mended)
+    assert journal.take_news({"outbox": "older"}, [], at=after(99)) == ()
+    assert len(journal.take_news({"outbox": "", "drift": "again"}, [], at=after(120))) == 1
+
+
+def test_news_are_one_tellers_until_they_are_sent_or_kept(journal: Journal) -> None:
+    said = journal.take_news({"outbox": "old"}, [], at=NOW)
+    assert journal.take_news({"outbox": "old", "tip": "old"}, [], at=after(1)) == ()
+    journal.news_kept(said)
+    assert len(journal.take_news({"outbox": "old", "tip": "old"}, [], at=after(2))) == 2
+
+
+def test_news_of_a_teller_that_died_are_taken_by_the_next(journal: Journal) -> None:
+    said = journal.take_news({"outbox": "old"}, [], at=NOW)
+    assert len(said) == 1
+    assert len(journal.take_news({"outbox": "old"}, [], at=after(121))) == 1
+
+
+def test_what_came_back_while_its_mending_was_told_is_told_anew(journal: Journal) -> None:
+    journal.news_sent(journal.take_news({"outbox": "old"}, [], at=NOW))
+    mended = journal.take_news({}, [], at=after(1))
+    journal.take_news({"outbox": "old"}, [], at=after(2))
+    journal.news_sent(mended)
+    (again,) = journal.take_news({"outbox": "old"}, [], at=after(3))
+    assert again.mended_at is None
+
+
+def _queued(journal: Journal, sha: str) -> int:
+    return journal.queue(sha, base_sha=None, ref=REF, trigger=Trigger.WEBHOOK, at=NOW)
+
+
+def _bad(path: str) -> Verdict:
+    return Verdict(path, Outcome.BROKEN, error=ParseError("NameError", "no dag", line=3))

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from deployer import app
 from deployer.config import PREFIX, Settings, load
-from deployer.core.settings import Secret, in_plain, is_branch, scheme_of
+from deployer.core.settings import Secret, in_plain, is_branch, scheme_of, secrets_within
 from deployer.errors import SettingsError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -209,6 +211,7 @@ def test_one_mistake_is_not_reported_twice() -> None:
         *(("poll_interval_s", bad) for bad in ("0", "-1", "x", "nan", "inf", "86401")),
         *(("webhook_secret", bad) for bad in ("x" * 15, f"{SECRET},short", ",", " , ")),
         *(("github_token", bad) for bad in ("a b", "a\nb", "tök")),
+        *(("notify_urls", bad) for bad in (",", "mail", "json://", "json://h/x mail", "a b://h")),
         *(("database_url", bad) for bad in ("mysql://h/x", "/var/lib/x.db", "deployer.db")),
     ],
 )
@@ -451,6 +454,7 @@ def expected_in_readme(name: str) -> str:
         "webhook_secret": "required",
         "repo_url": "`https://github.com/<GITHUB_REPO>.git`",
         "database_url": "SQLite file in `STATE_DIR`",
+        "notify_urls": "none",
     }
     default = next(one.default for one in fields(Settings) if one.name == name)
     if name in special:
@@ -458,6 +462,45 @@ def expected_in_readme(name: str) -> str:
     if default is None:
         return "none"
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+def test_a_token_is_read_again_where_it_comes_from(tmp_path: Path) -> None:
+    file, hidden = tmp_path / "token", list[str]()
+    environ = LEAST | {"DEPLOYER_GITHUB_TOKEN_FILE": str(file)}
+    for token in ("first-token", "second-token"):
+        file.write_text(f"{token}\n")
+        assert app.token_now(environ, hidden.append) == Secret(token)
+    assert hidden == ["first-token", "second-token"]
+    file.unlink()
+    with capture_logs():
+        assert app.token_now(environ, hidden.append) is None
+
+
+def test_addresses_of_apprise_may_hold_commas_and_are_secrets() -> None:
+    found = loaded(notify_urls="mailto://me:hush@h?to=a@h.dk,b@h.dk, discord://1234/abcd\n")
+    assert [url.get_secret_value() for url in found.notify_urls] == [
+        "mailto://me:hush@h?to=a@h.dk,b@h.dk",
+        "discord://1234/abcd",
+    ]
+    assert "hush" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "secret", "shown"),
+    [
+        ("mailto://me:hush@smtp1.example.org", "hush", "smtp1.example.org"),
+        ("tgram://123456789:AAbb-cc1/42", "AAbb-cc1", "42"),
+        ("https://hooks.slack.com/services/T0001234/B0001234", "B0001234", "services"),
+        ("discord://1234567890/s%2Fcret-token1", "s/cret-token1", "discord"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_known_by_itself(
+    address: str, secret: str, shown: str
+) -> None:
+    found = secrets_within(address)
+    assert address in found
+    assert secret in found
+    assert shown not in found
 
 
 def test_a_secret_is_told_in_plain_where_there_is_one() -> None:

@@ -141,6 +141,28 @@ def test_404_is_tried_again_since_it_may_hide_a_private_repository() -> None:
     assert "the token may not write" in reason
 
 
+def test_a_token_that_was_renewed_is_read_again_and_takes_its_place() -> None:
+    given = []
+
+    def github(request: httpx.Request) -> httpx.Response:
+        given.append(request.headers["authorization"])
+        if given[-1] == "Bearer new-token":
+            return httpx.Response(201, json={"id": 1})
+        return httpx.Response(401, json={"message": f"Bad credentials {TOKEN}"})
+
+    now = [Secret(TOKEN)]
+    client = httpx.Client(transport=httpx.MockTransport(github))
+    board = GitHub(API, "a/b", Secret(TOKEN), client=client, renew=lambda: now[0])
+    assert isinstance(board.post(STATUS, None), RetryLater)
+    assert given == [f"Bearer {TOKEN}"]
+    now[0] = Secret("new-token")
+    with structlog.testing.capture_logs() as logs:
+        assert board.post(STATUS, None) == Accepted()
+        assert board.post(STATUS, None) == Accepted()
+    assert given[1:] == [f"Bearer {TOKEN}", "Bearer new-token", "Bearer new-token"]
+    assert "new-token" not in str(logs)
+
+
 # -- for good
 
 

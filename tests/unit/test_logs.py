@@ -207,6 +207,18 @@ def test_secrets_are_taken_out_wherever_they_stand(set_up: SetUp, tmp_path: Path
     assert third["event"] == "Authorization: [secret]"
 
 
+def test_a_secret_that_is_renewed_is_taken_out_from_then_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], set_up: SetUp
+) -> None:
+    set_up()  # for its end
+    hide = logs.set_up("worker", state_dir=tmp_path, secrets=("old-swordfish",))
+    hide("swordfish")
+    structlog.get_logger().info("old-swordfish, swordfish")
+    said = capsys.readouterr().err
+    assert "swordfish" not in said + (tmp_path / "logs" / "worker.jsonl").read_text()
+    assert "[secret], [secret]" in said
+
+
 def test_without_secrets_nothing_is_taken_out(set_up: SetUp) -> None:
     logged = set_up(secrets=("",))
     logged.log.info("plain", word="secret")

@@ -91,6 +91,7 @@ class Running:
         self.unready: Exception | None = None
         self.poll_interval_s = 3600.0
         self.has_outbox = True
+        self.beside: list[Callable[[], float]] = []
         self.killed = False
         self._thread: Thread | None = None
 
@@ -169,6 +170,7 @@ class Running:
             signals=self.signals,
             poll_interval_s=self.poll_interval_s,
             prepare=self._prepare,
+            beside=self.beside,
         )
 
     def _prepare(self) -> None:
@@ -410,3 +412,32 @@ def test_it_stops_though_a_turn_hangs_and_the_next_start_does_it(
         running.killed = True
     running.world.worker().turn()
     assert running.world.state(sha) is State.SUCCEEDED
+
+
+# --- beside the turns --------------------------------------------------------------
+
+
+def test_what_is_done_beside_the_turns_hinders_none_and_is_done_again(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "BESIDE_FIRST_S", 0.0)
+    again, hangs, let_go = Event(), Event(), Event()
+    times = iter([KeyError("a fault"), None])
+
+    def work() -> float:
+        for fault in times:
+            if fault:
+                raise fault
+            again.set()
+        hangs.set()
+        let_go.wait(BOUND_S)
+        return 0.0
+
+    running.beside = [work]
+    running.start()
+    try:
+        assert again.wait(BOUND_S)
+        assert hangs.wait(BOUND_S)
+        running.ended(running.push(TAXI))
+    finally:
+        let_go.set()

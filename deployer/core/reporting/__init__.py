@@ -10,4 +10,5 @@ git_words        why git failed, without the address
 counts           one file, two files
 readiness        is the deployer as a whole doing its job
 story            what became of a delivery or a commit
+troubles         what the teacher is told without having asked
 """

@@ -18,19 +18,24 @@ OWED = timedelta(minutes=10)
 
 
 def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
-    """Return one sentence for each reason why the deployer is not ready; none: it is.
+    """Return one sentence for each reason why the deployer is not ready; none: it is."""
+    return tuple(by_name(pulse, now).values())
+
+
+def by_name(pulse: Pulse, now: datetime) -> dict[str, str]:
+    """Return the reasons by what each is about; the sentence of one has another age each time.
 
     A bound is passed only when it is exceeded. Times ahead of `now` (two clocks) are fresh.
     """
-    found: list[str] = []
+    found: dict[str, str] = {}
     if pulse.beat_at is None:
-        found.append("the worker has never run")
+        found["heartbeat"] = "the worker has never run"
     elif now - pulse.beat_at > BEAT_STALE:
-        found.append(f"the worker's last heartbeat was {_ago(now - pulse.beat_at)} ago")
+        found["heartbeat"] = f"the worker's last heartbeat was {ago(now - pulse.beat_at)} ago"
     if pulse.tip_checked_at is None:
-        found.append("the branch's tip was never checked")
+        found["tip"] = "the branch's tip was never checked"
     elif now - pulse.tip_checked_at > TIP_STALE:
-        found.append(f"the branch's tip was last checked {_ago(now - pulse.tip_checked_at)} ago")
+        found["tip"] = f"the branch's tip was last checked {ago(now - pulse.tip_checked_at)} ago"
     if (
         not (pulse.freeze and pulse.freeze.holds(now))
         and pulse.tip_since is not None
@@ -38,15 +43,15 @@ def reasons(pulse: Pulse, now: datetime) -> tuple[str, ...]:
         and now - pulse.tip_since > BEHIND
     ):
         live = pulse.live_sha[:7] if pulse.live_sha else "nothing that is known"
-        found.append(f"{live} is live, behind the tip for {_ago(now - pulse.tip_since)}")
+        found["behind"] = f"{live} is live, behind the tip for {ago(now - pulse.tip_since)}"
     if pulse.oldest_owed is not None and now - pulse.oldest_owed > OWED:
-        found.append(
+        found["outbox"] = (
             f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
-            f" the oldest for {_ago(now - pulse.oldest_owed)}"
+            f" the oldest for {ago(now - pulse.oldest_owed)}"
         )
     if pulse.edited:
-        found.append(pulse.edited)
-    return tuple(found)
+        found["edits"] = pulse.edited
+    return found
 
 
 def renamed(pulse: Pulse, repo: str) -> str:
@@ -61,6 +66,6 @@ def renamed(pulse: Pulse, repo: str) -> str:
     return ""
 
 
-def _ago(age: timedelta) -> str:
+def ago(age: timedelta) -> str:
     minutes = int(age.total_seconds()) // 60
     return f"{minutes} min" if minutes else f"{int(age.total_seconds())} s"

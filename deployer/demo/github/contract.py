@@ -54,10 +54,10 @@ class Operation:
 
 
 class Contract:
-    """GitHub's description, as far as the stand-in needs it."""
+    """GitHub's description, as far as the stand-in needs it; or another part of it, `text`."""
 
-    def __init__(self) -> None:
-        text = (files(__package__) / "openapi.json").read_text("utf-8")
+    def __init__(self, text: str | None = None) -> None:
+        text = text or (files(__package__) / "openapi.json").read_text("utf-8")
         self._description: Json = _as_json_schema(json.loads(text))
         self._registry: Registry[Any] = Registry().with_resource(
             _URN, DRAFT202012.create_resource(self._description)

@@ -14,7 +14,7 @@ import errno
 import os
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 
 from git.cmd import Git
 
-from deployer.core.settings import scheme_of
+from deployer.core.settings import Secret, in_plain, scheme_of
 from deployer.errors import GitError, SettingsError
 
 # What git may see of the worker's environment: where programs are, the machine's
@@ -101,8 +101,16 @@ class Ran:
 class GitRunner:
     """Runs git commands for one remote URL."""
 
-    def __init__(self, url: str, *, token: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        renew: Callable[[], Secret | None] = lambda: None,
+    ) -> None:
         """Take the remote's URL and the token that its host asks for, if any.
+
+        `renew`: returns the token as it is now where it comes from.
 
         Raises:
             SettingsError: git would not fetch from such a URL, or should not.
@@ -129,6 +137,7 @@ class GitRunner:
             "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
         }
         self._secrets = _secrets(url, token)
+        self._url, self._renew = url, renew
         if token and scheme in {"http", "https"}:
             # Bound to the host: after a redirect to another one, git finds no helper.
             host = urlsplit(url).netloc.rpartition("@")[2]
@@ -162,9 +171,26 @@ class GitRunner:
     def follow(self, *args: str, silent_s: float, timeout_s: float) -> Ran:
         """Ask the host with `git args…`; once nothing has come for `silent_s`, it has timed out.
 
+        If it fails and the token is another one by now, ask once more: git's exit status does not
+        tell a host that refuses from one that is away.
+
         Raises:
             GitError: git is not installed.
         """
+        ran = self._followed(args, silent_s, timeout_s)
+        if ran.status != 0 and self._has_another_token():
+            ran = self._followed(args, silent_s, timeout_s)
+        return ran
+
+    def _has_another_token(self) -> bool:
+        token = in_plain(self._renew()) if _TOKEN in self._environment else None
+        if token is None or token == self._environment[_TOKEN]:
+            return False
+        self._secrets += _secrets(self._url, token)
+        self._environment = self._environment | {_TOKEN: token}
+        return True
+
+    def _followed(self, args: tuple[str, ...], silent_s: float, timeout_s: float) -> Ran:
         process = Git().execute(
             self._command(args, timeout_s, asks_host=True),
             env=self._variables(asks_host=True),

@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 import structlog
 
 from deployer.core.reporting.git_words import cause
-from deployer.core.settings import is_branch
+from deployer.core.settings import Secret, is_branch
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import GitObjects, GitUnread
 from deployer.errors import GitError, SettingsError, UnknownCommit
@@ -46,16 +46,17 @@ class Mirror:
         directory: Path,
         *,
         token: str | None = None,
+        renew: Callable[[], Secret | None] = lambda: None,
         silent_s: float = SILENT_S,
     ) -> None:
-        """Touch nothing yet; the first `fetch` makes the mirror.
+        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`.
 
         Raises:
             SettingsError: `url` or `branch` is nothing that git should be given.
         """
         if not is_branch(branch):
             raise SettingsError([f"DEPLOYER_BRANCH: {branch!r} can't be the name of a branch"])
-        self._git = GitRunner(url, token=token)
+        self._git = GitRunner(url, token=token, renew=renew)
         self.host = self._git.redacted(url)
         self._url = url
         self._branch = branch

@@ -7,7 +7,7 @@ No working copy: `git checkout` and `git archive` would run the filters and obey
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from deployer.core.model import (
     History,
     Tree,
 )
+from deployer.core.settings import Secret
 from deployer.core.tree import contents, limits
 from deployer.core.tree.contents import Read
 from deployer.core.tree.limits import TooMuch, Weight
@@ -51,14 +52,15 @@ class GitRepository:
         directory: Path,
         *,
         token: str | None = None,
+        renew: Callable[[], Secret | None] = lambda: None,
         silent_s: float = SILENT_S,
     ) -> None:
-        """Touch nothing yet; the first `fetch` makes the mirror.
+        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`.
 
         Raises:
             SettingsError: `url` or `branch` is nothing that git should be given.
         """
-        self._mirror = Mirror(url, branch, directory, token=token, silent_s=silent_s)
+        self._mirror = Mirror(url, branch, directory, token=token, renew=renew, silent_s=silent_s)
         # By blob and kind: those of the last tree, and of the one before it.
         self._known: dict[tuple[str, str], Read] = {}
         self._known_before: dict[tuple[str, str], Read] = {}

@@ -23,7 +23,7 @@ import structlog
 
 from deployer import __version__
 from deployer.core.model import Status
-from deployer.core.settings import Secret
+from deployer.core.settings import Secret, in_plain
 from deployer.errors import GitHubUnreachable, SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 from deployer.ports.doctor import Answer
@@ -66,6 +66,8 @@ class GitHub:
         repo: `owner/name`.
         token: needs *Commit statuses: write*. Sent to `api_url`'s host alone and found in
             no message: it is redacted by value, since GitHub keeps no fixed form. None: nobody's.
+        renew: returns the token as it is now where it comes from, None: it is not there. Asked
+            when GitHub does not take the one it had.
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
@@ -80,11 +82,12 @@ class GitHub:
         repo: str,
         token: Secret | None,
         *,
+        renew: Callable[[], Secret | None] = lambda: None,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        secret = token.get_secret_value() if token else None
+        secret = in_plain(token)
         if secret is not None and not (secret and all("!" <= letter <= "~" for letter in secret)):
             raise SettingsError(
                 ["DEPLOYER_GITHUB_TOKEN is empty or holds a space, line break or accent"]
@@ -92,8 +95,9 @@ class GitHub:
         self._api_url = api_url.rstrip("/")
         self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
-        self._secret = secret
-        self._client = client or _new_client()
+        self._token = token
+        self._renew = renew
+        self._client = client or new_client()
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
@@ -175,6 +179,8 @@ class GitHub:
         ends_at = time.monotonic() + self._deadline_s
         for _ in range(MAX_HOPS):
             answer = self._ask(url, body, ends_at)
+            if answer.status_code == HTTPStatus.UNAUTHORIZED and self._has_another_token():
+                answer = self._ask(url, body, ends_at)
             if answer.status_code not in _MOVED:
                 return self._classify(answer)
             location = httpx.URL(url).join(answer.headers.get("location", ""))
@@ -189,6 +195,14 @@ class GitHub:
             self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
 
+    def _has_another_token(self) -> bool:
+        token = self._renew()
+        if token is None or token == self._token:
+            return False
+        self._token = token
+        log.info("github.token", hint="GitHub refused the old one; it was read again")
+        return True
+
     def _ask(
         self, url: str, body: Mapping[str, object] | None, ends_at: float, method: str = "POST"
     ) -> httpx.Response:
@@ -199,7 +213,7 @@ class GitHub:
             method,
             url,
             json=body,
-            headers=headers_of(self._secret),
+            headers=headers_of(in_plain(self._token)),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -231,23 +245,24 @@ class GitHub:
 
     def _classify(self, answer: httpx.Response) -> Posted:
         code = answer.status_code
-        said = self._clean(_message(answer))
+        said = self._clean(message_of(answer))
         if code == HTTPStatus.CREATED and isinstance(_json(answer), dict):
             return Accepted()
         if code in _LIMITED:
             return RetryLater(
-                f"GitHub answered {code}: {said}{_rights(answer)}", self._limit_s(answer)
+                f"GitHub answered {code}: {said}{rights_of(answer)}", self._limit_s(answer)
             )
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
                 f"GitHub answered 401: {said}. The token has expired or is wrong:"
-                " put a new one into DEPLOYER_GITHUB_TOKEN and restart the worker"
+                " put a new one into DEPLOYER_GITHUB_TOKEN_FILE, or into DEPLOYER_GITHUB_TOKEN and"
+                " restart the worker"
             )
         if code == HTTPStatus.NOT_FOUND:
             # An unknown commit is a 422; 404 hides a private repository from a weak token.
             return RetryLater(
                 f"GitHub answered 404: {said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
-                f" or the token may not write its commit statuses{_rights(answer)}"
+                f" or the token may not write its commit statuses{rights_of(answer)}"
             )
         refused = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and code != HTTPStatus.REQUEST_TIMEOUT and isinstance(_json(answer), dict):
@@ -271,7 +286,8 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
-        text = text.replace(self._secret, "[token]") if self._secret else text
+        secret = in_plain(self._token)
+        text = text.replace(secret, "[token]") if secret else text
         text = " ".join(text.split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
@@ -287,7 +303,7 @@ def headers_of(secret: str | None) -> dict[str, str]:
     }
 
 
-def _new_client() -> httpx.Client:
+def new_client() -> httpx.Client:
     # A proxy of the environment is for the world outside, never for a stand-in on loopback.
     return httpx.Client(
         timeout=TIMEOUT_S,
@@ -308,7 +324,7 @@ def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
         return None
 
 
-def _message(answer: httpx.Response) -> str:
+def message_of(answer: httpx.Response) -> str:
     """Return what GitHub says is wrong: `message`, and each of `errors` as far as it says."""
     said = _json(answer)
     if not isinstance(said, dict):
@@ -323,7 +339,7 @@ def _message(answer: httpx.Response) -> str:
     return "; ".join([str(said.get("message", "no message")), *details])
 
 
-def _rights(answer: httpx.Response) -> str:
+def rights_of(answer: httpx.Response) -> str:
     """Return which rights would do. GitHub says so to fine-grained tokens."""
     needed = answer.headers.get("x-accepted-github-permissions")
     return f" (the token needs: {needed})" if needed else ""

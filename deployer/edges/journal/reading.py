@@ -55,7 +55,7 @@ MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no de
 
 
 _error = verdicts.c.error
-_VERDICT: Final = (
+VERDICT: Final = (
     *(column for column in verdicts.c if column is not _error),
     _error["type"].as_string().label("type"),
     _error["message"].as_string().label("message"),
@@ -264,7 +264,7 @@ def _whole(
     covered = parts(select(covers).order_by(covers.c.position), covers.c.deployment_id)
     taken = parts(select(steps).order_by(steps.c.id), steps.c.deployment_id)
     trace = _TRACE if traces else literal("").label("trace")
-    judged = parts(select(*_VERDICT, trace), verdicts.c.deployment_id)
+    judged = parts(select(*VERDICT, trace), verdicts.c.deployment_id)
     said = parts(
         select(statements.c.deployment_id, outbox)
         .join(outbox, outbox.c.place == statements.c.place)
@@ -273,7 +273,7 @@ def _whole(
     )
     # Sorted here: the order of PostgreSQL's text depends on its locale.
     verdicts_of = {
-        number: tuple(sorted(map(_verdict, rows), key=lambda it: it.path))
+        number: tuple(sorted(map(verdict_of, rows), key=lambda it: it.path))
         for number, rows in judged.items()
     }
     return tuple(
@@ -318,7 +318,7 @@ def _step(row: Row[Any]) -> StepRecord:
     )
 
 
-def _verdict(row: Row[Any]) -> Verdict:
+def verdict_of(row: Row[Any]) -> Verdict:
     return Verdict(
         path=row.path,
         outcome=Outcome(row.outcome),

@@ -26,6 +26,7 @@ from deployer.edges.journal import (
     pruning,
     reading,
     schema,
+    troubles,
 )
 from deployer.edges.journal.engine import Database
 
@@ -195,6 +196,13 @@ class SqlJournal:
     admitted = _reads(logins.admitted)
     exchange = _writes(logins.exchange)
     revoke = _writes(logins.revoke)
+
+    # -- what the teacher is told
+
+    standing = _reads(troubles.standing)
+    take_news = _writes(troubles.take)
+    news_sent = _writes(troubles.sent)
+    news_kept = _writes(troubles.kept)
 
     # -- for everybody who asks
 

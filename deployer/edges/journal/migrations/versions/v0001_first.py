@@ -119,6 +119,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("fingerprint", name="pk_refusals"),
     )
     op.create_table(
+        "troubles",
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("since", TIME, nullable=False),
+        sa.Column("told", sa.Boolean, nullable=False),
+        sa.Column("mended_at", TIME),
+        sa.Column("taken_at", TIME),
+        sa.PrimaryKeyConstraint("key", name="pk_troubles"),
+    )
+    op.create_table(
         "worker",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("live_sha", sa.Text),

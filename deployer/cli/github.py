@@ -1,0 +1,25 @@
+"""The command that sets up GitHub's side."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from deployer import app, config
+from deployer.cli.doctor import report
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be.")
+@click.option("--secret", "anew", is_flag=True, help="Set the webhook's secret anew (rotation).")
+@click.option("--redeliver", is_flag=True, help="Ask for pushes again that did not arrive.")
+def github(*, dry_run: bool, anew: bool, redeliver: bool) -> None:
+    """Check the token's rights, and make or mend the webhook.
+
+    Needs DEPLOYER_PUBLIC_URL and DEPLOYER_WEBHOOK_SECRET, of which the first is the one that the
+    webhook gets. Where the token may not act, or there is none, it says what to click. Run twice
+    it changes nothing. Exit status 1 if something is left to do.
+    """
+    settings = config.load(os.environ, needs=("public_url", "webhook_secret"))
+    report(app.set_up_github(settings, dry_run=dry_run, anew=anew, redeliver=redeliver))

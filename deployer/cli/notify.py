@@ -1,0 +1,42 @@
+"""The command that a timer runs, so that the teacher hears also of a worker that is dead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from deployer import app, config
+from deployer.core.reporting.counts import counted
+
+TEST = "This is a test: red deployments, stalls and failures of `deployer doctor` are told here."
+
+
+@click.command()
+@click.option("--test", is_flag=True, help="Send a test message; says which address took none.")
+def notify(*, test: bool) -> None:
+    """Tell the teacher what is wrong or mended since the last message, all in one.
+
+    By the journal and by what `deployer doctor` finds; each thing once, and once more when it is
+    mended. Does nothing without DEPLOYER_NOTIFY_URLS. Exit status 3 if no address took it: the
+    next run tries again.
+    """
+    settings = config.load(os.environ, needs=("notify_urls",) if test else ())
+    if not settings.notify_urls:
+        click.echo("nobody is told: DEPLOYER_NOTIFY_URLS is not set")
+        return
+    if test:
+        missed = app.messenger(settings).send(f"{settings.github_repo}: a test", TEST)
+        _complain(missed)
+        took = len(settings.notify_urls) - len(missed)
+        click.echo(f"sent to {counted(took, 'address', 'addresses')}")
+        raise SystemExit(1 if missed else 0)
+    said, missed = app.tell(settings)
+    _complain(missed)
+    click.echo(f"told of {counted(said, 'thing')}" if said else "nothing new to tell")
+
+
+def _complain(reasons: Sequence[str]) -> None:
+    for reason in reasons:
+        click.echo(f"deployer: {reason}", err=True)

@@ -1,0 +1,103 @@
+"""Send one message through Apprise (https://appriseit.com), bounded; no address is ever shown."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployer.core.settings import Secret, secrets_within
+from deployer.errors import OperatorError, SettingsError
+from deployer.masking import masked
+
+if TYPE_CHECKING:
+    from apprise import Apprise
+
+BOUND_S = 60.0
+"""For all addresses together; Apprise waits 4 s for each part of a request."""
+MAX_REASON = 200
+_LOGGER = logging.getLogger("apprise")
+
+
+class AppriseMessenger:
+    """Sends to each address; use from one thread at a time.
+
+    Raises:
+        SettingsError: Apprise is not installed, or knows no such address.
+    """
+
+    def __init__(self, urls: Sequence[Secret], *, bound_s: float = BOUND_S) -> None:
+        self._bound_s = bound_s
+        self._secrets = {word for url in urls for word in secrets_within(url.get_secret_value())}
+        self._addresses = [
+            (f"address {number} ({url.get_secret_value().partition('://')[0]}://…)", one)
+            for number, (url, one) in enumerate(zip(urls, _made(urls), strict=True), 1)
+        ]
+
+    def send(self, title: str, text: str) -> tuple[str, ...]:
+        missed = dict.fromkeys((name for name, _ in self._addresses), "no end")
+
+        def deliver() -> None:
+            for name, address in self._addresses:
+                reason = self._reason_against(address, title, text)
+                if reason is None:
+                    del missed[name]
+                else:
+                    missed[name] = reason
+
+        # A daemon: whatever hangs in there (a name service) keeps neither caller nor process.
+        thread = threading.Thread(target=deliver, daemon=True)
+        thread.start()
+        thread.join(self._bound_s)
+        told = dict(missed)
+        reasons = tuple(
+            f"{name}: {f'no end within {self._bound_s:g} s' if why == 'no end' else why}"
+            for name, why in told.items()
+        )
+        if len(reasons) == len(self._addresses):
+            raise OperatorError(f"the teacher could not be told, {'; '.join(reasons)}")
+        return reasons
+
+    def _reason_against(self, address: Apprise, title: str, text: str) -> str | None:
+        heard = _Heard()
+        _LOGGER.addHandler(heard)
+        try:
+            if address.notify(title=title, body=text, body_format="text"):
+                return None
+        finally:
+            _LOGGER.removeHandler(heard)
+        words = " ".join(heard.said) or "it took nothing, and Apprise does not say why"
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            words = words.replace(secret, "***")
+        return masked(words)[:MAX_REASON]
+
+
+class _Heard(logging.Handler):
+    """Keeps what Apprise warns of while it sends."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def _made(urls: Sequence[Secret]) -> list[Apprise]:
+    try:
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as exc:
+        what = "DEPLOYER_NOTIFY_URLS needs the Python package apprise"
+        raise SettingsError([f"{what}: install airflow-class-deployer[notify]"]) from exc
+    asset = AppriseAsset(app_id="class deployer", app_desc="class deployer")
+    made = [Apprise(asset=asset) for _ in urls]
+    _LOGGER.propagate = False  # what it says may quote an address
+    unknown = [
+        f"DEPLOYER_NOTIFY_URLS: Apprise can't read address {number}; see its page of that service"
+        for number, (one, url) in enumerate(zip(made, urls, strict=True), 1)
+        if not one.add(url.get_secret_value())
+    ]
+    if unknown:
+        raise SettingsError(unknown)
+    return made
