@@ -228,6 +228,7 @@ def test_an_answer_that_decides_nothing_is_told(server: Answering) -> None:
 def test_the_embedded_airflow_is_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
         github_repo="class/airflow-class",
+        repo_url="https://github.com/class/airflow-class.git",
         services="local",
         airflow_url=world.local.url,
     )
