@@ -23,7 +23,7 @@ import structlog
 
 from deployer import __version__
 from deployer.core.model import Status
-from deployer.core.settings import Secret
+from deployer.core.settings import Secret, in_plain
 from deployer.errors import GitHubUnreachable, SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 from deployer.ports.doctor import Answer
@@ -84,7 +84,7 @@ class GitHub:
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        secret = token.get_secret_value() if token else None
+        secret = in_plain(token)
         if secret is not None and not (secret and all("!" <= letter <= "~" for letter in secret)):
             raise SettingsError(
                 ["DEPLOYER_GITHUB_TOKEN is empty or holds a space, line break or accent"]
@@ -92,7 +92,7 @@ class GitHub:
         self._api_url = api_url.rstrip("/")
         self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
-        self._secret = secret
+        self._token = token
         self._client = client or _new_client()
         self._now = now
         self._deadline_s = deadline_s
@@ -199,7 +199,7 @@ class GitHub:
             method,
             url,
             json=body,
-            headers=headers_of(self._secret),
+            headers=headers_of(in_plain(self._token)),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -271,7 +271,8 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
-        text = text.replace(self._secret, "[token]") if self._secret else text
+        secret = in_plain(self._token)
+        text = text.replace(secret, "[token]") if secret else text
         text = " ".join(text.split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
