@@ -6,6 +6,7 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ import structlog
 from deployer import logs
 from deployer.app.airflow import in_compose, on_this_machine
 from deployer.config import Settings
+from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, in_plain
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from deployer.check.before_push import Checked
     from deployer.deployment.parts import Parts
+    from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
 
 log = structlog.get_logger()
@@ -113,6 +116,38 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     with ExitStack() as until:
         world = all_that_is_asked(settings, until)
         return run(lines(settings, world), secrets=_secrets(settings))
+
+
+def backup(settings: Settings, place: Path, *, keep: int | None) -> Backup:
+    """Write a backup to a file, or into a directory of which `keep` are left.
+
+    Raises:
+        WrongPlace: it can't be there.
+        OperatorError: there is none then.
+    """
+    from deployer.edges.backup.making import backup as write
+
+    return write(settings, os.environ, place, keep=keep, now=SystemClock().now())
+
+
+def restore(
+    settings: Settings,
+    file: Path,
+    *,
+    agreed: Callable[[Manifest, Sequence[str]], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Put a backup in the place of what is there.
+
+    Raises:
+        WorkerRunning
+        WrongPlace: it is not one that may be restored here.
+        OperatorError: not all of it was; what was is told.
+    """
+    from deployer.edges.backup.restoring import restore as put_back
+
+    now = SystemClock().now()
+    put_back(settings, os.environ, file, agreed=agreed, tell=tell, now=now)
 
 
 def check(

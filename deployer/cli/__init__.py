@@ -30,6 +30,8 @@ COMMANDS = {
     "logs": ("logs", "Show the log of web and worker."),
     "check": ("check", "Parse DAG files as a push would, before you push."),
     "doctor": ("doctor", "Check all that a deployment needs, and say what to mend."),
+    "backup": ("backup", "Write all that can't be made anew to one file."),
+    "restore": ("backup", "Put a backup in the place of what is there."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
     "login": ("login", "Let a browser or a program see the pages and the JSON."),
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),
