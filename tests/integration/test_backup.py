@@ -200,6 +200,20 @@ def test_a_journal_that_is_gone_is_restored(tmp_path: Path, sqlite_url: str) -> 
     assert is_known(sqlite_url, "1")
 
 
+def test_a_journal_that_is_corrupt_is_replaced_and_kept_aside(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    (tmp_path / "state" / "deployer.db").write_bytes(b"\0" * 8192)
+    with pytest.raises(JournalError, match="`deployer restore`"):
+        is_known(sqlite_url, "1")
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(sqlite_url, "1")
+    assert (tmp_path / "state" / f"deployer.db.{ASIDE}").read_bytes() == b"\0" * 8192
+
+
 def test_a_backup_is_made_while_others_write(tmp_path: Path, sqlite_url: str) -> None:
     here = Class(tmp_path, sqlite_url, "local")
     deliver(sqlite_url, "1")

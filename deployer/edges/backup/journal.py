@@ -66,10 +66,13 @@ def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | N
         JournalError: nothing was changed.
     """
     database = Database(url)
-    with closing(database):
-        if database.file:
-            return _replace(database.file, copied, aside)
-        kept = _load(database, copied, state_dir / f"journal.{aside}")
+    try:
+        with closing(database):
+            if database.file:
+                return _replace(database.file, copied, aside)
+            kept = _load(database, copied, state_dir / f"journal.{aside}")
+    except OSError as exc:
+        raise JournalError(f"the journal {database.name} can't be replaced: {exc}") from exc
     with closing(SqlJournal.open(url, migrate=True)) as journal:
         journal.set_live(None)
     return kept
@@ -93,20 +96,17 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
             raise JournalError(f"the copy of the journal is damaged: {wrong}; take another backup")
     with closing(SqlJournal.open(url, migrate=True)) as journal:
         journal.set_live(None)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.name}.restored")
-        shutil.copyfile(copied, fresh)
-        own_as_around(fresh)
-        fresh.chmod(0o660)
-        with fresh.open("rb") as stream:
-            os.fsync(stream.fileno())
-        # Dying between these leaves no journal, and both beside it by their names.
-        kept = move_aside(file, aside)
-        fresh.rename(file)
-        sync(file.parent)
-    except OSError as exc:
-        raise JournalError(f"the journal {file} can't be replaced: {exc}") from exc
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f"{file.name}.restored")
+    shutil.copyfile(copied, fresh)
+    own_as_around(fresh)
+    fresh.chmod(0o660)
+    with fresh.open("rb") as stream:
+        os.fsync(stream.fileno())
+    # Dying between these leaves no journal, and both beside it by their names.
+    kept = move_aside(file, aside)
+    fresh.rename(file)
+    sync(file.parent)
     return kept
 
 
