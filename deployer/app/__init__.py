@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import logs
-from deployer.app.airflow import in_compose, on_this_machine
+from deployer.app.airflow import COMPOSE_LOG, in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from deployer.check.before_push import Checked
     from deployer.deployment.parts import Parts
+    from deployer.edges.backup.databases import Databases
     from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
 
@@ -127,7 +128,8 @@ def backup(settings: Settings, place: Path, *, keep: int | None) -> Backup:
     """
     from deployer.edges.backup.making import backup as write
 
-    return write(settings, os.environ, place, keep=keep, now=SystemClock().now())
+    now = SystemClock().now()
+    return write(settings, _databases(settings), place, keep=keep, now=now)
 
 
 def restore(
@@ -147,7 +149,15 @@ def restore(
     from deployer.edges.backup.restoring import restore as put_back
 
     now = SystemClock().now()
-    put_back(settings, os.environ, file, agreed=agreed, tell=tell, now=now)
+    put_back(settings, _databases(settings), file, agreed=agreed, tell=tell, now=now)
+
+
+def _databases(settings: Settings) -> Databases:
+    from deployer.edges.backup.databases import Databases
+    from deployer.edges.compose.commands import Project
+
+    project = Project(settings.compose_project, settings.compose_file)
+    return Databases(project, settings.state_dir / COMPOSE_LOG, os.environ)
 
 
 def check(

@@ -24,9 +24,11 @@ from sqlalchemy import create_engine, make_url, text
 from deployer import config
 from deployer.config import Settings
 from deployer.core.model import Live
+from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.making import Backup
 from deployer.edges.backup.making import backup as back_up
 from deployer.edges.backup.restoring import restore as put_back
+from deployer.edges.compose.commands import Project
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace
@@ -111,18 +113,20 @@ class Class:
         (self.bin / "stack.json").write_text(json.dumps(STACK))
 
     @property
-    def environ(self) -> dict[str, str]:
-        return {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+    def databases(self) -> Databases:
+        project = Project("class", self.settings.compose_file)
+        environ = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+        return Databases(project, self.settings.state_dir / "compose.log", environ)
 
     def backup(self, file: Path, keep: int | None = None, now: datetime = NOW) -> Backup:
-        return back_up(self.settings, self.environ, file, keep=keep, now=now)
+        return back_up(self.settings, self.databases, file, keep=keep, now=now)
 
     def restore(self, file: Path, settings: Settings | None = None) -> list[str]:
         """Restore with everything agreed to; return what was told."""
         told: list[str] = []
         put_back(
             settings or self.settings,
-            self.environ,
+            self.databases,
             file,
             agreed=lambda _, replaced: told.append("; ".join(replaced)),
             tell=told.append,
@@ -403,7 +407,7 @@ def test_who_does_not_agree_has_everything_as_it_was(tmp_path: Path, sqlite_url:
     before = sorted(tmp_path.iterdir())
     with pytest.raises(click.Abort):
         put_back(
-            here.settings, here.environ, tmp_path / "b.tar.gz",
+            here.settings, here.databases, tmp_path / "b.tar.gz",
             agreed=refuse, tell=print, now=NOW,
         )  # fmt: skip
     assert sorted({*tmp_path.iterdir()} - {tmp_path / "srv"}) == before

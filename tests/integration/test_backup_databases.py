@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer import config
 from deployer.edges.backup.databases import Databases
+from deployer.edges.compose.commands import Project
 from tests.compose_stack import POSTGRES_IMAGE, needs_docker
 
 pytestmark = pytest.mark.docker
@@ -43,13 +43,8 @@ class Stack:
         self.file = place / "docker-compose.yaml"
         self.file.write_text(STACK)
         self.password("first")
-        settings = config.load({
-            "DEPLOYER_GITHUB_REPO": "c/a",
-            "DEPLOYER_STATE_DIR": str(place / "state"),
-            "DEPLOYER_COMPOSE_FILE": str(self.file),
-            "DEPLOYER_COMPOSE_PROJECT": PROJECT,
-        })  # fmt: skip
-        self.databases = Databases(settings, os.environ)
+        log = place / "state" / "compose.log"
+        self.databases = Databases(Project(PROJECT, self.file), log, os.environ)
 
     def password(self, word: str) -> None:
         (self.file.parent / ".env").write_text(f"PASSWORD={word}\n")

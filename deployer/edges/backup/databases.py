@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deployer.config import Settings
 from deployer.edges.compose.commands import Exec, Project, Start, Stop
-from deployer.edges.compose.making import OUTPUT
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack
 
@@ -51,9 +49,9 @@ END
 class Databases:
     """Of one stack."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        project = Project(settings.compose_project, settings.compose_file)
-        self._runner = ComposeRunner(project, settings.state_dir / OUTPUT, environ=environ)
+    def __init__(self, project: Project, output: Path, environ: Mapping[str, str]) -> None:
+        self.output = output
+        self._runner = ComposeRunner(project, output, environ=environ)
 
     def names(self) -> tuple[str, ...]:
         """Return the services that hold one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ def origin(settings: Settings) -> Origin:
 
 
 def backup(
-    settings: Settings, environ: Mapping[str, str], place: Path, *, keep: int | None, now: datetime
+    settings: Settings, databases: Databases, place: Path, *, keep: int | None, now: datetime
 ) -> Backup:
     """Write a backup to a new file, or under a name of its own into a directory.
 
@@ -49,7 +49,7 @@ def backup(
     _check(settings, place, file, keep)
     try:
         with archive.beside(file) as work:
-            kept = list(_gathered(settings, environ, work))
+            kept = list(_gathered(settings, databases, work))
             sums = {entry.name: entry.checksum() for entry in kept}
             manifest = Manifest(
                 origin=origin(settings),
@@ -80,15 +80,12 @@ def _check(settings: Settings, place: Path, file: Path, keep: int | None) -> Non
         )
 
 
-def _gathered(
-    settings: Settings, environ: Mapping[str, str], work: Path
-) -> Iterator[archive.Entry]:
+def _gathered(settings: Settings, databases: Databases, work: Path) -> Iterator[archive.Entry]:
     journal.copy(settings.journal_url, work / JOURNAL)
     yield archive.Entry(JOURNAL, work / JOURNAL)
     if settings.services == "local":
         return
     yield from archive.entries(settings.compose_file.absolute().parent)
-    databases = Databases(settings, environ)
     for service in databases.names():
         dumped = work / f"{service}.dump"
         databases.dump(service, dumped)

@@ -5,7 +5,7 @@ What is replaced is kept beside it under a name that ends in `before_<time>`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ from deployer.core.backup import DATABASES, JOURNAL, SETTINGS, Manifest, against
 from deployer.edges.backup import archive, journal
 from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.making import origin
-from deployer.edges.compose.making import OUTPUT
 from deployer.edges.journal.schema import REVISIONS
 from deployer.edges.processes import lock
 from deployer.errors import DiskError, WrongPlace
@@ -23,7 +22,7 @@ from deployer.errors import DiskError, WrongPlace
 
 def restore(
     settings: Settings,
-    environ: Mapping[str, str],
+    databases: Databases,
     file: Path,
     *,
     agreed: Callable[[Manifest, Sequence[str]], None],
@@ -43,7 +42,7 @@ def restore(
     aside = f"before_{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     etc = settings.compose_file.absolute().parent
     with ExitStack() as held:
-        held.enter_context(_without_worker(settings))
+        held.enter_context(_without_worker(settings, databases.output))
         rest = held.enter_context(archive.beside(settings.state_dir / "restore"))
         fresh = rest / SETTINGS
         if settings.services == "compose":
@@ -55,7 +54,6 @@ def restore(
         with_stack = settings.services == "compose"
         agreed(manifest, _replaced(settings, manifest, etc if with_stack else None))
         if with_stack:
-            databases = Databases(settings, environ)
             if settings.compose_file.exists():
                 databases.stop_others()
             with _in_place(fresh, etc, aside) as kept:
@@ -83,7 +81,7 @@ def _replaced(settings: Settings, manifest: Manifest, etc: Path | None) -> list[
 
 
 @contextmanager
-def _without_worker(settings: Settings) -> Iterator[None]:
+def _without_worker(settings: Settings, output: Path) -> Iterator[None]:
     try:
         with lock.only_worker(settings.state_dir, settings.checkout_dir):
             yield
@@ -91,7 +89,7 @@ def _without_worker(settings: Settings) -> Iterator[None]:
         for place in (
             settings.state_dir / lock.NAME,
             settings.checkout_dir / lock.NAME,
-            settings.state_dir / OUTPUT,
+            output,
         ):
             archive.own_as_around(place)
 
