@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import config, logs
-from deployer.app.airflow import in_compose, on_this_machine
+from deployer.app.airflow import COMPOSE_LOG, in_compose, on_this_machine
 from deployer.config import Settings
+from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, in_plain, secrets_within
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from deployer.check.before_push import Checked
     from deployer.core.reporting.troubles import Trouble
     from deployer.deployment.parts import Parts
+    from deployer.edges.backup.databases import Databases
+    from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
     from deployer.worker.telling import Teller
 
@@ -190,6 +193,47 @@ def _teller(settings: Settings, journal: Journal, reach: Messenger) -> Teller:
 
     repo, url = settings.github_repo, settings.public_url
     return Teller(journal, reach, SystemClock(), repo=repo, url=url)
+
+
+def backup(settings: Settings, place: Path, *, keep: int | None) -> Backup:
+    """Write a backup to a file, or into a directory of which `keep` are left.
+
+    Raises:
+        WrongPlace: it can't be there.
+        OperatorError: there is none then.
+    """
+    from deployer.edges.backup.making import backup as write
+
+    now = SystemClock().now()
+    return write(settings, _databases(settings), place, keep=keep, now=now)
+
+
+def restore(
+    settings: Settings,
+    file: Path,
+    *,
+    agreed: Callable[[Manifest, Sequence[str]], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Put a backup in the place of what is there.
+
+    Raises:
+        WorkerRunning
+        WrongPlace: it is not one that may be restored here.
+        OperatorError: not all of it was; what was is told.
+    """
+    from deployer.edges.backup.restoring import restore as put_back
+
+    now = SystemClock().now()
+    put_back(settings, _databases(settings), file, agreed=agreed, tell=tell, now=now)
+
+
+def _databases(settings: Settings) -> Databases:
+    from deployer.edges.backup.databases import Databases
+    from deployer.edges.compose.commands import Project
+
+    project = Project(settings.compose_project, settings.compose_file)
+    return Databases(project, settings.state_dir / COMPOSE_LOG, os.environ)
 
 
 def check(

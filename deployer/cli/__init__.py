@@ -32,6 +32,8 @@ COMMANDS = {
     "doctor": ("doctor", "Check all that a deployment needs, and say what to mend."),
     "github": ("github", "Check the token's rights on GitHub, make or mend the webhook."),
     "notify": ("notify", "Tell the teacher what is wrong, or mended, by mail or chat."),
+    "backup": ("backup", "Write all that can't be made anew to one file."),
+    "restore": ("backup", "Put a backup in the place of what is there."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
     "login": ("login", "Let a browser or a program see the pages and the JSON."),
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),

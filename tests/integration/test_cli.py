@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -209,6 +210,26 @@ def test_wrong_use_ends_with_2(run: Run, args: tuple[str, ...]) -> None:
     ended = run(*args)
     assert ended.status == 2
     assert "Usage: deployer" in ended.err
+
+
+def test_a_backup_goes_back_only_when_that_is_agreed_to(
+    run: Run, state_dir: Path, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYER_SERVICES", "local")
+    monkeypatch.setenv("DEPLOYER_CHECKOUT_DIR", str(state_dir / "srv"))
+    deployed(journal, A, State.SUCCEEDED)
+    file = str(state_dir / "kept.tar.gz")
+    made = run("backup", file)
+    assert made.status == 0
+    assert made.out.startswith(f"wrote {file} (0.0 MB): journal\nleft out: the trial's Airflow")
+    deployed(journal, B, State.SUCCEEDED)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    refused = run("restore", file)
+    assert (refused.status, len(journal.deployments(limit=9))) == (1, 2)
+    assert f"will be replaced, and kept aside: the journal in {state_dir}" in refused.out
+    restored = run("restore", file, "--yes")
+    assert (restored.status, len(journal.deployments(limit=9))) == (0, 1)
+    assert "start the worker" in restored.out
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "status", "deploy", "logs"])

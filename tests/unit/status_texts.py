@@ -62,6 +62,7 @@ NO_STATUS: Final = (
     "demo/",
     "edges/http.py",
     "edges/processes/server.py",
+    "edges/backup/",
     "edges/class_repository/",
     "edges/embedded/airflow_there.py",
     "edges/git/working_copy.py",

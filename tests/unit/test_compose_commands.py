@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.compose.commands import Config, Project, Up, argv
+from deployer.edges.compose.commands import Config, Exec, Project, Start, Stop, Up, argv
 from deployer.errors import ServicesError
 
 PROJECT = Project("class-airflow", Path("/etc/deployer/docker-compose.yaml"))
@@ -34,6 +34,24 @@ def test_a_service_in_which_no_task_runs_may_be_given_less_time() -> None:
 
 def test_the_file_is_read_as_compose_understands_it() -> None:
     assert argv(PROJECT, Config()) == (*BEGINS, "config", "--format", "json")
+
+
+def test_services_are_started_alone_and_waited_for() -> None:
+    assert argv(PROJECT, Start(("postgres", "warehouse"))) == (
+        *(*BEGINS, "up", "--detach", "--wait", "--no-deps", "--", "postgres", "warehouse"),
+    )
+
+
+def test_services_are_stopped_within_a_bound() -> None:
+    assert argv(PROJECT, Stop(("airflow-scheduler",), 30)) == (
+        *(*BEGINS, "stop", "--timeout", "30", "--", "airflow-scheduler"),
+    )
+
+
+def test_a_script_runs_in_a_container_without_a_terminal() -> None:
+    assert argv(PROJECT, Exec("postgres", "exec true")) == (
+        *(*BEGINS, "exec", "-T", "postgres", "sh", "-c", "exec true"),
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a b", "--all\n", "$(id)", "a;b"])

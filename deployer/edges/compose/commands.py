@@ -46,7 +46,30 @@ class Up:
     stop_within_s: int | None = None
 
 
-Command: TypeAlias = Config | Version | Up
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start services as the file has them, and wait until they are healthy; no others."""
+
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop services, where they run."""
+
+    services: tuple[str, ...]
+    within_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """Run a script of the shell in the service's container."""
+
+    service: str
+    script: str
+
+
+Command: TypeAlias = Config | Version | Up | Start | Stop | Exec
 
 
 def argv(project: Project, command: Command) -> tuple[str, ...]:
@@ -76,5 +99,11 @@ def argv(project: Project, command: Command) -> tuple[str, ...]:
                 *(() if stop_within_s is None else ("--timeout", str(stop_within_s))),
                 *("--pull", "never", "--", service),
             )
+        case Start(services):
+            return (*docker, "up", "--detach", "--wait", "--no-deps", "--", *services)
+        case Stop(services, within_s):
+            return (*docker, "stop", "--timeout", str(within_s), "--", *services)
+        case Exec(service, script):
+            return (*docker, "exec", "-T", service, "sh", "-c", script)
         case _ as never:
             assert_never(never)

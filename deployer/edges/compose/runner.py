@@ -54,15 +54,30 @@ class ComposeRunner:
         Raises:
             ServicesError: it failed, or took longer than a third of a minute.
         """
-        child = self._start(argv(self.project, command), subprocess.PIPE, subprocess.PIPE)
+        return self.pipe(command, stdout=subprocess.PIPE, within_s=_ASK_S).decode(errors="replace")
+
+    def pipe(
+        self,
+        command: Command,
+        *,
+        stdin: IO[bytes] | int = subprocess.DEVNULL,
+        stdout: IO[bytes] | int = subprocess.DEVNULL,
+        within_s: float,
+    ) -> bytes:
+        """Run a command from one file into another; return what it prints into a pipe.
+
+        Raises:
+            ServicesError: it failed, or was killed after `within_s`.
+        """
+        child = self._start(argv(self.project, command), stdout, subprocess.PIPE, stdin)
         try:
-            said, complained = child.communicate(timeout=_ASK_S)
+            said, complained = child.communicate(timeout=within_s)
         except subprocess.TimeoutExpired as exc:
-            raise ServicesError(f"{_name(command)} did not finish within {_ASK_S:g} s") from exc
+            raise ServicesError(f"{_name(command)} did not finish within {within_s:g} s") from exc
         finally:
             _end(child)
         self._check(command, child.returncode, complained)
-        return said.decode(errors="replace")
+        return said or b""
 
     def version(self) -> str:
         return self.ask(Version()).strip().removeprefix("v")
@@ -134,13 +149,17 @@ class ComposeRunner:
             yield file
 
     def _start(
-        self, line: tuple[str, ...], out: IO[bytes] | int, err: int
+        self,
+        line: tuple[str, ...],
+        out: IO[bytes] | int,
+        err: int,
+        given: IO[bytes] | int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 line,
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

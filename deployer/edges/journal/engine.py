@@ -35,8 +35,8 @@ _TRIES = 3  # of a transaction under which the files were moved before it began
 _HINTS = {  # by primary result code, https://sqlite.org/rescode.html
     sqlite3.SQLITE_FULL: "free some space on its disk",
     sqlite3.SQLITE_IOERR: "look at its disk and at the kernel's log",
-    sqlite3.SQLITE_CORRUPT: "stop the deployer and put a backup in its place",
-    sqlite3.SQLITE_NOTADB: "stop the deployer and put a backup in its place",
+    sqlite3.SQLITE_CORRUPT: "stop the worker and put a backup in its place (`deployer restore`)",
+    sqlite3.SQLITE_NOTADB: "stop the worker and put a backup in its place (`deployer restore`)",
     sqlite3.SQLITE_READONLY: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_PERM: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_CANTOPEN: "check that it exists, and owner and rights of it and its directory",

@@ -1,0 +1,523 @@
+"""`deployer backup` and `deployer restore` on real journals and files; a stand-in plays `docker`.
+
+tests/integration/test_backup_databases.py has the real one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import click
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from deployer import config
+from deployer.config import Settings
+from deployer.core.model import Live
+from deployer.edges.backup.databases import Databases
+from deployer.edges.backup.making import Backup
+from deployer.edges.backup.making import backup as back_up
+from deployer.edges.backup.restoring import restore as put_back
+from deployer.edges.compose.commands import Project
+from deployer.edges.journal import SqlJournal
+from deployer.edges.processes.lock import only_worker
+from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ASIDE = "before_20260301T120000Z"
+A = "a" * 40
+
+# `config` tells the services; whatever runs in a container is written down with its input.
+DOCKER = """#!/bin/sh
+here=$(dirname "$0")
+case "$*" in
+*" config "*) exec cat "$here/stack.json" ;;
+*" version") exit 0 ;;
+*" exec "*pg_dump*) echo "$*" | sed 's/.* -T \\([a-z]*\\) .*/dump of \\1/;q' ;;
+*" exec "*pg_restore*) echo "loaded: $(cat)" >>"$here/done" ;;
+*" exec "*psql*) echo swapped >>"$here/done"; [ ! -e "$here/no-swap" ] ;;
+*) echo "$*" | sed 's/.*compose.yaml //' >>"$here/done" ;;
+esac
+"""
+STACK = {
+    "services": {
+        "airflow-scheduler": {"environment": {}},
+        "postgres": {"environment": {"POSTGRES_DB": "airflow"}},
+        "warehouse": {"environment": {"POSTGRES_DB": "class"}},
+    }
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of its own for a journal."""
+    if request.param == "sqlite":
+        (tmp_path / "state").mkdir()
+        yield f"sqlite:///{tmp_path}/state/deployer.db"
+        return
+    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+    own = f"test_{uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE SCHEMA {own}"))
+        yield server.update_query_dict({"options": f"-csearch_path={own}"}).render_as_string(
+            hide_password=False
+        )
+        connection.execute(text(f"DROP SCHEMA {own} CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    (tmp_path / "state").mkdir()
+    return f"sqlite:///{tmp_path}/state/deployer.db"
+
+
+def settings_of(place: Path, url: str, *, services: str = "local", repo: str = "c/a") -> Settings:
+    return config.load({
+        "DEPLOYER_GITHUB_REPO": repo,
+        "DEPLOYER_SERVICES": services,
+        "DEPLOYER_STATE_DIR": str(place / "state"),
+        "DEPLOYER_CHECKOUT_DIR": str(place / "srv"),
+        "DEPLOYER_COMPOSE_FILE": str(place / "etc" / "docker-compose.yaml"),
+        "DEPLOYER_DATABASE_URL": url,
+    })  # fmt: skip
+
+
+class Class:
+    """A teacher's machine: journal, settings, and a stack that a stand-in plays."""
+
+    def __init__(self, place: Path, url: str, services: str = "compose") -> None:
+        self.place = place
+        self.settings = settings_of(place, url, services=services)
+        self.etc, self.bin = place / "etc", place / "bin"
+        for folder in (self.etc / "include", self.bin):
+            folder.mkdir(parents=True)
+        (self.etc / "docker-compose.yaml").write_text("services: {}\n")
+        (self.etc / ".env").write_text("AIRFLOW_FERNET_KEY=first\n")
+        (self.etc / ".env").chmod(0o640)
+        (self.etc / "include" / "start.py").write_text("print()\n")
+        self.etc.chmod(0o750)
+        (self.bin / "docker").write_text(DOCKER)
+        (self.bin / "docker").chmod(0o755)
+        (self.bin / "stack.json").write_text(json.dumps(STACK))
+
+    @property
+    def databases(self) -> Databases:
+        project = Project("class", self.settings.compose_file)
+        environ = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+        return Databases(project, self.settings.state_dir / "compose.log", environ)
+
+    def backup(self, file: Path, keep: int | None = None, now: datetime = NOW) -> Backup:
+        return back_up(self.settings, self.databases, file, keep=keep, now=now)
+
+    def restore(self, file: Path, settings: Settings | None = None) -> list[str]:
+        """Restore with everything agreed to; return what was told."""
+        told: list[str] = []
+        put_back(
+            settings or self.settings,
+            self.databases,
+            file,
+            agreed=lambda _, replaced: told.append("; ".join(replaced)),
+            tell=told.append,
+            now=NOW,
+        )
+        return told
+
+    def done(self) -> list[str]:
+        return (self.bin / "done").read_text().splitlines()
+
+
+def deliver(url: str, guid: str) -> None:
+    with closing(SqlJournal.open(url, migrate=True)) as journal:
+        payload = {"ref": "r", "before": None, "after": A, "forced": False, "pusher": "amy"}
+        assert journal.record_delivery(
+            guid=guid, event="push", result="queued", reason="", payload=payload
+        )
+        journal.set_live(Live(A))
+
+
+def is_known(url: str, guid: str) -> bool:
+    """Tell whether a delivery is in the journal; its second time would be a duplicate."""
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        payload = {"ref": "r", "before": None, "after": A, "forced": False, "pusher": "amy"}
+        return not journal.record_delivery(
+            guid=guid, event="push", result="queued", reason="", payload=payload
+        )
+
+
+def names(file: Path) -> list[str]:
+    with tarfile.open(file) as tar:
+        return tar.getnames()
+
+
+# -- the journal, on both databases
+
+
+def test_a_restored_journal_knows_what_it_knew_and_nothing_later(tmp_path: Path, url: str) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "before")
+    here.backup(tmp_path / "b.tar.gz")
+    deliver(url, "after")
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(url, "before")
+    assert not is_known(url, "after")
+
+
+def test_what_was_live_is_not_known_after_a_restore(tmp_path: Path, url: str) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    here.restore(tmp_path / "b.tar.gz")
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        assert journal.live() is None
+
+
+def test_the_journal_that_is_replaced_is_kept_aside(tmp_path: Path, url: str) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "before")
+    here.backup(tmp_path / "b.tar.gz")
+    deliver(url, "after")
+    *_, told = here.restore(tmp_path / "b.tar.gz")
+    kept = Path(told.rpartition(" ")[2])
+    assert kept.name.endswith(ASIDE)
+    assert b"after" in kept.read_bytes()
+
+
+def test_a_journal_that_is_gone_is_restored(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    for file in (tmp_path / "state").glob("deployer.db*"):
+        file.unlink()
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(sqlite_url, "1")
+
+
+def test_a_journal_that_is_corrupt_is_replaced_and_kept_aside(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    (tmp_path / "state" / "deployer.db").write_bytes(b"\0" * 8192)
+    with pytest.raises(JournalError, match="`deployer restore`"):
+        is_known(sqlite_url, "1")
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(sqlite_url, "1")
+    assert (tmp_path / "state" / f"deployer.db.{ASIDE}").read_bytes() == b"\0" * 8192
+
+
+def test_a_backup_is_made_while_others_write(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    with closing(sqlite3.connect(tmp_path / "state" / "deployer.db")) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM deliveries")
+        here.backup(tmp_path / "b.tar.gz")
+        writer.rollback()
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(sqlite_url, "1")
+
+
+def test_a_web_process_goes_on_in_the_restored_journal(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    with closing(SqlJournal.open(sqlite_url, migrate=True)) as web:
+        assert web.live() == Live(A)
+        here.restore(tmp_path / "b.tar.gz")
+        assert web.live() is None
+
+
+# -- the file
+
+
+def test_nobody_else_may_read_a_backup_and_nothing_lies_beside_it(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    (tmp_path / "kept").mkdir()
+    made = here.backup(tmp_path / "kept" / "b.tar.gz")
+    assert made.file.stat().st_mode & 0o777 == 0o600
+    assert list((tmp_path / "kept").iterdir()) == [made.file]
+
+
+def test_a_backup_holds_journal_settings_and_databases(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    assert names(tmp_path / "b.tar.gz") == [
+        "manifest.json",
+        "journal",
+        "settings",
+        "settings/.env",
+        "settings/docker-compose.yaml",
+        "settings/include",
+        "settings/include/start.py",
+        "databases/postgres.dump",
+        "databases/warehouse.dump",
+    ]
+
+
+def test_a_backup_of_the_trial_leaves_airflow_out(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    assert names(tmp_path / "b.tar.gz") == ["manifest.json", "journal"]
+
+
+def test_a_backup_that_fails_leaves_no_file(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    (here.bin / "stack.json").unlink()
+    with pytest.raises(ServicesError):
+        here.backup(tmp_path / "state" / "b.tar.gz")
+    assert not [path for path in (tmp_path / "state").iterdir() if "b.tar" in path.name]
+
+
+def test_a_journal_that_is_not_there_has_no_backup(tmp_path: Path, sqlite_url: str) -> None:
+    with pytest.raises(JournalError):
+        Class(tmp_path, sqlite_url).backup(tmp_path / "b.tar.gz")
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "b.tar.gz").write_text("mine")
+    with pytest.raises(WrongPlace, match="is there already"):
+        Class(tmp_path, sqlite_url).backup(tmp_path / "b.tar.gz")
+    assert (tmp_path / "b.tar.gz").read_text() == "mine"
+
+
+def test_a_backup_among_the_settings_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    with pytest.raises(WrongPlace, match="would be kept in the next backup"):
+        Class(tmp_path, sqlite_url).backup(tmp_path / "etc" / "b.tar.gz")
+
+
+def test_what_is_no_file_among_the_settings_is_named(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    (here.etc / "elsewhere").symlink_to(tmp_path)
+    with pytest.raises(DiskError, match="elsewhere can't be kept"):
+        here.backup(tmp_path / "b.tar.gz")
+
+
+def test_of_a_directory_of_backups_the_newest_are_left(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    (tmp_path / "daily").mkdir()
+    (tmp_path / "daily" / "notes").touch()
+    made = [here.backup(tmp_path / "daily", 2, NOW + timedelta(days=day)) for day in range(3)]
+    assert made[2].removed == (made[0].file,)
+    left = {path.name for path in (tmp_path / "daily").iterdir()}
+    assert left == {"notes", made[1].file.name, made[2].file.name}
+
+
+def test_keeping_a_number_needs_a_directory(tmp_path: Path, sqlite_url: str) -> None:
+    with pytest.raises(WrongPlace, match="needs a directory"):
+        Class(tmp_path, sqlite_url).backup(tmp_path / "b.tar.gz", 3)
+
+
+# -- back again
+
+
+def test_settings_come_back_with_their_modes_and_the_old_ones_stay_beside(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    (here.etc / ".env").write_text("AIRFLOW_FERNET_KEY=second\n")
+    (here.etc / "later").touch()
+    here.restore(tmp_path / "b.tar.gz")
+    assert (here.etc / ".env").read_text() == "AIRFLOW_FERNET_KEY=first\n"
+    modes = [path.stat().st_mode & 0o777 for path in (here.etc, here.etc / ".env")]
+    assert modes == [0o750, 0o640]
+    assert sorted(path.name for path in here.etc.iterdir()) == [
+        ".env", "docker-compose.yaml", "include",
+    ]  # fmt: skip
+    assert (tmp_path / f"etc.{ASIDE}" / ".env").read_text() == "AIRFLOW_FERNET_KEY=second\n"
+
+
+def test_airflow_stops_before_all_databases_are_loaded_and_only_then_swapped(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    here.restore(tmp_path / "b.tar.gz")
+    assert here.done() == [
+        "stop --timeout 30 -- airflow-scheduler",
+        "up --detach --wait --no-deps -- postgres warehouse",
+        "loaded: dump of postgres",
+        "loaded: dump of warehouse",
+        "swapped",
+        "swapped",
+    ]
+
+
+def test_a_backup_is_restored_on_a_machine_that_has_nothing(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    deliver(sqlite_url, "1")
+    Class(tmp_path, sqlite_url).backup(tmp_path / "b.tar.gz")
+    other = Class(tmp_path / "other", f"sqlite:///{tmp_path}/other/state/deployer.db")
+    for path in sorted(other.etc.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    other.etc.rmdir()
+    other.restore(tmp_path / "b.tar.gz")
+    assert (other.etc / ".env").read_text() == "AIRFLOW_FERNET_KEY=first\n"
+    assert is_known(other.settings.journal_url, "1")
+
+
+def test_where_a_database_cannot_be_replaced_settings_and_journal_stay(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    deliver(sqlite_url, "2")
+    (here.etc / ".env").write_text("AIRFLOW_FERNET_KEY=second\n")
+    (here.bin / "no-swap").touch()
+    with pytest.raises(ServicesError, match="docker compose exec failed"):
+        here.restore(tmp_path / "b.tar.gz")
+    assert (here.etc / ".env").read_text() == "AIRFLOW_FERNET_KEY=second\n"
+    assert is_known(sqlite_url, "2")
+
+
+def test_who_does_not_agree_has_everything_as_it_was(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    deliver(sqlite_url, "2")
+
+    def refuse(*_: object) -> None:
+        raise click.Abort
+
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(click.Abort):
+        put_back(
+            here.settings, here.databases, tmp_path / "b.tar.gz",
+            agreed=refuse, tell=print, now=NOW,
+        )  # fmt: skip
+    assert sorted({*tmp_path.iterdir()} - {tmp_path / "srv"}) == before
+    assert is_known(sqlite_url, "2")
+    assert not (here.bin / "done").exists()
+
+
+def test_a_running_worker_is_not_restored_under(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    with (
+        only_worker(tmp_path / "state", tmp_path / "srv"),
+        pytest.raises(WorkerRunning, match="stop that one first"),
+    ):
+        here.restore(tmp_path / "b.tar.gz")
+
+
+def test_a_backup_of_another_class_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    here.backup(tmp_path / "b.tar.gz")
+    other = settings_of(tmp_path, sqlite_url, repo="other/class")
+    with pytest.raises(WrongPlace, match="its repo is c/a, here it is other/class"):
+        here.restore(tmp_path / "b.tar.gz", other)
+
+
+# -- what is no good backup
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file: Path) -> None:
+    """Change a byte of the journal, in an archive that is whole."""
+    raw = gzip.decompress(file.read_bytes())
+    file.write_bytes(gzip.compress(raw.replace(b"SQLite format 3", b"SQLite format 4", 1)))
+
+
+def shortened(file: Path) -> None:
+    """Take the last entry out of it."""
+    rewritten(file, lambda entries: entries[:-1])
+
+
+def no_archive(file: Path) -> None:
+    file.write_bytes(b"SQLite format 3")
+
+
+def foreign(file: Path) -> None:
+    rewritten(file, lambda entries: entries[1:])
+
+
+def with_entry(**fields: object) -> Callable[[Path], None]:
+    def damage(file: Path) -> None:
+        added = tarfile.TarInfo()
+        for name, value in fields.items():
+            setattr(added, name, value)
+        rewritten(file, lambda entries: [*entries, (added, b"")])
+
+    return damage
+
+
+Entries = list[tuple[tarfile.TarInfo, bytes]]
+
+
+def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
+    with tarfile.open(file) as tar:
+        entries = []
+        for one in tar:
+            stream = tar.extractfile(one)
+            entries.append((one, stream.read() if stream else b""))
+    with tarfile.open(file, "w:gz") as tar:
+        for one, content in change(entries):
+            tar.addfile(one, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, "is not there"),
+        (no_archive, "is damaged, or no backup"),
+        (truncated, "is damaged"),
+        (flipped, "is damaged: journal"),
+        (shortened, "is damaged: journal"),
+        (foreign, "is no backup that this deployer knows"),
+        (with_entry(name="../outside"), "holds '../outside'"),
+        (with_entry(name="/etc/outside"), "holds '/etc/outside'"),
+        (with_entry(name="settings/../../outside"), "which no backup does"),
+        (with_entry(name="settings/more"), "holds 'settings/more'"),
+        (with_entry(name="settings/l", type=tarfile.SYMTYPE, linkname="/etc"), "settings/l"),
+        (with_entry(name="journal", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "'journal'"),
+        (with_entry(name="settings/dev", type=tarfile.CHRTYPE), "'settings/dev'"),
+    ],
+    ids=[
+        "gone", "no archive", "truncated", "a byte changed", "an entry missing", "no manifest",
+        "a parent's", "absolute", "out of the settings", "not in the manifest", "a link",
+        "a hard link", "a device",
+    ],
+)  # fmt: skip
+def test_what_is_no_good_backup_is_refused_and_changes_nothing(
+    tmp_path: Path, sqlite_url: str, damage: Callable[[Path], None], words: str
+) -> None:
+    here = Class(tmp_path, sqlite_url, "local")
+    deliver(sqlite_url, "1")
+    file = here.backup(tmp_path / "b.tar.gz").file
+    deliver(sqlite_url, "2")
+    damage(file)
+    with pytest.raises(WrongPlace, match="othing was changed") as refused:
+        here.restore(file)
+    assert words in str(refused.value)
+    assert is_known(sqlite_url, "2")
+    assert not list(tmp_path.rglob("*outside*"))
