@@ -42,7 +42,7 @@ from deployer.worker import maintenance, process
 from tests.reliability.killing import outside, power
 from tests.reliability.killing.boundaries import Boundaries
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PAUSE_S = 0.02
 PARSER = Path(__file__).with_name("parser.py")
 NOTED = (
@@ -105,6 +105,7 @@ def _start(asked: dict[str, Any]) -> int:
     status = 70
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever ended the harness
         log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(log, stream)
