@@ -424,10 +424,14 @@ class Reconciler:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        # Of what is live and judged already there is no news: a file changed by hand is mended.
-        known = live is not None and live.sha == tip and not (anew or redo)
-        told = [sha for sha in shas if not (known and self._covered.answered(sha))]
-        commits = [self._covered.commit(sha, live.sha if live else None) for sha in told]
+        # Who has a verdict gets no other where nobody asked: a file changed by hand is mended,
+        # or a worker died over the files of a commit before.
+        asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
+        commits = [
+            self._covered.commit(sha, live.sha if live else None)
+            for sha in shas
+            if asked_for or not self._covered.answered(sha)
+        ]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()
@@ -452,8 +456,13 @@ class Reconciler:
                 cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
-                live = self._with_pending(result.live)
-                self._end(deployment, commits, result.ending, supersedes=rows, live=live)
+                self._end(
+                    deployment,
+                    commits,
+                    result.ending,
+                    supersedes=rows,
+                    live=self._with_pending(result.live),
+                )
             self._note(result, cut_short)
         finally:
             self._in_the_way = None
