@@ -188,12 +188,16 @@ _FILES = Push(
     )
 )
 _SLOW = Push((("dags/anna/x.py", Kind.SLOW, 2), ("dags/ben/x.py", Kind.CRAWL, 2)))
+_DEADLY = Push((("dags/anna/x.py", Kind.POISON, 1),))
 _OTHERS = Push((("dags/cleo/x.py", Kind.FINE, 2),))
 CLASSICS = {
     "files": History(((0.5, _FILES), (0.6, _OTHERS))),
     "slow files": History(((0.5, _SLOW), (1.0, _OTHERS), (7.0, _OTHERS))),
     "packages": History(((0.5, Push(packages=("fine", 2))),)),
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
+    "a deadly file": History(((0.5, _DEADLY),)),
+    "a forced push": History(((0.5, _FILES), (3.0, Reset(1)))),
+    "a rollback": History(((0.5, _FILES), (3.0, RollBack(1)), (5.0, Unfreeze()))),
 }
 """Each is played with a crash at each boundary of an effect in it."""
 
