@@ -90,13 +90,14 @@ class Deploying:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        # Of what is live and judged already there is no news: a file changed by hand is mended.
-        known = live is not None and live.sha == tip and not (anew or redo)
-        told = [sha for sha in shas if not (known and self._covered.answered(sha))]
-        commits = [self._covered.commit(sha, live.sha if live else None) for sha in told]
-        if not (live or mine or wishes or edits or redo) and self._covered.answered(tip):
-            # A worker died that had told the tip, while it went on with an older one.
-            commits[-1] = replace(commits[-1], answered=True)
+        # Who has a verdict gets no other where nobody asked: a file changed by hand is mended,
+        # or a worker died over the files of a commit before.
+        asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
+        commits = [
+            self._covered.commit(sha, live.sha if live else None)
+            for sha in shas
+            if asked_for or not self._covered.answered(sha)
+        ]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
         self._owed()

@@ -40,7 +40,7 @@ class FakeRepository:
         self.left_out: dict[str, tuple[LeftOut, ...]] = {}
         self.refused: dict[str, str] = {}
         self._files: dict[str, dict[str, str]] = {}
-        self._parents: dict[str, str | None] = {}
+        self._parents: dict[str, tuple[str, ...]] = {}  # the first is the line that goes on
         self._authors: dict[str, str] = {}
         self._contents: dict[str, bytes] = {}
         self._here: set[str] = set()
@@ -52,9 +52,13 @@ class FakeRepository:
         changes: Mapping[str, str | None],
         *,
         onto: str | None = None,
+        merges: str | None = None,
         author: str = "class@example.org",
     ) -> str:
-        """Commit `changes` (None: removed) onto the tip, or by force onto `onto`; move the tip."""
+        """Commit `changes` (None: removed) onto the tip, or by force onto `onto`; move the tip.
+
+        `merges`: a commit that becomes a second parent; what it changed is to be in `changes`.
+        """
         parent = onto or self.tip
         files = dict(self._files[parent]) if parent else {}
         for path, text in changes.items():
@@ -64,7 +68,7 @@ class FakeRepository:
                 files[path] = text
         sha = hashlib.sha1(repr((len(self._files), parent)).encode()).hexdigest()  # noqa: S324
         self._files[sha] = files
-        self._parents[sha] = parent
+        self._parents[sha] = tuple(one for one in (parent, merges) if one)
         self._authors[sha] = author
         self.tip = sha
         return sha
@@ -102,16 +106,14 @@ class FakeRepository:
 
     def history(self, old: str | None, new: str) -> History:
         self._require(new)
-        since = old if old in self._here else self._parents[new]
-        before = self._line(since) if since else set()
-        commits, at = [], new
-        while at not in before:
-            parent = self._parents[at]
-            commits.append(Authored(self._authors[at], self._differing(parent, at)))
-            if parent is None:
-                break
-            at = parent
-        return History(since, self._differing(since, new), tuple(commits))
+        since = old if old in self._here else next(iter(self._parents[new]), None)
+        between = self._line(new) - (self._line(since) if since else set())
+        commits = tuple(
+            Authored(self._authors[at], self._differing(next(iter(self._parents[at]), None), at))
+            for at in reversed(self._files)  # newest first
+            if at in between and len(self._parents[at]) <= 1
+        )
+        return History(since, self._differing(since, new), commits)
 
     def _differing(self, base: str | None, new: str) -> tuple[str, ...]:
         before = self._files[base] if base else {}
@@ -141,11 +143,13 @@ class FakeRepository:
 
     def _line(self, sha: str) -> set[str]:
         """Return `sha` and all its ancestors."""
-        line = set()
-        at: str | None = sha
-        while at is not None:
-            line.add(at)
-            at = self._parents[at]
+        line: set[str] = set()
+        open_ends = [sha]
+        while open_ends:
+            at = open_ends.pop()
+            if at not in line:
+                line.add(at)
+                open_ends += self._parents[at]
         return line
 
     def _require(self, sha: str) -> None:

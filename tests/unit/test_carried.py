@@ -148,6 +148,23 @@ def test_a_worker_that_dies_meanwhile_leaves_them_to_the_next_one(world: World) 
     assert {v.path for v in world.judging(first).verdicts} == {SLOW, WEATHER}
 
 
+def test_a_verdict_stays_when_a_worker_dies_over_the_slow_files_of_somebody_else(
+    world: World,
+) -> None:
+    first = slow_push(world, SLOW, seconds=60)
+    while_waiting(world, (WEATHER,))
+    world.reconciler.turn()
+    world.reconciler.turn()
+    neighbour = str(world.repository.tip)
+    said = world.said(neighbour)
+    world.journal.set_live(None)  # as it is while what is examined by now is published
+    world.reconciler = world.worker()
+    turn_until_rest(world)
+    assert said["airflow/deploy"][0] == "success"
+    assert world.said(neighbour) == said
+    assert world.said(first)["airflow/lasse"][0] == "success"
+
+
 def test_a_slow_push_that_is_forced_away_ends_as_gone(world: World) -> None:
     base = world.repository.tip
     removed = slow_push(world, SLOW)

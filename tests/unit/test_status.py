@@ -50,16 +50,6 @@ def test_a_good_push_says_how_many_files_in_how_many_seconds_and_which_dags() ->
     }
 
 
-def test_a_commit_that_was_answered_is_told_only_what_is_bad() -> None:
-    answered = Commit(TIP, (TAXI, WEATHER), answered=True)
-    assert said(final(answered, ended(State.BROKEN, PARSED, BROKEN))) == {
-        "airflow/maria": (
-            "failure",
-            "weather.py:12 ModuleNotFoundError: No module named 'pandas'",
-        ),
-    }
-
-
 def test_folders_that_differ_in_case_alone_have_one_status_and_the_worst_wins() -> None:
     gone = Verdict("dags/maria/old.py", Outcome.DELETED)
     bad = Verdict("dags/Maria/weather.py", Outcome.BROKEN, error=NO_PANDAS)

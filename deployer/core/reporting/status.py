@@ -47,15 +47,12 @@ class Commit:
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
         reaches: paths that import or read any of `changed`, themselves included; empty while it
             does not matter.
-        answered: it was told already how it ended, and is deployed once more to be sure; how it
-            broke others is not known a second time.
     """
 
     sha: str
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reaches: frozenset[str] = frozenset()
-    answered: bool = False
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -110,18 +107,14 @@ def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
 
 
 def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
-    """Return how one commit ended: one status for each context it has.
-
-    Of one that was answered before: none that could only repeat or whiten that.
-    """
-    said = (
+    """Return how one commit ended: one status for each context it has."""
+    return (
         _deploy(commit, ending),
         *(
             Status(commit.sha, context, *_folders(folders, ending))
             for context, folders in contexts.of_folders(commit.folders).items()
         ),
     )
-    return tuple(s for s in said if not (commit.answered and s.state is StatusState.SUCCESS))
 
 
 def of_file(verdict: Verdict) -> str:

@@ -31,6 +31,7 @@ import deployer.edges.parser.local
 import deployer.edges.processes.server
 import deployer.web
 from deployer import app, config
+from deployer.app import airflow
 from deployer.core.reporting.pacing import Pace
 from deployer.edges.airflow import rest
 from deployer.edges.git.repository import GitRepository
@@ -167,8 +168,8 @@ def _worker(asked: dict[str, Any]) -> None:
     made.hear_of_files()
     local = deployer.edges.parser.local.LocalParser(lambda: Path(sys.executable), PARSER)
     services = outside.KeptServices(folder)
-    host = app._Host(services, local, local, None, None, None)
-    setattr(app, "_on_this_machine", lambda _: host)  # noqa: B010
+    host = airflow.Host(services, local, local, None, None, None)
+    setattr(app, "on_this_machine", lambda _: host)  # noqa: B010
     rest.AirflowRest = lambda *_, **__: outside.KeptAirflow(folder)  # type: ignore[assignment, misc]
     # Waits that are of no interest here, and would be the most of a run's time.
     maintenance.QUIET_S = 0.1

@@ -22,7 +22,7 @@ def found(root: Path, path: str) -> dict[str, object]:
 
 
 def say(**value: object) -> None:
-    print(json.dumps(value), flush=True)  # noqa: T201
+    print(json.dumps(value), flush=True)
 
 
 def main() -> None:

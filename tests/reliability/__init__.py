@@ -1,0 +1,10 @@
+"""Machines that try to make the deployer lose what was announced (docs/reliability.md).
+
+invariants   what must hold once the dust has settled; pure, for every harness
+history      what happens to a simulated class: one seed, one list of events
+texts        what a file of that class says, and what Airflow makes of it
+machine      the real worker over the fakes, with a clock, a scheduler and faults of its own
+simulation   play a history, gather the evidence, make a failing one smaller
+planted      faults that the simulation must find
+simulate     the command: `scripts/soak simulate`
+"""

@@ -1,0 +1,345 @@
+"""Faults that are put into the deployer on purpose: a harness that finds none of them is none.
+
+Each is a small patch, and the simulation has to find it within the histories that CI plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from deployer.core.model import (
+    DAGS,
+    Deployment,
+    Live,
+    Outcome,
+    Proof,
+    State,
+    Status,
+    StatusState,
+    StepName,
+    Verdict,
+)
+from deployer.core.reporting import status
+from deployer.core.reporting.contexts import DEPLOY
+from deployer.core.reporting.status import Commit, pending
+from deployer.core.verdicts.watch import Watch
+from deployer.deployment import run as running
+from deployer.deployment.drain import Drain
+from deployer.deployment.publication import GoLive, Wanted
+from deployer.deployment.rollout import Rollout
+from deployer.errors import RequirementsRefused, ServicesError
+from deployer.ports import Journal
+from deployer.worker import covered
+from deployer.worker.covered import CoveredCommits
+from deployer.worker.maintenance import Maintenance
+from deployer.worker.outbox import Outbox
+from deployer.worker.reconciler import BY_HAND, Reconciler
+from tests.reliability.history import CLASSICS, draw
+from tests.reliability.simulation import killed_everywhere, play
+
+BUDGET = 500
+"""Random histories that CI plays; before most of them, those with a crash at each boundary."""
+FIRST = 100
+Patch = Callable[[pytest.MonkeyPatch], None]
+PLANTED: dict[str, Patch] = {}
+
+
+@dataclass(frozen=True)
+class Found:
+    """By what a planted fault was found, and after how many histories; None: it was not."""
+
+    name: str
+    histories: int | None
+    by: str = ""
+
+
+def planted(name: str) -> Callable[[Patch], Patch]:
+    def keep(patch: Patch) -> Patch:
+        PLANTED[name] = patch
+        return patch
+
+    return keep
+
+
+def find(name: str, *, budget: int = BUDGET) -> Found:
+    """Play histories with a fault until one shows it."""
+    with pytest.MonkeyPatch.context() as patch:
+        PLANTED[name](patch)
+        histories = chain(
+            map(draw, range(FIRST)),
+            chain.from_iterable(map(killed_everywhere, CLASSICS.values())),
+            map(draw, range(FIRST, budget)),
+        )
+        for number, history in enumerate(histories, 1):
+            wrong = play(history).wrong
+            if wrong:
+                return Found(name, number, wrong[0])
+    return Found(name, None)
+
+
+# -- what is told
+
+
+@planted("a status is posted twice")
+def _(patch: pytest.MonkeyPatch) -> None:
+    record = Outbox._record
+
+    def twice(self: Outbox, owed: Any, answer: Any, target_url: str | None) -> None:  # noqa: ANN401
+        self._board.post(owed.status, target_url)
+        record(self, owed, answer, target_url)
+
+    patch.setattr(Outbox, "_record", twice)
+
+
+@planted("a status leaves the outbox before it is posted")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def target(self: Outbox, owed: Any) -> None:  # noqa: ANN401
+        self._journal.posted(owed.id, at=self._clock.now(), target_url=None)
+
+    patch.setattr(Outbox, "_target", target)
+
+
+@planted("a covered commit is forgotten")
+def _(patch: pytest.MonkeyPatch) -> None:
+    end = Reconciler._end
+
+    def only_the_tip(self: Reconciler, number: int, commits: Any, *a: Any, **k: Any) -> None:  # noqa: ANN401
+        end(self, number, list(commits)[-1:], *a, **k)
+
+    patch.setattr(Reconciler, "_end", only_the_tip)
+
+
+@planted("for a late commit the tip is deployed once more")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoveredCommits, "late", lambda self, rows: list(rows))
+
+
+@planted("who puts a text back is not told what it does")
+def _(patch: pytest.MonkeyPatch) -> None:
+    new_run = Reconciler._new_run
+    patch.setattr(
+        Reconciler,
+        "_new_run",
+        lambda *a, **k: new_run(*a, **{**k, "answers_for": ()}),
+    )
+
+
+@planted("a final status is overwritten")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoveredCommits, "answered", lambda self, sha: False)
+
+
+@planted("a commit that a forced push removed is told as live")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def live(commit: Commit, branch: str) -> tuple[Status, ...]:
+        return tuple(replace(s, state=StatusState.SUCCESS) for s in pending(commit))
+
+    patch.setattr(covered, "gone", live)
+
+
+@planted("a commit that a forced push removed is never told so")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoveredCommits, "dismiss", lambda self, rows: None)
+
+
+@planted("an error is never told anew")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(CoveredCommits, "forgotten", lambda self, tip: [])
+    patch.setattr(CoveredCommits, "tell_forgotten", lambda self, tip: None)
+
+
+@planted("a broken file is told as good")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Verdict, "good", property(lambda self: self.outcome is not Outcome.HELD))
+
+
+@planted("a result of another release is taken for a verdict")
+def _(patch: pytest.MonkeyPatch) -> None:
+    hear = Watch.hear
+
+    def any_release(self: Watch, told: Any, *, waited_s: float) -> Watch:  # noqa: ANN401
+        return hear(self, replace(told, release=self.release), waited_s=waited_s)
+
+    patch.setattr(Watch, "hear", any_release)
+
+
+# -- what is live
+
+
+@planted("live is set before the rename")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def publish(self: GoLive, wanted: Wanted) -> None:
+        with self._step(StepName.PUBLISH):
+            self._journal.set_live(Live(wanted.tip.sha))
+            self._attempt.lives = self._guard.fit()
+            release = self._releases.publish(
+                wanted.tip, touch=wanted.touch - wanted.held, held=wanted.held
+            )
+            self._attempt.release = release.name
+            self._attempt.published_at = self._clock.monotonic()
+
+    patch.setattr(GoLive, "_publish", publish)
+
+
+@planted("what is live is noted after the end")
+def _(patch: pytest.MonkeyPatch) -> None:
+    end = Reconciler._end
+    patch.setattr(Reconciler, "_end", lambda *a, **k: end(*a, **{**k, "live": None}))
+
+
+@planted("what is held is published")
+def _(patch: pytest.MonkeyPatch) -> None:
+    wanted = running.Run._wanted
+    patch.setattr(running.Run, "_wanted", lambda *a: replace(wanted(*a), held=frozenset()))
+
+
+@planted("what the isolated parse finds harmful goes live")
+def _(patch: pytest.MonkeyPatch) -> None:
+    hold = running.Run._hold
+
+    def lenient(self: running.Run, path: str, reason: str, proof: Proof) -> None:
+        if proof is not Proof.PREFLIGHT or not path.startswith(DAGS):
+            hold(self, path, reason, proof)
+
+    patch.setattr(running.Run, "_hold", lenient)
+
+
+@planted("a freeze is ignored")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Reconciler, "_look_for_freeze", lambda self: False)
+
+
+@planted("the branch is not polled")
+def _(patch: pytest.MonkeyPatch) -> None:
+    turn = Reconciler.turn
+
+    def once(self: Reconciler) -> float | None:
+        again_s = turn(self)
+        return 1e9 if again_s is None else again_s
+
+    patch.setattr(Reconciler, "turn", once)
+
+
+# -- what a crash leaves
+
+
+@planted("an announcement is attached before its deployment is queued")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def take_in(self: Reconciler) -> bool:
+        journal = self._parts.journal
+        with self._intake:
+            self._look_for_freeze()
+            unseen = [a for a in journal.unseen() if a.trigger not in BY_HAND]
+            for announced in unseen:
+                rows = journal.deployments(limit=1)
+                if rows:
+                    journal.attach(announced.id, rows[0].id)
+                sha = announced.sha or ""
+                row = self._queue(sha, announced.before, announced.trigger)
+                if not rows:
+                    journal.attach(announced.id, row)
+                journal.owe(pending(Commit(sha)), deployment=row, at=self._parts.clock.now())
+                self._owed()
+                self._others.set()
+        return bool(unseen or self._wishes())
+
+    patch.setattr(Reconciler, "take_in", take_in)
+
+
+@planted("a redelivery is queued once more")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Reconciler, "take_in", _forgetful(Reconciler.take_in))
+
+
+def _forgetful(take_in: Callable[[Reconciler], bool]) -> Callable[[Reconciler], bool]:
+    class Blind:
+        def __init__(self, journal: Journal) -> None:
+            self._journal = journal
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            return getattr(self._journal, name)
+
+        def unfinished(self) -> Sequence[Deployment]:
+            return ()
+
+        def live(self) -> None:
+            return None
+
+    def blind(self: Reconciler) -> bool:
+        parts = self._parts
+        self._parts = replace(parts, journal=Blind(parts.journal))  # type: ignore[arg-type]
+        try:
+            return take_in(self)
+        finally:
+            self._parts = parts
+
+    return blind
+
+
+@planted("what a killed worker had begun is left alone")
+def _(patch: pytest.MonkeyPatch) -> None:
+    new_rows = Reconciler._new_rows
+    patch.setattr(
+        Reconciler,
+        "_new_rows",
+        lambda self: [row for row in new_rows(self) if row.state is not State.RUNNING],
+    )
+
+
+@planted("old releases stay")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Maintenance, "clean_up", lambda self: None)
+
+
+# -- packages
+
+
+@planted("a refusal is forgotten")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(running, "refusals", lambda *a: {})
+
+
+@planted("the packages that were asked for are noted, not those that run")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        running.Run,
+        "_keep",
+        lambda self, asked, kept, installed: self._parts.journal.set_packages(asked),
+    )
+
+
+@planted("pools do not get their slots back")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Drain, "reopen", lambda self: None)
+
+
+@planted("packages with which Airflow does not start stay")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def move(self: Rollout, services: Sequence[str], *, idle: bool) -> None:
+        try:
+            self._services.recreate(services, idle=idle)
+            self._services.wait_healthy(services)
+        except ServicesError as exc:
+            raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
+
+    patch.setattr(Rollout, "_move", move)
+
+
+@planted("requirements that are refused colour nobody")
+def _(patch: pytest.MonkeyPatch) -> None:
+    final = status.final
+
+    def lenient(commit: Commit, ending: Any) -> tuple[Status, ...]:  # noqa: ANN401
+        return tuple(
+            replace(s, state=StatusState.SUCCESS)
+            if s.context == DEPLOY and s.state is StatusState.FAILURE and ending.refused
+            else s
+            for s in final(commit, ending)
+        )
+
+    patch.setattr(covered, "final", lenient)
