@@ -40,7 +40,7 @@ from deployer.core.model import (
     Trigger,
 )
 from deployer.core.settings import Secret
-from deployer.deployment.run import Limits, Parts
+from deployer.deployment.parts import Limits, Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.store import SqlJournal
 from deployer.errors import (
@@ -526,7 +526,7 @@ class Machine:
             self._sql_journal() if sql else FakeJournal(now=self.clock.now)
         )
         self._board = self._real_board() if real_board else self.hub
-        self._limits = Limits(90, 180, 300, SERVICES, 3)
+        self._limits = Limits(90, 180, 300, SERVICES, keep_releases=3, keep_days=180)
         self._reconciler: Reconciler | None = None
         self._outbox: Outbox | None = None
         self._lock = Lock()

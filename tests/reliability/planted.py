@@ -30,15 +30,18 @@ from deployer.core.reporting.status import Commit, pending
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment import run as running
 from deployer.deployment.drain import Drain
+from deployer.deployment.holding import Holding
 from deployer.deployment.publication import GoLive, Wanted
 from deployer.deployment.rollout import Rollout
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports import Journal
 from deployer.worker import covered
 from deployer.worker.covered import CoveredCommits
+from deployer.worker.deploying import Deploying
+from deployer.worker.intake import BY_HAND, Intake
 from deployer.worker.maintenance import Maintenance
 from deployer.worker.outbox import Outbox
-from deployer.worker.reconciler import BY_HAND, Reconciler
+from deployer.worker.reconciler import Reconciler
 from tests.reliability.history import CLASSICS, draw
 from tests.reliability.simulation import killed_everywhere, play
 
@@ -106,12 +109,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("a covered commit is forgotten")
 def _(patch: pytest.MonkeyPatch) -> None:
-    end = Reconciler._end
+    end = Deploying.end
 
-    def only_the_tip(self: Reconciler, number: int, commits: Any, *a: Any, **k: Any) -> None:  # noqa: ANN401
+    def only_the_tip(self: Deploying, number: int, commits: Any, *a: Any, **k: Any) -> None:  # noqa: ANN401
         end(self, number, list(commits)[-1:], *a, **k)
 
-    patch.setattr(Reconciler, "_end", only_the_tip)
+    patch.setattr(Deploying, "end", only_the_tip)
 
 
 @planted("for a late commit the tip is deployed once more")
@@ -121,9 +124,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
-    new_run = Reconciler._new_run
+    new_run = Deploying._new_run
     patch.setattr(
-        Reconciler,
+        Deploying,
         "_new_run",
         lambda *a, **k: new_run(*a, **{**k, "answers_for": ()}),
     )
@@ -188,30 +191,30 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("what is live is noted after the end")
 def _(patch: pytest.MonkeyPatch) -> None:
-    end = Reconciler._end
-    patch.setattr(Reconciler, "_end", lambda *a, **k: end(*a, **{**k, "live": None}))
+    end = Deploying.end
+    patch.setattr(Deploying, "end", lambda *a, **k: end(*a, **{**k, "live": None}))
 
 
 @planted("what is held is published")
 def _(patch: pytest.MonkeyPatch) -> None:
-    wanted = running.Run._wanted
-    patch.setattr(running.Run, "_wanted", lambda *a: replace(wanted(*a), held=frozenset()))
+    wanted = Holding.wanted
+    patch.setattr(Holding, "wanted", lambda *a: replace(wanted(*a), held=frozenset()))
 
 
 @planted("what the isolated parse finds harmful goes live")
 def _(patch: pytest.MonkeyPatch) -> None:
-    hold = running.Run._hold
+    hold = Holding.hold
 
-    def lenient(self: running.Run, path: str, reason: str, proof: Proof) -> None:
+    def lenient(self: Holding, path: str, reason: str, proof: Proof) -> None:
         if proof is not Proof.PREFLIGHT or not path.startswith(DAGS):
             hold(self, path, reason, proof)
 
-    patch.setattr(running.Run, "_hold", lenient)
+    patch.setattr(Holding, "hold", lenient)
 
 
 @planted("a freeze is ignored")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Reconciler, "_look_for_freeze", lambda self: False)
+    patch.setattr(Intake, "_look_for_freeze", lambda self: False)
 
 
 @planted("the branch is not polled")
@@ -230,9 +233,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("an announcement is attached before its deployment is queued")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def take_in(self: Reconciler) -> bool:
+    def take_in(self: Intake) -> bool:
         journal = self._parts.journal
-        with self._intake:
+        with self.lock:
             self._look_for_freeze()
             unseen = [a for a in journal.unseen() if a.trigger not in BY_HAND]
             for announced in unseen:
@@ -240,23 +243,23 @@ def _(patch: pytest.MonkeyPatch) -> None:
                 if rows:
                     journal.attach(announced.id, rows[0].id)
                 sha = announced.sha or ""
-                row = self._queue(sha, announced.before, announced.trigger)
+                row = self.queue(sha, announced.before, announced.trigger)
                 if not rows:
                     journal.attach(announced.id, row)
                 journal.owe(pending(Commit(sha)), deployment=row, at=self._parts.clock.now())
                 self._owed()
-                self._others.set()
-        return bool(unseen or self._wishes())
+                self.others.set()
+        return bool(unseen or self.wishes())
 
-    patch.setattr(Reconciler, "take_in", take_in)
+    patch.setattr(Intake, "take_in", take_in)
 
 
 @planted("a redelivery is queued once more")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Reconciler, "take_in", _forgetful(Reconciler.take_in))
+    patch.setattr(Intake, "take_in", _forgetful(Intake.take_in))
 
 
-def _forgetful(take_in: Callable[[Reconciler], bool]) -> Callable[[Reconciler], bool]:
+def _forgetful(take_in: Callable[[Intake], bool]) -> Callable[[Intake], bool]:
     class Blind:
         def __init__(self, journal: Journal) -> None:
             self._journal = journal
@@ -270,23 +273,23 @@ def _forgetful(take_in: Callable[[Reconciler], bool]) -> Callable[[Reconciler], 
         def live(self) -> None:
             return None
 
-    def blind(self: Reconciler) -> bool:
-        parts = self._parts
-        self._parts = replace(parts, journal=Blind(parts.journal))  # type: ignore[arg-type]
+    def blind(self: Intake) -> bool:
+        journal = self._journal
+        self._journal = Blind(journal)  # type: ignore[assignment]
         try:
             return take_in(self)
         finally:
-            self._parts = parts
+            self._journal = journal
 
     return blind
 
 
 @planted("what a killed worker had begun is left alone")
 def _(patch: pytest.MonkeyPatch) -> None:
-    new_rows = Reconciler._new_rows
+    new_rows = Intake.rows
     patch.setattr(
-        Reconciler,
-        "_new_rows",
+        Intake,
+        "rows",
         lambda self: [row for row in new_rows(self) if row.state is not State.RUNNING],
     )
 
@@ -307,9 +310,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @planted("the packages that were asked for are noted, not those that run")
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        running.Run,
-        "_keep",
-        lambda self, asked, kept, installed: self._parts.journal.set_packages(asked),
+        Rollout, "leave", lambda self, asked, kept, installed: self._journal.set_packages(asked)
     )
 
 
