@@ -84,9 +84,7 @@ def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes
     assert left.path == shown(path if isinstance(path, bytes) else path.encode())
 
 
-@pytest.mark.parametrize(
-    "path", ["dags/a\u00a0b/x.py", "dags/\u200d/x.py", "dags/\ue000.py"]
-)
+@pytest.mark.parametrize("path", ["dags/a\u00a0b/x.py", "dags/\u200d/x.py", "dags/\ue000.py"])
 def test_a_published_name_is_shown_as_it_is(path: str) -> None:
     assert publishable([entry(path)], {}) == ({path: "b"}, (), frozenset())
     assert shown(path.encode()) == path
