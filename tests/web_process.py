@@ -128,7 +128,7 @@ def running(
     with (
         (state_dir / "stderr").open("wb") as stderr,
         subprocess.Popen(
-            COMMAND, env=environment(state_dir, address) | (more or {}), stderr=stderr
+            COMMAND, env={**environment(state_dir, address), **(more or {})}, stderr=stderr
         ) as process,
     ):
         try:

@@ -33,6 +33,7 @@ import yaml
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment
@@ -245,9 +246,9 @@ def requirements(given: tuple[str, bool]) -> None:
         return
     again = meaning.parse(given_on)
     assert again == read
-    for line in given_on.splitlines():
-        Requirement(line.partition(" --hash")[0])
-        assert not line.startswith("-")
+    for asked in given_on.splitlines():
+        Requirement(asked.partition(" --hash")[0])
+        assert not asked.startswith("-")
 
 
 # --- ignore files -----------------------------------------------------------
@@ -295,7 +296,7 @@ def airflows_rules(text: str) -> list[tuple[Any, bool, bool]]:
         anchored = pattern.startswith("/") or "/" in pattern.rstrip("/")
         raw = pattern.lstrip("!")
         dir_only = raw.rstrip() != raw.rstrip().rstrip("/")
-        found.append((ignores.GitIgnoreSpecPattern(pattern), anchored, dir_only))
+        found.append((GitIgnoreSpecPattern(pattern), anchored, dir_only))
     return found
 
 
@@ -525,11 +526,12 @@ def compose(given: tuple[str, str, dict[str, Any], int]) -> None:
     read = stack.parse(Path("x.yaml"), json.dumps(said))
     assert read.services.keys() == services.keys()
     assert "x$y" not in repr(read)
-    for rule in (
+    rules: tuple[Callable[[], str], ...] = (
         lambda: stack_rules.services(said, NEEDED),
         lambda: stack_rules.stopping(said),
         lambda: stack_rules.checkout(said, NEEDED, "/srv/class"),
-    ):
+    )
+    for rule in rules:
         with suppress(Ailment):
             assert "\n" not in rule()
 
