@@ -628,7 +628,7 @@ class Machine:
         parts = Parts(**ports, clock=self.clock)
         # Made before the first turn, as `app` does it.
         reconciler = Reconciler(parts, self._limits, Branch("main"), owed=self._owed)
-        reconciler._intake = self._lock  # type: ignore[assignment]  # one that can be looked at
+        reconciler._intake.lock = self._lock  # type: ignore[assignment]  # one that can be looked at
         self._reconciler = reconciler
         try:
             self._outbox = Outbox(

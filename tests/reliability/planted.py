@@ -101,10 +101,25 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("a status leaves the outbox before it is posted")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def target(self: Outbox, owed: Any) -> None:  # noqa: ANN401
-        self._journal.posted(owed.id, at=self._clock.now(), target_url=None)
+    record = Outbox.post_next
 
-    patch.setattr(Outbox, "_target", target)
+    def noted_first(self: Outbox) -> float:
+        board, journal, now = self._board, self._journal, self._clock.now()
+
+        class Noting:
+            def post(self, status: Status, target_url: str | None) -> Any:  # noqa: ANN401
+                for owed in journal.due(now, 100):
+                    if owed.status == status:
+                        journal.posted(owed.id, at=now, target_url=target_url)
+                return board.post(status, target_url)
+
+        self._board = Noting()
+        try:
+            return record(self)
+        finally:
+            self._board = board
+
+    patch.setattr(Outbox, "post_next", noted_first)
 
 
 @planted("a covered commit is forgotten")
