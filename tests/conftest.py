@@ -24,6 +24,7 @@ PARTS = {
     "stage": ["tests/e2e/*"],
     "engine": [
         "tests/integration/examiner/*",
+        "tests/integration/install/*",
         "tests/integration/test_compose_*",
         "tests/integration/test_doctor.py",
         "tests/integration/test_doctor_docker.py",

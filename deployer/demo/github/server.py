@@ -39,12 +39,13 @@ class StandIn:
         webhook_url: str | None = None,
         secret: str,
         token: str,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         app = create_stand_in(root, repo=repo, webhook_url=webhook_url, secret=secret, token=token)
         self._parts: Parts = app.extensions[EXTENSION]
         self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", port, app, threaded=True, request_handler=_Handler
+            host, port, app, threaded=True, request_handler=_Handler
         )
         self._counting = threading.Lock()
         self._requests = 0
@@ -55,7 +56,7 @@ class StandIn:
             name="github-stand-in",
             daemon=True,
         )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
         self.git_url = f"{self.url}/{repo}.git"
 
     def start(self) -> Self:

@@ -1,0 +1,273 @@
+"""`scripts/install`: install, upgrade, go back, take away. A mode tells what is done, in order."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from scripts.installation import answers, places
+from scripts.installation.machine import Failed, Machine, move, run, works
+from scripts.installation.places import (
+    ANSWERS,
+    BACKUPS,
+    CADDYFILE,
+    CADDYS_BEFORE,
+    CHECKOUT,
+    COMMAND,
+    CURRENT,
+    ETC,
+    JOURNAL,
+    KEPT,
+    OPT,
+    PREVIOUS,
+    STATE,
+    UNITS,
+)
+from scripts.installation.wanted import (
+    PROCESSES,
+    TIMERS,
+    accounts_and_folders,
+    apply,
+    belongs,
+    environment,
+    needed,
+    settings_of_before,
+)
+
+HEALTHY_WITHIN_S = 60.0
+
+
+def main(argv: list[str]) -> int:
+    if os.getuid() != 0:
+        print("scripts/install: run it as root (sudo scripts/install …)", file=sys.stderr)
+        return 2
+    os.umask(0o022)
+    try:
+        # After --uninstall they lie among the backups.
+        given = answers.read(argv, (ETC if ETC.exists() else KEPT) / ANSWERS)
+        machine = Machine(dry=given.dry_run)
+        modes: dict[str, Callable[[Machine, argparse.Namespace], None]] = {
+            "install": install,
+            "upgrade": upgrade,
+            "rollback-upgrade": roll_back,
+            "uninstall": uninstall,
+            "purge": purge,
+        }
+        modes[given.mode](machine, given)
+    except Failed as exc:
+        print(f"scripts/install: {exc}", file=sys.stderr)
+        return 1
+    if not machine.changed:
+        print("nothing to change")
+    return 0
+
+
+def install(machine: Machine, given: argparse.Namespace) -> None:
+    """Have this checkout's version on the machine, as the answers say."""
+    name, there = places.version(), places.named_by(CURRENT)
+    if there not in {None, name}:
+        raise Failed(f"{there} is installed, this checkout is {name}: scripts/install --upgrade")
+    needed(machine, given)
+    accounts_and_folders(machine)
+    environment(machine, name)
+    apply(machine, given, name, before=name)
+    if machine.dry or not machine.changed:
+        return
+    # Their exit status is their own: what they find stands there, and is mended without us.
+    subprocess.run([COMMAND, "github"], check=False)
+    if not given.without_services:
+        subprocess.run([COMMAND, "doctor"], check=False)
+    print(
+        f"\nnext: deployer new-class DIR   writes the class's repository: push it to {given.repo}"
+        f"\n      deployer login           a link that opens https://{given.name}/ to you"
+        f"\n      {ETC}/students-to-hand-out   accounts and passwords of the class"
+    )
+
+
+def upgrade(machine: Machine, given: argparse.Namespace) -> None:
+    """Go to this checkout's version; back again by itself if it does not run."""
+    name, before = places.version(), places.named_by(CURRENT)
+    if before is None:
+        raise Failed("nothing is installed here: scripts/install --repo OWNER/NAME --name HOST")
+    needed(machine, given)
+    accounts_and_folders(machine)
+    environment(machine, name)
+    if before == name:
+        apply(machine, given, name, before=name)
+        return
+    earlier = places.named_by(PREVIOUS)
+    back_up(machine, given, name)
+    machine.link(PREVIOUS, before)
+    try:
+        apply(machine, given, name, before=before)
+        wait_until_it_answers(machine)
+    except Failed as exc:
+        roll_back(machine, given)
+        if earlier:
+            machine.link(PREVIOUS, earlier)
+        raise Failed(f"{exc}\n{name} does not run here: {before} runs again") from exc
+    for old in sorted(OPT.glob("*-*")):
+        if old.name not in {name, before}:
+            machine.gone(old)
+            machine.gone(snapshot(old.name))
+    if not given.without_services:
+        machine.ensure("prune images", lambda: False, lambda: run("docker", "image", "prune", "-f"))
+
+
+def back_up(machine: Machine, given: argparse.Namespace, name: str) -> None:
+    """Have a way back from version `name`: of all, and of the journal alone."""
+    backup, copy = BACKUPS / f"before-{name}.backup", snapshot(name)
+    if not given.without_services:
+        machine.ensure(f"backup {backup}", backup.exists, lambda: run(COMMAND, "backup", backup))
+    machine.ensure(f"backup {copy}", lambda: not JOURNAL.exists(), lambda: copy_journal(copy))
+
+
+def roll_back(machine: Machine, given: argparse.Namespace) -> None:
+    """Go back to the version before the last upgrade, its files and its journal's tables."""
+    name, before = places.named_by(PREVIOUS), places.named_by(CURRENT)
+    if name is None or before is None:
+        raise Failed("no upgrade to go back from: /opt/deployer/previous names none")
+    machine.link(CURRENT, name)
+    copy = snapshot(before)
+    machine.ensure(
+        f"journal of before the upgrade; the newer one is kept as {JOURNAL}.newer",
+        lambda: not copy.exists() or schema(copy) == schema(JOURNAL),
+        lambda: put_journal_back(copy),
+    )
+    apply(machine, given, name, before=before)
+    machine.gone(PREVIOUS)
+
+
+def uninstall(machine: Machine, given: argparse.Namespace) -> None:
+    """Leave state and backups alone, the settings and secrets among these."""
+    take_away(machine, given, "down")
+    machine.ensure(f"move {ETC} to {KEPT}", lambda: not ETC.exists(), partial(move, ETC, KEPT))
+    # The users go, and whoever gets their numbers next must not get their files.
+    for folder in (STATE, CHECKOUT):
+        belongs(machine, folder, "root:root")
+        machine.folder(folder, mode=0o700)
+    without_accounts(machine)
+    print(f"left: {STATE}, {CHECKOUT}, {BACKUPS} and Docker's volumes; --purge removes them")
+
+
+def purge(machine: Machine, given: argparse.Namespace) -> None:
+    """Leave nothing: no state, no backup, no volume, no certificate."""
+    if sys.stdin.isatty() and not machine.dry:
+        sure = input("This removes the class's database, state and backups. Type `purge`: ")
+        if sure != "purge":
+            raise Failed("nothing was removed")
+    settings_of_before(machine)  # by which Compose knows what is its own
+    take_away(machine, given, "down", "--volumes", "--rmi", "all")
+    for folder in (ETC, STATE, CHECKOUT, BACKUPS):
+        machine.gone(folder)
+    for name in (given.name, given.airflow_name):
+        for folder in Path("/var/lib/caddy").rglob(f"certificates/*/{name}"):
+            machine.gone(folder)
+    without_accounts(machine)
+    print("left: Docker, Caddy and git as Debian's packages (apt-get purge, if nobody needs them)")
+
+
+def stopped(machine: Machine, unit: str) -> None:
+    machine.ensure(
+        f"stop {unit}",
+        lambda: not (UNITS / unit).exists(),
+        lambda: run("systemctl", "disable", "--now", unit),
+    )
+
+
+def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> None:
+    """Stop all and remove what only runs: nothing that would be missed."""
+    for unit in (*TIMERS, "deployer-web.socket", *PROCESSES):
+        stopped(machine, unit)
+    if not given.without_services and (ETC / ".env").exists():
+        machine.ensure(
+            f"docker compose {' '.join(compose)}",
+            lambda: False,
+            lambda: run("docker", "compose", *compose, cwd=ETC),
+        )
+    stamps = Path("/var/lib/systemd/timers").glob("stamp-deployer-*")
+    for path in (*UNITS.glob("deployer-*"), *stamps, COMMAND, OPT):
+        machine.gone(path)
+    machine.ensure(
+        "systemd forgets its units",
+        lambda: not machine.touched(f"remove {UNITS}/"),
+        lambda: run("systemctl", "daemon-reload"),
+    )
+    if CADDYS_BEFORE.exists():
+        machine.ensure(
+            "Caddyfile of before", lambda: False, partial(move, CADDYS_BEFORE, CADDYFILE)
+        )
+        run("systemctl", "reload-or-restart", "caddy") if not machine.dry else None
+
+
+def without_accounts(machine: Machine) -> None:
+    machine.no_user("deployer")
+    machine.no_user("deployer-web")
+    machine.ensure(
+        "remove group deployer-state",
+        lambda: not works("getent", "group", "deployer-state"),
+        lambda: run("groupdel", "deployer-state"),
+    )
+
+
+def wait_until_it_answers(machine: Machine) -> None:
+    """Wait until web reads its journal.
+
+    Raises:
+        Failed: it does not within a minute.
+    """
+    deadline = time.monotonic() + HEALTHY_WITHIN_S
+    while not machine.dry:
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:9000/healthz", timeout=10):
+                return
+        except (OSError, urllib.error.HTTPError) as exc:
+            if time.monotonic() > deadline:
+                raise Failed(f"web does not answer at /healthz: {exc}") from exc
+            time.sleep(0.5)
+
+
+def snapshot(name: str) -> Path:
+    """Return where the journal of before the upgrade to version `name` is kept."""
+    return BACKUPS / f"journal-before-{name}.db"
+
+
+def copy_journal(copy: Path) -> None:
+    """Copy it while it is written to (sqlite.org/backup.html)."""
+    copy.unlink(missing_ok=True)
+    with closing(sqlite3.connect(JOURNAL)) as journal, closing(sqlite3.connect(copy)) as copied:
+        journal.backup(copied)
+
+
+def schema(journal: Path) -> object:
+    with closing(sqlite3.connect(journal)) as opened:
+        return opened.execute("SELECT version_num FROM alembic_version").fetchall()
+
+
+def put_journal_back(copy: Path) -> None:
+    """Put it in place by one rename, as docs/operations.md says of a backup."""
+    older = Path(f"{JOURNAL}.older")
+    shutil.copy(copy, older)
+    shutil.chown(older, "deployer", "deployer-state")
+    older.chmod(0o660)
+    # Who connects meanwhile waits at the socket: it starts the older version, which the link
+    # names by now, and which takes this journal and no other.
+    run("systemctl", "stop", *PROCESSES)
+    copy_journal(Path(f"{JOURNAL}.newer"))
+    older.replace(JOURNAL)
+    run("systemctl", "start", *PROCESSES)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

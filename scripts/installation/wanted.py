@@ -1,0 +1,291 @@
+"""What is wanted on the machine, part by part: a version's files in their places, all running."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import string
+from pathlib import Path
+
+from scripts.installation import answers, places, texts
+from scripts.installation.machine import Failed, Machine, move, run, works
+from scripts.installation.places import (
+    ANSWERS,
+    BACKUPS,
+    CADDYFILE,
+    CADDYS_BEFORE,
+    CHECKOUT,
+    COMMAND,
+    CURRENT,
+    ETC,
+    KEPT,
+    OPT,
+    STATE,
+    UNITS,
+)
+
+TIMERS = tuple(f"deployer-{name}.timer" for name in ("backup", "cleanup", "doctor", "notify"))
+PROCESSES = ("deployer-web.service", "deployer-worker.service")
+COMPOSE = "docker-compose"
+WORKERS_ALONE = {"DEPLOYER_NOTIFY_URLS", "DEPLOYER_GITHUB_TOKEN", "DEPLOYER_AIRFLOW_PASSWORD"}
+STACK = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "postgres"}
+
+
+def needed(machine: Machine, given: argparse.Namespace) -> None:
+    """Programs of the distribution."""
+    missing = [name for name in ("git", "caddy") if not shutil.which(name)]
+    if not given.without_services:
+        missing += [] if shutil.which("docker") else ["docker.io"]
+        missing += [] if works("docker", "compose", "version") else [COMPOSE]
+    machine.ensure(f"packages {', '.join(missing)}", lambda: not missing, lambda: get(missing))
+
+
+def get(names: list[str]) -> None:
+    run("apt-get", "-qq", "update")
+    chosen = [compose_package() if name == COMPOSE else name for name in names]
+    run(
+        *("apt-get", "-qq", "--yes", "install", "--no-install-recommends", *chosen),
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+    )
+
+
+def compose_package() -> str:
+    """Return which package has Compose v2: Ubuntu's and Debian's are called otherwise.
+
+    Raises:
+        Failed: none has.
+    """
+    for name in ("docker-compose-v2", COMPOSE):
+        found = run("apt-cache", "madison", name).split("|")
+        if len(found) > 1 and found[1].strip().startswith("2"):
+            return name
+    raise Failed(
+        "Docker has no Compose v2, and this distribution (Debian 12) none either: install Docker"
+        " as docs.docker.com/engine/install says, which brings it, then run this again"
+    )
+
+
+def accounts_and_folders(machine: Machine) -> None:
+    """Two users who share the state, and nothing else."""
+    machine.group("docker")
+    machine.group("deployer-state")
+    machine.user("deployer", STATE, "deployer-state", "docker")
+    machine.user("deployer-web", Path("/nonexistent"), "deployer-state")
+    settings_of_before(machine)
+    belongs(machine, STATE, "deployer:deployer-state")
+    belongs(machine, CHECKOUT, "deployer:deployer")
+    machine.folder(STATE, "deployer:deployer-state", 0o2770)
+    machine.folder(CHECKOUT, "deployer:deployer", 0o755)
+    # The parse feed's: Airflow's user is of group 0 (docs/operations.md).
+    machine.folder(CHECKOUT / "feed", "deployer:root", 0o2750)
+    machine.folder(BACKUPS, mode=0o700)
+    machine.folder(BACKUPS / "nightly", mode=0o700)
+    machine.folder(ETC)
+    machine.folder(OPT)
+
+
+def settings_of_before(machine: Machine) -> None:
+    """Put back what `uninstall` kept."""
+    machine.ensure(
+        f"move {KEPT} to {ETC}",
+        lambda: ETC.exists() or not KEPT.exists(),
+        lambda: move(KEPT, ETC),
+    )
+
+
+def belongs(machine: Machine, folder: Path, owner: str) -> None:
+    """Give a folder and all in it to somebody else, if it is not his."""
+    user = owner.partition(":")[0]
+    machine.ensure(
+        f"files in {folder} are {owner}",
+        lambda: not folder.exists() or folder.owner() == user,
+        lambda: run("chown", "-R", owner, folder),
+    )
+
+
+def environment(machine: Machine, name: str) -> None:
+    machine.ensure(f"uv, in {places.UV}", places.uv_is_there, places.make_uv)
+    machine.ensure(
+        f"environment {OPT / name}",
+        (OPT / name / ".whole").exists,
+        lambda: places.make_environment(name),
+    )
+
+
+def apply(machine: Machine, given: argparse.Namespace, name: str, *, before: str) -> None:
+    """Have the files of version `name` in their places, and all running on them.
+
+    `before`: the version whose files are there; what the teacher changed in them stays.
+    """
+    share = places.share(name)
+    # In a first dry run there is no environment yet, and nothing that a version shares.
+    source = share if share.exists() else places.ROOT
+    settings(machine, given, source)
+    class_files(machine, source, places.share(before))
+    units(machine, source)
+    proxy(machine, given, source)
+    machine.file(COMMAND, (source / "scripts/installation/deployer.sh").read_bytes(), mode=0o755)
+    machine.link(CURRENT, name)
+    processes(machine)
+    if not given.without_services:
+        stack(machine)
+
+
+def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
+    """Each process's settings, readable to nobody else; secrets are made once."""
+
+    def text(name: str) -> str:
+        return path.read_text() if (path := ETC / name).exists() else ""
+
+    machine.file(ETC / ANSWERS, answers.keep(given), mode=0o600)
+    ours = {k: v for k, v in given.setting.items() if k.startswith("DEPLOYER_")}
+    workers = {k: v for k, v in ours.items() if k in WORKERS_ALONE}
+    example = (source / "airflow.env.example").read_text()
+    airflow = texts.with_values(
+        texts.with_secrets(text(".env") or example, example),
+        {
+            "AIRFLOW_BASE_URL": f"https://{given.airflow_name}",
+            "CLASS_REPO_URL": f"https://github.com/{given.repo}",
+            **{k: v for k, v in given.setting.items() if k not in ours},
+        },
+    )
+    machine.file(ETC / ".env", airflow, "root:deployer", 0o640)
+    hook = text("webhook_secret") or f"{texts.secret()}\n"
+    machine.file(ETC / "webhook_secret", hook, "root:deployer-web", 0o640)
+    token = Path(given.token_file).read_text() if given.token_file else given.token
+    machine.file(ETC / "github_token", token or text("github_token"), "root:deployer", 0o640)
+    both = {
+        "DEPLOYER_GITHUB_REPO": given.repo,
+        "DEPLOYER_BRANCH": given.branch,
+        "DEPLOYER_PUBLIC_URL": f"https://{given.name}",
+        **{k: v for k, v in ours.items() if k not in workers},
+    }
+    of_web = {**both, "DEPLOYER_WEBHOOK_SECRET_FILE": str(ETC / "webhook_secret")}
+    of_worker = {
+        **both,
+        **workers,
+        "DEPLOYER_GITHUB_TOKEN_FILE": str(ETC / "github_token"),
+        "DEPLOYER_AIRFLOW_USERNAME": "deployer",
+        "DEPLOYER_AIRFLOW_PASSWORD": texts.value(airflow, "DEPLOYER_AIRFLOW_PASSWORD"),
+        "DEPLOYER_COMPOSE_FILE": str(
+            ETC / (texts.value(airflow, "COMPOSE_FILE") or "docker-compose.yaml")
+        ),
+    }
+    for process, values in (("web", of_web), ("worker", of_worker)):
+        file = f"deployer-{process}.env"
+        owner = "root:deployer-web" if process == "web" else "root:deployer"
+        machine.file(ETC / file, texts.with_values(text(file), values), owner, 0o640)
+    listed = texts.with_students(text("students"), answers.students(given.students))
+    # Airflow's user is of group 0, and on this machine nobody but root.
+    machine.file(ETC / "students", listed, "root:root", 0o640)
+    sheet = texts.to_hand_out(listed, given.airflow_name)
+    machine.file(ETC / "students-to-hand-out", sheet, mode=0o600)
+
+
+def class_files(machine: Machine, source: Path, before: Path) -> None:
+    """The teacher's own copies: what was changed in them stays, and is named."""
+    names = ["docker-compose.yaml", "docker-compose.plain.yaml", "Dockerfile", ".dockerignore"]
+    names += [f"include/airflow/{path.name}" for path in (source / "include/airflow").glob("*.*")]
+    for name in sorted(names):
+        here, was, new = ETC / name, before / name, (source / name).read_bytes()
+        own = here.exists() and was.exists() and here.read_bytes() not in {was.read_bytes(), new}
+        if own and was.read_bytes() != new:
+            print(f"{here} is changed by you and stays; the new one is {source / name}")
+        if not own:
+            machine.file(here, new)
+    if not (ETC / "requirements.txt").exists():
+        machine.file(ETC / "requirements.txt", (source / "requirements.txt").read_bytes())
+
+
+def units(machine: Machine, source: Path) -> None:
+    shipped = [path for path in sorted((source / "systemd").rglob("*")) if path.is_file()]
+    wanted = {UNITS / path.relative_to(source / "systemd"): path for path in shipped}
+    for there, path in wanted.items():
+        machine.file(there, path.read_bytes())
+    for there in UNITS.glob("deployer-*.*"):
+        if there.is_file() and there not in wanted:
+            machine.gone(there)
+    machine.ensure(
+        "systemd reads its units",
+        lambda: not machine.touched(f"{UNITS}/"),
+        lambda: run("systemctl", "daemon-reload"),
+    )
+
+
+def proxy(machine: Machine, given: argparse.Namespace, source: Path) -> None:
+    tls = "tls internal" if given.tls == "internal" else ""
+    text = string.Template((source / "Caddyfile").read_text()).substitute(
+        name=given.name, airflow=given.airflow_name, tls=tls
+    )
+    ours = text.partition("\n")[0]
+    if CADDYFILE.exists() and not CADDYFILE.read_text().startswith(ours):
+        machine.file(CADDYS_BEFORE, CADDYFILE.read_bytes())
+    machine.file(CADDYFILE, text)
+    machine.ensure(
+        "caddy takes its file",
+        lambda: not machine.touched(f"file {CADDYFILE}"),
+        lambda: run("systemctl", "reload-or-restart", "caddy"),
+    )
+
+
+def processes(machine: Machine) -> None:
+    """All on, now and at boot; what runs on something older is restarted, web first."""
+    for unit in PROCESSES:
+        because = (
+            f"link {CURRENT}",
+            f"/{unit}",
+            "hardened.conf",
+            "user deployer",
+            "webhook_secret",
+        )
+        restarted(machine, unit, *because, f"{unit.removesuffix('.service')}.env")
+    for unit in ("deployer-web.socket", *PROCESSES, *TIMERS, "caddy.service"):
+        started(machine, unit)
+
+
+def restarted(machine: Machine, unit: str, *because: str) -> None:
+    """Restart what runs, if one of `because` was changed.
+
+    The web's socket stays: who connects meanwhile waits, and is not refused.
+    """
+    machine.ensure(
+        f"restart {unit}",
+        lambda: not machine.touched(*because) or not works("systemctl", "is-active", unit),
+        lambda: run("systemctl", "restart", unit),
+    )
+
+
+def started(machine: Machine, unit: str) -> None:
+    machine.ensure(
+        f"start {unit}, also at boot",
+        lambda: works("systemctl", "is-enabled", unit) and works("systemctl", "is-active", unit),
+        lambda: run("systemctl", "enable", "--now", unit),
+    )
+
+
+def stack(machine: Machine) -> None:
+    """The class's Airflow, on the packages that it has."""
+
+    def start() -> None:
+        compose = ("docker", "compose")
+        works(*compose, "cp", "airflow-scheduler:/opt/deployer/requirements.txt", ".", cwd=ETC)
+        run(*compose, "build", cwd=ETC)
+        run(*compose, "up", "--detach", "--wait", cwd=ETC)
+
+    def runs() -> bool:
+        listed = ("docker", "compose", "ps", "--services", "--status", "running")
+        return works(*listed, cwd=ETC) and set(run(*listed, cwd=ETC).split()) >= STACK
+
+    machine.ensure(
+        "the class's Airflow is built and started",
+        lambda: (
+            not machine.touched(f"file {ETC}/include", "/Dockerfile", "docker-compose", "/.env")
+            and runs()
+        ),
+        start,
+    )
+    machine.ensure(
+        "accounts are made in Airflow",
+        lambda: not machine.touched(f"file {ETC}/students"),
+        lambda: run("docker", "compose", "up", "airflow-init", cwd=ETC),
+    )

@@ -1,0 +1,58 @@
+"""One VM for all tests of this folder, which run in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.demo.github.server import StandIn
+from tests.compose_stack import needs_docker
+from tests.integration.install.vm import AIRFLOW, NAME, REPO, Vm
+
+STUDENTS = "amy\nbob   # who comes later\n"
+
+
+@pytest.fixture(scope="session")
+def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vm]:
+    """Nothing is installed in it yet."""
+    needs_docker()
+    caches = Path.home() / ".cache/class-deployer/installers"
+    caches.mkdir(parents=True, exist_ok=True)
+    with Vm(caches) as vm:
+        yield vm
+
+
+@pytest.fixture(scope="session")
+def github(vm: Vm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """A stand-in that the VM reaches."""
+    root = tmp_path_factory.mktemp("github")
+    with StandIn(root, repo=REPO, secret="s" * 32, token="a-token", host=vm.gateway) as github:
+        yield github
+
+
+@pytest.fixture(scope="session")
+def flags(vm: Vm, github: StandIn) -> list[str]:
+    """All that the installer has to be told, in a file as a teacher may write it."""
+    lines = [
+        f"--repo={REPO}",
+        f"--name={NAME}",
+        f"--airflow-name={AIRFLOW}",
+        "--students=/root/students",
+        "--token-file=/root/token",
+        "--tls=internal",
+        "--without-services",
+        f"--setting=DEPLOYER_GITHUB_API_URL={github.url}",
+        f"--setting=DEPLOYER_REPO_URL={github.git_url}",
+    ]
+    vm.root(f"printf '{STUDENTS}' >/root/students; echo a-token >/root/token")
+    vm.root(f"printf '%s\\n' {' '.join(lines)} >/root/class.conf")
+    return ["@/root/class.conf"]
+
+
+@pytest.fixture(scope="session")
+def installed(vm: Vm, flags: list[str]) -> Vm:
+    """The VM, with the deployer on it."""
+    vm.install(*flags)
+    return vm
