@@ -523,7 +523,7 @@ def compose(given: tuple[str, str, dict[str, Any], int]) -> None:
     assert stack_rules.drift(pushed, pushed + " \r\n") is None or "\n" not in pushed.strip()
     assert stack_rules.seconds(f"{seconds // 60}m{seconds % 60}s") == seconds
     said = json.loads(json.dumps({"services": services}))
-    read = stack.parse(Path("x.yaml"), json.dumps(said))
+    read = stack.parse(Path("x.yaml"), said)
     assert read.services.keys() == services.keys()
     assert "x$y" not in repr(read)
     rules: tuple[Callable[[], str], ...] = (
