@@ -1,6 +1,4 @@
-"""Whatever is read of a push, a delivery or a dag-processor, tried with inputs by machine.
-
-    python -m tests.security.fuzz 100000 [TARGET…]
+"""`scripts/soak fuzz N [TARGET…]`: try whatever is read of others with inputs by machine.
 
 Each target says what must hold of each input: no exception but its own, and, where somebody else
 knows the answer, the same answer. All of them end within `LONGEST_S` and take no more memory than
