@@ -27,7 +27,7 @@ SECRETS = ("webhook_secret", "github_token", "airflow_password", "database_url",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What INTERFACE calls `DEPLOYER_<NAME>`, with the name in lower case, and its reader."""
+    """What the README calls `DEPLOYER_<NAME>`, with the name in lower case, and its reader."""
 
     github_repo: Annotated[str, readers.owner_and_name]
     repo_url: Annotated[str, readers.fetchable] = ""

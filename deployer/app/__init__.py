@@ -2,6 +2,9 @@
 
 Edges are imported where they are used: the web process must stay small, and the
 worker's libraries (git, Airflow's client) are none of its business.
+
+airflow  where Airflow runs: in containers, or as processes of this machine
+doctor   what `deployer doctor` asks, as the settings name it
 """
 
 from __future__ import annotations

@@ -1,1 +1,17 @@
-"""Pure rules: no clock, disk, network or environment in here."""
+"""Pure rules: no clock, disk, network or environment in here.
+
+model         the values that everything else talks about
+webhook       a delivery -> push, ping, ignored
+tree          what a commit holds, and what of it can be published
+dependencies  which DAG files are read anew when a file moves
+requirements  what a `requirements.txt` installs, and may ask for
+planning      live tree + tip -> steps; what is held
+verdicts      what the dag-processor tells -> verdicts
+reporting     an ending -> statuses, JSON; when to post
+doctor        a line of `deployer doctor`; what a compose file must say
+access        who may see what
+hooks         what the webhook has to be; which deliveries are asked for again
+settings      texts of settings, read
+new_class     what a class's own repository begins with
+backup        what a backup holds, and which one is refused
+"""

@@ -1,1 +1,10 @@
-"""The embedded trial: everything around the deployer that a laptop does not have."""
+"""The embedded trial: everything around the deployer that a laptop does not have.
+
+run      `deployer demo`: plays the acts and shows each as it happens
+acts     who pushes what, and how each commit must end
+stage    GitHub's stand-in, Airflow, web and worker, on this machine
+student  a student with a clone
+samples  what the students push, and what they start from
+ports    a free port
+github   the stand-in for GitHub
+"""

@@ -1,8 +1,22 @@
-"""What `deploy` and `worker` need from the world.
+"""What use cases need of the world.
 
-Each protocol has one real implementation in `deployer.edges`, one shared fake in
-`tests/fakes/`, and one contract test that both must pass. Every method is
-bounded in time and may be called again after a crash.
+repository    the mirror of the class repository
+releases      where releases are published
+feed          what the class's dag-processor tells
+airflow       the running Airflow
+services      its packages and processes, the operator's compose file
+examiner      the isolated parse
+journal       the only truth about deployments
+statuses      where commit statuses go
+clock         time, and what cuts a wait short
+messenger     what reaches the teacher
+webhooks      those of the repository, and their deliveries
+doctor        what `deployer doctor` asks beside these
+working_copy  what `deployer check` asks
+
+What a deployment needs has one real implementation in `deployer.edges` (`services` two), one shared
+fake in `tests/fakes/`, and one contract test that all must pass. Every method is bounded in time
+and may be called again after a crash.
 """
 
 from deployer.ports.airflow import Airflow

@@ -2,7 +2,8 @@
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
 `webhook`, `health`, `metrics`, `api`, `pages` and `login` are blueprints, `access` keeps strangers
-out of all but deliveries and `/healthz`, `faults` answers what goes wrong,
+out of all but deliveries and `/healthz`, `faults` answers what goes wrong, `wording` has what the
+templates call,
 `deployer.edges.processes.server` runs it under gunicorn.
 """
 

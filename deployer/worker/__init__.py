@@ -1,1 +1,13 @@
-"""The process that owns git, Airflow and GitHub's token, and listens to nobody."""
+"""The process that owns git, Airflow and GitHub's token, and listens to nobody.
+
+process      the loop: hear the bell, turn, beat, stop
+intake       what was announced gets its place, and is told why it waits
+reconciler   what is deployed next
+tip          what git says it is, and where announced commits stand to it
+deploying    deploy one tip, end it, owe its statuses
+covered      what commits changed; how those end that get no deployment of their own
+carried      deployments that were cut short
+maintenance  between two turns
+outbox       post what is owed
+telling      tell the teacher what is wrong, once
+"""

@@ -145,7 +145,7 @@ def violations(dag: Dag, agreed: Agreement) -> tuple[Violation, ...]:
     found = (
         (rule, level, _BROKEN[rule](dag, agreed.limits))
         for rule in RULES
-        if rule in _BROKEN and (level := agreed.levels[rule]) is not Level.OFF
+        if rule != DUPLICATE and (level := agreed.levels[rule]) is not Level.OFF
     )
     return tuple(
         Violation(rule, dag.path, dag.dag_id, sentence, level)

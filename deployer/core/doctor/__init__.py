@@ -1,1 +1,5 @@
-"""What `deployer doctor` decides: a line of it, and what the operator's compose file must say."""
+"""What `deployer doctor` decides: a line of it, and what the operator's compose file must say.
+
+lines        a finding, what to do about it, and the exit status
+stack_rules  what the compose file must hold for a rollout to be safe; how two copies of it differ
+"""

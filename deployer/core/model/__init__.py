@@ -2,6 +2,16 @@
 
 All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
+
+deployments  a deployment as the journal holds it, what was heard of commits, how the worker stands
+endings      how a deployment ended: what all commits are told that it answers
+freezes      what is live stays, whatever is pushed
+parses       what the dag-processor tells over the parse feed
+plans        what one deployment does, a value a step
+sights       what is seen of the running Airflow
+statuses     commit statuses, owed and posted
+trees        what a commit holds, what of it is live, how it came out of an older one
+verdicts     how one file ended, and what proves it
 """
 
 from deployer.core.model.deployments import (

@@ -17,7 +17,7 @@ from deployer.core.tree.publishable import misleads
 
 DEPLOY: Final = "airflow/deploy"
 MAX_CONTEXT: Final = 255
-"""Characters; GitHub answers 422 to more (GITHUB.md)."""
+"""Characters; GitHub answers 422 to more."""
 
 _HASH_DIGITS: Final = 12
 _RESPELT: Final = re.compile(rf".*~[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL | re.IGNORECASE)

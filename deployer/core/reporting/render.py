@@ -1,4 +1,4 @@
-"""The JSON that the API, the command line and the demo show: INTERFACE, "A deployment, as JSON".
+"""The JSON of a deployment that the API, the command line and the demo show.
 
 Pure. The keys and their order are the contract's; whatever else a deployment holds stays inside.
 """

@@ -30,7 +30,7 @@ from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.counts import counted
 
 MAX_DESCRIPTION = 140
-"""Characters; GitHub answers 422 to more (GITHUB.md)."""
+"""Characters; GitHub answers 422 to more: `description is too long (maximum is 140 characters)`."""
 
 
 WORTH_TELLING_S = 1.0

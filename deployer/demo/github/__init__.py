@@ -7,6 +7,8 @@ statuses    the commit statuses, and waiting for one
 faults      rate limits, 5xx, slowness, dropped connections, on demand
 shapes      JSON as GitHub writes it
 app         the Flask app over all of it
+api         the REST API of it
+parts       what the pieces of it share
 server      the app in a thread, for the demo and the tests
 """
 

@@ -1,1 +1,5 @@
-"""GitHub's API: commit statuses."""
+"""GitHub's API.
+
+statuses  `GitHub`: commit statuses
+hooks     webhooks and their deliveries
+"""

@@ -12,6 +12,9 @@ deployments  what the worker writes
 outbox       statuses owed to GitHub, until when it takes none
 marks        what is live, what was refused, pools emptied, the heartbeat
 reading      whole deployments
+logins       who is let in, and the key that signs links
+troubles     what the teacher is told of
+pruning      what is old and decides nothing any more
 """
 
 from deployer.edges.journal.store import SqlJournal

@@ -1,1 +1,5 @@
-"""What uv and pip say, and the slots between which packages move; for all ways of services."""
+"""What uv and pip say, and the slots between which packages move; for all ways of services.
+
+slots             the names between which packages move
+installer_output  what is made of what uv and pip say
+"""
