@@ -72,7 +72,7 @@ class ClassRepo:
             lines, name = b"040000 tree %s\td%d\n", self.git("mktree", stdin=listed).strip()
         return name.decode()
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str | bytes) -> None:
         """Take a file or a folder out of the next commit."""
         self._changes.append(b"D " + _quoted(path) + b"\n")
 

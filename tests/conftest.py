@@ -39,10 +39,13 @@ PARTS = {
         "tests/integration/test_local_airflow.py",
         "tests/integration/test_pipelines.py",
     ],
+    "reliability": ["tests/reliability/*", "tests/security/*"],
     "rest": ["*"],
 }
 """Files by what they share and is slow to set up: the first pattern that fits counts."""
-LONGEST_FIRST = ("rollout", "compose", "stage", "airflow", "engine", "rest", "plain", "bundle")
+LONGEST_FIRST = (
+    *("rollout", "compose", "stage", "airflow", "engine", "reliability", "rest", "plain", "bundle"),
+)
 ON_THE_ENGINE = {"rollout", "compose", "plain", "engine"}
 
 

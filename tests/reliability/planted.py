@@ -27,7 +27,6 @@ from deployer.core.model import (
 from deployer.core.reporting import status
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending
-from deployer.core.verdicts.watch import Watch
 from deployer.deployment import run as running
 from deployer.deployment.drain import Drain
 from deployer.deployment.holding import Holding
@@ -176,16 +175,6 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Verdict, "good", property(lambda self: self.outcome is not Outcome.HELD))
 
 
-@planted("a result of another release is taken for a verdict")
-def _(patch: pytest.MonkeyPatch) -> None:
-    hear = Watch.hear
-
-    def any_release(self: Watch, told: Any, *, waited_s: float) -> Watch:  # noqa: ANN401
-        return hear(self, replace(told, release=self.release), waited_s=waited_s)
-
-    patch.setattr(Watch, "hear", any_release)
-
-
 # -- what is live
 
 
@@ -202,12 +191,6 @@ def _(patch: pytest.MonkeyPatch) -> None:
             self._attempt.published_at = self._clock.monotonic()
 
     patch.setattr(GoLive, "_publish", publish)
-
-
-@planted("what is live is noted after the end")
-def _(patch: pytest.MonkeyPatch) -> None:
-    end = Deploying.end
-    patch.setattr(Deploying, "end", lambda *a, **k: end(*a, **{**k, "live": None}))
 
 
 @planted("what is held is published")

@@ -1,6 +1,4 @@
-"""Whatever is read of a push, a delivery or a dag-processor, tried with inputs by machine.
-
-    python -m tests.security.fuzz 100000 [TARGET…]
+"""`scripts/soak fuzz N [TARGET…]`: try whatever is read of others with inputs by machine.
 
 Each target says what must hold of each input: no exception but its own, and, where somebody else
 knows the answer, the same answer. All of them end within `LONGEST_S` and take no more memory than
@@ -523,7 +521,7 @@ def compose(given: tuple[str, str, dict[str, Any], int]) -> None:
     assert stack_rules.drift(pushed, pushed + " \r\n") is None or "\n" not in pushed.strip()
     assert stack_rules.seconds(f"{seconds // 60}m{seconds % 60}s") == seconds
     said = json.loads(json.dumps({"services": services}))
-    read = stack.parse(Path("x.yaml"), json.dumps(said))
+    read = stack.parse(Path("x.yaml"), said)
     assert read.services.keys() == services.keys()
     assert "x$y" not in repr(read)
     rules: tuple[Callable[[], str], ...] = (

@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from deployer import app, config
+from deployer.app.airflow import Host
 from deployer.config import Settings
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.airflow.parse_feed import PLACE
@@ -32,11 +33,11 @@ class Services(FakeServices):
         return super().resolve(text)
 
 
-def host(settings: Settings) -> app._Host:
+def host(settings: Settings) -> Host:
     parsing = LocalParser(lambda: Path(sys.executable), Path(parser.__file__))
     services = Services()
     threading.Thread(target=process, args=(settings.checkout_dir,), daemon=True).start()
-    return app._Host(services, parsing, parsing, None, None, None)
+    return Host(services, parsing, parsing, None, None, None)
 
 
 def process(checkout: Path) -> None:
@@ -79,7 +80,7 @@ def tell(feed: socket.socket, message: object) -> None:
 
 if __name__ == "__main__":
     with (
-        patch.object(app, "_on_this_machine", host),
+        patch.object(app, "on_this_machine", host),
         patch("deployer.edges.airflow.rest.AirflowRest", lambda *_: FakeAirflow()),
     ):
         app.run_worker(config.load(os.environ))
