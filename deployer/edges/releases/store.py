@@ -189,6 +189,10 @@ class ReleaseStore:
         name = _led_to(self._proven)
         return name if name and release_dir.is_whole(self._releases / name) else None
 
+    def blobs(self, name: str) -> Mapping[str, str]:
+        found = release_dir.contents(self._releases / name)
+        return found.files if found else {}
+
     def beyond(self, keep: int) -> tuple[str, ...]:
         """As the port says.
 
