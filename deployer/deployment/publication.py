@@ -18,8 +18,8 @@ from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import Beside, Waiting
-from deployer.errors import AirflowError, DagProcessorEnded, DiskError, UnknownCommit
-from deployer.ports import Clock, Journal, Releases, Repository
+from deployer.errors import AirflowError, DagProcessorEnded, DiskError
+from deployer.ports import Clock, Journal, Releases
 
 log = structlog.get_logger()
 
@@ -96,7 +96,6 @@ class GoLive:
 
     def __init__(
         self,
-        repository: Repository,
         releases: Releases,
         journal: Journal,
         clock: Clock,
@@ -105,7 +104,6 @@ class GoLive:
         waiting: Waiting,
         step: Steps,
     ) -> None:
-        self._repository = repository
         self._releases = releases
         self._journal = journal
         self._clock = clock
@@ -236,18 +234,19 @@ class GoLive:
         attempt = self._attempt
         if attempt.deaths < TRIES:
             return wanted
-        if attempt.taken_back:
+        changed = self._changed(wanted.tip) - wanted.held
+        if attempt.taken_back or not changed:
             raise AirflowError(
                 f"Airflow's dag-processor dies of what was live before, too: {attempt.died_of}"
             )
-        attempt.taken_back = self._changed(wanted.tip) - wanted.held
+        attempt.taken_back = changed
         return replace(wanted, held=wanted.held | attempt.taken_back)
 
     def _changed(self, tip: Tree) -> frozenset[str]:
-        """Return the paths of the tip that differ from the commit of the release before."""
+        """Return the paths of the tip that differ from what the release before holds.
+
+        Not from its commit: some of that may have been held, of the same commit even.
+        """
         name = self._attempt.before
-        try:
-            before = self._repository.tree(name[:40]).files if name else {}
-        except UnknownCommit:  # a forced push, and the mirror was made anew
-            before = {}
-        return frozenset(p for p, f in tip.files.items() if p not in before or before[p] != f)
+        before = self._releases.blobs(name) if name else {}
+        return frozenset(path for path, file in tip.files.items() if before.get(path) != file.blob)

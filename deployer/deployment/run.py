@@ -295,7 +295,6 @@ def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
     )
     waiting = Waiting(parts.feed, guard, parts.clock, timeout_s=limits.parse_timeout_s)
     return GoLive(
-        parts.repository,
         parts.releases,
         parts.journal,
         parts.clock,

@@ -57,7 +57,12 @@ class AirflowAccount(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One container; `passed_over`: what it said that it left out when it ended well."""
+    """One container.
+
+    Attributes:
+        service: Compose's name for what it runs.
+        passed_over: what it said that it left out when it ended well.
+    """
 
     service: str
     look: Look
@@ -66,7 +71,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What Docker says of itself; `ahead_s`: how far this machine's clock is ahead of its own."""
+    """What Docker says of itself.
+
+    Attributes:
+        data: the directory, on its own machine, where it keeps images.
+        ahead_s: how far this machine's clock is ahead of its own.
+    """
 
     version: str
     data: Path

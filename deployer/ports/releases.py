@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,9 @@ class Releases(Protocol):
 
     def proven(self) -> str | None:
         """Return the release confirmed last, None before the first or if it is gone."""
+
+    def blobs(self, name: str) -> Mapping[str, str]:
+        """Return the blob id of each file of a release, by path; nothing if it is gone."""
 
     def beyond(self, keep: int) -> tuple[str, ...]:
         """Return the releases that `prune` would remove if none was in use, oldest first."""

@@ -87,6 +87,9 @@ class FakeReleases:
     def proven(self) -> str | None:
         return self._confirmed if self._confirmed in self.whole else None
 
+    def blobs(self, name: str) -> Mapping[str, str]:
+        return _blobs(self.whole.get(name, {}))
+
     def beyond(self, keep: int) -> tuple[str, ...]:
         live = self.live()
         names = list(self.whole)

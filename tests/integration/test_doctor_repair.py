@@ -68,16 +68,9 @@ def shas(host: ClassRepo, github: StandIn, state: Path, checkout: Path) -> list[
 
 
 @pytest.fixture
-def repair(
-    host: ClassRepo,
-    github: StandIn,
-    state: Path,
-    checkout: Path,
-    shas: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Return what runs the command, and its exit status and output."""
+def settings(
+    host: ClassRepo, github: StandIn, state: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in [name for name in os.environ if name.startswith("DEPLOYER_")]:
         monkeypatch.delenv(name)
     for name, value in {
@@ -89,6 +82,11 @@ def repair(
         "CHECKOUT_DIR": str(checkout),
     }.items():
         monkeypatch.setenv(f"DEPLOYER_{name}", value)
+
+
+@pytest.fixture
+def repair(settings: None, shas: list[str], capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return what runs the command, and its exit status and output."""
 
     def run(*args: str) -> tuple[int, str]:
         capsys.readouterr()

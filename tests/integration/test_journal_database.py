@@ -19,7 +19,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import Connection, Table, event, inspect
 
 import deployer.edges.journal.migrations as migrations_package
 from deployer.core.model import (
@@ -141,6 +141,44 @@ def described(connection: Connection) -> dict[str, object]:
         question: connection.exec_driver_sql(question).scalars().all()
         for question in (kept, indexes)
     }
+
+
+def test_every_foreign_key_is_indexed_so_that_a_row_is_deleted_without_reading_others() -> None:
+    def begins(table: Table) -> set[str]:
+        return {next(iter(index.columns)).name for index in table.indexes} | {
+            next(iter(table.primary_key.columns)).name
+        }
+
+    unindexed = {
+        f"{table.name}.{key.parent.name}"
+        for table in metadata.tables.values()
+        for key in table.foreign_keys
+        if key.parent.name not in begins(table)
+    }
+    assert unindexed == set()
+
+
+def test_neither_a_page_nor_pruning_reads_all_that_was_ever_said(journal: SqlJournal) -> None:
+    running(journal)
+    asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    @event.listens_for(journal._database.engine, "before_cursor_execute")
+    def note(
+        _connection: object, _cursor: object, sql: str, values: tuple[Any, ...], *_: object
+    ) -> None:
+        asked.append((sql, values))
+
+    journal.pulse()
+    journal.prune(NOW)
+    journal.deployments(limit=30)
+    with journal._database.reading() as connection:
+        plans = [
+            row.detail
+            for sql, values in asked
+            if sql.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        ]
+    assert [plan for plan in plans if plan == "SCAN outbox"] == []
 
 
 def test_all_migrations_are_known_by_number() -> None:

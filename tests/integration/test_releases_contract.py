@@ -320,6 +320,15 @@ def test_without_a_release_to_go_back_to_nothing_is_live(rig: Rig) -> None:
     assert rig.releases.live() is None
 
 
+def test_what_a_release_holds_is_told_and_not_what_its_commit_does(rig: Rig) -> None:
+    first = rig.publish(rig.tree({"dags/a/x.py": "1", "dags/b/y.py": "1"}))
+    tip = rig.tree({"dags/a/x.py": "2", "dags/a/new.py": "1"})
+    held = rig.publish(tip, held=["dags/a/x.py", "dags/a/new.py"])
+    assert rig.releases.blobs(held.name) == rig.releases.blobs(first.name)
+    assert rig.releases.blobs(held.name).keys() == {"dags/a/x.py", "dags/b/y.py"}
+    assert rig.releases.blobs("0" * 40) == {}
+
+
 def test_the_release_confirmed_last_is_the_proven_one_and_is_never_pruned(rig: Rig) -> None:
     assert rig.releases.proven() is None
     names = [rig.publish(rig.tree({"dags/a/x.py": text})).name for text in "1234"]

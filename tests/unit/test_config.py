@@ -76,12 +76,14 @@ def test_what_is_given_is_read_as_what_it_is() -> None:
         parse_timeout_s="2.5",
         keep_releases="3",
         keep_days="7",
+        compose_project="my_class-2",
         recreate_services="airflow-scheduler, airflow-worker,",
         public_url="https://deploy.example.org/class/",
         github_token="ghp_abc",
     )
     assert found.state_dir == Path("/tmp/state")  # noqa: S108 - as above
     assert (found.parse_timeout_s, found.keep_releases, found.keep_days) == (2.5, 3, 7)
+    assert found.compose_project == "my_class-2"
     assert found.recreate_services == ("airflow-scheduler", "airflow-worker")
     assert found.public_url == "https://deploy.example.org/class"
     assert found.github_token is not None

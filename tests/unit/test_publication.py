@@ -222,6 +222,43 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
     assert POISON not in live_paths(world)
 
 
+class Killed(BaseException):
+    """The process dies: no handler of the deployer's runs."""
+
+
+def test_after_a_worker_died_before_a_poison_was_condemned_it_is_held_again(world: World) -> None:
+    sha = poisoned(world)
+    condemn = world.journal.condemn
+
+    def dies(*_: object, **__: object) -> None:
+        raise Killed
+
+    world.journal.condemn = dies  # type: ignore[method-assign]  # kill -9
+    with pytest.raises(Killed):
+        world.reconciler.turn()
+    world.journal.condemn = condemn  # type: ignore[method-assign]  # as it was
+    world.worker().turn()
+    assert world.state(sha) is State.BROKEN
+    assert POISON not in live_paths(world)
+    assert world.services.lives[DAG_PROCESSOR] == 4
+
+
+def test_one_that_dies_though_nothing_changed_is_the_operators_fault(world: World) -> None:
+    publish = world.releases.publish
+
+    def and_dies(*args: object, **kwargs: object) -> object:
+        release = publish(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+        world.services.die(DAG_PROCESSOR, "MemoryError: no memory left")
+        return release
+
+    world.releases.publish = and_dies  # type: ignore[method-assign,assignment]  # an ill machine
+    world.wish()
+    world.reconciler.turn()
+    (last, *_) = world.journal.deployments()
+    assert last.state is State.ERROR
+    assert last.reason.startswith("Airflow's dag-processor dies of what was live before, too")
+
+
 # --- a dag-processor that is not well, and nobody's fault -------------------
 
 

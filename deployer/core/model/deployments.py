@@ -42,7 +42,12 @@ class StepName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step as it went. `state` is `ok`, `failed` or `skipped`."""
+    """One step as it went.
+
+    Attributes:
+        state: `ok`, `failed` or `skipped`.
+        detail: what came of it, or why it failed, for a person.
+    """
 
     name: StepName
     state: str
@@ -56,6 +61,7 @@ class Running:
     """The step at which a deployment is, if it may take long.
 
     Attributes:
+        since: when the step began.
         words: what it waits for there, for a person; empty: nothing is known beyond its name.
     """
 
@@ -69,6 +75,17 @@ class Deployment:
     """One deployment, whole, as the journal holds it.
 
     Attributes:
+        id: grows in the order in which they were queued.
+        sha: the commit that it deploys: the branch's tip when it began.
+        base_sha: what was live before, None: nothing, or it was not known.
+        ref: the branch, as `refs/heads/main`.
+        queued_at, started_at, finished_at: None: not yet.
+        covers: the commits that are told how it ended, `sha` among them.
+        reason: why it failed, was superseded or kept the packages; else empty.
+        plan: what it set out to do; empty until it is made.
+        steps: those that are over, in their order.
+        verdicts: one for each file that it was about.
+        statuses: what GitHub is told of the commits that it answers.
         running: the step at which it is; None: a quick one, or none.
         waits_for: what it waits for before it begins, e.g. `bc0a4e2: packages change`; None: its
             turn is next.
@@ -124,6 +141,7 @@ class Heard:
         sha: the commit it names, None: none, or whatever the tip is.
         trigger: what it set off, None: nothing, `reason` says why.
         delivery: GitHub's id of it, None: a wish of the teacher's.
+        event: GitHub's name for what happened, `push` or `ping`.
         by: who pushed, None: not known.
         deployment: the one that answers it, None: none does yet.
     """

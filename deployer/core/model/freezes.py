@@ -11,6 +11,7 @@ class Freeze:
     """Somebody's word that nothing is deployed, from `since` on.
 
     Attributes:
+        why, by: in words for the commits; who said so.
         until: when it ends by itself, None: `deployer unfreeze` ends it.
         sha: the commit that is live meanwhile, None: whatever was; of a rollback.
     """

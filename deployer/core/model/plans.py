@@ -25,6 +25,7 @@ class Refusal:
     """Why a text of `requirements.txt` was not installed.
 
     Attributes:
+        reason: in a sentence, for its author.
         path: the DAG file that would no longer parse, or hang; None: it is no file's matter.
     """
 
@@ -41,7 +42,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Prove that the tip's `requirements.txt` installs, then build it."""
+    """Prove that `text`, the tip's `requirements.txt`, installs, then build it."""
 
     text: str
 

@@ -18,7 +18,13 @@ class StatusState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A commit status to be posted: `description` is at most 140 characters."""
+    """A commit status to be posted.
+
+    Attributes:
+        sha: the commit that shows it.
+        context: what it is about: `airflow/deploy`, or `airflow/<folder>`.
+        description: at most 140 characters.
+    """
 
     sha: str
     context: str
@@ -31,6 +37,8 @@ class Owed:
     """A status in the outbox that is due, and the deployment that says it.
 
     Attributes:
+        attempts: tries so far.
+        owed_since: when it was made.
         place: in the order in which something was first owed for its commit and context.
         tip: in the order in which pushes, the poll or the teacher named its commit.
     """

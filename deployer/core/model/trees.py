@@ -45,7 +45,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a tree: its git blob id, what its text says, and may it be executed."""
+    """One file of a tree.
+
+    Attributes:
+        blob: git's id of its content.
+        facts: what its text says.
+        executable: git has it as a program.
+    """
 
     blob: str
     facts: Facts = Facts()
@@ -111,7 +117,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Authored:
-    """What one commit changed, and the e-mail address of who wrote it."""
+    """What one commit changed (`paths`), and the e-mail address of who wrote it."""
 
     email: str
     paths: tuple[str, ...]

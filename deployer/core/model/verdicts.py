@@ -29,7 +29,14 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParseError:
-    """Why a file does not parse; `line` is in the student's own file, None if unknown."""
+    """Why a file does not parse.
+
+    Attributes:
+        type: the exception's class, or ours for what is held.
+        message: its words.
+        line: in the student's own file, None if unknown.
+        trace: the whole traceback, empty if there is none.
+    """
 
     type: str
     message: str
@@ -42,6 +49,10 @@ class Verdict:
     """How one file ended, and what proves it.
 
     Attributes:
+        path: of the file; one that ends in `/` is a folder, with all that is in it.
+        dag_ids: its DAGs.
+        error: why it is not good; None if it is, or nobody knows.
+        waited_s: from when its release went live to the verdict.
         warnings: what is wrong and no matter of colour, a sentence each.
     """
 
@@ -63,6 +74,7 @@ class Examined:
     """What the isolated parse found in one file.
 
     Attributes:
+        dag_ids: its DAGs.
         error: an ordinary import error, which goes live; None if it parsed.
         harm: why the file would hurt others and is held, in one sentence; None: harmless.
         advice: what the class has agreed on and the file does not keep, where that is no error;

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import clean
-from deployer.edges.journal.outbox import Standing
+from deployer.edges.journal.outbox import IS_OWED
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
@@ -175,9 +175,7 @@ def beat(
 def pulse(connection: Connection) -> Pulse:
     seen = connection.execute(select(worker)).one()
     owed, oldest = connection.execute(
-        select(func.count(), func.min(outbox.c.owed_since)).where(
-            outbox.c.standing == Standing.OWED
-        )
+        select(func.count(), func.min(outbox.c.owed_since)).where(IS_OWED)
     ).one()
     # By announcement: each is of an accepted push, in their order; a guid may be redelivered.
     pushed = connection.execute(

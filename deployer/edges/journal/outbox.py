@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
@@ -29,6 +30,10 @@ class Standing(StrEnum):
     REPLACED = "replaced"  # by another row at the same place, before GitHub was known to have it
     POSTED = "posted"
     REFUSED = "refused"
+
+
+IS_OWED: Final = text("outbox.standing = 'owed'")
+"""In these words, or SQLite won't take its index and reads all that was ever said."""
 
 
 def owe(
@@ -51,7 +56,7 @@ def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...
     named = select(func.max(deployments.c.id)).where(deployments.c.sha == outbox.c.sha)
     tip = func.coalesce(named.scalar_subquery(), 0).label("tip")
     waiting = select(outbox, tip).where(
-        text("outbox.standing = 'owed'"),  # in these words, or SQLite won't take its index
+        IS_OWED,
         (outbox.c.due_at <= at) | (outbox.c.due_at > at + timedelta(seconds=LAST_RETRY_S)),
     )
     pending = outbox.c.state == StatusState.PENDING

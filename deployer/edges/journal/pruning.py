@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, exists, func, select
 
 from deployer.core.model import Outcome, State
-from deployer.edges.journal.outbox import Standing
+from deployer.edges.journal.outbox import IS_OWED
 from deployer.edges.journal.reading import in_error
 from deployer.edges.journal.tables import (
     announcements,
@@ -68,7 +68,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
     owed = (
         select(statements.c.deployment_id)
         .join(outbox, outbox.c.place == statements.c.place)
-        .where(outbox.c.standing == Standing.OWED)
+        .where(IS_OWED)
     )
     live = select(covers.c.deployment_id).join(worker, worker.c.live_sha == covers.c.sha)
     query = (

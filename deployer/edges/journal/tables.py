@@ -89,13 +89,14 @@ announcements = Table(
     "announcements",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("delivery", CleanText, ForeignKey("deliveries.guid")),
+    # Indexed: whoever deletes a delivery or a deployment asks who still names it.
+    Column("delivery", CleanText, ForeignKey("deliveries.guid"), index=True),
     Column("sha", CleanText, index=True),
     Column("before", CleanText),
     Column("forced", Boolean, nullable=False),
     Column("trigger", CleanText, nullable=False),
     Column("received_at", UtcTime, nullable=False),
-    Column("deployment_id", Integer, ForeignKey("deployments.id")),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), index=True),
     sqlite_autoincrement=True,
 )
 

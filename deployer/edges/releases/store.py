@@ -197,6 +197,10 @@ class ReleaseStore:
         """Return the half-written releases, which `prune` removes."""
         return tuple(self._sorted_out(0)[0])
 
+    def blobs(self, name: str) -> Mapping[str, str]:
+        found = release_dir.contents(self._releases / name)
+        return found.files if found else {}
+
     def beyond(self, keep: int) -> tuple[str, ...]:
         """As the port says.
 

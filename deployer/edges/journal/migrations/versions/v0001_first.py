@@ -168,6 +168,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_announcements"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_announcements_delivery", "announcements", ["delivery"])
+    op.create_index("ix_announcements_deployment_id", "announcements", ["deployment_id"])
     op.create_index("ix_announcements_sha", "announcements", ["sha"])
     op.create_table(
         "covers",
