@@ -130,8 +130,8 @@ def _of_leftovers(broken: Broken) -> Repair:
         return f"of a worker that is dead: {', '.join(left)}: remove" if left else None
 
     def mend() -> str:
-        for place in broken.sockets:
-            place.unlink(missing_ok=True)
+        for place in filter(Path.is_socket, broken.sockets):
+            place.unlink()
         removed = releases.prune(0, releases.beyond(0))  # torn ones, and no whole one
         return f"sockets and {len(removed)} half-written releases are removed"
 
