@@ -49,7 +49,6 @@ REDELIVER_S = 600.0
 LONGER_S = 3600.0
 """The same after it could not be told, mostly for want of a right."""
 Renew = Callable[[], Secret | None]
-DOORBELL = "doorbell.sock"
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
@@ -70,9 +69,9 @@ def open_journal(settings: Settings, *, reading: bool = False) -> Journal:
 
 def doorbell(settings: Settings) -> Bell:
     """Return what wakes the worker of this state."""
-    from deployer.edges.processes.doorbell import Doorbell
+    from deployer.edges.processes.doorbell import PLACE, Doorbell
 
-    return Doorbell(settings.state_dir / DOORBELL)
+    return Doorbell(settings.state_dir / PLACE)
 
 
 def run_web(settings: Settings) -> None:
@@ -143,6 +142,22 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     with ExitStack() as until:
         world = all_that_is_asked(settings, until)
         return run(lines(settings, world), secrets=_secrets(settings))
+
+
+def repair(
+    settings: Settings, *, agreed: Callable[[str], bool], tell: Callable[[str], None]
+) -> bool:
+    """Mend what nothing mends by itself and `agreed` agrees to; return whether all is well now.
+
+    Raises:
+        WorkerRunning
+        OperatorError
+    """
+    from deployer.app.doctor import all_that_may_be_broken
+    from deployer.doctor.repair import repair as mend
+
+    with all_that_may_be_broken(settings) as broken:
+        return mend(broken, agreed=agreed, tell=tell)
 
 
 def set_up_github(
@@ -321,7 +336,7 @@ def web_app(settings: Settings) -> Flask:
 def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Worker]:
     from deployer.deployment.parts import Limits
     from deployer.edges.github.statuses import GitHub
-    from deployer.edges.processes.doorbell import DoorbellListener
+    from deployer.edges.processes.doorbell import PLACE, DoorbellListener
     from deployer.worker.covered import Branch
     from deployer.worker.outbox import Outbox
     from deployer.worker.process import Worker
@@ -352,7 +367,7 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
             log.error("the teacher is told of nothing", reason=str(exc))  # noqa: TRY400 - says it
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, renew))
-    listener = DoorbellListener(settings.state_dir / DOORBELL)
+    listener = DoorbellListener(settings.state_dir / PLACE)
     reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
     try:
         yield Worker(

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
 from deployer.app.airflow import COMPOSE_LOG, in_compose, local_airflow
 from deployer.config import Settings
 from deployer.core.settings import Secret, in_plain
 from deployer.doctor import World
 from deployer.doctor.hooks import OurHook
+from deployer.doctor.repair import Broken
+from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
+from deployer.edges.backup import journal as journal_place
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.git.mirror import Mirror
+from deployer.edges.git.repository import GitRepository
 from deployer.edges.github.hooks import Hooks
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.http import HttpServer
 from deployer.edges.journal import SqlJournal
+from deployer.edges.processes import doorbell
+from deployer.edges.processes.lock import only_worker
+from deployer.edges.releases.store import ReleaseStore
+from deployer.ports import Journal
+
+T = TypeVar("T")
 
 HOST_ANSWERS_S = 15.0
 """For the host of the class repository."""
@@ -73,3 +88,44 @@ def our_hook(settings: Settings, token: Secret | None) -> OurHook:
         url=f"{settings.public_url}/webhook" if settings.public_url else None,
         page=f"{site or api_url.removesuffix('/api/v3')}/{repo}/settings/hooks",
     )
+
+
+@contextmanager
+def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
+    """Hand out what `deployer doctor --repair` mends; no worker starts meanwhile.
+
+    Raises:
+        WorkerRunning
+        OperatorError: a lock's file can't be written.
+    """
+    checkout, state, token = settings.checkout_dir, settings.state_dir, settings.github_token
+    where = (settings.repo_url, settings.branch, checkout)
+    now = datetime.now(UTC)
+    board = GitHub(settings.github_api_url, settings.github_repo, token)
+    with only_worker(state, checkout), closing(board):
+        yield Broken(
+            ref=f"refs/heads/{settings.branch}",
+            repository=Mirror(*where, token=in_plain(token)),
+            journal=_JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
+            statuses=board if token else None,
+            releases=ReleaseStore(checkout, GitRepository(*where)),
+            sockets=(state / doorbell.PLACE, checkout / PLACE),
+            now=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _JournalPlace:
+    url: str
+    state_dir: Path
+    aside: str
+
+    def damage(self) -> str | None:
+        return journal_place.damage(self.url)
+
+    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
+        return journal_place.rebuild(self.url, fill, aside=self.aside, state_dir=self.state_dir)
+
+    def opened(self, ask: Callable[[Journal], T]) -> T:
+        with closing(SqlJournal.open(self.url, migrate=False)) as journal:
+            return ask(journal)

@@ -22,12 +22,29 @@ STYLES = {Mark.PASSED: "green", Mark.FAILED: "bold red", Mark.SKIPPED: "dim"}
 
 @click.command()
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
-def doctor(*, in_json: bool) -> None:
+@click.option("--repair", is_flag=True, help="Mend mirror, journal, releases and leftovers.")
+@click.option("--yes", is_flag=True, help="With --repair: don't ask before anything is mended.")
+def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
     """Check all that a deployment needs, and say what to mend.
 
     Changes nothing, and needs neither web nor worker to run. Exit status 1 if a line failed.
+
+    With --repair: stop the worker first. Each repair is asked for before it is done; without a
+    terminal and --yes it only says what it would do. Exit status 1 if something is left.
     """
-    report(app.checkup(config.load(os.environ)), in_json=in_json)
+    settings = config.load(os.environ)
+    if yes and not repair:
+        raise click.UsageError("--yes goes with --repair")
+    if not repair:
+        report(app.checkup(settings), in_json=in_json)
+
+    def agreed(wrong: str) -> bool:
+        click.echo(wrong)
+        return yes or (sys.stdin.isatty() and click.confirm("Do that?"))
+
+    well = app.repair(settings, agreed=agreed, tell=click.echo)
+    click.echo("all is well" if well else "something is left: see above")
+    raise SystemExit(0 if well else 1)
 
 
 def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:

@@ -3,6 +3,7 @@
 A line is a small function in the module of its part (`docker`, `airflow`, `github`, `hooks`, `git`,
 `journal`, `host`): it asks a port and says in a sentence what it found, or raises an `Ailment` with
 what to do. `lines` gives it its name and the cure for what a port raises; `running` looks at all.
+`repair` is `--repair`.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def mirror(repository: ClassRepository, branch: str) -> str:
     if tip is None:
         raise Ailment(
             f"{path} is damaged or lacks {branch}",
-            f"stop the worker, remove {path}, start it: its first fetch makes it anew",
+            "stop the worker, run `deployer doctor --repair`, start it",
         )
     return f"{path} is whole and writable, {branch} is at {tip[:7]}"
 

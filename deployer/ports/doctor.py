@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from deployer.core.model import Health, Hearing, Look, Pulse
+from deployer.core.model import Health, Hearing, Look, Pulse, StatusRecord
+from deployer.ports.journal import Journal
+from deployer.ports.releases import Edits, Release
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +140,58 @@ class LocalProcesses(Protocol):
 
     def running(self) -> Collection[str]:
         """Return the services whose process lives."""
+
+
+# -- what `deployer doctor --repair` mends
+
+
+class MirroredBranch(Protocol):
+    """The mirror at `path`; each raises GitError."""
+
+    path: Path
+
+    def check(self) -> str | None:
+        """As of `ClassRepository`; where it returns None, the next `fetch` makes it anew."""
+
+    def fetch(self) -> str: ...
+
+    def latest(self, most: int) -> tuple[str, ...]:
+        """Return the branch's commits, newest first."""
+
+
+class JournalPlace(Protocol):
+    """Where the journal is; each raises JournalError."""
+
+    def damage(self) -> str | None:
+        """Tell what is wrong with it, None: nothing."""
+
+    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
+        """Put one in its place that `fill` filled; return where the old one is kept."""
+
+    def opened(self, ask: Callable[[Journal], T]) -> T: ...
+
+
+class ToldStatuses(Protocol):
+    """What GitHub was told."""
+
+    def told(self, sha: str) -> tuple[StatusRecord, ...]:
+        """Return a commit's statuses, newest first.
+
+        Raises:
+            GitHubUnreachable
+        """
+
+
+class PublishedReleases(Protocol):
+    """The releases on disk; each raises DiskError."""
+
+    def live(self) -> Release | None: ...
+
+    def edits(self, *, mend: bool = True) -> Edits | None:
+        """As of `Releases`; without `mend` nothing is led back, only said."""
+
+    def torn(self) -> tuple[str, ...]:
+        """Return the half-written releases, which `prune` removes."""
+
+    def beyond(self, keep: int) -> tuple[str, ...]: ...
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]: ...

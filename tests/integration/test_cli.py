@@ -43,6 +43,7 @@ from deployer.core.model import (
 from deployer.core.reporting.render import as_json
 from deployer.demo.ports import free_port
 from deployer.edges.journal import SqlJournal
+from deployer.edges.processes.doorbell import PLACE as DOORBELL
 from deployer.edges.processes.doorbell import DoorbellListener
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DeployerError, OperatorError
@@ -435,7 +436,7 @@ def test_a_freeze_is_in_the_journal_and_in_status_with_who_made_it(
 def test_freezing_and_unfreezing_wake_the_worker(
     run: Run, journal: SqlJournal, state_dir: Path
 ) -> None:
-    listener = DoorbellListener(state_dir / app.DOORBELL)
+    listener = DoorbellListener(state_dir / DOORBELL)
     try:
         run("freeze", "--why", "exam")
         assert listener.wait(BOUND_S)
@@ -842,7 +843,7 @@ def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]
         journal.add_step(number, StepRecord(StepName.BUILD, "failed", at(1), at(2)))
         journal.end(number, Ending(B, state), at=at(2))
 
-    with DoorbellListener(state_dir / app.DOORBELL) as bell:
+    with DoorbellListener(state_dir / DOORBELL) as bell:
         thread = threading.Thread(target=work, args=(bell,))
         thread.start()
         try:

@@ -6,18 +6,19 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Final
 
 from sqlalchemy import inspect, make_url
 
-from deployer.edges.backup.archive import own_as_around, sync
+from deployer.edges.backup.archive import beside, own_as_around, sync
 from deployer.edges.journal import SqlJournal, schema
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.engine import Database, is_damage
 from deployer.edges.journal.tables import metadata
 from deployer.errors import JournalError
+from deployer.ports import Journal
 
 WITHIN_S: Final = 900.0
 OURS: Final = (*metadata.tables, "alembic_version")
@@ -76,6 +77,45 @@ def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | N
     with closing(SqlJournal.open(url, migrate=True)) as journal:
         journal.set_live(None)
     return kept
+
+
+def damage(url: str) -> str | None:
+    """Tell what is wrong with SQLite's file; None: nothing, or it is PostgreSQL's own matter.
+
+    Raises:
+        JournalError: it can't be read, and that says nothing of what it holds.
+    """
+    database = Database(url)
+    file = database.file
+    if file is None:
+        return None
+    if not file.exists() or not file.stat().st_size:
+        return f"{file} is {'empty' if file.exists() else 'gone'}"
+    try:
+        with closing(database), database.reading() as connection:
+            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if said == "ok":
+                return None if inspect(connection).has_table(OURS[-1]) else f"{file} has no tables"
+    except JournalError as exc:
+        if not is_damage(exc):
+            raise
+        said = str(exc)
+    return f"{file} is damaged ({said})"
+
+
+def rebuild(
+    url: str, fill: Callable[[Journal], None], *, aside: str, state_dir: Path
+) -> Path | None:
+    """Make a new journal, let `fill` fill it, and put it in its place; see `put_back`.
+
+    Raises:
+        JournalError, DiskError: nothing was changed.
+    """
+    with beside(state_dir / "rebuild") as place:
+        made = place / "journal"
+        with closing(SqlJournal.open(f"sqlite:///{made}", migrate=True)) as journal:
+            fill(journal)
+        return put_back(url, made, aside=aside, state_dir=state_dir)
 
 
 def move_aside(file: Path, aside: str) -> Path | None:

@@ -276,6 +276,8 @@ class Mirror:
     def check(self) -> str | None:
         """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.
 
+        The next `fetch` then makes it anew.
+
         Raises:
             GitError: it takes too long.
         """
@@ -287,7 +289,19 @@ class Mirror:
         if ran.timed_out:
             raise self.unread(ran, within_s=_CHECK_S)
         tip = self.run("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
-        return tip.out.decode().strip() if ran.status == tip.status == 0 else None
+        self._damaged = bool(ran.status or tip.status)
+        return None if self._damaged else tip.out.decode().strip()
+
+    def latest(self, most: int) -> tuple[str, ...]:
+        """Return the branch's commits, newest first, of a merge both sides.
+
+        Raises:
+            GitError: there is no mirror that can be read.
+        """
+        ran = self.run("rev-list", f"--max-count={most}", self._ref, "--")
+        if ran.status != 0:
+            raise self.unread(ran)
+        return tuple(ran.out.decode().split())
 
     def pushed(self, path: str) -> str | None:
         """Return a file's text at the branch's tip, None: there is none.

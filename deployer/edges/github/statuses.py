@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,7 @@ import httpx
 import structlog
 
 from deployer import __version__
-from deployer.core.model import Status
+from deployer.core.model import Status, StatusRecord, StatusState
 from deployer.core.settings import Secret, in_plain
 from deployer.errors import GitHubUnreachable, SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
@@ -40,6 +41,8 @@ MAX_BODY = 1 << 20
 KEEP_ALIVE_S = 60.0
 """Longer than a deployment, so that its last status needs no new TLS handshake."""
 MAX_HOPS = 3
+PAGE, MOST_PAGES = 100, 10
+"""Statuses of a commit; GitHub takes 1000 of each context."""
 MAX_MESSAGE = 300
 
 UNSAID_LIMIT_S = 60.0
@@ -147,6 +150,32 @@ class GitHub:
             said = " ".join(str(exc).split()) or type(exc).__name__
             raise GitHubUnreachable(self._clean(f"no answer from GitHub: {said}")) from exc
         return Answer(answer.status_code, dict(answer.headers))
+
+    def told(self, sha: str) -> tuple[StatusRecord, ...]:
+        """Return the statuses of a commit, newest first.
+
+        Raises:
+            GitHubUnreachable: it does not tell.
+        """
+        found: list[StatusRecord] = []
+        for page in range(1, MOST_PAGES + 1):
+            url = f"{self._api_url}/repos/{self._repo}/commits/{sha}/statuses"
+            try:
+                answer = self._ask(
+                    f"{url}?per_page={PAGE}&page={page}",
+                    None,
+                    time.monotonic() + self._deadline_s,
+                    "GET",
+                )
+            except (httpx.RequestError, httpx.InvalidURL) as exc:
+                raise GitHubUnreachable(self._clean(f"no answer from GitHub: {exc}")) from exc
+            if answer.status_code != HTTPStatus.OK:
+                said = f"GitHub answered {answer.status_code}: {message_of(answer)}"
+                raise GitHubUnreachable(self._clean(f"{said}{rights_of(answer)}"))
+            found += [_record(sha, shown) for shown in answer.json()]
+            if len(found) < page * PAGE:
+                break
+        return tuple(found)
 
     @contextmanager
     def _cut_off(self, passed: threading.Event) -> Iterator[None]:
@@ -343,6 +372,15 @@ def rights_of(answer: httpx.Response) -> str:
     """Return which rights would do. GitHub says so to fine-grained tokens."""
     needed = answer.headers.get("x-accepted-github-permissions")
     return f" (the token needs: {needed})" if needed else ""
+
+
+def _record(sha: str, shown: Mapping[str, Any]) -> StatusRecord:
+    words = shown["description"] or ""
+    return StatusRecord(
+        Status(sha, shown["context"], StatusState(shown["state"]), words),
+        target_url=shown["target_url"],
+        posted_at=datetime.fromisoformat(shown["created_at"]),
+    )
 
 
 def _number(text: str | None) -> float | None:

@@ -32,11 +32,15 @@ BUSY_TIMEOUT_S = 20.0
 """How long a writer waits for another process's transaction, each of which takes milliseconds."""
 _TRIES = 3  # of a transaction under which the files were moved before it began
 
+_LOST = (
+    "stop the worker and put a backup in its place (`deployer restore`), or have it rebuilt"
+    " without its history (`deployer doctor --repair`)"
+)
 _HINTS = {  # by primary result code, https://sqlite.org/rescode.html
     sqlite3.SQLITE_FULL: "free some space on its disk",
     sqlite3.SQLITE_IOERR: "look at its disk and at the kernel's log",
-    sqlite3.SQLITE_CORRUPT: "stop the worker and put a backup in its place (`deployer restore`)",
-    sqlite3.SQLITE_NOTADB: "stop the worker and put a backup in its place (`deployer restore`)",
+    sqlite3.SQLITE_CORRUPT: _LOST,
+    sqlite3.SQLITE_NOTADB: _LOST,
     sqlite3.SQLITE_READONLY: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_PERM: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_CANTOPEN: "check that it exists, and owner and rights of it and its directory",
@@ -150,6 +154,12 @@ def _why(exc: SQLAlchemyError) -> str:
     said = str(exc.orig).strip().splitlines() or [type(exc.orig).__name__]
     hint = _HINTS.get(_primary_code(exc.orig))
     return f"{said[0]}; {hint}" if hint else said[0]
+
+
+def is_damage(error: JournalError) -> bool:
+    """Tell whether the file itself is damaged: no lack of rights, of room or of time."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and _HINTS.get(_primary_code(cause.orig)) is _LOST
 
 
 def _primary_code(exc: BaseException | None) -> int:

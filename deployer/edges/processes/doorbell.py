@@ -16,6 +16,8 @@ from typing import Self
 from deployer.edges.processes.unix_socket import address_of, bind
 from deployer.errors import OperatorError
 
+PLACE = "doorbell.sock"
+"""Under the state directory."""
 _BURST = 10_000
 """Rings swallowed at once at most, so that somebody who rings for ever can't hold the worker."""
 

@@ -135,7 +135,7 @@ class ReleaseStore:
             shutil.rmtree(root, ignore_errors=True)
             self._laid_out.discard(root.name)
 
-    def edits(self) -> Edits | None:
+    def edits(self, *, mend: bool = True) -> Edits | None:
         """As the port says.
 
         Raises:
@@ -144,12 +144,16 @@ class ReleaseStore:
         live, expected = _led_to(self._current), _led_to(self._expected)
         said = []
         with _disk_errors("what is live was changed by hand and can't be mended"):
-            if expected is None and self._live_name():  # a deployer before did not write it down
+            if (
+                expected is None and mend and self._live_name()
+            ):  # a deployer before did not write it down
                 _point(self._expected, Path(str(live)))
             elif expected and not release_dir.is_whole(self._releases / expected):
                 return Edits(f"the live release {expected} was removed, or its manifest was")
             elif expected and live != expected:
                 found = f"led to {live}" if live else "was removed"
+                if not mend:
+                    return Edits(f"`current` {found}: let it lead to {expected}", frozenset())
                 if self._current.exists() and not self._current.is_symlink():
                     self._edited.mkdir(exist_ok=True)
                     self._current.rename(self._edited / f"current-{time.time_ns()}")
@@ -188,6 +192,10 @@ class ReleaseStore:
     def proven(self) -> str | None:
         name = _led_to(self._proven)
         return name if name and release_dir.is_whole(self._releases / name) else None
+
+    def torn(self) -> tuple[str, ...]:
+        """Return the half-written releases, which `prune` removes."""
+        return tuple(self._sorted_out(0)[0])
 
     def blobs(self, name: str) -> Mapping[str, str]:
         found = release_dir.contents(self._releases / name)

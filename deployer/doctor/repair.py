@@ -1,0 +1,171 @@
+"""`deployer doctor --repair`: what nothing mends by itself, each after it was asked for.
+
+No worker runs meanwhile. What the worker mends at its start, or at each poll, is left to it or done
+by the same code: containers of ours that no service owns, files changed by hand, old releases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from deployer.core.doctor.repair import rebuilt
+from deployer.core.model import Trigger
+from deployer.errors import DeployerError
+from deployer.ports import Edits, Journal
+from deployer.ports.doctor import JournalPlace, MirroredBranch, PublishedReleases, ToldStatuses
+
+LATELY: Final = 50
+"""Commits of the branch whose statuses GitHub is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What may have to be repaired.
+
+    Attributes:
+        ref: the branch, as a push names it.
+        statuses: None: there is no token, and no status was ever posted.
+        sockets: places at which a worker listens.
+    """
+
+    ref: str
+    repository: MirroredBranch
+    journal: JournalPlace
+    statuses: ToldStatuses | None
+    releases: PublishedReleases
+    sockets: Sequence[Path]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One kind of damage.
+
+    Attributes:
+        look: says what is wrong and what is done about it, None: nothing. Changes nothing.
+        mend: does it, and says what was done.
+    """
+
+    look: Callable[[], str | None]
+    mend: Callable[[], str]
+
+
+def repair(broken: Broken, *, agreed: Callable[[str], bool], tell: Callable[[str], None]) -> bool:
+    """Mend what is wrong and agreed to; return whether all is well now.
+
+    The mirror first: of it the journal is rebuilt, and of that one hears what is live.
+    """
+    well = True
+    for kind in (_of_mirror, _of_journal, _of_releases, _of_leftovers):
+        one = kind(broken)
+        try:
+            wrong = one.look()
+            if wrong is not None and not agreed(wrong):
+                well = False
+            elif wrong is not None:
+                tell(one.mend())
+        except DeployerError as exc:
+            tell(f"not repaired: {exc}")
+            well = False
+    return well
+
+
+def _of_mirror(broken: Broken) -> Repair:
+    repository = broken.repository
+
+    def look() -> str | None:
+        if not repository.path.exists() or repository.check() is not None:
+            return None
+        return f"the mirror {repository.path} is damaged: clone it anew"
+
+    return Repair(look, lambda: f"the mirror is cloned anew, at {repository.fetch()[:7]}")
+
+
+def _of_journal(broken: Broken) -> Repair:
+    def look() -> str | None:
+        damage = broken.journal.damage()
+        return damage and (
+            f"the journal {damage}: keep it aside and rebuild it without its history (a backup has"
+            " that: `deployer restore`)"
+        )
+
+    return Repair(look, lambda: _rebuild(broken))
+
+
+def _of_releases(broken: Broken) -> Repair:
+    journal, releases = broken.journal, broken.releases
+
+    def is_lost(edits: Edits | None) -> bool:
+        return releases.live() is None or (edits is not None and edits.paths is None)
+
+    def look() -> str | None:
+        edits = releases.edits(mend=False)
+        if edits and edits.paths == frozenset():
+            return edits.words
+        if not is_lost(edits) or journal.opened(lambda known: known.live()) is None:
+            return None
+        words = edits.words if edits else "`current` leads to no release"
+        return f"{words}: have all of the branch's tip published and judged anew"
+
+    def mend() -> str:
+        edits = releases.edits()
+        if not is_lost(edits):
+            return edits.words if edits else "`current` leads to what is live"
+        journal.opened(lambda known: known.set_live(None))
+        return "the worker publishes the branch's tip anew when it starts"
+
+    return Repair(look, mend)
+
+
+def _of_leftovers(broken: Broken) -> Repair:
+    releases = broken.releases
+
+    def look() -> str | None:
+        left = [str(place) for place in broken.sockets if place.is_socket()]
+        left += [f"the half-written release {name}" for name in releases.torn()]
+        return f"of a worker that is dead: {', '.join(left)}: remove" if left else None
+
+    def mend() -> str:
+        for place in broken.sockets:
+            place.unlink(missing_ok=True)
+        removed = releases.prune(0, releases.beyond(0))  # torn ones, and no whole one
+        return f"sockets and {len(removed)} half-written releases are removed"
+
+    return Repair(look, mend)
+
+
+def _rebuild(broken: Broken) -> str:
+    """Rebuild the journal out of what GitHub was told; nothing is changed before all is known."""
+    board, told, tip = broken.statuses, {}, broken.repository.fetch()
+    if board:
+        told = {sha: board.told(sha) for sha in broken.repository.latest(LATELY)}
+    remembered = rebuilt(told)
+
+    def fill(journal: Journal) -> None:
+        for one in remembered:
+            number = journal.queue(
+                one.sha, base_sha=one.before, ref=broken.ref, trigger=Trigger.POLL, at=broken.now
+            )
+            posted = {record.status.context: record for record in one.records}
+            said = [record.status for record in one.records]
+            journal.owe(said, deployment=number, at=broken.now)
+            while owed := journal.due(broken.now):
+                record = posted[owed[0].status.context]
+                journal.posted(
+                    owed[0].id, at=record.posted_at or broken.now, target_url=record.target_url
+                )
+            if not one.is_open:
+                words = "told before the journal was rebuilt"
+                journal.supersede(number, words, at=broken.now)
+
+    kept = broken.journal.rebuild(fill)
+    still = sum(one.is_open for one in remembered)
+    return (
+        f"the journal is rebuilt{f', the old one is {kept}' if kept else ''}: {len(remembered)}"
+        f" commits have statuses on GitHub, {still} of them wait for an end; {tip[:7]} is judged"
+        " anew when the worker starts"
+    )
