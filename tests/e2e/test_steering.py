@@ -67,7 +67,8 @@ def test_an_earlier_commit_is_live_again_and_the_poll_leaves_it(stage: Stage) ->
         assert "lasse_good" in live_text(stage)
     finally:
         run(stage, "unfreeze")
-    assert verdicts(stage, wrong, "lasse")["airflow/lasse"] == ("success", "1 DAG: lasse_wrong")
+    again = ("success", "1 DAG: lasse_wrong")
+    wait_until(lambda: shown(stage, wrong.sha)["airflow/lasse"] == again)
     assert "lasse_wrong" in live_text(stage)
 
 
