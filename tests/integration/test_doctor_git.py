@@ -132,7 +132,7 @@ def test_a_mirror_with_a_lost_object_is_told(mirrored: Mirror) -> None:
         pack.unlink()
     with pytest.raises(Ailment, match="is damaged") as told:
         git.mirror(mirrored, "main")
-        assert "deployer doctor --repair" in told.value.remedy
+    assert "deployer doctor --repair" in told.value.remedy
 
 
 def test_a_mirror_without_the_branch_is_told(host: ClassRepo, mirrored: Mirror) -> None:
