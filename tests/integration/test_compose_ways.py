@@ -164,7 +164,9 @@ def test_a_throwaway_container_that_wants_too_much_memory_is_told_so(
     client: DockerClient, project: str
 ) -> None:
     ended = run_throwaway(
-        client, AIRFLOW, ["-c", "python -c 'bytearray(1 << 29)'; exit 5"], entrypoint=["bash"],
+        # Docker hears of the kill by an event that may come after the end of a container in haste.
+        client, AIRFLOW, ["-c", "python -c 'bytearray(1 << 29)'; sleep 2; exit 5"],
+        entrypoint=["bash"],
         project=project, within_s=30, limits=SMALL,
     )  # fmt: skip
     assert ended.end is End.OUT_OF_MEMORY

@@ -32,7 +32,7 @@ from tests.integration.airflow_world import (
 pytestmark = pytest.mark.docker
 
 AIRFLOW = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor")
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 FORBIDDEN = 403
 SIGNING = {"AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"}
 ONCE: dict[Way, set[str]] = {
