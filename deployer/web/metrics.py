@@ -71,7 +71,8 @@ def _families(journal: Journal, now: datetime) -> Iterator[Metric]:
         labels=["quantile"],
     )
     if tally.seconds:
-        found = quantiles([*tally.seconds, tally.seconds[-1]], n=100, method="inclusive")
+        twice = [*tally.seconds, tally.seconds[-1]]  # `quantiles` takes no fewer than two
+        found = quantiles(twice, n=100, method="inclusive")
         for share in SHARES:
             took.add_metric([str(share / 100)], found[share - 1])
     yield took

@@ -100,7 +100,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("a status leaves the outbox before it is posted")
 def _(patch: pytest.MonkeyPatch) -> None:
-    record = Outbox.post_next
+    post_next = Outbox.post_next
 
     def noted_first(self: Outbox) -> float:
         board, journal, now = self._board, self._journal, self._clock.now()
@@ -114,7 +114,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
         self._board = Noting()
         try:
-            return record(self)
+            return post_next(self)
         finally:
             self._board = board
 
