@@ -6,7 +6,6 @@ import fcntl
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
@@ -54,20 +53,31 @@ def part_of(nodeid: str) -> str:
     return next(p for p, files in PARTS.items() if any(fnmatchcase(file, one) for one in files))
 
 
-@pytest.fixture(scope="session")
-def engine_lock() -> Iterator[IO[str]]:
-    """The lock that all who use the Docker engine share, and who stops it has alone (flock(2))."""
-    with Path(tempfile.gettempdir(), f"class-deployer-engine-{os.getuid()}.lock").open("a") as file:
-        yield file
+ENGINE_LOCK = pytest.StashKey[IO[str]]()
+"""The lock that all who use the Docker engine share, and who stops it has alone (flock(2))."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def engine_in_use(request: pytest.FixtureRequest, engine_lock: IO[str]) -> Iterator[None]:
-    """Have nobody stop the Docker engine under a file that uses it."""
-    if part_of(request.node.nodeid) in ON_THE_ENGINE:
-        fcntl.flock(engine_lock, fcntl.LOCK_SH)
-    yield
-    fcntl.flock(engine_lock, fcntl.LOCK_UN)
+def pytest_configure(config: pytest.Config) -> None:
+    lock = Path(tempfile.gettempdir(), f"class-deployer-engine-{os.getuid()}.lock")
+    config.stash[ENGINE_LOCK] = lock.open("a")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have nobody stop the Docker engine under a file that uses it, or under its fixtures."""
+    if part_of(item.nodeid) in ON_THE_ENGINE:
+        fcntl.flock(item.config.stash[ENGINE_LOCK], fcntl.LOCK_SH)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path != item.path:
+        fcntl.flock(item.config.stash[ENGINE_LOCK], fcntl.LOCK_UN)
+
+
+@pytest.fixture
+def engine_lock(pytestconfig: pytest.Config) -> IO[str]:
+    return pytestconfig.stash[ENGINE_LOCK]
 
 
 @pytest.hookimpl(optionalhook=True)  # a class's own environment has no pytest-xdist
