@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 from functools import partial
 
 from docker.client import DockerClient
-from docker.models.containers import Container
 
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
 from deployer.edges.compose.commands import Up
-from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
+from deployer.edges.compose.containers import Containers, instance, last_lines, look, stop_timeout_s
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
-from deployer.edges.compose.ways import Way
+from deployer.edges.compose.ways import Instance, Way
 from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
@@ -69,12 +68,12 @@ class ComposeServices:
         return read_text(shared_file(self._runner.project.file))
 
     def installed(self) -> str | None:
-        found: list[Container] = []
+        found: list[Instance] = []
         for service in self._services:
             containers = self._containers.of(service)
             if not containers or any(c.status != "running" for c in containers):
                 return None
-            found += containers
+            found += map(instance, containers)
         return self._way.installed(found)
 
     def resolve(self, text: str) -> str:
@@ -149,7 +148,7 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(c.status == "running" and self._way.on_current(c) for c in found)
+        return bool(found) and all(self._way.on_current(instance(one)) for one in found)
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""
