@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.dependencies.parse_needs import surroundings
-from deployer.core.model import REQUIREMENTS, Tree
-from deployer.core.planning.held import staying
+from deployer.core.model import Tree
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents
+from deployer.edges.releases.wanted import With, wanted
 from deployer.edges.releases.watch import ReleaseWatch
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
@@ -68,13 +68,13 @@ class ReleaseStore:
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
         live = self._live_contents()
-        files, executable, requirements = _wanted(tree, live, held)
+        files, executable, requirements = wanted(tree, live, held)
         fresh = frozenset(touch).intersection(files)
         changed = self._watch.changed(live) if live else frozenset()
         same = live and (live.sha, live.files, live.executable) == (tree.sha, files, executable)
         if live and same and not fresh | changed:
             return Release(live.root.name, live.sha)
-        source = _With(requirements, self._source)
+        source = With(requirements, self._source)
         with _disk_errors("the release before stays live"):
             self._make_root()
             if live and changed:
@@ -349,45 +349,6 @@ def _filled(
     return release_dir.fill(
         new.root, new.files, executable=new.executable, like=live, fresh=fresh, source=source
     )
-
-
-class _With:
-    """Blobs, and one more content that comes from no commit."""
-
-    def __init__(self, content: bytes, source: Blobs) -> None:
-        self._id = release_dir.blob_id(content)
-        self._content = content
-        self._source = source
-
-    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
-        of_commit = self._source.sizes([blob for blob in ids if blob != self._id])
-        return {**of_commit, self._id: len(self._content)}
-
-    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        if self._id in ids:
-            yield self._id, self._content
-        yield from self._source.blobs([blob for blob in ids if blob != self._id])
-
-
-def _wanted(
-    tree: Tree, live: Contents | None, held: Collection[str]
-) -> tuple[dict[str, str], frozenset[str], bytes]:
-    """Return the blob id of each file of the release, which may be executed, and the text of its
-    requirements.
-    """
-    files = {path: file.blob for path, file in tree.files.items()}
-    for path in held:
-        files.pop(path, None)
-    executable = {path for path in files if tree.files[path].executable}
-    if live:
-        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
-        files |= {path: live.files[path] for path in old}
-        executable = (executable - old) | (live.executable & old)
-    # The text as it was understood, which is what is installed, whatever the file's encoding.
-    requirements = (tree.requirements or "").encode()
-    if tree.requirements is not None:
-        files[REQUIREMENTS] = release_dir.blob_id(requirements)
-    return files, frozenset(executable), requirements
 
 
 def _mb(size: int) -> str:
