@@ -17,7 +17,7 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from deployer.core.model import Look
-from deployer.edges.compose.engine import asking
+from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 from deployer.edges.compose.ways import Instance
 from deployer.ports.doctor import About, Seen
 
@@ -137,6 +137,17 @@ def _text_in(container: Container, path: str) -> str:
             member = tar.next()
             file = tar.extractfile(member) if member and member.isfile() else None
             return file.read().decode(errors="replace") if file else ""
+
+
+def passes_its_check(container: Container) -> bool:
+    """Make a running container's own health check; False where it has none, or ends meanwhile."""
+    test = (container.attrs["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    command = {"CMD": test[1:], "CMD-SHELL": ["/bin/sh", "-c", *test[1:]]}.get(test[0])
+    if command is None or container.status != "running":
+        return False
+    with suppress(*ENGINE_ERRORS):
+        return container.exec_run(command).exit_code == 0
+    return False
 
 
 def _passed_over(container: Container) -> tuple[str, ...]:

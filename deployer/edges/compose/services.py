@@ -12,7 +12,14 @@ from docker.client import DockerClient
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
 from deployer.edges.compose.commands import Up
-from deployer.edges.compose.containers import Containers, instance, last_lines, look, stop_timeout_s
+from deployer.edges.compose.containers import (
+    Containers,
+    instance,
+    last_lines,
+    look,
+    passes_its_check,
+    stop_timeout_s,
+)
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
@@ -24,7 +31,7 @@ _MARGIN_S = 120.0
 _IDLE_STOP_S = 20
 """At most, where no task runs. A scheduler without one was seen to wait for one all the same, until
 it is killed after its grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
-_LOOK_S = 0.2
+_LOOK_S = 0.5
 _NO_POLICY = ("", "no")
 _LAST_LINES = 40
 """Lines of a log that are looked through for why a service ended."""
@@ -175,7 +182,9 @@ class ComposeServices:
             time.sleep(_LOOK_S)
 
     def _not_up(self, services: Sequence[str], *, vouched_for: bool) -> dict[str, str]:
-        """Return those of `services` that Docker does not call healthy, and what it says.
+        """Return those of `services` that are not healthy, and what Docker says of them.
+
+        Their own health check is made here as well: Docker's next one may be long in coming.
 
         `vouched_for`: Airflow is asked about those that it knows, too; without a health check
         of their own it has the only word.
@@ -187,14 +196,18 @@ class ComposeServices:
         now = datetime.now(UTC)
         waiting: dict[str, str] = {}
         for service in services:
-            looks = [look(container) for container in self._containers.of(service)]
+            containers = self._containers.of(service)
+            looks = [look(container) for container in containers]
             if not looks:
                 raise NotHealthy(f"{service} has no container: was it removed by hand?")
             for seen in looks:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
             vouched = vouched_for and health.knows(service)
-            if not all(seen.healthy(now, vouched_for=vouched) for seen in looks):
+            if not all(
+                seen.healthy(now, vouched_for=vouched) or passes_its_check(container)
+                for container, seen in zip(containers, looks, strict=True)
+            ):
                 waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
         return waiting
 
