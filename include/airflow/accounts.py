@@ -17,8 +17,8 @@ he is let in again. Any other account is left alone.
 
 All of Airflow waits for this, so a mistake in the file or in the environment ends nothing: what
 is right is done, the account of a line that is not right stays as it is, and each mistake is said
-in a line that begins with "passed over: ", which `deployer doctor` looks for. Should it fail all the
-same, the compose file lets Airflow start, and says so in such a line.
+in a line that begins with "passed over: ", which `deployer doctor` looks for. Should it fail
+all the same, the compose file lets Airflow start, and says so in such a line.
 """
 
 from __future__ import annotations

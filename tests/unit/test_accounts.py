@@ -68,16 +68,15 @@ def test_mistakes_are_passed_over_and_said_by_their_lines(accounts: ModuleType) 
     text = "amy:short\nno-colon\nAm y:long-enough\nbob:long-enough\nBob:long-enough\n:long-enough\n"
     found = accounts.wanted({"AIRFLOW_ADMIN_PASSWORD": "short"}, text)
     assert [account.username for account in found.accounts] == ["student-bob"]
+    stays = "; nobody is deactivated until it is mended"
     assert list(found.mistakes) == [
         "AIRFLOW_ADMIN_PASSWORD needs 8 characters or more",
         "DEPLOYER_AIRFLOW_PASSWORD needs 8 characters or more",
         "line 1 of the students gives amy a password of less than 8 characters",
-        "line 2 of the students is no name:password; nobody is deactivated until it is mended",
-        "line 3 of the students has a name of more than letters, digits, `.`, `_` and `-`;"
-        " nobody is deactivated until it is mended",
+        f"line 2 of the students is no name:password{stays}",
+        f"line 3 of the students has a name of more than letters, digits, `.`, `_` and `-`{stays}",
         "line 5 of the students names Bob, as line 4 does",
-        "line 6 of the students has a name of more than letters, digits, `.`, `_` and `-`;"
-        " nobody is deactivated until it is mended",
+        f"line 6 of the students has a name of more than letters, digits, `.`, `_` and `-`{stays}",
     ]
 
 

@@ -62,8 +62,12 @@ def test_secrets_have_no_default() -> None:
 
 @pytest.mark.parametrize(
     ("migrated", "accounts", "status", "said"),
-    [(0, 0, 0, ""), (0, 3, 0, "passed over: the accounts, which failed with status 3"), (2, 0, 2, "")],
-)  # fmt: skip
+    [
+        (0, 0, 0, ""),
+        (0, 3, 0, "passed over: the accounts, which failed with status 3"),
+        (2, 0, 2, ""),
+    ],
+)
 def test_airflow_starts_without_its_accounts_and_not_without_its_migration(
     tmp_path: Path, migrated: int, accounts: int, status: int, said: str
 ) -> None:
