@@ -128,9 +128,8 @@ class Maintenance:
         decided = packages.decide(installed, tree, refused, kept=kept)
         if decided.move:
             return drift, ""
-        if (
-            installed is not None and decided.refused is None
-        ):  # somebody installed by hand what had been refused
+        # Somebody installed by hand what had been refused.
+        if installed is not None and decided.refused is None:
             parts.journal.set_packages(installed)
             return "", ""
         return drift, list(refused.values())[-1].reason
