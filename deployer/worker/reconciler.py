@@ -215,6 +215,8 @@ class Reconciler:
         except DiskError as exc:
             self._tell_edits(f"what was changed by hand is not mended: {exc}")
             return None
+        if edits is None and self._parts.journal.live() and self._parts.releases.live() is None:
+            edits = Edits("all releases were removed")  # with what is written down beside them
         self._tell_edits(edits.words if edits else "")
         if edits and edits.paths is None:
             self._parts.journal.set_live(None)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
@@ -274,6 +275,28 @@ def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -
         )
     assert second.returncode == 3
     assert f"pid {os.getpid()} on " in line_with(second.stderr, "deployer: another worker holds")
+
+
+def test_who_tells_the_worker_to_stop_wakes_it(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Callable[..., object]] = {}
+    woken: list[bool] = []
+
+    @contextmanager
+    def worker(_: Settings, signals: Any, __: object) -> Iterator[Any]:  # noqa: ANN401 - its own
+        def work() -> None:
+            handlers[signal.SIGTERM]()
+            woken.extend([signals.stop.is_set(), bell.wait(0)])
+
+        with DoorbellListener(state_dir / DOORBELL) as bell:
+            yield SimpleNamespace(run=work)
+
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(app.logs, "set_up", lambda *_, **__: str)
+    monkeypatch.setattr(app, "_worker", worker)
+    assert run("worker").status == 0
+    assert woken == [True, True]
 
 
 # --- status ----------------------------------------------------------------------

@@ -1022,6 +1022,15 @@ def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
 
 
+def test_releases_that_are_all_gone_are_made_anew_without_a_push(world: World) -> None:
+    world.releases.whole.clear()
+    world.reconciler.turn()
+    judged = world.judging(str(world.repository.tip))
+    assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
+    assert "all releases were removed" in planned(judged)
+    assert world.releases.live() is not None
+
+
 def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
     world.releases.full = True

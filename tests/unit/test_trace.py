@@ -522,6 +522,17 @@ def test_a_file_name_is_taken_literally() -> None:
     assert trace.read(f"OSError: cannot read /srv/{path}", path).message == f"cannot read {path}"
 
 
+def test_a_huge_name_of_an_error_is_cut() -> None:
+    assert trace.read(f"{'A' * 20_000}: no\n", PATH).type == "A" * trace.MAX_TYPE
+
+
+def test_a_password_in_an_address_is_shown_neither_in_the_message_nor_in_the_trace() -> None:
+    error = trace.read(MISSING + "X: no https://me:hunter2@host/a?month=2026-01\n", PATH)
+    assert "hunter2" not in repr(error)
+    error = trace.read("OperationalError: postgresql://me:hunter2@host/a?month=2026-01\n", PATH)
+    assert error.message == "postgresql://****@host/a?month=2026-01"
+
+
 def test_a_huge_message_is_cut_before_it_costs_time() -> None:
     error = trace.read("ValueError: " + "/a" * 1_000_000, PATH)
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 import re
 
 from deployer.core.model import ParseError
+from deployer.masking import anonymous
 
 UNNAMED = "DagImportError"
 """Type of an error for which Airflow kept a bare sentence: its own class for that."""
 
 MAX_MESSAGE = 500
 """Characters of a message, enough for any page; the trace has it whole."""
+MAX_TYPE = 100
+"""Characters of the name of an error, which may be as long as its author likes."""
 
 _CHAINED = re.compile(
     r"\n\n(?:During handling of the above exception, another exception occurred"
@@ -62,8 +65,9 @@ def read(trace: str, path: str) -> ParseError:
     Airflow's trace, which has a limited depth, does not reach the file.
 
     The message is one line, with paths cut down to those of the repository. An error without a
-    message has the line of code that raised it.
+    message has the line of code that raised it. Credentials are masked in all of it.
     """
+    trace = anonymous(trace)
     *before, last = _CHAINED.split(trace)
     last, member = _own_part(last)
     name, message = _error(last)
@@ -119,7 +123,7 @@ def _error(block: str) -> tuple[str, str]:
     error = _ERROR.fullmatch(said[0])
     if error is None:
         return UNNAMED, said[0]
-    name = error["type"].rpartition(".")[2]
+    name = error["type"].rpartition(".")[2][:MAX_TYPE]
     return name, _one_line([error["message"] or "", *said[1:]])
 
 

@@ -160,13 +160,10 @@ class GitHub:
         found: list[StatusRecord] = []
         for page in range(1, MOST_PAGES + 1):
             url = f"{self._api_url}/repos/{self._repo}/commits/{sha}/statuses"
+            url, ends_at = f"{url}?per_page={PAGE}&page={page}", time.monotonic() + self._deadline_s
             try:
-                answer = self._ask(
-                    f"{url}?per_page={PAGE}&page={page}",
-                    None,
-                    time.monotonic() + self._deadline_s,
-                    "GET",
-                )
+                with self._cut_off(threading.Event()):
+                    answer = self._ask(url, None, ends_at, "GET")
             except (httpx.RequestError, httpx.InvalidURL) as exc:
                 raise GitHubUnreachable(self._clean(f"no answer from GitHub: {exc}")) from exc
             if answer.status_code != HTTPStatus.OK:

@@ -39,6 +39,8 @@ _TMP: Final = ".tmp-"
 RESERVE_BYTES: Final = 500_000_000
 RESERVE_PART: Final = 20
 """One part in so many of the disk stays free, too, but for what is beyond `RESERVE_BYTES`."""
+LARGE_BYTES: Final = 1_000_000
+"""Data beyond that is not written for an examination of others' files that don't name it."""
 _NAMED: Final = 3  # files, in what is said of edits
 
 
@@ -113,7 +115,10 @@ class ReleaseStore:
         Raises:
             DiskError, UnknownCommit, GitError
         """
-        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths)}
+        data = {path: file.blob for path, file in tree.files.items() if not path.endswith(".py")}
+        sizes = self._source.sizes(frozenset(data.values()))
+        large = {path for path, blob in data.items() if sizes[blob] > LARGE_BYTES}
+        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths, large)}
         with _disk_errors("nothing was published"):
             self._make_root()
             self._make_sure_of_room(list(files.values()), self._source)
