@@ -42,7 +42,7 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
-from class_warnings import sentence
+from class_warnings import pools_to_see, sentence
 from preflight_rows import assets_of, harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
@@ -143,13 +143,15 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     _RequestFrame(id=0, body=result.model_dump()).as_bytes()
     filelocs = {str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}
     errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
+    warnings = {sentence(warning["message"]) for warning in result.warnings or ()}
+    warnings.update(pools_to_see(result.serialized_dags))
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
         "brought": _brought(importer.made_in, file, Path(root)),
         "assets": assets_of(result),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
-        "advice": [*_advice(filelocs), *sorted({sentence(w["message"]) for w in result.warnings})],
+        "advice": [*_advice(filelocs), *sorted(warnings)],
     }
 
 

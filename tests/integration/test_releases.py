@@ -668,7 +668,7 @@ def test_a_file_changed_by_hand_is_named_and_written_anew(
 
     assert edits is not None
     assert edits.paths == frozenset({"dags/a/x.py"})
-    assert "1 files of the live release were changed by hand: dags/a/x.py" in edits.words
+    assert "1 file of the live release was changed by hand: dags/a/x.py" in edits.words
     assert held_by(root, (root / "current").readlink().name)["dags/a/x.py"] == blob_id(b"1")
     assert (root / "current/dags/a/x.py").stat().st_mode & 0o444 == 0o444
     assert os.path.lexists(root / "releases/edited" / name / "dags/a/x.py") is (edit != removed)

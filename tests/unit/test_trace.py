@@ -238,6 +238,21 @@ On instance:
     {{'a': 1}}
 """
 
+INI = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    config.read(HERE / "c.ini")
+configparser.MissingSectionHeaderError: File contains no section headers.
+file: '/srv/class/releases/{SHA}/dags/lasse/c.ini', line: 1
+'a = 1\\n'
+"""
+
+INI_LINE = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    config.read(HERE / "c.ini")
+configparser.ParsingError: Source contains parsing errors: 'c.ini'
+\t[line  2]: 'oops\\n'
+"""
+
 OWN_CLASS = f"""\
 {IMPORTER}  File "{FILE}", line 3, in <module>
     raise Weird('no')
@@ -414,6 +429,24 @@ SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
             JSONSCHEMA_ROOT,
             ("ValidationError", "'b' is a required property", 3),
             id="a whole document",
+        ),
+        pytest.param(
+            INI,
+            (
+                "MissingSectionHeaderError",
+                "File contains no section headers. file: 'dags/lasse/c.ini', line: 1",
+                3,
+            ),
+            id="an INI file",
+        ),
+        pytest.param(
+            INI_LINE,
+            (
+                "ParsingError",
+                "Source contains parsing errors: 'c.ini' [line  2]: 'oops\\n'",
+                3,
+            ),
+            id="a line of an INI file",
         ),
         pytest.param(OWN_CLASS, ("Weird", "no", 3), id="a class of the file's own"),
         pytest.param(NO_MESSAGE, ("AssertionError", "assert False", 2), id="no message"),

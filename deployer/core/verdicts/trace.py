@@ -43,6 +43,7 @@ _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
 _FIELDS = re.compile(r"\d+ validation errors? for ")  # pydantic
 _FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
 _PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTILINE)  # YAML
+_IN_INI = re.compile(r"^(file: .+, line: \d+|\t\[line +\d+\]: .+)$", re.MULTILINE)  # configparser
 _PROPERTY = re.compile(r"^On (\w+\[.+\]):$", re.MULTILINE)  # jsonschema
 _LAST_WORDS = re.compile(
     r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
@@ -130,8 +131,8 @@ def _error(block: str) -> tuple[str, str]:
 def _one_line(lines: list[str]) -> str:
     """Return what of a message says what is wrong, and where.
 
-    That is its first line that says something, with the next one where it ends in a colon; and
-    what pydantic says of each field, YAML of the place and jsonschema of the property.
+    That is its first line that says something, with the next one where it ends in a colon; and what
+    pydantic says of each field, YAML and configparser of the place, and jsonschema of the property.
     """
     text = "\n".join(line for line in lines if line.strip())
     first, _, rest = text.partition("\n")
@@ -141,6 +142,8 @@ def _one_line(lines: list[str]) -> str:
     if places := _PLACE.findall(text):
         problem, place = places[-1]
         return f"{problem} {place}"
+    if found := _IN_INI.search(rest):
+        return f"{first} {found[1].strip()}"
     if found := _PROPERTY.search(rest):
         return f"{first}, on {found[1]}"
     goes_on = first.rstrip().endswith(":")

@@ -27,6 +27,7 @@ from typing import Final
 
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
+from deployer.core.reporting.counts import counted
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents
 from deployer.edges.releases.wanted import With, wanted
@@ -171,8 +172,9 @@ class ReleaseStore:
         changed = self._watch.changed(contents)
         if changed:
             some, more = ", ".join(sorted(changed)[:_NAMED]), len(changed) - _NAMED
+            verb = "were" if len(changed) > 1 else "was"
             said.append(
-                f"{len(changed)} files of the live release were changed by hand: {some}"
+                f"{counted(changed, 'file')} of the live release {verb} changed by hand: {some}"
                 + (f" and {more} more" if more > 0 else "")
                 + f"; what was there is kept in {self._edited / contents.root.name}"
             )
