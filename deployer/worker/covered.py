@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 import structlog
 
 from deployer.core.dependencies.affected import stirred
-from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
+from deployer.core.model import (
+    DAGS,
+    INCLUDE,
+    ROSTER,
+    Deployment,
+    Ending,
+    History,
+    State,
+    Status,
+    StatusState,
+)
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, final, gone
@@ -86,7 +96,8 @@ class CoveredCommits:
         """Return how a commit ended, and whose files it broke."""
         if ending.broke:
             files = self._parts.repository.tree(ending.tip).files
-            commit = replace(commit, reaches=stirred(files, commit.changed))
+            moved = [path for path in commit.changed if path.startswith((DAGS, INCLUDE))]
+            commit = replace(commit, reaches=stirred(files, moved))
         return final(commit, ending)
 
     def answered(self, sha: str) -> bool:

@@ -135,10 +135,11 @@ def with_a_shared_helper(world: World) -> None:
     world.reconciler.turn()
 
 
-def test_a_push_that_breaks_files_of_others_is_red(world: World) -> None:
+@pytest.mark.parametrize("beside", [(), ("README.md",), (".github/workflows/check.yml",)])
+def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[str, ...]) -> None:
     with_a_shared_helper(world)
     world.breaks(TAXI)
-    sha = world.announced(HELP)
+    sha = world.announced(HELP, *beside)
     world.reconciler.turn()
     assert world.said(sha) == {
         "airflow/deploy": (
