@@ -251,6 +251,9 @@ class Journal(Protocol):
     def shown(self, sha: str, context: str) -> StatusState | None:
         """Return what a commit was last said to be, in a context; None: nothing yet."""
 
+    def open_contexts(self, sha: str) -> tuple[str, ...]:
+        """Return the contexts in which a commit was last said to be pending or in error."""
+
     def prune(self, before: datetime) -> int:
         """Remove some of what ended before then and decides nothing; return how many deployments.
 

@@ -58,13 +58,16 @@ class CoveredCommits:
 
     def commit(self, sha: str, before: str | None) -> Commit:
         """Return a commit with what differs from the tip named before it, else from `before`."""
-        named = self._parts.journal.before_of(sha) or before
+        journal = self._parts.journal
+        named = journal.before_of(sha) or before
         base = named if named != sha else None
+        # `before` is another after a crash: who was told by the first gets an answer all the same.
+        told = journal.open_contexts(sha)
         try:
             past = self._parts.repository.history(base, sha)
-            return Commit(sha, past.changed, self._notes(sha, past))
+            return Commit(sha, past.changed, self._notes(sha, past), open=told)
         except UnknownCommit:
-            return Commit(sha)
+            return Commit(sha, open=told)
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None
@@ -106,10 +109,24 @@ class CoveredCommits:
         return shown in {StatusState.SUCCESS, StatusState.FAILURE}
 
     def close(self, rows: Sequence[Deployment]) -> None:
-        """End deployments of commits that were answered before, and say nothing again."""
+        """End deployments of commits that were answered before, and say nothing again.
+
+        A deployment that died may have begun to tell one in more contexts: those get an answer.
+        """
         for row in rows:
-            at = self._parts.clock.now()
-            self._parts.journal.supersede(row.id, "answered before", at=at)
+            commit, judged = self.commit(row.sha, row.base_sha), self._first_that_held(row.sha)
+            said = (
+                self.final(commit, judged.ending)
+                if judged and judged.ending
+                else gone(commit, self._branch.name)
+            )
+            self._parts.journal.supersede(
+                row.id,
+                "answered before",
+                at=self._parts.clock.now(),
+                statuses=[status for status in said if status.context in commit.open],
+            )
+            self._owed()
             log.info("answered before", sha=row.sha, deployment=row.id)
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:

@@ -579,6 +579,12 @@ class FakeJournal:
             tuple((d.finished_at - d.queued_at).total_seconds() for d in ended if d.finished_at),
         )
 
+    def open_contexts(self, sha: str) -> tuple[str, ...]:
+        mine = [line for line in self.lines if line.key[0] == sha and line.standing != "removed"]
+        newest = {line.key: line for line in mine}
+        said = [line.record.status for line in sorted(newest.values(), key=lambda line: line.id)]
+        return tuple(s.context for s in said if s.state in {"pending", "error"})
+
     def prune(self, before: datetime) -> int:
         newest = {v.path: (d.id, v) for d in self.records.values() for v in d.verdicts}
         kept = {number for number, v in newest.values() if v.outcome is not Outcome.DELETED}

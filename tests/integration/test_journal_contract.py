@@ -1158,6 +1158,20 @@ def test_what_a_commit_was_last_said_to_be_is_known_by_context(journal: Journal)
     assert journal.shown(B, "airflow/deploy") is None
 
 
+def test_the_contexts_without_a_verdict_of_a_commit_are_known(journal: Journal) -> None:
+    number = started(journal, A)
+    for context, *states in (
+        ("airflow/deploy", StatusState.PENDING, StatusState.SUCCESS),
+        ("airflow/Lasse", StatusState.PENDING),
+        ("airflow/maria", StatusState.PENDING, StatusState.ERROR),
+        ("airflow/ida", StatusState.FAILURE),
+    ):
+        for state in states:
+            journal.owe([Status(A, context, state, "words")], deployment=number, at=NOW)
+    assert journal.open_contexts(A) == ("airflow/Lasse", "airflow/maria")
+    assert journal.open_contexts(B) == ()
+
+
 # -- what is old
 
 

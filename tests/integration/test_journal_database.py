@@ -564,6 +564,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "try_again": lambda journal: journal.try_again(1, due_at=NOW, error=""),
     "refused": lambda journal: journal.refused(1, error=""),
     "shown": lambda journal: journal.shown(A, "airflow/deploy"),
+    "open_contexts": lambda journal: journal.open_contexts(A),
     "link_key": lambda journal: journal.link_key(),
     "set_link_key": lambda journal: journal.set_link_key("k"),
     "admit": lambda journal: journal.admit("f", at=NOW, until=None),

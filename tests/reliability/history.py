@@ -197,6 +197,7 @@ CLASSICS = {
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
     "a deadly file": History(((0.5, _DEADLY),)),
     "a forced push": History(((0.5, _FILES), (3.0, Reset(1)))),
+    "a rollback": History(((0.5, _FILES), (3.0, RollBack(1)), (5.0, Unfreeze()))),
 }
 """Each is played with a crash at each boundary of an effect in it."""
 

@@ -112,6 +112,11 @@ def test_a_circle_of_imports_ends() -> None:
     assert importers(files, ["dags/a.py"]) == {"dags/a.py", "dags/b.py", "dags/c.py"}
 
 
+def test_a_file_outside_of_dags_and_include_concerns_nobody() -> None:
+    files = tree(dags__a="import requirements", dags__b="import scripts.x")
+    assert importers(files, ["requirements.txt", "README.md", "scripts/x.py"]) == set()
+
+
 def test_nothing_moved_concerns_nobody() -> None:
     assert importers(tree(dags__a="import b", dags__b="import a"), []) == set()
 

@@ -204,6 +204,27 @@ def test_a_commit_that_a_forced_push_removed_says_so_in_every_context() -> None:
     }
 
 
+def test_who_was_told_before_what_differs_was_taken_anew_is_answered_too() -> None:
+    told = ("airflow/deploy", "airflow/Lasse", "airflow/maria", "airflow/nobody")
+    commit = Commit(TIP, (TAXI,), open=told)
+    assert [s.context for s in pending(commit)] == [
+        "airflow/deploy",
+        "airflow/lasse",
+        "airflow/maria",
+        "airflow/nobody",
+    ]
+    assert said(final(commit, ended(State.BROKEN, PARSED, BROKEN))) == {
+        "airflow/deploy": (
+            "success",
+            "live: 1 of 2 files parsed in 1.2 s; 1 broken; maria/weather.py:12 "
+            "ModuleNotFoundError: No module named 'pandas'",
+        ),
+        "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
+        "airflow/maria": ("failure", "weather.py:12 ModuleNotFoundError: No module named 'pandas'"),
+        "airflow/nobody": ("success", "live; no DAG in what changed"),
+    }
+
+
 def test_refused_requirements_redden_the_commit_that_touched_them() -> None:
     end = ended(State.BROKEN, refused="requirements.txt:3 no such package")
     assert said(final(Commit(TIP, ("requirements.txt",)), end))["airflow/deploy"] == (

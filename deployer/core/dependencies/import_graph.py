@@ -45,7 +45,7 @@ def importers(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]
     imports differ has moved itself. A path of `moved` is returned only if it imports
     another one of them.
     """
-    queue = list(moved)
+    queue = [path for path in moved if path.startswith((DAGS, INCLUDE))]  # no other is a module
     index = _index(files, queue)
     found: set[str] = set()
     while queue:

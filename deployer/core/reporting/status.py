@@ -47,12 +47,14 @@ class Commit:
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
         reaches: paths that import or read any of `changed`, themselves included; empty while it
             does not matter.
+        open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
     """
 
     sha: str
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reaches: frozenset[str] = frozenset()
+    open: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -74,10 +76,20 @@ def pending(commit: Commit) -> tuple[Status, ...]:
 
     The words stay the same from the announcement on, so that they are posted only once.
     """
-    names = (DEPLOY, *contexts.of_folders(commit.folders))
+    names = (DEPLOY, *_contexts(commit))
     return tuple(
         Status(commit.sha, name, StatusState.PENDING, "on its way to Airflow") for name in names
     )
+
+
+def _contexts(commit: Commit, verdicts: Sequence[Verdict] = ()) -> dict[str, tuple[str, ...]]:
+    """Return the folders of each context that a commit has, or was told in."""
+    own = contexts.of_folders(commit.folders)
+    judged = {folder for verdict in verdicts if (folder := folder_of(verdict.path))}
+    folders = {name.casefold(): alike for name, alike in contexts.of_folders(judged).items()}
+    told = {DEPLOY, *map(str.casefold, own)}
+    more = [name for name in commit.open if name.casefold() not in told]
+    return own | {name: folders.get(name.casefold(), ()) for name in more}
 
 
 def waiting(commit: Commit, words: str) -> Status:
@@ -112,7 +124,7 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
         _deploy(commit, ending),
         *(
             Status(commit.sha, context, *_folders(folders, ending))
-            for context, folders in contexts.of_folders(commit.folders).items()
+            for context, folders in _contexts(commit, ending.verdicts).items()
         ),
     )
 

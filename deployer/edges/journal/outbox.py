@@ -32,6 +32,7 @@ class Standing(StrEnum):
     REFUSED = "refused"
 
 
+OPEN: Final = (StatusState.PENDING, StatusState.ERROR)
 IS_OWED: Final = text("outbox.standing = 'owed'")
 """In these words, or SQLite won't take its index and reads all that was ever said."""
 
@@ -139,6 +140,16 @@ def closed(connection: Connection) -> Closed | None:
 def shown(connection: Connection, sha: str, context: str) -> StatusState | None:
     last = _said_last(connection, sha, context)
     return None if last is None else StatusState(last.state)
+
+
+def open_contexts(connection: Connection, sha: str) -> tuple[str, ...]:
+    newest = select(func.max(outbox.c.id)).where(outbox.c.sha == sha).group_by(outbox.c.context_key)
+    found = connection.execute(
+        select(outbox.c.context)
+        .where(outbox.c.id.in_(newest), outbox.c.state.in_(OPEN))
+        .order_by(outbox.c.id)
+    )
+    return tuple(found.scalars())
 
 
 def _said_last(connection: Connection, sha: str, context: str) -> Row[tuple[object, ...]] | None:

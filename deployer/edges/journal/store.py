@@ -187,6 +187,7 @@ class SqlJournal:
     posted_since = _reads(outbox.posted_since)
     refused = _writes(outbox.refused)
     shown = _reads(outbox.shown)
+    open_contexts = _reads(outbox.open_contexts)
 
     # -- who may see it
 
