@@ -8,17 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from deployer.core.dependencies.affected import stirred
-from deployer.core.model import (
-    DAGS,
-    INCLUDE,
-    ROSTER,
-    Deployment,
-    Ending,
-    History,
-    State,
-    Status,
-    StatusState,
-)
+from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, final, gone
@@ -99,8 +89,7 @@ class CoveredCommits:
         """Return how a commit ended, and whose files it broke."""
         if ending.broke:
             files = self._parts.repository.tree(ending.tip).files
-            moved = [path for path in commit.changed if path.startswith((DAGS, INCLUDE))]
-            commit = replace(commit, reaches=stirred(files, moved))
+            commit = replace(commit, reaches=stirred(files, commit.changed))
         return final(commit, ending)
 
     def answered(self, sha: str) -> bool:

@@ -216,8 +216,10 @@ def test_who_was_told_before_what_differs_was_taken_anew_is_answered_too() -> No
     assert said(final(commit, ended(State.BROKEN, PARSED, BROKEN))) == {
         "airflow/deploy": (
             "success",
-            "live: 1 of 2 files parsed in 1.2 s; 1 broken; maria/weather.py:12 "
-            "ModuleNotFoundError: No module named 'pandas'",
+            (
+                "live: 1 of 2 files parsed in 1.2 s; 1 broken; maria/weather.py:12 "
+                "ModuleNotFoundError: No module named 'pandas'"
+            ),
         ),
         "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
         "airflow/maria": ("failure", "weather.py:12 ModuleNotFoundError: No module named 'pandas'"),
