@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from deployer import app
+from deployer import app, logs
 from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import Tail
 from deployer.config import Settings
@@ -293,7 +293,7 @@ def test_who_tells_the_worker_to_stop_wakes_it(
             yield SimpleNamespace(run=work)
 
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(app.logs, "set_up", lambda *_, **__: str)
+    monkeypatch.setattr(logs, "set_up", lambda *_, **__: str)
     monkeypatch.setattr(app, "_worker", worker)
     assert run("worker").status == 0
     assert woken == [True, True]
