@@ -254,6 +254,7 @@ def test_a_script_or_settings_mention_what_they_name() -> None:
     assert "q.sql" in facts("dags/l/conf.yaml", b"sql: q.sql\n").mentions
     assert facts("dags/l/x.parquet", b"PAR1\0sql: q.sql\n") == Facts()
     assert "q.sql" not in facts("dags/l/big.csv", b"x\n" * 15_000 + b"a/q.sql\n").mentions
+    assert facts("dags/l/urls.csv", b"".join(b"%d.sql\n" % n for n in range(300))) == Facts()
 
 
 @pytest.mark.parametrize("path", ["dags/lasse/pack.zip", "dags/lasse/pack", "dags/lasse/pack.py"])

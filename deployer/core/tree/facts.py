@@ -24,8 +24,10 @@ LARGEST_PARSED = 300_000
 _LONGEST_STRING = 10_000
 """Characters. What is longer is data, not a path."""
 
-_LONGEST_SCRIPT = 30_000
-"""Bytes. What is longer, and not Python, is data as well; past this it is not looked at."""
+_LONGEST_SCRIPT = 10_000
+"""Bytes of what is not Python; past this it is not looked at."""
+_MOST_NAMED = 200
+"""What is not Python and seems to name more than this is data, of which there may be much."""
 
 _LONGEST_NAME = 255
 """Characters. No file has a longer name, no module worth following either."""
@@ -74,7 +76,12 @@ def facts(path: str, content: bytes) -> Facts:
     if PurePosixPath(path).suffix != ".py":
         script = content[:_LONGEST_SCRIPT]
         lines = [] if b"\0" in script else script.decode(errors="replace").splitlines()
-        return _facts((), lines, may_hold_dag=False)
+        found: set[str] = set()
+        for name in _components(dict.fromkeys(lines)):
+            found.add(name)
+            if len(found) > _MOST_NAMED:
+                return Facts()
+        return Facts(mentions=frozenset(found))
     may_hold_dag = _in_safe_mode(content)
     tree = _syntax_tree(content)
     if tree is not None:
