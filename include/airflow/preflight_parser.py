@@ -173,6 +173,9 @@ def _identity(descriptor: int) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_rdev
 
 
+_TOUCHES_CHANNEL = re.compile(r"\bstdin\b|\b(exit|quit|close|closerange|dup2)\(")
+
+
 def _harm_to_channel(
     channel: tuple[int, ...] | None, file: Path, traces: Iterable[str]
 ) -> str | None:
@@ -181,6 +184,9 @@ def _harm_to_channel(
         return None
     found = [re.findall(rf'File "{re.escape(str(file))}", line (\d+)', one) for one in traces]
     lines = sorted({int(of_one[-1]) for of_one in found if of_one})
+    if not lines:  # nothing was raised: the first line that could have done it
+        text = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [n for n, line in enumerate(text, 1) if _TOUCHES_CHANNEL.search(line)]
     where = f" (line {lines[0]})" if lines else ""
     return (
         f"closes its standard input{where}, over which Airflow's parser tells its result: "

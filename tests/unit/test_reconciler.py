@@ -149,6 +149,36 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[s
     }
 
 
+def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) -> None:
+    shared, asked = "include/shared.py", "include/requirements.txt"
+    world.repository.links |= {TAXI: shared, "requirements.txt": asked}
+    world.repository.push({shared: "from airflow.sdk import dag\n", asked: "pandas\n"})
+    world.reconciler.turn()
+    world.breaks(TAXI)
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    sha = world.announced(shared)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
+    sha = world.repository.push({asked: "nonsense\n"})
+    world.deliver(sha)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"] == (
+        "failure",
+        "requirements.txt:1 there is no package nonsense; packages kept",
+    )
+
+
+def test_a_helper_right_under_dags_answers_for_what_is_broken_there(world: World) -> None:
+    root = "dags/root.py"
+    world.breaks(root)
+    world.repository.push({root: "from airflow.sdk import dag\nimport help\n"})
+    world.reconciler.turn()
+    sha = world.announced("dags/help.py")
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+
+
 def test_a_push_that_leaves_files_of_others_as_broken_as_they_were_is_green(world: World) -> None:
     with_a_shared_helper(world)
     world.breaks(TAXI)

@@ -153,6 +153,7 @@ def tree(
     parts: Chosen,
     reads: Mapping[tuple[str, str], Read],
     executable: Collection[str] = (),
+    links: Mapping[str, str] = MappingProxyType({}),
 ) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
@@ -161,6 +162,7 @@ def tree(
         parts: what of it is to be published.
         reads: what the content of each file says, by blob and `kind(path)`.
         executable: paths of files that may be executed.
+        links: where each link leads.
     """
     files, requirements, texts, refused = {}, None, {}, []
     patterns = Counter[str | None]()  # of all ignore files of a folder
@@ -184,6 +186,7 @@ def tree(
         ignores=texts,
         left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
         refused=parts.refused,
+        links=links,
     )
 
 
