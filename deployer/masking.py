@@ -24,7 +24,8 @@ _USER_INFORMATION: Final = re.compile(
     # a blank it may hold quotes: where JSON has one that ends a text, a blank follows.
     rf"({_START})(?:[^\s/?#]{{1,4096}}{_AT}"
     # With a character in the password that ends the host: mistyped, and shown all the same.
-    r"|[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@)",
+    r"|[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@"
+    r"(?:[^\s/?#]{1,256}@)?)",
     re.IGNORECASE,
 )
 # `user:password@host`, as an option may have it; `name:tag@sha256:…` is an image.

@@ -31,6 +31,7 @@ from deployer.masking import masked
         ("https://someone@corp:hunter2@host/x", "https://****@host/x"),
         ("https://someone:hunter2@[::1]:80/x", "https://****@[::1]:80/x"),
         ("https://someone:hunt/er2@host/x", "https://****@host/x"),
+        ("https://someone:hunt/er@hunt2@host/x", "https://****@host/x"),
         ("https://someone:hunter#2@host/x", "https://****@host/x"),
         ("https://someone:hunter?2@host/x", "https://****@host/x"),
         ("https://someone:hunt'er2@host/x", "https://****@host/x"),
