@@ -5,6 +5,7 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 airflow  where Airflow runs: in containers, or as processes of this machine
 doctor   what `deployer doctor` asks, as the settings name it
+airflow_version  what `deployer airflow-version` is made of
 """
 
 from __future__ import annotations

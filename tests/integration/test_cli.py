@@ -207,7 +207,14 @@ def test_each_command_says_how_it_is_used(run: Run, command: str) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [("nope",), ("show",), ("status", "--yaml"), ("logs", "--deployment", "x"), ("deploy", "abc")],
+    [
+        ("nope",),
+        ("show",),
+        ("status", "--yaml"),
+        ("logs", "--deployment", "x"),
+        ("deploy", "abc"),
+        ("airflow-version", "latest"),
+    ],
 )
 def test_wrong_use_ends_with_2(run: Run, args: tuple[str, ...]) -> None:
     ended = run(*args)
@@ -233,6 +240,13 @@ def test_a_backup_goes_back_only_when_that_is_agreed_to(
     restored = run("restore", file, "--yes")
     assert (restored.status, len(journal.deployments(limit=9))) == (0, 1)
     assert "start the worker" in restored.out
+
+
+def test_the_trials_airflow_has_no_other_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYER_SERVICES", "local")
+    ended = run("airflow-version", "3.3.3")
+    assert ended.status == 2
+    assert "comes with the deployer" in ended.err
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "status", "deploy", "logs"])
