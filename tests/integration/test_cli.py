@@ -293,7 +293,7 @@ def test_who_tells_the_worker_to_stop_wakes_it(
             yield SimpleNamespace(run=work)
 
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(app.logs, "set_up", lambda *_, **__: str)
+    monkeypatch.setattr("deployer.logs.set_up", lambda *_, **__: str)
     monkeypatch.setattr(app, "_worker", worker)
     assert run("worker").status == 0
     assert woken == [True, True]
