@@ -1,4 +1,4 @@
-"""`scripts/plot FILE`: draw what `scripts/bench --json` printed, and print its tables.
+"""`scripts/plot FILE`: draw what `scripts/bench --json` or `scripts/soak soak --json` printed.
 
 The pictures are the same bytes for the same figures: no dates, no random ids, text as text.
 """
@@ -26,13 +26,14 @@ INK = "#57606a"  # readable on GitHub's light page and on its dark one
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(file: Path) -> None:
-    """Draw the pictures of docs/benchmarks.md and print its tables."""
+    """Draw the pictures of the documentation; print the tables of docs/benchmarks.md."""
     found = json.loads(file.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     for name, draw in DRAWINGS.items():
         if name in found:
             _save(name, draw, found[name])
-    print(markdown(found))
+    if found.keys() - {"soak"}:
+        print(markdown(found))
 
 
 def _save(name: str, draw: Callable[[Axes, Mapping[str, Any]], None], found: Any) -> None:  # noqa: ANN401  # JSON
@@ -114,9 +115,37 @@ def _scale(axes: Axes, found: Mapping[str, Any]) -> None:
     )
 
 
+def _soak(axes: Axes, found: Mapping[str, Any]) -> None:
+    """Memory and journal as lines over the pushes, each push's time to its verdict as a dot."""
+    series = found["series"]
+    pushes = [one["push"] for one in series]
+    for name, label, colour in (
+        ("web_rss_bytes", "memory of web", COLOURS[1]),
+        ("worker_rss_bytes", "memory of worker", COLOURS[4]),
+        ("journal_bytes", "journal", COLOURS[2]),
+    ):
+        axes.plot(pushes, [one[name] / 2**20 for one in series], color=colour, label=label)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("MiB")
+    axes.set_xlabel("pushes")
+    verdicts = axes.twinx()
+    verdicts.spines[["top"]].set_visible(False)
+    verdicts.scatter(
+        [int(push) for push in found["verdict_s"]],
+        list(found["verdict_s"].values()),
+        s=3,
+        color=COLOURS[3],
+        label="time to the verdict",
+    )
+    verdicts.set_yscale("log")
+    verdicts.set_ylabel("seconds")
+    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False)
+
+
 DRAWINGS: Mapping[str, Callable[[Axes, Mapping[str, Any]], None]] = {
     "peers": _peers,
     "scale": _scale,
+    "soak": _soak,
 }
 
 
