@@ -102,12 +102,16 @@ for _name in AIRFLOW:
 
 
 def stand_in(folder: Path) -> None:
-    """Have this process's worker find these instead of Airflow, and wait for nothing but work."""
+    """Have this process's worker find these instead of Airflow."""
     local = LocalParser(lambda: Path(sys.executable), PARSER)
     host = airflow.Host(KeptServices(folder), local, local, None, None, None)
     setattr(app, "on_this_machine", lambda _: host)  # noqa: B010
     rest.AirflowRest = lambda *_, **__: KeptAirflow(folder)  # type: ignore[assignment, misc]
-    # Waits that are of no interest here, and would be the most of a run's time.
+    hurry()
+
+
+def hurry() -> None:
+    """Shorten waits that are of no interest here, and would be the most of a run's time."""
     maintenance.QUIET_S = 0.1
     process.FAULT_PAUSE_S = 0.1
     Pace.next_write_at = lambda _, now, **__: now  # type: ignore[method-assign]

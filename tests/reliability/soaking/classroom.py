@@ -17,6 +17,7 @@ from typing import Any, Self
 from deployer.config import Settings
 from deployer.demo.github import git as hub_git
 from deployer.demo.github.shapes import Push
+from deployer.demo.github.webhook import Delivery
 from deployer.demo.stage import REPO, Part, Stage, embedded
 from tests.classrepo import ClassRepo
 from tests.reliability.killing import invariants, outside
@@ -26,11 +27,13 @@ from tests.reliability.soaking import process, samples
 from tests.reliability.soaking.proxies import Proxies, Proxy
 
 STUDENTS = 30
-AT_ONCE = 4
+AT_ONCE = 6
 """Pushes whose verdicts are open at a time."""
 LOOK_EVERY_S = 0.02
+AGAIN_S = 2.0
+"""Between two looks for deliveries that failed."""
 SETTLES_S = 60.0
-LONGEST_S = 180.0
+LONGEST_S = 600.0
 """From a push to its verdict, whatever happens."""
 KEEP_RELEASES = 2
 FINAL = ("success", "failure", "error")
@@ -42,6 +45,11 @@ TIMES = {
     "condemned": ("at",),
 }
 """By which the journal knows how old something is."""
+_FOUND = (
+    "SELECT 1 FROM deployments WHERE sha = ? AND NOT EXISTS (SELECT 1 FROM announcements "
+    "WHERE deployment_id = deployments.id AND received_at <= queued_at)"
+)
+"""Tells whether git showed a commit before its delivery came."""
 
 
 class StandInAirflow:
@@ -75,7 +83,8 @@ class Classroom:
     Attributes:
         rate: of what goes through a proxy, how much meets a fault.
         verdict_s: by number of the push, from it to `airflow/deploy`.
-        late: commits whose first delivery did not arrive, or was not answered.
+        found: commits that git showed before they were delivered.
+        redelivered: how many deliveries failed and were asked for again.
     """
 
     folder: Path
@@ -84,7 +93,8 @@ class Classroom:
     verdict_s: dict[int, float] = field(default_factory=dict)
     series: list[dict[str, float]] = field(default_factory=list)
     announced: list[Expected] = field(default_factory=list)
-    late: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    redelivered: int = 0
     live: dict[str, str] = field(default_factory=dict)
     packages: str = ""
     journal_url: str | None = None
@@ -130,6 +140,9 @@ class Classroom:
         self.repo = ClassRepo(self.hub.repository.path)
         self._pushed_at: dict[str, tuple[int, float]] = {}
         self._open: dict[str, str] = {}  # students by commit
+        self._undelivered: set[str] = set()
+        self._failed: list[Delivery] = []
+        self._again_at = 0.0  # monotonic
         self._delivered = 0
         self._stand_in = StandInAirflow(settings)
         self.dag_processor = self._stand_in.dag_processor
@@ -178,7 +191,10 @@ class Classroom:
             self._push(number)
             if number % every == 0:
                 self.series.append(self._sample(number))
-        while self._open:
+        self._wait_until_quiet()
+
+    def _wait_until_quiet(self) -> None:
+        while self._open or self._undelivered:
             self._look()
 
     def _kill(self, part: Part) -> None:
@@ -203,7 +219,7 @@ class Classroom:
         word = self._chance.choices(
             ["pass", "BROKEN", "__import__('os')._exit(3)  # HARM"], [16, 3, 1]
         )[0]
-        head = f'with DAG("{student}_a") as dag:  # {number}'
+        head = f'with DAG("{student}_a", tags=["student:{student}"]) as dag:  # {number}'
         text = f"from airflow.sdk import DAG\n{head}\n    {word}\n"
         before, known = self.repo.tip() or "0" * 40, self.hub.repository.refs()
         self.repo.write(path, text)
@@ -221,6 +237,7 @@ class Classroom:
         if self.really:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
+        self._undelivered.add(sha)
         push = Push("refs/heads/main", before, sha, None)
         hub_git._announce(self.hub._parts, self.hub.url, push, known)
 
@@ -233,19 +250,29 @@ class Classroom:
             if "airflow/deploy" in ended and f"airflow/{self._open[sha]}" in ended:
                 self.verdict_s[number] = ended["airflow/deploy"].received_s - began
                 del self._open[sha]
+                if self._asked(_FOUND, sha):
+                    self.found.add(sha)
             elif time.monotonic() - began > LONGEST_S:
                 raise TimeoutError(f"push {number}, {sha}, has no verdict: {list(ended)}")
         hook, made = self.hub._parts.webhook, self.hub.deliveries
         for one in made[self._delivered :]:
-            if one.status != "OK":
+            if one.status == "OK":
+                self._undelivered.discard(one.payload["after"])
+            else:
+                self._failed.append(one)
+        self._delivered = len(made)
+        if time.monotonic() > self._again_at:
+            self._again_at = time.monotonic() + AGAIN_S
+            while self._failed:
                 # As GitHub's own button does: the same event once more, under its old name.
-                self.late.add(one.payload["after"])
+                one = self._failed.pop()
+                self.redelivered += 1
                 again = (hook.url, one.event, one.guid, one.payload)
                 hook._soon(lambda again=again: hook._deliver(*again))
-        self._delivered = len(made)
 
     def pass_night(self) -> None:
-        """Make all that the journal holds a day older."""
+        """Make all that the journal holds a day older; nobody is at work then."""
+        self._wait_until_quiet()
         with closing(sqlite3.connect(self.state / "deployer.db", timeout=20)) as opened, opened:
             for table, columns in TIMES.items():
                 aged = ", ".join(
@@ -254,11 +281,13 @@ class Classroom:
                 )
                 opened.execute(f"UPDATE {table} SET {aged}")  # noqa: S608  # names of our own
 
+    def _asked(self, query: str, *values: str) -> list[Any]:
+        with closing(sqlite3.connect(self.state / "deployer.db", timeout=20)) as opened:
+            return opened.execute(query, values).fetchall()
+
     def _sample(self, number: int) -> dict[str, float]:
         web = samples.taken(self.stage.web.pid, tree=True)
         worker = samples.taken(self.stage.worker.pid)
-        with closing(sqlite3.connect(self.state / "deployer.db", timeout=20)) as opened:
-            kept = opened.execute("SELECT count(*) FROM deployments").fetchone()[0]
         return {
             "push": number,
             "web_rss_bytes": web.rss_bytes,
@@ -267,7 +296,7 @@ class Classroom:
             "worker_rss_bytes": worker.rss_bytes,
             "worker_files": worker.files,
             "worker_threads": worker.threads,
-            "deployments_kept": kept,
+            "deployments_kept": self._asked("SELECT count(*) FROM deployments")[0][0],
             "journal_bytes": sum(one.stat().st_size for one in self.state.glob("deployer.db*")),
             "checkout_bytes": samples.size(self.checkout)
             - samples.size(self.checkout / "mirror.git"),
@@ -275,7 +304,7 @@ class Classroom:
         }
 
     def use_airflow(self) -> None:
-        """From now on a real Airflow, and the deployer as it is installed."""
+        """From now on a real Airflow, and nothing of the worker's a stand-in."""
         stage = self.stage
         stage.worker.stop()
         self._stand_in.stop()
@@ -283,7 +312,11 @@ class Classroom:
         self._stack.callback(stage.airflow.stop)
         stage.airflow.start()
         stage.airflow.wait_healthy(self.settings.recreate_services)
-        stage.worker.module = "deployer"
+        stage.worker.environment = {
+            name: value
+            for name, value in stage.worker.environment.items()
+            if name != process.OUTSIDE
+        }
         stage.worker.start()
         self.really = True
 
@@ -291,10 +324,9 @@ class Classroom:
         """End all faults, and return what does not hold however long one waits."""
         for proxy in (self.to_web, self.to_api, self.to_git):
             proxy.rate = 0.0
-        # The poll may have found a commit before its delivery came: it is told of what differs from
-        # what was live, which may be more than its own.
+        # What was found is told of all that differs from what was live, not of its own alone.
         self.announced = [
-            self._as_found(one) if one.sha in self.late else one for one in self.announced
+            self._as_found(one) if one.sha in self.found else one for one in self.announced
         ]
         until = time.monotonic() + SETTLES_S
         while wrong := invariants.broken(self):  # type: ignore[arg-type]  # what it looks at is here

@@ -39,6 +39,7 @@ class Proxy:
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)  # noqa: S311  # no secret
         self.port = 0
+        self._at_work: set[asyncio.Task[str]] = set()  # asyncio itself holds them weakly
 
     @property
     def url(self) -> str:
@@ -49,18 +50,20 @@ class Proxy:
         self.port = server.sockets[0].getsockname()[1]
 
     async def _connected(self, one: asyncio.StreamReader, end: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # cancelled at the end of it all
             other, far = await asyncio.open_connection(*self.target)
             ways = [
                 asyncio.create_task(self._pass_on(one, far, "asked")),
                 asyncio.create_task(self._pass_on(other, end, "answered")),
             ]
+            self._at_work.update(ways)
             # Either end may close first; what the other still says goes through.
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if any(way.result() == "cut" for way in done):
                 far.transport.abort()
                 end.transport.abort()
             await asyncio.wait(ways)
+            self._at_work.difference_update(ways)
             far.close()
         end.close()
 
