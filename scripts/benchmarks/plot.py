@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -21,6 +22,8 @@ PICTURES = Path("docs/benchmarks")
 COLOURS = ("#57606a", "#8c6bb1", "#41ab5d", "#fe9929", "#0969da", "#9ecae1", "#cf222e")
 OURS, THEIRS = "#0969da", "#8c959f"
 INK = "#57606a"  # readable on GitHub's light page and on its dark one
+TOGETHER = 20
+"""Pushes of a soak that are one point."""
 
 
 @click.command()
@@ -116,30 +119,36 @@ def _scale(axes: Axes, found: Mapping[str, Any]) -> None:
 
 
 def _soak(axes: Axes, found: Mapping[str, Any]) -> None:
-    """Memory and journal as lines over the pushes, each push's time to its verdict as a dot."""
+    """Memory and journal over the pushes; of each few, the median and the worst to a verdict."""
     series = found["series"]
     pushes = [one["push"] for one in series]
     for name, label, colour in (
         ("web_rss_bytes", "memory of web", COLOURS[1]),
-        ("worker_rss_bytes", "memory of worker", COLOURS[4]),
+        ("worker_rss_bytes", "of worker", COLOURS[4]),
         ("journal_bytes", "journal", COLOURS[2]),
     ):
         axes.plot(pushes, [one[name] / 2**20 for one in series], color=colour, label=label)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("MiB")
     axes.set_xlabel("pushes")
+    times = sorted((int(push), seconds) for push, seconds in found["verdict_s"].items())
+    some = [times[at : at + TOGETHER] for at in range(0, len(times), TOGETHER)]
     verdicts = axes.twinx()
     verdicts.spines[["top"]].set_visible(False)
-    verdicts.scatter(
-        [int(push) for push in found["verdict_s"]],
-        list(found["verdict_s"].values()),
-        s=3,
-        color=COLOURS[3],
-        label="time to the verdict",
-    )
+    for name, of, style in (("to the verdict", median, "-"), ("worst", max, ".")):
+        verdicts.plot(
+            [part[0][0] for part in some],
+            [of(seconds for _, seconds in part) for part in some],
+            style,
+            color=COLOURS[3],
+            markersize=3,
+            label=name,
+        )
     verdicts.set_yscale("log")
+    verdicts.set_ylim(0.1, 1000)
+    verdicts.yaxis.set_major_formatter("{x:g}")
     verdicts.set_ylabel("seconds")
-    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    axes.figure.legend(loc="outside upper center", ncols=5, frameon=False)
 
 
 DRAWINGS: Mapping[str, Callable[[Axes, Mapping[str, Any]], None]] = {
