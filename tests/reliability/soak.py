@@ -22,7 +22,7 @@ FAULTS = 0.01
 KILLS = 10
 """In the first third; after it, both processes live to the end, so that it is seen if they grow."""
 NIGHTS = 10
-SAMPLES = 100
+SAMPLES = 40
 DEPLOYMENTS = 20_000
 KEEP_DAYS = 7
 GROWS = 0.1

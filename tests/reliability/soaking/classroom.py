@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -97,6 +98,7 @@ class Classroom:
     redelivered: int = 0
     live: dict[str, str] = field(default_factory=dict)
     packages: str = ""
+    most_releases: int = 2 * KEEP_RELEASES
     journal_url: str | None = None
 
     def __enter__(self) -> Self:
@@ -190,12 +192,22 @@ class Classroom:
                 self.pass_night()
             self._push(number)
             if number % every == 0:
+                self._wait_until_rested()
                 self.series.append(self._sample(number))
         self._wait_until_quiet()
 
     def _wait_until_quiet(self) -> None:
         while self._open or self._undelivered:
             self._look()
+
+    def _wait_until_rested(self) -> None:
+        """Wait for what is done when nobody waits; old releases pile up until then."""
+        self._wait_until_quiet()
+        until, releases = time.monotonic() + SETTLES_S, self.checkout / "releases"
+        while len(list(releases.glob("[0-9a-f]*"))) > self.most_releases:
+            if time.monotonic() > until:
+                return  # it shows in the samples
+            time.sleep(LOOK_EVERY_S)
 
     def _kill(self, part: Part) -> None:
         """End it with all of its own, as systemd does."""
@@ -267,8 +279,7 @@ class Classroom:
                 # As GitHub's own button does: the same event once more, under its old name.
                 one = self._failed.pop()
                 self.redelivered += 1
-                again = (hook.url, one.event, one.guid, one.payload)
-                hook._soon(lambda again=again: hook._deliver(*again))
+                hook._soon(partial(hook._deliver, str(hook.url), one.event, one.guid, one.payload))
 
     def pass_night(self) -> None:
         """Make all that the journal holds a day older; nobody is at work then."""
@@ -318,7 +329,7 @@ class Classroom:
             if name != process.OUTSIDE
         }
         stage.worker.start()
-        self.really = True
+        self.really, self.most_releases = True, 2 * KEEP_RELEASES + STUDENTS
 
     def settled(self) -> list[str]:
         """End all faults, and return what does not hold however long one waits."""
