@@ -71,7 +71,9 @@ class Reconciler:
             return self._roll_back(self._intake.freeze, self._intake.freeze.sha)
         edits = self._look_for_edits()
         try:
-            fetched = self._tip.fetch(patient=bool(self._intake.rows() or self._intake.wishes()))
+            fetched = self._tip.fetch(
+                patient=lambda: bool(self._intake.rows() or self._intake.wishes())
+            )
         except GitError as exc:
             return self._git_failed(exc)
         now = self._parts.clock.now()

@@ -15,10 +15,11 @@ from deployer.core.model import (
     Outcome,
     Proof,
     State,
+    StatusState,
     StepName,
     Trigger,
 )
-from deployer.errors import DiskError, PusherError
+from deployer.errors import DiskError, GitError, PusherError
 from deployer.ports import Edits
 from deployer.worker.covered import Branch
 from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
@@ -522,6 +523,46 @@ def test_a_commit_announced_during_a_long_fetch_is_waited_for(
     assert world.said(late[0])["airflow/deploy"][0] == "pending"
     world.reconciler.turn()
     assert world.said(late[0])["airflow/deploy"][0] == "success"
+
+
+def test_a_commit_announced_during_a_fetch_that_fails_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = world.repository.fetch
+    late: list[str] = []
+
+    def cut_once() -> str:
+        if not late:
+            late.append(world.announced(TAXI))
+            world.reconciler.take_in()
+            raise GitError("the connection was cut")
+        return fetch()
+
+    monkeypatch.setattr(world.repository, "fetch", cut_once)
+    world.reconciler.turn()
+    assert world.said(late[0])["airflow/deploy"][0] == "success"
+    assert world.judging(late[0]).state is State.SUCCEEDED
+    assert len(world.journal.about(late[0])) == 1
+
+
+def test_a_tip_announced_while_the_queue_is_looked_at_gets_one_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.announced(WEATHER)
+    tip = world.push(TAXI)
+    shown = world.journal.shown
+
+    def slow(sha: str, context: str) -> StatusState | None:
+        monkeypatch.undo()
+        world.deliver(tip)
+        world.reconciler.take_in()
+        return shown(sha, context)
+
+    monkeypatch.setattr(world.journal, "shown", slow)
+    world.reconciler.turn()
+    assert [found.sha for found in world.journal.about(tip)] == [tip]
+    assert world.judging(tip).state is State.SUCCEEDED
+    assert world.journal.unfinished() == ()
 
 
 def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(

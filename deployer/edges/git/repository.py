@@ -175,6 +175,7 @@ class GitRepository:
         wanted = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
         reads = self._reads(wanted | {(blob, name) for name, blob in aside.items()}, sizes)
         self._known_before, self._known = self._known, reads | targets_read
+        self._git_trees.age()
         texts = {name: reads[blob, name].text for name, blob in aside.items()}
         return replace(
             contents.tree(sha, chosen, reads, executable, links),

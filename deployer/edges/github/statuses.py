@@ -250,11 +250,12 @@ class GitHub:
                     raise httpx.ReadError(f"its answer is longer than {MAX_BODY} bytes")
                 if time.monotonic() > ends_at:
                     raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
-            # Decoded already, so without the headers that say how.
+            # Decoded already, so without the headers that say how. As bytes: a proxy's may be any.
             headers = [
                 (name, value)
-                for name, value in answer.headers.multi_items()
-                if name not in {"content-encoding", "content-length", "transfer-encoding"}
+                for name, value in answer.headers.raw
+                if name.lower()
+                not in {b"content-encoding", b"content-length", b"transfer-encoding"}
             ]
             return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
 
