@@ -174,7 +174,7 @@ class Port:
         machine, name, life = self._machine, self._name, self._life
         effect = method in EFFECTS[name]
 
-        def guarded(*args: object, **kwargs: object) -> object:
+        def guarded(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - whatever it takes
             try:
                 machine.enter(name, method, life, effect=effect)
                 answer = call(*args, **kwargs)

@@ -13,6 +13,7 @@ from tests.reliability.history import (
     EVERY_FAULT,
     STEPS,
     Crash,
+    Event,
     FailOnce,
     History,
     Push,
@@ -69,7 +70,7 @@ def test_a_crash_at_any_boundary_of_an_effect_loses_nothing(history: History) ->
 def test_a_row_that_goes_wrong_is_mended_when_the_worker_starts(
     way: str, told: str, pushes: int, *, sql: bool
 ) -> None:
-    pushed = [
+    pushed: list[tuple[float, Event]] = [
         (0.5, Push((("dags/anna/x.py", Kind.BROKEN, 1),))),
         (3.0, Push((("dags/anna/y.py", Kind.FINE, 1),))),
         (6.1, Push((("dags/ben/x.py", Kind.FINE, 1),))),
