@@ -157,6 +157,7 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
             host.way_to(settings.public_url),
         ),
         Line("journal", lambda: journal.journal_line(traces.get()), journal.MAKE),
+        Line("invariants", lambda: journal.invariants(traces.or_skip())),
         Line("worker", lambda: journal.worker(traces.or_skip(), _now())),
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from deployer.core.doctor.invariants import Audit, violations
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import Hearing, Pulse
 from deployer.core.planning import packages
@@ -21,6 +22,7 @@ class Traces:
     pulse: Pulse
     hearing: Hearing
     packages: str | None
+    audit: Audit
 
 
 MAKE: Final = (
@@ -35,11 +37,28 @@ def read(journal: Memory) -> Traces:
     Raises:
         JournalError: it can't be read.
     """
-    return Traces(journal.pulse(), journal.hearing(), journal.packages())
+    now = datetime.now(UTC)
+    return Traces(journal.pulse(), journal.hearing(), journal.packages(), journal.audit(now))
 
 
 def journal_line(_traces: Traces) -> str:
     return "can be read, its tables are up to date"
+
+
+def invariants(traces: Traces) -> str:
+    """Tell whether the journal holds what it must at any moment.
+
+    Raises:
+        Ailment: something of it does not.
+    """
+    if wrong := "; ".join(violations(traces.audit)):
+        raise Ailment(
+            wrong,
+            "the worker looks at its start and each hour, and mends commits without an end and what"
+            " is live: `systemctl restart deployer-worker`. Statuses wait for GitHub: see GitHub"
+            " token. For rows without another: restore a backup (`deployer restore`)",
+        )
+    return "no commit is forgotten, what is live is judged, no row is without another"
 
 
 def worker(traces: Traces, now: datetime) -> str:

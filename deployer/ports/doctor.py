@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from deployer.core.doctor.invariants import Audit
 from deployer.core.model import Health, Hearing, Look, Pulse, StatusRecord
 from deployer.ports.journal import Journal
 from deployer.ports.releases import Edits, Release
@@ -133,6 +135,7 @@ class Memory(Protocol):
     def pulse(self) -> Pulse: ...
     def hearing(self) -> Hearing: ...
     def packages(self) -> str | None: ...
+    def audit(self, at: datetime) -> Audit: ...
 
 
 class LocalProcesses(Protocol):

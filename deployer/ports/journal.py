@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from deployer.core.doctor.invariants import Audit
 from deployer.core.model import (
     Closed,
     Deployment,
@@ -337,6 +338,9 @@ class Journal(Protocol):
 
     def answer_to(self, announcement: int) -> Deployment | None:
         """Return the deployment that an announcement is attached to."""
+
+    def audit(self, at: datetime) -> Audit:
+        """Return what is not as it must be at any moment."""
 
     def pulse(self) -> Pulse:
         """Return what readiness is judged by."""

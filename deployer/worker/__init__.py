@@ -8,6 +8,7 @@ deploying    deploy one tip, end it, owe its statuses
 covered      what commits changed; how those end that get no deployment of their own
 carried      deployments that were cut short
 maintenance  between two turns
+invariants   what must hold at any moment is looked at, and mended
 outbox       post what is owed
 telling      tell the teacher what is wrong, once
 """

@@ -22,6 +22,7 @@ from deployer.worker.carried import Carried, Carrying
 from deployer.worker.covered import Branch, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
+from deployer.worker.invariants import Invariants
 from deployer.worker.maintenance import Maintenance
 from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
 
@@ -50,6 +51,7 @@ class Reconciler:
             parts, limits, self._intake, self._carrying, self._covered, owed=owed
         )
         self.maintenance = Maintenance(parts, limits)
+        self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
         self._told_of: Freeze | None = None  # the rollback of which commits were told
 
@@ -70,6 +72,7 @@ class Reconciler:
         if self._intake.freeze and self._intake.freeze.sha and self._has_to_roll_back:
             return self._roll_back(self._intake.freeze, self._intake.freeze.sha)
         edits = self._look_for_edits()
+        self._invariants.look()
         try:
             fetched = self._tip.fetch(
                 patient=lambda: bool(self._intake.rows() or self._intake.wishes())
@@ -106,10 +109,12 @@ class Reconciler:
                 wish: self._tip.place(wish.sha, wish.received_at, fetched, patience=timedelta(0))
                 for wish in self._intake.wishes()
             }
-        mine = next((row for row in rows if row.sha == tip), None)
-        answered = [row for row in rows if row.sha != tip and self._covered.answered(row.sha)]
+        settled = not (edits or asked or self._is_behind(tip))
+        over = [row for row in rows if row.sha != tip or settled]
+        answered = [row for row in over if self._covered.answered(row.sha)]
         self._covered.close(answered)
         rows = [row for row in rows if row not in answered]
+        mine = next((row for row in rows if row.sha == tip), None)
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
         self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])

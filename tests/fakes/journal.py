@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from deployer.core.doctor.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
     Deployment,
@@ -34,6 +35,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
+from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
 from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
 from deployer.errors import JournalError
@@ -560,6 +562,26 @@ class FakeJournal:
     def answer_to(self, announcement: int) -> Deployment | None:
         _, number = self.announced.get(announcement, (None, None))
         return None if number is None else self.deployment(number)
+
+    def audit(self, at: datetime) -> Audit:
+        at_work = {sha for d in self.unfinished() for sha in (d.sha, *self.records[d.id].covers)}
+        at_work |= {made.sha for made in self.unseen() if made.sha}
+        open_lines = {line.key: line for line in self.lines if line.standing != "removed"}
+        waiting = {sha for (sha, _), x in open_lines.items() if x.record.status.state == "pending"}
+        waiting |= {
+            made.sha
+            for made, _ in self.announced.values()
+            if made.sha and made.trigger is Trigger.WEBHOOK and made.received_at > at - LATELY
+            and (made.sha, DEPLOY) not in open_lines
+        }  # fmt: skip
+        live = self._live if self._live and not self._live.pending else None
+        judging = {State.RUNNING, State.SUCCEEDED, State.BROKEN}
+        judged = {sha for d in self.records.values() if d.state in judging for sha in d.covers}
+        return Audit(
+            stranded=tuple(sorted(waiting - at_work)),
+            unjudged=live.sha if live and live.sha not in judged else None,
+            owed=sum(line.standing == "owed" for line in self.lines),
+        )
 
     def pulse(self) -> Pulse:
         owed = [line.owed_since for line in self.lines if line.standing == "owed"]

@@ -21,7 +21,7 @@ import pytest
 
 from deployer.app import doctor as app_doctor
 from deployer.cli import main
-from deployer.core.model import Live, ProcessorCame
+from deployer.core.model import Ending, Live, ProcessorCame, State, Trigger
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
 from deployer.doctor import running
@@ -281,7 +281,10 @@ def well(settings: Callable[..., None], airflow: Answering, tmp_path: Path) -> I
         tip = GitRepository(github.git_url, "main", checkout).fetch()
         journal = SqlJournal.open(f"sqlite:///{state}/deployer.db", migrate=True)
         journal.record_delivery(guid="1", event="ping", result="ignored", reason="", payload={})
-        journal.set_live(Live(tip))
+        now = datetime.now(UTC)
+        number = journal.queue(tip, base_sha=None, ref="main", trigger=Trigger.WEBHOOK, at=now)
+        journal.start(number, at=now, base_sha=None, covers=[tip])
+        journal.end(number, Ending(tip, State.SUCCEEDED), at=now, live=Live(tip))
         journal.set_packages("# none\n")
         journal.beat(
             at=datetime.now(UTC),

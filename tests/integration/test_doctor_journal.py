@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.model import ProcessorCame, Trigger
+from deployer.core.model import Live, ProcessorCame, Trigger
 from deployer.doctor import journal as checkup
 from deployer.edges.journal import SqlJournal
 from deployer.errors import JournalError
@@ -102,6 +103,26 @@ def test_a_journal_that_is_not_there_is_told_and_not_made(url: str, tmp_path: Pa
 
 def test_a_journal_that_can_be_read_passes(journal: SqlJournal, url: str) -> None:
     assert "can be read" in checkup.journal_line(read(url))
+
+
+def test_a_journal_that_holds_what_it_must_passes(journal: SqlJournal, url: str) -> None:
+    assert "no commit is forgotten" in checkup.invariants(read(url))
+
+
+def test_a_journal_that_does_not_hold_what_it_must_is_told_with_who_mends_it(
+    journal: SqlJournal, url: str
+) -> None:
+    journal.set_live(Live(A))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        database.execute("INSERT INTO covers (deployment_id, position, sha) VALUES (7, 0, 'x')")
+        database.commit()
+    with pytest.raises(Ailment) as told:
+        checkup.invariants(read(url))
+    assert told.value.detail == (
+        "aaaaaaa is said to be live and judged, and no deployment has judged it;"
+        " rows of covers name rows that are not there"
+    )
+    assert "systemctl restart deployer-worker" in told.value.remedy
 
 
 def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:

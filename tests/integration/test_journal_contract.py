@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from deployer.core.doctor.invariants import Audit
 from deployer.core.model import (
     Closed,
     Deployment,
@@ -1239,6 +1240,38 @@ def test_old_deliveries_are_removed_and_can_come_anew(journal: Journal) -> None:
     assert journal.heard("1") == ()
     assert ignored(journal, "1")
     assert not push(journal, "2")
+
+
+def test_a_commit_without_an_end_is_stranded_once_nobody_works_on_it(journal: Journal) -> None:
+    push(journal, "one", sha=A)
+    assert journal.audit(NOW) == Audit()
+    number = started(journal, B, covers=[B, A])
+    journal.attach(journal.unseen()[0].id, number)
+    journal.owe([Status(B, "airflow/lasse", StatusState.PENDING, "")], deployment=number, at=NOW)
+    assert journal.audit(NOW) == Audit(owed=1)
+    journal.supersede(number, "lost", at=NOW)
+    assert journal.audit(NOW) == Audit(stranded=(A, B), owed=1)
+    said = [status(StatusState.ERROR, sha=A), Status(B, "airflow/Lasse", StatusState.SUCCESS, "")]
+    journal.owe(said, deployment=number, at=NOW)
+    assert journal.audit(NOW) == Audit(owed=2)
+
+
+def test_a_push_that_was_told_nothing_is_stranded_for_a_day(journal: Journal) -> None:
+    number = ended_one(journal, B)
+    push(journal, "one", sha=A)
+    journal.attach(journal.unseen()[0].id, number)
+    assert journal.audit(NOW).stranded == (A,)
+    assert journal.audit(NOW + timedelta(days=2)).stranded == ()
+
+
+def test_what_is_live_is_unjudged_unless_a_deployment_judged_it(journal: Journal) -> None:
+    number = started(journal, A)
+    journal.set_live(Live(A))
+    assert journal.audit(NOW).unjudged is None
+    journal.end(number, Ending(A, State.ERROR), at=NOW)
+    assert journal.audit(NOW).unjudged == A
+    journal.set_live(Live(A, pending=("dags/l/a.py",)))
+    assert journal.audit(NOW).unjudged is None
 
 
 def test_all_is_counted(journal: Journal) -> None:

@@ -578,6 +578,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "about": lambda journal: journal.about(A),
     "complete": lambda journal: journal.complete("a"),
     "answer_to": lambda journal: journal.answer_to(1),
+    "audit": lambda journal: journal.audit(NOW),
     "pulse": lambda journal: journal.pulse(),
     "tally": lambda journal: journal.tally(),
     "prune": lambda journal: journal.prune(NOW),

@@ -6,7 +6,8 @@ Each is a value that prints as it is written, so that a history which fails is a
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TypeAlias
 
 from tests.reliability.texts import HELPER, REQUIREMENTS_KINDS, Kind
@@ -151,6 +152,21 @@ class DagProcessorDies:
     """It is killed by chance; Docker starts it again after a moment."""
 
 
+@dataclass(frozen=True)
+class Rename:
+    """The repository gets another name, under which it delivers from now on."""
+
+
+@dataclass(frozen=True)
+class Spoil:
+    """A row of the journal goes wrong; the ways are in `machine.Machine.spoil`.
+
+    In no random history: the worker finds it when it is started, or within an hour.
+    """
+
+    way: str
+
+
 Event: TypeAlias = (
     Push
     | Reset
@@ -168,6 +184,8 @@ Event: TypeAlias = (
     | Edited
     | Task
     | DagProcessorDies
+    | Rename
+    | Spoil
 )
 
 
@@ -187,6 +205,7 @@ _FILES = Push(
         ("dags/cleo/x.py", Kind.HARM, 1),
     )
 )
+_ONE = Push((("dags/anna/x.py", Kind.FINE, 1),))
 _SLOW = Push((("dags/anna/x.py", Kind.SLOW, 2), ("dags/ben/x.py", Kind.CRAWL, 2)))
 _DEADLY = Push((("dags/anna/x.py", Kind.POISON, 1),))
 _OTHERS = Push((("dags/cleo/x.py", Kind.FINE, 2),))
@@ -197,7 +216,7 @@ CLASSICS = {
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
     "a deadly file": History(((0.5, _DEADLY),)),
     "a forced push": History(((0.5, _FILES), (3.0, Reset(1)))),
-    "a rollback": History(((0.5, _FILES), (3.0, RollBack(1)), (5.0, Unfreeze()))),
+    "a rollback": History(((0.5, _ONE), (3.0, RollBack(1)), (5.0, Unfreeze()))),
 }
 """Each is played with a crash at each boundary of an effect in it."""
 
@@ -245,7 +264,33 @@ CALLS = (
     "journal.set_packages",
     "journal.supersede",
 )
+STEPS = [
+    call
+    for call in CALLS
+    if call.startswith(("services.", "airflow.", "releases.")) and "versions" not in call
+]
+"""Of a rollout: in each of them one is made to fail."""
+EVERY_FAULT = frozenset(
+    {
+        *FAULTS,
+        *(f"{call} fails" for call in CALLS if call not in STEPS),
+        *("a crash", "a forced push", "a branch that is deleted", "a file is changed by hand"),
+        *("a delivery that gets lost", "a delivery that comes late", "a redelivery"),
+        *("a push that two hooks deliver", "a delivery that was known"),
+        *("a delivery under a new name", "a delivery under a name that nobody knew"),
+        *("a delivery that could not be written", "the clock jumps +3600 s"),
+        *("the clock jumps -3600 s", "the dag-processor dies by chance"),
+        *("the dag-processor dies of a file", "Freeze", "Unfreeze", "RollBack", "DeployByHand"),
+    }
+)
+"""What has to happen in the histories that CI plays, as `machine.Machine.met` counts it."""
 GAPS = (0.0, 0.02, 0.1, 0.3, 1.0, 5.0, 30.0, 70.0, 400.0)
+
+
+def failing(call: str) -> History:
+    """Return a history in which a rollout takes all its steps, and that one fails."""
+    push = Push((("dags/anna/x.py", Kind.POISON, 1),), packages=("sick", 2))
+    return History(((0.5, Crash(40)), (0.5, FailOnce(call)), (0.6, push)))
 
 
 def draw(seed: int) -> History:
@@ -254,7 +299,13 @@ def draw(seed: int) -> History:
     Each has some kinds of trouble and not others, so that one does not always hide the other
     (Groce et al., "Swarm testing", 2012).
     """
-    return _Draw(random.Random(seed)).history()  # noqa: S311 - for play
+    drawn = _Draw(random.Random(seed)).history()  # noqa: S311 - for play
+    dice = random.Random(f"of the repository, {seed}")  # noqa: S311 - likewise
+    if dice.random() > 0.1:
+        return drawn
+    at = dice.choice(drawn.events)[0]
+    events = sorted([*drawn.events, (at, Rename())], key=itemgetter(0))
+    return replace(drawn, events=tuple(events))
 
 
 class _Draw:

@@ -25,21 +25,26 @@ from typing import Any
 
 import httpx
 
+from deployer.core.doctor.invariants import violations
 from deployer.core.model import (
     DAG_PROCESSOR,
     REQUIREMENTS,
     ROSTER,
     Examined,
     Listed,
+    Live,
+    Origin,
     ParseEnd,
     ParseError,
     ParseResult,
     Status,
+    StatusState,
     Told,
     Tree,
     Trigger,
 )
 from deployer.core.settings import Secret
+from deployer.core.webhook import Elsewhere, Ignored, Push, settle
 from deployer.deployment.parts import Limits, Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.store import SqlJournal
@@ -55,6 +60,7 @@ from deployer.errors import (
     ServicesError,
 )
 from deployer.ports import Accepted, Edits, Posted, RefusedForGood, Release, RetryLater
+from deployer.web.webhook import _entry
 from deployer.worker.covered import Branch
 from deployer.worker.outbox import Outbox
 from deployer.worker.reconciler import Reconciler
@@ -101,6 +107,20 @@ ERRORS: Mapping[str, type[DeployerError]] = {
     "examiner": PreflightError,
     "journal": JournalError,
 }
+
+
+PARTS: Mapping[str, str] = {
+    "repository": "git",
+    "releases": "disk",
+    "airflow": "airflow",
+    "feed": "feed cut",
+    "services": "docker",
+    "examiner": "parser",
+    "journal": "journal",
+    "board": "github",
+}
+"""Of what is broken where a port fails, as `history.FAULTS` names it."""
+REPO = "class/dags"
 
 
 class Killed(BaseException):
@@ -154,9 +174,18 @@ class Port:
         machine, name, life = self._machine, self._name, self._life
         effect = method in EFFECTS[name]
 
-        def guarded(*args: object, **kwargs: object) -> object:
-            machine.enter(name, method, life, effect=effect)
-            answer = call(*args, **kwargs)
+        def guarded(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - whatever it takes
+            try:
+                machine.enter(name, method, life, effect=effect)
+                answer = call(*args, **kwargs)
+            except DeployerError:
+                machine.met_failure(name, method)
+                raise
+            if method == "audit":
+                machine.mended += violations(answer)
+            elif method == "start":
+                for sha in kwargs["covers"]:
+                    machine.begun.setdefault(sha, machine.clock.elapsed_s)
             if effect:
                 machine.leave(life)
             return answer
@@ -234,7 +263,7 @@ class SimFeed(FakeFeed):
     def _answer(self) -> None:
         release, first, later = self.asked[-1]
         contents = self._machine.releases.contents_of(release)
-        if not self._alive or self.silent or contents is None:
+        if not self._alive or self.silent or contents is None or texts.kills(contents):
             return
         now = self._time.elapsed_s
         files = {path for path in contents if texts.is_dag(path)}
@@ -428,8 +457,9 @@ IMPORT_ERROR = ParseError("ImportError", "no")
 class Hub:
     """GitHub's statuses: what it took, and how it refuses."""
 
-    def __init__(self, clock: Timeline) -> None:
+    def __init__(self, clock: Timeline, met: Counter[str]) -> None:
         self.posts: list[Post] = []
+        self.met = met
         self.trouble = ""
         self.pushed_at: dict[str, float] = {}
         self._clock = clock
@@ -437,6 +467,8 @@ class Hub:
     def take(self, status: Status) -> tuple[int, dict[str, str], str]:
         """Return status code, headers and message of the answer to a post; 0: there is none."""
         trouble = self.trouble
+        if trouble:
+            self.met[trouble] += 1
         if trouble == "github timeout":
             self._clock.sleep(10.0)
             return 0, {}, "timed out"
@@ -515,13 +547,17 @@ class Machine:
         self.tips: list[str] = []
         self.published: list[tuple[float, str]] = []
         self.thawed: list[str] = []  # what went live in a freeze
+        self.met = Counter[str]()  # faults, and how often each happened
+        self.repo = REPO
+        self.begun: dict[str, float] = {}  # when commits were first deployed
+        self.mended: list[str] = []  # what the worker itself found not to hold
         self.repository = SimRepository()
         self.releases = SimReleases(self)
         self.services = SimServices(self)
         self.feed = SimFeed(self)
         self.airflow = FakeAirflow()
         self.examiner = SimExaminer(self)
-        self.hub = Hub(self.clock)
+        self.hub = Hub(self.clock, self.met)
         self.journal: FakeJournal | SqlJournal = (
             self._sql_journal() if sql else FakeJournal(now=self.clock.now)
         )
@@ -539,7 +575,7 @@ class Machine:
         self._broken: dict[str, int] = {}  # parts, by how many faults of it there are
         self._fail: set[str] = set()
         self._guids = count(1)
-        self._delivered: list[tuple[str, dict[str, object]]] = []
+        self._delivered: list[tuple[str, Push]] = []
         self.repository.push(
             {ROSTER: f"teachers: [{TEACHER}]\n", REQUIREMENTS: texts.requirements("fine", 1)},
             author=TEACHER,
@@ -584,6 +620,14 @@ class Machine:
         if self._broken.get(port) and not spared and method != "own_stack":
             raise ERRORS[port](f"{port} is broken")
 
+    def met_failure(self, port: str, method: str) -> None:
+        """Count a fault that the worker met, not one that passed while it had nothing to do."""
+        call = f"{port}.{method}"
+        if self._broken.get(PARTS[port]):
+            self.met[PARTS[port]] += 1
+        elif call in happenings.CALLS:
+            self.met[f"{call} fails"] += 1
+
     def leave(self, life: int) -> None:
         self._boundary(life)
 
@@ -598,6 +642,7 @@ class Machine:
             raise Killed
 
     def _kill(self) -> None:
+        self.met["a crash"] += 1
         self._crash_in = None
         self._reconciler = self._outbox = None
         self._boot_at = self.clock.elapsed_s + self._away_s
@@ -731,34 +776,43 @@ class Machine:
         """Let the dag-processor die of what is live now, if it does."""
         live = self.releases.live()
         contents = self.releases.contents_of(live.name if live else None) or {}
-        if any(texts.kind_of(t) is Kind.POISON for p, t in contents.items() if texts.is_dag(p)):
+        if texts.kills(contents):
             self.clock.after(0.004, partial(self._poisoned, live.name if live else ""))
 
     def _poisoned(self, release: str) -> None:
         live = self.releases.live()
         if live and live.name == release:
+            self.met["the dag-processor dies of a file"] += 1
             self.services.die(DAG_PROCESSOR, "MemoryError")
 
     def deliver(
         self, sha: str, before: str | None, *, forced: bool, bell: bool = True, guid: str = ""
     ) -> None:
+        origin = Origin(7, self.repo, REPO)
+        push = Push("refs/heads/main", before, sha, forced, "somebody", origin)
+        self._take(push, guid or f"guid-{next(self._guids)}", bell=bell)
+
+    def _take(self, push: Push, guid: str, *, bell: bool = True) -> None:
+        """Let the web process take a delivery, as `deployer.web.webhook` does."""
         if self._broken.get("journal"):
+            self.met["a delivery that could not be written"] += 1
             return  # 503; GitHub does not try again
-        guid = guid or f"guid-{next(self._guids)}"
-        payload: dict[str, object] = {
-            "ref": "refs/heads/main",
-            "before": before,
-            "after": sha,
-            "forced": forced,
-            "pusher": "somebody",
-            "repo": None,
-            "repo_id": None,
-            "known_as": None,
-        }
-        self._delivered.append((guid, payload))
-        if self.journal.record_delivery(
-            guid=guid, event="push", result="queued", reason="", payload=payload
-        ):
+        self._delivered.append((guid, push))
+        content: Push | Ignored = push
+        if push.origin.renamed:
+            self.met["a delivery under a new name"] += 1
+            elsewhere = Elsewhere(push.origin, push, Ignored("another repository"))
+            content = settle(elsewhere, self.journal.pulse().pushed)
+        result, reason, payload = _entry(content)
+        new = self.journal.record_delivery(
+            guid=guid, event="push", result=result, reason=reason, payload=payload
+        )
+        if not new:
+            self.met["a delivery that was known"] += 1
+        elif result == "ignored":
+            self.met["a delivery under a name that nobody knew"] += 1
+        else:
+            sha, before = push.after, push.before
             named = self.announced.setdefault(sha, Announced(sha, self.clock.elapsed_s))
             named.befores.append(before)
             self.tell(f"delivered {sha[:7]}")
@@ -784,14 +838,11 @@ class Machine:
                 self._delete_branch(for_s, back)
             case happenings.Redeliver(back, same):
                 if back < len(self._delivered):
-                    guid, payload = self._delivered[-1 - back]
-                    before = payload["before"]
-                    self.deliver(
-                        str(payload["after"]),
-                        str(before) if before else None,
-                        forced=bool(payload["forced"]),
-                        guid=guid if same else "",
-                    )
+                    guid, push = self._delivered[-1 - back]
+                    self.met["a redelivery"] += 1
+                    self._take(push, guid if same else f"guid-{next(self._guids)}")
+            case happenings.Rename():
+                self.repo += "-anew"
             case (
                 happenings.Freeze()
                 | happenings.Unfreeze()
@@ -799,6 +850,7 @@ class Machine:
                 | happenings.DeployByHand()
             ):
                 if not self._broken.get("journal"):
+                    self.met[type(event).__name__] += 1
                     self._steer(event)
                     self.ring()
             case happenings.Fault(part, for_s):
@@ -809,14 +861,19 @@ class Machine:
             case happenings.Crash(boundary, away_s):
                 self._crash_in, self._away_s = boundary, away_s
             case happenings.Jump(seconds):
+                self.met[f"the clock jumps {seconds:+.0f} s"] += 1
                 self.clock.jump(seconds)
             case happenings.Edited(path):
                 live = self.releases.live()
                 if live and path in self.releases.whole[live.name]:
+                    self.met["a file is changed by hand"] += 1
                     self.releases.edited = Edits(f"{path} was changed", frozenset({path}))
             case happenings.Task(looks):
                 self.airflow.tasks.append(Task("a_dag", "a_task", looks=looks, running=True))
+            case happenings.Spoil(way):
+                self.spoil(way)
             case happenings.DagProcessorDies():
+                self.met["the dag-processor dies by chance"] += 1
                 self.services.die(DAG_PROCESSOR, "Killed")
                 self.clock.after(2.0, partial(self.services.revive, DAG_PROCESSOR))
 
@@ -824,6 +881,8 @@ class Machine:
         """Begin a fault of a part, or end one."""
         self._broken[part] = max(self._broken.get(part, 0) + more, 0)
         broken = bool(self._broken[part])
+        if broken and part.startswith("feed"):
+            self.met[part] += 1
         if part.startswith("github"):
             self.hub.trouble = part if broken else ""
         match part:
@@ -843,6 +902,23 @@ class Machine:
                 self.releases.full = broken
             case _:
                 pass
+
+    def spoil(self, way: str) -> None:
+        """Write into the journal what the worker never would."""
+        journal, now, tip = self.journal, self.clock.now(), self.tips[-1]
+        newest = journal.deployments(limit=1)[0]
+        match way:
+            case "a commit is pending again" | "what is live is pending again":
+                sha = tip if "live" in way else self.tips[-2]
+                said = Status(sha, "airflow/dora", StatusState.PENDING, "words")
+                journal.owe([said], deployment=newest.id, at=now)
+            case "a push is taken for answered":
+                for announced in journal.unseen():
+                    journal.attach(announced.id, newest.id)
+            case "what is live was never judged":
+                journal.set_live(Live(tip))
+            case _:
+                raise ValueError(way)
 
     def heal(self) -> None:
         """Mend all that is out of order, as a teacher does in the end."""
@@ -913,6 +989,10 @@ class Machine:
         before = self.repository.tip
         if before is None or sha == before:
             return
+        self.met["a forced push"] += forced
+        self.met["a delivery that gets lost"] += not delays
+        self.met["a push that two hooks deliver"] += len(delays) > 1
+        self.met["a delivery that comes late"] += max(delays, default=0.0) > 1
         self.repository.tip = sha
         self.tips.append(sha)
         self.hub.pushed_at.setdefault(sha, self.clock.elapsed_s)
@@ -925,6 +1005,7 @@ class Machine:
         if tip is None:
             return
         again = self._tip_back(back)
+        self.met["a branch that is deleted"] += 1
         self.repository.tip = None
 
         def make() -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.reliability.history import draw
+from tests.reliability.history import EVERY_FAULT, draw
 from tests.reliability.planted import PLANTED, find
 from tests.reliability.simulation import as_test, play, shrunk, silence
 
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _play(seeds: Sequence[int], *, story: bool, go_on: bool) -> int:
     began, total = time.process_time(), Counter[str]()
+    met, within = Counter[str](), Counter[str]()
     for seed in seeds:
         played = play(draw(seed))
         total.update(
@@ -42,6 +43,8 @@ def _play(seeds: Sequence[int], *, story: bool, go_on: bool) -> int:
             boundaries=played.boundaries,
             statuses=played.statuses,
         )
+        met += played.met
+        within.update({what for what, times in played.met.items() if times})
         if played.wrong:
             print(f"seed {seed}: {'; '.join(played.wrong)}", flush=True)
             if not go_on:
@@ -56,6 +59,11 @@ def _play(seeds: Sequence[int], *, story: bool, go_on: bool) -> int:
         f" {total['boundaries']:,} boundaries of effects, {total['statuses']:,} statuses;"
         f" {took_s:.0f} s of processor, {total['histories'] / took_s * 60:,.0f} a minute"
     )
+    print("\n| fault | happened | in histories |\n|---|---|---|")
+    for what, times in sorted(met.items()):
+        print(f"| {what} | {times:,} | {within[what]:,} |")
+    if never := sorted(EVERY_FAULT - met.keys()):
+        print(f"never: {', '.join(never)}")
     return 1 if total["wrong"] else 0
 
 

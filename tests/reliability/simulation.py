@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from deployer.core.doctor import invariants as doctor
 from deployer.core.model import REQUIREMENTS
 from tests.reliability import history as happenings
 from tests.reliability import texts
@@ -47,6 +49,8 @@ class Played:
     statuses: int
     crashes: int
     story: tuple[str, ...]
+    mended: tuple[str, ...]
+    met: Counter[str]
 
 
 def play(history: History) -> Played:
@@ -62,6 +66,8 @@ def play(history: History) -> Played:
         machine.heal()
         late = _settle(machine)
         wrong = [*violations(_evidence(machine, history)), *late, *machine.faults]
+        if not any(isinstance(event, happenings.Spoil) for _, event in history.events):
+            wrong += [f"the worker had to mend: {words}" for words in machine.mended]
         return Played(
             tuple(wrong),
             machine.boundaries,
@@ -69,6 +75,8 @@ def play(history: History) -> Played:
             len(machine.hub.posts),
             machine.life - 1,
             tuple(machine.said),
+            tuple(machine.mended),
+            machine.met,
         )
     finally:
         machine.close()
@@ -237,7 +245,7 @@ def _pushed(machine: Machine) -> list[Pushed]:
     found = []
     for sha, named in machine.announced.items():
         live = [one for _, one in machine.published if repository.knows(one)]
-        by_poll = any(one == sha and at <= named.at for at, one in machine.published)
+        by_poll = machine.begun.get(sha, named.at + 1) <= named.at
         unnamed = by_poll or None in named.befores
         bases = {repository.parent(sha), *filter(None, named.befores), *(live if unnamed else ())}
         sure = [set(repository.changed(base, sha)) for base in bases]
@@ -276,6 +284,7 @@ def _leftovers(machine: Machine) -> Iterator[str]:
 
 def _inconsistent(machine: Machine) -> Iterator[str]:
     journal = machine.journal
+    yield from doctor.violations(journal.audit(machine.clock.now()))
     if drained := journal.drained():
         yield f"pools are drained: {dict(drained)}"
     kept, installed = journal.packages(), machine.services.installed()
@@ -319,9 +328,13 @@ def shrunk(history: History, fails: Callable[[History], bool]) -> History:
 
 
 def as_test(history: History, wrong: str) -> str:
-    """Return a test to paste into `tests/reliability/test_found.py`."""
-    events = "".join(f"                ({at}, {event!r}),\n" for at, event in history.events)
+    """Return a test to paste into `tests/reliability/test_found.py`, with what it imports."""
+    events = "".join(f"            ({at}, {event!r}),\n" for at, event in history.events)
+    names = sorted({"History", *(type(event).__name__ for _, event in history.events)})
     return (
+        f"from tests.reliability.history import {', '.join(names)}\n"
+        "from tests.reliability.simulation import play\n"
+        "from tests.reliability.texts import Kind\n\n\n"
         "def test_found() -> None:\n"
         f"    # {wrong}\n"
         "    history = History(\n"

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.reliability.history import CLASSICS, FailOnce, History, Push, draw
+from tests.reliability.history import (
+    CLASSICS,
+    EVERY_FAULT,
+    STEPS,
+    Crash,
+    Event,
+    FailOnce,
+    History,
+    Push,
+    Spoil,
+    draw,
+    failing,
+)
 from tests.reliability.planted import BUDGET, PLANTED, find
 from tests.reliability.simulation import as_test, killed_everywhere, play, shrunk, silence
 from tests.reliability.texts import Kind
@@ -19,11 +33,21 @@ def _silent() -> Iterator[None]:
 
 
 def test_nothing_announced_is_lost_or_told_wrong() -> None:
+    met = Counter[str]()
     for seed in range(BUDGET):
-        wrong = play(draw(seed)).wrong
-        if wrong:
+        played = play(draw(seed))
+        met += played.met
+        if played.wrong:
             smaller = shrunk(draw(seed), lambda history: bool(play(history).wrong))
             pytest.fail(f"seed {seed}\n{as_test(smaller, '; '.join(play(smaller).wrong))}")
+    assert set(met) >= EVERY_FAULT
+
+
+@pytest.mark.parametrize("call", STEPS)
+def test_a_rollout_that_fails_in_any_step_loses_nothing(call: str) -> None:
+    played = play(failing(call))
+    assert played.wrong == ()
+    assert played.met[f"{call} fails"]
 
 
 @pytest.mark.parametrize("history", CLASSICS.values(), ids=CLASSICS.keys())
@@ -31,6 +55,32 @@ def test_a_crash_at_any_boundary_of_an_effect_loses_nothing(history: History) ->
     for crashed in killed_everywhere(history):
         played = play(crashed)
         assert not played.wrong, as_test(crashed, "; ".join(played.wrong))
+
+
+@pytest.mark.parametrize(
+    ("way", "told", "pushes"),
+    [
+        ("a commit is pending again", "1 commit without an end", 2),
+        ("what is live is pending again", "1 commit without an end", 2),
+        ("a push is taken for answered", "1 commit without an end", 3),
+        ("what is live was never judged", "no deployment has judged it", 3),
+    ],
+)
+@pytest.mark.parametrize("sql", [False, True])
+def test_a_row_that_goes_wrong_is_mended_when_the_worker_starts(
+    way: str, told: str, pushes: int, *, sql: bool
+) -> None:
+    pushed: list[tuple[float, Event]] = [
+        (0.5, Push((("dags/anna/x.py", Kind.BROKEN, 1),))),
+        (3.0, Push((("dags/anna/y.py", Kind.FINE, 1),))),
+        (6.1, Push((("dags/ben/x.py", Kind.FINE, 1),))),
+    ]
+    crash = ((6.0, Crash(1, away_s=5.0)), *pushed[2:pushes], (6.2, Spoil(way)))
+    history = History((*pushed[:2], *crash), sql=sql)
+    played = play(history)
+    assert played.wrong == ()
+    assert len(played.mended) == 1
+    assert told in played.mended[0]
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -53,9 +103,22 @@ def test_a_failing_history_shrinks_to_what_makes_it_fail() -> None:
     assert smaller.events == ((9.0, FailOnce("journal.end")),)
 
 
+def played_by(test: Callable[[], None], scope: dict[str, Any]) -> History:
+    """Return the history that a printed test plays; nothing is wrong in it."""
+    played: list[History] = []
+
+    def note(history: History) -> Any:  # noqa: ANN401 - what `play` returns
+        played.append(history)
+        return play(History(()))
+
+    scope["play"] = note
+    test()
+    return played[0]
+
+
 def test_a_failing_history_prints_as_a_test() -> None:
-    history = History(((0.5, Push((("dags/anna/x.py", Kind.FINE, 1),))),))
-    printed = as_test(history, "nothing")
-    scope: dict[str, object] = {"History": History, "Push": Push, "Kind": Kind, "play": play}
-    exec(printed, scope)  # noqa: S102 - it is our own
-    assert "test_found" in scope
+    lost = Push((("dags/anna/x.py", Kind.BROKEN, 1),), delays=())
+    history = History(((0.5, lost), (0.6, Crash(3))), sql=True)
+    scope: dict[str, Any] = {}
+    exec(as_test(history, "nothing"), scope)  # noqa: S102 - it is our own
+    assert played_by(scope["test_found"], scope) == history

@@ -80,5 +80,10 @@ def parses(path: str, contents: Mapping[str, str], packages: str | None) -> bool
     return True
 
 
+def kills(contents: Mapping[str, str]) -> bool:
+    """Tell whether the dag-processor dies of a release before it tells anything of it."""
+    return any(kind_of(text) is Kind.POISON for path, text in contents.items() if is_dag(path))
+
+
 def is_dag(path: str) -> bool:
     return path.startswith("dags/") and PurePosixPath(path).suffix == ".py"

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Status, Trigger
 from deployer.edges.journal import (
+    auditing,
     deliveries,
     deployments,
     logins,
@@ -215,6 +216,7 @@ class SqlJournal:
     in_error = _reads(reading.in_error)
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)
+    audit = _reads(auditing.audit)
     pulse = _reads(marks.pulse)
     tally = _reads(reading.tally)
     hearing = _reads(reading.hearing)

@@ -1,0 +1,48 @@
+"""Histories that the simulation found, in their smallest form, and what was wrong in each."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reliability.history import DagProcessorDies, History, Push
+from tests.reliability.simulation import play, silence
+from tests.reliability.texts import HELPER, Kind
+
+FOUND = {
+    "a file of the root was taken for a module: no deployment ended that broke another's file": (
+        (0.5, Push((("dags/ben/y.py", Kind.FINE, 2), (HELPER, Kind.FINE, 1)))),
+        (5.0, Push((("dags/ben/y.py", Kind.FINE, 2),))),
+        (9.0, Push(((HELPER, Kind.BROKEN, 1),), packages=("fine", 2))),
+    ),
+    "the simulated dag-processor told of a file before it died of it": (
+        (0.0, Push((("dags/anna/y.py", Kind.POISON, 2),))),
+        (0.0, DagProcessorDies()),
+    ),
+    "a commit was begun before its delivery came, and live long after": (
+        (0.3, Push((("dags/ben/x.py", Kind.BROKEN, 2),), onto=1)),
+        (
+            0.3,
+            Push(
+                (("dags/cleo/x.py", Kind.POISON, 1), ("dags/ben/x.py", Kind.FINE, 0)),
+                packages=("sick", 3),
+                delays=(0.3, 900.0),
+            ),
+        ),
+    ),
+    "between two equal words others were owed, and never posted": (
+        (
+            30.0,
+            Push((("dags/anna/x.py", Kind.POISON, 2),), packages=("unbuildable", 2), onto=2),
+        ),
+        (
+            30.02,
+            Push((("dags/top.py", Kind.CLAIM, 1),), packages=("sick", 1), merges=1, bell=False),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("events", FOUND.values(), ids=FOUND)
+def test_what_was_found_does_not_come_back(events: tuple[tuple[float, Push], ...]) -> None:
+    with silence():
+        assert play(History(events)).wrong == ()
