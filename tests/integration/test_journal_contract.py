@@ -1245,7 +1245,7 @@ def test_old_deliveries_are_removed_and_can_come_anew(journal: Journal) -> None:
 def test_a_commit_without_an_end_is_stranded_once_nobody_works_on_it(journal: Journal) -> None:
     push(journal, "one", sha=A)
     assert journal.audit(NOW) == Audit()
-    number = started(journal, B, covers=[B, A])
+    number = started(journal, B, covers=(B, A))
     journal.attach(journal.unseen()[0].id, number)
     journal.owe([Status(B, "airflow/lasse", StatusState.PENDING, "")], deployment=number, at=NOW)
     assert journal.audit(NOW) == Audit(owed=1)
