@@ -165,7 +165,7 @@ def _secret(name: str, path: Path, mistakes: list[str]) -> str:
     """Return a file's one line; empty: not given, or a mistake was noted."""
     what = f"{PREFIX}{name.upper()}: {path}"
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
         mistakes.append(f"{what} can't be read: {_reason(exc)}")
         return ""

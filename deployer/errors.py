@@ -18,6 +18,7 @@
     │   └── JournalError
     ├── WebhookRejected        an HTTP request that is not a delivery of ours
     ├── SettingsError          all mistakes of the settings at once
+    ├── AirflowKept            another Airflow was asked for, and the one before runs on
     ├── WrongPlace             a command was given, or started at, a place that is none for it
     └── WorkerRunning          a second worker on the same state
 
@@ -144,6 +145,10 @@ class SettingsError(DeployerError):
 
 class WrongPlace(DeployerError):
     """A command was given a path, or started in a folder, that it can do nothing with."""
+
+
+class AirflowKept(DeployerError):
+    """Another version of Airflow was asked for, and is not put in; the message says why."""
 
 
 class WorkerRunning(DeployerError):

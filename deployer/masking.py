@@ -20,10 +20,12 @@ _IN_WORD = r"[^\s\"'`<>\\]"
 _START = r"(?:\b(?:https?|ftps?|ssh|sftp|git|(?:git|hg|svn|bzr)\+[a-z]+):/*|//|%2f%2f|\\\\)"
 _AT = r"(?:@|%40)"
 _USER_INFORMATION: Final = re.compile(
-    # As a URL has it; `%40` where the URL itself is encoded, no slash where uv needs none.
-    rf"({_START})(?:[^\s\"'`<>\\/?#]{{1,4096}}{_AT}"
+    # As a URL has it; `%40` where the URL itself is encoded, no slash where uv needs none. Up to
+    # a blank it may hold quotes: where JSON has one that ends a text, a blank follows.
+    rf"({_START})(?:[^\s/?#]{{1,4096}}{_AT}"
     # With a character in the password that ends the host: mistyped, and shown all the same.
-    r"|[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@)",
+    r"|[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@"
+    r"(?:[^\s/?#]{1,256}@)?)",
     re.IGNORECASE,
 )
 # `user:password@host`, as an option may have it; `name:tag@sha256:…` is an image.
@@ -43,11 +45,14 @@ _TOKEN: Final = re.compile(
 
 def masked(text: str) -> str:
     """Return `text` with `****` in place of credentials; again the same for what it returned."""
+    text = _QUERY.sub(lambda found: found[1] + _values(found[2]), anonymous(text))
+    return _FRAGMENT.sub(lambda found: found[1] + _values(found[2], known=_OF_PACKAGES), text)
+
+
+def anonymous(text: str) -> str:
+    """Return `text` with `****` for users, passwords and tokens; queries, which say much, stay."""
     text = _USER_INFORMATION.sub(rf"\g<1>{MASK}@", text)
-    text = _NO_SCHEME.sub(f"{MASK}@", text)
-    text = _QUERY.sub(lambda found: found[1] + _values(found[2]), text)
-    text = _FRAGMENT.sub(lambda found: found[1] + _values(found[2], known=_OF_PACKAGES), text)
-    return _TOKEN.sub(MASK, text)
+    return _TOKEN.sub(MASK, _NO_SCHEME.sub(f"{MASK}@", text))
 
 
 def _values(pairs: str, known: re.Pattern[str] | None = None) -> str:

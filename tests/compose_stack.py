@@ -108,8 +108,8 @@ class ClassStack:
             "POSTGRES_IMAGE": POSTGRES_IMAGE,
             "AIRFLOW_BIND": f"127.0.0.1:{free_port()}",
             "COMPOSE_FILE": name,
-            # Each look starts a process in a container: once a second they take half a core.
-            "HEALTH_INTERVAL": "3s",
+            # Each look starts a process in a container, which costs more than the look itself.
+            "HEALTH_INTERVAL": "6s",
             # Their health is what a test waits for; two cores are few for 30 students' tasks.
             "AIRFLOW_PARALLELISM": "4",
             **(settings or {}),

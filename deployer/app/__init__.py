@@ -5,6 +5,7 @@ worker's libraries (git, Airflow's client) are none of its business.
 
 airflow  where Airflow runs: in containers, or as processes of this machine
 doctor   what `deployer doctor` asks, as the settings name it
+airflow_version  what `deployer airflow-version` is made of
 """
 
 from __future__ import annotations
@@ -105,9 +106,14 @@ def run_worker(settings: Settings) -> None:
 
     hide = logs.set_up("worker", state_dir=settings.state_dir, secrets=_secrets(settings))
     with only_worker(settings.state_dir, settings.checkout_dir):
-        signals = Signals()
+        signals, bell = Signals(), doorbell(settings)
+
+        def stop(*_: object) -> None:
+            signals.stop.set()
+            bell.ring()  # a signal alone ends no wait for it (PEP 475)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: signals.stop.set())
+            signal.signal(number, stop)
         with _worker(settings, signals, partial(token_now, os.environ, hide)) as worker:
             log.info("worker starts", repo=settings.github_repo, branch=settings.branch)
             worker.run()

@@ -34,6 +34,7 @@ COMMANDS = {
     "notify": ("notify", "Tell the teacher what is wrong, or mended, by mail or chat."),
     "backup": ("backup", "Write all that can't be made anew to one file."),
     "restore": ("backup", "Put a backup in the place of what is there."),
+    "airflow-version": ("airflow_version", "Put another version of Airflow in, or leave all."),
     "new-class": ("new_class", "Begin a class: write its own repository, ready to push."),
     "login": ("login", "Let a browser or a program see the pages and the JSON."),
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),

@@ -13,5 +13,6 @@ access        who may see what
 hooks         what the webhook has to be; which deliveries are asked for again
 settings      texts of settings, read
 new_class     what a class's own repository begins with
+airflow_version  the image of another Airflow
 backup        what a backup holds, and which one is refused
 """

@@ -66,11 +66,12 @@ def embedded(settings: Settings, say: Callable[[str], None]) -> RunningAirflow:
 
 @dataclass(slots=True)
 class Part:
-    """One process of the deployer: `web` or `worker`."""
+    """One process of the deployer: `web` or `worker`, which `module` is run as."""
 
     name: str
     environment: Mapping[str, str]
     log: Path
+    module: str = "deployer"
     _process: subprocess.Popen[bytes] | None = None
     _file: IO[bytes] | None = None
 
@@ -79,7 +80,7 @@ class Part:
         self._close_log()
         self._file = self.log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "deployer", self.name],
+            [sys.executable, "-m", self.module, self.name],
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
@@ -125,12 +126,14 @@ class Stage:
         say: told what takes longer than a moment.
         more: further settings for web and worker, `DEPLOYER_…`.
         make_airflow: says which Airflow plays.
+        module: what web and worker are run as.
     """
 
     folder: Path
     say: Callable[[str], None]
     more: Mapping[str, str] = field(default_factory=dict)
     make_airflow: Callable[[Settings, Callable[[str], None]], RunningAirflow] = embedded
+    module: str = "deployer"
     hub: StandIn = field(init=False)
     settings: Settings = field(init=False)
     airflow: RunningAirflow = field(init=False)
@@ -197,7 +200,7 @@ class Stage:
         self.say("starting Airflow")
         self.airflow.start()
         for name in ("web", "worker"):
-            part = Part(name, environment, self.folder / f"{name}.log")
+            part = Part(name, environment, self.folder / f"{name}.log", self.module)
             setattr(self, name, part)
             self._ending.callback(part.stop)
             part.start()

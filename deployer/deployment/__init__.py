@@ -3,6 +3,7 @@
 run              gather, plan, apply, judge
 holding          what is held of it, and why
 rollout          packages: prove, drain, swap, healthy or back
+airflow_version  another version of Airflow, healthy or taken back
 drain            pools to 0 and back
 publication      make a release live, have it judged; take back what the dag-processor dies of
 watching         the wait for its verdicts: ask, listen, stop

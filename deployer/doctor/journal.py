@@ -122,16 +122,18 @@ def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
     if traces.packages is None:
         raise NotApplicable("can't be told: nothing was deployed yet")
     installed = ask()
-    if installed is None:
+    seen = traces.pulse.drift
+    if installed is None and not seen:
         raise NotApplicable(
             "can't be told: a service does not run, or on packages that were not found healthy"
             " yet; see services"
         )
-    if words := packages.drift(traces.packages, installed):
+    words = packages.drift(traces.packages, installed)
+    if installed is None or words:
         raise Ailment(
-            traces.pulse.drift or words,
-            "the worker puts them back by itself, within two polls; what hinders it is on the page"
-            " and in `deployer logs`. To keep them when you build: docs/operations.md, Maintenance",
+            seen or words or "",
+            "the worker puts them back by itself; what hinders it is on the page"
+            " and in `deployer logs`. To keep them when you build: docs/operations.md, Upkeep",
         )
     return "those of the live commit"
 

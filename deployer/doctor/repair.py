@@ -14,6 +14,7 @@ from typing import Final
 
 from deployer.core.doctor.repair import rebuilt
 from deployer.core.model import Trigger
+from deployer.core.reporting.counts import counted
 from deployer.errors import DeployerError
 from deployer.ports import Edits, Journal
 from deployer.ports.doctor import JournalPlace, MirroredBranch, PublishedReleases, ToldStatuses
@@ -133,7 +134,7 @@ def _of_leftovers(broken: Broken) -> Repair:
         for place in filter(Path.is_socket, broken.sockets):
             place.unlink()
         removed = releases.prune(0, releases.beyond(0))  # torn ones, and no whole one
-        return f"sockets and {len(removed)} half-written releases are removed"
+        return f"sockets and {counted(removed, 'half-written release')} are removed"
 
     return Repair(look, mend)
 
@@ -165,7 +166,7 @@ def _rebuild(broken: Broken) -> str:
     kept = broken.journal.rebuild(fill)
     still = sum(one.is_open for one in remembered)
     return (
-        f"the journal is rebuilt{f', the old one is {kept}' if kept else ''}: {len(remembered)}"
-        f" commits have statuses on GitHub, {still} of them wait for an end; {tip[:7]} is judged"
-        " anew when the worker starts"
+        f"the journal is rebuilt{f', the old one is {kept}' if kept else ''}: of "
+        f"{counted(remembered, 'commit')} GitHub has statuses, {still} of them wait for an end; "
+        f"{tip[:7]} is judged anew when the worker starts"
     )

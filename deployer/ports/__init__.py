@@ -27,7 +27,14 @@ from deployer.ports.journal import Announcement, Journal
 from deployer.ports.messenger import Messenger
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
-from deployer.ports.services import OwnStack, Packages, Processes, Recreation, Services
+from deployer.ports.services import (
+    OtherAirflow,
+    OwnStack,
+    Packages,
+    Processes,
+    Recreation,
+    Services,
+)
 from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
 from deployer.ports.webhooks import Webhooks
 
@@ -43,6 +50,7 @@ __all__ = [
     "Journal",
     "Listener",
     "Messenger",
+    "OtherAirflow",
     "OwnStack",
     "Packages",
     "ParseFeed",

@@ -111,5 +111,54 @@ class OwnStack(Protocol):
         """
 
 
+class OtherAirflow(Protocol):
+    """Another version of Airflow: what it takes beside its packages and processes.
+
+    What was there before is kept from `name` until `forget`, also if this process dies.
+    """
+
+    def running(self) -> str:
+        """Return the version that answers.
+
+        Raises:
+            AirflowUnreachable
+        """
+
+    def begun(self) -> str | None:
+        """Return the version that was named last and is not forgotten, None: there is none."""
+
+    def name(self, version: str) -> None:
+        """Let the next `Packages.build` be of `version`.
+
+        Raises:
+            AirflowKept: the stack has no place for it, and what to change.
+            ServicesError, DiskError
+        """
+
+    def keep_database(self) -> None:
+        """Stop what writes to Airflow's database, and keep that as it is.
+
+        Raises:
+            ServicesError, DiskError
+        """
+
+    def migrate(self) -> None:
+        """Bring the database to the version that services start on now.
+
+        Raises:
+            ServicesError
+        """
+
+    def take_back(self) -> None:
+        """Name the version before; put the database back if it was kept, all stopped.
+
+        Raises:
+            ServicesError, DiskError
+        """
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+
+
 class Services(Packages, Recreation, Processes, OwnStack, Protocol):
-    """All of it: one engine implements it whole."""
+    """All that a deployment asks for: one engine implements it whole."""

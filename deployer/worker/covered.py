@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 import structlog
 
 from deployer.core.dependencies.affected import stirred
-from deployer.core.model import ROSTER, Deployment, Ending, History, State, Status, StatusState
+from deployer.core.model import (
+    ROSTER,
+    Deployment,
+    Ending,
+    History,
+    State,
+    Status,
+    StatusState,
+    folder_of,
+)
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, final, gone
@@ -78,18 +87,25 @@ class CoveredCommits:
         if not bad or base_sha is None:
             return ()
         try:
-            files = self._parts.repository.tree(ending.tip).files
+            tip = self._parts.repository.tree(ending.tip)
             before = self._parts.repository.tree(base_sha).files
         except GitError:  # nothing but this is lost with it
             return ()
-        stayed = [path for path in bad if path in files and before.get(path) == files[path]]
+        stayed = [
+            path
+            for path in bad
+            if path in tip.links or (path in tip.files and before.get(path) == tip.files[path])
+        ]
         return tuple(sorted(self._parts.journal.were_good(stayed, before=deployment)))
 
     def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
         """Return how a commit ended, and whose files it broke."""
-        if ending.broke:
-            files = self._parts.repository.tree(ending.tip).files
-            commit = replace(commit, reaches=stirred(files, commit.changed))
+        of_nobody = [v for v in ending.verdicts if not v.good and folder_of(v.path) is None]
+        if ending.broke or ending.refused or of_nobody:
+            tip = self._parts.repository.tree(ending.tip)
+            linked = {path for path, target in tip.links.items() if target in commit.changed}
+            reached = stirred(tip.files, {*commit.changed, *linked})
+            commit = replace(commit, reaches=reached | linked)
         return final(commit, ending)
 
     def answered(self, sha: str) -> bool:

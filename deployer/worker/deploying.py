@@ -75,6 +75,8 @@ class Deploying:
         anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
         again = self._covered.forgotten(tip)
         with self._intake.lock:
+            # It may have been announced since the queue was looked at.
+            mine = mine or next((row for row in self._intake.rows() if row.sha == tip), None)
             if mine is None:
                 asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
                 why = next(iter(asked), otherwise)

@@ -21,6 +21,8 @@ PRUNE_EVERY_S = 3600.0
 """For how long nothing more of the journal is taken for old."""
 BY_HAND_S = 20.0
 """For which other packages than those of what is live are let be: somebody may be at work."""
+ONE_BY_ONE_S = 900.0
+"""The same where services do not agree: a scheduler ends its tasks before the next one is made."""
 
 
 class Maintenance:
@@ -33,6 +35,7 @@ class Maintenance:
     def __init__(self, parts: Parts, limits: Limits) -> None:
         self.deployed: str | None = None
         self._parts = parts
+        self._services = limits.services
         self._keep = limits.keep_releases
         self._keep_for = timedelta(days=limits.keep_days)
         self._prune_due_at = 0.0  # monotonic
@@ -83,7 +86,7 @@ class Maintenance:
         """In how many seconds packages are to be compared once more, None: at the poll."""
         if self._mend_at is None:
             return None
-        return max(self._mend_at - self._parts.clock.monotonic(), 0.0)
+        return min(max(self._mend_at - self._parts.clock.monotonic(), 0.0), BY_HAND_S)
 
     def _compare_packages(self, tip: str) -> None:
         """Compare the packages that run with those of what is live, and say how they differ."""
@@ -98,7 +101,8 @@ class Maintenance:
         if drift and not hindrance and self._tried == tip:
             hindrance = "a deployment of the live commit did not help"
         if drift and not hindrance:
-            self._mend_at = self._drifted_at + BY_HAND_S
+            patience_s = ONE_BY_ONE_S if drift == packages.UNLIKE else BY_HAND_S
+            self._mend_at = self._drifted_at + patience_s
         words = f"{drift}; they can't be put back: {hindrance}" if hindrance else drift
         if words != parts.journal.pulse().drift:
             parts.journal.beat(at=parts.clock.now(), drift=words)
@@ -112,19 +116,26 @@ class Maintenance:
         parts, live = self._parts, self._parts.journal.live()
         kept, installed = parts.journal.packages(), parts.services.installed()
         drift = packages.drift(kept, installed)
-        if not drift or installed is None:
+        is_live = live is not None and live.sha == tip
+        if is_live and kept is not None and installed is None and self._all_run():
+            drift = packages.UNLIKE
+        if not drift:
             return "", ""
-        if live is None or live.sha != tip:
+        if not is_live:
             return drift, "the tip of the branch is not live"
         tree = parts.repository.tree(tip)
         refused = refusals(parts.journal, tree, kept)
         decided = packages.decide(installed, tree, refused, kept=kept)
         if decided.move:
             return drift, ""
-        if decided.refused is None:  # somebody installed by hand what had been refused
+        # Somebody installed by hand what had been refused.
+        if installed is not None and decided.refused is None:
             parts.journal.set_packages(installed)
             return "", ""
         return drift, list(refused.values())[-1].reason
+
+    def _all_run(self) -> bool:
+        return all(self._parts.services.vitals(service).life for service in self._services)
 
     def clean_up(self) -> None:
         """Remove what is old, a part at a time, once it has been quiet for a while."""

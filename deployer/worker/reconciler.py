@@ -74,7 +74,9 @@ class Reconciler:
         edits = self._look_for_edits()
         self._invariants.look()
         try:
-            fetched = self._tip.fetch(patient=bool(self._intake.rows() or self._intake.wishes()))
+            fetched = self._tip.fetch(
+                patient=lambda: bool(self._intake.rows() or self._intake.wishes())
+            )
         except GitError as exc:
             return self._git_failed(exc)
         now = self._parts.clock.now()
@@ -220,6 +222,8 @@ class Reconciler:
         except DiskError as exc:
             self._tell_edits(f"what was changed by hand is not mended: {exc}")
             return None
+        if edits is None and self._parts.journal.live() and self._parts.releases.live() is None:
+            edits = Edits("all releases were removed")  # with what is written down beside them
         self._tell_edits(edits.words if edits else "")
         if edits and edits.paths is None:
             self._parts.journal.set_live(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -42,8 +43,8 @@ class Tip:
         self._clock = clock
         self.asked_at = float("-inf")
 
-    def fetch(self, *, patient: bool) -> Fetched:
-        """Ask git; again for a while if it fails and somebody waits (`patient`).
+    def fetch(self, *, patient: Callable[[], bool]) -> Fetched:
+        """Ask git; again for a while if it fails and somebody waits by then (`patient`).
 
         Raises:
             GitError
@@ -55,7 +56,7 @@ class Tip:
             try:
                 tip = self._repository.fetch()
             except GitError:
-                if not patient or clock.monotonic() - started > FETCH_BOUND_S:
+                if not patient() or clock.monotonic() - started > FETCH_BOUND_S:
                     raise
                 clock.sleep(FETCH_AGAIN_S)
             else:

@@ -17,7 +17,8 @@ he is let in again. Any other account is left alone.
 
 All of Airflow waits for this, so a mistake in the file or in the environment ends nothing: what
 is right is done, the account of a line that is not right stays as it is, and each mistake is said
-in a line that begins with "passed over: ", which `deployer doctor` looks for.
+in a line that begins with "passed over: ", which `deployer doctor` looks for. Should it fail
+all the same, the compose file lets Airflow start, and says so in such a line.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Wanted:
     Attributes:
         mistakes: one line each, without a password.
         names: of all students that the list speaks of, also where the rest is a mistake, in
-            lower case; None: the list can't be read, so all stay.
+            lower case; None: the list, or a line of it, can't be read, so all stay.
     """
 
     accounts: tuple[Account, ...]
@@ -88,31 +89,36 @@ def wanted(environ: Mapping[str, str], students: str) -> Wanted:
         else:
             accounts.append(Account(username, role, password))
     lines: dict[str, int] = {}
-    for name, password in _listed(students, lines, mistakes).items():
+    found, whole = _listed(students, lines, mistakes)
+    for name, password in found.items():
         accounts.append(Account(STUDENT_PREFIX + name, STUDENT_ROLE, password))
     names = frozenset(STUDENT_PREFIX + name for name in lines)
-    return Wanted(tuple(accounts), tuple(mistakes), names)
+    return Wanted(tuple(accounts), tuple(mistakes), names if whole else None)
 
 
-def _listed(text: str, lines: dict[str, int], mistakes: list[str]) -> dict[str, str]:
-    """Return the passwords of the list by name, as far as it can be understood.
+def _listed(text: str, lines: dict[str, int], mistakes: list[str]) -> tuple[dict[str, str], bool]:
+    """Return the passwords of the list by name, and whether it is known whom each line means.
 
     `lines`: filled with the first line of each name, lower case.
     """
     found: dict[str, str] = {}
+    whole = True
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        name, colon, password = line.partition(":")
-        # FAB finds its users whatever the case.
-        first = lines.setdefault(name.lower(), number)
-        if not colon:
+        name, colon, password = (part.strip() for part in line.partition(":"))
+        if not colon or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,50}", name):
+            whole = False
             # Not shown: a line without a colon may well be a password.
-            what = "is no name:password"
-        elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,50}", name):
-            what = "has a name of more than letters, digits, `.`, `_` and `-`"
-        elif first != number:
+            what = (
+                "has a name of more than letters, digits, `.`, `_` and `-`"
+                if colon
+                else "is no name:password"
+            )
+            what += "; nobody is deactivated until it is mended"
+        # FAB finds its users whatever the case.
+        elif (first := lines.setdefault(name.lower(), number)) != number:
             what = f"names {name}, as line {first} does"
         elif len(password) < MIN_PASSWORD:
             what = f"gives {name} a password of less than {MIN_PASSWORD} characters"
@@ -120,7 +126,7 @@ def _listed(text: str, lines: dict[str, int], mistakes: list[str]) -> dict[str, 
             found[name] = password
             continue
         mistakes.append(f"line {number} of the students {what}")
-    return found
+    return found, whole
 
 
 def set_right(manager: Any, there: Wanted) -> list[str]:  # noqa: ANN401  # FAB's own, untyped here
@@ -175,7 +181,7 @@ def _update(manager: Any, user: Any) -> None:  # noqa: ANN401  # likewise
 
 def _read(path: Path) -> Wanted:
     try:
-        return wanted(os.environ, path.read_text(encoding="utf-8"))
+        return wanted(os.environ, path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         mistake = (

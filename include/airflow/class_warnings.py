@@ -49,6 +49,18 @@ def missing_pools(session: Any, dags: Iterable[Any]) -> list[dict[str, str]]:  #
     ]
 
 
+def pools_to_see(dags: Iterable[Any]) -> list[str]:
+    """Return a sentence for each DAG with a task in a pool, where no Airflow tells its pools."""
+    return [
+        sentence(
+            f"Dag {dag.dag_id!r} references pools {pools}: see that the class's Airflow has them "
+            "(Admin, Pools), or its tasks in them never run"
+        )
+        for dag in dags
+        if (pools := sorted(map(str, _pools(dag))))
+    ]
+
+
 def _pools(dag: Any) -> set[str]:  # noqa: ANN401  # a LazyDeserializedDAG
     """Return the pools of its tasks but the default one, which is always there and left out."""
     tasks = [task["__var"] for task in dag.data["dag"]["tasks"]]

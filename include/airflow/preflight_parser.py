@@ -42,7 +42,7 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from class_warm_up import plain_dag
-from class_warnings import sentence
+from class_warnings import pools_to_see, sentence
 from preflight_rows import assets_of, harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
@@ -143,13 +143,15 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     _RequestFrame(id=0, body=result.model_dump()).as_bytes()
     filelocs = {str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}
     errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
+    warnings = {sentence(warning["message"]) for warning in result.warnings or ()}
+    warnings.update(pools_to_see(result.serialized_dags))
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
         "brought": _brought(importer.made_in, file, Path(root)),
         "assets": assets_of(result),
         "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
-        "advice": [*_advice(filelocs), *sorted({sentence(w["message"]) for w in result.warnings})],
+        "advice": [*_advice(filelocs), *sorted(warnings)],
     }
 
 
@@ -171,6 +173,9 @@ def _identity(descriptor: int) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_rdev
 
 
+_TOUCHES_CHANNEL = re.compile(r"\bstdin\b|\b(exit|quit|close|closerange|dup2)\(")
+
+
 def _harm_to_channel(
     channel: tuple[int, ...] | None, file: Path, traces: Iterable[str]
 ) -> str | None:
@@ -179,6 +184,9 @@ def _harm_to_channel(
         return None
     found = [re.findall(rf'File "{re.escape(str(file))}", line (\d+)', one) for one in traces]
     lines = sorted({int(of_one[-1]) for of_one in found if of_one})
+    if not lines:  # nothing was raised: the first line that could have done it
+        text = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [n for n, line in enumerate(text, 1) if _TOUCHES_CHANNEL.search(line)]
     where = f" (line {lines[0]})" if lines else ""
     return (
         f"closes its standard input{where}, over which Airflow's parser tells its result: "

@@ -1,4 +1,4 @@
-"""`scripts/plot FILE`: draw what `scripts/bench --json` printed, and print its tables.
+"""`scripts/plot FILE`: draw what `scripts/bench --json` or `scripts/soak soak --json` printed.
 
 The pictures are the same bytes for the same figures: no dates, no random ids, text as text.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -21,18 +22,21 @@ PICTURES = Path("docs/benchmarks")
 COLOURS = ("#57606a", "#8c6bb1", "#41ab5d", "#fe9929", "#0969da", "#9ecae1", "#cf222e")
 OURS, THEIRS = "#0969da", "#8c959f"
 INK = "#57606a"  # readable on GitHub's light page and on its dark one
+TOGETHER = 20
+"""Pushes of a soak that are one point."""
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(file: Path) -> None:
-    """Draw the pictures of docs/benchmarks.md and print its tables."""
+    """Draw the pictures of the documentation; print the tables of docs/benchmarks.md."""
     found = json.loads(file.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     for name, draw in DRAWINGS.items():
         if name in found:
             _save(name, draw, found[name])
-    print(markdown(found))
+    if found.keys() - {"soak"}:
+        print(markdown(found))
 
 
 def _save(name: str, draw: Callable[[Axes, Mapping[str, Any]], None], found: Any) -> None:  # noqa: ANN401  # JSON
@@ -114,9 +118,43 @@ def _scale(axes: Axes, found: Mapping[str, Any]) -> None:
     )
 
 
+def _soak(axes: Axes, found: Mapping[str, Any]) -> None:
+    """Memory and journal over the pushes; of each few, the median and the worst to a verdict."""
+    series = found["series"]
+    pushes = [one["push"] for one in series]
+    for name, label, colour in (
+        ("web_rss_bytes", "memory of web", COLOURS[1]),
+        ("worker_rss_bytes", "of worker", COLOURS[4]),
+        ("journal_bytes", "journal", COLOURS[2]),
+    ):
+        axes.plot(pushes, [one[name] / 2**20 for one in series], color=colour, label=label)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("MiB")
+    axes.set_xlabel("pushes")
+    times = sorted((int(push), seconds) for push, seconds in found["verdict_s"].items())
+    some = [times[at : at + TOGETHER] for at in range(0, len(times), TOGETHER)]
+    verdicts = axes.twinx()
+    verdicts.spines[["top"]].set_visible(False)
+    for name, of, style in (("to the verdict", median, "-"), ("worst", max, ".")):
+        verdicts.plot(
+            [part[0][0] for part in some],
+            [of(seconds for _, seconds in part) for part in some],
+            style,
+            color=COLOURS[3],
+            markersize=3,
+            label=name,
+        )
+    verdicts.set_yscale("log")
+    verdicts.set_ylim(0.1, 1000)
+    verdicts.yaxis.set_major_formatter("{x:g}")
+    verdicts.set_ylabel("seconds")
+    axes.figure.legend(loc="outside upper center", ncols=5, frameon=False)
+
+
 DRAWINGS: Mapping[str, Callable[[Axes, Mapping[str, Any]], None]] = {
     "peers": _peers,
     "scale": _scale,
+    "soak": _soak,
 }
 
 

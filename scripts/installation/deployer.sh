@@ -8,8 +8,8 @@ esac
 umask 007
 export DEPLOYER_ENV_FILE=/etc/deployer/deployer-worker.env
 case $1 in
-# What reads or writes the settings of both processes is root's.
-backup | restore | github)
+# What reads or writes the settings of both processes, or Airflow's, is root's.
+backup | restore | github | airflow-version)
     DEPLOYER_WEBHOOK_SECRET_FILE=/etc/deployer/webhook_secret exec "$deployer" "$@"
     ;;
 esac

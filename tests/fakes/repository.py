@@ -31,6 +31,7 @@ class FakeRepository:
         fetches: how many fetches there were, whatever became of them.
         left_out: what the tree of a commit leaves out, by commit, for tests that need it.
         refused: why nothing of a commit is published, likewise.
+        links: where each path leads that is to be a link, in all commits that hold both.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class FakeRepository:
         self.fetches = 0
         self.left_out: dict[str, tuple[LeftOut, ...]] = {}
         self.refused: dict[str, str] = {}
+        self.links: dict[str, str] = {}
         self._files: dict[str, dict[str, str]] = {}
         self._parents: dict[str, tuple[str, ...]] = {}  # the first is the line that goes on
         self._authors: dict[str, str] = {}
@@ -87,6 +89,8 @@ class FakeRepository:
     def tree(self, sha: str) -> Tree:
         self._require(sha)
         texts = self._files[sha]
+        links = {path: to for path, to in self.links.items() if to in texts}
+        texts = texts | {path: texts[to] for path, to in links.items()}
         published = {p: t for p, t in texts.items() if p.startswith((DAGS, INCLUDE))}
         return Tree(
             sha=sha,
@@ -97,6 +101,7 @@ class FakeRepository:
             ignores={p: t for p, t in published.items() if p.endswith(f"/{ignores.NAME}")},
             left_out=self.left_out.get(sha, ()),
             refused=self.refused.get(sha),
+            links=links,
         )
 
     def contains(self, tip: str, sha: str) -> bool:

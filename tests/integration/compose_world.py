@@ -27,7 +27,7 @@ from deployer.edges.compose.commands import Project
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
-from deployer.edges.compose.ways import Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages import slots
 from deployer.edges.packages.slots import Slot
 from deployer.errors import RequirementsRefused
@@ -39,10 +39,13 @@ UNRELATED = "postgres"
 _RUN = """
 read -r text </way/current
 case $$text in *broken*) printf "start\\nImportError: $$text\\n" >&2; exit 1 ;; esac
-trap 'while [ -e /way/busy ]; do sleep 0.05; done; exit 0' TERM
+exec 9<> <(:)
+pause() { read -rt 0.05 -u 9 || :; }
+trap 'while [ -e /way/busy ]; do pause; done; exit 0' TERM
+: >/tmp/is_up
 while :; do
     if [ -e /way/end ]; then cat /way/end >&2; exit 1; fi
-    sleep 0.05
+    pause
 done
 """
 
@@ -54,7 +57,7 @@ class FakeWay:
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.refuses: dict[str, str] = {}
-        self.settled: set[str] = set()  # ids of containers that run on `current` for sure
+        self.settled: set[float] = set()  # when those were made that run on `current` for sure
         self.litter = 0
         if self.target(Slot.CURRENT) is None:
             self.point(Slot.CURRENT, "")
@@ -74,11 +77,11 @@ class FakeWay:
     def packages(self, slot: Slot) -> Packages:
         return Packages(f"played:{slot}")
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         return None if self.target(Slot.PREVIOUS) is not None else self.target(Slot.CURRENT)
 
-    def on_current(self, container: Container) -> bool:
-        return container.id in self.settled
+    def on_current(self, container: Instance) -> bool:
+        return container.made_at in self.settled
 
     def resolve(self, text: str) -> tuple[str, ...]:
         if text in self.refuses:
@@ -225,7 +228,8 @@ def write_stack(
         "tmpfs": ["/var/lib/postgresql/data"],
         "volumes": [f"{way}:/way:ro"],
         "stop_grace_period": "20s",
-        "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s", "timeout": "20s"},
+        # Docker itself will not make it within a test.
+        "healthcheck": {"test": ["CMD", "test", "-e", "/tmp/is_up"], "interval": "1h"},  # noqa: S108
     }
     services = {name: dict(base) for name in (*names, UNRELATED)}
     services["airflow-scheduler"]["stop_grace_period"] = "10m"

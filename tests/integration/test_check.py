@@ -112,11 +112,13 @@ def test_what_airflow_warns_of_is_told_with_a_verdict_that_stays_good(
     airflow_python: Path, clone: Clone
 ) -> None:
     imports, varying = "from datetime import datetime\n", ", start_date=datetime.now()"
-    clone.write("dags/amy/x.py", HEAD + imports + made("x", more=varying))
+    text = made("x", more=varying).replace('"owner": "amy"', '"owner": "amy", "pool": "small"')
+    clone.write("dags/amy/x.py", HEAD + imports + text)
     done = clone.check("--json")
     (verdict,) = json.loads(done.stdout)["files"]
     assert (done.returncode, verdict["outcome"]) == (0, "parsed")
-    (warning,) = verdict["warnings"]
+    pools, warning = verdict["warnings"]
+    assert pools.startswith("Dag 'amy_x_one' references pools ['small']: see that the class's")
     assert warning.startswith("This Dag uses runtime-variable values in Dag construction. ")
     assert "Line 3, " in warning
 

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
 
-from deployer import app
+from deployer import app, logs
 from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import Tail
 from deployer.config import Settings
@@ -206,7 +207,14 @@ def test_each_command_says_how_it_is_used(run: Run, command: str) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [("nope",), ("show",), ("status", "--yaml"), ("logs", "--deployment", "x"), ("deploy", "abc")],
+    [
+        ("nope",),
+        ("show",),
+        ("status", "--yaml"),
+        ("logs", "--deployment", "x"),
+        ("deploy", "abc"),
+        ("airflow-version", "latest"),
+    ],
 )
 def test_wrong_use_ends_with_2(run: Run, args: tuple[str, ...]) -> None:
     ended = run(*args)
@@ -232,6 +240,13 @@ def test_a_backup_goes_back_only_when_that_is_agreed_to(
     restored = run("restore", file, "--yes")
     assert (restored.status, len(journal.deployments(limit=9))) == (0, 1)
     assert "start the worker" in restored.out
+
+
+def test_the_trials_airflow_has_no_other_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOYER_SERVICES", "local")
+    ended = run("airflow-version", "3.3.3")
+    assert ended.status == 2
+    assert "comes with the deployer" in ended.err
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "status", "deploy", "logs"])
@@ -274,6 +289,28 @@ def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -
         )
     assert second.returncode == 3
     assert f"pid {os.getpid()} on " in line_with(second.stderr, "deployer: another worker holds")
+
+
+def test_who_tells_the_worker_to_stop_wakes_it(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Callable[..., object]] = {}
+    woken: list[bool] = []
+
+    @contextmanager
+    def worker(_: Settings, signals: Any, __: object) -> Iterator[Any]:  # noqa: ANN401 - its own
+        def work() -> None:
+            handlers[signal.SIGTERM]()
+            woken.extend([signals.stop.is_set(), bell.wait(0)])
+
+        with DoorbellListener(state_dir / DOORBELL) as bell:
+            yield SimpleNamespace(run=work)
+
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(logs, "set_up", lambda *_, **__: str)
+    monkeypatch.setattr(app, "_worker", worker)
+    assert run("worker").status == 0
+    assert woken == [True, True]
 
 
 # --- status ----------------------------------------------------------------------

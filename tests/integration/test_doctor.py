@@ -45,7 +45,7 @@ SERVICE = {
     "init": True,
     "stop_grace_period": "90s",
     "environment": {"DUMB_INIT_SETSID": "0"},
-    "healthcheck": {"test": ["CMD", "true"], "interval": "0.2s"},
+    "healthcheck": {"test": ["CMD", "true"], "interval": "2s"},
 }
 
 

@@ -28,7 +28,7 @@ from deployer.ports.doctor import About
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}
-QUICK = {"interval": "0.2s", "timeout": "20s"}
+QUICK = {"interval": "1s", "timeout": "20s"}
 SERVICES = {
     "well": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], **QUICK}},
     "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK, "retries": 1}},

@@ -169,6 +169,9 @@ def test_other_packages_than_those_of_the_live_commit_are_told(
     journal.beat(at=NOW, drift="packages differ; they can't be put back: it was yanked")
     with pytest.raises(Ailment, match="it was yanked"):
         checkup.same_packages(read(url), lambda: "")
+    journal.beat(at=NOW, drift="a service runs on other packages")
+    with pytest.raises(Ailment, match="a service runs on other packages"):
+        checkup.same_packages(read(url), lambda: None)
 
 
 def test_packages_that_are_not_known_are_no_ailment(journal: SqlJournal, url: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -494,6 +495,23 @@ def test_a_body_that_is_not_json_is_a_400_and_recorded(github: StandIn) -> None:
 
     assert answer.status_code == 400
     assert "not JSON" in github.violations[0]
+
+
+def test_half_a_body_is_the_networks_and_not_recorded(github: StandIn) -> None:
+    host, _, port = github.url.removeprefix("http://").rpartition(":")
+    lines = [
+        f"POST /repos/{REPO}/statuses/{'f' * 40} HTTP/1.1",
+        "Content-Length: 99",
+        "User-Agent: x",
+    ]
+    lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+
+    with socket.create_connection((host, int(port))) as end:
+        end.sendall("\r\n".join([*lines, "", "{"]).encode())
+        end.shutdown(socket.SHUT_WR)
+        assert end.recv(99).startswith(b"HTTP/1.1 400 ")
+
+    assert github.violations == ()
 
 
 def test_a_target_url_of_null_is_githubs(github: StandIn) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from deployer.edges.embedded import environment
 from deployer.edges.embedded.environment import BaseEnvironment, resolve
-from deployer.errors import RequirementsRefused, ServicesError
+from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
 
 @pytest.fixture
@@ -76,6 +77,15 @@ def test_what_uv_cannot_have_is_the_authors_while_the_index_answers(
     with pytest.raises(RequirementsRefused) as caught:
         resolve(base, f"# ours\n{line}\n", scratch=tmp_path / "scratch", within_s=60)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("index")
+def test_a_disk_without_room_is_the_operators(
+    base: BaseEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "NEEDS_BYTES", 1 << 60)
+    with pytest.raises(DiskError, match=r"has [\d.]+ GiB free and a build of packages needs"):
+        resolve(base, "nosuch-zz==1\n", scratch=tmp_path / "scratch", within_s=60)
 
 
 @pytest.mark.usefixtures("index")

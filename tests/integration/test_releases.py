@@ -17,7 +17,7 @@ from deployer.core.model import File, Tree
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.releases import directory
 from deployer.edges.releases.directory import blob_id
-from deployer.edges.releases.store import ReleaseStore
+from deployer.edges.releases.store import LARGE_BYTES, ReleaseStore
 from deployer.errors import DiskError, UnknownCommit
 from deployer.ports import Release
 from tests.classrepo import ClassRepo
@@ -479,6 +479,7 @@ def test_what_is_laid_out_is_like_a_release_but_shares_no_file_with_a_live_one(
 ) -> None:
     dag = "from airflow.sdk import DAG"
     first = {"dags/a/x.py": dag, "dags/a/help.py": "1", "dags/b/y.py": dag, "include/q": "1"}
+    first["dags/b/rides.csv"] = "1" * (LARGE_BYTES + 1)  # which would keep all others waiting
     publish(store, pushed(repository, dict(first)))
     tree = pushed(repository, {"dags/a/x.py": dag + "\n"})
 
@@ -667,7 +668,7 @@ def test_a_file_changed_by_hand_is_named_and_written_anew(
 
     assert edits is not None
     assert edits.paths == frozenset({"dags/a/x.py"})
-    assert "1 files of the live release were changed by hand: dags/a/x.py" in edits.words
+    assert "1 file of the live release was changed by hand: dags/a/x.py" in edits.words
     assert held_by(root, (root / "current").readlink().name)["dags/a/x.py"] == blob_id(b"1")
     assert (root / "current/dags/a/x.py").stat().st_mode & 0o444 == 0o444
     assert os.path.lexists(root / "releases/edited" / name / "dags/a/x.py") is (edit != removed)

@@ -23,7 +23,7 @@ VARIES: Final = "§"
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
     "core/tree/contents.py": frozenset({"_unfit", "_harm"}),
-    "core/tree/ignores.py": frozenset({"unreadable"}),
+    "core/tree/ignores.py": frozenset({"unreadable", "_amiss"}),
     "core/tree/limits.py": frozenset({"judged", "_excess"}),
     "core/reporting/ownership.py": frozenset({"notes"}),
     "core/tree/publishable.py": frozenset(
@@ -63,6 +63,9 @@ NO_STATUS: Final = (
     "edges/http.py",
     "edges/processes/server.py",
     "edges/backup/",
+    "edges/airflow/health.py",
+    "edges/compose/other_airflow.py",
+    "deployment/airflow_version.py",
     "edges/class_repository/",
     "edges/embedded/airflow_there.py",
     "edges/git/working_copy.py",

@@ -68,15 +68,38 @@ def test_mistakes_are_passed_over_and_said_by_their_lines(accounts: ModuleType) 
     text = "amy:short\nno-colon\nAm y:long-enough\nbob:long-enough\nBob:long-enough\n:long-enough\n"
     found = accounts.wanted({"AIRFLOW_ADMIN_PASSWORD": "short"}, text)
     assert [account.username for account in found.accounts] == ["student-bob"]
+    stays = "; nobody is deactivated until it is mended"
     assert list(found.mistakes) == [
         "AIRFLOW_ADMIN_PASSWORD needs 8 characters or more",
         "DEPLOYER_AIRFLOW_PASSWORD needs 8 characters or more",
         "line 1 of the students gives amy a password of less than 8 characters",
-        "line 2 of the students is no name:password",
-        "line 3 of the students has a name of more than letters, digits, `.`, `_` and `-`",
+        f"line 2 of the students is no name:password{stays}",
+        f"line 3 of the students has a name of more than letters, digits, `.`, `_` and `-`{stays}",
         "line 5 of the students names Bob, as line 4 does",
-        "line 6 of the students has a name of more than letters, digits, `.`, `_` and `-`",
+        f"line 6 of the students has a name of more than letters, digits, `.`, `_` and `-`{stays}",
     ]
+
+
+def test_spaces_around_name_and_password_belong_to_neither(accounts: ModuleType) -> None:
+    (*_, otto) = accounts.wanted(ENVIRON, "otto : long-enough\t\n").accounts
+    assert (otto.username, otto.password) == ("student-otto", "long-enough")
+
+
+def test_a_list_that_windows_wrote_is_read_like_any_other(
+    accounts: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "students").write_bytes(b"\xef\xbb\xbfotto:long-enough\r\n")
+    assert accounts._read(tmp_path / "students").names == {"student-otto"}
+
+
+@pytest.mark.parametrize("typo", ["otto;long-enough", "\u00f6tto:long-enough", "long-enough", ":"])
+def test_while_it_is_not_known_whom_a_line_means_nobody_is_deactivated(
+    accounts: ModuleType, typo: str
+) -> None:
+    users = Users("student-otto")
+    there = replace(accounts.wanted(ENVIRON, f"amy:long-enough\n{typo}\n"), accounts=())
+    assert accounts.set_right(users, there) == []
+    assert users.users[0].active
 
 
 def test_a_student_whose_line_is_wrong_keeps_the_account_and_one_without_a_line_does_not(

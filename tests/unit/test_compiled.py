@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -24,9 +23,8 @@ def compiled() -> ModuleType:
 
 
 @pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packages(tmp_path: Path) -> Path:
     """Two packages, one of which carries a template that is no Python."""
-    monkeypatch.setattr(sys, "pycache_prefix", sys.pycache_prefix)  # restored, whatever it becomes
     site = tmp_path / "site-packages"
     for name in ("one", "two"):
         (site / name).mkdir(parents=True)

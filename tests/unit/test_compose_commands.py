@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.compose.commands import Config, Exec, Project, Start, Stop, Up, argv
+from deployer.edges.compose.commands import Config, Exec, Project, Run, Start, Stop, Up, argv
 from deployer.errors import ServicesError
 
 PROJECT = Project("class-airflow", Path("/etc/deployer/docker-compose.yaml"))
@@ -51,6 +51,13 @@ def test_services_are_stopped_within_a_bound() -> None:
 def test_a_script_runs_in_a_container_without_a_terminal() -> None:
     assert argv(PROJECT, Exec("postgres", "exec true")) == (
         *(*BEGINS, "exec", "-T", "postgres", "sh", "-c", "exec true"),
+    )
+
+
+@pytest.mark.parametrize("command", [(), ("airflow", "version")])
+def test_a_command_runs_to_its_end_in_a_container_for_that_alone(command: tuple[str, ...]) -> None:
+    assert argv(PROJECT, Run("airflow-init", command)) == (
+        *(*BEGINS, "run", "--rm", "--no-deps", "-T", "airflow-init", *command),
     )
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
+import yaml
 
 from deployer.edges.embedded.settings import SETTINGS
 
@@ -53,3 +58,29 @@ def test_secrets_have_no_default() -> None:
         uses = re.findall(rf"\$\{{{name}[^}}]*\}}", TEXT)
         assert uses
         assert set(uses) == {f"${{{name}:?see airflow.env.example}}"}
+
+
+@pytest.mark.parametrize(
+    ("migrated", "accounts", "status", "said"),
+    [
+        (0, 0, 0, ""),
+        (0, 3, 0, "passed over: the accounts, which failed with status 3"),
+        (2, 0, 2, ""),
+    ],
+)
+def test_airflow_starts_without_its_accounts_and_not_without_its_migration(
+    tmp_path: Path, migrated: int, accounts: int, status: int, said: str
+) -> None:
+    command = yaml.safe_load(TEXT)["services"]["airflow-init"]["command"]
+    for name, ends in (("airflow", migrated), ("python", accounts)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {ends}\n")
+        (tmp_path / name).chmod(0o755)
+    ended = subprocess.run(
+        [word.replace("$$", "$") for word in command],
+        env={"PATH": f"{tmp_path}:{os.defpath}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == status
+    assert ended.stderr.startswith(said)

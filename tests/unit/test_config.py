@@ -339,7 +339,7 @@ def test_secrets_are_rotated_by_naming_both() -> None:
 
 def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    path.write_text(f"{SECRET},{OTHER}\n")
+    path.write_text(f"{SECRET},{OTHER}\n", encoding="utf-8-sig")  # as editors of Windows do
     environ = {**LEAST, "DEPLOYER_WEBHOOK_SECRET_FILE": str(path)}
     assert secrets_of(load(environ, needs=("webhook_secret",))) == [SECRET, OTHER]
 

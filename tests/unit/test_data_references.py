@@ -84,6 +84,8 @@ def test_a_module_under_include_that_mentions_data_is_a_user() -> None:
         ("load.py", "dags/lasse/etl/load.py"),
         ("etl", "dags/lasse/etl/load.py"),
         ("*.py", "dags/lasse/load.py"),
+        ("load_?.py", "dags/lasse/load_1.py"),
+        ("q_[0-9].sql", "dags/lasse/q_1.sql"),
     ],
 )
 def test_a_data_file_concerns_the_files_of_its_folder_that_mention_it(

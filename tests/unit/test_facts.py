@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.core.model import Facts
+from deployer.core.model import WHOLE_DIRECTORY, Facts
 from deployer.core.tree.facts import LARGEST_PARSED, facts
 
 PATH = "dags/lasse/taxi.py"
@@ -184,7 +184,10 @@ def test_no_text_like_imports_makes_the_patterns_raise(text: str) -> None:
         ("'include/{}.sql'.format(x)", {"include", ".sql"}),
         ("name + '.sql'", {".sql"}),
         ("Path(x).glob('*.yaml')", {"*.yaml"}),
-        ("'These include tests.'", set()),
+        ("'These include tests.'", {"These include tests."}),
+        ("ROOT / 'my data' / 'q 1.sql'", {"my data", "q 1.sql", "1.sql"}),
+        ("'./my data/q.sql'", {".", "my data", "my", "data", "q.sql"}),
+        ("'sh run && python -c \"import tools\"'", {"run", "-c", "tools"}),
         ("'Include'", {"Include"}),
         ("b'include'", set()),
         ("''", set()),
@@ -193,6 +196,27 @@ def test_no_text_like_imports_makes_the_patterns_raise(text: str) -> None:
 )
 def test_path_components_in_strings_are_mentions(text: str, found: set[str]) -> None:
     assert mentions(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "all_of_it"),
+    [
+        ("glob(os.path.join(HERE, '*'))", True),
+        ("glob.iglob(str(HERE / '**' / '*'), recursive=True)", True),
+        ("HERE.iterdir()", True),
+        ("HERE.glob(PATTERN)", True),
+        ("HERE.rglob(pattern='*')", True),
+        ("HERE.glob('*.sql')", False),
+        ("import_module(f'lasse.step{number}')", True),
+        ("__import__(name)", True),
+        ("import_module('lasse.step1')", False),
+    ],
+)
+def test_a_listed_directory_or_a_computed_module_may_mean_all_that_is_there(
+    text: str,
+    all_of_it: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    assert (WHOLE_DIRECTORY in mentions(text)) is all_of_it
 
 
 def test_strings_and_names_longer_than_any_path_are_no_mentions() -> None:
@@ -218,13 +242,26 @@ def test_a_python_file_may_hold_a_dag_as_in_safe_mode(content: bytes, may: bool)
 
 
 @pytest.mark.parametrize("path", ["dags/x.txt", "dags/x.PY", "dags/x.pyc", "dags/.py", "dags/py"])
-def test_only_a_file_that_ends_in_py_is_read(path: str) -> None:
-    assert facts(path, b"from airflow.sdk import DAG") == Facts()
+def test_only_a_file_that_ends_in_py_is_read_as_python(path: str) -> None:
+    assert facts(path, b"from airflow.sdk import DAG") == Facts(
+        mentions=frozenset({"airflow.sdk", "DAG", "from airflow.sdk import DAG"})
+    )
+
+
+def test_a_script_or_settings_mention_what_they_name() -> None:
+    script = b"#!/bin/sh\ncd $(dirname $0)\nsh step.sh\npython -m etl.load\n"
+    assert facts("dags/l/run", script).mentions >= {"step.sh", "etl.load"}
+    assert "q.sql" in facts("dags/l/conf.yaml", b"sql: q.sql\n").mentions
+    assert facts("dags/l/x.parquet", b"PAR1\0sql: q.sql\n") == Facts()
+    assert "q.sql" not in facts("dags/l/big.csv", b"x\n" * 15_000 + b"a/q.sql\n").mentions
+    assert facts("dags/l/urls.csv", b"".join(b"%d.sql\n" % n for n in range(300))) == Facts()
 
 
 @pytest.mark.parametrize("path", ["dags/lasse/pack.zip", "dags/lasse/pack", "dags/lasse/pack.py"])
 def test_a_zip_may_hold_a_dag_whatever_its_name(path: str) -> None:
-    assert facts(path, zipped()) == Facts(may_hold_dag=True)
+    assert facts(path, zipped()) == Facts(
+        mentions=frozenset({WHOLE_DIRECTORY, "include"}), may_hold_dag=True
+    )
 
 
 def test_a_zip_that_python_refuses_to_look_at_holds_none() -> None:

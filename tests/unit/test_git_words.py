@@ -63,6 +63,11 @@ NO_ACCESS = (
             ),
             "write error: No space left on device",
         ),
+        (
+            # git shows a tab as a question mark
+            "fatal: detected dubious ownership at '/r'\nTo add it, call:\n\n?git config X",
+            "detected dubious ownership at '/r'; To add it, call:; git config X",
+        ),
         ("fatal: early EOF", "early EOF"),
         ("", ""),
     ],

@@ -215,6 +215,16 @@ def test_a_201_without_a_json_object_is_not_taken_for_granted(body: object) -> N
     assert isinstance(answered(201, body), RetryLater)
 
 
+def test_a_header_that_is_not_ascii_takes_nothing_from_an_answer() -> None:
+    odd = [(b"Via", b"1.1 B\xfcro"), (b"Retry-After", b"37")]
+    refused, taken = (
+        httpx.Response(status, headers=odd, json={"message": "as GitHub puts it"})
+        for status in (429, 201)
+    )
+    assert retry(board(lambda _request: refused).post(STATUS, None)).after_s == 37.0
+    assert board(lambda _request: taken).post(STATUS, None) == Accepted()
+
+
 @pytest.mark.parametrize("status", [200, 204, 304, 408, 500, 502, 503, 504])
 def test_what_is_neither_taken_nor_refused_is_tried_again(status: int) -> None:
     posted = retry(answered(status))

@@ -104,6 +104,7 @@ def test_an_odd_character_class_raises_no_warning() -> None:
         b"**/a/**/*_b_*.py",
         b"[[:alpha:]]",
         b"/",
+        b"\xef\xbb\xbf# a comment alone\r\n*.py\r\n",
     ],
 )
 def test_what_airflow_reads_is_readable(content: bytes) -> None:
@@ -131,6 +132,14 @@ def test_what_would_stop_airflow_is_unreadable_and_says_why(content: bytes, says
     assert reason is not None
     assert says in reason
     assert "\n" not in reason
+
+
+def test_a_pattern_behind_a_byte_order_mark_would_hide_nothing() -> None:
+    """As *Notepad* and PowerShell's `Out-File -Encoding utf8` write it."""
+    assert unreadable(b"\xef\xbb\xbfdraft_*\r\n") == (
+        "line 1: Airflow takes the BOM before 'draft_*' for a part of it: "
+        "save the file as UTF-8 without BOM"
+    )
 
 
 @given(st.binary() | st.text(alphabet="ab*?![]-^/\\# \n\r").map(str.encode))

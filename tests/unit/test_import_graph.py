@@ -169,7 +169,7 @@ TREES = st.dictionaries(st.sampled_from(PATHS), TEXTS).map(lambda t: {"dags/taxi
 # Loads dags/taxi.py of each release named on standard input as Airflow does, and writes
 # which files of the release Python has loaded for it.
 LOAD = """
-import importlib.util, json, os, sys
+import contextlib, importlib.util, json, os, sys
 
 sys.dont_write_bytecode = True
 before, path = set(sys.modules), list(sys.path)

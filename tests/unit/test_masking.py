@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -30,8 +31,12 @@ from deployer.masking import masked
         ("https://someone@corp:hunter2@host/x", "https://****@host/x"),
         ("https://someone:hunter2@[::1]:80/x", "https://****@[::1]:80/x"),
         ("https://someone:hunt/er2@host/x", "https://****@host/x"),
+        ("https://someone:hunt/er@hunt2@host/x", "https://****@host/x"),
         ("https://someone:hunter#2@host/x", "https://****@host/x"),
         ("https://someone:hunter?2@host/x", "https://****@host/x"),
+        ("https://someone:hunt'er2@host/x", "https://****@host/x"),
+        ('https://someone:"hunter2"@host/x', "https://****@host/x"),
+        ("https://someone:hunt<er\\2@host/x", "https://****@host/x"),
         ("tool @ https://someone:hunter 2@host/x", "tool @ https://****@host/x"),
         ("https:/someone:hunter2@host/x", "https:/****@host/x"),
         ("git+https:hunter2@host/x", "****@host/x"),
@@ -114,12 +119,20 @@ def test_what_holds_no_credential_stays_as_it_is(text: str) -> None:
     assert masked(text) == text
 
 
+def test_a_line_of_the_log_is_json_after_it_as_before() -> None:
+    event = {"a": "https://host", "b": ["https://host", "me@host"], "c": "'https://u:p'w@host'"}
+    shown = json.loads(masked(json.dumps(event)))
+    assert shown == event | {"c": "'https://****@host'"}
+
+
 def test_masking_twice_is_masking_once() -> None:
     once = masked("tool @ https://u:hunter2@host/x?token=hunter2#t=hunter2")
     assert masked(once) == once
 
 
-@pytest.mark.parametrize("piece", ["//a:b", "https:", ":/", "a:b ", "https://a:b?#", "%2f%2fa"])
+@pytest.mark.parametrize(
+    "piece", ["//a:b", "https:", ":/", "a:b ", "https://a:b?#", "%2f%2fa", "//'"]
+)
 def test_no_text_of_a_push_takes_long(piece: str) -> None:
     text = (piece * 50_000)[:60_000]
     began = time.process_time()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.model import ParseError, State, StepName, Tree
+from deployer.core.planning.packages import UNLIKE
 from deployer.errors import PusherError, ServicesError
-from deployer.worker.maintenance import BY_HAND_S
+from deployer.worker.maintenance import BY_HAND_S, ONE_BY_ONE_S
 from tests.fakes.world import SERVICES, World
 
 POLL_S = 60.0
@@ -87,6 +88,28 @@ def test_somebody_who_recreates_by_hand_is_not_fought(world: World) -> None:
         world.clock.sleep(BY_HAND_S - 1)
     world.reconciler.turn()
     assert world.services.recreated == []
+    assert world.journal.pulse().drift == ""
+
+
+def test_services_that_do_not_agree_are_told_at_once_and_put_right_when_nobody_does_it(
+    world: World,
+) -> None:
+    rebuilt(world, None)  # one of them: no text is that of all
+    world.clock.sleep(world.reconciler.turn() or POLL_S)
+    assert world.journal.pulse().drift == UNLIKE
+    assert world.reconciler.turn() == BY_HAND_S
+    assert world.services.recreated == []
+    world.clock.sleep(ONE_BY_ONE_S)
+    world.reconciler.turn()
+    assert (world.services.recreated, world.services.text) == ([SERVICES], COW)
+    assert "which packages run is not known" in plan_of_the_last(world)
+    assert world.journal.pulse().drift == ""
+
+
+def test_of_a_service_that_does_not_run_nothing_is_said(world: World) -> None:
+    rebuilt(world, None)
+    world.services.die(SERVICES[0], "")
+    assert world.reconciler.turn() is None
     assert world.journal.pulse().drift == ""
 
 

@@ -26,6 +26,21 @@ def test_helpers_and_data_are_always_there_and_dag_files_of_others_are_not() -> 
     assert surroundings(files, ["dags/lasse/taxi.py"]) == files.keys() - {"dags/amy/dag.py"}
 
 
+def test_large_data_of_others_is_there_only_if_it_or_its_folder_is_named() -> None:
+    files = {
+        "dags/lasse/taxi.py": dag(mentions=("rides.csv", "bo")),
+        "dags/lasse/own.bin": HELPER,
+        "dags/amy/rides.csv": HELPER,
+        "dags/amy/other.csv": HELPER,
+        "dags/bo/all.csv": HELPER,
+        "include/huge.bin": HELPER,
+    }
+
+    needed = surroundings(files, ["dags/lasse/taxi.py"], large=files.keys())
+
+    assert needed == files.keys() - {"dags/amy/other.csv", "include/huge.bin"}
+
+
 def test_a_dag_file_that_is_imported_comes_along_with_what_it_imports_itself() -> None:
     files = {
         "dags/lasse/taxi.py": dag("amy.shared"),

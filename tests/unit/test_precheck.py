@@ -220,12 +220,34 @@ def test_what_only_airflow_2_has_is_in_no_package(kind: str, message: str) -> No
     assert "requirements.txt" not in told
 
 
-def test_a_provider_that_is_not_there_is_a_package() -> None:
-    error = ParseError("ModuleNotFoundError", "No module named 'airflow.providers.apache_x'", 1)
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("http", "apache-airflow-providers-http:"),
+        ("apache_x", "apache-airflow-providers-apache-x:"),
+        ("apache.spark", "apache-airflow-providers-apache-spark:"),
+        ("cncf", "apache-airflow-providers-cncf-…:"),  # that is all that Python says
+    ],
+)
+def test_a_provider_that_is_not_there_is_a_package(module: str, package: str) -> None:
+    message = f"No module named 'airflow.providers.{module}'"
+    error = ParseError("ModuleNotFoundError", message, 1)
     told = mending(Verdict(X, Outcome.BROKEN, error=error))
     assert told is not None
-    assert "apache-airflow-providers-apache-x" in told
+    assert f"in a package of its own, {package}" in told
     assert "requirements.txt" in told
+
+
+def test_a_module_of_ones_own_that_is_not_utf_8_is_to_be_saved_so() -> None:
+    message = "(unicode error) 'utf-8' codec can't decode byte 0xe9 in position 2: invalid"
+    error = ParseError("SyntaxError", message, 1)
+    assert mending(Verdict(X, Outcome.BROKEN, error=error)) == MENDINGS["UnicodeDecodeError"]
+
+
+def test_who_reads_a_command_line_is_told_where_it_may_be_read() -> None:
+    told = mending(Verdict(X, Outcome.BROKEN, error=ParseError("SystemExit", "2", 1)))
+    assert told is not None
+    assert 'argparse and the like only under `if __name__ == "__main__":`' in told
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,20 @@ def link(path: str, target: str) -> tuple[Entry, tuple[str, bytes]]:
     return entry(path, LINK, f"link to {target}"), (f"link to {target}", target.encode())
 
 
+def test_it_is_told_where_links_lead_that_are_published() -> None:
+    entries = [entry("dags/a.py"), entry("dags/b.py", LINK, "to"), entry("dags/c.py", LINK, "to")]
+    assert publishable(entries, {"to": b"a.py"})[3] == dict.fromkeys(
+        ("dags/b.py", "dags/c.py"), "dags/a.py"
+    )
+
+
+def test_a_folder_in_the_place_of_an_ignore_file_is_left_out_once() -> None:
+    paths = [f"dags/a/.airflowignore/{name}" for name in ("x.txt", "in/y.txt")]
+    files, left_out, *_ = publishable([entry(path) for path in paths], {})
+    assert files == {}
+    assert left_out == (LeftOut("dags/a/.airflowignore", "dags/a/.airflowignore must be a file"),)
+
+
 def of_links(links: dict[str, str], *others: Entry) -> tuple[dict[str, str], tuple[LeftOut, ...]]:
     pairs = [link(path, target) for path, target in links.items()]
     return publishable([*others, *(e for e, _ in pairs)], dict(target for _, target in pairs))[:2]
@@ -25,14 +39,14 @@ def of_links(links: dict[str, str], *others: Entry) -> tuple[dict[str, str], tup
 
 def test_a_link_to_an_executable_file_may_be_executed_too() -> None:
     entries = [entry("dags/a/gen.sh", "100755"), entry("dags/a/run.sh", LINK, "to")]
-    _, _, executable = publishable(entries, {"to": b"gen.sh"})
+    _, _, executable, _ = publishable(entries, {"to": b"gen.sh"})
     assert executable == {"dags/a/gen.sh", "dags/a/run.sh"}
 
 
 def test_files_of_dags_and_include_and_the_requirements_are_published_as_their_blobs() -> None:
     paths = ["dags/lasse/a.py", "dags/top.py", "include/x.sql", "requirements.txt"]
 
-    files, left_out, _ = publishable([entry(p, blob=p) for p in paths], {})
+    files, left_out, _, _ = publishable([entry(p, blob=p) for p in paths], {})
 
     assert files == {path: path for path in paths}
     assert left_out == ()
@@ -43,6 +57,7 @@ def test_an_executable_file_is_published_as_one() -> None:
         {"dags/a.sh": "b"},
         (),
         frozenset({"dags/a.sh"}),
+        {},
     )
 
 
@@ -74,7 +89,7 @@ def test_an_executable_file_is_published_as_one() -> None:
     ],
 )
 def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes, why: str) -> None:
-    files, left_out, _ = publishable([entry(path)], {})
+    files, left_out, _, _ = publishable([entry(path)], {})
 
     assert files == {}
     [left] = left_out
@@ -86,7 +101,7 @@ def test_a_name_that_would_do_harm_is_left_out_with_its_reason(path: str | bytes
 
 @pytest.mark.parametrize("path", ["dags/a\u00a0b/x.py", "dags/\u200d/x.py", "dags/\ue000.py"])
 def test_a_published_name_is_shown_as_it_is(path: str) -> None:
-    assert publishable([entry(path)], {}) == ({path: "b"}, (), frozenset())
+    assert publishable([entry(path)], {}) == ({path: "b"}, (), frozenset(), {})
     assert shown(path.encode()) == path
 
 
@@ -102,14 +117,14 @@ def test_names_of_other_scripts_and_with_spaces_are_published() -> None:
         "dags/lasse/include/__init__.py",
     ]
 
-    files, left_out, _ = publishable([entry(path) for path in paths], {})
+    files, left_out, _, _ = publishable([entry(path) for path in paths], {})
 
     assert sorted(files) == sorted(paths)
     assert left_out == ()
 
 
 def test_a_submodule_is_left_out() -> None:
-    files, [left], _ = publishable([entry("dags/lib", SUBMODULE)], {})
+    files, [left], _, _ = publishable([entry("dags/lib", SUBMODULE)], {})
 
     assert files == {}
     assert "submodules" in left.reason
@@ -169,14 +184,16 @@ def test_a_link_to_anything_but_a_published_file_is_left_out(target: str, why: s
 
 
 def test_a_name_that_a_handmade_commit_holds_twice_is_published_once() -> None:
-    files, [left], _ = publishable([entry("dags/a.py", blob="1"), entry("dags/a.py", blob="2")], {})
+    files, [left], _, _ = publishable(
+        [entry("dags/a.py", blob="1"), entry("dags/a.py", blob="2")], {}
+    )
 
     assert files == {"dags/a.py": "1"}
     assert "twice" in left.reason
 
 
 def test_a_name_that_a_handmade_commit_holds_as_file_and_folder_is_a_folder() -> None:
-    files, [left], _ = publishable([entry("dags/a"), entry("dags/a/b.py")], {})
+    files, [left], _, _ = publishable([entry("dags/a"), entry("dags/a/b.py")], {})
 
     assert list(files) == ["dags/a/b.py"]
     assert left.path == "dags/a"

@@ -15,10 +15,11 @@ from deployer.core.model import (
     Outcome,
     Proof,
     State,
+    StatusState,
     StepName,
     Trigger,
 )
-from deployer.errors import DiskError, PusherError
+from deployer.errors import DiskError, GitError, PusherError
 from deployer.ports import Edits
 from deployer.worker.covered import Branch
 from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
@@ -135,10 +136,11 @@ def with_a_shared_helper(world: World) -> None:
     world.reconciler.turn()
 
 
-def test_a_push_that_breaks_files_of_others_is_red(world: World) -> None:
+@pytest.mark.parametrize("beside", [(), ("README.md",), (".github/workflows/check.yml",)])
+def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[str, ...]) -> None:
     with_a_shared_helper(world)
     world.breaks(TAXI)
-    sha = world.announced(HELP)
+    sha = world.announced(HELP, *beside)
     world.reconciler.turn()
     assert world.said(sha) == {
         "airflow/deploy": (
@@ -146,6 +148,36 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World) -> None:
             "breaks lasse/taxi.py:2 ModuleNotFoundError: No module named 'nothing_of_that_name'",
         )
     }
+
+
+def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) -> None:
+    shared, asked = "include/shared.py", "include/requirements.txt"
+    world.repository.links |= {TAXI: shared, "requirements.txt": asked}
+    world.repository.push({shared: "from airflow.sdk import dag\n", asked: "pandas\n"})
+    world.reconciler.turn()
+    world.breaks(TAXI)
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    sha = world.announced(shared)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
+    sha = world.repository.push({asked: "nonsense\n"})
+    world.deliver(sha)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"] == (
+        "failure",
+        "requirements.txt:1 there is no package nonsense; packages kept",
+    )
+
+
+def test_a_helper_right_under_dags_answers_for_what_is_broken_there(world: World) -> None:
+    root = "dags/root.py"
+    world.breaks(root)
+    world.repository.push({root: "from airflow.sdk import dag\nimport help\n"})
+    world.reconciler.turn()
+    sha = world.announced("dags/help.py")
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
 
 
 def test_a_push_that_leaves_files_of_others_as_broken_as_they_were_is_green(world: World) -> None:
@@ -491,6 +523,46 @@ def test_a_commit_announced_during_a_long_fetch_is_waited_for(
     assert world.said(late[0])["airflow/deploy"][0] == "pending"
     world.reconciler.turn()
     assert world.said(late[0])["airflow/deploy"][0] == "success"
+
+
+def test_a_commit_announced_during_a_fetch_that_fails_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = world.repository.fetch
+    late: list[str] = []
+
+    def cut_once() -> str:
+        if not late:
+            late.append(world.announced(TAXI))
+            world.reconciler.take_in()
+            raise GitError("the connection was cut")
+        return fetch()
+
+    monkeypatch.setattr(world.repository, "fetch", cut_once)
+    world.reconciler.turn()
+    assert world.said(late[0])["airflow/deploy"][0] == "success"
+    assert world.judging(late[0]).state is State.SUCCEEDED
+    assert len(world.journal.about(late[0])) == 1
+
+
+def test_a_tip_announced_while_the_queue_is_looked_at_gets_one_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.announced(WEATHER)
+    tip = world.push(TAXI)
+    shown = world.journal.shown
+
+    def slow(sha: str, context: str) -> StatusState | None:
+        monkeypatch.undo()
+        world.deliver(tip)
+        world.reconciler.take_in()
+        return shown(sha, context)
+
+    monkeypatch.setattr(world.journal, "shown", slow)
+    world.reconciler.turn()
+    assert [found.sha for found in world.journal.about(tip)] == [tip]
+    assert world.judging(tip).state is State.SUCCEEDED
+    assert world.journal.unfinished() == ()
 
 
 def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(
@@ -1020,6 +1092,15 @@ def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
     world.reconciler.turn()
     judged = world.judging(str(world.repository.tip))
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
+
+
+def test_releases_that_are_all_gone_are_made_anew_without_a_push(world: World) -> None:
+    world.releases.whole.clear()
+    world.reconciler.turn()
+    judged = world.judging(str(world.repository.tip))
+    assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
+    assert "all releases were removed" in planned(judged)
+    assert world.releases.live() is not None
 
 
 def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:

@@ -268,6 +268,7 @@ def test_a_fingerprint_does_not_change_between_runs() -> None:
         ("foo;" + "(" * 5000, "is no requirement"),
         ("<html>", "is no requirement"),
         ("<<<<<<< HEAD", "is no requirement"),
+        ("b\ufffdr==1 # \ufffd", "holds a letter that is not UTF-8: save the file as UTF-8"),
         ("foo\x00", "holds the unprintable character U+0000: save the file as UTF-8"),
         ("foo # \x1b[2J", "holds the unprintable character U+001B: save the file as UTF-8"),
         ("foo # \x0b-r x", "holds the unprintable character U+000B: save the file as UTF-8"),

@@ -144,6 +144,13 @@ def test_a_folder_of_nobodys_that_is_held_reddens_the_commit_that_changed_it(cha
     assert said(final(Commit(TIP, (TAXI,)), ending))["airflow/deploy"][0] == "success"
 
 
+@pytest.mark.parametrize("place", ["dags", "dags/lasse", "dags/lasse/"])
+def test_what_stands_in_the_place_of_a_folder_reddens_the_folder(place: str) -> None:
+    held = Verdict(place, Outcome.HELD, error=ParseError("Held", "no file of ours"))
+    found = said(final(Commit(TIP, (place, TAXI)), ended(State.BROKEN, held, PARSED)))
+    assert found["airflow/lasse"] == ("failure", f"{place} is held: no file of ours")
+
+
 def test_refused_requirements_hide_no_bad_file_in_no_folder() -> None:
     bad = Verdict("dags/hello.py", Outcome.BROKEN, error=NO_PANDAS)
     commit = Commit(TIP, (bad.path, "requirements.txt"))
@@ -216,8 +223,10 @@ def test_who_was_told_before_what_differs_was_taken_anew_is_answered_too() -> No
     assert said(final(commit, ended(State.BROKEN, PARSED, BROKEN))) == {
         "airflow/deploy": (
             "success",
-            "live: 1 of 2 files parsed in 1.2 s; 1 broken; maria/weather.py:12 "
-            "ModuleNotFoundError: No module named 'pandas'",
+            (
+                "live: 1 of 2 files parsed in 1.2 s; 1 broken; maria/weather.py:12 "
+                "ModuleNotFoundError: No module named 'pandas'"
+            ),
         ),
         "airflow/lasse": ("success", "1 DAG: lasse_taxi"),
         "airflow/maria": ("failure", "weather.py:12 ModuleNotFoundError: No module named 'pandas'"),

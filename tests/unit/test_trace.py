@@ -238,6 +238,21 @@ On instance:
     {{'a': 1}}
 """
 
+INI = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    config.read(HERE / "c.ini")
+configparser.MissingSectionHeaderError: File contains no section headers.
+file: '/srv/class/releases/{SHA}/dags/lasse/c.ini', line: 1
+'a = 1\\n'
+"""
+
+INI_LINE = f"""\
+{IMPORTER}  File "{FILE}", line 3, in <module>
+    config.read(HERE / "c.ini")
+configparser.ParsingError: Source contains parsing errors: 'c.ini'
+\t[line  2]: 'oops\\n'
+"""
+
 OWN_CLASS = f"""\
 {IMPORTER}  File "{FILE}", line 3, in <module>
     raise Weird('no')
@@ -415,6 +430,24 @@ SEGFAULT = f"Received SIGSEGV signal while processing {FILE}."
             ("ValidationError", "'b' is a required property", 3),
             id="a whole document",
         ),
+        pytest.param(
+            INI,
+            (
+                "MissingSectionHeaderError",
+                "File contains no section headers. file: 'dags/lasse/c.ini', line: 1",
+                3,
+            ),
+            id="an INI file",
+        ),
+        pytest.param(
+            INI_LINE,
+            (
+                "ParsingError",
+                "Source contains parsing errors: 'c.ini' [line  2]: 'oops\\n'",
+                3,
+            ),
+            id="a line of an INI file",
+        ),
         pytest.param(OWN_CLASS, ("Weird", "no", 3), id="a class of the file's own"),
         pytest.param(NO_MESSAGE, ("AssertionError", "assert False", 2), id="no message"),
         pytest.param(EXIT, ("SystemExit", "exit()", 2), id="None for a message"),
@@ -520,6 +553,17 @@ def test_a_file_name_is_taken_literally() -> None:
     path = r"dags/lasse/a+(b)\1.py"
 
     assert trace.read(f"OSError: cannot read /srv/{path}", path).message == f"cannot read {path}"
+
+
+def test_a_huge_name_of_an_error_is_cut() -> None:
+    assert trace.read(f"{'A' * 20_000}: no\n", PATH).type == "A" * trace.MAX_TYPE
+
+
+def test_a_password_in_an_address_is_shown_neither_in_the_message_nor_in_the_trace() -> None:
+    error = trace.read(MISSING + "X: no https://me:hunter2@host/a?month=2026-01\n", PATH)
+    assert "hunter2" not in repr(error)
+    error = trace.read("OperationalError: postgresql://me:hunter2@host/a?month=2026-01\n", PATH)
+    assert error.message == "postgresql://****@host/a?month=2026-01"
 
 
 def test_a_huge_message_is_cut_before_it_costs_time() -> None:

@@ -12,8 +12,8 @@ Rules of thumb, in favour of parsing one file too many:
   a directory; and those elsewhere that mention the folder as well. So a name as common as
   `data` reaches nobody else's files.
 
-Not seen: a path out of the environment, a template included by a template. Airflow's own
-re-parse catches up with those.
+Scripts, templates and settings name others in the same ways. Not seen: a path out of the
+environment, a pattern over the folders of others. Airflow's own re-parse catches up with those.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from deployer.core.model import INCLUDE, WHOLE_DIRECTORY, File
+
+_SPECIAL = frozenset("*?[")  # of fnmatch
 
 _IN_A_FOLDER = 3  # components: dags/<folder>/<name>
 
@@ -91,4 +93,4 @@ def _fits(mentions: frozenset[str], names: set[str]) -> bool:
 
 def _is_pattern(mention: str) -> bool:
     # A lone `*` says nothing: it is in every other cron expression.
-    return "*" in mention and mention.strip("*") != ""
+    return not _SPECIAL.isdisjoint(mention) and mention.strip("*") != ""

@@ -12,11 +12,13 @@ from pathlib import PurePosixPath
 from deployer.core.model import File, folder_of
 
 
-def surroundings(files: Mapping[str, File], paths: Collection[str]) -> frozenset[str]:
+def surroundings(
+    files: Mapping[str, File], paths: Collection[str], large: Collection[str] = ()
+) -> frozenset[str]:
     """Return `paths`, and all files of the tree that parsing them could import or read.
 
-    That is: whatever holds no DAG, the folders of `paths` whole, and those other DAG files
-    whose module or file name, or whose folder as a string, occurs in any of these, at
+    That is: whatever holds no DAG and is not `large`, the folders of `paths` whole, and those
+    others whose module or file name, or whose folder as a string, occurs in any of these, at
     whatever place: a student may have put any directory on the import path. Only names that
     are put together from parts of words at run time go unseen.
     """
@@ -24,7 +26,9 @@ def surroundings(files: Mapping[str, File], paths: Collection[str]) -> frozenset
     found = {
         path
         for path, file in files.items()
-        if path in paths or not file.facts.may_hold_dag or folder_of(path) in folders
+        if path in paths
+        or not (file.facts.may_hold_dag or path in large)
+        or folder_of(path) in folders
     }
     needed: set[str] = set()
     while found:

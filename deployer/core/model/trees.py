@@ -85,6 +85,7 @@ class Tree:
         ignores: text of each `.airflowignore` under `dags/`, by its path.
         left_out: what a release must not hold (it would kill the dag-processor for all).
         refused: why nothing of the commit is published, and no file is named here; None: it is.
+        links: where each link leads that is published as the file there.
     """
 
     sha: str
@@ -95,6 +96,7 @@ class Tree:
     ignores: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     refused: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

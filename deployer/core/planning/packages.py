@@ -13,6 +13,8 @@ from deployer.core.requirements import meaning
 from deployer.core.requirements.meaning import Requirements
 from deployer.errors import RequirementsRefused
 
+UNLIKE = "a service runs on other packages than the current ones: one was rebuilt by hand"
+"""How packages differ where all services run and do not agree."""
 _NAMED = 5
 
 

@@ -32,7 +32,7 @@ def cause(words: str, address: str) -> str:
     hosts: list[str] = []
     follows: list[str] = []
     for line in re.split(r"[\r\n]+", words):
-        said = " ".join(line.split())
+        said = " ".join(line.split()).removeprefix("?")  # what git makes of a tab
         if not said or _PROGRESS.fullmatch(said):
             continue
         if said.startswith("remote: "):

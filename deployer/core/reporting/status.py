@@ -45,8 +45,8 @@ class Commit:
         sha: full commit id.
         changed: paths that differ from the tip named before it; empty while not known.
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
-        reaches: paths that import or read any of `changed`, themselves included; empty while it
-            does not matter.
+        reaches: paths that import or read any of `changed` or lead to it, themselves included;
+            empty while it does not matter.
         open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
     """
 
@@ -62,7 +62,7 @@ class Commit:
 
     @property
     def touches_requirements(self) -> bool:
-        return REQUIREMENTS in self.changed
+        return REQUIREMENTS in {*self.changed, *self.reaches}  # which may be a link
 
 
 def cut(text: str) -> str:
@@ -165,9 +165,14 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
 
 
 def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
-    """Return what is bad of the commit's own files that no other context is about."""
-    changed = frozenset(commit.changed)
-    bad = [v for v in ending.verdicts if not v.good and _is_among(changed, v.path)]
+    """Return what is bad of the commit's own files that no other context is about.
+
+    All that lies right under `dags/` is one's own where one changed any of it.
+    """
+    own = frozenset(commit.changed)
+    if any(path.startswith(DAGS) and folder_of(path) is None for path in own):
+        own |= commit.reaches
+    bad = [v for v in ending.verdicts if not v.good and _is_among(own, v.path)]
     told = {REQUIREMENTS} if ending.refused else set()
     return [v for v in bad if folder_of(v.path) is None and v.path not in told]
 
@@ -241,7 +246,7 @@ def _answers_for(commit: Commit, path: str) -> bool:
 
 def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
     """Return what is said of folders that share a context."""
-    mine = [v for v in ending.verdicts if folder_of(v.path) in folders]
+    mine = [v for v in ending.verdicts if any(_concerns(v.path, folder) for folder in folders)]
     bad = [v for v in mine if not v.good]
     match ending.state:
         case State.FAILED:
@@ -254,6 +259,11 @@ def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str
         case _:
             state, text = StatusState.SUCCESS, _good(mine)
     return state, cut(text)
+
+
+def _concerns(path: str, folder: str) -> bool:
+    """Tell whether a path lies in a folder, or something else is in the folder's place."""
+    return folder_of(path) == folder or f"{DAGS}{folder}/".startswith(f"{path.rstrip('/')}/")
 
 
 def _good(verdicts: Sequence[Verdict]) -> str:

@@ -111,6 +111,9 @@ def read_lines(text: str) -> Iterator[Line]:
                 f"holds the unprintable character {code}: save the file as UTF-8", line=number
             )
         line = _COMMENT.sub("", joined).strip()
+        if "\ufffd" in line:  # in place of what is not UTF-8
+            reason = "holds a letter that is not UTF-8: save the file as UTF-8"
+            raise RequirementsRefused(reason, line=number)
         if line:
             yield _read(line, number)
 

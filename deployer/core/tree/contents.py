@@ -97,7 +97,8 @@ def _unfit(as_kind: str, content: bytes) -> str | None:
         return "the file is a Git LFS pointer; LFS is not fetched: commit the file itself"
     # Beginning with an ASCII character, it needs no mark to be known.
     if as_kind in {_PYTHON, ignores.NAME} and (content.startswith(_UTF_16) or b"\0" in content[:2]):
-        return "the file is UTF-16, which Airflow can't read: save it as UTF-8"
+        form = "UTF-32" if b"\0\0" in content[:4] else "UTF-16"
+        return f"the file is {form}, which Airflow can't read: save it as UTF-8"
     return ignores.unreadable(content) if as_kind == ignores.NAME else None
 
 
@@ -152,6 +153,7 @@ def tree(
     parts: Chosen,
     reads: Mapping[tuple[str, str], Read],
     executable: Collection[str] = (),
+    links: Mapping[str, str] = MappingProxyType({}),
 ) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
@@ -160,6 +162,7 @@ def tree(
         parts: what of it is to be published.
         reads: what the content of each file says, by blob and `kind(path)`.
         executable: paths of files that may be executed.
+        links: where each link leads.
     """
     files, requirements, texts, refused = {}, None, {}, []
     patterns = Counter[str | None]()  # of all ignore files of a folder
@@ -183,6 +186,7 @@ def tree(
         ignores=texts,
         left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
         refused=parts.refused,
+        links=links,
     )
 
 

@@ -24,6 +24,11 @@ LARGEST_PARSED = 300_000
 _LONGEST_STRING = 10_000
 """Characters. What is longer is data, not a path."""
 
+_LONGEST_SCRIPT = 10_000
+"""Bytes of what is not Python; past this it is not looked at."""
+_MOST_NAMED = 200
+"""What is not Python and seems to name more than this is data, of which there may be much."""
+
 _LONGEST_NAME = 255
 """Characters. No file has a longer name, no module worth following either."""
 
@@ -36,6 +41,11 @@ _FROM = re.compile(
 _IMPORTED_NAME = re.compile(r"(\*|\w+)(?:[ \t]+as[ \t]+\w+)?")
 _QUOTED = re.compile(r"""["']([^"'\n]{1,1000})["']""")
 
+# Before these a word of a command is a file or a module, though it has neither slash nor dot.
+_LAUNCHING = frozenset({"-m", "import", "from", "sh", "bash", "python", "python3", "source"})
+
+_WITH_BLANKS = re.compile(r"(?=.{3,255}$)[\w.-]+( [\w.-]+)+")
+
 _BETWEEN_WORDS = re.compile(r"(?:[\s'\"`=:,;&|()<>{}$]|%[sd])+")
 
 # A path that ends in stars alone. Cron expressions hold `*/5`, none holds `/*`.
@@ -46,23 +56,32 @@ def facts(path: str, content: bytes) -> Facts:
     """Return what the text of one file says without being run.
 
     Besides the content only the ending of `path` counts: the same bytes give the
-    same facts at every path that ends in `.py`, and at every path that does not.
+    same facts at every path that ends in `.py`, and at every path that does not. Of these,
+    scripts, templates and settings among them, each line counts as a string constant.
 
     `imports` hold all import statements, those inside functions, `try` and `if`
     too, `from x import *` as `x.*`, and names given as plain strings to
     `import_module` or `__import__`. `mentions` hold the path components in string
     constants; of a string of several words, only words with a slash or a dot are
-    taken for paths, and what follows a `-m`, a module. `WHOLE_DIRECTORY` is among them
-    where a directory is listed: by a call (`iterdir()`), or by a path that ends in `/*`.
+    taken for paths, and what follows a `-m` or the like. `WHOLE_DIRECTORY` is among them
+    where a directory is listed, by a call (`iterdir()`) or by a path that ends in `/*`, and
+    where a module is imported whose name is put together. A zip may import and read anything.
 
     Text that can't be parsed (a syntax error, a null byte, a wrong encoding, nested
     too deep, larger than `LARGEST_PARSED`) is searched by pattern, since Airflow's
     Python may be newer than ours and accept it.
     """
     if _is_zip(content):
-        return Facts(may_hold_dag=True)
+        return Facts(mentions=frozenset({WHOLE_DIRECTORY, "include"}), may_hold_dag=True)
     if PurePosixPath(path).suffix != ".py":
-        return Facts()
+        script = content[:_LONGEST_SCRIPT]
+        lines = [] if b"\0" in script else script.decode(errors="replace").splitlines()
+        found: set[str] = set()
+        for name in _components(dict.fromkeys(lines)):
+            found.add(name)
+            if len(found) > _MOST_NAMED:
+                return Facts()
+        return Facts(mentions=frozenset(found))
     may_hold_dag = _in_safe_mode(content)
     tree = _syntax_tree(content)
     if tree is not None:
@@ -149,14 +168,29 @@ def _strings(tree: ast.Module) -> Iterator[str]:
                 ast.Attribute(attr="iterdir" | "listdir" | "scandir" | "walk")
                 | ast.Attribute(attr="iter_modules" | "walk_packages")
                 | ast.alias(name="listdir" | "scandir" | "walk" | "iter_modules" | "walk_packages")
-                | ast.Call(
-                    func=ast.Attribute(attr="glob" | "rglob"),
-                    args=[ast.Constant(value="*" | "**" | "**/*"), *_],
-                )
             ):
+                yield "/*"
+            case ast.Call(
+                func=ast.Attribute(attr="glob" | "rglob" | "iglob")
+                | ast.Name(id="glob" | "rglob" | "iglob")
+            ) if not any(text.strip("*/") for text in _constants(node)):
+                yield "/*"
+            case ast.Call(
+                func=ast.Attribute(attr="import_module")
+                | ast.Name(id="import_module" | "__import__"),
+                args=[name, *_],
+            ) if not isinstance(name, ast.Constant):
                 yield "/*"
             case _:
                 pass
+
+
+def _constants(call: ast.Call) -> Iterator[str]:
+    """Yield the strings among a call's arguments, however deep."""
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+        for node in ast.walk(argument):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def _components(strings: Iterable[str]) -> Iterator[str]:
@@ -165,9 +199,10 @@ def _components(strings: Iterable[str]) -> Iterator[str]:
             continue
         words = [word.rstrip(".") for word in _BETWEEN_WORDS.split(string)]
         words = [word for word in words if word]
+        yield from (part for part in string.split("/") if _WITH_BLANKS.fullmatch(part))
         for before, word in zip(["", *words], words, strict=False):
             if _ALL_OF_IT.search(word):
                 yield WHOLE_DIRECTORY
             # "include" alone names a folder; in "these include tests" it is English.
-            if len(words) == 1 or "/" in word or "." in word or before == "-m":
+            if len(words) == 1 or "/" in word or "." in word or before in _LAUNCHING:
                 yield from (part for part in word.split("/") if 0 < len(part) <= _LONGEST_NAME)

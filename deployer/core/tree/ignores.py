@@ -28,6 +28,8 @@ to the line's end: 100,000 blanks took it 24 s, at each look into the directory.
 MOST_PATTERNS = 200
 """Each is tried on each file: as many as this cost Airflow seconds for the largest folder."""
 _MOST_BYTES = 50_000
+_BOM = "\ufeff"
+"""At the beginning of a text, as Windows writes it: the first pattern would hide nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +96,29 @@ def unreadable(content: bytes) -> str | None:
     for number, line in enumerate(_lines(text), 1):
         if len(line) > _LONGEST_LINE:
             return f"line {number}: more than {_LONGEST_LINE} characters are no path"
-    for number, pattern in _patterns(text):
-        counts = [pattern.count("**"), *(name.count("*") for name in pattern.split("/"))]
-        if max(counts) > _MOST_WILDCARDS:
-            return (
-                f"line {number}: more than {_MOST_WILDCARDS} wildcards in one name "
-                "could keep Airflow busy for hours"
-            )
-        try:
-            _rule(pattern, "")
-        except (ValueError, re.error, OverflowError, RecursionError):
-            return (
-                f"line {number}: {pattern[:40]!r} is not a valid pattern, "
-                "which would stop Airflow for everybody"
-            )
+    return next((reason for one in _patterns(text) if (reason := _amiss(*one))), None)
+
+
+def _amiss(number: int, pattern: str) -> str | None:
+    """Return what is wrong with the pattern of a line, None if nothing is."""
+    if pattern[0] == _BOM and len(pattern) > 1:
+        return (
+            f"line {number}: Airflow takes the BOM before {pattern[1:41]!r} for a part of it: "
+            "save the file as UTF-8 without BOM"
+        )
+    counts = [pattern.count("**"), *(name.count("*") for name in pattern.split("/"))]
+    if max(counts) > _MOST_WILDCARDS:
+        return (
+            f"line {number}: more than {_MOST_WILDCARDS} wildcards in one name "
+            "could keep Airflow busy for hours"
+        )
+    try:
+        _rule(pattern, "")
+    except (ValueError, re.error, OverflowError, RecursionError):
+        return (
+            f"line {number}: {pattern[:40]!r} is not a valid pattern, "
+            "which would stop Airflow for everybody"
+        )
     return None
 
 

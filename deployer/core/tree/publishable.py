@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final
 
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, LeftOut
+from deployer.core.tree import ignores
 
 EXECUTABLE: Final = "100755"
 LINK: Final = "120000"
@@ -28,6 +29,11 @@ MAX_NAME_BYTES: Final = 255  # NAME_MAX of ext4, XFS and btrfs
 MAX_PATH_BYTES: Final = 512
 """Airflow 3.3.2 keeps an import error's file in a column of 1,024 characters
 (`models/errors.py:36`); PostgreSQL refuses more, which ends the dag-processor."""
+
+# It would hide nothing, and all that the file of this name hid would go live.
+_IGNORE_FOLDER: Final = re.compile(
+    rb"(dags/(?:.*/)?%s)/.*" % re.escape(ignores.NAME.encode()), re.DOTALL
+)
 
 _MAX_HOPS: Final = 40  # Linux's own bound on links in one path, path_resolution(7)
 _NOTHING: Final = "the link leads to nothing in dags/ or include/ of this commit"
@@ -64,9 +70,9 @@ def misleads(character: str) -> bool:
 
 def publishable(
     entries: Iterable[Entry], targets: Mapping[str, bytes]
-) -> tuple[dict[str, str], tuple[LeftOut, ...], frozenset[str]]:
-    """Return the blob id of each path that may be published, what is left out, and which of the
-    paths may be executed.
+) -> tuple[dict[str, str], tuple[LeftOut, ...], frozenset[str], dict[str, str]]:
+    """Return the blob id of each path that may be published, what is left out, which of the
+    paths may be executed, and to which path those lead that are links.
 
     `entries` are a commit's `dags`, `include` and `requirements.txt`; `targets` the texts
     of its links by blob id. A link to a file comes out as that file.
@@ -74,7 +80,9 @@ def publishable(
     tree: dict[bytes, Entry] = {}
     left_out: list[LeftOut] = []
     for entry in entries:
-        if entry.path in tree:
+        if within := _IGNORE_FOLDER.fullmatch(entry.path):
+            tree.setdefault(within[1], Entry(FOLDER, entry.blob, within[1]))
+        elif entry.path in tree:
             left_out.append(
                 LeftOut(shown(entry.path), "the commit holds this name twice", entry.blob)
             )
@@ -85,15 +93,18 @@ def publishable(
 
     files: dict[str, str] = {}
     executable = set()
+    links = {}
     for path, entry in sorted(tree.items()):
         found = _judged(entry, tree, folders, targets)
         if isinstance(found, Entry):
             files[path.decode()] = found.blob
             if found.mode == EXECUTABLE:
                 executable.add(path.decode())
+            if found.path != path:
+                links[path.decode()] = found.path.decode()
         else:
             left_out.append(LeftOut(shown(path), found, entry.blob))
-    return files, tuple(left_out), frozenset(executable)
+    return files, tuple(left_out), frozenset(executable), links
 
 
 def _judged(

@@ -25,7 +25,11 @@ _AIRFLOW_2: Final = (
     "Airflow 3 has no such thing there: an example for Airflow 2, mostly; "
     'docs/troubleshooting.md, "Examples for Airflow 2", says where it is now'
 )
-_PROVIDER: Final = re.compile(r"No module named 'airflow\.providers\.([a-z_]+)'")
+_GROUPS: Final = ("apache", "atlassian", "cncf", "common", "dbt", "microsoft")
+"""Of providers; where none of a group is there, Python names the group alone."""
+_PROVIDER: Final = re.compile(
+    rf"No module named 'airflow\.providers\.((?:(?:{'|'.join(_GROUPS)})\.)?[a-z_]+)'"
+)
 _OF_AIRFLOW: Final = re.compile(
     r"No module named 'airflow\."
     r"|cannot import name '\w+' from '(?:partially initialized module )?airflow['.]"
@@ -59,7 +63,10 @@ MENDINGS: Final[Mapping[str, str]] = {
     "DuplicateTaskIdFound": "give each task of the DAG a task_id of its own",
     "ConnectionError": _NOT_WHILE_READING,
     "URLError": _NOT_WHILE_READING,
-    "SystemExit": "take out the call that ends the program",
+    "SystemExit": (
+        "take out the call that ends the program; read a command line with argparse and the like "
+        'only under `if __name__ == "__main__":`'
+    ),
 }
 """What to do, by the name of the error's type, where the file's own text is to blame."""
 
@@ -73,7 +80,10 @@ def mending(verdict: Verdict) -> str | None:
     if verdict.outcome is not Outcome.BROKEN:
         return None
     message = verdict.error.message
+    if message.startswith("(unicode error) 'utf-8'"):
+        return MENDINGS["UnicodeDecodeError"]
     if found := _PROVIDER.match(message):
-        package = f"apache-airflow-providers-{found[1].replace('_', '-')}"
+        name = f"{found[1]}-…" if found[1] in _GROUPS else re.sub("[._]", "-", found[1])
+        package = f"apache-airflow-providers-{name}"
         return f"it is in a package of its own, {package}: it {_PACKAGE}"
     return _AIRFLOW_2 if _OF_AIRFLOW.match(message) else MENDINGS.get(verdict.error.type)

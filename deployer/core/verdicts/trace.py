@@ -14,12 +14,15 @@ from __future__ import annotations
 import re
 
 from deployer.core.model import ParseError
+from deployer.masking import anonymous
 
 UNNAMED = "DagImportError"
 """Type of an error for which Airflow kept a bare sentence: its own class for that."""
 
 MAX_MESSAGE = 500
 """Characters of a message, enough for any page; the trace has it whole."""
+MAX_TYPE = 100
+"""Characters of the name of an error, which may be as long as its author likes."""
 
 _CHAINED = re.compile(
     r"\n\n(?:During handling of the above exception, another exception occurred"
@@ -40,6 +43,7 @@ _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
 _FIELDS = re.compile(r"\d+ validation errors? for ")  # pydantic
 _FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
 _PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTILINE)  # YAML
+_IN_INI = re.compile(r"^(file: .+, line: \d+|\t\[line +\d+\]: .+)$", re.MULTILINE)  # configparser
 _PROPERTY = re.compile(r"^On (\w+\[.+\]):$", re.MULTILINE)  # jsonschema
 _LAST_WORDS = re.compile(
     r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
@@ -62,8 +66,9 @@ def read(trace: str, path: str) -> ParseError:
     Airflow's trace, which has a limited depth, does not reach the file.
 
     The message is one line, with paths cut down to those of the repository. An error without a
-    message has the line of code that raised it.
+    message has the line of code that raised it. Credentials are masked in all of it.
     """
+    trace = anonymous(trace)
     *before, last = _CHAINED.split(trace)
     last, member = _own_part(last)
     name, message = _error(last)
@@ -119,15 +124,15 @@ def _error(block: str) -> tuple[str, str]:
     error = _ERROR.fullmatch(said[0])
     if error is None:
         return UNNAMED, said[0]
-    name = error["type"].rpartition(".")[2]
+    name = error["type"].rpartition(".")[2][:MAX_TYPE]
     return name, _one_line([error["message"] or "", *said[1:]])
 
 
 def _one_line(lines: list[str]) -> str:
     """Return what of a message says what is wrong, and where.
 
-    That is its first line that says something, with the next one where it ends in a colon; and
-    what pydantic says of each field, YAML of the place and jsonschema of the property.
+    That is its first line that says something, with the next one where it ends in a colon; and what
+    pydantic says of each field, YAML and configparser of the place, and jsonschema of the property.
     """
     text = "\n".join(line for line in lines if line.strip())
     first, _, rest = text.partition("\n")
@@ -137,6 +142,8 @@ def _one_line(lines: list[str]) -> str:
     if places := _PLACE.findall(text):
         problem, place = places[-1]
         return f"{problem} {place}"
+    if found := _IN_INI.search(rest):
+        return f"{first} {found[1].strip()}"
     if found := _PROPERTY.search(rest):
         return f"{first}, on {found[1]}"
     goes_on = first.rstrip().endswith(":")

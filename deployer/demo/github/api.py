@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 from deployer.demo.github import shapes
 from deployer.demo.github.contract import (
@@ -160,6 +160,8 @@ class Api:
         try:
             # GitHub reads the body as JSON whatever content type it comes under.
             body = request.get_json(force=True) if request.get_data() else {}
+        except ClientDisconnected:  # half a request is the network's fault
+            return None, _no(400, "Problems parsing JSON")
         except BadRequest:
             self._parts.violations.add(f"{operation}: the body is not JSON")
             return None, _no(400, "Problems parsing JSON")

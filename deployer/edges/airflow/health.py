@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from deployer.core.model import Health
+from deployer.errors import AirflowUnreachable
 
 API_SERVER = "airflow-apiserver"
 BEATS = {"airflow-scheduler": "scheduler", "airflow-dag-processor": "dag_processor"}
@@ -46,6 +47,22 @@ def unhealthy(url: str, started_at: Mapping[str, datetime]) -> tuple[str, ...]:
     if API_SERVER in asked and API_SERVER not in stale and not _takes_tasks(url):
         return (*stale, API_SERVER)
     return stale
+
+
+def version(url: str) -> str:
+    """Return which Airflow answers.
+
+    Raises:
+        AirflowUnreachable
+    """
+    try:
+        answer: str = _get(f"{url}/api/v2/version", _ASK_S).raise_for_status().json()["version"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
+        raise AirflowUnreachable(
+            f"Airflow does not say at {url} which version it is: {exc}; `deployer doctor` tells"
+            " what is wrong"
+        ) from exc
+    return answer
 
 
 def without_beat(health: Any, started_at: Mapping[str, datetime]) -> tuple[str, ...]:  # noqa: ANN401 - whatever JSON the URL answers

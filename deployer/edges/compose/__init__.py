@@ -6,6 +6,7 @@ ways         what a way must do
 image_way    packages are in an image
 plain_way    containers install proven pins at each start
 image_build  build an image of our own files and one text
+other_airflow  another version of Airflow: its `.env`, its database
 proving      what is asked of packages, and whose fault a no is
 throwaway    a container for one command
 containers   the project's, looked at and judged

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from docker.client import DockerClient
 
+from deployer.core.airflow_version import SETTING
 from deployer.edges.compose.image_way import ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
@@ -16,7 +17,6 @@ from deployer.edges.compose.ways import Way
 from deployer.edges.packages.slots import Slot
 from deployer.errors import ServicesError
 
-_BASE_ARGUMENT = "AIRFLOW_IMAGE_NAME"
 _TAG = f":{Slot.CURRENT}"
 
 
@@ -67,6 +67,15 @@ def choose_way(
             assert_never(never)
 
 
+def base_image(stack: Stack, services: Sequence[str]) -> str:
+    """Return the Airflow from which the image of `services` is built.
+
+    Raises:
+        ServicesError: none is named, or several, and what to change.
+    """
+    return _base(stack, _image(stack, services))
+
+
 def _image(stack: Stack, services: Sequence[str]) -> str:
     images = {stack.services[name].image or "" for name in services}
     if len(images) != 1 or "" in images:
@@ -86,13 +95,13 @@ def _repository(stack: Stack, image: str) -> str:
 def _base(stack: Stack, image: str) -> str:
     """Return what the image is built from; one service's `build` will do for all that run it."""
     given = {
-        service.build_args.get(_BASE_ARGUMENT, "")
+        service.build_args.get(SETTING, "")
         for service in stack.services.values()
         if service.image == image and service.build_args is not None
     }
     if len(given) != 1 or "" in given:
         raise ServicesError(
             f"{stack.file}: give a service with the image {image} a `build`, and each such `build`"
-            f" one and the same argument {_BASE_ARGUMENT}, e.g. apache/airflow:3.3.2"
+            f" one and the same argument {SETTING}, e.g. apache/airflow:3.3.2"
         )
     return given.pop()

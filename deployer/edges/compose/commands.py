@@ -69,10 +69,18 @@ class Exec:
     script: str
 
 
-Command: TypeAlias = Config | Version | Up | Start | Stop | Exec
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run a command to its end in a container of the service for that alone; none: its own."""
+
+    service: str
+    command: tuple[str, ...] = ()
 
 
-def argv(project: Project, command: Command) -> tuple[str, ...]:
+Command: TypeAlias = Config | Version | Up | Start | Stop | Exec | Run
+
+
+def argv(project: Project, command: Command) -> tuple[str, ...]:  # noqa: PLR0911 - one for each
     """Return the command line, the program's name first.
 
     Raises:
@@ -105,5 +113,7 @@ def argv(project: Project, command: Command) -> tuple[str, ...]:
             return (*docker, "stop", "--timeout", str(within_s), "--", *services)
         case Exec(service, script):
             return (*docker, "exec", "-T", service, "sh", "-c", script)
+        case Run(service, alone):
+            return (*docker, "run", "--rm", "--no-deps", "-T", service, *alone)
         case _ as never:
             assert_never(never)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from deployer.core.model import Look
-from deployer.edges.compose.engine import asking
+from deployer.edges.compose.engine import ENGINE_ERRORS, asking
+from deployer.edges.compose.ways import Instance
 from deployer.ports.doctor import About, Seen
 
 # github.com/docker/compose: pkg/api/labels.go
@@ -22,6 +26,7 @@ _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _ONEOFF = "com.docker.compose.oneoff"
 # pkg/compose/convergence.go: what is to replace a container is made as <its short id>_<its name>.
 _TWIN = re.compile(r"[0-9a-f]{12}_.+")
+_MOST_BYTES = 1 << 20  # of a text that is read out of one
 _LIVES = frozenset({"running", "restarting", "paused"})
 _LOG_LAG = timedelta(seconds=0.09)
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
@@ -108,6 +113,41 @@ def look(container: Container) -> Look:
         out_of_memory=state["OOMKilled"],
         started_at=datetime.fromisoformat(state["StartedAt"]),
     )
+
+
+def instance(container: Container) -> Instance:
+    """Return what the ways of packages want to know of it."""
+    return Instance(
+        runs=container.status == "running",
+        image=container.attrs["Image"],
+        made_at=datetime.fromisoformat(container.attrs["Created"]).timestamp(),
+        text=partial(_text_in, container),
+    )
+
+
+def _text_in(container: Container, path: str) -> str:
+    with asking(f"read a file of the container {container.name}"):
+        try:
+            stream, stat = container.get_archive(path)
+        except NotFound:
+            return ""
+        if stat is None or stat["size"] > _MOST_BYTES:
+            return ""
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+            member = tar.next()
+            file = tar.extractfile(member) if member and member.isfile() else None
+            return file.read().decode(errors="replace") if file else ""
+
+
+def passes_its_check(container: Container) -> bool:
+    """Make a running container's own health check; False where it has none, or ends meanwhile."""
+    test = (container.attrs["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    command = {"CMD": test[1:], "CMD-SHELL": ["/bin/sh", "-c", *test[1:]]}.get(test[0])
+    if command is None or container.status != "running":
+        return False
+    with suppress(*ENGINE_ERRORS):
+        return container.exec_run(command).exit_code == 0
+    return False
 
 
 def _passed_over(container: Container) -> tuple[str, ...]:

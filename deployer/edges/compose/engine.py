@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +14,8 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
-from deployer.errors import DiskError, ServicesError
+from deployer.edges.packages import room
+from deployer.errors import ServicesError
 
 
 class LazyClient(DockerClient):
@@ -41,7 +41,6 @@ class LazyClient(DockerClient):
 
 ENGINE_ERRORS = (DockerException, RequestException, urllib3.exceptions.HTTPError)
 """All that the Docker SDK raises: its own, and those of the two libraries it talks through."""
-_GIB = 1 << 30
 
 
 @contextmanager
@@ -67,13 +66,5 @@ def check_room(client: DockerClient, needs_bytes: int) -> None:
     """
     with asking("tell where it keeps its data"):
         directory = Path(client.info()["DockerRootDir"])
-    try:
-        free = shutil.disk_usage(directory).free
-    except OSError:  # the engine is on another machine
-        return
-    if free < needs_bytes:
-        raise DiskError(
-            f"{directory} has {free / _GIB:.1f} GiB free and a build of packages needs "
-            f"{needs_bytes / _GIB:.1f} GiB: free some with `docker image prune`, "
-            "`docker builder prune` or a larger disk"
-        )
+    free_some = "`docker image prune`, `docker builder prune` "
+    room.check_room(directory, needs_bytes, free_some)

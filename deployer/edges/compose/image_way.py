@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from docker import DockerClient
-from docker.errors import ImageNotFound, NotFound
-from docker.models.containers import Container
+from docker.errors import ImageNotFound
 
 from deployer.core.requirements.blame import Ended, Task
 from deployer.core.requirements.gate import safe_requirements
@@ -18,7 +15,7 @@ from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.image_build import build_image, context, remove_leftovers
 from deployer.edges.compose.proving import Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
-from deployer.edges.compose.ways import Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot
@@ -26,7 +23,6 @@ from deployer.errors import RequirementsRefused, ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"
 """Where an image holds the class's text it was built of."""
-_MOST_BYTES = 1 << 20
 
 
 class ImageSlots:
@@ -91,19 +87,17 @@ class ImageWay:
     def packages(self, slot: Slot) -> Packages:
         return Packages(self._slots.name(slot))
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         current = slots.healthy(self._slots)
         # One on another image was not recreated when the name moved: somebody died there.
         if current is None or not all(map(self.on_current, containers)):
             return None
         if current not in self._texts:
-            with asking(f"read a file of the container {containers[0].name}"):
-                self._texts[current] = _text_in(containers[0])
+            self._texts[current] = containers[0].text(TEXT)
         return self._texts[current]
 
-    def on_current(self, container: Container) -> bool:
-        image: str = container.attrs["Image"]
-        return container.status == "running" and image == self._slots.target(Slot.CURRENT)
+    def on_current(self, container: Instance) -> bool:
+        return container.runs and container.image == self._slots.target(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         safe = safe_requirements(text)
@@ -171,17 +165,3 @@ class ImageWay:
         """Return the base image's id: its tag may be moved to another while the deployer runs."""
         with asking(f"look for the image {base}"):
             return self._client.images.get(base).id or base
-
-
-def _text_in(container: Container) -> str:
-    """Return the class's text in a container's image, empty: it was not built of any."""
-    try:
-        stream, stat = container.get_archive(TEXT)
-    except NotFound:
-        return ""
-    if stat is None or stat["size"] > _MOST_BYTES:
-        return ""
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
-        member = tar.next()
-        file = tar.extractfile(member) if member and member.isfile() else None
-        return file.read().decode(errors="replace") if file else ""

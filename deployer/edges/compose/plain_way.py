@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from docker import DockerClient
-from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End, Task
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.compose.engine import asking, check_room
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
-from deployer.edges.compose.ways import Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
@@ -90,7 +88,7 @@ class PlainWay:
             if self._links.target(Slot.CURRENT) is None:
                 self._links.point(Slot.CURRENT, self._write("", ""))
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         current = slots.healthy(self._links)
         if current is None or not all(map(self.on_current, containers)):
             return None
@@ -102,10 +100,9 @@ class PlainWay:
         except FileNotFoundError:
             return None
 
-    def on_current(self, container: Container) -> bool:
+    def on_current(self, container: Instance) -> bool:
         # Made, not started: one that is started again keeps what it had installed before.
-        made_at = _seconds(container.attrs["Created"])
-        return container.status == "running" and made_at > self._links.moved_at(Slot.CURRENT)
+        return container.runs and container.made_at > self._links.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self._prover.resolve(self._image, text, safe_requirements(text)))
@@ -186,8 +183,3 @@ class PlainWay:
             raise DiskError(
                 f"the packages' directory {self._directory} can't be written: {exc}"
             ) from exc
-
-
-def _seconds(moment: str) -> float:
-    """Return Docker's time, RFC 3339 with nanoseconds, in seconds since the epoch."""
-    return datetime.fromisoformat(moment).timestamp()

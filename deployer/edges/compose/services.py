@@ -8,16 +8,22 @@ from datetime import UTC, datetime
 from functools import partial
 
 from docker.client import DockerClient
-from docker.models.containers import Container
 
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
 from deployer.edges.compose.commands import Up
-from deployer.edges.compose.containers import Containers, last_lines, look, stop_timeout_s
+from deployer.edges.compose.containers import (
+    Containers,
+    instance,
+    last_lines,
+    look,
+    passes_its_check,
+    stop_timeout_s,
+)
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
-from deployer.edges.compose.ways import Way
+from deployer.edges.compose.ways import Instance, Way
 from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
@@ -25,7 +31,7 @@ _MARGIN_S = 120.0
 _IDLE_STOP_S = 20
 """At most, where no task runs. A scheduler without one was seen to wait for one all the same, until
 it is killed after its grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
-_LOOK_S = 0.2
+_LOOK_S = 0.5
 _NO_POLICY = ("", "no")
 _LAST_LINES = 40
 """Lines of a log that are looked through for why a service ended."""
@@ -69,12 +75,12 @@ class ComposeServices:
         return read_text(shared_file(self._runner.project.file))
 
     def installed(self) -> str | None:
-        found: list[Container] = []
+        found: list[Instance] = []
         for service in self._services:
             containers = self._containers.of(service)
             if not containers or any(c.status != "running" for c in containers):
                 return None
-            found += containers
+            found += map(instance, containers)
         return self._way.installed(found)
 
     def resolve(self, text: str) -> str:
@@ -149,7 +155,7 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(c.status == "running" and self._way.on_current(c) for c in found)
+        return bool(found) and all(self._way.on_current(instance(one)) for one in found)
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""
@@ -176,7 +182,9 @@ class ComposeServices:
             time.sleep(_LOOK_S)
 
     def _not_up(self, services: Sequence[str], *, vouched_for: bool) -> dict[str, str]:
-        """Return those of `services` that Docker does not call healthy, and what it says.
+        """Return those of `services` that are not healthy, and what Docker says of them.
+
+        Their own health check is made here as well: Docker's next one may be long in coming.
 
         `vouched_for`: Airflow is asked about those that it knows, too; without a health check
         of their own it has the only word.
@@ -188,14 +196,18 @@ class ComposeServices:
         now = datetime.now(UTC)
         waiting: dict[str, str] = {}
         for service in services:
-            looks = [look(container) for container in self._containers.of(service)]
+            containers = self._containers.of(service)
+            looks = [look(container) for container in containers]
             if not looks:
                 raise NotHealthy(f"{service} has no container: was it removed by hand?")
             for seen in looks:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
             vouched = vouched_for and health.knows(service)
-            if not all(seen.healthy(now, vouched_for=vouched) for seen in looks):
+            if not all(
+                seen.healthy(now, vouched_for=vouched) or passes_its_check(container)
+                for container, seen in zip(containers, looks, strict=True)
+            ):
                 waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
         return waiting
 

@@ -28,6 +28,7 @@ from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.embedded import uv
 from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
+from deployer.edges.packages.room import check_room
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import RequirementsRefused, ServicesError
 
@@ -35,6 +36,7 @@ LOCK = Path(__file__).with_name("airflow.txt")
 INSTALL_TIMEOUT_S = 600.0
 CHECK_TIMEOUT_S = 120.0
 PROBE_TIMEOUT_S = 60.0
+NEEDS_BYTES = 1 << 30
 _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
 
 
@@ -221,7 +223,12 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
 def _blame(
     base: BaseEnvironment, text: str, tried: Ended, task: Task, *, scratch: Path
 ) -> RequirementsRefused | ServicesError:
-    """Ask the index, and return whose fault it is that `tried` failed."""
+    """Ask the index, and return whose fault it is that `tried` failed.
+
+    Raises:
+        DiskError: it may be the disk's.
+    """
+    check_room(scratch, NEEDS_BYTES, "`uv cache prune` ")
     args = uv.probe_args(base.python, base.version, scratch / "probe")
     probe = uv.run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
     silence = None if probe.well else reason_of(probe.text)

@@ -20,6 +20,9 @@ from deployer.core.requirements.blame import End, Ended
 from deployer.edges.embedded.settings import INHERITED
 from deployer.errors import ServicesError
 
+_FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
+"""Of others a program dies by itself: what it loads has crashed it."""
+
 
 def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Ended:
     """Run uv, which comes with the deployer's extras `check` and `demo`.
@@ -65,7 +68,7 @@ def run(
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
-    if child.returncode < 0:
+    if -child.returncode in _FROM_OUTSIDE:
         raise ServicesError(f"{_name(argv)} was ended by signal {-child.returncode}")
     return Ended(End.EXITED, child.returncode, text)
 

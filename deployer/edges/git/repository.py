@@ -160,9 +160,11 @@ class GitRepository:
         entries = [] if too_much.refused else list(self._listed(top, folders, too_much))
         asked = {e.blob for e in entries if e.mode not in {FOLDER, SUBMODULE}}
         sizes = self._sizes_of(asked.union(aside.values()))
-        links = self._reads({(entry.blob, LINK) for entry in entries if entry.mode == LINK}, sizes)
-        targets = {blob: read.target for (blob, _), read in links.items()}
-        blobs, left_out, executable = publishable(entries, targets)
+        targets_read = self._reads(
+            {(entry.blob, LINK) for entry in entries if entry.mode == LINK}, sizes
+        )
+        targets = {blob: read.target for (blob, _), read in targets_read.items()}
+        blobs, left_out, executable, links = publishable(entries, targets)
         chosen = contents.chosen(
             blobs,
             left_out,
@@ -172,10 +174,11 @@ class GitRepository:
         )
         wanted = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
         reads = self._reads(wanted | {(blob, name) for name, blob in aside.items()}, sizes)
-        self._known_before, self._known = self._known, reads | links
+        self._known_before, self._known = self._known, reads | targets_read
+        self._git_trees.age()
         texts = {name: reads[blob, name].text for name, blob in aside.items()}
         return replace(
-            contents.tree(sha, chosen, reads, executable),
+            contents.tree(sha, chosen, reads, executable, links),
             compose=texts.get(COMPOSE_FILE),
             roster=texts.get(ROSTER),
         )

@@ -27,12 +27,13 @@ _WEIGHTS_KEPT: Final = 10 * PER_COMMIT.folders
 
 
 class GitTrees:
-    """The trees of one repository, those read lately in memory; for one thread."""
+    """The trees of one repository, those of the last commits in memory; for one thread."""
 
     def __init__(self, read: Callable[[str], bytes]) -> None:
         """Take what returns a tree by its id, as git keeps it."""
         self._read = read
         self._entries: dict[str, tuple[Entry, ...]] = {}
+        self._entries_before: dict[str, tuple[Entry, ...]] = {}
         self._kept = 0
         self._weights: dict[str, Weight] = {}
 
@@ -40,13 +41,17 @@ class GitTrees:
         """Return what is directly in a tree; the path of each is its name."""
         found = self._entries.get(tree)
         if found is None:
-            found = tuple(_entries(self._read(tree)))
+            found = self._entries_before.get(tree) or tuple(_entries(self._read(tree)))
             if self._kept > _ENTRIES_KEPT:  # to read them again costs a few ms
                 self._entries.clear()
                 self._kept = 0
             self._entries[tree] = found
             self._kept += len(found)
         return found
+
+    def age(self) -> None:
+        """Let go of what was not asked for since this was called last."""
+        self._entries_before, self._entries, self._kept = self._entries, {}, 0
 
     def weight(self, tree: str) -> Weight:
         """Return what is in a tree, however deep; sizes are not looked at."""

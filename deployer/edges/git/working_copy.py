@@ -93,7 +93,7 @@ class WorkingCopy:
         with _disk_errors():
             entries = list(self._entries())
             targets = {e.blob: os.fsencode(self._at(e).readlink()) for e in entries if _is_link(e)}
-            blobs, left_out, executable = publishable(entries, targets)
+            blobs, left_out, executable, links = publishable(entries, targets)
             sizes = {blob: (self.root / blob).stat().st_size for blob in blobs.values()}
             chosen = contents.chosen(blobs, left_out, sizes)
             kinds = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
@@ -101,7 +101,7 @@ class WorkingCopy:
                 (blob, kind): contents.read(kind, _content(self.root / blob))
                 for blob, kind in kinds
             }
-        return contents.tree(UNCOMMITTED, chosen, reads, executable)
+        return contents.tree(UNCOMMITTED, chosen, reads, executable, links)
 
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.

@@ -160,13 +160,10 @@ class GitHub:
         found: list[StatusRecord] = []
         for page in range(1, MOST_PAGES + 1):
             url = f"{self._api_url}/repos/{self._repo}/commits/{sha}/statuses"
+            url, ends_at = f"{url}?per_page={PAGE}&page={page}", time.monotonic() + self._deadline_s
             try:
-                answer = self._ask(
-                    f"{url}?per_page={PAGE}&page={page}",
-                    None,
-                    time.monotonic() + self._deadline_s,
-                    "GET",
-                )
+                with self._cut_off(threading.Event()):
+                    answer = self._ask(url, None, ends_at, "GET")
             except (httpx.RequestError, httpx.InvalidURL) as exc:
                 raise GitHubUnreachable(self._clean(f"no answer from GitHub: {exc}")) from exc
             if answer.status_code != HTTPStatus.OK:
@@ -253,11 +250,12 @@ class GitHub:
                     raise httpx.ReadError(f"its answer is longer than {MAX_BODY} bytes")
                 if time.monotonic() > ends_at:
                     raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
-            # Decoded already, so without the headers that say how.
+            # Decoded already, so without the headers that say how. As bytes: a proxy's may be any.
             headers = [
                 (name, value)
-                for name, value in answer.headers.multi_items()
-                if name not in {"content-encoding", "content-length", "transfer-encoding"}
+                for name, value in answer.headers.raw
+                if name.lower()
+                not in {b"content-encoding", b"content-length", b"transfer-encoding"}
             ]
             return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
 

@@ -198,7 +198,7 @@ class ParserProcess:
         try:
             ready = self._readiness.get(timeout=timeout_s)
         except Empty:
-            ready, why = None, "it fell silent"
+            ready, why = None, f"it was not ready within {timeout_s:g} s; is the machine busy?"
         else:
             why = self.why_gone or ""
         if ready is None:

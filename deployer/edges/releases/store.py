@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.dependencies.parse_needs import surroundings
-from deployer.core.model import REQUIREMENTS, Tree
-from deployer.core.planning.held import staying
+from deployer.core.model import Tree
+from deployer.core.reporting.counts import counted
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents
+from deployer.edges.releases.wanted import With, wanted
 from deployer.edges.releases.watch import ReleaseWatch
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
@@ -39,6 +40,8 @@ _TMP: Final = ".tmp-"
 RESERVE_BYTES: Final = 500_000_000
 RESERVE_PART: Final = 20
 """One part in so many of the disk stays free, too, but for what is beyond `RESERVE_BYTES`."""
+LARGE_BYTES: Final = 1_000_000
+"""Data beyond that is not written for an examination of others' files that don't name it."""
 _NAMED: Final = 3  # files, in what is said of edits
 
 
@@ -68,13 +71,13 @@ class ReleaseStore:
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
         live = self._live_contents()
-        files, executable, requirements = _wanted(tree, live, held)
+        files, executable, requirements = wanted(tree, live, held)
         fresh = frozenset(touch).intersection(files)
         changed = self._watch.changed(live) if live else frozenset()
         same = live and (live.sha, live.files, live.executable) == (tree.sha, files, executable)
         if live and same and not fresh | changed:
             return Release(live.root.name, live.sha)
-        source = _With(requirements, self._source)
+        source = With(requirements, self._source)
         with _disk_errors("the release before stays live"):
             self._make_root()
             if live and changed:
@@ -113,7 +116,10 @@ class ReleaseStore:
         Raises:
             DiskError, UnknownCommit, GitError
         """
-        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths)}
+        data = {path: file.blob for path, file in tree.files.items() if not path.endswith(".py")}
+        sizes = self._source.sizes(frozenset(data.values()))
+        large = {path for path, blob in data.items() if sizes[blob] > LARGE_BYTES}
+        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths, large)}
         with _disk_errors("nothing was published"):
             self._make_root()
             self._make_sure_of_room(list(files.values()), self._source)
@@ -166,8 +172,9 @@ class ReleaseStore:
         changed = self._watch.changed(contents)
         if changed:
             some, more = ", ".join(sorted(changed)[:_NAMED]), len(changed) - _NAMED
+            verb = "were" if len(changed) > 1 else "was"
             said.append(
-                f"{len(changed)} files of the live release were changed by hand: {some}"
+                f"{counted(changed, 'file')} of the live release {verb} changed by hand: {some}"
                 + (f" and {more} more" if more > 0 else "")
                 + f"; what was there is kept in {self._edited / contents.root.name}"
             )
@@ -349,45 +356,6 @@ def _filled(
     return release_dir.fill(
         new.root, new.files, executable=new.executable, like=live, fresh=fresh, source=source
     )
-
-
-class _With:
-    """Blobs, and one more content that comes from no commit."""
-
-    def __init__(self, content: bytes, source: Blobs) -> None:
-        self._id = release_dir.blob_id(content)
-        self._content = content
-        self._source = source
-
-    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
-        of_commit = self._source.sizes([blob for blob in ids if blob != self._id])
-        return {**of_commit, self._id: len(self._content)}
-
-    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        if self._id in ids:
-            yield self._id, self._content
-        yield from self._source.blobs([blob for blob in ids if blob != self._id])
-
-
-def _wanted(
-    tree: Tree, live: Contents | None, held: Collection[str]
-) -> tuple[dict[str, str], frozenset[str], bytes]:
-    """Return the blob id of each file of the release, which may be executed, and the text of its
-    requirements.
-    """
-    files = {path: file.blob for path, file in tree.files.items()}
-    for path in held:
-        files.pop(path, None)
-    executable = {path for path in files if tree.files[path].executable}
-    if live:
-        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
-        files |= {path: live.files[path] for path in old}
-        executable = (executable - old) | (live.executable & old)
-    # The text as it was understood, which is what is installed, whatever the file's encoding.
-    requirements = (tree.requirements or "").encode()
-    if tree.requirements is not None:
-        files[REQUIREMENTS] = release_dir.blob_id(requirements)
-    return files, frozenset(executable), requirements
 
 
 def _mb(size: int) -> str:

@@ -132,7 +132,8 @@ class Classroom:
 
     def kill_worker_in(self, step: str, seen: int) -> int:
         """Kill the worker in the middle of a step that begins after `seen` events; start it."""
-        wait_until(lambda: ("begins", step) in self.events()[seen:], f"{step} begins")
+        began = ("begins", step)
+        wait_until(lambda: began in self.events()[seen:], f"{step} begins", look_every_s=0.05)
         self.stage.worker.kill()
         seen = len(self.events())
         self.stage.worker.start()
@@ -227,14 +228,14 @@ def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
     return {service for service in before if before[service] != after[service]}
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Return as soon as `holds()`; an Airflow that is away for a moment is asked again."""
+def wait_until(holds: Callable[[], bool], what: str, *, look_every_s: float = 0.3) -> None:
+    """Return soon after `holds()`; an Airflow that is away for a moment is asked again."""
     until = time.monotonic() + BOUND_S
     while time.monotonic() < until:
         with suppress(httpx.HTTPError):
             if holds():
                 return
-        Event().wait(0.1)
+        Event().wait(look_every_s)
     pytest.fail(f"never within {BOUND_S:g} s: {what}")
 
 

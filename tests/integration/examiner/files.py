@@ -170,10 +170,11 @@ HARMFUL = [
         for how, where in {
             "exit()": " (line 2)",
             "quit('done')": " (line 2)",
-            "import sys; sys.stdin = None": "",
-            "import sys; sys.stdin.close()": "",
-            "import os; os.close(0)": "",
-            "import os; os.close(0); kept = open(__file__)": "",
+            "import sys; sys.stdin = None": " (line 2)",
+            "import sys; sys.stdin.close()": " (line 2)",
+            "import os; os.close(0)": " (line 2)",
+            "import os; os.close(0); kept = open(__file__)": " (line 2)",
+            "import os, sys; getattr(sys, 'std' + 'in').detach()": "",
         }.items()
     ),
     pytest.param(

@@ -18,7 +18,7 @@ import pytest
 
 from deployer.core.model import Examined, Tree
 from deployer.edges.parser import examination as one_examination
-from deployer.edges.parser import process
+from deployer.edges.parser import local, process
 from deployer.edges.parser.examiner import IsolatedExaminer
 from deployer.edges.parser.local import LocalParser
 from deployer.edges.parser.process import ParserProcess
@@ -47,6 +47,18 @@ def test_an_interpreter_without_airflow_is_named_as_the_cause(tmp_path: Path) ->
 
     with pytest.raises(PreflightError, match="did not start: it died: ModuleNotFoundError"):
         examiner_on(bare).examine(Tree(SHA, {}), ["dags/a/one.py"])
+
+
+def test_a_parser_that_takes_too_long_to_start_says_how_long_it_was_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "START_TIMEOUT_S", 0.05)
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec cat\n")
+    slow.chmod(0o755)
+
+    with pytest.raises(PreflightError, match=r"within 0\.05 s; is the machine busy\?"):
+        examiner_on(slow).examine(Tree(SHA, {}), ["dags/a/one.py"])
 
 
 def test_the_directories_of_workers_that_were_killed_are_removed_at_the_next_start(

@@ -27,25 +27,19 @@ import deployer.demo.github.server
 import deployer.edges.airflow.parse_feed
 import deployer.edges.journal.schema
 import deployer.edges.parser.examiner
-import deployer.edges.parser.local
 import deployer.edges.processes.server
 import deployer.web
 from deployer import app, config
-from deployer.app import airflow
-from deployer.core.reporting.pacing import Pace
-from deployer.edges.airflow import rest
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import Doorbell
 from deployer.edges.releases.store import ReleaseStore
-from deployer.worker import maintenance, process
 from tests.reliability.killing import outside, power
 from tests.reliability.killing.boundaries import Boundaries
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PAUSE_S = 0.02
-PARSER = Path(__file__).with_name("parser.py")
 NOTED = (
     "queue",
     "attach",
@@ -166,15 +160,7 @@ def _worker(asked: dict[str, Any]) -> None:
     made.around(outside.KeptServices, *outside.SERVICES, label="services.")
     made.around(outside.KeptAirflow, *outside.AIRFLOW, label="airflow.")
     made.hear_of_files()
-    local = deployer.edges.parser.local.LocalParser(lambda: Path(sys.executable), PARSER)
-    services = outside.KeptServices(folder)
-    host = airflow.Host(services, local, local, None, None, None)
-    setattr(app, "on_this_machine", lambda _: host)  # noqa: B010
-    rest.AirflowRest = lambda *_, **__: outside.KeptAirflow(folder)  # type: ignore[assignment, misc]
-    # Waits that are of no interest here, and would be the most of a run's time.
-    maintenance.QUIET_S = 0.1
-    process.FAULT_PAUSE_S = 0.1
-    Pace.next_write_at = lambda _, now, **__: now  # type: ignore[method-assign]
+    outside.stand_in(folder)
     made.listen()
     app.run_worker(settings)
 

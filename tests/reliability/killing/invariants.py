@@ -134,7 +134,7 @@ def _left(world: World) -> Iterator[str]:
                     yield f"left behind: {path.relative_to(world.folder)}"
     releases = world.checkout / "releases"
     whole = [p.name for p in releases.glob("*") if re.match(r"[0-9a-f]{40}", p.name)]
-    if len(whole) > 4:
+    if len(whole) > world.most_releases:
         yield f"{len(whole)} releases are kept"
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from deployer import app
+from deployer.app import airflow
+from deployer.core.reporting.pacing import Pace
+from deployer.edges.airflow import rest
+from deployer.edges.parser.local import LocalParser
+from deployer.worker import maintenance, process
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.services import FakeServices
 
@@ -22,6 +29,7 @@ SERVICES = (
     "put_back",
 )
 AIRFLOW = ("versions_in_use", "pools", "resize_pool", "busy")
+PARSER = Path(__file__).with_name("parser.py")
 REFUSED = "unheard-of"
 """What stands in a `requirements.txt` that does not install."""
 
@@ -91,3 +99,19 @@ for _name in SERVICES:
     setattr(KeptServices, _name, _kept(getattr(KeptServices, _name)))
 for _name in AIRFLOW:
     setattr(KeptAirflow, _name, _kept(getattr(KeptAirflow, _name)))
+
+
+def stand_in(folder: Path) -> None:
+    """Have this process's worker find these instead of Airflow."""
+    local = LocalParser(lambda: Path(sys.executable), PARSER)
+    host = airflow.Host(KeptServices(folder), local, local, None, None, None)
+    setattr(app, "on_this_machine", lambda _: host)  # noqa: B010
+    rest.AirflowRest = lambda *_, **__: KeptAirflow(folder)  # type: ignore[assignment, misc]
+    hurry()
+
+
+def hurry() -> None:
+    """Shorten waits that are of no interest here, and would be the most of a run's time."""
+    maintenance.QUIET_S = 0.1
+    process.FAULT_PAUSE_S = 0.1
+    Pace.next_write_at = lambda _, now, **__: now  # type: ignore[method-assign]

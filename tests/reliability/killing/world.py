@@ -60,6 +60,7 @@ class World:
         announced: commits that GitHub delivered, in order.
         live: text by path, of what must be live.
         packages: the `requirements.txt` that must be installed.
+        most_releases: that may be left.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class World:
     announced: list[Expected] = field(default_factory=list)
     live: dict[str, str] = field(default_factory=dict)
     packages: str = ""
+    most_releases: int = 2 * KEPT_RELEASES
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

@@ -1,0 +1,59 @@
+"""What `deployer airflow-version` is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from deployer.app import doorbell, open_journal
+from deployer.app.airflow import COMPOSE_LOG, in_compose
+from deployer.config import Settings
+from deployer.deployment.airflow_version import AirflowVersion
+from deployer.deployment.drain import Drain
+from deployer.edges.airflow.rest import AirflowRest
+from deployer.edges.backup.archive import own_as_around
+from deployer.edges.backup.databases import Databases
+from deployer.edges.compose.commands import Project
+from deployer.edges.compose.other_airflow import ComposeOtherAirflow
+from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.processes.clock import SystemClock
+from deployer.errors import SettingsError
+
+
+def install(settings: Settings, version: str, *, tell: Callable[[str], None]) -> bool:
+    """Have the class run on that version of Airflow; False if it does already.
+
+    Raises:
+        SettingsError: the trial's Airflow comes with the deployer.
+        AirflowKept: it is not put in, and why; all is as it was.
+        OperatorError: nothing was begun, or it could not be taken back; see the message.
+    """
+    if settings.services == "local":
+        raise SettingsError(
+            ["DEPLOYER_SERVICES=local: the trial's Airflow comes with the deployer, and stays"]
+        )
+    host, journal, clock = in_compose(settings), open_journal(settings), SystemClock()
+    project = Project(settings.compose_project, settings.compose_file)
+    log = settings.state_dir / COMPOSE_LOG
+    airflow = AirflowRest(settings.airflow_url, host.username, host.password)
+    other = ComposeOtherAirflow(
+        ComposeRunner(project, log, environ=os.environ),
+        Databases(project, log, os.environ),
+        services=settings.recreate_services,
+        airflow_url=settings.airflow_url,
+        kept=settings.state_dir / "airflow-version",
+    )
+    use_case = AirflowVersion(
+        other,
+        host.services,
+        Drain(airflow, journal, clock, timeout_s=settings.drain_timeout_s),
+        journal=journal,
+        clock=clock,
+        bell=doorbell(settings),
+        services=settings.recreate_services,
+        tell=tell,
+    )
+    try:
+        return use_case.install(version)
+    finally:
+        own_as_around(log)

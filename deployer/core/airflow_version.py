@@ -1,0 +1,25 @@
+"""Which image is another version of the class's Airflow, and the `.env` that names it."""
+
+from __future__ import annotations
+
+import re
+
+SETTING = "AIRFLOW_IMAGE_NAME"
+VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+_TAG = re.compile(rf"(?P<name>.+:){VERSION.pattern}(?P<more>-[\w.-]+)?")
+_LINE = re.compile(rf"^\s*(export\s+)?{SETTING}\s*=.*\n?", re.MULTILINE)
+
+
+def image_of(version: str, base: str) -> str | None:
+    """Return the image beside `base` that has another version; None: its tag is no version.
+
+    What else the tag says, such as `-python3.12`, stays.
+    """
+    tag = _TAG.fullmatch(base)
+    return f"{tag['name']}{version}{tag['more'] or ''}" if tag else None
+
+
+def naming(image: str, env: str) -> str:
+    """Return the text of `.env` in which `image` is the one from which Airflow is built."""
+    rest = _LINE.sub("", env)
+    return f"{rest}{'' if rest.endswith(chr(10)) or not rest else chr(10)}{SETTING}={image}\n"
