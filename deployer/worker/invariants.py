@@ -46,7 +46,6 @@ class Invariants:
 
     def _live(self) -> list[str]:
         known, release = self._parts.journal.live(), self._parts.releases.live()
-        if known is None or (release and release.sha == known.sha):
+        if known is None or release is None or release.sha == known.sha:
             return []
-        there = release.name if release else "no release"
-        return [f"{known.sha[:7]} is said to be live, and `current` leads to {there}"]
+        return [f"{known.sha[:7]} is said to be live, and `current` leads to {release.name}"]

@@ -59,13 +59,6 @@ def test_another_release_than_the_live_commits_is_published_anew(world: World) -
     assert world.releases.swaps[-1] != before
 
 
-def test_a_journal_without_a_release_has_all_published_anew(world: World) -> None:
-    world.releases.whole.clear()
-    (told,) = complaints(world)
-    assert told.endswith("`current` leads to no release")
-    assert world.releases.live()
-
-
 def test_a_commit_that_is_forgotten_while_the_worker_runs_has_its_end_within_the_hour(
     world: World,
 ) -> None:
