@@ -7,6 +7,7 @@ esac
 [ "$(id -u)" = 0 ] || exec sudo -- "$0" "$@"
 umask 007
 export DEPLOYER_ENV_FILE=/etc/deployer/deployer-worker.env
+export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 case $1 in
 # What reads or writes the settings of both processes, or Airflow's, is root's.
 backup | restore | github | airflow-version)

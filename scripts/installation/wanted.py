@@ -27,6 +27,7 @@ from scripts.installation.places import (
 TIMERS = tuple(f"deployer-{name}.timer" for name in ("backup", "cleanup", "doctor", "notify"))
 PROCESSES = ("deployer-web.service", "deployer-worker.service")
 COMPOSE = "docker-compose"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 WORKERS_ALONE = {"DEPLOYER_NOTIFY_URLS", "DEPLOYER_GITHUB_TOKEN", "DEPLOYER_AIRFLOW_PASSWORD"}
 STACK = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "postgres"}
 
@@ -34,6 +35,7 @@ STACK = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "pos
 def needed(machine: Machine, given: argparse.Namespace) -> None:
     """Programs of the distribution."""
     missing = [name for name in ("git", "caddy") if not shutil.which(name)]
+    missing += [] if CERTIFICATES.exists() else ["ca-certificates"]
     if not given.without_services:
         missing += [] if shutil.which("docker") else ["docker.io"]
         missing += [] if works("docker", "compose", "version") else [COMPOSE]
@@ -44,7 +46,8 @@ def get(names: list[str]) -> None:
     run("apt-get", "-qq", "update")
     chosen = [compose_package() if name == COMPOSE else name for name in names]
     run(
-        *("apt-get", "-qq", "--yes", "install", "--no-install-recommends", *chosen),
+        # With what they recommend: Debian 13's docker.io has no command `docker` without it.
+        *("apt-get", "-qq", "--yes", "install", *chosen),
         env={"DEBIAN_FRONTEND": "noninteractive"},
     )
 
