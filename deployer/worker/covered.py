@@ -9,6 +9,7 @@ import structlog
 
 from deployer.core.dependencies.affected import stirred
 from deployer.core.model import (
+    DAGS,
     ROSTER,
     Deployment,
     Ending,
@@ -151,13 +152,13 @@ class CoveredCommits:
         """End commits that came to be known only after what holds them was live.
 
         Each ends as the first deployment that held it; one that was cut short takes it along.
-        Returns those that no deployment known here has held.
+        Returns those that no deployment known here has held, or judged.
         """
         left = []
         for row in rows:
             judged = self._first_that_held(row.sha, self._carrying.deployments)
             commit = self.commit(row.sha, row.base_sha)
-            if judged is None:
+            if judged is None or self._unjudged(commit, judged):
                 left.append(row)
             elif judged.ending is None:
                 self._carrying.take_along(judged.id, row.id, commit)
@@ -170,6 +171,23 @@ class CoveredCommits:
                 )
                 self._owed()
         return left
+
+    def _unjudged(self, commit: Commit, judged: Deployment) -> bool:
+        """Tell whether a deployment has no word on what a commit that it held did to DAG files.
+
+        What it put back as it was live had not moved, and so nobody looked.
+        """
+        try:
+            tip = self._parts.repository.tree(judged.sha).files
+            before = self._parts.repository.tree(judged.base_sha).files if judged.base_sha else {}
+        except UnknownCommit:
+            return False
+        told = {verdict.path for verdict in judged.ending.verdicts} if judged.ending else set()
+        stayed = {path for path in commit.changed if path in tip and before.get(path) == tip[path]}
+        return any(
+            path.startswith(DAGS) and tip[path].facts.may_hold_dag and path not in told
+            for path in stirred(tip, stayed)
+        )
 
     def forgotten(self, tip: str) -> list[str]:
         """Return the commits on the branch that were last said to be in `error`."""

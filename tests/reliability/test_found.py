@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.history import DagProcessorDies, History, Push
+from tests.reliability.history import DagProcessorDies, Event, History, Push, Revert
 from tests.reliability.simulation import play, silence
 from tests.reliability.texts import HELPER, Kind
 
@@ -29,6 +29,13 @@ FOUND = {
             ),
         ),
     ),
+    "a commit came late whose file a newer tip, deployed meanwhile, had put back as it was live": (
+        (70.0, Push((("dags/ben/y.py", Kind.FINE, 2),), onto=1, delays=(0.3, 900.0))),
+        (70.3, Push((("dags/top.py", Kind.BROKEN, 1),), delays=(0.01,))),
+        (70.34, Push((("dags/anna/x.py", Kind.FINE, 1),), delays=(0.01,))),
+        (70.64, Push((("dags/top.py", Kind.FINE, 0),), onto=1, delays=(0.3, 900.0))),
+        (70.74, Revert(back=1, delays=())),
+    ),
     "between two equal words others were owed, and never posted": (
         (
             30.0,
@@ -43,6 +50,6 @@ FOUND = {
 
 
 @pytest.mark.parametrize("events", FOUND.values(), ids=FOUND)
-def test_what_was_found_does_not_come_back(events: tuple[tuple[float, Push], ...]) -> None:
+def test_what_was_found_does_not_come_back(events: tuple[tuple[float, Event], ...]) -> None:
     with silence():
         assert play(History(events)).wrong == ()
