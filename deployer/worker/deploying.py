@@ -92,13 +92,13 @@ class Deploying:
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
-        # Who has a verdict gets no other where nobody asked: a file changed by hand is mended,
-        # or a worker died over the files of a commit before.
+        # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
+        # file changed by hand is mended, or a worker died over the files of a commit before.
         asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
         commits = [
             self._covered.commit(sha, live.sha if live else None)
             for sha in shas
-            if asked_for or not self._covered.answered(sha)
+            if asked_for or not (sha in self._carrying.shas or self._covered.answered(sha))
         ]
         fresh = [commit for commit in commits if commit.sha not in again]
         journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())

@@ -36,6 +36,33 @@ FOUND = {
         (70.64, Push((("dags/top.py", Kind.FINE, 0),), onto=1, delays=(0.3, 900.0))),
         (70.74, Revert(back=1, delays=())),
     ),
+    "the same, while the deployment of the newer tip was at work on slow files": (
+        (
+            405.4,
+            Push(
+                (
+                    ("dags/top.py", Kind.FINE, 2),
+                    ("dags/anna/y.py", Kind.CRAWL, 25),
+                    ("dags/anna/x.py", Kind.FINE, 22),
+                ),
+                onto=1,
+                delays=(),
+            ),
+        ),
+        (876.4, Push((("dags/anna/x.py", Kind.FINE, 12),), delays=(0.01,))),
+        (
+            1677.72,
+            Push(
+                (
+                    ("dags/anna/x.py", Kind.FINE, 20),
+                    ("dags/anna/y.py", Kind.FINE, 0),
+                    ("dags/cleo/x.py", Kind.HARM, 48),
+                ),
+                delays=(0.3, 900.0),
+            ),
+        ),
+        (1677.72, Revert(back=2, delays=(0.01,))),
+    ),
     "between two equal words others were owed, and never posted": (
         (
             30.0,
