@@ -546,6 +546,7 @@ class Machine:
         self.announced: dict[str, Announced] = {}
         self.tips: list[str] = []
         self.published: list[tuple[float, str]] = []
+        self.frozen_at_s = 0.0  # the last time, whatever the clock said
         self.thawed: list[str] = []  # what went live in a freeze
         self.met = Counter[str]()  # faults, and how often each happened
         self.repo = REPO
@@ -768,8 +769,7 @@ class Machine:
     def went_live(self, sha: str) -> None:
         self.published.append((self.clock.elapsed_s, sha))
         freeze = self.journal.frozen(self.clock.now())
-        pushed_s = self.clock.elapsed_s - self.hub.pushed_at.get(sha, 0.0)
-        if freeze and self.clock.now() - freeze.since > timedelta(seconds=pushed_s):
+        if freeze and self.hub.pushed_at.get(sha, 0.0) > self.frozen_at_s:
             self.thawed.append(f"{sha[:7]} was pushed in a freeze, and went live")
 
     def look_at_live(self) -> None:
@@ -1021,12 +1021,14 @@ class Machine:
             case happenings.Freeze(for_s):
                 until = None if for_s is None else now + timedelta(seconds=for_s)
                 journal.freeze("exam", by="teacher", until=until)
+                self.frozen_at_s = self.clock.elapsed_s
             case happenings.Unfreeze():
                 journal.unfreeze(by="teacher")
             case happenings.RollBack(back):
                 sha = self._tip_back(back)
                 if self.repository.knows(sha):  # the command looks first
                     journal.roll_back(sha, "exam", by="teacher")
+                    self.frozen_at_s = self.clock.elapsed_s
             case happenings.DeployByHand(back):
                 sha_or_tip = None if back is None else self._tip_back(back)
                 journal.request_deploy(sha_or_tip, Trigger.MANUAL)

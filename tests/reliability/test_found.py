@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.history import DagProcessorDies, Event, History, Push, Revert
+from tests.reliability.history import DagProcessorDies, Event, History, Jump, Push, Revert, RollBack
 from tests.reliability.simulation import play, silence
 from tests.reliability.texts import HELPER, Kind
 
@@ -62,6 +62,10 @@ FOUND = {
             ),
         ),
         (1677.72, Revert(back=2, delays=(0.01,))),
+    ),
+    "the simulation took a freeze for older than a push because the clock was set": (
+        (0.12, RollBack(back=1)),
+        (0.14, Jump(seconds=3600.0)),
     ),
     "between two equal words others were owed, and never posted": (
         (
