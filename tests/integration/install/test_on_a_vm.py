@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import itertools
 import json
 import re
@@ -19,10 +20,12 @@ from deployer.demo.github.server import StandIn
 from deployer.demo.student import Student
 from deployer.edges.journal.schema import REVISIONS
 from tests.integration.install.vm import AIRFLOW, NAME, Answer, Vm
+from tests.pages import of_install
 
 pytestmark = pytest.mark.docker
 
 SHA = "a" * 40
+GITHUB = "https://github.com/OWNER/NAME.git"
 UNITS = "/etc/systemd/system"
 MOST_EXPOSED = {"deployer-web": 1.2, "deployer-worker": 2.2}
 JOURNAL = "/var/lib/deployer/deployer.db"
@@ -87,8 +90,16 @@ def test_the_command_on_the_path_takes_user_and_settings(installed: Vm) -> None:
     assert set(owners) == {"deployer", "deployer-web"}
 
 
-def test_the_class_repository_is_begun_by_the_installed_command(installed: Vm) -> None:
-    installed.root("cd /root && deployer new-class class && git -C class log --oneline | wc -l")
+def test_the_class_repository_is_begun_and_pushed_as_the_page_says(
+    installed: Vm, github: StandIn
+) -> None:
+    address = of_install("git remote add").replace(GITHUB, github.git_url)
+    said = installed.root(
+        "cd /root\nset -e\n"
+        f"{of_install('deployer new-class')}\n{of_install('cd class')}\n{address}\n"
+        f"{of_install('git push')}"
+    )
+    assert "main -> main" in said
 
 
 # --- units --------------------------------------------------------------------
@@ -160,6 +171,82 @@ def test_after_a_reboot_all_is_there_again(installed: Vm) -> None:
     installed.until("curl -sf http://127.0.0.1:9000/healthz >/dev/null")
     installed.until("systemctl is-active -q caddy deployer-worker")
     assert installed.deliverer()(SHA).status == 202
+
+
+# --- what the page says to type, with an engine that nothing answers for ------------
+
+
+@pytest.fixture(scope="module")
+def told(vm: Vm) -> Iterator[list[str]]:
+    """What comes to the teacher's chat."""
+    messages: list[str] = []
+
+    class Chat(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer((vm.gateway, 0), Chat) as server:
+        threading.Thread(target=server.serve_forever).start()
+        flag = of_install("scripts/install --setting").removeprefix("scripts/install ")
+        vm.install(flag.replace("mailto://…", f"json://{vm.gateway}:{server.server_port}"))
+        yield messages
+        server.shutdown()
+
+
+def test_the_teacher_is_told_at_the_address_that_the_page_has_set(
+    installed: Vm, told: list[str]
+) -> None:
+    assert installed.root(of_install("deployer notify --test")) == "sent to 1 address"
+    told.clear()
+    installed.root("systemctl start deployer-notify")
+    assert "Docker" in told[0]
+
+
+def test_a_freeze_is_told_and_taken_back_by_hand(installed: Vm) -> None:
+    assert "frozen: exam, until" in installed.root(of_install("deployer freeze"))
+    assert "exam" in installed.root(of_install("deployer status"))
+    assert "no longer frozen" in installed.root(of_install("deployer unfreeze"))
+    assert "exam" not in installed.root(of_install("deployer status"))
+
+
+def test_a_rollback_with_nothing_good_behind_says_so_and_freezes_nothing(installed: Vm) -> None:
+    said = installed.root(of_install("deployer rollback"), check=False)
+    assert "none of them was good" in said
+    assert "helper broken" not in installed.root(of_install("deployer status"))
+
+
+def test_the_link_that_login_prints_opens_the_pages_through_the_proxy(installed: Vm) -> None:
+    link = installed.root(of_install("deployer login")).split()[0]
+    assert installed.request("GET", link.partition(NAME)[2]).status == 200
+    assert installed.request("GET", f"/login?token=dplr_{'a' * 43}").status == 403
+
+
+def test_github_says_what_to_click_where_the_token_may_not(installed: Vm) -> None:
+    said = installed.root(of_install("deployer github"), check=False)
+    assert "passed\tGitHub token" in said
+    assert f"Payload URL https://{NAME}/webhook" in said
+
+
+def test_what_is_asked_when_it_breaks_says_where(installed: Vm) -> None:
+    found = installed.root(of_install("deployer doctor"), check=False)
+    assert re.search(r"^failed\tengine", found, re.MULTILINE), found
+    assert "frozen" in installed.root(of_install("deployer logs"))
+    assert "active (running)" in installed.root(of_install("systemctl status"))
+
+
+def test_what_became_of_a_commit_is_explained(installed: Vm, github: StandIn) -> None:
+    tip = installed.root(f"git ls-remote {github.git_url} main").split()[0]
+    assert tip[:7] in installed.root(f"deployer explain {tip}")
+
+
+def test_no_half_a_backup_is_left_where_an_engine_does_not_answer(installed: Vm) -> None:
+    said = installed.root(of_install("deployer backup"), check=False)
+    assert "Docker daemon" in said
+    assert installed.root("ls /root | grep -c backup", check=False) == "0"
 
 
 # --- rights ---------------------------------------------------------------------

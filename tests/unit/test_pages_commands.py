@@ -1,0 +1,76 @@
+"""Each command that a page tells to type: run by a test, or parsed, or said why not."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from functools import cache
+
+import click
+import pytest
+
+from deployer.cli import COMMANDS, commands
+from scripts.installation import answers
+from tests.pages import INSTALL, ROOT, of_install
+from tests.pages import commands as on_page
+
+PAGES = (INSTALL, "docs/operations.md", "README.md")
+ON_A_VM = ROOT / "tests/integration/install/test_on_a_vm.py"
+NOT_HERE = {
+    "apt-get install": "Debian's own; the VM of the tests has them in its image",
+    "git clone": "the VM of the tests has this checkout",
+    "cd deployer": "the same",
+    "docker compose": "needs an engine and the class's own stack: tests/e2e/compose has one",
+    "systemctl stop deployer-worker": "with `restore`, which needs an engine",
+    "systemctl start deployer-worker": "with `restore`, which needs an engine",
+    "curl -H": "tests/integration/test_web_access.py asks with the token",
+    "proxy_set_header": "lines for nginx, no command",
+    "scripts/demo": "run by hand: it sets up a whole Airflow",
+    "scripts/test": "what runs this",
+    "scripts/docker": "scripts/test calls it",
+    "scripts/check": "what a change has to pass: CONTRIBUTING.md",
+    "scripts/bench": "run by hand: docs/benchmarks.md",
+    "scripts/release": "run by hand: docs/releasing.md",
+}
+"""Beginnings of commands, and why no test takes them off the page."""
+ALL = sorted({(page, command) for page in PAGES for command in on_page(page)})
+
+
+@cache
+def run_on_the_vm() -> set[str]:
+    """Return the commands that a test takes off the page, by `of_install("…")`."""
+    tree = ast.parse(ON_A_VM.read_text(encoding="utf-8"))
+    return {
+        of_install(call.args[0].value)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "of_install"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+@pytest.mark.parametrize(("page", "command"), ALL)
+def test_each_command_of_a_page_is_known(page: str, command: str) -> None:
+    program, *words = shlex.split(command)
+    if program == "deployer":
+        name, *arguments = words
+        assert name in COMMANDS
+        found = commands.get_command(click.Context(commands), name)
+        assert found is not None
+        found.make_context(name, arguments)  # parses, and runs nothing
+    elif program == "scripts/install":
+        answers._parser().parse_args(words)
+    elif command not in run_on_the_vm():
+        assert any(command.startswith(known) for known in NOT_HERE), f"no test has {command}"
+
+
+def test_what_a_test_is_said_to_have_is_on_a_page() -> None:
+    unused = [one for one in NOT_HERE if not any(cmd.startswith(one) for _, cmd in ALL)]
+    assert unused == []
+
+
+def test_the_vm_runs_what_a_teacher_types_each_week_and_when_it_breaks() -> None:
+    types = {"deployer status", "deployer unfreeze", "deployer login", "deployer doctor"}
+    assert types <= run_on_the_vm()
