@@ -180,8 +180,8 @@ def test_python_m_deployer_lists_all_commands() -> None:
     named = [line.split()[0] for line in done.stdout.partition("Commands:")[2].split("\n") if line]
     assert named == [
         *("web", "worker", "deploy", "rollback", "freeze", "unfreeze", "status", "show", "explain"),
-        *("logs", "check", "doctor", "github", "notify", "backup", "restore", "new-class", "login"),
-        "demo",
+        *("logs", "check", "doctor", "github", "notify", "backup", "restore", "airflow-version"),
+        *("new-class", "login", "demo"),
     ]
 
 

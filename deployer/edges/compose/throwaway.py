@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, NotFound
@@ -31,7 +29,6 @@ PROJECT_LABEL = "class-deployer.project"
 _LOG = LogConfig(type="json-file", config={"max-size": "8m"})  # a loop of prints fills no disk
 _LAST_LINES = 5000
 _KILLED = 137  # 128 + SIGKILL
-_MEMORY_IS_TOLD_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,26 +131,17 @@ def _wait(container: Container, within_s: float) -> bool:
 
 
 def _ended(container: Container, *, in_time: bool) -> Ended:
-    state = _state(container)
+    container.reload()
+    state = container.attrs["State"]
     status = int(state["ExitCode"])
-    # The engine hears of the kernel's kill by an event of its own, which may come after the end.
-    told_by = time.monotonic() + _MEMORY_IS_TOLD_S
-    while in_time and status == _KILLED and not state["OOMKilled"] and time.monotonic() < told_by:
-        time.sleep(0.05)
-        state = _state(container)
     text = container.logs(stdout=True, stderr=True, tail=_LAST_LINES).decode(errors="replace")
     if not in_time:
         return Ended(End.OUT_OF_TIME, status, text)
-    # Set as well where a child was killed and its parent ended by itself.
-    if state["OOMKilled"] and status:
+    # Nobody but the kernel kills it in its time, and the engine may hear of that after its end.
+    # It says so as well where a child was killed and its parent ended by itself.
+    if status == _KILLED or (state["OOMKilled"] and status):
         return Ended(End.OUT_OF_MEMORY, status, text)
     return Ended(End.EXITED, status, text)
-
-
-def _state(container: Container) -> dict[str, Any]:
-    container.reload()
-    state: dict[str, Any] = container.attrs["State"]
-    return state
 
 
 def _archive(files: Mapping[str, str]) -> bytes:
