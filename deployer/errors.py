@@ -71,6 +71,10 @@ class GitError(OperatorError):
     """Git, or the repository's host, did not do what was asked."""
 
 
+class NothingPushed(GitError):
+    """The repository at its host is empty: it has no branch at all."""
+
+
 class UnknownCommit(GitError):
     """The mirror holds no such commit."""
 

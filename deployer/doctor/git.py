@@ -9,7 +9,7 @@ from typing import Final
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.doctor.stack_rules import drift
 from deployer.core.model import COMPOSE_FILE
-from deployer.errors import GitError
+from deployer.errors import GitError, NothingPushed
 from deployer.ports.doctor import ClassRepository
 
 FETCH: Final = (
@@ -24,9 +24,15 @@ def host(repository: ClassRepository, branch: str) -> str:
     """Tell whether the branch can be fetched.
 
     Raises:
+        NotApplicable: it is empty.
         GitError
     """
-    return f"{repository.host} has {branch}, its tip is {repository.tip_at_host()[:7]}"
+    try:
+        return f"{repository.host} has {branch}, its tip is {repository.tip_at_host()[:7]}"
+    except NothingPushed as exc:
+        raise NotApplicable(
+            f"{exc}: push the class's repository (`deployer new-class` writes one)"
+        ) from exc
 
 
 def mirror(repository: ClassRepository, branch: str) -> str:

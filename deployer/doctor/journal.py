@@ -66,8 +66,11 @@ def worker(traces: Traces, now: datetime) -> str:
 
     Raises:
         Ailment: with the reasons that `/readyz` gives, too.
+        NotApplicable: it runs, and could fetch nothing yet.
     """
     against = readiness.reasons(traces.pulse, now)
+    if list(readiness.by_name(traces.pulse, now)) == ["tip"] and not traces.pulse.tip_checked_at:
+        raise NotApplicable("it runs, and has fetched nothing yet: see repository")
     if against:
         raise Ailment(
             "; ".join(against),
@@ -153,9 +156,10 @@ def secret(configured: Collection[object], traces: Traces | None) -> str:
         # The web process alone is given it, perhaps as a credential of systemd.
         return "not among the settings given here; the web process has one, it accepted deliveries"
     raise Ailment(
-        "none is set: the web process refuses to start without",
-        "set DEPLOYER_WEBHOOK_SECRET to 16 characters or more, and the same as `Secret` of the"
-        " webhook on GitHub",
+        "none is set here, and no signed delivery was accepted yet",
+        "one that the web process alone has (scripts/install) is proven by the first delivery; else"
+        " set DEPLOYER_WEBHOOK_SECRET to 16 characters or more, and the same as `Secret` of the"
+        " webhook on GitHub: without it the web process refuses to start",
     )
 
 

@@ -112,7 +112,7 @@ class ClassRepository(Protocol):
     host: str
 
     def tip_at_host(self) -> str:
-        """Raises: GitError: no answer, a refusal, or no such branch."""
+        """Raises: NothingPushed; GitError: no answer, a refusal, or no such branch."""
 
     def check(self) -> str | None:
         """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.

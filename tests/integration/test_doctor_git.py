@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from git import Repo
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.github import StandIn
@@ -74,6 +75,12 @@ def test_a_branch_that_is_not_there_is_told(host: ClassRepo, tmp_path: Path) -> 
     with pytest.raises(GitError, match="no branch 'live'"):
         git.host(Mirror(host.url, "live", tmp_path), "live")
     assert "DEPLOYER_BRANCH" in git.FETCH
+
+
+def test_a_repository_to_which_nothing_was_pushed_yet_is_no_ailment(tmp_path: Path) -> None:
+    Repo.init(tmp_path / "new.git", bare=True)
+    with pytest.raises(NotApplicable, match=r"nothing was pushed yet to .*: push the class's"):
+        git.host(Mirror(str(tmp_path / "new.git"), "main", tmp_path), "main")
 
 
 def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:

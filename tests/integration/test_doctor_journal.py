@@ -203,6 +203,12 @@ def test_a_worker_that_is_away_is_told(
     assert "systemctl status deployer-worker" in told.value.remedy
 
 
+def test_a_worker_that_could_fetch_nothing_yet_is_no_ailment(journal: SqlJournal, url: str) -> None:
+    journal.beat(at=NOW)
+    with pytest.raises(NotApplicable, match="has fetched nothing yet: see repository"):
+        checkup.worker(read(url), NOW)
+
+
 # --- the webhook ---------------------------------------------------------------------
 
 

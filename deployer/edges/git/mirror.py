@@ -19,7 +19,7 @@ from deployer.core.reporting.git_words import cause
 from deployer.core.settings import Secret, is_branch
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import GitObjects, GitUnread
-from deployer.errors import GitError, SettingsError, UnknownCommit
+from deployer.errors import GitError, NothingPushed, SettingsError, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
 _CHECK_S: Final = 20.0  # of reading it through while a person waits
@@ -256,15 +256,12 @@ class Mirror:
         """Ask the host, without the mirror, for the branch's tip.
 
         Raises:
+            NothingPushed: it has no branch at all.
             GitError: it does not answer, refuses or has no such branch.
         """
-        ran = self._git.run(
-            f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
-            *("ls-remote", "--exit-code", "--end-of-options", self._url),
-            self._ref,
-            timeout_s=self._silent_s,
-            asks_host=True,
-        )
+        ran = self._ls_remote(self._ref)
+        if ran.status == _NO_SUCH_REF and self._ls_remote("refs/heads/*").status == _NO_SUCH_REF:
+            raise NothingPushed(f"nothing was pushed yet to {self.host}")
         if ran.status == _NO_SUCH_REF:
             raise GitError(f"there is no branch {self._branch!r} at {self.host}")
         if ran.timed_out:
@@ -272,6 +269,15 @@ class Mirror:
         if ran.status != 0:
             raise GitError(f"{self._cause(ran)}; git can't fetch from {self.host}")
         return ran.out.split()[0].decode()
+
+    def _ls_remote(self, refs: str) -> Ran:
+        return self._git.run(
+            f"--git-dir={os.devnull}",  # nor any repository that the worker may stand in
+            *("ls-remote", "--exit-code", "--end-of-options", self._url),
+            refs,
+            timeout_s=self._silent_s,
+            asks_host=True,
+        )
 
     def check(self) -> str | None:
         """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.
