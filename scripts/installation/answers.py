@@ -28,6 +28,7 @@ def read(argv: Sequence[str], kept: Path) -> argparse.Namespace:
     before = [f"@{kept}"] if kept.exists() else []
     given = _parser().parse_args([*before, *argv])
     given.setting = dict(one.split("=", 1) for one in given.setting)
+    given.now = {one.partition("=")[0] for one in _parser().parse_args([*argv]).setting}
     if given.mode != "install":
         return given
     if not given.repo or not given.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 """Letters of a password that is read off a sheet: none looks like another."""
@@ -28,6 +28,14 @@ def value(text: str, name: str) -> str:
     """Return what an env file says of a name, empty if nothing."""
     found = re.search(rf"(?m)^{name}=(.*)$", text)
     return found[1] if found else ""
+
+
+def unchanged(text: str, settings: Mapping[str, str], now: Collection[str]) -> dict[str, str]:
+    """Return those settings that an env file is to have: of before only what is missing there.
+
+    What has another value since then was given it by the teacher, or by `airflow-version`.
+    """
+    return {name: to for name, to in settings.items() if name in now or not value(text, name)}
 
 
 def with_secrets(text: str, example: str) -> str:

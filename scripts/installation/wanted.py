@@ -143,13 +143,14 @@ def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
     machine.file(ETC / ANSWERS, answers.keep(given), mode=0o600)
     ours = {k: v for k, v in given.setting.items() if k.startswith("DEPLOYER_")}
     workers = {k: v for k, v in ours.items() if k in WORKERS_ALONE}
+    airflows = {k: v for k, v in given.setting.items() if k not in ours}
     example = (source / "airflow.env.example").read_text()
     airflow = texts.with_values(
         texts.with_secrets(text(".env") or example, example),
         {
             "AIRFLOW_BASE_URL": f"https://{given.airflow_name}",
             "CLASS_REPO_URL": f"https://github.com/{given.repo}",
-            **{k: v for k, v in given.setting.items() if k not in ours},
+            **texts.unchanged(text(".env"), airflows, given.now),
         },
     )
     machine.file(ETC / ".env", airflow, "root:deployer", 0o640)

@@ -54,6 +54,16 @@ def test_answers_are_kept_as_flags_and_come_back(tmp_path: Path) -> None:
     assert again.airflow_name == "airflow.d.org"  # as it was, until it is said anew
 
 
+def test_what_airflows_settings_became_since_stays_unless_it_is_said_anew(tmp_path: Path) -> None:
+    kept = tmp_path / "install.conf"
+    kept.write_text("--repo=a/b\n--name=d.org\n--setting=IMAGE=3.3.1\n--setting=Y=1\n")
+    given = answers.read(["--setting=Z=2"], kept)
+    became = "IMAGE=3.3.2\nZ=1\n"  # by `deployer airflow-version`, and by the teacher
+    assert texts.unchanged(became, given.setting, given.now) == {"Y": "1", "Z": "2"}
+    again = answers.read(["--setting=IMAGE=3.3.1"], kept)
+    assert texts.unchanged(became, again.setting, again.now) == {"IMAGE": "3.3.1", "Y": "1"}
+
+
 @pytest.mark.parametrize("wrong", ["--repo=b", "--name=d", "--airflow-name=d.org {"])
 def test_an_answer_that_can_not_be_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failed, match=wrong.partition("=")[0]):
