@@ -37,7 +37,8 @@ def needed(machine: Machine, given: argparse.Namespace) -> None:
     missing = [name for name in ("git", "caddy") if not shutil.which(name)]
     missing += [] if CERTIFICATES.exists() else ["ca-certificates"]
     if not given.without_services:
-        engine = "docker-cli" if shutil.which("dockerd") else "docker.io"  # Debian 13 has them apart
+        # Debian 13 has them apart.
+        engine = "docker-cli" if shutil.which("dockerd") else "docker.io"
         missing += [] if shutil.which("docker") else [engine]
         missing += [] if works("docker", "compose", "version") else [COMPOSE]
     machine.ensure(f"packages {', '.join(missing)}", lambda: not missing, lambda: get(missing))
