@@ -131,11 +131,6 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Deploying, "end", only_the_tip)
 
 
-@planted("for a late commit the tip is deployed once more")
-def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(CoveredCommits, "late", lambda self, rows: list(rows))
-
-
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
     new_run = Deploying._new_run
