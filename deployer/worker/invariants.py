@@ -35,8 +35,9 @@ class Invariants:
                 for sha in audit.stranded:
                     # Dying before all are queued: the others are found once more.
                     self._intake.queue(sha, None, Trigger.POLL)
-            wrong = [*violations(audit), *self._live()]
-            if audit.unjudged or self._live():
+            elsewhere = self._live()
+            wrong = [*violations(audit), *elsewhere]
+            if audit.unjudged or elsewhere:
                 parts.journal.set_live(None)
         except DeployerError as exc:
             log.warning("invariants not looked at", reason=str(exc))

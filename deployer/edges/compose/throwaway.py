@@ -138,7 +138,7 @@ def _ended(container: Container, *, in_time: bool) -> Ended:
     if not in_time:
         return Ended(End.OUT_OF_TIME, status, text)
     # Nobody but the kernel kills it in its time, and the engine may hear of that after its end.
-    # It says so as well where a child was killed and its parent ended by itself.
+    # `OOMKilled` is set as well where a child was killed and its parent ended by itself.
     if status == _KILLED or (state["OOMKilled"] and status):
         return Ended(End.OUT_OF_MEMORY, status, text)
     return Ended(End.EXITED, status, text)
