@@ -111,6 +111,8 @@ class ClassDagProcessor(DagFileProcessorManager):
     _usual: int = attrs.field(default=0, init=False)
     _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _prepared: tuple[str | None, float] = attrs.field(default=(None, 0.0), init=False)
+    _turn_at: float = attrs.field(factory=time.monotonic, init=False)
+    """When parsers that take too long were looked for: once in each turn of Airflow's loop."""
     _alarm: int = attrs.field(default=-1, init=False)
 
     # -- the start
@@ -361,6 +363,10 @@ class ClassDagProcessor(DagFileProcessorManager):
     def _kill_timed_out_processors(self) -> None:
         before = dict(self._processors)
         now = time.monotonic()
+        # A turn lasts a second at most, or nobody was heard and answered: a busy database, say.
+        deaf_s, self._turn_at = now - self._turn_at - 2 * TICK_S, now
+        for process in before.values():
+            process.start_time += max(0.0, min(deaf_s, now - process.start_time))
         try:
             for process in before.values():
                 if now - process.start_time > self.processor_timeout:

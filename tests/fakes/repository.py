@@ -19,7 +19,7 @@ from deployer.core.model import (
 )
 from deployer.core.tree import ignores
 from deployer.core.tree.facts import facts
-from deployer.errors import GitError, UnknownCommit
+from deployer.errors import GitError, NothingPushed, UnknownCommit
 
 
 class FakeRepository:
@@ -81,6 +81,8 @@ class FakeRepository:
         self.fetches += 1
         if self.down is not None:
             raise GitError(self.down)
+        if not self._files:
+            raise NothingPushed("nothing was pushed yet")
         if self.tip is None:
             raise GitError("the repository has no branch 'main'")
         self._here.update(self._line(self.tip))

@@ -58,11 +58,10 @@ print("\\n" + json.dumps(said))
 """
 
 
-@pytest.fixture(scope="module")
-def said(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    home = tmp_path_factory.mktemp("home")
+def ran(airflow_python: Path, script: str, home: Path) -> Any:  # noqa: ANN401  # as it says
+    """Return what a script says as JSON in its last line, run as the dag-processor would be."""
     done = subprocess.run(
-        [str(airflow_python), "-c", MISSING],
+        [str(airflow_python), "-c", script],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -76,7 +75,12 @@ def said(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def said(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found: dict[str, Any] = ran(airflow_python, MISSING, tmp_path_factory.mktemp("home"))
     return found
 
 
@@ -92,6 +96,42 @@ def test_whatever_another_airflow_has_not_is_named(said: dict[str, Any], how: st
 
 def test_whatever_is_overridden_is_looked_for(said: dict[str, Any]) -> None:
     assert set(said["overridden"]) <= set(said["seams"])
+
+
+# One began long ago and one just now; the manager's loop last came by so many seconds ago.
+TOO_LONG = """
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+import class_dag_processor as ours
+from airflow.dag_processing.manager import DagFileInfo
+
+TIMEOUT_S = 25
+said = {}
+for away_s in (0, 60):
+    manager = ours.ClassDagProcessor(max_runs=1, processor_timeout=TIMEOUT_S)
+    manager._get_team_names = lambda names: {}
+    now = time.monotonic()
+    manager._turn_at = now - away_s
+    for name, began_s in (("while it was away", away_s), ("before", away_s + TIMEOUT_S + 1)):
+        file = DagFileInfo(rel_path=Path(name), bundle_name="class", bundle_path=Path("/"))
+        manager._processors[file] = SimpleNamespace(
+            start_time=now - began_s, pid=0, had_callbacks=False, kill=lambda signal: None,
+            close=lambda: None,
+        )
+    ours.kill = lambda process: None
+    manager._kill_timed_out_processors()
+    said[away_s] = [str(file.rel_path) for file in manager._processors]
+print("\\n" + json.dumps(said))
+"""
+
+
+def test_while_the_manager_hears_nobody_no_parser_is_over_its_time(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    still_there = ran(airflow_python, TOO_LONG, tmp_path)
+    assert still_there == {"0": ["while it was away"], "60": ["while it was away"]}
 
 
 # Airflow's own does as well with this as before.

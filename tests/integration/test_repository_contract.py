@@ -10,7 +10,7 @@ import pytest
 
 from deployer.core.model import Authored, History
 from deployer.edges.git.repository import GitRepository
-from deployer.errors import GitError, UnknownCommit
+from deployer.errors import GitError, NothingPushed, UnknownCommit
 from deployer.ports import Repository
 from tests.classrepo import ClassRepo
 from tests.fakes.repository import FakeRepository
@@ -25,16 +25,20 @@ class Rig:
 
     repository: Repository
     push: Callable[..., str]
+    rename_branch: Callable[[], None]
     break_host: Callable[[], None]
 
 
 def fake(_: Path) -> Rig:
     repository = FakeRepository()
 
+    def rename_branch() -> None:
+        repository.tip = None
+
     def break_host() -> None:
         repository.down = "the host is out of reach"
 
-    return Rig(repository, repository.push, break_host)
+    return Rig(repository, repository.push, rename_branch, break_host)
 
 
 def real(directory: Path) -> Rig:
@@ -55,10 +59,14 @@ def real(directory: Path) -> Rig:
                 host.write(path, text)
         return host.commit(author=author)
 
+    def rename_branch() -> None:
+        host.git("branch", "--move", "main", "another")
+
     def break_host() -> None:
         host.bare.rename(directory / "moved.git")
 
-    return Rig(GitRepository(host.url, "main", directory / "checkout"), push, break_host)
+    repository = GitRepository(host.url, "main", directory / "checkout")
+    return Rig(repository, push, rename_branch, break_host)
 
 
 @pytest.fixture(params=[fake, real])
@@ -97,7 +105,14 @@ def test_a_host_out_of_reach_is_a_git_error_and_the_next_fetch_may_work(rig: Rig
     assert list(rig.repository.tree(tip).files) == ["dags/a.py"]
 
 
+def test_a_repository_that_nobody_pushed_to_is_told_as_such(rig: Rig) -> None:
+    with pytest.raises(NothingPushed, match="nothing was pushed yet"):
+        rig.repository.fetch()
+
+
 def test_a_branch_that_is_not_there_is_a_git_error_that_names_it(rig: Rig) -> None:
+    rig.push({"README.md": "hello"})
+    rig.rename_branch()
     with pytest.raises(GitError, match="no branch 'main'"):
         rig.repository.fetch()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.blame import End, Ended, Place, Task, blame, ended_in_time, too_much
 from deployer.errors import RequirementsRefused, ServicesError
 
 PLACE = Place("a container", "Docker's network and DNS")
@@ -53,3 +53,25 @@ def test_what_takes_too_much_is_told_with_its_bound() -> None:
 )
 def test_only_a_command_that_exits_with_0_ended_well(ended: Ended, *, well: bool) -> None:
     assert ended.well is well
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told", "end"),
+    [
+        (0, "", False, End.EXITED),
+        (0, "Killed by the moonlight", True, End.EXITED),
+        (1, "error: not found", False, End.EXITED),
+        (1, "error: not found", True, End.OUT_OF_MEMORY),
+        (137, "", False, End.OUT_OF_MEMORY),
+        (5, "bash: line 1:     7 Killed                  python", False, End.OUT_OF_MEMORY),
+        (1, "Call to `build_wheel` failed (signal: 9 (SIGKILL))", False, End.OUT_OF_MEMORY),
+        (1, "died with <Signals.SIGKILL: 9>.", False, End.OUT_OF_MEMORY),
+        (1, "gcc: fatal error: Killed signal terminated program", False, End.OUT_OF_MEMORY),
+        (1, "Killed\n" + "later\n" * 20, False, End.EXITED),
+        (1, "SkilledWorker 1.0", False, End.EXITED),
+    ],
+)
+def test_a_command_of_which_anything_was_killed_had_too_little_memory(
+    status: int, text: str, end: End, *, told: bool
+) -> None:
+    assert ended_in_time(status, text, told=told) == Ended(end, status, text)

@@ -9,10 +9,17 @@ after: also where a host that only the text names is out of reach.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from deployer.errors import RequirementsRefused, ServicesError
+
+_KILLED = 137
+"""The status of what SIGKILL ended, 128 more than the signal's number."""
+_CHILD_KILLED = re.compile(r"\bKilled\b|\bSIGKILL\b")
+"""As a shell, uv, pip and compilers tell it of a child."""
+_LAST_LINES = 20
 
 
 class End(StrEnum):
@@ -34,6 +41,18 @@ class Ended:
     @property
     def well(self) -> bool:
         return self.end is End.EXITED and self.status == 0
+
+
+def ended_in_time(status: int, text: str, *, told: bool = False) -> Ended:
+    """Return the end of a command in a container that nobody but the kernel kills.
+
+    The kernel does so for memory's sake alone. Where it killed a child, the parent fails in its
+    own way and Docker may not hear of it (`OOMKilled`, here `told`): with cgroups v1 it was not
+    told on Linux 6.18, though the kernel had counted the kill.
+    """
+    last = "\n".join(text.splitlines()[-_LAST_LINES:])
+    killed = status == _KILLED or (status and (told or _CHILD_KILLED.search(last)))
+    return Ended(End.OUT_OF_MEMORY if killed else End.EXITED, status, text)
 
 
 @dataclass(frozen=True, slots=True)

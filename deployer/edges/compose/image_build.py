@@ -20,7 +20,7 @@ from docker import DockerClient
 from docker.errors import APIError
 from urllib3.exceptions import ReadTimeoutError
 
-from deployer.core.requirements.blame import End, Ended
+from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.throwaway import Limits, add_file, remove_container
 from deployer.errors import ServicesError
@@ -29,7 +29,6 @@ IMAGE_LABEL = "class-deployer.image"
 """On each image that is built here, and on the containers in which it is built."""
 _COPIES_TEXT = re.compile(r"^COPY\s.*\brequirements\.txt\b", re.MULTILINE)
 _OWN_TEXT = "requirements.class.txt"
-_KILLED = 137  # by the kernel, for memory: this builder does not say so otherwise
 _LESS_THAN_AIRFLOW = 512  # of 1024 shares: where the class's Airflow wants the CPU, it has it
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -159,10 +158,8 @@ def _with(printed: str, more: str) -> str:
 
 def _failed(detail: Mapping[str, Any], printed: str) -> Ended:
     status = int(detail.get("code") or 0)
-    if status == _KILLED:
-        return Ended(End.OUT_OF_MEMORY, status, printed)
     if not status:
         raise ServicesError(
             f"Docker could not build an image: {detail.get('message', 'no reason')}"
         )
-    return Ended(End.EXITED, status, printed)
+    return ended_in_time(status, printed)

@@ -21,14 +21,13 @@ from docker.types import LogConfig
 from requests.exceptions import ConnectionError as NoAnswer
 from requests.exceptions import ReadTimeout
 
-from deployer.core.requirements.blame import End, Ended
+from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 
 PROJECT_LABEL = "class-deployer.project"
 """On each throwaway container. Never on an image: the class's containers would inherit it."""
 _LOG = LogConfig(type="json-file", config={"max-size": "8m"})  # a loop of prints fills no disk
 _LAST_LINES = 5000
-_KILLED = 137  # 128 + SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +136,7 @@ def _ended(container: Container, *, in_time: bool) -> Ended:
     text = container.logs(stdout=True, stderr=True, tail=_LAST_LINES).decode(errors="replace")
     if not in_time:
         return Ended(End.OUT_OF_TIME, status, text)
-    # Nobody but the kernel kills it in its time, and the engine may hear of that after its end.
-    # `OOMKilled` is set as well where a child was killed and its parent ended by itself.
-    if status == _KILLED or (state["OOMKilled"] and status):
-        return Ended(End.OUT_OF_MEMORY, status, text)
-    return Ended(End.EXITED, status, text)
+    return ended_in_time(status, text, told=bool(state["OOMKilled"]))
 
 
 def _archive(files: Mapping[str, str]) -> bytes:
