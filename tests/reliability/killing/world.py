@@ -175,7 +175,11 @@ class World:
 
     def died(self, role: str, within_s: float) -> bool:
         """Wait for a process's death; False: it lives."""
-        with closing_fd(os.pidfd_open(self.pids[role])) as pidfd:
+        try:
+            pidfd = os.pidfd_open(self.pids[role])
+        except ProcessLookupError:  # and was waited for
+            return True
+        with closing_fd(pidfd):
             return bool(select.select([pidfd], [], [], within_s)[0])
 
     def kill(self, role: str) -> None:
