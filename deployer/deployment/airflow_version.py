@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from deployer.core.model import State, Trigger
-from deployer.deployment.drain import Drain, in_words
+from deployer.deployment.rollout import Drain, in_words
 from deployer.errors import AirflowError, AirflowKept, DeployerError, OperatorError
 from deployer.ports import Bell, Clock, Journal, OtherAirflow, Services
 

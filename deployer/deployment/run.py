@@ -31,15 +31,12 @@ from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.core.reporting.counts import counted
-from deployer.deployment.dag_processor import Guard
-from deployer.deployment.drain import Drain
 from deployer.deployment.holding import Holding
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Limits, Parts, Pending, Result
 from deployer.deployment.publication import GoLive, Judged, Wanted
-from deployer.deployment.results import Pending, Result
-from deployer.deployment.rollout import Rollout, refusals
+from deployer.deployment.rollout import Drain, Rollout, refusals
 from deployer.deployment.steps import Steps
-from deployer.deployment.watching import PATIENCE_S, Beside, Waiting
+from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
 from deployer.ports import Examination
 
@@ -89,7 +86,7 @@ class Run:
             parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
         )
         self._rollout = Rollout(parts, self._drain, self._step)
-        self._live = _going_live(parts, limits, self._step)
+        self._live = GoLive(parts, limits, self._step)
         self._holding = Holding(parts.journal)
         self._judged = Judged(())
         self._examination: Examination | None = None  # that is at work
@@ -283,22 +280,3 @@ class Run:
     def _verdicts(self) -> tuple[Verdict, ...]:
         both = [*self._holding.held.values(), *self._judged.verdicts]
         return tuple(sorted(both, key=lambda v: v.path))
-
-
-def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
-    guard = Guard(
-        parts.services,
-        parts.airflow,
-        parts.feed,
-        parts.clock,
-        timeout_s=limits.health_timeout_s,
-    )
-    waiting = Waiting(parts.feed, guard, parts.clock, timeout_s=limits.parse_timeout_s)
-    return GoLive(
-        parts.releases,
-        parts.journal,
-        parts.clock,
-        guard=guard,
-        waiting=waiting,
-        step=step,
-    )

@@ -10,8 +10,7 @@ import structlog
 from deployer.core.model import Deployment, Ending, Live, Running, State, StepName, Trigger
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
-from deployer.deployment.parts import Limits, Parts
-from deployer.deployment.results import Result
+from deployer.deployment.parts import Limits, Parts, Result
 from deployer.deployment.run import Run
 from deployer.deployment.watching import Beside
 from deployer.errors import PreflightError

@@ -28,10 +28,9 @@ from deployer.core.reporting import status
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending
 from deployer.deployment import run as running
-from deployer.deployment.drain import Drain
 from deployer.deployment.holding import Holding
 from deployer.deployment.publication import GoLive, Wanted
-from deployer.deployment.rollout import Rollout
+from deployer.deployment.rollout import Drain, Rollout
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports import Journal
 from deployer.worker import covered
@@ -178,12 +177,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     def publish(self: GoLive, wanted: Wanted) -> None:
         with self._step(StepName.PUBLISH):
             self._journal.set_live(Live(wanted.tip.sha))
-            self._attempt.lives = self._guard.fit()
+            self._lives = self._guard.fit()
             release = self._releases.publish(
                 wanted.tip, touch=wanted.touch - wanted.held, held=wanted.held
             )
-            self._attempt.release = release.name
-            self._attempt.published_at = self._clock.monotonic()
+            self._release = release.name
+            self._published_at = self._clock.monotonic()
 
     patch.setattr(GoLive, "_publish", publish)
 

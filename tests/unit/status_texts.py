@@ -36,7 +36,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/verdicts/trace.py": frozenset({"_error"}),
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
     "deployment/publication.py": frozenset({"publish", "reason"}),
-    "deployment/drain.py": frozenset({"wait"}),
+    "deployment/rollout.py": frozenset({"wait"}),
     "core/model/sights.py": frozenset({"failure", "words"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/parser/judging.py": frozenset({"harm"}),
