@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deployer.core.model import Ending, Live
@@ -21,7 +21,7 @@ from deployer.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The world, as one deployment needs it."""
+    """The world, as one deployment needs it; `owed` is called when the outbox was filled."""
 
     repository: Repository
     releases: Releases
@@ -31,6 +31,7 @@ class Parts:
     examiner: Examiner
     journal: Journal
     clock: Clock
+    owed: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

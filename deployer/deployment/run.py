@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+import structlog
+
 from deployer.core.doctor import stack_rules
 from deployer.core.model import (
     REQUIREMENTS,
@@ -40,6 +42,8 @@ from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
 from deployer.ports import Examination
 
+log = structlog.get_logger()
+
 LONG_S = 60.0
 """For a wait that news or a nudge ends."""
 
@@ -64,9 +68,9 @@ class Run:
         limits: Limits,
         deployment: int,
         *,
-        tell: Callable[[str], None],
         beside: Beside,
         cut: Callable[[], bool],
+        tell: Callable[[str], None] = lambda _: None,
         notes: Sequence[str] = (),
         edited: Collection[str] = (),
         answers_for: Collection[str] = (),
@@ -93,27 +97,28 @@ class Run:
         self._stays: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, tip: str) -> Result:
-        """Make `tip` the live commit and judge it; never raises a DeployerError."""
+        """Make `tip` the live commit and judge it; never raises."""
         return self._safely(tip, lambda: self._go(tip))
 
-    def resume(self, pending: Pending) -> Result:
-        """Go on with what a deployment was cut short for, in the commit that is live now.
+    def resume(self, tip: str, pending: Pending) -> Result:
+        """Go on with what the deployment of `tip` was cut short for, in what is live now.
 
-        Its examination must be done. Never raises a DeployerError.
+        Its examination must be done. Never raises.
         """
-        live = self._parts.journal.live()
-        if live is None:  # the caller has looked
-            raise ValueError("nothing is known to be live")
-        return self._safely(live.sha, lambda: self._go_on(live, pending))
+        return self._safely(tip, lambda: self._go_on(pending))
 
     def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except DeployerError as exc:
-            if self._examination:
-                self._examination.end()
             state = State.FAILED if isinstance(exc, PusherError) else State.ERROR
-            return Result(Ending(tip, state, verdicts=self._verdicts(), reason=str(exc)))
+            reason = str(exc)
+        except Exception as exc:  # a fault of ours must not stop the class's deployer
+            log.exception("fault")
+            state, reason = State.ERROR, f"fault in the deployer: {type(exc).__name__}"
+        if self._examination:
+            self._examination.end()
+        return Result(Ending(tip, state, verdicts=self._verdicts(), reason=reason))
 
     def _go(self, sha: str) -> Result:
         parts, journal = self._parts, self._parts.journal
@@ -171,7 +176,10 @@ class Run:
         )
         return self._result(tip, carried, bad=bool(newly_refused))
 
-    def _go_on(self, live: Live, pending: Pending) -> Result:
+    def _go_on(self, pending: Pending) -> Result:
+        live = self._parts.journal.live()
+        if live is None:  # the caller has looked
+            raise ValueError("nothing is known to be live")
         tip = self._tree_of(live) or self._parts.repository.tree(live.sha)
         self._stays = live.stays
         paths = pending.files

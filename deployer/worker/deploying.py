@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Live, Running, State, StepName, Trigger
+from deployer.core.model import (
+    Deployment,
+    Ending,
+    Live,
+    Running,
+    State,
+    Status,
+    StepName,
+    Trigger,
+)
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.parts import Limits, Parts, Result
 from deployer.deployment.run import Run
-from deployer.deployment.watching import Beside
 from deployer.errors import PreflightError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import CoveredCommits, every
+from deployer.worker.covered import CoveredCommits
 from deployer.worker.intake import Intake
 from deployer.worker.tip import Fetched
 
@@ -36,15 +44,12 @@ class Deploying:
         intake: Intake,
         carrying: Carrying,
         covered: CoveredCommits,
-        *,
-        owed: Callable[[], None],
     ) -> None:
         self._parts = parts
         self._limits = limits
         self._intake = intake
         self._carrying = carrying
         self._covered = covered
-        self._owed = owed  # called when the outbox was filled
         self._now_live: Live | None = None  # while those are ended that are judged with it
 
     def deploy(
@@ -100,23 +105,26 @@ class Deploying:
             if asked_for or not (sha in self._carrying.shas or self._covered.answered(sha))
         ]
         fresh = [commit for commit in commits if commit.sha not in again]
-        journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
-        self._owed()
+        told = [status for commit in fresh for status in pending(commit)]
+        self._owe(deployment, told)
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
             rows = [row.id for row in covered]
-            run = self._new_run(
+            run = Run(
+                self._parts,
+                self._limits,
                 deployment,
-                self._carrying.beside(),
-                [edits.words, *notes] if edits else notes,
+                beside=self._carrying.beside(),
+                cut=self._intake.others.is_set,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
+                notes=[edits.words, *notes] if edits else notes,
                 edited=(edits and edits.paths) or (),
                 answers_for={path for commit in commits for path in commit.changed},
                 retry_refused=anew,
             )
-            result = self._safely(tip, lambda: run(tip))
+            result = run(tip)
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
@@ -131,38 +139,10 @@ class Deploying:
             structlog.contextvars.unbind_contextvars("deployment")
         return result.ending
 
-    def _new_run(
-        self,
-        deployment: int,
-        beside: Beside,
-        notes: Sequence[str] = (),
-        *,
-        tell: Callable[[str], None] = lambda _: None,
-        edited: Collection[str] = (),
-        answers_for: Collection[str] = (),
-        retry_refused: bool = False,
-        cut: Callable[[], bool] | None = None,
-    ) -> Run:
-        return Run(
-            self._parts,
-            self._limits,
-            deployment,
-            tell=tell,
-            beside=beside,
-            cut=cut or self._intake.others.is_set,
-            notes=notes,
-            edited=edited,
-            answers_for=answers_for,
-            retry_refused=retry_refused,
-        )
-
-    def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
-        try:
-            return work()
-        except Exception as exc:  # a fault of ours must not stop the class's deployer
-            log.exception("fault")
-            reason = f"fault in the deployer: {type(exc).__name__}"
-            return Result(Ending(tip, State.ERROR, reason=reason))
+    def _owe(self, deployment: int, statuses: Sequence[Status]) -> None:
+        now = self._parts.clock.now()
+        self._parts.journal.owe(statuses, deployment=deployment, at=now)
+        self._parts.owed()
 
     # -- what was cut short
 
@@ -177,8 +157,9 @@ class Deploying:
             return self._start_over(str(exc))
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
-            run = self._new_run(carried.deployment, self._carrying.beside(carried), cut=is_due)
-            result = self._safely(carried.so_far.tip, lambda: run.resume(carried.pending))
+            beside = self._carrying.beside(carried)
+            run = Run(self._parts, self._limits, carried.deployment, beside=beside, cut=is_due)
+            result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)
             self._note(result, carried)
@@ -219,20 +200,15 @@ class Deploying:
         covers: Sequence[int],
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
-        journal, now = self._parts.journal, self._parts.clock.now()
-        told = [waiting(commit, words) for commit in commits]
-        journal.owe(told, deployment=deployment, at=now)
+        self._owe(deployment, [waiting(commit, words) for commit in commits])
         self._intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
-        self._owed()
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
-        journal, now = self._parts.journal, self._parts.clock.now()
         step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE
-        journal.doing(deployment, Running(step, now, words))
-        journal.owe([waiting(commit, words) for commit in commits], deployment=deployment, at=now)
-        self._owed()
+        self._parts.journal.doing(deployment, Running(step, self._parts.clock.now(), words))
+        self._owe(deployment, [waiting(commit, words) for commit in commits])
 
     def complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""
@@ -268,11 +244,11 @@ class Deploying:
             deployment,
             ending,
             at=now,
-            statuses=every(self._covered.final(commit, ending) for commit in commits),
+            statuses=[status for one in commits for status in self._covered.final(one, ending)],
             supersedes=supersedes,
             live=live,
         )
-        self._owed()
+        self._parts.owed()
         log.info(
             "ended",
             state=str(ending.state),

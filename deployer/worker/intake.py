@@ -6,7 +6,7 @@ upon it holds `Intake.lock` meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from threading import Event, RLock
 
 import structlog
@@ -16,7 +16,6 @@ from deployer.core.reporting.status import Commit, frozen, pending, waiting
 from deployer.deployment.parts import Parts
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
-from deployer.worker.covered import Branch
 
 log = structlog.get_logger()
 
@@ -31,15 +30,12 @@ class Intake:
         others: set when somebody waits whom the deployment at work does not answer.
     """
 
-    def __init__(
-        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, branch: str, carrying: Carrying) -> None:
         self._parts = parts
         self._journal = parts.journal
         self._clock = parts.clock
         self._branch = branch
         self._carrying = carrying
-        self._owed = owed  # called when the outbox was filled
         self._in_the_way: str | None = None  # what everybody waits for who comes now
         self._last_wish = 0  # the newest that was told of; it may wait for git
         self.lock = RLock()
@@ -75,7 +71,7 @@ class Intake:
                         self._let_wait({known: sha}, self._in_the_way)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
-                    self._owed()
+                    self._parts.owed()
                     waiting[sha] = known
                     log.info("announced", sha=sha, deployment=known)
                     found = True
@@ -102,7 +98,7 @@ class Intake:
         return self._journal.queue(
             sha,
             base_sha=base_sha,
-            ref=self._branch.ref,
+            ref=f"refs/heads/{self._branch}",
             trigger=trigger,
             at=self._clock.now(),
         )
@@ -144,6 +140,7 @@ class Intake:
                 self._in_the_way = why
                 others = [row for row in self.rows() if row.id not in but]
                 self._let_wait({row.id: row.sha for row in others}, why)
+                self._parts.owed()
 
     def unblock(self) -> None:
         self._in_the_way = None

@@ -7,7 +7,7 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -19,7 +19,7 @@ from deployer.deployment.parts import Limits, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import Branch, CoveredCommits
+from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.invariants import Invariants
@@ -36,20 +36,15 @@ FETCH_EVERY_S = 60.0
 class Reconciler:
     """One deployment after the other; `take_in` may be called from another thread."""
 
-    def __init__(
-        self, parts: Parts, limits: Limits, branch: Branch, *, owed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, limits: Limits, branch: str) -> None:
         self._parts = parts
-        self._owed = owed  # called when the outbox was filled
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
         self._tip = Tip(parts.repository, parts.journal, parts.clock)
         self._carrying = Carrying(self._complete)
-        self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
-        self._intake = Intake(parts, branch, self._carrying, owed=owed)
-        self._deploying = Deploying(
-            parts, limits, self._intake, self._carrying, self._covered, owed=owed
-        )
+        self._intake = Intake(parts, branch, self._carrying)
+        self._covered = CoveredCommits(parts, branch, self._intake, self._carrying)
+        self._deploying = Deploying(parts, limits, self._intake, self._carrying, self._covered)
         self.maintenance = Maintenance(parts, limits)
         self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
@@ -159,7 +154,7 @@ class Reconciler:
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
             self._intake.let_wait_frozen(untold, freeze)
         if untold:
-            self._owed()
+            self._parts.owed()
         self._rest()
         return None
 
@@ -210,7 +205,7 @@ class Reconciler:
                 # Dying before this line: it is said again, which adds nothing.
                 journal.wait_for([number], of_freeze(freeze), at=now, statuses=said[:1])
         self._told_of = freeze
-        self._owed()
+        self._parts.owed()
 
     def _look_for_edits(self) -> Edits | None:
         """Tell whether somebody changed by hand what is live; the deployment that follows mends it.

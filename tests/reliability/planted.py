@@ -31,9 +31,10 @@ from deployer.deployment import run as running
 from deployer.deployment.holding import Holding
 from deployer.deployment.publication import GoLive, Wanted
 from deployer.deployment.rollout import Drain, Rollout
+from deployer.deployment.run import Run
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports import Journal
-from deployer.worker import covered
+from deployer.worker import covered, deploying
 from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import BY_HAND, Intake
@@ -132,12 +133,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
-    new_run = Deploying._new_run
-    patch.setattr(
-        Deploying,
-        "_new_run",
-        lambda *a, **k: new_run(*a, **{**k, "answers_for": ()}),
-    )
+    patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": ()}))
 
 
 @planted("a final status is overwritten")
@@ -239,7 +235,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
                 if not rows:
                     journal.attach(announced.id, row)
                 journal.owe(pending(Commit(sha)), deployment=row, at=self._parts.clock.now())
-                self._owed()
+                self._parts.owed()
                 self.others.set()
         return bool(unseen or self.wishes())
 

@@ -52,7 +52,8 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse", "take_back"}),
-    "worker/deploying.py": frozenset({"_safely", "_tell_slow"}),
+    "deployment/run.py": frozenset({"_safely"}),
+    "worker/deploying.py": frozenset({"_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 
