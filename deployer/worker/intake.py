@@ -65,10 +65,8 @@ class Intake:
                     known = judged.id
                 if known is None:
                     known = self.queue(sha, announced.before, announced.trigger)
-                    if self.freeze:
-                        self.let_wait_frozen({known: sha}, self.freeze)
-                    elif self._in_the_way:
-                        self._let_wait({known: sha}, self._in_the_way)
+                    if why := self.freeze or self._in_the_way:
+                        self.let_wait({known: sha}, why)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
                     self._parts.owed()
@@ -80,7 +78,8 @@ class Intake:
             if found:
                 self.others.set()
         if found:
-            self._nudge()
+            self._parts.feed.nudge()
+            self._parts.examiner.nudge()
         return found or steered
 
     def _look_for_freeze(self) -> bool:
@@ -116,22 +115,14 @@ class Intake:
         """Whether somebody waits whom no deployment at work answers."""
         return bool(self.others.is_set() or self.wishes() or self.rows())
 
-    def _let_wait(self, rows: Mapping[int, str], why: str) -> None:
+    def let_wait(self, rows: Mapping[int, str], why: str | Freeze) -> None:
         """Say what deployments wait for, given as commits by their ids."""
-        self._journal.wait_for(
-            list(rows),
-            why,
-            at=self._clock.now(),
-            statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
-        )
-
-    def let_wait_frozen(self, rows: Mapping[int, str], freeze: Freeze) -> None:
-        self._journal.wait_for(
-            list(rows),
-            of_freeze(freeze),
-            at=self._clock.now(),
-            statuses=[frozen(Commit(sha), freeze) for sha in rows.values()],
-        )
+        commits = [Commit(sha) for sha in rows.values()]
+        if isinstance(why, Freeze):
+            words, said = of_freeze(why), [frozen(commit, why) for commit in commits]
+        else:
+            words, said = why, [waiting(commit, f"waits for {why}") for commit in commits]
+        self._journal.wait_for(list(rows), words, at=self._clock.now(), statuses=said)
 
     def block(self, why: str, *, but: Collection[int]) -> None:
         """Let everybody wait for what takes long, until `unblock`; `but`: whom that answers."""
@@ -139,15 +130,11 @@ class Intake:
             if self._in_the_way is None:
                 self._in_the_way = why
                 others = [row for row in self.rows() if row.id not in but]
-                self._let_wait({row.id: row.sha for row in others}, why)
+                self.let_wait({row.id: row.sha for row in others}, why)
                 self._parts.owed()
 
     def unblock(self) -> None:
         self._in_the_way = None
-
-    def _nudge(self) -> None:
-        self._parts.feed.nudge()
-        self._parts.examiner.nudge()
 
 
 def of_freeze(freeze: Freeze) -> str:

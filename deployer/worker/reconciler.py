@@ -64,8 +64,9 @@ class Reconciler:
         self.take_in()
         if self._carrying and not self._is_due():
             return 0.0 if self._deploying.go_on(self._is_due) else self._later()
-        if self._intake.freeze and self._intake.freeze.sha and self._has_to_roll_back:
-            return self._roll_back(self._intake.freeze, self._intake.freeze.sha)
+        freeze = self._intake.freeze
+        if freeze and freeze.sha and self._has_to_roll_back(freeze.sha):
+            return self._roll_back(freeze, freeze.sha)
         edits = self._look_for_edits()
         self._invariants.look()
         try:
@@ -78,14 +79,11 @@ class Reconciler:
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
         back = self._intake.wishes(Trigger.ROLLBACK)
         self.take_in()  # what came while git was asked is probably in the tip
-        goal = self._intake.freeze and self._intake.freeze.sha
+        freeze = self._intake.freeze
+        goal = freeze and freeze.sha
         # Each was written together with its freeze, and read before that: another holds by now.
         self._covered.take_back([wish for wish in back if wish.sha != goal])
-        return (
-            self._stay(self._intake.freeze, fetched)
-            if self._intake.freeze
-            else self._go(fetched, edits)
-        )
+        return self._stay(freeze, fetched) if freeze else self._go(fetched, edits)
 
     def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
         """Deploy the tip, or answer those who need no deployment of it."""
@@ -152,21 +150,16 @@ class Reconciler:
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
             rows = self._intake.rows()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
-            self._intake.let_wait_frozen(untold, freeze)
+            self._intake.let_wait(untold, freeze)
         if untold:
             self._parts.owed()
         self._rest()
         return None
 
-    @property
-    def _has_to_roll_back(self) -> bool:
-        """Whether what a rollback named is not live yet, as far as that can be."""
-        sha = self._intake.freeze and self._intake.freeze.sha
-        if not sha:
-            return False
-        return bool(
-            self._wishes_to_go_back(sha) or (self._is_behind(sha) and sha != self._given_up)
-        )
+    def _has_to_roll_back(self, sha: str) -> bool:
+        """Tell whether what a rollback named is not live yet, as far as that can be."""
+        behind = self._is_behind(sha) and sha != self._given_up
+        return behind or bool(self._wishes_to_go_back(sha))
 
     def _wishes_to_go_back(self, sha: str) -> list[Announcement]:
         return [wish for wish in self._intake.wishes(Trigger.ROLLBACK) if wish.sha == sha]
@@ -249,8 +242,8 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         """Tell whether git has to be asked before slow files are gone on with."""
-        if self._intake.freeze:
-            return self._has_to_roll_back
+        if freeze := self._intake.freeze:
+            return bool(freeze.sha and self._has_to_roll_back(freeze.sha))
         if self._intake.is_waited_for:
             return True
         return self._parts.clock.monotonic() - self._tip.asked_at >= FETCH_EVERY_S

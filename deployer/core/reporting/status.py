@@ -99,21 +99,22 @@ def waiting(commit: Commit, words: str) -> Status:
 
 def frozen(commit: Commit, freeze: Freeze) -> Status:
     """Return what a commit shows while nothing is deployed."""
-    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(f"frozen: {freeze.words}"))
+    return waiting(commit, f"frozen: {freeze.words}")
 
 
 def rolled_back(commit: Commit, freeze: Freeze) -> tuple[Status, ...]:
     """Return what a commit shows that was live until a rollback."""
-    return tuple(
-        Status(commit.sha, status.context, StatusState.ERROR, cut(freeze.words))
-        for status in pending(commit)
-    )
+    return _in_error(commit, freeze.words)
 
 
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
     """Return the end of a commit that a forced push removed."""
+    return _in_error(commit, f"no longer on {branch}")
+
+
+def _in_error(commit: Commit, words: str) -> tuple[Status, ...]:
     return tuple(
-        Status(commit.sha, status.context, StatusState.ERROR, f"no longer on {branch}")
+        Status(commit.sha, status.context, StatusState.ERROR, cut(words))
         for status in pending(commit)
     )
 
