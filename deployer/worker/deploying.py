@@ -55,9 +55,8 @@ class Deploying:
     def deploy(
         self,
         fetched: Fetched,
-        mine: Deployment | None,
-        covered: Sequence[Deployment],
-        wishes: Sequence[Announcement],
+        covered: Sequence[Deployment] = (),
+        wishes: Sequence[Announcement] = (),
         *,
         edits: Edits | None = None,
         redo: bool = False,
@@ -67,7 +66,6 @@ class Deploying:
 
         Args:
             fetched: the tip, as git told it.
-            mine: its row in the queue, if it was announced.
             covered: rows of commits that it holds, which end with it.
             wishes: by hand, which it answers.
             edits: what somebody changed by hand and is to be published anew.
@@ -79,8 +77,7 @@ class Deploying:
         anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
         again = self._covered.forgotten(tip)
         with self._intake.lock:
-            # It may have been announced since the queue was looked at.
-            mine = mine or next((row for row in self._intake.rows() if row.sha == tip), None)
+            mine = next((row for row in self._intake.rows() if row.sha == tip), None)
             if mine is None:
                 asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
                 why = next(iter(asked), otherwise)

@@ -69,7 +69,7 @@ class Intake:
                         self.let_wait({known: sha}, why)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
-                    self._parts.owed()
+                        self._parts.owed()
                     waiting[sha] = known
                     log.info("announced", sha=sha, deployment=known)
                     found = True
@@ -123,6 +123,7 @@ class Intake:
         else:
             words, said = why, [waiting(commit, f"waits for {why}") for commit in commits]
         self._journal.wait_for(list(rows), words, at=self._clock.now(), statuses=said)
+        self._parts.owed()
 
     def block(self, why: str, *, but: Collection[int]) -> None:
         """Let everybody wait for what takes long, until `unblock`; `but`: whom that answers."""
@@ -131,7 +132,6 @@ class Intake:
                 self._in_the_way = why
                 others = [row for row in self.rows() if row.id not in but]
                 self.let_wait({row.id: row.sha for row in others}, why)
-                self._parts.owed()
 
     def unblock(self) -> None:
         self._in_the_way = None

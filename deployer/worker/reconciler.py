@@ -7,12 +7,11 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Freeze, State, StepName, StepRecord, Trigger
+from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import rolled_back
 from deployer.deployment.parts import Limits, Parts
@@ -107,7 +106,7 @@ class Reconciler:
         answered = [row for row in over if self._covered.answered(row.sha)]
         self._covered.close(answered)
         rows = [row for row in rows if row not in answered]
-        mine = next((row for row in rows if row.sha == tip), None)
+        mine = any(row.sha == tip for row in rows)
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
         self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
@@ -116,13 +115,14 @@ class Reconciler:
         if not (mine or wishes or behind):
             covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
-            return self._deploy(fetched, mine, covered, wishes, edits=edits)
+            ending = self._deploying.deploy(fetched, covered, wishes, edits=edits)
+            return self._after(ending, edits)
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
         if not self._carrying and self.maintenance.is_mending_due(tip):
-            return self._deploy(fetched, None, [], [], redo=True)
+            return self._after(self._deploying.deploy(fetched, redo=True))
         return self._rest()
 
     def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
@@ -139,10 +139,10 @@ class Reconciler:
             if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
         ]
         if begun and not freeze.sha:  # a worker before this one died in it
-            mine = begun[-1]
-            held = [row for row in rows if row.sha != mine.sha]
-            covered = [row for row in held if self._covered.is_on(mine.sha, row.sha)]
-            return self._deploy(Fetched(mine.sha, fetched.step), mine, covered, [])
+            tip = begun[-1].sha
+            held = [row for row in rows if row.sha != tip]
+            covered = [row for row in held if self._covered.is_on(tip, row.sha)]
+            return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
             if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
                 row.sha != fetched.tip for row in self._intake.rows()
@@ -150,9 +150,8 @@ class Reconciler:
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
             rows = self._intake.rows()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
-            self._intake.let_wait(untold, freeze)
-        if untold:
-            self._parts.owed()
+            if untold:
+                self._intake.let_wait(untold, freeze)
         self._rest()
         return None
 
@@ -174,9 +173,10 @@ class Reconciler:
         with self._intake.lock:
             self._intake.others.clear()
             self._carrying.drop()
-            mine = next((row for row in self._intake.rows() if row.sha == sha), None)
             wishes = self._wishes_to_go_back(sha)
-        again_s = self._deploy(Fetched(sha, skipped), mine, [], wishes, otherwise=Trigger.ROLLBACK)
+        back = Fetched(sha, skipped)
+        ending = self._deploying.deploy(back, wishes=wishes, otherwise=Trigger.ROLLBACK)
+        again_s = self._after(ending)
         self._tell_rolled_back(freeze, sha)
         return 0.0 if again_s is None else again_s  # what waits is told why
 
@@ -256,28 +256,15 @@ class Reconciler:
             if place is Place.GONE:
                 self._carrying.drop({row.id})
 
-    def _deploy(
-        self,
-        fetched: Fetched,
-        mine: Deployment | None,
-        covered: Sequence[Deployment],
-        wishes: Sequence[Announcement],
-        *,
-        edits: Edits | None = None,
-        redo: bool = False,
-        otherwise: Trigger = Trigger.POLL,
-    ) -> float | None:
-        tip = fetched.tip
-        ending = self._deploying.deploy(
-            fetched, mine, covered, wishes, edits=edits, redo=redo, otherwise=otherwise
-        )
+    def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:
+        """Return when to look again after a deployment, which mended `edits`."""
         if ending.state is State.ERROR:
             return self._later()
         if edits:
             self._tell_edits("")
         self._failures = 0
-        self._given_up = tip if ending.state is State.FAILED else None
-        self.maintenance.deployed = tip
+        self._given_up = ending.tip if ending.state is State.FAILED else None
+        self.maintenance.deployed = ending.tip
         if self._intake.is_waited_for:
             return 0.0
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll
