@@ -72,7 +72,7 @@ def _families(journal: Journal, now: datetime) -> Iterator[Metric]:
 
     pulse, tally = journal.pulse(), journal.tally()
     yield gauge("ready", "1 as /readyz says 200", not readiness.reasons(pulse, now))
-    states = {state: tally.deployments.get(state, 0) for state in State}
+    states = {str(state): tally.deployments.get(state, 0) for state in State}
     yield labelled("deployments", "Deployments in the journal", "state", states)
     results = {result: tally.deliveries.get(result, 0) for result in ("queued", "ignored")}
     yield labelled("deliveries", "Deliveries in the journal", "result", results)
