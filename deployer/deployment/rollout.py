@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -45,16 +46,14 @@ PATIENCE_S = 10.0
 drained."""
 
 
+@dataclass(frozen=True, slots=True)
 class Drain:
     """The pools of one Airflow; `timeout_s` bounds the wait for its tasks."""
 
-    def __init__(
-        self, airflow: Airflow, journal: Journal, clock: Clock, *, timeout_s: float
-    ) -> None:
-        self._airflow = airflow
-        self._journal = journal
-        self._clock = clock
-        self._timeout_s = timeout_s
+    airflow: Airflow
+    journal: Journal
+    clock: Clock
+    timeout_s: float
 
     def close(self) -> None:
         """Take all slots from all pools.
@@ -63,12 +62,12 @@ class Drain:
             AirflowUnreachable: it does not answer; a later call goes on where this one stopped.
             AirflowError
         """
-        slots = {name: size for name, size in self._patiently(self._airflow.pools).items() if size}
+        slots = {name: size for name, size in self._patiently(self.airflow.pools).items() if size}
         # A pool that was emptied by a drain that died is known from then, and from nowhere else.
-        self._journal.set_drained({**self._journal.drained(), **slots})
+        self.journal.set_drained({**self.journal.drained(), **slots})
         for name in slots:
             # Dying here leaves some pools empty, all of them in the journal.
-            self._patiently(partial(self._airflow.resize_pool, name, 0))
+            self._patiently(partial(self.airflow.resize_pool, name, 0))
 
     def wait(self, tell: Callable[[str], None]) -> tuple[Busy, ...]:
         """Wait until the executor has no task; return those it has when the time is over.
@@ -78,17 +77,17 @@ class Drain:
         Raises:
             AirflowError
         """
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         told, told_at = "", float("-inf")
-        while busy := self._patiently(self._airflow.busy):
-            now = self._clock.monotonic()
-            if now - began >= self._timeout_s:
+        while busy := self._patiently(self.airflow.busy):
+            now = self.clock.monotonic()
+            if now - began >= self.timeout_s:
                 return busy
             words = f"packages change; waiting for {in_words(busy)}"
             if words != told and now - told_at >= TELL_EVERY_S:
                 tell(words)
                 told, told_at = words, now
-            self._clock.sleep(LOOK_EVERY_S)
+            self.clock.sleep(LOOK_EVERY_S)
         return ()
 
     def reopen(self) -> None:
@@ -97,25 +96,25 @@ class Drain:
         Raises:
             AirflowError: the slots stay in the journal.
         """
-        kept = self._journal.drained()
+        kept = self.journal.drained()
         if not kept:
             return
-        now = self._patiently(self._airflow.pools)
+        now = self._patiently(self.airflow.pools)
         for name, size in kept.items():
             if now.get(name) == 0:
-                self._patiently(partial(self._airflow.resize_pool, name, size))
-        self._journal.set_drained({})
+                self._patiently(partial(self.airflow.resize_pool, name, size))
+        self.journal.set_drained({})
         log.info("pools have their slots back", pools=dict(kept))
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        until = self._clock.monotonic() + PATIENCE_S
+        until = self.clock.monotonic() + PATIENCE_S
         while True:
             try:
                 return ask()
             except AirflowUnreachable:
-                if self._clock.monotonic() >= until:
+                if self.clock.monotonic() >= until:
                     raise
-            self._clock.sleep(LOOK_EVERY_S)
+            self.clock.sleep(LOOK_EVERY_S)
 
 
 class Rollout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -34,23 +34,16 @@ EXAMINED_S = 0.2
 """For one look whether files that take long have been examined."""
 
 
+@dataclass(eq=False)
 class Deploying:
     """One deployment after the other, each from its row in the queue to its statuses."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        limits: Limits,
-        intake: Intake,
-        carrying: Carrying,
-        covered: CoveredCommits,
-    ) -> None:
-        self._parts = parts
-        self._limits = limits
-        self._intake = intake
-        self._carrying = carrying
-        self._covered = covered
-        self._now_live: Live | None = None  # while those are ended that are judged with it
+    parts: Parts
+    limits: Limits
+    intake: Intake
+    carrying: Carrying
+    covered: CoveredCommits
+    _now_live: Live | None = None  # while those are ended that are judged with it
 
     def deploy(
         self,
@@ -72,16 +65,16 @@ class Deploying:
             redo: all of it, whatever is live.
             otherwise: what triggered it, if nobody asked.
         """
-        journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
+        journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
         live = journal.live()
         anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
-        again = self._covered.forgotten(tip)
-        with self._intake.lock:
-            mine = next((row for row in self._intake.rows() if row.sha == tip), None)
+        again = self.covered.forgotten(tip)
+        with self.intake.lock:
+            mine = next((row for row in self.intake.rows() if row.sha == tip), None)
             if mine is None:
                 asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
                 why = next(iter(asked), otherwise)
-                deployment = self._intake.queue(tip, live.sha if live else None, why)
+                deployment = self.intake.queue(tip, live.sha if live else None, why)
             else:
                 deployment = mine.id
             for wish in wishes:
@@ -97,9 +90,9 @@ class Deploying:
         # file changed by hand is mended, or a worker died over the files of a commit before.
         asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
         commits = [
-            self._covered.commit(sha, live.sha if live else None)
+            self.covered.commit(sha, live.sha if live else None)
             for sha in shas
-            if asked_for or not (sha in self._carrying.shas or self._covered.answered(sha))
+            if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
         fresh = [commit for commit in commits if commit.sha not in again]
         told = [status for commit in fresh for status in pending(commit)]
@@ -110,52 +103,52 @@ class Deploying:
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
             rows = [row.id for row in covered]
             run = Run(
-                self._parts,
-                self._limits,
+                self.parts,
+                self.limits,
                 deployment,
-                beside=self._carrying.beside(),
-                cut=self._intake.others.is_set,
+                beside=self.carrying.beside(),
+                cut=self.intake.others.is_set,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
                 notes=[edits.words, *notes] if edits else notes,
-                edited=(edits and edits.paths) or (),
-                answers_for={path for commit in commits for path in commit.changed},
+                edited=(edits and edits.paths) or frozenset(),
+                answers_for=frozenset(path for commit in commits for path in commit.changed),
                 retry_refused=anew,
             )
             result = run(tip)
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
-                cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
+                cut_short = self.carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
                 live = self._with_pending(result.live)
                 self.end(deployment, commits, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
         finally:
-            self._intake.unblock()
+            self.intake.unblock()
             structlog.contextvars.unbind_contextvars("deployment")
         return result.ending
 
     def _owe(self, deployment: int, statuses: Sequence[Status]) -> None:
-        now = self._parts.clock.now()
-        self._parts.journal.owe(statuses, deployment=deployment, at=now)
-        self._parts.owed()
+        now = self.parts.clock.now()
+        self.parts.journal.owe(statuses, deployment=deployment, at=now)
+        self.parts.owed()
 
     # -- what was cut short
 
     def go_on(self, is_due: Callable[[], bool]) -> bool:
         """Go on with a deployment that was cut short, until `is_due`; False: it starts over."""
-        carried = self._carrying.next
+        carried = self.carrying.next
         try:
             if carried is None:
-                self._carrying.wait(EXAMINED_S)
+                self.carrying.wait(EXAMINED_S)
                 return True
         except PreflightError as exc:
             return self._start_over(str(exc))
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
-            beside = self._carrying.beside(carried)
-            run = Run(self._parts, self._limits, carried.deployment, beside=beside, cut=is_due)
+            beside = self.carrying.beside(carried)
+            run = Run(self.parts, self.limits, carried.deployment, beside=beside, cut=is_due)
             result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)
@@ -165,19 +158,19 @@ class Deploying:
     def _start_over(self, reason: str) -> bool:
         """Leave what was cut short to the next deployment: the journal knows what is pending."""
         log.warning("starts over", reason=reason)
-        self._carrying.drop()
+        self.carrying.drop()
         return False
 
     def _note(self, result: Result, mine: Carried | None = None) -> None:
         """Keep in mind what is live now, and whom that ends that was cut short."""
-        journal, live = self._parts.journal, result.live
+        journal, live = self.parts.journal, result.live
         if journal.live() is None and live is None:
-            self._carrying.drop()
+            self.carrying.drop()
         if live is None:
             return
-        release = self._parts.releases.live()
+        release = self.parts.releases.live()
         self._now_live = live
-        self._carrying.after(result, release.name if release else "", mine=mine)
+        self.carrying.after(result, release.name if release else "", mine=mine)
         self._now_live = None
         known = self._with_pending(live)
         if known != journal.live():  # else it was written with an end
@@ -185,7 +178,7 @@ class Deploying:
             journal.set_live(known)
 
     def _with_pending(self, live: Live | None) -> Live | None:
-        return live and replace(live, pending=tuple(sorted(self._carrying.pending)))
+        return live and replace(live, pending=tuple(sorted(self.carrying.pending)))
 
     def _tell_long(
         self,
@@ -198,13 +191,13 @@ class Deploying:
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
         self._owe(deployment, [waiting(commit, words) for commit in commits])
-        self._intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
+        self.intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
         step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE
-        self._parts.journal.doing(deployment, Running(step, self._parts.clock.now(), words))
+        self.parts.journal.doing(deployment, Running(step, self.parts.clock.now(), words))
         self._owe(deployment, [waiting(commit, words) for commit in commits])
 
     def complete(self, carried: Carried) -> None:
@@ -226,7 +219,7 @@ class Deploying:
         supersedes: Sequence[int],
         live: Live | None = None,
     ) -> None:
-        journal, now = self._parts.journal, self._parts.clock.now()
+        journal, now = self.parts.journal, self.parts.clock.now()
         record = journal.deployment(deployment)
         since = record.queued_at if record else now
         begun = record.started_at if record and record.started_at else since
@@ -235,17 +228,17 @@ class Deploying:
             ending,
             seconds=(now - since).total_seconds(),
             waited_s=(begun - since).total_seconds(),
-            broke=self._covered.broke(deployment, base_sha, ending),
+            broke=self.covered.broke(deployment, base_sha, ending),
         )
         journal.end(
             deployment,
             ending,
             at=now,
-            statuses=[status for one in commits for status in self._covered.final(one, ending)],
+            statuses=[status for one in commits for status in self.covered.final(one, ending)],
             supersedes=supersedes,
             live=live,
         )
-        self._parts.owed()
+        self.parts.owed()
         log.info(
             "ended",
             state=str(ending.state),

@@ -133,7 +133,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": ()}))
+    patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": frozenset()}))
 
 
 @planted("a final status is overwritten")
