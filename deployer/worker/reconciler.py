@@ -21,8 +21,7 @@ from deployer.worker.carried import Carried, Carrying
 from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
-from deployer.worker.invariants import Invariants
-from deployer.worker.maintenance import Maintenance
+from deployer.worker.maintenance import Invariants, Maintenance
 from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
 
 log = structlog.get_logger()
