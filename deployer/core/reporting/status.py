@@ -24,7 +24,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.planning import duplicates
+from deployer.core.planning.held import notes
 from deployer.core.reporting import contexts
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.counts import counted
@@ -201,7 +201,7 @@ def _died(ending: Ending) -> str:
 def _notes(commit: Commit, ending: Ending) -> list[str]:
     """Return what is said last, and colours nothing."""
     ours = [d for d in ending.duplicates if {d.path, d.other} & set(commit.changed)]
-    return [*commit.notes, *duplicates.notes(ours)]
+    return [*commit.notes, *notes(ours)]
 
 
 def _live(commit: Commit, ending: Ending) -> str:
