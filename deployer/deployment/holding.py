@@ -74,11 +74,7 @@ class Holding:
         return frozenset(condemned)
 
     def hold_modules(
-        self,
-        old: Tree | None,
-        tip: Tree,
-        live: Live | None,
-        among: Collection[str] | None = None,
+        self, old: Tree | None, tip: Tree, live: Live | None, among: Collection[str] | None = None
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
 

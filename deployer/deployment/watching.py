@@ -11,14 +11,7 @@ from typing import assert_never
 
 import structlog
 
-from deployer.core.model import (
-    Listed,
-    ParseResult,
-    ProcessorCame,
-    ProcessorLeft,
-    Told,
-    Verdict,
-)
+from deployer.core.model import Listed, ParseResult, ProcessorCame, ProcessorLeft, Told, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
 from deployer.deployment.parts import Parts

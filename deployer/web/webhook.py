@@ -70,11 +70,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             content = settle(content, journal.pulse().pushed)
         result, reason, payload = _entry(content)
         new = journal.record_delivery(
-            guid=delivery.guid,
-            event=delivery.event,
-            result=result,
-            reason=reason,
-            payload=payload,
+            guid=delivery.guid, event=delivery.event, result=result, reason=reason, payload=payload
         )
         if not new:
             result, reason = "duplicate", "it is known already"

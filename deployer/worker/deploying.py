@@ -7,16 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from deployer.core.model import (
-    Deployment,
-    Ending,
-    Live,
-    Running,
-    State,
-    Status,
-    StepName,
-    Trigger,
-)
+from deployer.core.model import Deployment, Ending, Live, Running, State, Status, StepName, Trigger
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.parts import Limits, Parts, Result

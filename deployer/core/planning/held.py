@@ -164,10 +164,7 @@ def _keepers(
 
 
 def _among(
-    claimants: Sequence[str],
-    dag_id: str,
-    keepers: Sequence[str],
-    examined: Mapping[str, Examined],
+    claimants: Sequence[str], dag_id: str, keepers: Sequence[str], examined: Mapping[str, Examined]
 ) -> list[tuple[str, Duplicate]]:
     makers = {path: examined[path].brought.get(dag_id) for path in claimants}
     own = {*keepers, *(path for path, maker in makers.items() if maker is None)}

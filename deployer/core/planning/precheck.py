@@ -13,14 +13,7 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from deployer.core.model import (
-    Examined,
-    Outcome,
-    ParseError,
-    Proof,
-    Tree,
-    Verdict,
-)
+from deployer.core.model import Examined, Outcome, ParseError, Proof, Tree, Verdict
 from deployer.core.planning.held import duplicates
 from deployer.core.planning.plan import plan
 from deployer.core.requirements import meaning as requirements_txt

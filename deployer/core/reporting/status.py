@@ -219,11 +219,7 @@ def _live(commit: Commit, ending: Ending) -> str:
     return text
 
 
-_NOT_GOOD = {
-    Outcome.BROKEN: "broken",
-    Outcome.HELD: "held",
-    Outcome.TIMEOUT: "without a verdict",
-}
+_NOT_GOOD = {Outcome.BROKEN: "broken", Outcome.HELD: "held", Outcome.TIMEOUT: "without a verdict"}
 
 
 def _tally(tried: Sequence[Verdict], within: str) -> str:
