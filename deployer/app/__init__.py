@@ -343,12 +343,11 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
     from deployer.deployment.parts import Limits
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import PLACE, DoorbellListener
-    from deployer.worker.covered import Branch
     from deployer.worker.outbox import Outbox
     from deployer.worker.process import Worker
     from deployer.worker.reconciler import Reconciler
 
-    parts = _parts(settings, renew)
+    parts = _parts(settings, signals, renew)
     outbox = None
     if settings.github_token:
         board = GitHub(
@@ -374,7 +373,7 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, renew))
     listener = DoorbellListener(settings.state_dir / PLACE)
-    reconciler = Reconciler(parts, limits, Branch(settings.branch), owed=signals.owed.set)
+    reconciler = Reconciler(parts, limits, settings.branch)
     try:
         yield Worker(
             reconciler=reconciler,
@@ -409,7 +408,7 @@ def _redeliver(settings: Settings, renew: Renew) -> float:
     return REDELIVER_S
 
 
-def _parts(settings: Settings, renew: Renew) -> Parts:
+def _parts(settings: Settings, signals: Signals, renew: Renew) -> Parts:
     from deployer.deployment.parts import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
@@ -435,6 +434,7 @@ def _parts(settings: Settings, renew: Renew) -> Parts:
         examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),
         clock=SystemClock(),
+        owed=signals.owed.set,
     )
 
 

@@ -9,7 +9,7 @@ from deployer.app import doorbell, open_journal
 from deployer.app.airflow import COMPOSE_LOG, in_compose
 from deployer.config import Settings
 from deployer.deployment.airflow_version import AirflowVersion
-from deployer.deployment.drain import Drain
+from deployer.deployment.rollout import Drain
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.archive import own_as_around
 from deployer.edges.backup.databases import Databases

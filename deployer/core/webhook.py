@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
 from deployer.core.model import Origin
@@ -70,13 +70,6 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """GitHub tries the address out when the hook is made."""
-
-    amiss: ClassVar[bool] = False
-
-
-@dataclass(frozen=True, slots=True)
 class Ignored:
     """Genuine, but nothing to do; `reason` is one sentence.
 
@@ -101,7 +94,7 @@ class Elsewhere:
     foreign: Ignored
 
 
-Content: TypeAlias = Push | Ping | Ignored | Elsewhere
+Content: TypeAlias = Push | Ignored | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +155,8 @@ def receive(
     match event:
         case "push":
             content = _push(payload, repo, branch)
-        case "ping":
-            content = Ping()
+        case "ping":  # GitHub tries the address out when the hook is made
+            content = Ignored("ping")
         case _:
             content = Ignored(f"event {event} is of no interest, only push is")
     return Delivery(guid, event, content)

@@ -2,14 +2,13 @@
 
 run              gather, plan, apply, judge
 holding          what is held of it, and why
-rollout          packages: prove, drain, swap, healthy or back
+rollout          packages: prove, drain pools to 0 and back, swap, healthy or back
 airflow_version  another version of Airflow, healthy or taken back
-drain            pools to 0 and back
 publication      make a release live, have it judged; take back what the dag-processor dies of
 watching         the wait for its verdicts: ask, listen, stop
 dag_processor    what is wrong with it, and how it comes back
 steps            write down how each step went
-parts, results   what goes in, and what comes out
+parts            what goes in, and what comes out
 
 What is deployed next, and who is told, is decided in `worker`.
 """

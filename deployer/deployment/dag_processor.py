@@ -13,8 +13,9 @@ import structlog
 
 from deployer.core.model import DAG_PROCESSOR
 from deployer.core.verdicts import trace
+from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, ServicesError
-from deployer.ports import Airflow, Clock, ParseFeed, Processes
+from deployer.ports import Processes
 
 log = structlog.get_logger()
 
@@ -36,19 +37,11 @@ unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."
 class Guard:
     """The dag-processor of one Airflow; `timeout_s` bounds the wait for it to come back."""
 
-    def __init__(
-        self,
-        processes: Processes,
-        airflow: Airflow,
-        feed: ParseFeed,
-        clock: Clock,
-        *,
-        timeout_s: float,
-    ) -> None:
-        self._processes = processes
-        self._airflow = airflow
-        self._feed = feed
-        self._clock = clock
+    def __init__(self, parts: Parts, *, timeout_s: float) -> None:
+        self._processes: Processes = parts.services
+        self._airflow = parts.airflow
+        self._feed = parts.feed
+        self._clock = parts.clock
         self._timeout_s = timeout_s
 
     def fit(self) -> frozenset[str]:

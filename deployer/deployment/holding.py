@@ -16,7 +16,6 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.planning import duplicates as claims
 from deployer.core.planning import held as rules
 from deployer.core.planning.plan import Discovery
 from deployer.deployment.publication import Wanted
@@ -47,12 +46,12 @@ class Holding:
         for result in examined:
             if result.harm:
                 self.hold(result.path, result.harm, Proof.PREFLIGHT)
-        duplicates = claims.duplicates(examined, self._had_by(examined, tip))
+        duplicates = rules.duplicates(examined, self._had_by(examined, tip))
         for duplicate in duplicates:
             self.hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
         self.examined, self.duplicates = tuple(examined), duplicates
         counts = (f"{len(examined)} examined", f"{len(self.held)} held")
-        return ", ".join([*counts, *claims.notes(duplicates)])
+        return ", ".join([*counts, *rules.notes(duplicates)])
 
     def wanted(
         self,
@@ -75,11 +74,7 @@ class Holding:
         return frozenset(condemned)
 
     def hold_modules(
-        self,
-        old: Tree | None,
-        tip: Tree,
-        live: Live | None,
-        among: Collection[str] | None = None,
+        self, old: Tree | None, tip: Tree, live: Live | None, among: Collection[str] | None = None
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
 

@@ -16,10 +16,10 @@ from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
 from deployer.core.reporting.counts import counted
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
+from deployer.deployment.parts import Limits, Parts
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import Beside, Waiting
 from deployer.errors import AirflowError, DagProcessorEnded, DiskError
-from deployer.ports import Clock, Journal, Releases
 
 log = structlog.get_logger()
 
@@ -53,40 +53,18 @@ class Judged:
     Attributes:
         verdicts: of Airflow, on what went live.
         unjudged: what the wait was cut short for, each with the releases that hold its text.
-        taken_back: paths that are held because the dag-processor died of them; sorted.
+        taken_back: paths that are held because the dag-processor died of them.
         died_of: why, in a few words; empty if nothing was taken back.
-        reason: the same as a sentence about one of the paths.
     """
 
     verdicts: tuple[Verdict, ...]
     unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    taken_back: tuple[str, ...] = ()
-    died_of: str = ""
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """Where it stands.
-
-    Attributes:
-        before: the release to go back to.
-        lives: dag-processors that were well when `release` went live.
-        published_at: when that was, in monotonic seconds.
-        dead: those that died of it.
-    """
-
-    before: str | None = None
-    release: str = ""
-    lives: frozenset[str] = frozenset()
-    published_at: float = 0.0
-    dead: frozenset[str] = frozenset()
-    deaths: int = 0
-    died_of: str = ""
     taken_back: frozenset[str] = frozenset()
+    died_of: str = ""
 
     @property
     def reason(self) -> str:
+        """The same as a sentence about one of the paths."""
         whose = "it" if len(self.taken_back) == 1 else "this push"
         return f"Airflow's dag-processor died of {whose}: {self.died_of}"
 
@@ -94,23 +72,21 @@ class _Attempt:
 class GoLive:
     """One release of one deployment."""
 
-    def __init__(
-        self,
-        releases: Releases,
-        journal: Journal,
-        clock: Clock,
-        *,
-        guard: Guard,
-        waiting: Waiting,
-        step: Steps,
-    ) -> None:
-        self._releases = releases
-        self._journal = journal
-        self._clock = clock
-        self._guard = guard
-        self._waiting = waiting
+    def __init__(self, parts: Parts, limits: Limits, step: Steps) -> None:
+        self._releases = parts.releases
+        self._journal = parts.journal
+        self._clock = parts.clock
+        self._guard = Guard(parts, timeout_s=limits.health_timeout_s)
+        self._waiting = Waiting(parts, self._guard, timeout_s=limits.parse_timeout_s)
         self._step = step
-        self._attempt = _Attempt()
+        self._before: str | None = None  # the release to go back to
+        self._release = ""
+        self._lives: frozenset[str] = frozenset()  # that were well when it went live
+        self._published_at = 0.0  # monotonic
+        self._dead: frozenset[str] = frozenset()  # those of them that died of it
+        self._deaths = 0
+        self._died_of = ""
+        self._taken_back: frozenset[str] = frozenset()
 
     def publish(self, wanted: Wanted) -> None:
         """Make it the live release.
@@ -120,8 +96,8 @@ class GoLive:
             AirflowError: the dag-processor is dead, and with what was live before as well.
         """
         live, judged = self._releases.live(), self._journal.live() is not None
-        self._attempt.before = live.name if live and judged else self._releases.proven()
-        if live and not judged and live.name != self._attempt.before and self._guard.is_ill():
+        self._before = live.name if live and judged else self._releases.proven()
+        if live and not judged and live.name != self._before and self._guard.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
             self._take_back("it was not well, and nobody had judged what is live")
         self._publish(wanted)
@@ -129,10 +105,10 @@ class GoLive:
     def rejoin(self) -> None:
         """Take up what is live, whose verdicts are to be waited for."""
         live = self._releases.live()
-        self._attempt.before = self._releases.proven()
-        self._attempt.lives = self._guard.fit()
-        self._attempt.release = live.name if live else ""
-        self._attempt.published_at = self._clock.monotonic()
+        self._before = self._releases.proven()
+        self._lives = self._guard.fit()
+        self._release = live.name if live else ""
+        self._published_at = self._clock.monotonic()
 
     def judge(
         self, wanted: Wanted, parse: Parse, *, beside: Beside, cut: Callable[[], bool]
@@ -142,7 +118,6 @@ class GoLive:
         Raises:
             AirflowError: there are none, and that is not the push's doing.
         """
-        attempt = self._attempt
         while True:
             try:
                 watch = self._parse(wanted, parse, beside, cut)
@@ -151,17 +126,16 @@ class GoLive:
                 wanted = self._after_a_death(wanted)
                 self._publish(wanted)
             else:
-                unjudged = watch.waiting
-                if not unjudged:
-                    self._releases.confirm(attempt.release)
-                if not attempt.taken_back:
-                    return Judged(watch.verdicts, unjudged)
+                if not watch.waiting:
+                    self._releases.confirm(self._release)
+                if not self._taken_back:
+                    return Judged(watch.verdicts, watch.waiting)
+                judged = Judged(watch.verdicts, watch.waiting, self._taken_back, self._died_of)
                 # Dying here costs two more deaths; to blame a push before it is proven that
                 # the dag-processor lives without it could cost a student his green for good.
-                blobs = {path: wanted.tip.files[path].blob for path in attempt.taken_back}
-                self._journal.condemn(blobs, attempt.reason, at=self._clock.now())
-                taken_back = tuple(sorted(attempt.taken_back))
-                return Judged(watch.verdicts, unjudged, taken_back, attempt.died_of, attempt.reason)
+                blobs = {path: wanted.tip.files[path].blob for path in self._taken_back}
+                self._journal.condemn(blobs, judged.reason, at=self._clock.now())
+                return judged
 
     # -- the steps
 
@@ -171,30 +145,29 @@ class GoLive:
             # after the rename makes the next deployment redo everything.
             before = self._journal.live()
             self._journal.set_live(None)
-            self._attempt.lives = self._guard.fit()
+            self._lives = self._guard.fit()
             try:
                 release = self._releases.publish(
                     wanted.tip,
                     # What was taken back, too: Airflow may have read it before it died.
-                    touch=wanted.touch - wanted.held | wanted.touch & self._attempt.taken_back,
+                    touch=wanted.touch - wanted.held | wanted.touch & self._taken_back,
                     held=wanted.held,
                 )
             except DiskError:  # nothing was swapped: to redo everything would need more room yet
                 self._journal.set_live(before)
                 raise
-            self._attempt.release = release.name
-            self._attempt.published_at = self._clock.monotonic()
+            self._release = release.name
+            self._published_at = self._clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
 
     def _parse(
         self, wanted: Wanted, parse: Parse, beside: Beside, cut: Callable[[], bool]
     ) -> Watch:
-        attempt = self._attempt
         with self._step(StepName.PARSE) as note:
-            here = frozenset({attempt.release})
+            here = frozenset({self._release})
             watch = self._waiting.until_settled(
                 Watch(
-                    attempt.release,
+                    self._release,
                     waiting={
                         path: here | wanted.unjudged.get(path, frozenset())
                         for path in parse.paths
@@ -203,8 +176,8 @@ class GoLive:
                     leaving=frozenset(parse.deleted),
                     hints=wanted.hints,
                 ),
-                since=attempt.published_at,
-                lives=attempt.lives,
+                since=self._published_at,
+                lives=self._lives,
                 beside=beside,
                 cut=cut,
             )
@@ -216,37 +189,34 @@ class GoLive:
 
     def _take_back(self, died_of: str) -> None:
         """Make the release before live again; the dag-processor is well when this returns."""
-        attempt = self._attempt
-        attempt.deaths += 1
-        attempt.died_of = died_of
-        attempt.dead |= attempt.lives
+        self._deaths += 1
+        self._died_of = died_of
+        self._dead |= self._lives
         with self._step(StepName.ROLLBACK) as note:
             # Dying in here: the next worker finds a dag-processor that is not well, and what
             # is live not judged, and begins in the same way.
-            self._releases.restore(attempt.before)
-            log.warning("dag-processor died", release=attempt.release, of=died_of)
-            back = attempt.before or "nothing"
+            self._releases.restore(self._before)
+            log.warning("dag-processor died", release=self._release, of=died_of)
+            back = self._before or "nothing"
             note.text = f"Airflow's dag-processor died: {died_of}; live again: {back}"
-            self._guard.recover(attempt.dead)
+            self._guard.recover(self._dead)
 
     def _after_a_death(self, wanted: Wanted) -> Wanted:
         """Return what is tried next: the same once more, or without what the push changed."""
-        attempt = self._attempt
-        if attempt.deaths < TRIES:
+        if self._deaths < TRIES:
             return wanted
         changed = self._changed(wanted.tip) - wanted.held
-        if attempt.taken_back or not changed:
+        if self._taken_back or not changed:
             raise AirflowError(
-                f"Airflow's dag-processor dies of what was live before, too: {attempt.died_of}"
+                f"Airflow's dag-processor dies of what was live before, too: {self._died_of}"
             )
-        attempt.taken_back = changed
-        return replace(wanted, held=wanted.held | attempt.taken_back)
+        self._taken_back = changed
+        return replace(wanted, held=wanted.held | self._taken_back)
 
     def _changed(self, tip: Tree) -> frozenset[str]:
         """Return the paths of the tip that differ from what the release before holds.
 
         Not from its commit: some of that may have been held, of the same commit even.
         """
-        name = self._attempt.before
-        before = self._releases.blobs(name) if name else {}
+        before = self._releases.blobs(self._before) if self._before else {}
         return frozenset(path for path, file in tip.files.items() if before.get(path) != file.blob)

@@ -3,16 +3,25 @@
 What the class runs on is not touched before the new packages are proven. Dying anywhere in
 here leaves either set running, and `Packages.installed` does not know of a set that was not
 found healthy, so the next deployment does it all again.
+
+Airflow's tasks come to their end before its scheduler is stopped: pools are emptied, so that
+nothing new starts, and get their slots back afterwards. The slots are in the journal before a
+pool is touched: a crash cannot lose them, and whoever comes next gives them back
+(docs/decisions/006).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-from deployer.core.model import Examined, Refusal, StepName, Tree
+import structlog
+
+from deployer.core.model import Busy, Examined, Refusal, StepName, Tree
 from deployer.core.requirements import meaning
-from deployer.deployment.drain import Drain, in_words
 from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
 from deployer.errors import (
@@ -23,15 +32,96 @@ from deployer.errors import (
     RequirementsRefused,
     ServicesError,
 )
-from deployer.ports import Journal, Packages, Recreation
+from deployer.ports import Airflow, Clock, Journal
+
+log = structlog.get_logger()
+
+Answer = TypeVar("Answer")
+
+LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 15.0
+"""Between two words about who is waited for: each is a status on GitHub."""
+PATIENCE_S = 10.0
+"""For an api-server that is just starting, or has no answer for a moment; one that is down can't be
+drained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The pools of one Airflow; `timeout_s` bounds the wait for its tasks."""
+
+    airflow: Airflow
+    journal: Journal
+    clock: Clock
+    timeout_s: float
+
+    def close(self) -> None:
+        """Take all slots from all pools.
+
+        Raises:
+            AirflowUnreachable: it does not answer; a later call goes on where this one stopped.
+            AirflowError
+        """
+        slots = {name: size for name, size in self._patiently(self.airflow.pools).items() if size}
+        # A pool that was emptied by a drain that died is known from then, and from nowhere else.
+        self.journal.set_drained({**self.journal.drained(), **slots})
+        for name in slots:
+            # Dying here leaves some pools empty, all of them in the journal.
+            self._patiently(partial(self.airflow.resize_pool, name, 0))
+
+    def wait(self, tell: Callable[[str], None]) -> tuple[Busy, ...]:
+        """Wait until the executor has no task; return those it has when the time is over.
+
+        `tell` is given a few words on who is waited for, now and then.
+
+        Raises:
+            AirflowError
+        """
+        began = self.clock.monotonic()
+        told, told_at = "", float("-inf")
+        while busy := self._patiently(self.airflow.busy):
+            now = self.clock.monotonic()
+            if now - began >= self.timeout_s:
+                return busy
+            words = f"packages change; waiting for {in_words(busy)}"
+            if words != told and now - told_at >= TELL_EVERY_S:
+                tell(words)
+                told, told_at = words, now
+            self.clock.sleep(LOOK_EVERY_S)
+        return ()
+
+    def reopen(self) -> None:
+        """Give each pool its slots back, unless somebody did so meanwhile.
+
+        Raises:
+            AirflowError: the slots stay in the journal.
+        """
+        kept = self.journal.drained()
+        if not kept:
+            return
+        now = self._patiently(self.airflow.pools)
+        for name, size in kept.items():
+            if now.get(name) == 0:
+                self._patiently(partial(self.airflow.resize_pool, name, size))
+        self.journal.set_drained({})
+        log.info("pools have their slots back", pools=dict(kept))
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        until = self.clock.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except AirflowUnreachable:
+                if self.clock.monotonic() >= until:
+                    raise
+            self.clock.sleep(LOOK_EVERY_S)
 
 
 class Rollout:
     """The packages' part of one deployment; `refused`: why they are not those of the tip."""
 
     def __init__(self, parts: Parts, drain: Drain, step: Steps) -> None:
-        self._packages: Packages = parts.services
-        self._services: Recreation = parts.services
+        self._services = parts.services
         self._examiner = parts.examiner
         self._journal = parts.journal
         self._clock = parts.clock
@@ -43,14 +133,23 @@ class Rollout:
     def prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
         """Build what `text` asks for, if it installs and works; else remember that it is refused.
 
+        `examined`: what the DAG files of `tip` gave with today's packages.
+
         Raises:
             ServicesError, DiskError, PreflightError
         """
         try:
-            self._prove(text, tip, examined)
-            self._built = text
-        except RequirementsRefused as exc:
+            with self._step(StepName.RESOLVE) as note:
+                self._services.tidy()
+                note.text = self._services.resolve(text)
+            with self._step(StepName.BUILD) as note:
+                # Dying here leaves a build that nobody runs; the next one replaces it.
+                note.text = self._services.build(text)
+                self._parse_with_it(tip, [e.path for e in examined if not (e.error or e.harm)])
+        except RequirementsRefused as exc:  # nothing that runs was touched
             self._refuse(text, exc)
+        else:
+            self._built = text
 
     def recreate(self, services: Sequence[str]) -> None:
         """Move `services` to what was built, if anything was; healthy, or back.
@@ -61,9 +160,13 @@ class Rollout:
         if self._built is None:
             return
         try:
-            self._swap(services)
+            self._move(services, idle=self._empty_pools())
         except RequirementsRefused as exc:
             self._refuse(self._built, exc)
+        except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
+            with suppress(AirflowError):
+                self._drain.reopen()
+            raise
         else:
             self._journal.lift(meaning.parse(self._built).fingerprint)
         # After the refusal is written: if this fails, the bad packages are not tried again.
@@ -80,41 +183,6 @@ class Rollout:
         self.refused = self.refused or str(why)
         refusal = Refusal(str(why), why.path)
         self._journal.refuse(meaning.parse(text).fingerprint, refusal, at=self._clock.now())
-
-    def _prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
-        """Build what `text` asks for beside what runs, and see that it works.
-
-        `examined`: what the DAG files of `tip` gave with today's packages.
-
-        Raises:
-            RequirementsRefused: it does not; nothing that runs was touched.
-            ServicesError, DiskError, PreflightError
-        """
-        with self._step(StepName.RESOLVE) as note:
-            self._packages.tidy()
-            note.text = self._packages.resolve(text)
-        with self._step(StepName.BUILD) as note:
-            # Dying here leaves a build that nobody runs; the next one replaces it.
-            note.text = self._packages.build(text)
-            self._parse_with_it(tip, [e.path for e in examined if not (e.error or e.harm)])
-
-    def _swap(self, services: Sequence[str]) -> None:
-        """Recreate `services` on what was built, or on what they ran before.
-
-        The pools stay empty until the caller reopens them; where nothing is known of Airflow
-        they are reopened here, since the next try may be minutes away.
-
-        Raises:
-            RequirementsRefused: Airflow did not start; it runs again on the packages before.
-            ServicesError: it may not run at all.
-            AirflowError
-        """
-        try:
-            self._move(services, idle=self._empty_pools())
-        except OperatorError:
-            with suppress(AirflowError):
-                self._drain.reopen()
-            raise
 
     def _parse_with_it(self, tip: Tree, good: Sequence[str]) -> None:
         """See that it spoils no DAG file which parses with today's packages."""
@@ -141,6 +209,12 @@ class Rollout:
             return not left
 
     def _move(self, services: Sequence[str], *, idle: bool) -> None:
+        """Recreate `services` on what was built, or on what they ran before.
+
+        Raises:
+            RequirementsRefused: Airflow did not start; it runs again on the packages before.
+            ServicesError: it may not run at all.
+        """
         try:
             with self._step(StepName.RECREATE) as note:
                 # Dying here leaves services on either set of packages.
@@ -167,3 +241,9 @@ def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal
             if refusal := journal.refusal(fingerprint):
                 found[fingerprint] = refusal
     return found
+
+
+def in_words(busy: Sequence[Busy]) -> str:
+    """Return who is busy, the first by name: `lasse_taxi_pipeline.ingest and 2 more`."""
+    first, *others = sorted({f"{task.dag_id}.{task.task_id}" for task in busy})
+    return f"{first} and {len(others)} more" if others else first

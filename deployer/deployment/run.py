@@ -6,9 +6,11 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import assert_never
+
+import structlog
 
 from deployer.core.doctor import stack_rules
 from deployer.core.model import (
@@ -31,26 +33,26 @@ from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.core.reporting.counts import counted
-from deployer.deployment.dag_processor import Guard
-from deployer.deployment.drain import Drain
 from deployer.deployment.holding import Holding
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Limits, Parts, Pending, Result
 from deployer.deployment.publication import GoLive, Judged, Wanted
-from deployer.deployment.results import Pending, Result
-from deployer.deployment.rollout import Rollout, refusals
+from deployer.deployment.rollout import Drain, Rollout, refusals
 from deployer.deployment.steps import Steps
-from deployer.deployment.watching import PATIENCE_S, Beside, Waiting
+from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
 from deployer.ports import Examination
+
+log = structlog.get_logger()
 
 LONG_S = 60.0
 """For a wait that news or a nudge ends."""
 
 
+@dataclass(eq=False)
 class Run:
     """One deployment, from its first step to its last.
 
-    Args:
+    Attributes:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
         edited: paths that are live otherwise than published, somebody changed them by hand.
@@ -61,65 +63,54 @@ class Run:
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
     """
 
-    def __init__(
-        self,
-        parts: Parts,
-        limits: Limits,
-        deployment: int,
-        *,
-        tell: Callable[[str], None],
-        beside: Beside,
-        cut: Callable[[], bool],
-        notes: Sequence[str] = (),
-        edited: Collection[str] = (),
-        answers_for: Collection[str] = (),
-        retry_refused: bool = False,
-    ) -> None:
-        self._parts = parts
-        self._limits = limits
-        self._deployment = deployment
-        self._beside = beside
-        self._cut = cut
-        self._notes = notes
-        self._edited = frozenset(edited)
-        self._answers_for = frozenset(answers_for)
-        self._retry_refused = retry_refused
-        self._step = Steps(parts.journal, parts.clock, deployment, tell=tell)
-        self._drain = Drain(
-            parts.airflow, parts.journal, parts.clock, timeout_s=limits.drain_timeout_s
-        )
+    parts: Parts
+    limits: Limits
+    deployment: int
+    beside: Beside
+    cut: Callable[[], bool]
+    tell: Callable[[str], None] = lambda _: None
+    notes: Sequence[str] = ()
+    edited: frozenset[str] = frozenset()
+    answers_for: frozenset[str] = frozenset()
+    retry_refused: bool = False
+
+    def __post_init__(self) -> None:
+        parts, limits = self.parts, self.limits
+        self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
+        self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
         self._rollout = Rollout(parts, self._drain, self._step)
-        self._live = _going_live(parts, limits, self._step)
+        self._live = GoLive(parts, limits, self._step)
         self._holding = Holding(parts.journal)
         self._judged = Judged(())
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, tip: str) -> Result:
-        """Make `tip` the live commit and judge it; never raises a DeployerError."""
+        """Make `tip` the live commit and judge it; never raises."""
         return self._safely(tip, lambda: self._go(tip))
 
-    def resume(self, pending: Pending) -> Result:
-        """Go on with what a deployment was cut short for, in the commit that is live now.
+    def resume(self, tip: str, pending: Pending) -> Result:
+        """Go on with what the deployment of `tip` was cut short for, in what is live now.
 
-        Its examination must be done. Never raises a DeployerError.
+        Its examination must be done. Never raises.
         """
-        live = self._parts.journal.live()
-        if live is None:  # the caller has looked
-            raise ValueError("nothing is known to be live")
-        return self._safely(live.sha, lambda: self._go_on(live, pending))
+        return self._safely(tip, lambda: self._go_on(pending))
 
     def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except DeployerError as exc:
-            if self._examination:
-                self._examination.end()
             state = State.FAILED if isinstance(exc, PusherError) else State.ERROR
-            return Result(Ending(tip, state, verdicts=self._verdicts(), reason=str(exc)))
+            reason = str(exc)
+        except Exception as exc:  # a fault of ours must not stop the class's deployer
+            log.exception("fault")
+            state, reason = State.ERROR, f"fault in the deployer: {type(exc).__name__}"
+        if self._examination:
+            self._examination.end()
+        return Result(Ending(tip, state, verdicts=self._verdicts(), reason=reason))
 
     def _go(self, sha: str) -> Result:
-        parts, journal = self._parts, self._parts.journal
+        parts, journal = self.parts, self.parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
             old = self._as_it_is(self._tree_of(live))
@@ -133,17 +124,17 @@ class Run:
                 old,
                 tip,
                 installed=installed,
-                refusals={} if self._retry_refused else refusals(journal, tip, kept),
-                services=self._limits.services,
+                refusals={} if self.retry_refused else refusals(journal, tip, kept),
+                services=self.limits.services,
                 kept=kept,
                 held=live.held if live else (),
-                pending=self._answers_for | frozenset(live.pending) - self._beside.paths
+                pending=self.answers_for | frozenset(live.pending) - self.beside.paths
                 if live
                 else (),
             )
-            journal.set_plan(self._deployment, the_plan)
+            journal.set_plan(self.deployment, the_plan)
             why = packages.why(kept, installed) if the_plan.recreate else None
-            note.text = in_words(the_plan, why, self._drift(tip), *self._notes)
+            note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
         if not the_plan.recreate:
             self._drain.reopen()  # a deployment that died may have left the pools empty
         self._rollout.refused = the_plan.refused
@@ -174,8 +165,11 @@ class Run:
         )
         return self._result(tip, carried, bad=bool(newly_refused))
 
-    def _go_on(self, live: Live, pending: Pending) -> Result:
-        tip = self._tree_of(live) or self._parts.repository.tree(live.sha)
+    def _go_on(self, pending: Pending) -> Result:
+        live = self.parts.journal.live()
+        if live is None:  # the caller has looked
+            raise ValueError("nothing is known to be live")
+        tip = self._tree_of(live) or self.parts.repository.tree(live.sha)
         self._stays = live.stays
         paths = pending.files
         carried = frozenset(live.held) - pending.kept
@@ -226,12 +220,12 @@ class Run:
     def _preflight(self, step: Preflight, tip: Tree) -> None:
         with self._step(StepName.PREFLIGHT) as note:
             # Dying here leaves nothing behind: the isolated parse has no effect.
-            examination = self._parts.examiner.begin(tip, step.paths)
+            examination = self.parts.examiner.begin(tip, step.paths)
             self._examination = examination
-            began, clock = self._parts.clock.monotonic(), self._parts.clock
+            began, clock = self.parts.clock.monotonic(), self.parts.clock
             while not examination.done:
                 patience_s = began + PATIENCE_S - clock.monotonic()
-                if patience_s <= 0 and self._cut():
+                if patience_s <= 0 and self.cut():
                     break
                 examination.wait(max(patience_s, 0) or LONG_S)
             results = dict(examination.results)
@@ -246,7 +240,7 @@ class Run:
                 self._examination = None
 
     def _judge(self, wanted: Wanted, step: Parse) -> None:
-        judged = self._live.judge(wanted, step, beside=self._beside, cut=self._cut)
+        judged = self._live.judge(wanted, step, beside=self.beside, cut=self.cut)
         self._judged = judged
         for path in judged.taken_back:
             self._holding.hold(path, judged.reason, Proof.NONE)
@@ -259,7 +253,7 @@ class Run:
             return None
         try:
             trees = {
-                sha: self._parts.repository.tree(sha)
+                sha: self.parts.repository.tree(sha)
                 for sha in {live.sha, *dict(live.stays).values()}
             }
         except UnknownCommit:  # the mirror was made anew after a forced push
@@ -268,37 +262,18 @@ class Run:
 
     def _as_it_is(self, live: Tree | None) -> Tree | None:
         """Return the live tree without what was changed by hand, and so is as good as new."""
-        if live is None or not self._edited:
+        if live is None or not self.edited:
             return live
-        files = {path: file for path, file in live.files.items() if path not in self._edited}
+        files = {path: file for path, file in live.files.items() if path not in self.edited}
         return replace(live, files=files)
 
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""
         try:
-            return stack_rules.drift(tip.compose, self._parts.services.own_stack())
+            return stack_rules.drift(tip.compose, self.parts.services.own_stack())
         except ServicesError as exc:
             return str(exc)
 
     def _verdicts(self) -> tuple[Verdict, ...]:
         both = [*self._holding.held.values(), *self._judged.verdicts]
         return tuple(sorted(both, key=lambda v: v.path))
-
-
-def _going_live(parts: Parts, limits: Limits, step: Steps) -> GoLive:
-    guard = Guard(
-        parts.services,
-        parts.airflow,
-        parts.feed,
-        parts.clock,
-        timeout_s=limits.health_timeout_s,
-    )
-    waiting = Waiting(parts.feed, guard, parts.clock, timeout_s=limits.parse_timeout_s)
-    return GoLive(
-        parts.releases,
-        parts.journal,
-        parts.clock,
-        guard=guard,
-        waiting=waiting,
-        step=step,
-    )

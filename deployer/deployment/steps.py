@@ -43,33 +43,31 @@ class Note:
     skipped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Steps:
     """The steps of one deployment; `tell` is given what a long one waits for."""
 
-    def __init__(
-        self, journal: Journal, clock: Clock, deployment: int, *, tell: Callable[[str], None]
-    ) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._deployment = deployment
-        self._tell = tell
+    journal: Journal
+    clock: Clock
+    deployment: int
+    tell: Callable[[str], None]
 
     @contextmanager
     def __call__(self, name: StepName) -> Iterator[Note]:
         """Hand out the note of a step and write it down, whatever becomes of the step."""
-        clock = self._clock
+        clock = self.clock
         started_at, started = clock.now(), clock.monotonic()
 
         def tell(words: str) -> None:
-            self._journal.doing(self._deployment, Running(name, started_at, words))
-            self._tell(words)
+            self.journal.doing(self.deployment, Running(name, started_at, words))
+            self.tell(words)
 
         note, state = Note(tell), "failed"
         if name in LONG:
             log.info("begins", doing=str(name))
             tell(LONG[name])
         elif name in SHOWN:
-            self._journal.doing(self._deployment, Running(name, started_at))
+            self.journal.doing(self.deployment, Running(name, started_at))
         try:
             yield note
             state = "skipped" if note.skipped else "ok"
@@ -78,7 +76,7 @@ class Steps:
             raise
         finally:
             record = StepRecord(name, state, started_at, clock.now(), note.text)
-            self._journal.add_step(self._deployment, record)
+            self.journal.add_step(self.deployment, record)
             write = log.info if state == "ok" else log.warning
             seconds = round(clock.monotonic() - started, 3)
             write("step", step=str(name), state=state, seconds=seconds, detail=note.text)

@@ -11,18 +11,11 @@ from typing import assert_never
 
 import structlog
 
-from deployer.core.model import (
-    Listed,
-    ParseResult,
-    ProcessorCame,
-    ProcessorLeft,
-    Told,
-    Verdict,
-)
+from deployer.core.model import Listed, ParseResult, ProcessorCame, ProcessorLeft, Told, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
+from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, DagProcessorEnded
-from deployer.ports import Clock, ParseFeed
 
 log = structlog.get_logger()
 
@@ -80,10 +73,10 @@ class Waiting:
     Airflow parses some files a second: three thousand take it longer than any bound for one.
     """
 
-    def __init__(self, feed: ParseFeed, guard: Guard, clock: Clock, *, timeout_s: float) -> None:
-        self._feed = feed
+    def __init__(self, parts: Parts, guard: Guard, *, timeout_s: float) -> None:
+        self._feed = parts.feed
         self._guard = guard
-        self._clock = clock
+        self._clock = parts.clock
         self._timeout_s = timeout_s
 
     def until_settled(

@@ -1,9 +1,8 @@
 """The internet-facing process: GitHub's deliveries in, pages and JSON out.
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
-`webhook`, `health`, `metrics`, `api`, `pages` and `login` are blueprints, `access` keeps strangers
-out of all but deliveries and `/healthz`, `faults` answers what goes wrong, `wording` has what the
-templates call,
+`webhook`, `health`, `api` and `pages` are blueprints, `access` keeps strangers out of all but
+deliveries and `/healthz` and has the blueprint of the login, `faults` answers what goes wrong,
 `deployer.edges.processes.server` runs it under gunicorn.
 """
 
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 
 from deployer.ports import Bell, Journal
-from deployer.web import access, api, faults, health, login, metrics, pages, webhook
+from deployer.web import access, api, faults, health, pages, webhook
 from deployer.web.webhook import Receiving
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ __all__ = ["Receiving", "create_app"]
 
 HEADERS = {
     # Self-contained pages: one style sheet of our own, no script, no image, no frame, no form
-    # (but for that of `login`).
+    # (but for that of the login).
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -66,10 +65,9 @@ def create_app(
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
 
     access.register(app, journal, now)
-    app.register_blueprint(login.blueprint(journal, public_url, now))
+    app.register_blueprint(access.blueprint(journal, public_url, now))
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
     app.register_blueprint(health.blueprint(journal, receiving.repo, now))
-    app.register_blueprint(metrics.blueprint(journal, now))
     app.register_blueprint(api.blueprint(journal))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
     faults.register(app)

@@ -1,27 +1,46 @@
 """Who is let in, and how far: `core/access.py`, over requests.
 
 Before anything else is done for a request, whatever its path and method: an address that is not
-there is answered as one that is closed. A status's link carries its token from page to page.
+there is answered as one that is closed. A status's link carries its token from page to page; at
+`/login`, what `deployer login` prints becomes a session of this browser, once.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Flask, abort, g, request
+import structlog
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 
-from deployer.core.access import Link, Secret, fingerprint, is_own
+from deployer.core.access import BEGINNING, LASTS, Link, Secret, fingerprint, is_own
 from deployer.core.model import Deployment
 from deployer.ports import Journal
 
+log = structlog.get_logger()
+
 OPEN = ("/webhook", "/healthz")
-OF_ITS_OWN = "login"
+LOGIN = "login"
 """Blueprint that sees for itself who may."""
 COOKIE = "deployer_session"
 CLOSED = "This is closed. Open the link of your commit's status, or ask your teacher."
+POLICY = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+"""Of the only page with a form."""
 
 
 def register(app: Flask, journal: Journal, now: Callable[[], datetime]) -> None:
@@ -55,7 +74,7 @@ class _Door:
     now: Callable[[], datetime]
 
     def let_in(self) -> None:
-        if request.path in OPEN or request.blueprint == OF_ITS_OWN:
+        if request.path in OPEN or request.blueprint == LOGIN:
             return
         link, sent = None, request.headers
         if not (is_own(request.remote_addr, sent.get("Host"), sent.keys()) or self._is_teacher()):
@@ -88,3 +107,43 @@ class _Door:
                 return found is not None and link.opens_deployment(found)
             case _:
                 return False
+
+
+def blueprint(journal: Journal, public_url: str | None, now: Callable[[], datetime]) -> Blueprint:
+    routes = Blueprint(LOGIN, __name__)
+    over_tls = urlsplit(public_url or "").scheme == "https"
+
+    @routes.get("/login")
+    def confirm() -> Response:
+        """Show a button: whoever only looks (a chat's preview, a scanner) uses nothing up."""
+        if not journal.admitted(_once(), now()):
+            abort(403, CLOSED)
+        page = make_response(render_template("login.html"))
+        page.headers["Content-Security-Policy"] = POLICY
+        return page
+
+    @routes.post("/login")
+    def enter() -> Response:
+        session, at, lasts = BEGINNING + secrets.token_urlsafe(32), now(), LASTS[Secret.SESSION]
+        kept = fingerprint(Secret.SESSION, session)
+        # If we die here, the link is used up and nobody is in: another one is printed in a moment.
+        if not journal.exchange(_once(), kept, at=at, until=at + lasts):
+            abort(403, CLOSED)
+        log.info("teacher logged in")
+        answer = make_response(redirect(url_for("pages.index"), 303))
+        answer.set_cookie(
+            COOKIE,
+            session,
+            max_age=lasts,
+            path=request.script_root or "/",
+            secure=over_tls,
+            httponly=True,
+            samesite="Lax",
+        )
+        return answer
+
+    return routes
+
+
+def _once() -> str:
+    return fingerprint(Secret.LOGIN, request.args.get("token", ""))

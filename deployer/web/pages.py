@@ -1,23 +1,25 @@
 """The pages for students and the teacher.
 
-Whatever stands on them may come out of a push: Jinja escapes it all, nothing is marked safe.
+Whatever stands on them may come out of a push: Jinja escapes it all, nothing is marked safe. The
+words that the templates call are functions from a value of the model to a short, plain text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import assert_never
 
 from flask import Blueprint, abort, render_template
 
-from deployer.core.model import Deployment
+from deployer.core.model import Deployment, Outcome, Proof, StepRecord, Verdict, folder_of
 from deployer.core.reporting import readiness
 from deployer.ports import Journal
-from deployer.web import wording
 from deployer.web.api import FOLDER, MAX_ID, SHA
 
 LATEST = 30
+MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class LiveNow:
 
 def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Blueprint:
     routes = Blueprint("pages", __name__)
-    wording.teach(routes)
+    _teach(routes)
 
     @routes.app_context_processor
     def everywhere() -> dict[str, object]:
@@ -72,3 +74,85 @@ def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Bluep
         return render_template("folder.html", name=name, deployments=found)
 
     return routes
+
+
+def _teach(routes: Blueprint) -> None:
+    """Make the words below known to the templates, as filters."""
+    for word in (short, folders, seconds, since, clock, ago, place, proven, tally):
+        routes.add_app_template_filter(word)
+
+
+def short(sha: str) -> str:
+    return sha[:7]
+
+
+def folders(deployment: Deployment) -> tuple[str, ...]:
+    """Return the students' folders that a deployment touched, sorted."""
+    paths = [
+        *deployment.plan.dag_files,
+        *deployment.plan.deleted,
+        *(verdict.path for verdict in deployment.verdicts),
+    ]
+    return tuple(sorted({folder for path in paths if (folder := folder_of(path))}))
+
+
+def seconds(thing: Deployment | StepRecord) -> str:
+    """Return how long it took, from being queued for a deployment; empty: it has not ended."""
+    began = thing.queued_at if isinstance(thing, Deployment) else thing.started_at
+    if thing.finished_at is None:
+        return ""
+    return _span((thing.finished_at - began).total_seconds())
+
+
+def _span(took_s: float) -> str:
+    if took_s < MINUTE_S:
+        return f"{took_s:.2f} s"
+    return f"{int(took_s) // MINUTE_S} min {int(took_s) % MINUTE_S} s"
+
+
+def since(at: datetime, now: datetime) -> str:
+    return _span(max((now - at).total_seconds(), 0.0))
+
+
+def clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    passed_s = int((now - at).total_seconds())
+    for unit_s, unit in ((86_400, "d"), (3_600, "h"), (MINUTE_S, "min")):
+        if passed_s >= unit_s:
+            return f"{passed_s // unit_s} {unit} ago"
+    return f"{passed_s} s ago" if passed_s > 0 else "just now"
+
+
+def place(verdict: Verdict) -> str:
+    """Return `path:line` if the error has a line, else the path."""
+    line = verdict.error and verdict.error.line
+    return f"{verdict.path}:{line}" if line else verdict.path
+
+
+def proven(verdict: Verdict) -> str:
+    """Return what proves a verdict; empty: nothing does."""
+    match verdict.proof:
+        case Proof.RELEASE:
+            return "proven by the release that Airflow read"
+        case Proof.LISTING:
+            return "proven by Airflow's listing of this release"
+        case Proof.PREFLIGHT:
+            return "told by the isolated parse"
+        case Proof.NONE:
+            return ""
+        case _ as never:
+            assert_never(never)
+
+
+def tally(deployment: Deployment) -> str:
+    """Return what came out for the files, as in `2 parsed, 1 broken`."""
+    counts = {
+        outcome: sum(verdict.outcome is outcome for verdict in deployment.verdicts)
+        for outcome in Outcome
+    }
+    return ", ".join(
+        f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count
+    )

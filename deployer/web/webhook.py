@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import IO, assert_never
+from typing import IO
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
@@ -16,7 +16,6 @@ from deployer.core.webhook import (
     BODY_LIMIT,
     Elsewhere,
     Ignored,
-    Ping,
     Push,
     advice,
     receive,
@@ -71,11 +70,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             content = settle(content, journal.pulse().pushed)
         result, reason, payload = _entry(content)
         new = journal.record_delivery(
-            guid=delivery.guid,
-            event=delivery.event,
-            result=result,
-            reason=reason,
-            payload=payload,
+            guid=delivery.guid, event=delivery.event, result=result, reason=reason, payload=payload
         )
         if not new:
             result, reason = "duplicate", "it is known already"
@@ -141,25 +136,19 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     return bytes(read)
 
 
-def _entry(content: Push | Ping | Ignored) -> tuple[str, str, Mapping[str, object]]:
+def _entry(content: Push | Ignored) -> tuple[str, str, Mapping[str, object]]:
     """Return result, reason and payload as the journal takes them."""
-    match content:
-        case Push():
-            payload = {
-                "ref": content.ref,
-                "before": content.before,
-                "after": content.after,
-                "forced": content.forced,
-                "pusher": content.pusher,
-                **asdict(content.origin),
-            }
-            reason = f"push to {content.ref.removeprefix('refs/heads/')}"
-            if content.origin.renamed:
-                reason += f"; {advice(content.origin)}"
-            return "queued", reason, payload
-        case Ping():
-            return "ignored", "ping", {}
-        case Ignored():
-            return "ignored", content.reason, {}
-        case _:
-            assert_never(content)
+    if isinstance(content, Ignored):
+        return "ignored", content.reason, {}
+    payload = {
+        "ref": content.ref,
+        "before": content.before,
+        "after": content.after,
+        "forced": content.forced,
+        "pusher": content.pusher,
+        **asdict(content.origin),
+    }
+    reason = f"push to {content.ref.removeprefix('refs/heads/')}"
+    if content.origin.renamed:
+        reason += f"; {advice(content.origin)}"
+    return "queued", reason, payload

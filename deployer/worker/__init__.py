@@ -7,8 +7,7 @@ tip          what git says it is, and where announced commits stand to it
 deploying    deploy one tip, end it, owe its statuses
 covered      what commits changed; how those end that get no deployment of their own
 carried      deployments that were cut short
-maintenance  between two turns
-invariants   what must hold at any moment is looked at, and mended
+maintenance  between two turns: packages, old releases, what must hold at any moment
 outbox       post what is owed
 telling      tell the teacher what is wrong, once
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from deployer.core.model import Ending, State, Verdict
 from deployer.core.reporting.status import Commit
-from deployer.deployment.results import Pending, Result
+from deployer.deployment.parts import Pending, Result
 from deployer.deployment.watching import Beside
 
 

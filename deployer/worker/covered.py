@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -26,6 +26,7 @@ from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
+from deployer.worker.intake import Intake
 
 log = structlog.get_logger()
 
@@ -33,27 +34,14 @@ LOOKED_BACK = 50
 """Deployments among which the one is sought that first held a commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """Whose turns these are: `name` as in BRANCH."""
-
-    name: str
-
-    @property
-    def ref(self) -> str:
-        return f"refs/heads/{self.name}"
-
-
 class CoveredCommits:
     """What is said of commits beside the one that is deployed."""
 
-    def __init__(
-        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, branch: str, intake: Intake, carrying: Carrying) -> None:
         self._parts = parts
         self._branch = branch
+        self._intake = intake
         self._carrying = carrying
-        self._owed = owed  # called when the outbox was filled
         self._rosters: dict[str, str | None] = {}  # of the last commit and of its past
 
     def commit(self, sha: str, before: str | None) -> Commit:
@@ -124,28 +112,17 @@ class CoveredCommits:
             said = (
                 self.final(commit, judged.ending)
                 if judged and judged.ending
-                else gone(commit, self._branch.name)
+                else gone(commit, self._branch)
             )
-            self._parts.journal.supersede(
-                row.id,
-                "answered before",
-                at=self._parts.clock.now(),
-                statuses=[status for status in said if status.context in commit.open],
-            )
-            self._owed()
+            still_open = [status for status in said if status.context in commit.open]
+            self._supersede(row.id, "answered before", still_open)
             log.info("answered before", sha=row.sha, deployment=row.id)
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""
         for row in rows:
-            commit = self.commit(row.sha, row.base_sha)
-            self._parts.journal.supersede(
-                row.id,
-                f"no longer on {self._branch.name}",
-                at=self._parts.clock.now(),
-                statuses=gone(commit, self._branch.name),
-            )
-            self._owed()
+            said = gone(self.commit(row.sha, row.base_sha), self._branch)
+            self._supersede(row.id, f"no longer on {self._branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)
 
     def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
@@ -163,14 +140,14 @@ class CoveredCommits:
             elif judged.ending is None:
                 self._carrying.take_along(judged.id, row.id, commit)
             else:
-                self._parts.journal.supersede(
-                    row.id,
-                    f"deployed as part of {judged.sha[:7]}",
-                    at=self._parts.clock.now(),
-                    statuses=self.final(commit, judged.ending),
-                )
-                self._owed()
+                why = f"deployed as part of {judged.sha[:7]}"
+                self._supersede(row.id, why, self.final(commit, judged.ending))
         return left
+
+    def _supersede(self, row: int, why: str, said: Sequence[Status]) -> None:
+        now = self._parts.clock.now()
+        self._parts.journal.supersede(row, why, at=now, statuses=said)
+        self._parts.owed()
 
     def _unjudged(self, commit: Commit, judged: Deployment) -> bool:
         """Tell whether a deployment has no word on what a commit that it held did to DAG files.
@@ -212,15 +189,13 @@ class CoveredCommits:
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
                 if not self.is_on(tip, sha):
-                    said += gone(commit, self._branch.name)
+                    said += gone(commit, self._branch)
                 elif judged is None or judged.ending is None:
                     break
                 else:
                     said += self.final(commit, judged.ending)
             else:
-                now = self._parts.clock.now()
-                self._parts.journal.supersede(failed, "told anew", at=now, statuses=said)
-                self._owed()
+                self._supersede(failed, "told anew", said)
                 log.info("told anew", deployment=failed, commits=len(shas))
 
     def _first_that_held(
@@ -244,7 +219,7 @@ class CoveredCommits:
         """Answer wishes for commits that the branch does not hold."""
         for wish in wishes:
             sha = (wish.sha or "")[:7]
-            self._refuse(wish, f"{sha} is not on {self._branch.name}; push it there first")
+            self._refuse(wish, f"{sha} is not on {self._branch}; push it there first")
 
     def take_back(self, wishes: Sequence[Announcement]) -> None:
         """Answer rollbacks that somebody took back before they were begun."""
@@ -255,9 +230,7 @@ class CoveredCommits:
 
     def _refuse(self, wish: Announcement, reason: str) -> None:
         journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
-        refused = journal.queue(
-            sha, base_sha=None, ref=self._branch.ref, trigger=wish.trigger, at=now
-        )
+        refused = self._intake.queue(sha, None, wish.trigger)
         journal.attach(wish.id, refused)
         journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
         log.warning("refused", deployment=refused, reason=reason)
@@ -277,8 +250,3 @@ class CoveredCommits:
             return self._parts.repository.contains(tip, sha)
         except UnknownCommit:
             return False
-
-
-def every(groups: Iterable[Iterable[Status]]) -> list[Status]:
-    """Return the statuses of all groups, in order."""
-    return [status for group in groups for status in group]

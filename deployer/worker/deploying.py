@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Live, Running, State, StepName, Trigger
+from deployer.core.model import Deployment, Ending, Live, Running, State, Status, StepName, Trigger
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
-from deployer.deployment.parts import Limits, Parts
-from deployer.deployment.results import Result
+from deployer.deployment.parts import Limits, Parts, Result
 from deployer.deployment.run import Run
-from deployer.deployment.watching import Beside
 from deployer.errors import PreflightError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import CoveredCommits, every
+from deployer.worker.covered import CoveredCommits
 from deployer.worker.intake import Intake
 from deployer.worker.tip import Fetched
 
@@ -27,33 +25,22 @@ EXAMINED_S = 0.2
 """For one look whether files that take long have been examined."""
 
 
+@dataclass(eq=False)
 class Deploying:
     """One deployment after the other, each from its row in the queue to its statuses."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        limits: Limits,
-        intake: Intake,
-        carrying: Carrying,
-        covered: CoveredCommits,
-        *,
-        owed: Callable[[], None],
-    ) -> None:
-        self._parts = parts
-        self._limits = limits
-        self._intake = intake
-        self._carrying = carrying
-        self._covered = covered
-        self._owed = owed  # called when the outbox was filled
-        self._now_live: Live | None = None  # while those are ended that are judged with it
+    parts: Parts
+    limits: Limits
+    intake: Intake
+    carrying: Carrying
+    covered: CoveredCommits
+    _now_live: Live | None = None  # while those are ended that are judged with it
 
     def deploy(
         self,
         fetched: Fetched,
-        mine: Deployment | None,
-        covered: Sequence[Deployment],
-        wishes: Sequence[Announcement],
+        covered: Sequence[Deployment] = (),
+        wishes: Sequence[Announcement] = (),
         *,
         edits: Edits | None = None,
         redo: bool = False,
@@ -63,24 +50,22 @@ class Deploying:
 
         Args:
             fetched: the tip, as git told it.
-            mine: its row in the queue, if it was announced.
             covered: rows of commits that it holds, which end with it.
             wishes: by hand, which it answers.
             edits: what somebody changed by hand and is to be published anew.
             redo: all of it, whatever is live.
             otherwise: what triggered it, if nobody asked.
         """
-        journal, clock, tip = self._parts.journal, self._parts.clock, fetched.tip
+        journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
         live = journal.live()
         anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
-        again = self._covered.forgotten(tip)
-        with self._intake.lock:
-            # It may have been announced since the queue was looked at.
-            mine = mine or next((row for row in self._intake.rows() if row.sha == tip), None)
+        again = self.covered.forgotten(tip)
+        with self.intake.lock:
+            mine = next((row for row in self.intake.rows() if row.sha == tip), None)
             if mine is None:
                 asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
                 why = next(iter(asked), otherwise)
-                deployment = self._intake.queue(tip, live.sha if live else None, why)
+                deployment = self.intake.queue(tip, live.sha if live else None, why)
             else:
                 deployment = mine.id
             for wish in wishes:
@@ -96,90 +81,66 @@ class Deploying:
         # file changed by hand is mended, or a worker died over the files of a commit before.
         asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
         commits = [
-            self._covered.commit(sha, live.sha if live else None)
+            self.covered.commit(sha, live.sha if live else None)
             for sha in shas
-            if asked_for or not (sha in self._carrying.shas or self._covered.answered(sha))
+            if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
         fresh = [commit for commit in commits if commit.sha not in again]
-        journal.owe(every(pending(c) for c in fresh), deployment=deployment, at=clock.now())
-        self._owed()
+        told = [status for commit in fresh for status in pending(commit)]
+        self._owe(deployment, told)
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
             rows = [row.id for row in covered]
-            run = self._new_run(
+            run = Run(
+                self.parts,
+                self.limits,
                 deployment,
-                self._carrying.beside(),
-                [edits.words, *notes] if edits else notes,
+                beside=self.carrying.beside(),
+                cut=self.intake.others.is_set,
                 tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
-                edited=(edits and edits.paths) or (),
-                answers_for={path for commit in commits for path in commit.changed},
+                notes=[edits.words, *notes] if edits else notes,
+                edited=(edits and edits.paths) or frozenset(),
+                answers_for=frozenset(path for commit in commits for path in commit.changed),
                 retry_refused=anew,
             )
-            result = self._safely(tip, lambda: run(tip))
+            result = run(tip)
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
-                cut_short = self._carrying.add(deployment, result, supersedes=rows, commits=commits)
+                cut_short = self.carrying.add(deployment, result, supersedes=rows, commits=commits)
                 self._tell_slow(deployment, fresh, result)
             else:
                 live = self._with_pending(result.live)
                 self.end(deployment, commits, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
         finally:
-            self._intake.unblock()
+            self.intake.unblock()
             structlog.contextvars.unbind_contextvars("deployment")
         return result.ending
 
-    def _new_run(
-        self,
-        deployment: int,
-        beside: Beside,
-        notes: Sequence[str] = (),
-        *,
-        tell: Callable[[str], None] = lambda _: None,
-        edited: Collection[str] = (),
-        answers_for: Collection[str] = (),
-        retry_refused: bool = False,
-        cut: Callable[[], bool] | None = None,
-    ) -> Run:
-        return Run(
-            self._parts,
-            self._limits,
-            deployment,
-            tell=tell,
-            beside=beside,
-            cut=cut or self._intake.others.is_set,
-            notes=notes,
-            edited=edited,
-            answers_for=answers_for,
-            retry_refused=retry_refused,
-        )
-
-    def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
-        try:
-            return work()
-        except Exception as exc:  # a fault of ours must not stop the class's deployer
-            log.exception("fault")
-            reason = f"fault in the deployer: {type(exc).__name__}"
-            return Result(Ending(tip, State.ERROR, reason=reason))
+    def _owe(self, deployment: int, statuses: Sequence[Status]) -> None:
+        now = self.parts.clock.now()
+        self.parts.journal.owe(statuses, deployment=deployment, at=now)
+        self.parts.owed()
 
     # -- what was cut short
 
     def go_on(self, is_due: Callable[[], bool]) -> bool:
         """Go on with a deployment that was cut short, until `is_due`; False: it starts over."""
-        carried = self._carrying.next
+        carried = self.carrying.next
         try:
             if carried is None:
-                self._carrying.wait(EXAMINED_S)
+                self.carrying.wait(EXAMINED_S)
                 return True
         except PreflightError as exc:
             return self._start_over(str(exc))
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
-            run = self._new_run(carried.deployment, self._carrying.beside(carried), cut=is_due)
-            result = self._safely(carried.so_far.tip, lambda: run.resume(carried.pending))
+            beside = self.carrying.beside(carried)
+            run = Run(self.parts, self.limits, carried.deployment, beside=beside, cut=is_due)
+            result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)
             self._note(result, carried)
@@ -188,19 +149,19 @@ class Deploying:
     def _start_over(self, reason: str) -> bool:
         """Leave what was cut short to the next deployment: the journal knows what is pending."""
         log.warning("starts over", reason=reason)
-        self._carrying.drop()
+        self.carrying.drop()
         return False
 
     def _note(self, result: Result, mine: Carried | None = None) -> None:
         """Keep in mind what is live now, and whom that ends that was cut short."""
-        journal, live = self._parts.journal, result.live
+        journal, live = self.parts.journal, result.live
         if journal.live() is None and live is None:
-            self._carrying.drop()
+            self.carrying.drop()
         if live is None:
             return
-        release = self._parts.releases.live()
+        release = self.parts.releases.live()
         self._now_live = live
-        self._carrying.after(result, release.name if release else "", mine=mine)
+        self.carrying.after(result, release.name if release else "", mine=mine)
         self._now_live = None
         known = self._with_pending(live)
         if known != journal.live():  # else it was written with an end
@@ -208,7 +169,7 @@ class Deploying:
             journal.set_live(known)
 
     def _with_pending(self, live: Live | None) -> Live | None:
-        return live and replace(live, pending=tuple(sorted(self._carrying.pending)))
+        return live and replace(live, pending=tuple(sorted(self.carrying.pending)))
 
     def _tell_long(
         self,
@@ -220,20 +181,15 @@ class Deploying:
         covers: Sequence[int],
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
-        journal, now = self._parts.journal, self._parts.clock.now()
-        told = [waiting(commit, words) for commit in commits]
-        journal.owe(told, deployment=deployment, at=now)
-        self._intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
-        self._owed()
+        self._owe(deployment, [waiting(commit, words) for commit in commits])
+        self.intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
         words = f"{files} long to parse; others are not kept waiting"
-        journal, now = self._parts.journal, self._parts.clock.now()
         step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE
-        journal.doing(deployment, Running(step, now, words))
-        journal.owe([waiting(commit, words) for commit in commits], deployment=deployment, at=now)
-        self._owed()
+        self.parts.journal.doing(deployment, Running(step, self.parts.clock.now(), words))
+        self._owe(deployment, [waiting(commit, words) for commit in commits])
 
     def complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""
@@ -254,7 +210,7 @@ class Deploying:
         supersedes: Sequence[int],
         live: Live | None = None,
     ) -> None:
-        journal, now = self._parts.journal, self._parts.clock.now()
+        journal, now = self.parts.journal, self.parts.clock.now()
         record = journal.deployment(deployment)
         since = record.queued_at if record else now
         begun = record.started_at if record and record.started_at else since
@@ -263,17 +219,17 @@ class Deploying:
             ending,
             seconds=(now - since).total_seconds(),
             waited_s=(begun - since).total_seconds(),
-            broke=self._covered.broke(deployment, base_sha, ending),
+            broke=self.covered.broke(deployment, base_sha, ending),
         )
         journal.end(
             deployment,
             ending,
             at=now,
-            statuses=every(self._covered.final(commit, ending) for commit in commits),
+            statuses=[status for one in commits for status in self.covered.final(one, ending)],
             supersedes=supersedes,
             live=live,
         )
-        self._owed()
+        self.parts.owed()
         log.info(
             "ended",
             state=str(ending.state),

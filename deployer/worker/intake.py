@@ -6,7 +6,7 @@ upon it holds `Intake.lock` meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from threading import Event, RLock
 
 import structlog
@@ -16,7 +16,6 @@ from deployer.core.reporting.status import Commit, frozen, pending, waiting
 from deployer.deployment.parts import Parts
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
-from deployer.worker.covered import Branch
 
 log = structlog.get_logger()
 
@@ -31,15 +30,12 @@ class Intake:
         others: set when somebody waits whom the deployment at work does not answer.
     """
 
-    def __init__(
-        self, parts: Parts, branch: Branch, carrying: Carrying, *, owed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, branch: str, carrying: Carrying) -> None:
         self._parts = parts
         self._journal = parts.journal
         self._clock = parts.clock
         self._branch = branch
         self._carrying = carrying
-        self._owed = owed  # called when the outbox was filled
         self._in_the_way: str | None = None  # what everybody waits for who comes now
         self._last_wish = 0  # the newest that was told of; it may wait for git
         self.lock = RLock()
@@ -69,13 +65,11 @@ class Intake:
                     known = judged.id
                 if known is None:
                     known = self.queue(sha, announced.before, announced.trigger)
-                    if self.freeze:
-                        self.let_wait_frozen({known: sha}, self.freeze)
-                    elif self._in_the_way:
-                        self._let_wait({known: sha}, self._in_the_way)
+                    if why := self.freeze or self._in_the_way:
+                        self.let_wait({known: sha}, why)
                     else:
                         journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
-                    self._owed()
+                        self._parts.owed()
                     waiting[sha] = known
                     log.info("announced", sha=sha, deployment=known)
                     found = True
@@ -84,7 +78,8 @@ class Intake:
             if found:
                 self.others.set()
         if found:
-            self._nudge()
+            self._parts.feed.nudge()
+            self._parts.examiner.nudge()
         return found or steered
 
     def _look_for_freeze(self) -> bool:
@@ -102,7 +97,7 @@ class Intake:
         return self._journal.queue(
             sha,
             base_sha=base_sha,
-            ref=self._branch.ref,
+            ref=f"refs/heads/{self._branch}",
             trigger=trigger,
             at=self._clock.now(),
         )
@@ -120,22 +115,15 @@ class Intake:
         """Whether somebody waits whom no deployment at work answers."""
         return bool(self.others.is_set() or self.wishes() or self.rows())
 
-    def _let_wait(self, rows: Mapping[int, str], why: str) -> None:
+    def let_wait(self, rows: Mapping[int, str], why: str | Freeze) -> None:
         """Say what deployments wait for, given as commits by their ids."""
-        self._journal.wait_for(
-            list(rows),
-            why,
-            at=self._clock.now(),
-            statuses=[waiting(Commit(sha), f"waits for {why}") for sha in rows.values()],
-        )
-
-    def let_wait_frozen(self, rows: Mapping[int, str], freeze: Freeze) -> None:
-        self._journal.wait_for(
-            list(rows),
-            of_freeze(freeze),
-            at=self._clock.now(),
-            statuses=[frozen(Commit(sha), freeze) for sha in rows.values()],
-        )
+        commits = [Commit(sha) for sha in rows.values()]
+        if isinstance(why, Freeze):
+            words, said = of_freeze(why), [frozen(commit, why) for commit in commits]
+        else:
+            words, said = why, [waiting(commit, f"waits for {why}") for commit in commits]
+        self._journal.wait_for(list(rows), words, at=self._clock.now(), statuses=said)
+        self._parts.owed()
 
     def block(self, why: str, *, but: Collection[int]) -> None:
         """Let everybody wait for what takes long, until `unblock`; `but`: whom that answers."""
@@ -143,14 +131,10 @@ class Intake:
             if self._in_the_way is None:
                 self._in_the_way = why
                 others = [row for row in self.rows() if row.id not in but]
-                self._let_wait({row.id: row.sha for row in others}, why)
+                self.let_wait({row.id: row.sha for row in others}, why)
 
     def unblock(self) -> None:
         self._in_the_way = None
-
-    def _nudge(self) -> None:
-        self._parts.feed.nudge()
-        self._parts.examiner.nudge()
 
 
 def of_freeze(freeze: Freeze) -> str:

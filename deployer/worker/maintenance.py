@@ -1,4 +1,4 @@
-"""Between two turns: make ready for the next, and remove what nobody uses any more."""
+"""Between two turns: make ready for the next, see that all holds, remove what nobody uses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import structlog
 
+from deployer.core.doctor.invariants import violations
+from deployer.core.model import Trigger
 from deployer.core.planning import packages
 from deployer.deployment.parts import Limits, Parts
 from deployer.deployment.rollout import refusals
 from deployer.errors import DeployerError
+from deployer.worker.intake import Intake
 
 log = structlog.get_logger()
 
@@ -23,6 +26,9 @@ BY_HAND_S = 20.0
 """For which other packages than those of what is live are let be: somebody may be at work."""
 ONE_BY_ONE_S = 900.0
 """The same where services do not agree: a scheduler ends its tasks before the next one is made."""
+
+LOOK_EVERY_S = 3600.0
+"""Between two looks whether what must hold does."""
 
 
 class Maintenance:
@@ -187,3 +193,43 @@ class Maintenance:
         self._asked += len(some)
         left = self._asked < len(old)
         return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use)), left
+
+
+class Invariants:
+    """What must hold at any moment is looked at, and mended: at the worker's start, and each hour.
+
+    Called between two deployments; what it mends the turn that follows brings to an end.
+    """
+
+    def __init__(self, parts: Parts, intake: Intake) -> None:
+        self._parts = parts
+        self._intake = intake
+        self._due_at = float("-inf")  # monotonic
+
+    def look(self) -> None:
+        """Look if it is time; a commit that was forgotten is queued like one that was pushed."""
+        parts, now = self._parts, self._parts.clock.monotonic()
+        if now < self._due_at:
+            return
+        self._due_at = now + LOOK_EVERY_S
+        try:
+            with self._intake.lock:
+                audit = parts.journal.audit(parts.clock.now())
+                for sha in audit.stranded:
+                    # Dying before all are queued: the others are found once more.
+                    self._intake.queue(sha, None, Trigger.POLL)
+            elsewhere = self._live()
+            wrong = [*violations(audit), *elsewhere]
+            if audit.unjudged or elsewhere:
+                parts.journal.set_live(None)
+        except DeployerError as exc:
+            log.warning("invariants not looked at", reason=str(exc))
+        else:
+            for what in wrong:
+                log.warning("invariant does not hold", what=what)
+
+    def _live(self) -> list[str]:
+        known, release = self._parts.journal.live(), self._parts.releases.live()
+        if not known or not release or release.sha == known.sha:  # none: the reconciler's look
+            return []
+        return [f"{known.sha[:7]} is said to be live, and `current` leads to {release.name}"]

@@ -19,15 +19,7 @@ from deployer.core.reporting.pacing import (
     refusal_stands,
     retry_delay_s,
 )
-from deployer.ports import (
-    Accepted,
-    Clock,
-    Journal,
-    Posted,
-    RefusedForGood,
-    RetryLater,
-    StatusBoard,
-)
+from deployer.ports import Accepted, Clock, Journal, Posted, RefusedForGood, RetryLater, StatusBoard
 
 log = structlog.get_logger()
 

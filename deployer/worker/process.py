@@ -41,100 +41,88 @@ class Signals:
     owed: Event = field(default_factory=Event)
 
 
+@dataclass(eq=False)
 class Worker:
     """Runs until `signals.stop` is set; a second call of `run` is not meant.
 
     No loop ends before that, whatever happens in it: what failed is tried again.
     """
 
-    def __init__(
-        self,
-        *,
-        reconciler: Reconciler,
-        outbox: Outbox | None,
-        listener: Listener,
-        journal: Journal,
-        feed: ParseFeed,
-        clock: Clock,
-        signals: Signals,
-        poll_interval_s: float,
-        prepare: Callable[[], None],
-        beside: Sequence[Callable[[], float]] = (),
-    ) -> None:
-        self._reconciler = reconciler
-        self._outbox = outbox
-        self._listener = listener
-        self._journal = journal
-        self._feed = feed
-        self._clock = clock
-        self._signals = signals
-        self._poll_interval_s = poll_interval_s
-        self._prepare = prepare  # in the thread that takes the turns
-        self._beside = beside  # each in a thread of its own; returns in how many seconds again
-        self._beat_at = float("-inf")
+    reconciler: Reconciler
+    outbox: Outbox | None
+    listener: Listener
+    journal: Journal
+    feed: ParseFeed
+    clock: Clock
+    signals: Signals
+    poll_interval_s: float
+    prepare: Callable[[], None]  # in the thread that takes the turns
+    beside: Sequence[Callable[[], float]] = ()
+    """Each in a thread of its own; returns in how many seconds again."""
+    _beat_at: float = float("-inf")
 
     def run(self) -> None:
         """Work until told to stop.
 
         A deployment that runs then is left where it is: the next start redoes it.
         """
-        signals = self._signals
+        signals = self.signals
         signals.turn.set()  # first thing at start: check the tip
         loops: list[Callable[[], None]] = [self._take_turns]
-        if self._outbox:
+        if self.outbox:
             loops.append(self._post)
-        loops += [partial(self._repeat, work) for work in self._beside]
+        loops += [partial(self._repeat, work) for work in self.beside]
         threads = [Thread(target=loop, daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
         self._listen()
         signals.turn.set()
         signals.owed.set()
-        until = self._clock.monotonic() + STOP_BOUND_S
+        until = self.clock.monotonic() + STOP_BOUND_S
         for thread in threads:
-            thread.join(max(until - self._clock.monotonic(), 0))
+            thread.join(max(until - self.clock.monotonic(), 0))
 
     def _listen(self) -> None:
-        signals = self._signals
+        signals = self.signals
         while not signals.stop.is_set():
             pause_s = _tried("intake failed", self._listen_once, FAULT_PAUSE_S)
             if pause_s:
                 signals.stop.wait(pause_s)
 
     def _listen_once(self) -> float:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if now - self._beat_at >= BEAT_S:
-            there = self._feed.present().values()
-            self._journal.beat(at=self._clock.now(), processors=tuple(there))
+            there = self.feed.present().values()
+            self.journal.beat(at=self.clock.now(), processors=tuple(there))
             self._beat_at = now
-        if self._reconciler.take_in():
-            self._signals.turn.set()
-        self._listener.wait(NET_S)
+        if self.reconciler.take_in():
+            self.signals.turn.set()
+        self.listener.wait(NET_S)
         return 0.0
 
     def _take_turns(self) -> None:
-        signals = self._signals
-        _tried("preparation failed", self._prepare, None)  # the first turn meets it again
+        signals = self.signals
+        _tried("preparation failed", self.prepare, None)  # the first turn meets it again
         wait_s = 0.0
         while True:
             signals.turn.wait(wait_s)
             signals.turn.clear()
             if signals.stop.is_set():
                 return
-            again_s = _tried("turn failed", self._reconciler.turn, FAULT_PAUSE_S)
-            wait_s = self._poll_interval_s if again_s is None else again_s
+            again_s = _tried("turn failed", self.reconciler.turn, FAULT_PAUSE_S)
+            wait_s = self.poll_interval_s if again_s is None else again_s
 
     def _post(self) -> None:
-        signals = self._signals
-        while self._outbox and not signals.stop.is_set():
-            wait_s = _tried("posting failed", self._outbox.post_next, FAULT_PAUSE_S)
+        signals = self.signals
+        while self.outbox and not signals.stop.is_set():
+            wait_s = _tried("posting failed", self.outbox.post_next, FAULT_PAUSE_S)
             if wait_s:
                 signals.owed.wait(wait_s)
                 signals.owed.clear()
 
     def _repeat(self, work: Callable[[], float]) -> None:
         wait_s = BESIDE_FIRST_S
-        while not self._signals.stop.wait(wait_s):
+        while not self.signals.stop.wait(wait_s):
             wait_s = _tried("work beside the turns failed", work, BESIDE_FIRST_S)
 
 

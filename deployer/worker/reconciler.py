@@ -7,23 +7,21 @@ the tip did. What was announced while a turn ran is answered by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
 
-from deployer.core.model import Deployment, Ending, Freeze, State, StepName, StepRecord, Trigger
+from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import rolled_back
 from deployer.deployment.parts import Limits, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import Branch, CoveredCommits
+from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
-from deployer.worker.invariants import Invariants
-from deployer.worker.maintenance import Maintenance
+from deployer.worker.maintenance import Invariants, Maintenance
 from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
 
 log = structlog.get_logger()
@@ -36,20 +34,15 @@ FETCH_EVERY_S = 60.0
 class Reconciler:
     """One deployment after the other; `take_in` may be called from another thread."""
 
-    def __init__(
-        self, parts: Parts, limits: Limits, branch: Branch, *, owed: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, limits: Limits, branch: str) -> None:
         self._parts = parts
-        self._owed = owed  # called when the outbox was filled
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
         self._tip = Tip(parts.repository, parts.journal, parts.clock)
         self._carrying = Carrying(self._complete)
-        self._covered = CoveredCommits(parts, branch, self._carrying, owed=owed)
-        self._intake = Intake(parts, branch, self._carrying, owed=owed)
-        self._deploying = Deploying(
-            parts, limits, self._intake, self._carrying, self._covered, owed=owed
-        )
+        self._intake = Intake(parts, branch, self._carrying)
+        self._covered = CoveredCommits(parts, branch, self._intake, self._carrying)
+        self._deploying = Deploying(parts, limits, self._intake, self._carrying, self._covered)
         self.maintenance = Maintenance(parts, limits)
         self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
@@ -69,8 +62,9 @@ class Reconciler:
         self.take_in()
         if self._carrying and not self._is_due():
             return 0.0 if self._deploying.go_on(self._is_due) else self._later()
-        if self._intake.freeze and self._intake.freeze.sha and self._has_to_roll_back:
-            return self._roll_back(self._intake.freeze, self._intake.freeze.sha)
+        freeze = self._intake.freeze
+        if freeze and freeze.sha and self._has_to_roll_back(freeze.sha):
+            return self._roll_back(freeze, freeze.sha)
         edits = self._look_for_edits()
         self._invariants.look()
         try:
@@ -83,14 +77,11 @@ class Reconciler:
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
         back = self._intake.wishes(Trigger.ROLLBACK)
         self.take_in()  # what came while git was asked is probably in the tip
-        goal = self._intake.freeze and self._intake.freeze.sha
+        freeze = self._intake.freeze
+        goal = freeze and freeze.sha
         # Each was written together with its freeze, and read before that: another holds by now.
         self._covered.take_back([wish for wish in back if wish.sha != goal])
-        return (
-            self._stay(self._intake.freeze, fetched)
-            if self._intake.freeze
-            else self._go(fetched, edits)
-        )
+        return self._stay(freeze, fetched) if freeze else self._go(fetched, edits)
 
     def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
         """Deploy the tip, or answer those who need no deployment of it."""
@@ -114,7 +105,7 @@ class Reconciler:
         answered = [row for row in over if self._covered.answered(row.sha)]
         self._covered.close(answered)
         rows = [row for row in rows if row not in answered]
-        mine = next((row for row in rows if row.sha == tip), None)
+        mine = any(row.sha == tip for row in rows)
         covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
         self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
@@ -123,13 +114,14 @@ class Reconciler:
         if not (mine or wishes or behind):
             covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
-            return self._deploy(fetched, mine, covered, wishes, edits=edits)
+            ending = self._deploying.deploy(fetched, covered, wishes, edits=edits)
+            return self._after(ending, edits)
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
         if not self._carrying and self.maintenance.is_mending_due(tip):
-            return self._deploy(fetched, None, [], [], redo=True)
+            return self._after(self._deploying.deploy(fetched, redo=True))
         return self._rest()
 
     def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
@@ -146,10 +138,10 @@ class Reconciler:
             if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
         ]
         if begun and not freeze.sha:  # a worker before this one died in it
-            mine = begun[-1]
-            held = [row for row in rows if row.sha != mine.sha]
-            covered = [row for row in held if self._covered.is_on(mine.sha, row.sha)]
-            return self._deploy(Fetched(mine.sha, fetched.step), mine, covered, [])
+            tip = begun[-1].sha
+            held = [row for row in rows if row.sha != tip]
+            covered = [row for row in held if self._covered.is_on(tip, row.sha)]
+            return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
             if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
                 row.sha != fetched.tip for row in self._intake.rows()
@@ -157,21 +149,15 @@ class Reconciler:
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
             rows = self._intake.rows()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
-            self._intake.let_wait_frozen(untold, freeze)
-        if untold:
-            self._owed()
+            if untold:
+                self._intake.let_wait(untold, freeze)
         self._rest()
         return None
 
-    @property
-    def _has_to_roll_back(self) -> bool:
-        """Whether what a rollback named is not live yet, as far as that can be."""
-        sha = self._intake.freeze and self._intake.freeze.sha
-        if not sha:
-            return False
-        return bool(
-            self._wishes_to_go_back(sha) or (self._is_behind(sha) and sha != self._given_up)
-        )
+    def _has_to_roll_back(self, sha: str) -> bool:
+        """Tell whether what a rollback named is not live yet, as far as that can be."""
+        behind = self._is_behind(sha) and sha != self._given_up
+        return behind or bool(self._wishes_to_go_back(sha))
 
     def _wishes_to_go_back(self, sha: str) -> list[Announcement]:
         return [wish for wish in self._intake.wishes(Trigger.ROLLBACK) if wish.sha == sha]
@@ -186,9 +172,10 @@ class Reconciler:
         with self._intake.lock:
             self._intake.others.clear()
             self._carrying.drop()
-            mine = next((row for row in self._intake.rows() if row.sha == sha), None)
             wishes = self._wishes_to_go_back(sha)
-        again_s = self._deploy(Fetched(sha, skipped), mine, [], wishes, otherwise=Trigger.ROLLBACK)
+        back = Fetched(sha, skipped)
+        ending = self._deploying.deploy(back, wishes=wishes, otherwise=Trigger.ROLLBACK)
+        again_s = self._after(ending)
         self._tell_rolled_back(freeze, sha)
         return 0.0 if again_s is None else again_s  # what waits is told why
 
@@ -210,7 +197,7 @@ class Reconciler:
                 # Dying before this line: it is said again, which adds nothing.
                 journal.wait_for([number], of_freeze(freeze), at=now, statuses=said[:1])
         self._told_of = freeze
-        self._owed()
+        self._parts.owed()
 
     def _look_for_edits(self) -> Edits | None:
         """Tell whether somebody changed by hand what is live; the deployment that follows mends it.
@@ -254,8 +241,8 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         """Tell whether git has to be asked before slow files are gone on with."""
-        if self._intake.freeze:
-            return self._has_to_roll_back
+        if freeze := self._intake.freeze:
+            return bool(freeze.sha and self._has_to_roll_back(freeze.sha))
         if self._intake.is_waited_for:
             return True
         return self._parts.clock.monotonic() - self._tip.asked_at >= FETCH_EVERY_S
@@ -268,28 +255,15 @@ class Reconciler:
             if place is Place.GONE:
                 self._carrying.drop({row.id})
 
-    def _deploy(
-        self,
-        fetched: Fetched,
-        mine: Deployment | None,
-        covered: Sequence[Deployment],
-        wishes: Sequence[Announcement],
-        *,
-        edits: Edits | None = None,
-        redo: bool = False,
-        otherwise: Trigger = Trigger.POLL,
-    ) -> float | None:
-        tip = fetched.tip
-        ending = self._deploying.deploy(
-            fetched, mine, covered, wishes, edits=edits, redo=redo, otherwise=otherwise
-        )
+    def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:
+        """Return when to look again after a deployment, which mended `edits`."""
         if ending.state is State.ERROR:
             return self._later()
         if edits:
             self._tell_edits("")
         self._failures = 0
-        self._given_up = tip if ending.state is State.FAILED else None
-        self.maintenance.deployed = tip
+        self._given_up = ending.tip if ending.state is State.FAILED else None
+        self.maintenance.deployed = ending.tip
         if self._intake.is_waited_for:
             return 0.0
         return self._rest()  # what was pushed meanwhile is announced, or found by the poll

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,21 +19,19 @@ QUIET_S = 300.0
 """After a message, so that a bad hour is a few of them; and after one that nobody took."""
 
 
+@dataclass(frozen=True, slots=True)
 class Teller:
     """The teacher's messages.
 
-    Args:
+    Attributes:
         url: where the teacher sees more, None: on the command line.
     """
 
-    def __init__(
-        self, journal: Journal, messenger: Messenger, clock: Clock, *, repo: str, url: str | None
-    ) -> None:
-        self._journal = journal
-        self._messenger = messenger
-        self._clock = clock
-        self._repo = repo
-        self._url = url
+    journal: Journal
+    messenger: Messenger
+    clock: Clock
+    repo: str
+    url: str | None
 
     def look(self) -> float:
         """Tell what the journal shows; return in how many seconds to look again."""
@@ -56,18 +55,18 @@ class Teller:
             OperatorError: nobody took it; it is to be told the next time.
             JournalError
         """
-        now = self._clock.now()
-        wrong = in_journal(self._journal.standing(), self._journal.pulse(), now)
+        now = self.clock.now()
+        wrong = in_journal(self.journal.standing(), self.journal.pulse(), now)
         failed, fine = in_checkup(findings)
-        said = self._journal.take_news(wrong | failed, fine, at=now)
+        said = self.journal.take_news(wrong | failed, fine, at=now)
         if not said:
             return (), ()
-        title, text = message(said, repo=self._repo, url=self._url)
+        title, text = message(said, repo=self.repo, url=self.url)
         try:
-            missed = self._messenger.send(title, text)
+            missed = self.messenger.send(title, text)
         except OperatorError:
-            self._journal.news_kept(said)
+            self.journal.news_kept(said)
             raise
         # Dying before this line tells it once more.
-        self._journal.news_sent(said)
+        self.journal.news_sent(said)
         return said, missed

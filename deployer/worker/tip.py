@@ -34,14 +34,14 @@ class Place(Enum):
     UNSEEN = "unseen"  # announced so recently that git may not show it yet
 
 
+@dataclass(eq=False)
 class Tip:
     """What git says; `asked_at`: when it was asked last, in monotonic seconds."""
 
-    def __init__(self, repository: Repository, journal: Journal, clock: Clock) -> None:
-        self._repository = repository
-        self._journal = journal
-        self._clock = clock
-        self.asked_at = float("-inf")
+    repository: Repository
+    journal: Journal
+    clock: Clock
+    asked_at: float = float("-inf")
 
     def fetch(self, *, patient: Callable[[], bool]) -> Fetched:
         """Ask git; again for a while if it fails and somebody waits by then (`patient`).
@@ -49,12 +49,12 @@ class Tip:
         Raises:
             GitError
         """
-        clock = self._clock
+        clock = self.clock
         started_at, started = clock.now(), clock.monotonic()
         self.asked_at = started
         while True:
             try:
-                tip = self._repository.fetch()
+                tip = self.repository.fetch()
             except GitError:
                 if not patient() or clock.monotonic() - started > FETCH_BOUND_S:
                     raise
@@ -69,10 +69,10 @@ class Tip:
         """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
         known = True
         try:
-            if sha is None or self._repository.contains(fetched.tip, sha):
+            if sha is None or self.repository.contains(fetched.tip, sha):
                 return Place.ON_BRANCH
         except UnknownCommit:
-            known = self._journal.forced_away(sha or "")
+            known = self.journal.forced_away(sha or "")
         began = fetched.step.started_at
         if announced_at > began:  # this fetch can't have brought it
             return Place.UNSEEN

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
 from deployer.deployment.parts import Limits, Parts
 from deployer.ports import Release
-from deployer.worker.covered import Branch
 from deployer.worker.reconciler import Reconciler
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.clock import FakeClock
@@ -106,6 +105,7 @@ class World:
             self.examiner,
             self.journal,
             self.clock,
+            owed=lambda: None,
         )
         # Whose folder is whose matters to few tests: all that is pushed here is a teacher's,
         # unless the test says otherwise.
@@ -116,7 +116,7 @@ class World:
 
     def worker(self) -> Reconciler:
         """Return the turns of a worker that has just been started."""
-        return Reconciler(self.parts, self.limits, Branch("main"), owed=lambda: None)
+        return Reconciler(self.parts, self.limits, "main")
 
     def push(self, *paths: str, author: str = TEACHER) -> str:
         """Push new contents of `paths`; tell nobody."""

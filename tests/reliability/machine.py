@@ -61,7 +61,6 @@ from deployer.errors import (
 )
 from deployer.ports import Accepted, Edits, Posted, RefusedForGood, Release, RetryLater
 from deployer.web.webhook import _entry
-from deployer.worker.covered import Branch
 from deployer.worker.outbox import Outbox
 from deployer.worker.reconciler import Reconciler
 from tests.fakes.airflow import FakeAirflow, Task
@@ -671,9 +670,9 @@ class Machine:
                 ("journal", self.journal),
             )
         }
-        parts = Parts(**ports, clock=self.clock)
+        parts = Parts(**ports, clock=self.clock, owed=self._owed)
         # Made before the first turn, as `app` does it.
-        reconciler = Reconciler(parts, self._limits, Branch("main"), owed=self._owed)
+        reconciler = Reconciler(parts, self._limits, "main")
         reconciler._intake.lock = self._lock  # type: ignore[assignment]  # one that can be looked at
         self._reconciler = reconciler
         try:

@@ -28,13 +28,13 @@ from deployer.core.reporting import status
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending
 from deployer.deployment import run as running
-from deployer.deployment.drain import Drain
 from deployer.deployment.holding import Holding
 from deployer.deployment.publication import GoLive, Wanted
-from deployer.deployment.rollout import Rollout
+from deployer.deployment.rollout import Drain, Rollout
+from deployer.deployment.run import Run
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports import Journal
-from deployer.worker import covered
+from deployer.worker import covered, deploying
 from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import BY_HAND, Intake
@@ -133,12 +133,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
-    new_run = Deploying._new_run
-    patch.setattr(
-        Deploying,
-        "_new_run",
-        lambda *a, **k: new_run(*a, **{**k, "answers_for": ()}),
-    )
+    patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": frozenset()}))
 
 
 @planted("a final status is overwritten")
@@ -178,12 +173,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
     def publish(self: GoLive, wanted: Wanted) -> None:
         with self._step(StepName.PUBLISH):
             self._journal.set_live(Live(wanted.tip.sha))
-            self._attempt.lives = self._guard.fit()
+            self._lives = self._guard.fit()
             release = self._releases.publish(
                 wanted.tip, touch=wanted.touch - wanted.held, held=wanted.held
             )
-            self._attempt.release = release.name
-            self._attempt.published_at = self._clock.monotonic()
+            self._release = release.name
+            self._published_at = self._clock.monotonic()
 
     patch.setattr(GoLive, "_publish", publish)
 
@@ -240,7 +235,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
                 if not rows:
                     journal.attach(announced.id, row)
                 journal.owe(pending(Commit(sha)), deployment=row, at=self._parts.clock.now())
-                self._owed()
+                self._parts.owed()
                 self.others.set()
         return bool(unseen or self.wishes())
 

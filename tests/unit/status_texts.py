@@ -36,7 +36,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/verdicts/trace.py": frozenset({"_error"}),
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
     "deployment/publication.py": frozenset({"publish", "reason"}),
-    "deployment/drain.py": frozenset({"wait"}),
+    "deployment/rollout.py": frozenset({"wait"}),
     "core/model/sights.py": frozenset({"failure", "words"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
     "edges/parser/judging.py": frozenset({"harm"}),
@@ -52,7 +52,8 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse", "take_back"}),
-    "worker/deploying.py": frozenset({"_safely", "_tell_slow"}),
+    "deployment/run.py": frozenset({"_safely"}),
+    "worker/deploying.py": frozenset({"_tell_slow"}),
 }
 """Functions and constants that word what a status says, by module."""
 

@@ -10,7 +10,7 @@ import pytest
 from deployer.core.airflow_version import image_of, naming
 from deployer.core.model import Trigger
 from deployer.deployment.airflow_version import BY, AirflowVersion
-from deployer.deployment.drain import Drain
+from deployer.deployment.rollout import Drain
 from deployer.errors import AirflowKept, AirflowUnreachable, OperatorError, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.bell import FakeBell

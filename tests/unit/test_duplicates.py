@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from deployer.core.model import Duplicate, Examined, Live, ParseError, State, StepName
-from deployer.core.planning.duplicates import duplicates, notes
+from deployer.core.planning.held import duplicates, notes
 from tests.fakes.world import World
 
 TAXI, WEATHER, COPY = "dags/lasse/taxi.py", "dags/maria/weather.py", "dags/lasse/copy.py"

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from deployer.core.doctor.invariants import MOST_OWED, Audit, violations
 from deployer.core.model import Status, StatusState
 from deployer.errors import JournalError
-from deployer.worker.invariants import EVERY_S
+from deployer.worker.maintenance import LOOK_EVERY_S
 from tests.fakes.world import World
 
 A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
@@ -72,7 +72,7 @@ def test_a_commit_that_is_forgotten_while_the_worker_runs_has_its_end_within_the
     assert complaints(world) == []
     world.journal.owe([Status(sha, "airflow/dora", PENDING, "")], deployment=1, at=NOW)
     assert complaints(world) == []
-    world.clock.sleep(EVERY_S)
+    world.clock.sleep(LOOK_EVERY_S)
     assert complaints(world) == [f"1 commit without an end, and nobody works on it: {sha[:7]}"]
     assert world.said(sha)["airflow/dora"] == ("success", "live; no DAG in what changed")
 

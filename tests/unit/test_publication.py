@@ -355,7 +355,7 @@ def test_one_that_left_no_word_is_told_by_how_it_ended(log: str) -> None:
 
 
 def test_one_that_left_no_word_and_runs_again_was_killed(world: World) -> None:
-    guard = Guard(world.services, world.airflow, world.feed, world.clock, timeout_s=1)
+    guard = Guard(world.parts, timeout_s=1)
     assert guard.last_words() == "it was killed, and its log does not say why"
 
 

@@ -21,9 +21,7 @@ from deployer.core.model import (
 )
 from deployer.errors import DiskError, GitError, PusherError
 from deployer.ports import Edits
-from deployer.worker.covered import Branch
 from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
-from deployer.worker.reconciler import Reconciler
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -114,12 +112,11 @@ def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
 
 def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     told: list[int] = []
-    reconciler = Reconciler(
+    world.parts = replace(
         world.parts,
-        world.limits,
-        Branch("main"),
         owed=lambda: told.append(len(world.journal.due(world.clock.now(), limit=99))),
     )
+    reconciler = world.worker()
     owed_before = len(world.journal.due(world.clock.now(), limit=99))
     world.announced(TAXI)
     reconciler.turn()

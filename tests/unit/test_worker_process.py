@@ -20,7 +20,6 @@ from structlog.testing import capture_logs
 from deployer.core.model import State
 from deployer.errors import JournalError, PreflightError
 from deployer.worker import outbox, process
-from deployer.worker.covered import Branch
 from deployer.worker.outbox import Outbox
 from deployer.worker.process import BEAT_S, Signals, Worker
 from deployer.worker.reconciler import Reconciler
@@ -158,7 +157,7 @@ class Running:
         world = self.world
         return Worker(
             reconciler=Reconciler(
-                world.parts, world.limits, Branch("main"), owed=self.signals.owed.set
+                replace(world.parts, owed=self.signals.owed.set), world.limits, "main"
             ),
             outbox=Outbox(self.journal, self.board, world.clock, public_url=None)
             if self.has_outbox

@@ -59,7 +59,6 @@ class Recreate:
     """Recreate `services`, in this order."""
 
     services: tuple[str, ...]
-    because: tuple[str, ...]  # requirement names that moved, sorted
 
 
 @dataclass(frozen=True, slots=True)

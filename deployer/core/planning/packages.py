@@ -24,13 +24,11 @@ class Packages:
 
     Attributes:
         text: what is resolved and built, None: they stay as they are.
-        names: the requirements that move, sorted; may be none if nothing was known.
         diff: between what is installed and what the tip asks for, also if that is refused.
         refused: why the tip's text is not tried.
     """
 
     text: str | None = None
-    names: tuple[str, ...] = ()
     diff: RequirementsDiff = field(default=RequirementsDiff())
     refused: str | None = None
 
@@ -60,7 +58,7 @@ def decide(
     diff = meaning.diff(old, new)
     if refused := refusals.get(new.fingerprint):
         return _staying(Packages(diff=diff, refused=refused.reason), old, kept, refusals)
-    return Packages(tip.requirements or "", meaning.moved(old, new), diff)
+    return Packages(tip.requirements or "", diff)
 
 
 def drift(kept: str | None, installed: str | None) -> str | None:
@@ -92,7 +90,7 @@ def _staying(
     before = _parsed(kept)
     if old is None or before in (None, old) or before.fingerprint in refusals:
         return stay
-    return replace(stay, text=kept, names=meaning.moved(old, before))
+    return replace(stay, text=kept)
 
 
 def _parsed(text: str | None) -> Requirements | None:

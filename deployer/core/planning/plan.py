@@ -82,7 +82,7 @@ def plan(
         # Before publishing: the first parse of the new release must see the new packages,
         # or its verdict would be about neither state (docs/decisions/001).
         steps.append(Resolve(packages.text))
-        steps.append(Recreate(services, packages.names))
+        steps.append(Recreate(services))
     steps.append(Publish(touch=dag_files))
     if dag_files or deleted:
         steps.append(Parse(dag_files, deleted))

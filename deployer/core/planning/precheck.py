@@ -13,15 +13,8 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from deployer.core.model import (
-    Examined,
-    Outcome,
-    ParseError,
-    Proof,
-    Tree,
-    Verdict,
-)
-from deployer.core.planning import duplicates
+from deployer.core.model import Examined, Outcome, ParseError, Proof, Tree, Verdict
+from deployer.core.planning.held import duplicates
 from deployer.core.planning.plan import plan
 from deployer.core.requirements import meaning as requirements_txt
 from deployer.errors import RequirementsRefused
@@ -92,7 +85,7 @@ def judged(
     """
     ids = {dag_id for one in examined for dag_id in one.dag_ids}
     files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
-    claimed = {one.path: one.reason for one in duplicates.duplicates(files, {})}
+    claimed = {one.path: one.reason for one in duplicates(files, {})}
     files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
     packages = _names(requirements or "")
     return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)

@@ -16,15 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from deployer.core.model import (
-    DAGS,
-    INCLUDE,
-    REQUIREMENTS,
-    ROSTER,
-    Authored,
-    History,
-    folder_of,
-)
+from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, ROSTER, Authored, History, folder_of
 from deployer.core.reporting import roster as rosters
 from deployer.core.reporting.roster import Roster, Unreadable
 
@@ -41,11 +33,7 @@ class _Part:
 
 
 def notes(
-    past: History,
-    *,
-    pusher: str | None,
-    roster: str | None,
-    new_roster: str | None,
+    past: History, *, pusher: str | None, roster: str | None, new_roster: str | None
 ) -> tuple[str, ...]:
     """Return what is to be said of a commit, as ends of the sentence "This commit …".
 

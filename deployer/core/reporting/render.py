@@ -100,11 +100,7 @@ def _plan(plan: Plan) -> Json:
 def _running(running: Running | None) -> Json | None:
     if running is None:
         return None
-    return {
-        "step": running.step.value,
-        "since": timestamp(running.since),
-        "words": running.words,
-    }
+    return {"step": running.step.value, "since": timestamp(running.since), "words": running.words}
 
 
 def _step(step: StepRecord) -> Json:

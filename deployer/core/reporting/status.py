@@ -24,7 +24,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.planning import duplicates
+from deployer.core.planning.held import notes
 from deployer.core.reporting import contexts
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.counts import counted
@@ -99,21 +99,22 @@ def waiting(commit: Commit, words: str) -> Status:
 
 def frozen(commit: Commit, freeze: Freeze) -> Status:
     """Return what a commit shows while nothing is deployed."""
-    return Status(commit.sha, DEPLOY, StatusState.PENDING, cut(f"frozen: {freeze.words}"))
+    return waiting(commit, f"frozen: {freeze.words}")
 
 
 def rolled_back(commit: Commit, freeze: Freeze) -> tuple[Status, ...]:
     """Return what a commit shows that was live until a rollback."""
-    return tuple(
-        Status(commit.sha, status.context, StatusState.ERROR, cut(freeze.words))
-        for status in pending(commit)
-    )
+    return _in_error(commit, freeze.words)
 
 
 def gone(commit: Commit, branch: str) -> tuple[Status, ...]:
     """Return the end of a commit that a forced push removed."""
+    return _in_error(commit, f"no longer on {branch}")
+
+
+def _in_error(commit: Commit, words: str) -> tuple[Status, ...]:
     return tuple(
-        Status(commit.sha, status.context, StatusState.ERROR, f"no longer on {branch}")
+        Status(commit.sha, status.context, StatusState.ERROR, cut(words))
         for status in pending(commit)
     )
 
@@ -200,7 +201,7 @@ def _died(ending: Ending) -> str:
 def _notes(commit: Commit, ending: Ending) -> list[str]:
     """Return what is said last, and colours nothing."""
     ours = [d for d in ending.duplicates if {d.path, d.other} & set(commit.changed)]
-    return [*commit.notes, *duplicates.notes(ours)]
+    return [*commit.notes, *notes(ours)]
 
 
 def _live(commit: Commit, ending: Ending) -> str:
@@ -218,11 +219,7 @@ def _live(commit: Commit, ending: Ending) -> str:
     return text
 
 
-_NOT_GOOD = {
-    Outcome.BROKEN: "broken",
-    Outcome.HELD: "held",
-    Outcome.TIMEOUT: "without a verdict",
-}
+_NOT_GOOD = {Outcome.BROKEN: "broken", Outcome.HELD: "held", Outcome.TIMEOUT: "without a verdict"}
 
 
 def _tally(tried: Sequence[Verdict], within: str) -> str:

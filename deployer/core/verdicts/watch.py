@@ -14,15 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from deployer.core.model import (
-    Listed,
-    Outcome,
-    ParseEnd,
-    ParseError,
-    ParseResult,
-    Proof,
-    Verdict,
-)
+from deployer.core.model import Listed, Outcome, ParseEnd, ParseError, ParseResult, Proof, Verdict
 from deployer.core.verdicts import trace
 
 MOST_WARNINGS = 20
