@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from deployer.demo import samples
-from deployer.demo.github.faults import Fault
+from deployer.demo.github.parts import Fault
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, Student
 from tests.e2e.watching import (

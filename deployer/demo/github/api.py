@@ -19,7 +19,7 @@ from deployer.demo.github.contract import (
     Operation,
     header_mistakes,
 )
-from deployer.demo.github.parts import Parts, base_url, meet_fault
+from deployer.demo.github.parts import Parts, base_url
 
 LENGTHS = {"description": 140, "context": 255}
 """What GitHub takes of each text of a status, in characters."""
@@ -68,7 +68,8 @@ class Api:
         ):
             operation = self._contract.operation(method, path)
             blueprint.add_url_rule(
-                self._rule(operation),
+                # A ref may have slashes (GitHub's x-multi-segment).
+                path.replace("{ref}", "<path:ref>").replace("{", "<").replace("}", ">"),
                 endpoint=answer.__name__,
                 view_func=self._view(operation, answer, anonymous=anonymous),
                 methods=[method.upper()],
@@ -114,14 +115,6 @@ class Api:
 
     # -- around them
 
-    def _rule(self, operation: Operation) -> str:
-        """Return Flask's form of an OpenAPI path."""
-        rule = operation.path
-        for parameter in self._contract.parameters(operation):
-            kind = "path:" if parameter.get("x-multi-segment") else ""
-            rule = rule.replace(f"{{{parameter['name']}}}", f"<{kind}{parameter['name']}>")
-        return rule
-
     def _view(
         self,
         operation: Operation,
@@ -130,7 +123,7 @@ class Api:
         anonymous: bool,
     ) -> Callable[..., Response]:
         def view(**path: str) -> Response:
-            if (met := meet_fault(self._parts.faults, "api")) is not None:
+            if (met := self._parts.faults.meet("api")) is not None:
                 return met
             body, refused = self._read(operation, path, anonymous=anonymous)
             given = refused or answer(path, body)

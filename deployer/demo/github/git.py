@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from flask import Blueprint, Response, abort, request
 
 from deployer.demo.github import shapes
-from deployer.demo.github.parts import Parts, base_url, meet_fault
-from deployer.demo.github.repository import NO_COMMIT, BareRepository, CgiRequest, Commit
+from deployer.demo.github.parts import Parts
+from deployer.demo.github.repository import NO_COMMIT, CgiRequest
 from deployer.demo.github.shapes import Push
 
-MOST_COMMITS = 2048
 _HEADS = "refs/heads/"
 
 
@@ -24,7 +23,7 @@ def git(parts: Parts) -> Blueprint:
     def serve(owner: str, name: str, service: str) -> Response:
         if not parts.is_here(owner, name):
             abort(404)
-        if (met := meet_fault(parts.faults, "git")) is not None:
+        if (met := parts.faults.meet("git")) is not None:
             return met
         asked = _cgi_request(parts, service)
         if service != "git-receive-pack":
@@ -34,9 +33,8 @@ def git(parts: Parts) -> Blueprint:
             before = parts.repository.refs()
             answer = _answer(parts, asked)
             after = parts.repository.refs()
-        base = base_url()
         for push in _pushes(before, after, pusher=asked.user or None):
-            _announce(parts, base, push, before)
+            announce(parts, push)
         return answer
 
     return blueprint
@@ -70,32 +68,18 @@ def _pushes(
             yield Push(ref, before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT), pusher)
 
 
-def _announce(parts: Parts, base: str, push: Push, known: Mapping[str, str]) -> None:
-    parts.webhook.send(
-        "push", lambda: _payload(parts.repository, base, parts.full_name, push, known)
-    )
+def announce(parts: Parts, push: Push) -> None:
+    """Have `push` delivered."""
+    repository, owner = parts.repository, parts.full_name.partition("/")[0]
 
+    def payload() -> shapes.Json:
+        tip = () if push.after == NO_COMMIT else repository.commits(push.after, most=1)
+        moved = bool(tip) and push.before != NO_COMMIT
+        return shapes.push_payload(
+            parts.full_name,
+            push,
+            pusher=push.pusher or (shapes.login(tip[0].author) if tip else owner),
+            forced=moved and not repository.is_ancestor(push.before, push.after),
+        )
 
-def _payload(
-    repository: BareRepository, base: str, full_name: str, push: Push, known: Mapping[str, str]
-) -> shapes.Json:
-    """Build the payload of `push`; `known` are the refs as they were before it."""
-    created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
-    head = None if deleted else repository.commits(push.after, most=1)[0]
-    commits: tuple[Commit, ...] = ()
-    if not deleted:
-        old = known.values() if created else [push.before]
-        commits = repository.commits(push.after, *(f"^{sha}" for sha in old), most=MOST_COMMITS)
-    base_ref = None
-    if head is not None and created:
-        same = (ref for ref, sha in known.items() if ref != push.ref and sha == head.sha)
-        base_ref = next((ref for ref in same if ref.startswith(_HEADS)), None)
-    return shapes.push_payload(
-        base,
-        full_name,
-        push,
-        commits=commits[::-1],
-        head=head,
-        forced=not created and not deleted and not repository.is_ancestor(push.before, push.after),
-        base_ref=base_ref,
-    )
+    parts.webhook.send("push", payload)

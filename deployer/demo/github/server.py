@@ -1,4 +1,9 @@
-"""The stand-in in a thread, on a free port of the loopback, for the demo and the tests."""
+"""The stand-in as a Flask app in a thread, on the loopback, for the demo and the tests.
+
+/<owner>/<name>.git    smart HTTP
+/repos/…               REST, at the root: GITHUB_API_URL is the server's address
+/                      commits with their statuses
+"""
 
 from __future__ import annotations
 
@@ -8,22 +13,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flask import Flask, render_template
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from deployer.demo.github.app import EXTENSION, create_stand_in
-from deployer.demo.github.faults import Faults
-from deployer.demo.github.parts import Parts
+from deployer.demo.github.api import Api
+from deployer.demo.github.git import git
+from deployer.demo.github.parts import Faults, Parts, Violations, base_url
 from deployer.demo.github.repository import BareRepository
-from deployer.demo.github.statuses import PostedStatus
-from deployer.demo.github.webhook import Delivery
+from deployer.demo.github.statuses import PostedStatus, combined_state
+from deployer.demo.github.webhook import Delivery, Webhook
 
 STOP_S = 15.0
 POLL_S = 0.05
 """How soon the server notices that it should stop."""
+COMMITS_SHOWN = 50
+DELIVERIES_SHOWN = 10
 
 
 class StandIn:
     """GitHub, on this machine. `start()` and `stop()`, or a `with` statement.
+
+    Args:
+        root: the repository goes to `root/<repo>.git`; one that is there is served.
+        repo: `owner/name`.
+        webhook_url: where push events go, None: nowhere.
+        secret: signs the deliveries.
+        token: the one API token that is accepted. Pushes need none.
 
     Attributes:
         url: the server's address, to be used as GITHUB_API_URL.
@@ -42,8 +57,18 @@ class StandIn:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        app = create_stand_in(root, repo=repo, webhook_url=webhook_url, secret=secret, token=token)
-        self._parts: Parts = app.extensions[EXTENSION]
+        violations = Violations()
+        self._parts = Parts(
+            full_name=repo,
+            token=token,
+            repository=BareRepository(root, repo),
+            webhook=Webhook(webhook_url, secret, violations.add),
+            violations=violations,
+        )
+        app = Flask(__name__, static_folder=None)
+        app.register_blueprint(Api(self._parts).blueprint())
+        app.register_blueprint(git(self._parts))
+        app.add_url_rule("/", view_func=self._page)
         self._server: BaseWSGIServer = make_server(
             host, port, app, threaded=True, request_handler=_Handler
         )
@@ -119,6 +144,23 @@ class StandIn:
     def _count(self) -> None:
         with self._counting:
             self._requests += 1
+
+    def _page(self) -> str:
+        parts = self._parts
+        tip = parts.repository.commit_of(f"refs/heads/{parts.repository.branch}")
+        rows = []
+        for commit in parts.repository.commits(tip, most=COMMITS_SHOWN) if tip else ():
+            latest = parts.statuses.latest(commit.sha)
+            rows.append((commit, combined_state(latest) if latest else None, latest))
+        return render_template(
+            "commits.html",
+            full_name=parts.full_name,
+            branch=parts.repository.branch,
+            git_url=f"{base_url()}/{parts.full_name}.git",
+            rows=rows,
+            deliveries=parts.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
+            violations=parts.violations.all(),
+        )
 
     def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
         """Return all statuses of a commit, oldest first."""

@@ -1,7 +1,8 @@
 """JSON as GitHub writes it.
 
-The shapes of REST answers are checked against openapi.json as they are given. The
-push payload's are of https://docs.github.com/webhooks/webhook-events-and-payloads#push
+The shapes of REST answers are checked against openapi.json as they are given. The push payload is
+what one reads who asks git for the rest; all that GitHub sends is in `tests/unit/test_webhook.py`
+(https://docs.github.com/webhooks/webhook-events-and-payloads#push).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deployer.demo.github.repository import NO_COMMIT, Commit, Person
+from deployer.demo.github.repository import NO_COMMIT
 from deployer.demo.github.statuses import PostedStatus
 
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ class Push:
     ref: str
     before: str
     after: str
-    pusher: str | None
+    pusher: str | None = None
 
 
 def login(name: str) -> str:
@@ -60,24 +61,6 @@ def user(base: str, name: str) -> Json:
         "type": "User",
         "site_admin": False,
     } | {key: f"{base}/users/{name}{end}" for key, end in _USER_URLS.items()}
-
-
-def repository(base: str, full_name: str) -> Json:
-    owner, _, name = full_name.partition("/")
-    return {
-        "id": REPOSITORY_ID,
-        "node_id": "MDEwOlJlcG9zaXRvcnkxMjk2MjY5",
-        "name": name,
-        "full_name": full_name,
-        "owner": user(base, owner),
-        "private": False,
-        "html_url": f"{base}/{full_name}",
-        "description": None,
-        "fork": False,
-        "url": f"{base}/repos/{full_name}",
-        "clone_url": f"{base}/{full_name}.git",
-        "default_branch": "main",
-    }
 
 
 def status(base: str, full_name: str, status: PostedStatus) -> Json:
@@ -102,56 +85,18 @@ def error(status: int, message: str, errors: Sequence[Json] = ()) -> Json:
     return said | ({"errors": list(errors)} if errors else {})
 
 
-def push_payload(
-    base: str,
-    full_name: str,
-    push: Push,
-    *,
-    commits: Sequence[Commit],
-    head: Commit | None,
-    forced: bool,
-    base_ref: str | None,
-) -> Json:
-    """Build the payload of a `push` event; `commits` oldest first."""
-    owner = full_name.partition("/")[0]
-    pusher = push.pusher or (login(head.committer.name) if head else owner)
-    web = f"{base}/{full_name}"
-    span = f"{push.before[:12]}...{push.after[:12]}"
+def push_payload(full_name: str, push: Push, *, pusher: str, forced: bool) -> Json:
+    """Build the payload of a `push` event."""
     return {
         "ref": push.ref,
         "before": push.before,
         "after": push.after,
-        "repository": repository(base, full_name),
-        "pusher": {"name": pusher, "email": f"{pusher}@users.noreply.github.com"},
-        "sender": user(base, pusher),
+        "repository": {"id": REPOSITORY_ID, "full_name": full_name},
+        "pusher": {"name": pusher},
         "created": push.before == NO_COMMIT,
         "deleted": push.after == NO_COMMIT,
         "forced": forced,
-        "base_ref": base_ref,
-        "compare": f"{web}/compare/{span}",
-        "commits": [_commit(web, commit) for commit in commits],
-        "head_commit": _commit(web, head) if head else None,
     }
-
-
-def _commit(web: str, commit: Commit) -> Json:
-    return {
-        "id": commit.sha,
-        "tree_id": commit.tree,
-        "distinct": True,
-        "message": commit.message,
-        "timestamp": commit.committed_at,
-        "url": f"{web}/commit/{commit.sha}",
-        "author": _person(commit.author),
-        "committer": _person(commit.committer),
-        "added": list(commit.added),
-        "removed": list(commit.removed),
-        "modified": list(commit.modified),
-    }
-
-
-def _person(person: Person) -> Json:
-    return {"name": person.name, "email": person.email, "username": login(person.name)}
 
 
 def timestamp(moment: datetime) -> str:

@@ -117,7 +117,7 @@ class World:
         `onto`: forced, onto that commit. `held`: paths whose live version stays. Several states
         of a context, whichever comes first: `success|error`.
         """
-        before, known = self.repo.tip() or "0" * 40, self.hub.repository.refs()
+        before = self.repo.tip() or "0" * 40
         if onto:
             self.repo.reset(onto)
         for path, text in files.items():
@@ -131,13 +131,13 @@ class World:
         sha = self.repo.commit()
         told = {context: frozenset(state.split("|")) for context, state in states.items()}
         self.announced.append(Expected(sha, told, dict(files)))
-        self._pushed = (Push("refs/heads/main", before, sha, None), known)
+        self._pushed = Push("refs/heads/main", before, sha)
         self.deliver()
         return sha
 
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
-        hub_git._announce(self.hub._parts, self.hub.url, *self._pushed)
+        hub_git.announce(self.hub._parts, self._pushed)
 
     # -- processes
 

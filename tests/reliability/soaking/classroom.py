@@ -233,7 +233,7 @@ class Classroom:
         )[0]
         head = f'with DAG("{student}_a", tags=["student:{student}"]) as dag:  # {number}'
         text = f"from airflow.sdk import DAG\n{head}\n    {word}\n"
-        before, known = self.repo.tip() or "0" * 40, self.hub.repository.refs()
+        before = self.repo.tip() or "0" * 40
         self.repo.write(path, text)
         sha = self.repo.commit()
         good = word == "pass"
@@ -250,8 +250,7 @@ class Classroom:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
         self._undelivered.add(sha)
-        push = Push("refs/heads/main", before, sha, None)
-        hub_git._announce(self.hub._parts, self.hub.url, push, known)
+        hub_git.announce(self.hub._parts, Push("refs/heads/main", before, sha))
 
     def _look(self) -> None:
         """Wait a moment; take note of verdicts, and ask again for what was not delivered."""
