@@ -90,15 +90,15 @@ class ComposeServices:
         return f"built: {_listed(self._way.build(text))}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.advance, idle=idle)
+        return self._move(services, self._way.slots.advance, idle=idle)
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.go_back, idle=idle)
+        return self._move(services, self._way.slots.go_back, idle=idle)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
         self._wait(lambda: self._not_up(services, vouched_for=True) | self._silent(services))
-        self._way.confirm()
+        self._way.slots.confirm()
         return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
 
     def vitals(self, service: str) -> Vitals:

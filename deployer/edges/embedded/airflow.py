@@ -178,10 +178,10 @@ class LocalAirflow:
         return f"built: {_listed(new)}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
-        return self._restart(services, self._environments.advance)
+        return self._restart(services, self._environments.slots.advance)
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - likewise
-        return self._restart(services, self._environments.go_back)
+        return self._restart(services, self._environments.slots.go_back)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -200,7 +200,7 @@ class LocalAirflow:
                 )
             if waiting:
                 time.sleep(_LOOK_S)
-        self._environments.confirm()
+        self._environments.slots.confirm()
         return f"{', '.join(names)} healthy after {time.monotonic() - began:.1f} s"
 
     def vitals(self, service: str) -> Vitals:

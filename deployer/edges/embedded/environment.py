@@ -26,7 +26,6 @@ from pathlib import Path
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.embedded import uv
-from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
 from deployer.edges.packages.room import check_room
 from deployer.edges.packages.slots import LinkSlots, Slot
@@ -109,7 +108,7 @@ class Environments:
     """One place's environments."""
 
     def __init__(self, directory: Path, base: BaseEnvironment, files: Path) -> None:
-        self._links = LinkSlots(directory)
+        self.slots = LinkSlots(directory)
         self._base = base
         self._check = files / "import_check.py"
 
@@ -121,20 +120,20 @@ class Environments:
         Raises:
             ServicesError: nothing has that name.
         """
-        environment = self._links.target(slot)
+        environment = self.slots.target(slot)
         if environment is None:
             raise ServicesError(f"the embedded Airflow has no {slot} packages: run `deployer demo`")
         return environment / "bin" / "python"
 
     def text(self) -> str | None:
         """Return the `requirements.txt` of what was last found healthy, None if not known."""
-        current = slots.healthy(self._links)
+        current = self.slots.healthy()
         return _text_file(current).read_text() if current else None
 
     def ensure_current(self) -> None:
         """Make the first environment, without packages of the class."""
-        if self._links.target(Slot.CURRENT) is None:
-            self._links.point(Slot.CURRENT, self._clone(""))
+        if self.slots.target(Slot.CURRENT) is None:
+            self.slots.point(Slot.CURRENT, self._clone(""))
 
     def build(
         self, text: str, airflow_env: Mapping[str, str], *, in_use: Collection[Path]
@@ -150,7 +149,7 @@ class Environments:
             ServicesError: it need not be the text's fault.
         """
         safe = safe_requirements(text)
-        self._links.remove_unnamed(in_use)
+        self.slots.remove_unnamed(in_use)
         made = self._clone(text)
         python = made / "bin" / "python"
         asked = made / "asked.txt"
@@ -176,23 +175,11 @@ class Environments:
                 raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
             if said.status:
                 raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
-        self._links.point(Slot.NEXT, made)
+        self.slots.point(Slot.NEXT, made)
         return new
 
-    def advance(self) -> None:
-        """Make `next` the current one; nothing to do where there is none."""
-        slots.advance(self._links)
-
-    def go_back(self) -> None:
-        """Undo the last `build`, and what was advanced since the last `confirm`."""
-        slots.go_back(self._links)
-
-    def confirm(self) -> None:
-        """Say that Airflow was found healthy on `current`."""
-        slots.confirm(self._links)
-
     def _clone(self, text: str) -> Path:
-        made = self._links.unused()
+        made = self.slots.unused()
         try:
             shutil.copytree(self._base.venv, made, symlinks=True, copy_function=_link_or_copy)
             _text_file(made).write_text(text)
