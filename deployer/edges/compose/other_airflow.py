@@ -18,7 +18,7 @@ from deployer.core.airflow_version import SETTING, image_of, naming
 from deployer.edges.airflow import health
 from deployer.edges.backup.databases import START_S, STOP_S, Databases
 from deployer.edges.compose.choosing import base_image
-from deployer.edges.compose.commands import Run, Stop
+from deployer.edges.compose.commands import run, stop
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import Stack, WayName, read_stack
 from deployer.errors import AirflowKept, DiskError
@@ -93,8 +93,8 @@ class ComposeOtherAirflow:
             raise DiskError(f"{part} can't be written: {exc}") from exc
 
     def migrate(self) -> None:
-        self._runner.run(Run(INIT, FITS), within_s=START_S)
-        self._runner.run(Run(INIT), within_s=MIGRATE_S)
+        self._runner.run(run(INIT, *FITS), within_s=START_S)
+        self._runner.run(run(INIT), within_s=MIGRATE_S)
 
     def take_back(self) -> None:
         try:
@@ -114,7 +114,7 @@ class ComposeOtherAirflow:
         shutil.rmtree(self._kept, ignore_errors=True)
 
     def _stop(self) -> None:
-        self._runner.run(Stop(self._services, STOP_S), within_s=STOP_S + START_S)
+        self._runner.run(stop(self._services, STOP_S), within_s=STOP_S + START_S)
 
     def _stack(self) -> Stack:
         stack = read_stack(self._runner, self._services)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from deployer.edges.compose.commands import Command, Config, Project, Version, argv
+from deployer.edges.compose.commands import CONFIG, VERSION, Command, Project, argv
 from deployer.errors import ServicesError
 
 PASSED = (
@@ -73,14 +73,16 @@ class ComposeRunner:
         try:
             said, complained = child.communicate(timeout=within_s)
         except subprocess.TimeoutExpired as exc:
-            raise ServicesError(f"{_name(command)} did not finish within {within_s:g} s") from exc
+            raise ServicesError(
+                f"docker compose {command[0]} did not finish within {within_s:g} s"
+            ) from exc
         finally:
             _end(child)
         self._check(command, child.returncode, complained)
         return said or b""
 
     def version(self) -> str:
-        return self.ask(Version()).strip().removeprefix("v")
+        return self.ask(VERSION).strip().removeprefix("v")
 
     def config(self) -> Mapping[str, Any]:
         """Return the operator's file as Compose understands it.
@@ -88,7 +90,7 @@ class ComposeRunner:
         Raises:
             ServicesError: Compose refuses it; its words may quote a secret of the file.
         """
-        stack: Mapping[str, Any] = json.loads(self.ask(Config()))
+        stack: Mapping[str, Any] = json.loads(self.ask(CONFIG))
         return stack
 
     def run(self, command: Command, *, within_s: float) -> None:
@@ -106,7 +108,7 @@ class ComposeRunner:
                 child.wait(within_s)
             except subprocess.TimeoutExpired as exc:
                 raise ServicesError(
-                    f"{_name(command)} did not finish within {within_s:g} s:"
+                    f"docker compose {command[0]} did not finish within {within_s:g} s:"
                     f"\n{_end_of(self._output.read_bytes())}"
                 ) from exc
             finally:
@@ -173,9 +175,7 @@ class ComposeRunner:
     def _check(self, command: Command, status: int, said: bytes) -> None:
         if status == 0:
             return
-        probe = self._start(
-            ("docker", "compose", "version"), subprocess.DEVNULL, subprocess.DEVNULL
-        )
+        probe = self._start(argv(self.project, VERSION), subprocess.DEVNULL, subprocess.DEVNULL)
         try:
             missing = probe.wait(_ASK_S) != 0
         except subprocess.TimeoutExpired:
@@ -186,7 +186,7 @@ class ComposeRunner:
             raise ServicesError(
                 "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
             )
-        raise ServicesError(f"{_name(command)} failed: {_end_of(said)}")
+        raise ServicesError(f"docker compose {command[0]} failed: {_end_of(said)}")
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -203,10 +203,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
-
-
-def _name(command: Command) -> str:
-    return f"docker compose {type(command).__name__.lower()}"
 
 
 def _end_of(said: bytes) -> str:

@@ -11,7 +11,7 @@ from docker.client import DockerClient
 
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
-from deployer.edges.compose.commands import Up
+from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
     Containers,
     instance,
@@ -144,8 +144,9 @@ class ComposeServices:
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
             own_s = stack.services[service].stop_grace_s
-            up = Up(service, _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None)
-            self._runner.run(up, within_s=max(own_s, self._grace_s(service)) + _MARGIN_S)
+            least = _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None
+            within_s = max(own_s, self._grace_s(service)) + _MARGIN_S
+            self._runner.run(up(service, least), within_s=within_s)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))
