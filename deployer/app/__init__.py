@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import config, logs
-from deployer.app.airflow import COMPOSE_LOG, in_compose, on_this_machine
+from deployer.app.airflow import compose_runner, in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
@@ -254,10 +254,8 @@ def restore(
 
 def _databases(settings: Settings) -> Databases:
     from deployer.edges.backup.databases import Databases
-    from deployer.edges.compose.commands import Project
 
-    project = Project(settings.compose_project, settings.compose_file)
-    return Databases(project, settings.state_dir / COMPOSE_LOG, os.environ)
+    return Databases(compose_runner(settings))
 
 
 def check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from deployer.app.airflow import COMPOSE_LOG, in_compose, local_airflow
+from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
 from deployer.core.settings import Secret, in_plain
 from deployer.doctor import World
@@ -19,10 +18,8 @@ from deployer.doctor.repair import Broken
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup import journal as journal_place
-from deployer.edges.compose.commands import Project
 from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
@@ -44,7 +41,6 @@ HOST_ANSWERS_S = 15.0
 def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
     """Return what `deployer doctor` asks; opened when it is asked, closed when `until` ends."""
     local = local_airflow(settings) if settings.services == "local" else None
-    project = Project(settings.compose_project, settings.compose_file)
     token = in_plain(settings.github_token)
     github = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
 
@@ -58,8 +54,8 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         return in_compose(settings, reading=True).services.installed()
 
     return World(
-        compose=ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ),
-        engine=Containers(until.enter_context(closing(LazyClient())), project.name),
+        compose=compose_runner(settings),
+        engine=Containers(until.enter_context(closing(LazyClient())), settings.compose_project),
         own_stack=shared_file(settings.compose_file),
         local=local,
         airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),

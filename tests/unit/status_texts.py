@@ -73,7 +73,7 @@ NO_STATUS: Final = (
     "edges/processes/lock.py",
     "edges/processes/doorbell.py",
     "edges/airflow/parse_feed.py",
-    "edges/compose/choosing.py",
+    "app/airflow.py",
 )
 
 

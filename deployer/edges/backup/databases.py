@@ -6,11 +6,10 @@ told who they are by their own container's environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.compose.commands import Project, script, start, stop
+from deployer.edges.compose.commands import script, start, stop
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack
 
@@ -49,9 +48,9 @@ END
 class Databases:
     """Of one stack."""
 
-    def __init__(self, project: Project, output: Path, environ: Mapping[str, str]) -> None:
-        self.output = output
-        self._runner = ComposeRunner(project, output, environ=environ)
+    def __init__(self, runner: ComposeRunner) -> None:
+        self.output = runner.output
+        self._runner = runner
 
     def names(self) -> tuple[str, ...]:
         """Return the services that hold one.

@@ -19,7 +19,7 @@ from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Task
 from deployer.core.requirements.gate import safe_requirements
-from deployer.edges.compose.engine import asking, check_room
+from deployer.edges.compose.engine import check_room
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Instance, Packages
@@ -122,7 +122,7 @@ class PlainWay:
         ended = run_throwaway(
             self._client,
             self._image,
-            ["bash", *verify_command(self._prover.own(self._image_id()))],
+            ["bash", *verify_command(self._prover.own(self._image))],
             project=self._project,
             within_s=self._bounds.build_s,
             limits=self._bounds.limits,
@@ -152,8 +152,3 @@ class PlainWay:
                 (made / name).write_text(content)
                 (made / name).chmod(0o644)
         return made
-
-    def _image_id(self) -> str:
-        """Return the image's id: its tag may be moved to another while the deployer runs."""
-        with asking(f"look for the image {self._image}"):
-            return self._client.images.get(self._image).id or self._image

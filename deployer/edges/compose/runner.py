@@ -45,7 +45,7 @@ class ComposeRunner:
 
     def __init__(self, project: Project, output: Path, *, environ: Mapping[str, str]) -> None:
         self.project = project
-        self._output = output
+        self.output = output
         self._environment = {name: environ[name] for name in PASSED if name in environ}
 
     def ask(self, command: Command) -> str:
@@ -109,11 +109,11 @@ class ComposeRunner:
             except subprocess.TimeoutExpired as exc:
                 raise ServicesError(
                     f"docker compose {command[0]} did not finish within {within_s:g} s:"
-                    f"\n{_end_of(self._output.read_bytes())}"
+                    f"\n{_end_of(self.output.read_bytes())}"
                 ) from exc
             finally:
                 _end(child)
-        self._check(command, child.returncode, self._output.read_bytes())
+        self._check(command, child.returncode, self.output.read_bytes())
 
     def idle(self) -> bool:
         """Tell whether no Compose of an earlier worker runs."""
@@ -135,17 +135,17 @@ class ComposeRunner:
     @contextmanager
     def _locked(self, within_s: float) -> Iterator[IO[bytes]]:
         try:
-            self._output.parent.mkdir(parents=True, exist_ok=True)
-            file = self._output.open("ab")
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            file = self.output.open("ab")
         except OSError as exc:
-            raise ServicesError(f"{self._output} can't be written: {exc.strerror}") from exc
+            raise ServicesError(f"{self.output} can't be written: {exc.strerror}") from exc
         with file:
             over = time.monotonic() + within_s
             while not _lock(file):
                 if time.monotonic() >= over:
                     raise ServicesError(
                         f"a docker compose that an earlier worker started has not ended in"
-                        f" {within_s:g} s; see {self._output} and `ps -C docker-compose -f`"
+                        f" {within_s:g} s; see {self.output} and `ps -C docker-compose -f`"
                     )
                 time.sleep(_LOOK_S)
             yield file
