@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
 
 from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
@@ -17,7 +14,7 @@ from deployer.doctor.hooks import OurHook
 from deployer.doctor.repair import Broken
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
-from deployer.edges.backup import journal as journal_place
+from deployer.edges.backup.journal import JournalPlace
 from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.stack import shared_file
@@ -30,9 +27,6 @@ from deployer.edges.journal import SqlJournal
 from deployer.edges.processes import doorbell
 from deployer.edges.processes.lock import only_worker
 from deployer.edges.releases.store import ReleaseStore
-from deployer.ports import Journal
-
-T = TypeVar("T")
 
 HOST_ANSWERS_S = 15.0
 """For the host of the class repository."""
@@ -102,26 +96,9 @@ def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
         yield Broken(
             ref=f"refs/heads/{settings.branch}",
             repository=Mirror(*where, token=in_plain(token)),
-            journal=_JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
+            journal=JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
             statuses=board if token else None,
             releases=ReleaseStore(checkout, GitRepository(*where)),
             sockets=(state / doorbell.PLACE, checkout / PLACE),
             now=now,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _JournalPlace:
-    url: str
-    state_dir: Path
-    aside: str
-
-    def damage(self) -> str | None:
-        return journal_place.damage(self.url)
-
-    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
-        return journal_place.rebuild(self.url, fill, aside=self.aside, state_dir=self.state_dir)
-
-    def opened(self, ask: Callable[[Journal], T]) -> T:
-        with closing(SqlJournal.open(self.url, migrate=False)) as journal:
-            return ask(journal)
