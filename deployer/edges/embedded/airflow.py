@@ -39,6 +39,7 @@ COMMANDS = {
 }
 """Airflow's command by the name its service has in the class's docker-compose.yaml."""
 _LOOK_S = 0.1
+_STOP_S = 30.0
 _LAST_LINES = 40
 """Lines of a log that are looked through for why a service ended."""
 
@@ -51,7 +52,6 @@ class LocalAirflow:
         root: CHECKOUT_DIR, whose releases it reads.
         port: of its api-server.
         repo_url: the class repository's page, for links out of Airflow.
-        cache: where the base environment is kept between runs.
         more: environment variables of Airflow's processes beside ours, or in place of them.
         progress: told in a few words what takes longer than a moment.
     """
@@ -63,20 +63,17 @@ class LocalAirflow:
         root: Path,
         port: int,
         repo_url: str | None = None,
-        cache: Path | None = None,
         more: Mapping[str, str] = MappingProxyType({}),
         resolve_timeout_s: float = 120,
         health_timeout_s: float = 180,
-        stop_timeout_s: float = 30,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         files = airflow_files()
         self._more = more
         self._resolve_timeout_s = resolve_timeout_s
         self._health_timeout_s = health_timeout_s
-        self._stop_timeout_s = stop_timeout_s
         self._progress = progress
-        self._base = BaseEnvironment((cache or default_cache()).absolute())
+        self._base = BaseEnvironment()
         # A new lock file begins anew: what an older Airflow wrote is not migrated.
         own = state.absolute() / self._base.key
         self.place = Place(own, root.absolute(), port, repo_url, files)
@@ -98,12 +95,12 @@ class LocalAirflow:
         self._ensure_database()
         mine = str(self.python)
         others = [n for n in COMMANDS if (p := self._processes.running(n)) and p.program != mine]
-        self._processes.stop(others, within_s=self._stop_timeout_s)
+        self._processes.stop(others, within_s=_STOP_S)
         self._start(tuple(COMMANDS))
 
     def stop(self) -> None:
         """Stop everything that this place runs, whoever started it."""
-        self._processes.stop(tuple(COMMANDS), within_s=self._stop_timeout_s)
+        self._processes.stop(tuple(COMMANDS), within_s=_STOP_S)
 
     def running(self) -> tuple[str, ...]:
         """Return the names of the services whose process lives."""
@@ -223,7 +220,7 @@ class LocalAirflow:
         """Stop, move `current`, start; dying anywhere, the same call again ends the same."""
         began = time.monotonic()
         names = _known(services)
-        self._processes.stop(names, within_s=self._stop_timeout_s)
+        self._processes.stop(names, within_s=_STOP_S)
         move()
         self._start(names)
         return f"{', '.join(names)} restarted in {time.monotonic() - began:.1f} s"
@@ -255,12 +252,6 @@ class LocalAirflow:
         running = {name: process.started_at for name, process in found.items() if process}
         silent = health.unhealthy(self.url, running)
         return [name for name in names if name not in running or name in silent]
-
-
-def default_cache() -> Path:
-    """Return `$XDG_CACHE_HOME/class-deployer`, or `~/.cache/class-deployer`."""
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "class-deployer"
 
 
 def _known(services: Sequence[str]) -> tuple[str, ...]:

@@ -40,15 +40,16 @@ _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
 
 
 class BaseEnvironment:
-    """Airflow as locked, shared by all places of this user."""
+    """Airflow as locked, shared by all places of this user; kept in `cache` between runs."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
         text = LOCK.read_bytes()
         version = re.search(rb"^apache-airflow==(\S+)", text, flags=re.MULTILINE)
         self.version = version[1].decode() if version else ""
         python = f"py{sys.version_info.major}.{sys.version_info.minor}"
         self.key = hashlib.sha256(text).hexdigest()[:12]
-        self.directory = cache / f"airflow-{self.version}-{python}-{self.key}"
+        name = f"airflow-{self.version}-{python}-{self.key}"
+        self.directory = (cache or default_cache()).absolute() / name
         self.venv = self.directory / "venv"
         self.python = self.venv / "bin" / "python"
         self.pins = self.directory / "pins.txt"
@@ -102,6 +103,12 @@ class BaseEnvironment:
         if not answer.well:
             raise ServicesError(f"Airflow can't be installed: {last_line(answer.text)}")
         return answer.text
+
+
+def default_cache() -> Path:
+    """Return `$XDG_CACHE_HOME/class-deployer`, or `~/.cache/class-deployer`."""
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "class-deployer"
 
 
 class Environments:
