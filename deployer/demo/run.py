@@ -62,10 +62,10 @@ def _play(stage: Stage, out: Console) -> list[str]:
     out.print(f"\nGitHub's stand-in  {stage.hub.url}/\n")
     for number, act in enumerate(acts(), 1):
         out.print(Text(f"{number}. {act.title}", style="bold"))
-        before = stage.airflow_pids()
+        before = stage.airflow.pids()
         expected = act.play(stage)
         found = [fault for one in expected for fault in _follow(stage, one, out)]
-        found += _restarts(act, before, stage.airflow_pids(), out)
+        found += _restarts(act, before, stage.airflow.pids(), out)
         for fault in found:
             out.print(Text(f"   wrong: {fault}", style="red"))
         wrong += [f"{act.title}: {fault}" for fault in found]

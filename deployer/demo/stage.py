@@ -160,10 +160,6 @@ class Stage:
     def web_url(self) -> str:
         return f"http://{self.settings.bind}"
 
-    def airflow_pids(self) -> Mapping[str, int]:
-        """Return the process id of each of Airflow's services."""
-        return self.airflow.pids()
-
     def student(self, name: str) -> Student:
         """Return the student of that name, with a clone of the class repository."""
         if name not in self._students:
@@ -193,7 +189,7 @@ class Stage:
         self._ending.callback(self.hub.stop)
         environment = self._environment(secret, token)
         self.settings = config.load(environment)
-        self.hub.webhook_url = f"{self.web_url}/webhook"
+        self.hub.webhook.url = f"{self.web_url}/webhook"
 
         self.airflow = self.make_airflow(self.settings, self.say)
         self._ending.callback(self.airflow.stop)

@@ -164,7 +164,7 @@ def test_a_push_is_delivered_signed_with_githubs_headers(
     sha = lasse.commit("dags/lasse/taxi.py", "x = 1", "taxi\n\nwith a body")
     lasse.push()
 
-    (delivery,) = github.wait_for_deliveries(1, BOUND_S)
+    (delivery,) = github.webhook.wait_for(1, BOUND_S)
 
     (received,) = receiver.received
     signature = hmac.new(SECRET.encode(), received.body, hashlib.sha256).hexdigest()
@@ -233,7 +233,7 @@ def test_a_forced_push_says_so_and_the_old_commit_can_still_be_fetched(
     new = lasse.commit("a", "3")
     lasse.push("--force", "main")
 
-    github.wait_for_deliveries(2, BOUND_S)
+    github.webhook.wait_for(2, BOUND_S)
 
     payload = receiver.received[1].payload
     assert (payload["before"], payload["after"], payload["forced"]) == (dropped, new, True)
@@ -246,10 +246,10 @@ def test_a_deleted_branch_ends_in_zeros(
 ) -> None:
     sha = lasse.commit("a", "1")
     lasse.push("main", "main:topic")
-    github.wait_for_deliveries(2, BOUND_S)
+    github.webhook.wait_for(2, BOUND_S)
     lasse.push("--delete", "topic")
 
-    github.wait_for_deliveries(3, BOUND_S)
+    github.webhook.wait_for(3, BOUND_S)
 
     payload = receiver.received[2].payload
     assert payload["ref"] == "refs/heads/topic"
@@ -265,7 +265,7 @@ def test_a_push_that_moves_nothing_is_not_announced(
     lasse.commit("a", "2")
     lasse.push()
 
-    github.wait_for_deliveries(2, BOUND_S)
+    github.webhook.wait_for(2, BOUND_S)
 
     first, second = (one.payload for one in receiver.received)
     assert (first["before"], second["before"]) == (ZERO, first["after"])
@@ -277,12 +277,12 @@ def test_a_refused_delivery_is_kept_and_not_sent_again(
     receiver.status = 500
     lasse.commit("a", "1")
     lasse.push()
-    (failed,) = github.wait_for_deliveries(1, BOUND_S)
+    (failed,) = github.webhook.wait_for(1, BOUND_S)
     receiver.status = 202
     lasse.commit("a", "2")
     lasse.push()
 
-    again = github.wait_for_deliveries(2, BOUND_S)[1]
+    again = github.webhook.wait_for(2, BOUND_S)[1]
 
     assert (failed.status_code, again.status_code) == (500, 202)
     assert again.payload["before"] == failed.payload["after"]
@@ -296,7 +296,7 @@ def test_a_receiver_out_of_reach_is_kept_as_502(
     lasse.commit("a", "1")
     lasse.push()
 
-    (delivery,) = github.wait_for_deliveries(1, BOUND_S)
+    (delivery,) = github.webhook.wait_for(1, BOUND_S)
 
     assert (delivery.status, delivery.status_code) == ("failed to connect", 502)
 
@@ -570,7 +570,7 @@ def test_gits_side_can_fail_too(github: StandIn, lasse: Student) -> None:
 def test_the_page_lists_commits_with_their_newest_statuses(github: StandIn, lasse: Student) -> None:
     sha = lasse.commit("a", "1", "<b>mend</b> the taxi")
     lasse.push()
-    github.wait_for_deliveries(1, BOUND_S)
+    github.webhook.wait_for(1, BOUND_S)
     page = "https://deployer.example.org/commits/1"
     post_status(github, sha, {"context": "airflow/lasse", "state": "pending"})
     post_status(
@@ -624,13 +624,13 @@ def test_what_is_not_there_is_githubs_404(github: StandIn, path: str) -> None:
 def test_while_the_hook_is_switched_off_events_are_lost(
     github: StandIn, receiver: Receiver, lasse: Student
 ) -> None:
-    github.webhook_url = None
+    github.webhook.url = None
     lasse.commit("a", "1")
     lasse.push()
-    github.webhook_url = receiver.url
+    github.webhook.url = receiver.url
     sha = lasse.commit("a", "2")
     lasse.push()
 
-    github.wait_for_deliveries(1, BOUND_S)
+    github.webhook.wait_for(1, BOUND_S)
 
     assert [one.payload["after"] for one in receiver.received] == [sha]

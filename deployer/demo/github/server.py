@@ -18,10 +18,10 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from deployer.demo.github.api import Api
 from deployer.demo.github.git import git
-from deployer.demo.github.parts import Faults, Parts, Violations, base_url
+from deployer.demo.github.parts import Parts, Violations, base_url
 from deployer.demo.github.repository import BareRepository
 from deployer.demo.github.statuses import PostedStatus, combined_state
-from deployer.demo.github.webhook import Delivery, Webhook
+from deployer.demo.github.webhook import Webhook
 
 STOP_S = 15.0
 POLL_S = 0.05
@@ -43,6 +43,7 @@ class StandIn:
     Attributes:
         url: the server's address, to be used as GITHUB_API_URL.
         git_url: the repository, to be used as REPO_URL; pushes need no credentials.
+        webhook: its `url` is where push events go, None: they are lost; it knows the deliveries.
         faults: faults to be met by the next requests.
     """
 
@@ -55,7 +56,6 @@ class StandIn:
         secret: str,
         token: str,
         host: str = "127.0.0.1",
-        port: int = 0,
     ) -> None:
         violations = Violations()
         self._parts = Parts(
@@ -65,12 +65,14 @@ class StandIn:
             webhook=Webhook(webhook_url, secret, violations.add),
             violations=violations,
         )
+        self.webhook, self.faults = self._parts.webhook, self._parts.faults
+        self.repository = self._parts.repository
         app = Flask(__name__, static_folder=None)
         app.register_blueprint(Api(self._parts).blueprint())
         app.register_blueprint(git(self._parts))
         app.add_url_rule("/", view_func=self._page)
         self._server: BaseWSGIServer = make_server(
-            host, port, app, threaded=True, request_handler=_Handler
+            host, 0, app, threaded=True, request_handler=_Handler
         )
         self._counting = threading.Lock()
         self._requests = 0
@@ -90,12 +92,12 @@ class StandIn:
 
     def stop(self) -> None:
         """Stop serving and delivering; waits for a delivery that is under way."""
-        self._parts.faults.stopping.set()
+        self.faults.stopping.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join(STOP_S)
         self._server.server_close()
-        self._parts.webhook.close()
+        self.webhook.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -109,31 +111,9 @@ class StandIn:
         self.stop()
 
     @property
-    def webhook_url(self) -> str | None:
-        """Where push events go. None: they are lost, as when a hook is switched off."""
-        return self._parts.webhook.url
-
-    @webhook_url.setter
-    def webhook_url(self, url: str | None) -> None:
-        self._parts.webhook.url = url
-
-    @property
-    def faults(self) -> Faults:
-        return self._parts.faults
-
-    @property
-    def repository(self) -> BareRepository:
-        return self._parts.repository
-
-    @property
     def violations(self) -> tuple[str, ...]:
         """Requests, and answers of our own, that are not as GitHub describes them."""
         return self._parts.violations.all()
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """Webhook deliveries that ended, oldest first."""
-        return self._parts.webhook.deliveries
 
     @property
     def requests(self) -> int:
@@ -175,14 +155,6 @@ class StandIn:
             TimeoutError: it was not within `bound_s`.
         """
         return self._parts.statuses.wait_for(sha, context, states, bound_s)
-
-    def wait_for_deliveries(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
-        """Return all deliveries, once there are `count` of them.
-
-        Raises:
-            TimeoutError: there were fewer within `bound_s`.
-        """
-        return self._parts.webhook.wait_for(count, bound_s)
 
 
 class _Handler(WSGIRequestHandler):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
-from sqlalchemy import inspect, make_url
+from sqlalchemy import inspect
 
 from deployer.edges.backup.archive import beside, own_as_around, sync
 from deployer.edges.journal import SqlJournal, schema
@@ -26,14 +26,6 @@ T = TypeVar("T")
 WITHIN_S: Final = 900.0
 OURS: Final = (*metadata.tables, "alembic_version")
 _SIDES: Final = ("", "-wal", "-shm")
-
-
-def kind(url: str) -> str:
-    return make_url(url).get_backend_name()
-
-
-def revision() -> str:
-    return schema.REVISIONS[-1]
 
 
 def copy(url: str, into: Path) -> None:

@@ -82,7 +82,7 @@ class World:
             self.repo = ClassRepo(self.hub.repository.path)
             self.environment = self._environment()
             self.settings: Settings = load(self.environment)
-            self.hub.webhook_url = f"http://{self.settings.bind}/webhook"
+            self.hub.webhook.url = f"http://{self.settings.bind}/webhook"
             self.checkout, self.state = self.settings.checkout_dir, self.settings.state_dir
             self.dag_processor = stack.enter_context(DagProcessor(self.checkout))
             self.forks = stack.enter_context(Forks(self.folder))

@@ -170,7 +170,7 @@ class Classroom:
         """Return what runs of what this process started and of what those left behind."""
         me = os.getpid()
         found = Path(f"/proc/{me}/task/{me}/children").read_text().split()
-        airflow = self.stage.airflow_pids().values()
+        airflow = self.stage.airflow.pids().values()
         return [pid for pid in map(int, found) if pid not in airflow and samples.lives(pid)]
 
     # -- a class at work
@@ -179,7 +179,7 @@ class Classroom:
         self, pushes: int, *, kill_at: Sequence[int], night_at: Sequence[int], every: int
     ) -> None:
         """Push so many times; kill a process, let a night pass and measure now and then."""
-        self.hub.webhook_url = f"{self.to_web.url}/webhook"
+        self.hub.webhook.url = f"{self.to_web.url}/webhook"
         first = len(self.announced)
         for number in range(first, first + pushes):
             while len(self._open) >= AT_ONCE:
@@ -265,7 +265,7 @@ class Classroom:
                     self.found.add(sha)
             elif time.monotonic() - began > LONGEST_S:
                 raise TimeoutError(f"push {number}, {sha}, has no verdict: {list(ended)}")
-        hook, made = self.hub._parts.webhook, self.hub.deliveries
+        hook, made = self.hub.webhook, self.hub.webhook.deliveries
         for one in made[self._delivered :]:
             if one.status == "OK":
                 self._undelivered.discard(one.payload["after"])
