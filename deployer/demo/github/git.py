@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
 
-from deployer.demo.github import shapes
-from deployer.demo.github.parts import Parts
+from deployer.demo.github.parts import Json, Parts
 from deployer.demo.github.repository import NO_COMMIT, CgiRequest
-from deployer.demo.github.shapes import Push
 
 _HEADS = "refs/heads/"
+_REPOSITORY_ID = 1296269
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What one push did to one ref; `before` or `after` is all zeros where there was none."""
+
+    ref: str
+    before: str
+    after: str
+    pusher: str | None = None
 
 
 def git(parts: Parts) -> Blueprint:
@@ -69,17 +80,31 @@ def _pushes(
 
 
 def announce(parts: Parts, push: Push) -> None:
-    """Have `push` delivered."""
-    repository, owner = parts.repository, parts.full_name.partition("/")[0]
+    """Have `push` delivered: of GitHub's payload, what one reads who asks git for the rest.
 
-    def payload() -> shapes.Json:
-        tip = () if push.after == NO_COMMIT else repository.commits(push.after, most=1)
-        moved = bool(tip) and push.before != NO_COMMIT
-        return shapes.push_payload(
-            parts.full_name,
-            push,
-            pusher=push.pusher or (shapes.login(tip[0].author) if tip else owner),
-            forced=moved and not repository.is_ancestor(push.before, push.after),
-        )
+    A whole one is in `tests/unit/test_webhook.py`
+    (https://docs.github.com/webhooks/webhook-events-and-payloads#push).
+    """
+    repository, owner = parts.repository, parts.full_name.partition("/")[0]
+    created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
+
+    def payload() -> Json:
+        author = "" if deleted else repository.commits(push.after, most=1)[0].author
+        moved = not created and not deleted
+        return {
+            "ref": push.ref,
+            "before": push.before,
+            "after": push.after,
+            "repository": {"id": _REPOSITORY_ID, "full_name": parts.full_name},
+            "pusher": {"name": push.pusher or _login(author) or owner},
+            "created": created,
+            "deleted": deleted,
+            "forced": moved and not repository.is_ancestor(push.before, push.after),
+        }
 
     parts.webhook.send("push", payload)
+
+
+def _login(name: str) -> str:
+    """Return what a person of that name might be called on GitHub."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

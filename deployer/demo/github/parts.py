@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Response, jsonify, request
 
-from deployer.demo.github import shapes
 from deployer.demo.github.repository import BareRepository
 from deployer.demo.github.statuses import Statuses
 from deployer.demo.github.webhook import Webhook
+
+Json = dict[str, Any]
 
 
 class Violations:
@@ -95,7 +96,7 @@ class Faults:
             return Response()
         if fault.status is None:
             return None
-        answer = jsonify(shapes.error(fault.status, "injected by the stand-in"))
+        answer = jsonify(error(fault.status, "injected by the stand-in"))
         answer.status_code = fault.status
         answer.headers.update(fault.headers)
         return answer
@@ -120,3 +121,12 @@ class Parts:
 def base_url() -> str:
     """Return the stand-in's address as the client of this request sees it."""
     return request.host_url.rstrip("/")
+
+
+def error(status: int, message: str, errors: Sequence[Json] = ()) -> Json:
+    said: Json = {
+        "message": message,
+        "documentation_url": "https://docs.github.com/rest",
+        "status": str(status),
+    }
+    return said | ({"errors": list(errors)} if errors else {})

@@ -22,8 +22,7 @@ import httpx
 
 from deployer.config import Settings, load
 from deployer.demo.github import StandIn
-from deployer.demo.github import git as hub_git
-from deployer.demo.github.shapes import Push
+from deployer.demo.github.git import Push, announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
 from tests.reliability.killing import invariants, outside, power
@@ -137,7 +136,7 @@ class World:
 
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
-        hub_git.announce(self.hub._parts, self._pushed)
+        announce(self.hub._parts, self._pushed)
 
     # -- processes
 

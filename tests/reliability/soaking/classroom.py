@@ -16,8 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deployer.config import Settings
-from deployer.demo.github import git as hub_git
-from deployer.demo.github.shapes import Push
+from deployer.demo.github.git import Push, announce
 from deployer.demo.github.webhook import Delivery
 from deployer.demo.stage import REPO, Part, Stage, embedded
 from tests.classrepo import ClassRepo
@@ -250,7 +249,7 @@ class Classroom:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
         self._undelivered.add(sha)
-        hub_git.announce(self.hub._parts, Push("refs/heads/main", before, sha))
+        announce(self.hub._parts, Push("refs/heads/main", before, sha))
 
     def _look(self) -> None:
         """Wait a moment; take note of verdicts, and ask again for what was not delivered."""
