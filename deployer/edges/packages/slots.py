@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -75,17 +75,16 @@ class Slots(ABC, Generic[T]):
 class LinkSlots(Slots[Path]):
     """Links beside the numbered directories they lead to, each moved by one rename.
 
-    What writes raises DiskError.
+    Each method raises DiskError.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def target(self, slot: Slot) -> Path | None:
-        try:
+        with self.writing(), suppress(FileNotFoundError):
             return self._directory / (self._directory / slot).readlink()
-        except FileNotFoundError:
-            return None
+        return None
 
     def point(self, slot: Slot, target: Path) -> None:
         new = self._directory / f"{slot}.new"
