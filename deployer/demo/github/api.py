@@ -143,7 +143,7 @@ class Api:
             try:
                 self._contract.check_answer(operation, given.status, given.body)
             except ContractBroken as exc:
-                self._parts.violations.add(str(exc))
+                self._parts.violations.append(str(exc))
                 raise
             response = jsonify(given.body)
             response.status_code = given.status
@@ -157,7 +157,7 @@ class Api:
     ) -> tuple[Any, Answer | None]:
         """Check a request; return its JSON body and, if it is refused, the answer."""
         for mistake in header_mistakes(request.headers):
-            self._parts.violations.add(f"{operation}: {mistake}")
+            self._parts.violations.append(f"{operation}: {mistake}")
         refused = self._refused_by_headers(anonymous=anonymous)
         if refused is not None:
             return None, refused
@@ -169,12 +169,12 @@ class Api:
         except ClientDisconnected:  # half a request is the network's fault
             return None, _no(400, "Problems parsing JSON")
         except BadRequest:
-            self._parts.violations.add(f"{operation}: the body is not JSON")
+            self._parts.violations.append(f"{operation}: the body is not JSON")
             return None, _no(400, "Problems parsing JSON")
         mistakes = self._contract.parameter_mistakes(operation, path, request.args)
         mistakes += self._contract.body_mistakes(operation, body)
         for mistake in mistakes:
-            self._parts.violations.add(f"{operation}: {mistake}")
+            self._parts.violations.append(f"{operation}: {mistake}")
         if mistakes:
             return None, _no(422, "Invalid request.\n\n" + "\n".join(mistakes))
         return body, None

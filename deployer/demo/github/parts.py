@@ -17,22 +17,6 @@ from deployer.demo.github.webhook import Webhook
 Json = dict[str, Any]
 
 
-class Violations:
-    """Everything that was not as GitHub describes it; the demo and the tests fail on it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        with self._lock:
-            self._lines.append(line)
-
-    def all(self) -> tuple[str, ...]:
-        with self._lock:
-            return tuple(self._lines)
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What the next requests meet.
@@ -104,13 +88,19 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The stand-in's state. `full_name` is `owner/name`; `token` the only one that may write."""
+    """The stand-in's state.
+
+    Attributes:
+        full_name: `owner/name`.
+        token: the only one that may write.
+        violations: all that was not as GitHub describes it; the demo and the tests fail on it.
+    """
 
     full_name: str
     token: str
     repository: BareRepository
     webhook: Webhook
-    violations: Violations
+    violations: list[str]
     statuses: Statuses = field(default_factory=Statuses)
     faults: Faults = field(default_factory=Faults)
 

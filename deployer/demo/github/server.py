@@ -18,7 +18,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from deployer.demo.github.api import Api
 from deployer.demo.github.git import git
-from deployer.demo.github.parts import Parts, Violations, base_url
+from deployer.demo.github.parts import Parts, base_url
 from deployer.demo.github.repository import BareRepository
 from deployer.demo.github.statuses import PostedStatus, combined_state
 from deployer.demo.github.webhook import Webhook
@@ -57,12 +57,12 @@ class StandIn:
         token: str,
         host: str = "127.0.0.1",
     ) -> None:
-        violations = Violations()
+        violations: list[str] = []
         self._parts = Parts(
             full_name=repo,
             token=token,
             repository=BareRepository(root, repo),
-            webhook=Webhook(webhook_url, secret, violations.add),
+            webhook=Webhook(webhook_url, secret, violations.append),
             violations=violations,
         )
         self.webhook, self.faults = self._parts.webhook, self._parts.faults
@@ -113,7 +113,7 @@ class StandIn:
     @property
     def violations(self) -> tuple[str, ...]:
         """Requests, and answers of our own, that are not as GitHub describes them."""
-        return self._parts.violations.all()
+        return tuple(self._parts.violations)
 
     @property
     def requests(self) -> int:
@@ -139,7 +139,7 @@ class StandIn:
             git_url=f"{base_url()}/{parts.full_name}.git",
             rows=rows,
             deliveries=parts.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
-            violations=parts.violations.all(),
+            violations=parts.violations,
         )
 
     def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
