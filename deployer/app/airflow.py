@@ -44,10 +44,11 @@ class Host:
 
 
 def on_this_machine(settings: Settings) -> Host:
+    from deployer.edges.embedded.settings import parsing_environment
     from deployer.edges.parser.local import LocalParser
 
     airflow = local_airflow(settings)
-    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
+    script, env = airflow.place.files / "preflight.py", parsing_environment(airflow.place.files)
     return Host(
         services=airflow,
         now=LocalParser(lambda: airflow.python, script, env),

@@ -24,6 +24,7 @@ from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Instance, Way
+from deployer.edges.packages.installer_output import listed
 from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
@@ -84,10 +85,10 @@ class ComposeServices:
         return self._way.installed(found)
 
     def resolve(self, text: str) -> str:
-        return f"resolves: {_listed(self._way.resolve(text))}"
+        return f"resolves: {listed(self._way.resolve(text))}"
 
     def build(self, text: str) -> str:
-        return f"built: {_listed(self._way.build(text))}"
+        return f"built: {listed(self._way.build(text))}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
         return self._move(services, self._way.slots.advance, idle=idle)
@@ -229,7 +230,3 @@ class ComposeServices:
     def _failed(self, service: str, what: str) -> NotHealthy:
         lines = [last_lines(container) for container in self._containers.of(service)[:1]]
         return NotHealthy("\n".join([f"{service} {what}", *lines]))
-
-
-def _listed(new: Sequence[str]) -> str:
-    return ", ".join(new) if new else "nothing that Airflow does not bring already"

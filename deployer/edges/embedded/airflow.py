@@ -27,8 +27,8 @@ from deployer.edges.embedded.settings import (
     Place,
     Secrets,
     environment,
-    parsing_environment,
 )
+from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
 
@@ -121,7 +121,7 @@ class LocalAirflow:
 
     @property
     def password(self) -> str:
-        return self._secrets().password
+        return Secrets.load(self.place).password
 
     @property
     def python(self) -> Path:
@@ -135,11 +135,7 @@ class LocalAirflow:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
-        return {**environment(self.place, self._secrets(), os.environ), **self._more}
-
-    def parsing_environment(self) -> dict[str, str]:
-        """Return what the isolated parse needs of it: settings and policy, no secret."""
-        return parsing_environment(self.place.files)
+        return {**environment(self.place, Secrets.load(self.place), os.environ), **self._more}
 
     def command(self, service: str) -> tuple[str, ...]:
         """Return program and arguments of a service."""
@@ -167,12 +163,12 @@ class LocalAirflow:
             scratch=self.place.state / "resolve",
             within_s=self._resolve_timeout_s,
         )
-        return f"resolves: {_listed(new)}"
+        return f"resolves: {listed(new)}"
 
     def build(self, text: str) -> str:
         self._base.ensure(self._progress)
         new = self._environments.build(text, self.airflow_environment(), in_use=self._in_use())
-        return f"built: {_listed(new)}"
+        return f"built: {listed(new)}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
         return self._restart(services, self._environments.slots.advance)
@@ -239,9 +235,6 @@ class LocalAirflow:
         shutil.copyfile(self._base.database, new)
         new.replace(self.place.database)
 
-    def _secrets(self) -> Secrets:
-        return Secrets.load(self.place)
-
     def _in_use(self) -> set[Path]:
         processes = map(self._processes.running, COMMANDS)
         return {Path(process.program).parent.parent for process in processes if process}
@@ -262,7 +255,3 @@ def _known(services: Sequence[str]) -> tuple[str, ...]:
             f"to some of {', '.join(COMMANDS)}"
         )
     return tuple(services)
-
-
-def _listed(new: Sequence[str]) -> str:
-    return ", ".join(new) if new else "nothing that Airflow does not bring already"

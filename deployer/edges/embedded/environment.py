@@ -19,8 +19,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
@@ -64,7 +63,9 @@ class BaseEnvironment:
         Raises:
             ServicesError: a download failed, or the disk is full.
         """
-        with _locked(self.directory.with_suffix(".lock")):
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        with self.directory.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if self._ready.exists() and self.python.exists():
                 return
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -239,11 +240,3 @@ def _link_or_copy(source: str, target: str) -> str:
     except OSError:  # another file system
         shutil.copy2(source, target)
     return target
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
