@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from deployer import config, logs
-from deployer.app.airflow import COMPOSE_LOG, in_compose, on_this_machine
+from deployer.app.airflow import compose_runner, in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
@@ -254,10 +254,8 @@ def restore(
 
 def _databases(settings: Settings) -> Databases:
     from deployer.edges.backup.databases import Databases
-    from deployer.edges.compose.commands import Project
 
-    project = Project(settings.compose_project, settings.compose_file)
-    return Databases(project, settings.state_dir / COMPOSE_LOG, os.environ)
+    return Databases(compose_runner(settings))
 
 
 def check(
@@ -273,8 +271,7 @@ def check(
     """
     from deployer.check.before_push import check as check_copy
     from deployer.edges.airflow.files import airflow_files
-    from deployer.edges.embedded import airflow_there
-    from deployer.edges.embedded.new_packages import installed
+    from deployer.edges.embedded import students_machine
     from deployer.edges.embedded.settings import parsing_environment
     from deployer.edges.git.working_copy import WorkingCopy
     from deployer.edges.parser.examiner import IsolatedExaminer
@@ -285,8 +282,8 @@ def check(
     with ExitStack() as until:
         trial, text = None, copy.tree().requirements if REQUIREMENTS in places else None
         if text is not None:
-            trial = until.enter_context(installed(text, files, tell))
-        python = (trial and trial.python) or airflow_there.find(copy.root, environ, tell)
+            trial = until.enter_context(students_machine.installed(text, files, tell))
+        python = (trial and trial.python) or students_machine.find(copy.root, environ, tell)
         parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
         examiner = IsolatedExaminer(now=parser, built=parser, materialiser=copy)
         return check_copy(copy, until.enter_context(examiner), places, trial)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deployer.config import Settings
 from deployer.core.settings import in_plain
-from deployer.errors import SettingsError
+from deployer.errors import ServicesError, SettingsError
 from deployer.ports import Services
 
 if TYPE_CHECKING:
+    from docker.client import DockerClient
+
+    from deployer.edges.compose.proving import Bounds
+    from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.stack import Stack
+    from deployer.edges.compose.ways import Way
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
 
-COMPOSE_LOG = "compose.log"
 GROUP_OF_AIRFLOW = 0
 """In the official image, its user is 50000:0."""
 
@@ -38,10 +44,11 @@ class Host:
 
 
 def on_this_machine(settings: Settings) -> Host:
+    from deployer.edges.embedded.settings import parsing_environment
     from deployer.edges.parser.local import LocalParser
 
     airflow = local_airflow(settings)
-    script, env = airflow.place.files / "preflight.py", airflow.parsing_environment()
+    script, env = airflow.place.files / "preflight.py", parsing_environment(airflow.place.files)
     return Host(
         services=airflow,
         now=LocalParser(lambda: airflow.python, script, env),
@@ -61,31 +68,24 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
         ServicesError: the file can't be used; what to change in it.
         DiskError: the list of packages that containers start on can't be written.
     """
-    from deployer.edges.airflow.files import airflow_files, dockerfile
-    from deployer.edges.compose.choosing import choose_way
-    from deployer.edges.compose.commands import Project
+    from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
     from deployer.edges.compose.plain_way import PlainWay
     from deployer.edges.compose.proving import Bounds
-    from deployer.edges.compose.runner import ComposeRunner
     from deployer.edges.compose.services import ComposeServices
     from deployer.edges.compose.stack import read_stack
     from deployer.edges.embedded.settings import SETTINGS
     from deployer.edges.packages.slots import Slot
     from deployer.edges.parser.container import ContainerParser, ContainerPlace
 
-    client, needed = LazyClient(), settings.recreate_services
-    project = Project(settings.compose_project, settings.compose_file)
-    runner = ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ)
+    client, runner, needed = LazyClient(), compose_runner(settings), settings.recreate_services
     checkout = settings.checkout_dir.absolute()
     way = choose_way(
         lambda: read_stack(runner, needed),
         needed,
         client=client,
-        project=project.name,
-        packages=checkout / "packages",
-        dockerfile=dockerfile(),
-        files=airflow_files(),
+        project=settings.compose_project,
+        checkout=checkout,
         bounds=Bounds(resolve_s=settings.resolve_timeout_s),
     )
     if isinstance(way, PlainWay) and not reading:
@@ -95,7 +95,7 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
         packages = way.packages(slot)
         return ContainerPlace(
             image=packages.image,
-            project=project.name,
+            project=settings.compose_project,
             checkout_dir=checkout,
             # Always of this version of the deployer, whatever the image was built by.
             files=airflow_files(),
@@ -118,6 +118,65 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
         password=in_plain(settings.airflow_password),
         group=GROUP_OF_AIRFLOW,
     )
+
+
+def choose_way(
+    read: Callable[[], Stack],
+    services: Sequence[str],
+    *,
+    client: DockerClient,
+    project: str,
+    checkout: Path,
+    bounds: Bounds,
+) -> Way:
+    """Return the way in which packages get into `services`, which must all run one image.
+
+    `read` reads the operator's file, now and before each image is built: it may name a new Airflow.
+
+    Raises:
+        ServicesError: the file can't go either way, and what to change in it.
+    """
+    from deployer.edges.airflow.files import airflow_files, dockerfile
+    from deployer.edges.compose.image_way import ImageWay
+    from deployer.edges.compose.plain_way import PlainWay
+    from deployer.edges.packages.slots import Slot
+
+    stack, files = read(), airflow_files()
+    image = stack.image(services)
+    if stack.plain(services):
+        return PlainWay(
+            client,
+            project=project,
+            directory=checkout / "packages",
+            image=image,
+            files=files,
+            bounds=bounds,
+        )
+    stack.base(image)  # a mistake there is told at the start
+    repository, _, tag = image.rpartition(":")
+    if tag != Slot.CURRENT:
+        raise ServicesError(
+            f"{stack.file}: the image {image} must be named NAME:{Slot.CURRENT}, since the deployer"
+            " builds it and moves that tag"
+        )
+    return ImageWay(
+        client,
+        project=project,
+        repository=repository,
+        base_image=lambda: read().base(image),
+        dockerfile=dockerfile(),
+        files=files,
+        bounds=bounds,
+    )
+
+
+def compose_runner(settings: Settings) -> ComposeRunner:
+    """Return what runs Compose for the class's project."""
+    from deployer.edges.compose.commands import Project
+    from deployer.edges.compose.runner import ComposeRunner
+
+    project = Project(settings.compose_project, settings.compose_file)
+    return ComposeRunner(project, settings.state_dir / "compose.log", environ=os.environ)
 
 
 def local_airflow(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from deployer.app import doorbell, open_journal
-from deployer.app.airflow import COMPOSE_LOG, in_compose
+from deployer.app.airflow import compose_runner, in_compose
 from deployer.config import Settings
 from deployer.deployment.airflow_version import AirflowVersion
 from deployer.deployment.rollout import Drain
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.archive import own_as_around
 from deployer.edges.backup.databases import Databases
-from deployer.edges.compose.commands import Project
 from deployer.edges.compose.other_airflow import ComposeOtherAirflow
-from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import SettingsError
 
@@ -33,12 +30,11 @@ def install(settings: Settings, version: str, *, tell: Callable[[str], None]) ->
             ["DEPLOYER_SERVICES=local: the trial's Airflow comes with the deployer, and stays"]
         )
     host, journal, clock = in_compose(settings), open_journal(settings), SystemClock()
-    project = Project(settings.compose_project, settings.compose_file)
-    log = settings.state_dir / COMPOSE_LOG
+    runner = compose_runner(settings)
     airflow = AirflowRest(settings.airflow_url, host.username, host.password)
     other = ComposeOtherAirflow(
-        ComposeRunner(project, log, environ=os.environ),
-        Databases(project, log, os.environ),
+        runner,
+        Databases(runner),
         services=settings.recreate_services,
         airflow_url=settings.airflow_url,
         kept=settings.state_dir / "airflow-version",
@@ -56,4 +52,4 @@ def install(settings: Settings, version: str, *, tell: Callable[[str], None]) ->
     try:
         return use_case.install(version)
     finally:
-        own_as_around(log)
+        own_as_around(runner.output)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
 
-from deployer.app.airflow import COMPOSE_LOG, in_compose, local_airflow
+from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
 from deployer.core.settings import Secret, in_plain
 from deployer.doctor import World
@@ -18,11 +14,9 @@ from deployer.doctor.hooks import OurHook
 from deployer.doctor.repair import Broken
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
-from deployer.edges.backup import journal as journal_place
-from deployer.edges.compose.commands import Project
+from deployer.edges.backup.journal import JournalPlace
 from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import shared_file
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
@@ -33,9 +27,6 @@ from deployer.edges.journal import SqlJournal
 from deployer.edges.processes import doorbell
 from deployer.edges.processes.lock import only_worker
 from deployer.edges.releases.store import ReleaseStore
-from deployer.ports import Journal
-
-T = TypeVar("T")
 
 HOST_ANSWERS_S = 15.0
 """For the host of the class repository."""
@@ -44,7 +35,6 @@ HOST_ANSWERS_S = 15.0
 def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
     """Return what `deployer doctor` asks; opened when it is asked, closed when `until` ends."""
     local = local_airflow(settings) if settings.services == "local" else None
-    project = Project(settings.compose_project, settings.compose_file)
     token = in_plain(settings.github_token)
     github = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
 
@@ -58,8 +48,8 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         return in_compose(settings, reading=True).services.installed()
 
     return World(
-        compose=ComposeRunner(project, settings.state_dir / COMPOSE_LOG, environ=os.environ),
-        engine=Containers(until.enter_context(closing(LazyClient())), project.name),
+        compose=compose_runner(settings),
+        engine=Containers(until.enter_context(closing(LazyClient())), settings.compose_project),
         own_stack=shared_file(settings.compose_file),
         local=local,
         airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),
@@ -106,26 +96,9 @@ def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
         yield Broken(
             ref=f"refs/heads/{settings.branch}",
             repository=Mirror(*where, token=in_plain(token)),
-            journal=_JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
+            journal=JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
             statuses=board if token else None,
             releases=ReleaseStore(checkout, GitRepository(*where)),
             sockets=(state / doorbell.PLACE, checkout / PLACE),
             now=now,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _JournalPlace:
-    url: str
-    state_dir: Path
-    aside: str
-
-    def damage(self) -> str | None:
-        return journal_place.damage(self.url)
-
-    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
-        return journal_place.rebuild(self.url, fill, aside=self.aside, state_dir=self.state_dir)
-
-    def opened(self, ask: Callable[[Journal], T]) -> T:
-        with closing(SqlJournal.open(self.url, migrate=False)) as journal:
-            return ask(journal)

@@ -23,7 +23,7 @@ COMMANDS = {
     "deploy": ("deploy", "Deploy the branch's tip now, and judge all of it anew."),
     "rollback": ("rollback", "Make an earlier commit live again, and freeze."),
     "freeze": ("freeze", "Deploy nothing: what is live stays, what is pushed waits."),
-    "unfreeze": ("unfreeze", "Deploy again: first of all the branch's tip."),
+    "unfreeze": ("freeze", "Deploy again: first of all the branch's tip."),
     "status": ("status", "Show what is live, if all is well, the last deployments."),
     "show": ("show", "Show one deployment, by its id or by a commit."),
     "explain": ("explain", "Tell what became of a delivery or a commit, with times."),

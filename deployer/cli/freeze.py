@@ -1,4 +1,4 @@
-"""`deployer freeze`: deploy nothing for now."""
+"""`deployer freeze` and `deployer unfreeze`: deploy nothing for now, and again."""
 
 from __future__ import annotations
 
@@ -69,3 +69,16 @@ def freeze(why: str, until: datetime | None) -> None:
     made = app.open_journal(settings).freeze(why, by=me(), until=until)
     app.doorbell(settings).ring()
     tables.console().print(tables.plain(f"frozen: {made.words}; `deployer unfreeze` ends it"))
+
+
+@click.command()
+def unfreeze() -> None:
+    """Deploy again: first of all the branch's tip."""
+    settings = config.load(os.environ)
+    ended = app.open_journal(settings).unfreeze(by=me())
+    app.doorbell(settings).ring()
+    if ended is None:
+        click.echo("nothing was frozen")
+        return
+    told = f"no longer frozen ({ended.why}); the worker deploys the tip, see `deployer status`"
+    tables.console().print(tables.plain(told))

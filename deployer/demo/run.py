@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 
 from rich.console import Console
@@ -41,7 +39,8 @@ def run_demo(*, once: bool, as_json: bool) -> int:
 
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     wrong = ["it was stopped before its end"]
-    with _folder() as folder:
+    with TemporaryDirectory(prefix="deployer-demo-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
         try:
             with Stage(folder, say) as stage:
                 wrong = _play(stage, out)
@@ -63,10 +62,10 @@ def _play(stage: Stage, out: Console) -> list[str]:
     out.print(f"\nGitHub's stand-in  {stage.hub.url}/\n")
     for number, act in enumerate(acts(), 1):
         out.print(Text(f"{number}. {act.title}", style="bold"))
-        before = stage.airflow_pids()
+        before = stage.airflow.pids()
         expected = act.play(stage)
         found = [fault for one in expected for fault in _follow(stage, one, out)]
-        found += _restarts(act, before, stage.airflow_pids(), out)
+        found += _restarts(act, before, stage.airflow.pids(), out)
         for fault in found:
             out.print(Text(f"   wrong: {fault}", style="red"))
         wrong += [f"{act.title}: {fault}" for fault in found]
@@ -136,16 +135,6 @@ def _stay(stage: Stage, out: Console) -> None:
         "Ctrl-C stops everything."
     )
     Event().wait()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """Give a folder for this run, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="deployer-demo-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_ctrl_c(*_: object) -> None:

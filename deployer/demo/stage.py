@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Protocol, Self
 
 import httpx
 
@@ -73,19 +73,17 @@ class Part:
     log: Path
     module: str = "deployer"
     _process: subprocess.Popen[bytes] | None = None
-    _file: IO[bytes] | None = None
 
     def start(self) -> None:
         """Start it, or start it again."""
-        self._close_log()
-        self._file = self.log.open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self.module, self.name],
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=self._file,
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self.module, self.name],
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     @property
     def pid(self) -> int:
@@ -105,17 +103,12 @@ class Part:
                 self._process.wait(STOP_BOUND_S)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._close_log()
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-    def _close_log(self) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 @dataclass(slots=True)
@@ -160,10 +153,6 @@ class Stage:
     def web_url(self) -> str:
         return f"http://{self.settings.bind}"
 
-    def airflow_pids(self) -> Mapping[str, int]:
-        """Return the process id of each of Airflow's services."""
-        return self.airflow.pids()
-
     def student(self, name: str) -> Student:
         """Return the student of that name, with a clone of the class repository."""
         if name not in self._students:
@@ -193,7 +182,7 @@ class Stage:
         self._ending.callback(self.hub.stop)
         environment = self._environment(secret, token)
         self.settings = config.load(environment)
-        self.hub.webhook_url = f"{self.web_url}/webhook"
+        self.hub.webhook.url = f"{self.web_url}/webhook"
 
         self.airflow = self.make_airflow(self.settings, self.say)
         self._ending.callback(self.airflow.stop)

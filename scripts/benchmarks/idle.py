@@ -36,7 +36,7 @@ def run() -> Figures:
         pids = {
             "web": stage.web.pid,
             "worker": stage.worker.pid,
-            "dag_processor": stage.airflow_pids()[DAG_PROCESSOR],
+            "dag_processor": stage.airflow.pids()[DAG_PROCESSOR],
         }
         asked = stage.hub.requests
         log.mark()
@@ -74,7 +74,7 @@ def _cpu_an_hour(pids: Mapping[str, int]) -> dict[str, float]:
 @contextmanager
 def _airflow_s_own(stage: Stage) -> Iterator[int]:
     """Run Airflow's own dag-processor in place of the class's, with the same settings."""
-    os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGTERM)  # nobody starts it again
+    os.kill(stage.airflow.pids()[DAG_PROCESSOR], signal.SIGTERM)  # nobody starts it again
     airflow = local_airflow(stage.settings)
     argv = [str(airflow.python), "-m", "airflow", "dag-processor"]
     with subprocess.Popen(

@@ -91,7 +91,7 @@ def test_a_push_that_kills_it_is_taken_back_and_the_next_one_of_a_neighbour_is_g
 
 
 def test_one_that_does_not_run_is_an_error_and_mended_by_itself(stage: Stage) -> None:
-    os.kill(stage.airflow_pids()[DAG_PROCESSOR], signal.SIGKILL)
+    os.kill(stage.airflow.pids()[DAG_PROCESSOR], signal.SIGKILL)
     late = push(stage, "maria", "nobody_parses")
     status = stage.hub.wait_for_status(late.sha, "airflow/maria", {"error"}, BOUND_S)
     assert (status.description or "").startswith("live, not judged: Airflow's dag-processor ")
@@ -99,7 +99,7 @@ def test_one_that_does_not_run_is_an_error_and_mended_by_itself(stage: Stage) ->
 
 
 def test_one_that_is_stuck_is_an_error_that_says_so(stage: Stage) -> None:
-    pid = stage.airflow_pids()[DAG_PROCESSOR]
+    pid = stage.airflow.pids()[DAG_PROCESSOR]
     with patience(stage, 38):
         stop_between_writes(pid)
         try:

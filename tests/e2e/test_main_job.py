@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from deployer.demo import samples
-from deployer.demo.github.faults import Fault
+from deployer.demo.github.parts import Fault
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, Student
 from tests.e2e.watching import (
@@ -37,7 +37,7 @@ def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
 ) -> None:
     teacher, lasse = stage.student("teacher"), stage.student("lasse")
     teacher.pull()
-    before, pids = teacher.read(samples.REQUIREMENTS), stage.airflow_pids()
+    before, pids = teacher.read(samples.REQUIREMENTS), stage.airflow.pids()
     bad = f"{before}apache-airflow==1.10.15\n"
     said = verdicts(stage, push(teacher, "Want the impossible", {samples.REQUIREMENTS: bad}))
     line = len(bad.splitlines())
@@ -48,16 +48,16 @@ def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
     assert {state for state, _ in said.values()} == {"success"}
     assert said["airflow/deploy"][1].endswith("packages kept")
     verdicts(stage, push(teacher, "Do without", {samples.REQUIREMENTS: before}))
-    assert stage.airflow_pids() == pids
+    assert stage.airflow.pids() == pids
 
 
 def test_a_push_whose_delivery_is_lost_is_found_by_the_poll(stage: Stage) -> None:
-    url, stage.hub.webhook_url = stage.hub.webhook_url, None
+    url, stage.hub.webhook.url = stage.hub.webhook.url, None
     try:
         text = samples.dag("lasse", "unheard")
         lost = push(stage.student("lasse"), "Unheard", {"dags/lasse/unheard.py": text})
     finally:
-        stage.hub.webhook_url = url
+        stage.hub.webhook.url = url
     assert verdicts(stage, lost, "lasse")["airflow/lasse"] == ("success", "1 DAG: lasse_unheard")
     assert stage.get(f"/api/v1/commits/{lost.sha}").json()["trigger"] == "poll"
 

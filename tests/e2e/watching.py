@@ -69,7 +69,7 @@ def worker_log(stage: Stage) -> list[str]:
 def wait_until_announced(stage: Stage, *pushes: Push) -> None:
     """Wait until the deliveries of these pushes have been answered: each comes after its push."""
     shas = {push.sha for push in pushes}
-    wait_until(lambda: shas <= {one.payload.get("after") for one in stage.hub.deliveries})
+    wait_until(lambda: shas <= {one.payload.get("after") for one in stage.hub.webhook.deliveries})
 
 
 def stop_between_writes(pid: int) -> None:

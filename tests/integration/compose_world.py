@@ -28,8 +28,7 @@ from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
 from deployer.edges.compose.ways import Instance, Packages
-from deployer.edges.packages import slots
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import RequirementsRefused
 
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
@@ -50,7 +49,7 @@ done
 """
 
 
-class FakeWay:
+class FakeWay(Slots[str]):
     """Implements `Way` with a text file that the containers read at their start."""
 
     def __init__(self, directory: Path) -> None:
@@ -74,6 +73,10 @@ class FakeWay:
     def drop(self, slot: Slot) -> None:
         (self.directory / slot).unlink(missing_ok=True)
 
+    @property
+    def slots(self) -> Slots[str]:
+        return self
+
     def packages(self, slot: Slot) -> Packages:
         return Packages(f"played:{slot}")
 
@@ -91,15 +94,6 @@ class FakeWay:
     def build(self, text: str) -> tuple[str, ...]:
         self.point(Slot.NEXT, text)
         return tuple(text.split())
-
-    def advance(self) -> None:
-        slots.advance(self)
-
-    def go_back(self) -> None:
-        slots.go_back(self)
-
-    def confirm(self) -> None:
-        slots.confirm(self)
 
     def tidy(self) -> None:
         self.litter = 0

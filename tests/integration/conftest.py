@@ -13,7 +13,7 @@ from deployer.demo.ports import free_port
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.embedded import settings
-from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow, default_cache
+from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
 from deployer.edges.embedded.environment import BaseEnvironment
 from tests.integration import postgres
 from tests.integration.airflow_world import (
@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("deployer")
 @pytest.fixture(scope="session")
 def airflow_python() -> Path:
     """The interpreter of Airflow's own environment, made once and kept outside the repository."""
-    base = BaseEnvironment(default_cache())
+    base = BaseEnvironment()
     base.ensure(print)
     return base.python
 

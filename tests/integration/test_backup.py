@@ -29,6 +29,7 @@ from deployer.edges.backup.making import Backup
 from deployer.edges.backup.making import backup as back_up
 from deployer.edges.backup.restoring import restore as put_back
 from deployer.edges.compose.commands import Project
+from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace
@@ -116,7 +117,8 @@ class Class:
     def databases(self) -> Databases:
         project = Project("class", self.settings.compose_file)
         environ = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
-        return Databases(project, self.settings.state_dir / "compose.log", environ)
+        output = self.settings.state_dir / "compose.log"
+        return Databases(ComposeRunner(project, output, environ=environ))
 
     def backup(self, file: Path, keep: int | None = None, now: datetime = NOW) -> Backup:
         return back_up(self.settings, self.databases, file, keep=keep, now=now)

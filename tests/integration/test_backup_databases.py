@@ -11,6 +11,7 @@ import pytest
 
 from deployer.edges.backup.databases import Databases
 from deployer.edges.compose.commands import Project
+from deployer.edges.compose.runner import ComposeRunner
 from tests.compose_stack import POSTGRES_IMAGE, needs_docker
 
 pytestmark = pytest.mark.docker
@@ -44,7 +45,8 @@ class Stack:
         self.file.write_text(STACK)
         self.password("first")
         log = place / "state" / "compose.log"
-        self.databases = Databases(Project(PROJECT, self.file), log, os.environ)
+        runner = ComposeRunner(Project(PROJECT, self.file), log, environ=os.environ)
+        self.databases = Databases(runner)
 
     def password(self, word: str) -> None:
         (self.file.parent / ".env").write_text(f"PASSWORD={word}\n")

@@ -15,7 +15,7 @@ import pytest
 from deployer.check import before_push
 from deployer.core.tree import limits
 from deployer.core.tree.limits import Weight
-from deployer.edges.embedded import airflow_there, uv
+from deployer.edges.embedded import environment, students_machine, uv
 from deployer.edges.embedded.environment import BaseEnvironment
 from deployer.edges.git.working_copy import WorkingCopy
 from deployer.errors import PusherError, ServicesError, WrongPlace
@@ -158,19 +158,19 @@ def test_without_any_airflow_it_says_what_to_do(
         raise ServicesError("no network")
 
     monkeypatch.setattr(BaseEnvironment, "ensure", fails)
-    monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
+    monkeypatch.setattr(students_machine, "candidates", lambda *_: iter(()))
     with pytest.raises(ServicesError, match=r"no network\): activate the virtual environment"):
-        airflow_there.find(clone.root, {}, lambda _: None)
+        students_machine.find(clone.root, {}, lambda _: None)
 
 
 def test_without_uv_it_says_how_to_get_it(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uv, "find_spec", lambda _name: None)
-    monkeypatch.setattr(airflow_there, "default_cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(airflow_there, "candidates", lambda *_: iter(()))
+    monkeypatch.setattr(environment, "default_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(students_machine, "candidates", lambda *_: iter(()))
     with pytest.raises(ServicesError, match=r"extra `check` \(docs/check.md, .Getting it.\)"):
-        airflow_there.find(clone.root, {}, lambda _: None)
+        students_machine.find(clone.root, {}, lambda _: None)
 
 
 # --- packages ----------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_the_first_interpreter_with_an_airflow_that_is_new_enough_is_taken(
     }
     environ = {"VIRTUAL_ENV": str(tmp_path / "active"), "PATH": str(tmp_path / "bin")}
     told: list[str] = []
-    assert airflow_there.find(root, environ, told.append) == places[found]
+    assert students_machine.find(root, environ, told.append) == places[found]
     passed_over = [version for version in (active, beside) if version in {"2.11.0", "3.2.9"}]
     assert len(told) == len(passed_over)
     assert all(version in words for version, words in zip(passed_over, told, strict=True))
@@ -267,7 +267,7 @@ def test_without_one_the_deployers_own_is_made_ready(
     monkeypatch.setattr(BaseEnvironment, "ensure", lambda self, _: ready.append(self.python))
     told: list[str] = []
     environ = {"PATH": str(tmp_path)}
-    assert airflow_there.find(tmp_path / "clone", environ, told.append) == ready[0]
+    assert students_machine.find(tmp_path / "clone", environ, told.append) == ready[0]
     assert told == ["no Airflow here; using the deployer's own"]
 
 

@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from deployer.edges.compose.commands import Config, Project, Up
+from deployer.edges.compose.commands import CONFIG, Project, up
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
 from tests.integration.waiting import eventually
@@ -67,8 +67,8 @@ import sys
 import time
 from pathlib import Path
 from tests.integration.test_compose_runner import make_runner
-from deployer.edges.compose.commands import Up
-make_runner(Path(sys.argv[1]), Path(sys.argv[2])).run(Up("x"), within_s=60)
+from deployer.edges.compose.commands import up
+make_runner(Path(sys.argv[1]), Path(sys.argv[2])).run(up("x"), within_s=60)
 """
 
 
@@ -97,14 +97,14 @@ def test_compose_outlives_its_worker_and_the_next_one_waits_for_it(
     assert order(programs) == ["begins"]
     # Only a runner that waits lets the orphan go on.
     monkeypatch.setattr(time, "sleep", lambda _: (programs / "go").touch())
-    runner.run(Up("x"), within_s=BOUND_S)
+    runner.run(up("x"), within_s=BOUND_S)
     assert order(programs) == ["begins", "ends", "begins", "ends"]
     assert runner.idle()
 
 
 def test_an_orphan_is_waited_for_within_bounds(orphan: None, runner: ComposeRunner) -> None:
     with pytest.raises(ServicesError, match=r"has not ended in 0\.2 s"):
-        runner.run(Up("x"), within_s=0.2)
+        runner.run(up("x"), within_s=0.2)
     with pytest.raises(ServicesError, match="has not ended"):
         runner.wait_idle(0.1)
 
@@ -125,7 +125,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(
 
     monkeypatch.setattr(runner, "_start", start_and_see_it_run)
     with pytest.raises(ServicesError, match=r"up did not finish within 0\.5 s:\nContainer x Stop"):
-        runner.run(Up("x"), within_s=0.5)
+        runner.run(up("x"), within_s=0.5)
     eventually(lambda: not alive(int((programs / "pid").read_text())), BOUND_S)
     eventually(runner.idle, BOUND_S)  # its own children die by the same signal, each in its time
 
@@ -143,22 +143,22 @@ def test_a_failure_ends_with_the_last_lines(runner: ComposeRunner, programs: Pat
     )
     lines = "\n".join(f"line {i}" for i in range(5, 10))
     with pytest.raises(ServicesError) as caught:
-        runner.run(Up("x"), within_s=BOUND_S)
+        runner.run(up("x"), within_s=BOUND_S)
     assert str(caught.value) == f"docker compose up failed: {lines}"
     with pytest.raises(ServicesError, match="docker compose config failed: line 5"):
-        runner.ask(Config())
+        runner.ask(CONFIG)
 
 
 def test_what_is_asked_for_comes_without_the_warnings_beside_it(
     runner: ComposeRunner, programs: Path
 ) -> None:
     (programs / "plugin").write_text("echo 'variable is not set' >&2; echo '{}'\n")
-    assert runner.ask(Config()) == "{}\n"
+    assert runner.ask(CONFIG) == "{}\n"
 
 
 def test_compose_sees_no_secret_of_the_deployers(runner: ComposeRunner, programs: Path) -> None:
     (programs / "plugin").write_text("exit 0\n")
-    runner.run(Up("x"), within_s=BOUND_S)
+    runner.run(up("x"), within_s=BOUND_S)
     seen = (programs / "environment").read_text()
     assert "PATH=" in seen
     assert "DEPLOYER_SECRET" not in seen
@@ -169,7 +169,7 @@ def test_a_docker_without_compose_is_told_with_what_to_install(
 ) -> None:
     (programs / "plugin").write_text("echo \"'compose' is not a docker command\"; exit 1\n")
     with pytest.raises(ServicesError, match="install docker-compose-v2"):
-        runner.run(Up("x"), within_s=BOUND_S)
+        runner.run(up("x"), within_s=BOUND_S)
 
 
 def test_a_machine_without_docker_is_told_with_what_to_install(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_machine_without_docker_is_told_with_what_to_install(tmp_path: Path) -
     project = Project("c2-runner", tmp_path / "x.yaml")
     runner = ComposeRunner(project, tmp_path / "compose.log", environ={"PATH": str(empty)})
     with pytest.raises(ServicesError, match="install Docker Engine"):
-        runner.run(Up("x"), within_s=BOUND_S)
+        runner.run(up("x"), within_s=BOUND_S)
 
 
 def test_a_state_that_can_not_be_written_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from threading import Thread
 
 import pytest
 
-from deployer.edges.compose.commands import Command, Project, Up
+from deployer.edges.compose.commands import Command, Project, up
 from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
@@ -123,7 +123,7 @@ def test_where_no_task_runs_a_stop_is_bounded_and_none_is_given_more_time_than_i
     scheduler, api_server = SERVICES[:2]
     for idle in (True, False):
         world.services().recreate([scheduler, api_server], idle=idle)
-    assert ran == [Up(scheduler, 20), Up(api_server), Up(scheduler), Up(api_server)]
+    assert ran == [up(scheduler, 20), up(api_server), up(scheduler), up(api_server)]
 
 
 def test_a_service_without_a_container_gets_one(world: ComposeWorld) -> None:
@@ -157,11 +157,11 @@ def test_an_image_that_is_not_here_is_an_error_and_is_asked_of_nobody(
 PARENT = """
 import os, sys
 from pathlib import Path
-from deployer.edges.compose.commands import Project, Up
+from deployer.edges.compose.commands import Project, up
 from deployer.edges.compose.runner import ComposeRunner
 name, file, output, service = sys.argv[1:]
 runner = ComposeRunner(Project(name, Path(file)), Path(output), environ=os.environ)
-runner.run(Up(service), within_s=60)
+runner.run(up(service), within_s=60)
 """
 
 

@@ -23,7 +23,6 @@ from deployer.edges.compose.image_way import ImageSlots, ImageWay
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds
 from deployer.edges.compose.throwaway import PROJECT_LABEL, Limits, run_throwaway
-from deployer.edges.packages import slots
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
@@ -191,9 +190,9 @@ def test_the_names_of_images_are_moved_and_gone_back_from(
     names = ImageSlots(client, project)
     names.point(Slot.CURRENT, old or "")
     names.point(Slot.NEXT, new or "")
-    slots.advance(names)
+    names.advance()
     assert names_of(client, project) == {"current": new, "previous": old}
-    slots.go_back(names)
+    names.go_back()
     assert names_of(client, project) == {"current": old}
     assert names.target(Slot.NEXT) is None
 
@@ -209,10 +208,10 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     without_text = started(client, project, f"{project}:current")
     assert way.installed([instance(without_text)]) == "", "whatever it holds, it is not the class's"
 
-    way.advance()
+    way.slots.advance()
     container = started(client, project, f"{project}:current")
     assert way.installed([instance(container)]) is None, "it was not found healthy yet"
-    way.confirm()
+    way.slots.confirm()
     assert list(names_of(client, project)) == ["current"]
     assert way.installed([instance(container)]) == TEXT
     assert way.installed([instance(container), instance(without_text)]) is None, "they do not agree"
@@ -320,8 +319,8 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     assert (tmp_path / "packages/next/requirements.txt").read_text() == "cowsay==6.1\n"
     assert (tmp_path / "packages/current/requirements.txt").read_text() == ""
 
-    way.advance()
-    way.confirm()
+    way.slots.advance()
+    way.slots.confirm()
     first.restart(timeout=0)
     assert way.installed([instance(again(first))]) is None, "it has what it installed when made"
     second = started(client, project, AIRFLOW)

@@ -13,7 +13,7 @@ from git import Repo
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.github import StandIn
-from deployer.demo.github.faults import Fault
+from deployer.demo.github.parts import Fault
 from deployer.demo.ports import free_port
 from deployer.doctor import git
 from deployer.edges.git import mirror as mirrors

@@ -14,7 +14,7 @@ import pytest
 from deployer.core.doctor.lines import Ailment
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
-from deployer.demo.github.faults import Fault
+from deployer.demo.github.parts import Fault
 from deployer.demo.ports import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub

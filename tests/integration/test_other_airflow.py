@@ -61,10 +61,10 @@ class Place:
     def other(self) -> ComposeOtherAirflow:
         environ = {**os.environ, "PATH": f"{self.programs}:/usr/bin:/bin"}
         project = Project("class", self.env.with_name("docker-compose.yaml"))
-        log = self.kept.with_name("compose.log")
+        runner = ComposeRunner(project, self.kept.with_name("compose.log"), environ=environ)
         return ComposeOtherAirflow(
-            ComposeRunner(project, log, environ=environ),
-            Databases(project, log, environ),
+            runner,
+            Databases(runner),
             services=SERVICES,
             airflow_url="http://127.0.0.1:1",
             kept=self.kept,

@@ -26,8 +26,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from deployer.demo.samples import SHARED
-from deployer.edges.embedded.airflow import default_cache
-from deployer.edges.embedded.environment import BaseEnvironment
+from deployer.edges.embedded.environment import BaseEnvironment, default_cache
 from tests.integration.airflow_world import World
 
 pytestmark = pytest.mark.airflow
@@ -321,7 +320,7 @@ class Laptop:
 
 
 def dag_test(home: Path, lab: Lab, *months: str) -> Laptop:
-    base = BaseEnvironment(default_cache())
+    base = BaseEnvironment()
     copy = home / "class"
     for part in ("dags", *SHARED):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -13,7 +13,7 @@ from deployer.core.model import Status, StatusState
 from deployer.core.reporting.status import Commit, pending
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn, statuses
-from deployer.demo.github.faults import Fault
+from deployer.demo.github.parts import Fault
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RefusedForGood, RetryLater, StatusBoard
 from tests.fakes.statusboard import FakeStatusBoard

@@ -71,7 +71,7 @@ def classroom(folder: Path) -> Iterator[Classroom]:
         hub = until.enter_context(StandIn(folder / "github", repo=REPO, secret=SECRET, token=TOKEN))
         more = {"DEPLOYER_PUBLIC_URL": "http://class.example"}
         web = until.enter_context(running(state, more=more))
-        hub.webhook_url = f"http://{web.address}/webhook"
+        hub.webhook.url = f"http://{web.address}/webhook"
         settings = environment(state, web.address) | {
             "DEPLOYER_REPO_URL": hub.git_url,
             "DEPLOYER_GITHUB_API_URL": hub.url,

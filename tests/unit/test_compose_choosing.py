@@ -11,9 +11,8 @@ import pytest
 from docker.client import DockerClient
 from docker.errors import APIError
 
+from deployer.app.airflow import choose_way
 from deployer.core.doctor.stack_rules import PIP_AT_START
-from deployer.edges.airflow.files import dockerfile
-from deployer.edges.compose.choosing import choose_way
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.image_way import ImageWay
 from deployer.edges.compose.plain_way import PlainWay
@@ -41,9 +40,7 @@ def read_as(read: Callable[[], Stack], client: DockerClient) -> Way:
         NAMES,
         client=client,
         project="class-airflow",
-        packages=Path("/srv/class-airflow/packages"),
-        dockerfile=dockerfile(),
-        files=Path("/x"),
+        checkout=Path("/srv/class-airflow"),
         bounds=Bounds(needs_bytes=0),
     )
 

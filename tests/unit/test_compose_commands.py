@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.compose.commands import Config, Exec, Project, Run, Start, Stop, Up, argv
+from deployer.edges.compose.commands import CONFIG, Project, argv, run, script, start, stop, up
 from deployer.errors import ServicesError
 
 PROJECT = Project("class-airflow", Path("/etc/deployer/docker-compose.yaml"))
@@ -17,7 +17,7 @@ BEGINS = (
 
 
 def test_a_service_is_recreated_alone_from_what_is_here_already_in_its_own_time() -> None:
-    line = argv(PROJECT, Up("airflow-scheduler"))
+    line = argv(PROJECT, up("airflow-scheduler"))
     assert line == (
         *(*BEGINS, "up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
         *("--pull", "never", "--", "airflow-scheduler"),
@@ -27,36 +27,36 @@ def test_a_service_is_recreated_alone_from_what_is_here_already_in_its_own_time(
 
 
 def test_a_service_in_which_no_task_runs_may_be_given_less_time() -> None:
-    line = argv(PROJECT, Up("airflow-scheduler", stop_within_s=60))
+    line = argv(PROJECT, up("airflow-scheduler", stop_within_s=60))
     assert line[line.index("--timeout") + 1] == "60"
     assert line[-2:] == ("--", "airflow-scheduler")
 
 
 def test_the_file_is_read_as_compose_understands_it() -> None:
-    assert argv(PROJECT, Config()) == (*BEGINS, "config", "--format", "json")
+    assert argv(PROJECT, CONFIG) == (*BEGINS, "config", "--format", "json")
 
 
 def test_services_are_started_alone_and_waited_for() -> None:
-    assert argv(PROJECT, Start(("postgres", "warehouse"))) == (
+    assert argv(PROJECT, start(("postgres", "warehouse"))) == (
         *(*BEGINS, "up", "--detach", "--wait", "--no-deps", "--", "postgres", "warehouse"),
     )
 
 
 def test_services_are_stopped_within_a_bound() -> None:
-    assert argv(PROJECT, Stop(("airflow-scheduler",), 30)) == (
+    assert argv(PROJECT, stop(("airflow-scheduler",), 30)) == (
         *(*BEGINS, "stop", "--timeout", "30", "--", "airflow-scheduler"),
     )
 
 
 def test_a_script_runs_in_a_container_without_a_terminal() -> None:
-    assert argv(PROJECT, Exec("postgres", "exec true")) == (
+    assert argv(PROJECT, script("postgres", "exec true")) == (
         *(*BEGINS, "exec", "-T", "postgres", "sh", "-c", "exec true"),
     )
 
 
 @pytest.mark.parametrize("command", [(), ("airflow", "version")])
 def test_a_command_runs_to_its_end_in_a_container_for_that_alone(command: tuple[str, ...]) -> None:
-    assert argv(PROJECT, Run("airflow-init", command)) == (
+    assert argv(PROJECT, run("airflow-init", *command)) == (
         *(*BEGINS, "run", "--rm", "--no-deps", "-T", "airflow-init", *command),
     )
 
@@ -64,4 +64,4 @@ def test_a_command_runs_to_its_end_in_a_container_for_that_alone(command: tuple[
 @pytest.mark.parametrize("name", ["", "a b", "--all\n", "$(id)", "a;b"])
 def test_a_name_that_is_no_services_is_refused(name: str) -> None:
     with pytest.raises(ServicesError, match="DEPLOYER_RECREATE_SERVICES"):
-        argv(PROJECT, Up(name))
+        up(name)

@@ -11,7 +11,6 @@ from deployer.core.doctor.stack_rules import PIP_AT_START
 from deployer.edges.compose.stack import (
     Service,
     Stack,
-    WayName,
     parse,
     shared_file,
 )
@@ -62,10 +61,10 @@ def test_the_way_is_plain_where_containers_install_packages_themselves() -> None
     plain = {"environment": {PIP_AT_START: "--requirement x"}}
     empty = {"environment": {PIP_AT_START: ""}}
     both = stack(scheduler=plain, api=plain, db={})
-    assert both.way(["scheduler", "api"]) is WayName.PLAIN
-    assert stack(scheduler=empty, api={}).way(["scheduler", "api"]) is WayName.IMAGE
+    assert both.plain(["scheduler", "api"])
+    assert not stack(scheduler=empty, api={}).plain(["scheduler", "api"])
     # Only what is recreated counts.
-    assert both.way(["db"]) is WayName.IMAGE
+    assert not both.plain(["db"])
 
 
 def test_both_ways_at_once_are_an_error_that_names_who_goes_which() -> None:
@@ -73,7 +72,7 @@ def test_both_ways_at_once_are_an_error_that_names_who_goes_which() -> None:
     with pytest.raises(
         ServicesError, match=r"docker-compose.yaml: scheduler set .* and api do not"
     ):
-        mixed.way(["scheduler", "api"])
+        mixed.plain(["scheduler", "api"])
 
 
 def test_what_is_compared_with_the_repository_is_the_file_that_the_plain_way_builds_upon(

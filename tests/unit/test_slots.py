@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.packages import slots
-from deployer.edges.packages.slots import LinkSlots, Slot
+from deployer.edges.packages.slots import LinkSlots, Slot, Slots
 
 RUNS, NEW, NEWER = "what runs", "new", "newer"
 
@@ -18,7 +17,7 @@ class Died(Exception):
     """The process ended here."""
 
 
-class Names:
+class Names(Slots[str]):
     """Slots in memory, on which a caller dies after so many effects."""
 
     def __init__(self, **named: str) -> None:
@@ -45,18 +44,6 @@ class Names:
 Act = Callable[[Names], object]
 
 
-def advance(names: Names) -> None:
-    slots.advance(names)
-
-
-def go_back(names: Names) -> None:
-    slots.go_back(names)
-
-
-def confirm(names: Names) -> None:
-    slots.confirm(names)
-
-
 def built(names: Names) -> None:
     names.point(Slot.NEXT, NEW)
 
@@ -71,95 +58,95 @@ def dying_after(effects: int, act: Act, names: Names) -> Names:
 
 def test_what_was_built_becomes_current_and_what_ran_can_be_gone_back_to() -> None:
     names = Names(current=RUNS, next=NEW)
-    slots.advance(names)
+    names.advance()
     assert names.named == {Slot.CURRENT: NEW, Slot.PREVIOUS: RUNS}
-    assert slots.go_back(names) is True
+    names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 def test_without_a_build_nothing_advances() -> None:
     names = Names(current=RUNS)
-    slots.advance(names)
+    names.advance()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 def test_a_first_build_has_nothing_to_go_back_to() -> None:
     names = Names(next=NEW)
-    slots.advance(names)
-    assert slots.go_back(names) is False
+    names.advance()
+    names.go_back()
     assert names.named == {Slot.CURRENT: NEW}
 
 
 def test_a_build_that_was_not_advanced_is_undone_and_nothing_moves() -> None:
     names = Names(current=RUNS, next=NEW)
-    assert slots.go_back(names) is False
+    names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 def test_the_same_again_is_no_step_to_go_back_from() -> None:
     names = Names(current=RUNS, next=RUNS)
-    slots.advance(names)
+    names.advance()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 def test_what_was_found_healthy_is_not_gone_back_from() -> None:
     names = Names(current=RUNS, next=NEW)
-    slots.advance(names)
-    slots.confirm(names)
-    assert slots.go_back(names) is False
+    names.advance()
+    names.confirm()
+    names.go_back()
     assert names.named == {Slot.CURRENT: NEW}
 
 
 def test_after_two_builds_that_were_never_healthy_the_last_healthy_one_comes_back() -> None:
     names = Names(current=RUNS, next=NEW)
-    slots.advance(names)
+    names.advance()
     names.point(Slot.NEXT, NEWER)
-    slots.advance(names)
-    assert slots.go_back(names) is True
+    names.advance()
+    names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 def test_what_is_not_yet_found_healthy_is_not_known() -> None:
     names = Names(current=RUNS, next=NEW)
-    assert slots.healthy(names) == RUNS
-    slots.advance(names)
-    assert slots.healthy(names) is None
-    slots.confirm(names)
-    assert slots.healthy(names) == NEW
+    assert names.healthy() == RUNS
+    names.advance()
+    assert names.healthy() is None
+    names.confirm()
+    assert names.healthy() == NEW
 
 
 @pytest.mark.parametrize("effects", range(4))
 def test_dying_while_it_advances_the_next_try_ends_as_if_it_had_not(effects: int) -> None:
-    names = dying_after(effects, advance, Names(current=RUNS, next=NEW))
-    slots.advance(names)
+    names = dying_after(effects, Names.advance, Names(current=RUNS, next=NEW))
+    names.advance()
     assert names.named == {Slot.CURRENT: NEW, Slot.PREVIOUS: RUNS}
 
 
 @pytest.mark.parametrize("effects", range(4))
 def test_dying_while_it_advances_the_way_back_leads_to_what_ran(effects: int) -> None:
-    names = dying_after(effects, advance, Names(current=RUNS, next=NEW))
-    slots.go_back(names)
+    names = dying_after(effects, Names.advance, Names(current=RUNS, next=NEW))
+    names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 @pytest.mark.parametrize("effects", range(4))
 def test_dying_while_it_goes_back_the_next_try_ends_as_if_it_had_not(effects: int) -> None:
     names = Names(current=RUNS, next=NEW)
-    slots.advance(names)
-    dying_after(effects, go_back, names)
-    slots.go_back(names)
+    names.advance()
+    dying_after(effects, Names.go_back, names)
+    names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 
 
 @pytest.mark.parametrize("effects", range(8))
 def test_dying_anywhere_in_a_rollout_no_unproven_packages_count_as_healthy(effects: int) -> None:
     def rollout(names: Names) -> None:
-        for act in (built, advance, confirm):
+        for act in (built, Names.advance, Names.confirm):
             act(names)
 
     names = dying_after(effects, rollout, Names(current=RUNS))
     # Known are what ran before, or what was confirmed; in between, nothing is.
-    assert slots.healthy(names) in (
+    assert names.healthy() in (
         {RUNS, None} if effects < 5 else {NEW}  # built, previous, current, next gone, confirmed
     )
     assert names.named[Slot.CURRENT] in {RUNS, NEW}
@@ -167,9 +154,9 @@ def test_dying_anywhere_in_a_rollout_no_unproven_packages_count_as_healthy(effec
 
 @pytest.mark.parametrize("effects", range(5))
 def test_a_rollout_after_one_that_died_still_finds_the_last_healthy_packages(effects: int) -> None:
-    names = dying_after(effects, advance, Names(current=RUNS, next=NEW))
+    names = dying_after(effects, Names.advance, Names(current=RUNS, next=NEW))
     names.point(Slot.NEXT, NEWER)
-    slots.advance(names)
+    names.advance()
     assert names.named == {Slot.CURRENT: NEWER, Slot.PREVIOUS: RUNS}
 
 

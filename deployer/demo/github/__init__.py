@@ -4,12 +4,9 @@ contract    requests and answers, held against GitHub's own OpenAPI description
 repository  a real bare git repository, served by `git http-backend`
 webhook     signed deliveries, as GitHub sends them
 statuses    the commit statuses, and waiting for one
-faults      rate limits, 5xx, slowness, dropped connections, on demand
-shapes      JSON as GitHub writes it
-app         the Flask app over all of it
-api         the REST API of it
-parts       what the pieces of it share
-server      the app in a thread, for the demo and the tests
+api         the REST API
+parts       what the pieces share; rate limits, 5xx, slowness, dropped connections on demand
+server      the Flask app over all of it in a thread, for the demo and the tests
 """
 
 from deployer.demo.github.server import StandIn

@@ -6,12 +6,12 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
-from deployer.demo.github import shapes
 from deployer.demo.github.contract import (
     API_VERSIONS,
     Contract,
@@ -19,10 +19,23 @@ from deployer.demo.github.contract import (
     Operation,
     header_mistakes,
 )
-from deployer.demo.github.parts import Parts, base_url, meet_fault
+from deployer.demo.github.parts import Json, Parts, base_url, error
+from deployer.demo.github.statuses import PostedStatus
 
 LENGTHS = {"description": 140, "context": 255}
 """What GitHub takes of each text of a status, in characters."""
+_USER_URLS = {
+    "url": "",
+    "followers_url": "/followers",
+    "following_url": "/following{/other_user}",
+    "gists_url": "/gists{/gist_id}",
+    "starred_url": "/starred{/owner}{/repo}",
+    "subscriptions_url": "/subscriptions",
+    "organizations_url": "/orgs",
+    "repos_url": "/repos",
+    "events_url": "/events{/privacy}",
+    "received_events_url": "/received_events",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +45,16 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _no(status: int, message: str, *errors: shapes.Json) -> Answer:
-    return Answer(status, shapes.error(status, message, errors))
+def _no(status: int, message: str, *errors: Json) -> Answer:
+    return Answer(status, error(status, message, errors))
 
 
 def _invalid_status(message: str, **more: str) -> Answer:
-    error = {"resource": "Status", "code": "custom", "message": message} | more
-    return _no(422, "Validation Failed", error)
+    why = {"resource": "Status", "code": "custom", "message": message} | more
+    return _no(422, "Validation Failed", why)
 
 
-def _refused_text(body: shapes.Json) -> Answer | None:
+def _refused_text(body: Json) -> Answer | None:
     for name, most in LENGTHS.items():
         text = body.get(name) or ""
         if len(text) > most:
@@ -68,7 +81,8 @@ class Api:
         ):
             operation = self._contract.operation(method, path)
             blueprint.add_url_rule(
-                self._rule(operation),
+                # A ref may have slashes (GitHub's x-multi-segment).
+                path.replace("{ref}", "<path:ref>").replace("{", "<").replace("}", ">"),
                 endpoint=answer.__name__,
                 view_func=self._view(operation, answer, anonymous=anonymous),
                 methods=[method.upper()],
@@ -77,7 +91,7 @@ class Api:
 
     # -- the operations
 
-    def create_status(self, path: Mapping[str, str], body: shapes.Json) -> Answer:
+    def create_status(self, path: Mapping[str, str], body: Json) -> Answer:
         sha, url = path["sha"], body.get("target_url")
         if not re.fullmatch(r"[0-9a-f]{40}", sha):
             return _no(422, "sha must be a 40 character SHA1")
@@ -98,46 +112,38 @@ class Api:
             return _invalid_status(
                 "This SHA and context has reached the maximum number of statuses."
             )
-        shown = shapes.status(base_url(), self._parts.full_name, status)
+        shown = _shown(base_url(), self._parts.full_name, status)
         return Answer(201, shown, {"Location": shown["url"]})
 
-    def list_statuses(self, path: Mapping[str, str], _body: shapes.Json) -> Answer:
+    def list_statuses(self, path: Mapping[str, str], _body: Json) -> Answer:
         sha = self._parts.repository.commit_of(path["ref"])
         if sha is None:
             return _no(404, "Not Found")
         newest_first = self._parts.statuses.of(sha)[::-1]
-        per_page = _per_page()
+        per_page = max(1, min(request.args.get("per_page", 30, int), 100))
         start = (request.args.get("page", 1, int) - 1) * per_page
         page = newest_first[start : start + per_page]
         name = self._parts.full_name
-        return Answer(200, [shapes.status(base_url(), name, status) for status in page])
+        return Answer(200, [_shown(base_url(), name, status) for status in page])
 
     # -- around them
-
-    def _rule(self, operation: Operation) -> str:
-        """Return Flask's form of an OpenAPI path."""
-        rule = operation.path
-        for parameter in self._contract.parameters(operation):
-            kind = "path:" if parameter.get("x-multi-segment") else ""
-            rule = rule.replace(f"{{{parameter['name']}}}", f"<{kind}{parameter['name']}>")
-        return rule
 
     def _view(
         self,
         operation: Operation,
-        answer: Callable[[Mapping[str, str], shapes.Json], Answer],
+        answer: Callable[[Mapping[str, str], Json], Answer],
         *,
         anonymous: bool,
     ) -> Callable[..., Response]:
         def view(**path: str) -> Response:
-            if (met := meet_fault(self._parts.faults, "api")) is not None:
+            if (met := self._parts.faults.meet("api")) is not None:
                 return met
             body, refused = self._read(operation, path, anonymous=anonymous)
             given = refused or answer(path, body)
             try:
                 self._contract.check_answer(operation, given.status, given.body)
             except ContractBroken as exc:
-                self._parts.violations.add(str(exc))
+                self._parts.violations.append(str(exc))
                 raise
             response = jsonify(given.body)
             response.status_code = given.status
@@ -151,7 +157,7 @@ class Api:
     ) -> tuple[Any, Answer | None]:
         """Check a request; return its JSON body and, if it is refused, the answer."""
         for mistake in header_mistakes(request.headers):
-            self._parts.violations.add(f"{operation}: {mistake}")
+            self._parts.violations.append(f"{operation}: {mistake}")
         refused = self._refused_by_headers(anonymous=anonymous)
         if refused is not None:
             return None, refused
@@ -163,12 +169,12 @@ class Api:
         except ClientDisconnected:  # half a request is the network's fault
             return None, _no(400, "Problems parsing JSON")
         except BadRequest:
-            self._parts.violations.add(f"{operation}: the body is not JSON")
+            self._parts.violations.append(f"{operation}: the body is not JSON")
             return None, _no(400, "Problems parsing JSON")
         mistakes = self._contract.parameter_mistakes(operation, path, request.args)
         mistakes += self._contract.body_mistakes(operation, body)
         for mistake in mistakes:
-            self._parts.violations.add(f"{operation}: {mistake}")
+            self._parts.violations.append(f"{operation}: {mistake}")
         if mistakes:
             return None, _no(422, "Invalid request.\n\n" + "\n".join(mistakes))
         return body, None
@@ -187,5 +193,31 @@ class Api:
         return None
 
 
-def _per_page() -> int:
-    return max(1, min(request.args.get("per_page", 30, int), 100))
+def _user(base: str, name: str) -> Json:
+    return {
+        "login": name,
+        "id": 1,
+        "node_id": "MDQ6VXNlcjE=",
+        "avatar_url": f"{base}/avatar",
+        "gravatar_id": "",
+        "html_url": f"{base}/{name}",
+        "type": "User",
+        "site_admin": False,
+    } | {key: f"{base}/users/{name}{end}" for key, end in _USER_URLS.items()}
+
+
+def _shown(base: str, full_name: str, status: PostedStatus) -> Json:
+    at = status.received_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "url": f"{base}/repos/{full_name}/statuses/{status.sha}",
+        "avatar_url": f"{base}/avatar",
+        "id": status.id,
+        "node_id": f"SC_{status.id}",
+        "state": status.state,
+        "description": status.description,
+        "target_url": status.target_url,
+        "context": status.context,
+        "created_at": at,
+        "updated_at": at,
+        "creator": _user(base, "deployer"),
+    }

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
 
-from deployer.demo.github import shapes
-from deployer.demo.github.parts import Parts, base_url, meet_fault
-from deployer.demo.github.repository import NO_COMMIT, BareRepository, CgiRequest, Commit
-from deployer.demo.github.shapes import Push
+from deployer.demo.github.parts import Json, Parts
+from deployer.demo.github.repository import NO_COMMIT, CgiRequest
 
-MOST_COMMITS = 2048
 _HEADS = "refs/heads/"
+_REPOSITORY_ID = 1296269
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What one push did to one ref; `before` or `after` is all zeros where there was none."""
+
+    ref: str
+    before: str
+    after: str
+    pusher: str | None = None
 
 
 def git(parts: Parts) -> Blueprint:
@@ -24,7 +34,7 @@ def git(parts: Parts) -> Blueprint:
     def serve(owner: str, name: str, service: str) -> Response:
         if not parts.is_here(owner, name):
             abort(404)
-        if (met := meet_fault(parts.faults, "git")) is not None:
+        if (met := parts.faults.meet("git")) is not None:
             return met
         asked = _cgi_request(parts, service)
         if service != "git-receive-pack":
@@ -34,9 +44,8 @@ def git(parts: Parts) -> Blueprint:
             before = parts.repository.refs()
             answer = _answer(parts, asked)
             after = parts.repository.refs()
-        base = base_url()
         for push in _pushes(before, after, pusher=asked.user or None):
-            _announce(parts, base, push, before)
+            announce(parts, push)
         return answer
 
     return blueprint
@@ -70,32 +79,32 @@ def _pushes(
             yield Push(ref, before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT), pusher)
 
 
-def _announce(parts: Parts, base: str, push: Push, known: Mapping[str, str]) -> None:
-    parts.webhook.send(
-        "push", lambda: _payload(parts.repository, base, parts.full_name, push, known)
-    )
+def announce(parts: Parts, push: Push) -> None:
+    """Have `push` delivered: of GitHub's payload, what one reads who asks git for the rest.
 
-
-def _payload(
-    repository: BareRepository, base: str, full_name: str, push: Push, known: Mapping[str, str]
-) -> shapes.Json:
-    """Build the payload of `push`; `known` are the refs as they were before it."""
+    A whole one is in `tests/unit/test_webhook.py`
+    (https://docs.github.com/webhooks/webhook-events-and-payloads#push).
+    """
+    repository, owner = parts.repository, parts.full_name.partition("/")[0]
     created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
-    head = None if deleted else repository.commits(push.after, most=1)[0]
-    commits: tuple[Commit, ...] = ()
-    if not deleted:
-        old = known.values() if created else [push.before]
-        commits = repository.commits(push.after, *(f"^{sha}" for sha in old), most=MOST_COMMITS)
-    base_ref = None
-    if head is not None and created:
-        same = (ref for ref, sha in known.items() if ref != push.ref and sha == head.sha)
-        base_ref = next((ref for ref in same if ref.startswith(_HEADS)), None)
-    return shapes.push_payload(
-        base,
-        full_name,
-        push,
-        commits=commits[::-1],
-        head=head,
-        forced=not created and not deleted and not repository.is_ancestor(push.before, push.after),
-        base_ref=base_ref,
-    )
+
+    def payload() -> Json:
+        author = "" if deleted else repository.commits(push.after, most=1)[0].author
+        moved = not created and not deleted
+        return {
+            "ref": push.ref,
+            "before": push.before,
+            "after": push.after,
+            "repository": {"id": _REPOSITORY_ID, "full_name": parts.full_name},
+            "pusher": {"name": push.pusher or _login(author) or owner},
+            "created": created,
+            "deleted": deleted,
+            "forced": moved and not repository.is_ancestor(push.before, push.after),
+        }
+
+    parts.webhook.send("push", payload)
+
+
+def _login(name: str) -> str:
+    """Return what a person of that name might be called on GitHub."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

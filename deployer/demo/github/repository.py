@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,37 +21,22 @@ _SETTINGS = {
     "gc.auto": "0",
     "receive.autogc": "false",
 }
-_FIELDS = ("%H", "%T", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B")
-_FORMAT = "%x00".join(_FIELDS) + "%x00"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    name: str
-    email: str
+_FORMAT = "%H%x00%an%x00%cI%x00%s"
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit and the paths it changed, compared with its first parent.
+    """One commit.
 
     Attributes:
+        author: their name.
         committed_at: RFC 3339, with the committer's own offset.
     """
 
     sha: str
-    tree: str
-    author: Person
-    committer: Person
+    author: str
     committed_at: str
-    message: str
-    added: tuple[str, ...]
-    modified: tuple[str, ...]
-    removed: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        return self.message.partition("\n")[0]
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +88,10 @@ class BareRepository:
     def is_ancestor(self, old: str, new: str) -> bool:
         return self._try("merge-base", "--is-ancestor", old, new) is not None
 
-    def commits(self, *revisions: str, most: int) -> tuple[Commit, ...]:
-        """Return the newest `most` commits that `git rev-list` would give, newest first."""
-        out = self._git(
-            "log",
-            "-z",
-            f"--max-count={most}",
-            "--root",
-            "--no-renames",
-            "--diff-merges=first-parent",
-            "--name-status",
-            f"--format={_FORMAT}",
-            *revisions,
-            "--",
-        )
-        return tuple(_parse_log(out))
+    def commits(self, revision: str, *, most: int) -> tuple[Commit, ...]:
+        """Return the newest `most` commits that it holds, newest first."""
+        out = self._git("log", f"--max-count={most}", f"--format={_FORMAT}", revision, "--")
+        return tuple(Commit(*line.split("\0")) for line in out.split("\n") if line)
 
     def serve(self, request: CgiRequest) -> CgiAnswer:
         """Answer one request of a git client."""
@@ -160,30 +133,6 @@ class BareRepository:
             return self._git(*arguments)
         except subprocess.CalledProcessError:
             return None
-
-
-def _parse_log(out: str) -> Iterator[Commit]:
-    """Parse NUL-separated fields, an empty one, then letter and path of each changed file."""
-    tokens: Sequence[str] = out.split("\0")
-    at = 0
-    while at + len(_FIELDS) < len(tokens):
-        sha, tree, an, ae, _, cn, ce, committed_at, message = tokens[at : at + len(_FIELDS)]
-        at += len(_FIELDS) + 1
-        changed: dict[str, list[str]] = {"A": [], "D": [], "M": []}
-        while at + 1 < len(tokens) and len(letter := tokens[at].strip()) == 1:
-            changed.get(letter, changed["M"]).append(tokens[at + 1])  # T: the type changed
-            at += 2
-        yield Commit(
-            sha=sha.strip(),
-            tree=tree,
-            author=Person(an, ae),
-            committer=Person(cn, ce),
-            committed_at=committed_at,
-            message=message.rstrip("\n"),
-            added=tuple(changed["A"]),
-            modified=tuple(changed["M"]),
-            removed=tuple(changed["D"]),
-        )
 
 
 def _run(arguments: list[str]) -> str:

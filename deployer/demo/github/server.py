@@ -1,4 +1,9 @@
-"""The stand-in in a thread, on a free port of the loopback, for the demo and the tests."""
+"""The stand-in as a Flask app in a thread, on the loopback, for the demo and the tests.
+
+/<owner>/<name>.git    smart HTTP
+/repos/…               REST, at the root: GITHUB_API_URL is the server's address
+/                      commits with their statuses
+"""
 
 from __future__ import annotations
 
@@ -8,26 +13,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flask import Flask, render_template
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from deployer.demo.github.app import EXTENSION, create_stand_in
-from deployer.demo.github.faults import Faults
-from deployer.demo.github.parts import Parts
+from deployer.demo.github.api import Api
+from deployer.demo.github.git import git
+from deployer.demo.github.parts import Parts, base_url
 from deployer.demo.github.repository import BareRepository
-from deployer.demo.github.statuses import PostedStatus
-from deployer.demo.github.webhook import Delivery
+from deployer.demo.github.statuses import PostedStatus, combined_state
+from deployer.demo.github.webhook import Webhook
 
 STOP_S = 15.0
 POLL_S = 0.05
 """How soon the server notices that it should stop."""
+COMMITS_SHOWN = 50
+DELIVERIES_SHOWN = 10
 
 
 class StandIn:
     """GitHub, on this machine. `start()` and `stop()`, or a `with` statement.
 
+    Args:
+        root: the repository goes to `root/<repo>.git`; one that is there is served.
+        repo: `owner/name`.
+        webhook_url: where push events go, None: nowhere.
+        secret: signs the deliveries.
+        token: the one API token that is accepted. Pushes need none.
+
     Attributes:
         url: the server's address, to be used as GITHUB_API_URL.
         git_url: the repository, to be used as REPO_URL; pushes need no credentials.
+        webhook: its `url` is where push events go, None: they are lost; it knows the deliveries.
         faults: faults to be met by the next requests.
     """
 
@@ -40,12 +56,23 @@ class StandIn:
         secret: str,
         token: str,
         host: str = "127.0.0.1",
-        port: int = 0,
     ) -> None:
-        app = create_stand_in(root, repo=repo, webhook_url=webhook_url, secret=secret, token=token)
-        self._parts: Parts = app.extensions[EXTENSION]
+        violations: list[str] = []
+        self._parts = Parts(
+            full_name=repo,
+            token=token,
+            repository=BareRepository(root, repo),
+            webhook=Webhook(webhook_url, secret, violations.append),
+            violations=violations,
+        )
+        self.webhook, self.faults = self._parts.webhook, self._parts.faults
+        self.repository = self._parts.repository
+        app = Flask(__name__, static_folder=None)
+        app.register_blueprint(Api(self._parts).blueprint())
+        app.register_blueprint(git(self._parts))
+        app.add_url_rule("/", view_func=self._page)
         self._server: BaseWSGIServer = make_server(
-            host, port, app, threaded=True, request_handler=_Handler
+            host, 0, app, threaded=True, request_handler=_Handler
         )
         self._counting = threading.Lock()
         self._requests = 0
@@ -65,12 +92,12 @@ class StandIn:
 
     def stop(self) -> None:
         """Stop serving and delivering; waits for a delivery that is under way."""
-        self._parts.faults.stopping.set()
+        self.faults.stopping.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join(STOP_S)
         self._server.server_close()
-        self._parts.webhook.close()
+        self.webhook.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -84,31 +111,9 @@ class StandIn:
         self.stop()
 
     @property
-    def webhook_url(self) -> str | None:
-        """Where push events go. None: they are lost, as when a hook is switched off."""
-        return self._parts.webhook.url
-
-    @webhook_url.setter
-    def webhook_url(self, url: str | None) -> None:
-        self._parts.webhook.url = url
-
-    @property
-    def faults(self) -> Faults:
-        return self._parts.faults
-
-    @property
-    def repository(self) -> BareRepository:
-        return self._parts.repository
-
-    @property
     def violations(self) -> tuple[str, ...]:
         """Requests, and answers of our own, that are not as GitHub describes them."""
-        return self._parts.violations.all()
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """Webhook deliveries that ended, oldest first."""
-        return self._parts.webhook.deliveries
+        return tuple(self._parts.violations)
 
     @property
     def requests(self) -> int:
@@ -119,6 +124,23 @@ class StandIn:
     def _count(self) -> None:
         with self._counting:
             self._requests += 1
+
+    def _page(self) -> str:
+        parts = self._parts
+        tip = parts.repository.commit_of(f"refs/heads/{parts.repository.branch}")
+        rows = []
+        for commit in parts.repository.commits(tip, most=COMMITS_SHOWN) if tip else ():
+            latest = parts.statuses.latest(commit.sha)
+            rows.append((commit, combined_state(latest) if latest else None, latest))
+        return render_template(
+            "commits.html",
+            full_name=parts.full_name,
+            branch=parts.repository.branch,
+            git_url=f"{base_url()}/{parts.full_name}.git",
+            rows=rows,
+            deliveries=parts.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
+            violations=parts.violations,
+        )
 
     def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
         """Return all statuses of a commit, oldest first."""
@@ -133,14 +155,6 @@ class StandIn:
             TimeoutError: it was not within `bound_s`.
         """
         return self._parts.statuses.wait_for(sha, context, states, bound_s)
-
-    def wait_for_deliveries(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
-        """Return all deliveries, once there are `count` of them.
-
-        Raises:
-            TimeoutError: there were fewer within `bound_s`.
-        """
-        return self._parts.webhook.wait_for(count, bound_s)
 
 
 class _Handler(WSGIRequestHandler):

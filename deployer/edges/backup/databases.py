@@ -6,11 +6,10 @@ told who they are by their own container's environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.compose.commands import Exec, Project, Start, Stop
+from deployer.edges.compose.commands import script, start, stop
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack
 
@@ -49,9 +48,9 @@ END
 class Databases:
     """Of one stack."""
 
-    def __init__(self, project: Project, output: Path, environ: Mapping[str, str]) -> None:
-        self.output = output
-        self._runner = ComposeRunner(project, output, environ=environ)
+    def __init__(self, runner: ComposeRunner) -> None:
+        self.output = runner.output
+        self._runner = runner
 
     def names(self) -> tuple[str, ...]:
         """Return the services that hold one.
@@ -63,25 +62,25 @@ class Databases:
 
     def dump(self, service: str, into: Path) -> None:
         with into.open("wb") as out:
-            self._runner.pipe(Exec(service, _AS_ITSELF + _DUMP), stdout=out, within_s=DUMP_S)
+            self._runner.pipe(script(service, _AS_ITSELF + _DUMP), stdout=out, within_s=DUMP_S)
 
     def stop_others(self) -> None:
         """Stop all that may hold what is about to be replaced."""
         if others := tuple(name for name, holds in self._services().items() if not holds):
-            self._runner.run(Stop(others, STOP_S), within_s=STOP_S + START_S)
+            self._runner.run(stop(others, STOP_S), within_s=STOP_S + START_S)
 
     def start(self, services: tuple[str, ...]) -> None:
-        self._runner.run(Start(services), within_s=START_S)
+        self._runner.run(start(services), within_s=START_S)
 
     def load(self, service: str, dumped: Path) -> None:
         """Make a second database of a dump, beside that which is there."""
         with dumped.open("rb") as given:
-            self._runner.pipe(Exec(service, _AS_ITSELF + _LOAD), stdin=given, within_s=DUMP_S)
+            self._runner.pipe(script(service, _AS_ITSELF + _LOAD), stdin=given, within_s=DUMP_S)
 
     def swap(self, service: str, aside: str) -> None:
         """Let the second take the first one's name, which is kept under another: both or none."""
-        script = _AS_ITSELF + _SWAP.format(aside=aside)
-        self._runner.pipe(Exec(service, script), within_s=SWAP_S)
+        text = _AS_ITSELF + _SWAP.format(aside=aside)
+        self._runner.pipe(script(service, text), within_s=SWAP_S)
 
     def _services(self) -> dict[str, bool]:
         stack = read_stack(self._runner, ())

@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
-from sqlalchemy import inspect, make_url
+from sqlalchemy import inspect
 
 from deployer.edges.backup.archive import beside, own_as_around, sync
 from deployer.edges.journal import SqlJournal, schema
@@ -20,17 +21,11 @@ from deployer.edges.journal.tables import metadata
 from deployer.errors import JournalError
 from deployer.ports import Journal
 
+T = TypeVar("T")
+
 WITHIN_S: Final = 900.0
 OURS: Final = (*metadata.tables, "alembic_version")
 _SIDES: Final = ("", "-wal", "-shm")
-
-
-def kind(url: str) -> str:
-    return make_url(url).get_backend_name()
-
-
-def revision() -> str:
-    return schema.REVISIONS[-1]
 
 
 def copy(url: str, into: Path) -> None:
@@ -79,43 +74,53 @@ def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | N
     return kept
 
 
-def damage(url: str) -> str | None:
-    """Tell what is wrong with SQLite's file; None: nothing, or it is PostgreSQL's own matter.
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """Implements `ports.doctor.JournalPlace`; what is kept ends in `aside`, as of `put_back`."""
 
-    Raises:
-        JournalError: it can't be read, and that says nothing of what it holds.
-    """
-    database = Database(url)
-    file = database.file
-    if file is None:
-        return None
-    if not file.exists() or not file.stat().st_size:
-        return f"{file} is {'empty' if file.exists() else 'gone'}"
-    try:
-        with closing(database), database.reading() as connection:
-            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-            if said == "ok":
-                return None if inspect(connection).has_table(OURS[-1]) else f"{file} has no tables"
-    except JournalError as exc:
-        if not is_damage(exc):
-            raise
-        said = str(exc)
-    return f"{file} is damaged ({said})"
+    url: str
+    state_dir: Path
+    aside: str
 
+    def damage(self) -> str | None:
+        """Tell what is wrong with SQLite's file; None: nothing, or it is PostgreSQL's own matter.
 
-def rebuild(
-    url: str, fill: Callable[[Journal], None], *, aside: str, state_dir: Path
-) -> Path | None:
-    """Make a new journal, let `fill` fill it, and put it in its place; see `put_back`.
+        Raises:
+            JournalError: it can't be read, and that says nothing of what it holds.
+        """
+        database = Database(self.url)
+        file = database.file
+        if file is None:
+            return None
+        if not file.exists() or not file.stat().st_size:
+            return f"{file} is {'empty' if file.exists() else 'gone'}"
+        try:
+            with closing(database), database.reading() as connection:
+                said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+                if said == "ok":
+                    whole = inspect(connection).has_table(OURS[-1])
+                    return None if whole else f"{file} has no tables"
+        except JournalError as exc:
+            if not is_damage(exc):
+                raise
+            said = str(exc)
+        return f"{file} is damaged ({said})"
 
-    Raises:
-        JournalError, DiskError: nothing was changed.
-    """
-    with beside(state_dir / "rebuild") as place:
-        made = place / "journal"
-        with closing(SqlJournal.open(f"sqlite:///{made}", migrate=True)) as journal:
-            fill(journal)
-        return put_back(url, made, aside=aside, state_dir=state_dir)
+    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
+        """Make a new journal, let `fill` fill it, and put it in its place; see `put_back`.
+
+        Raises:
+            JournalError, DiskError: nothing was changed.
+        """
+        with beside(self.state_dir / "rebuild") as place:
+            made = place / "journal"
+            with closing(SqlJournal.open(f"sqlite:///{made}", migrate=True)) as journal:
+                fill(journal)
+            return put_back(self.url, made, aside=self.aside, state_dir=self.state_dir)
+
+    def opened(self, ask: Callable[[Journal], T]) -> T:
+        with closing(SqlJournal.open(self.url, migrate=False)) as journal:
+            return ask(journal)
 
 
 def move_aside(file: Path, aside: str) -> Path | None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from deployer import __version__
 from deployer.config import Settings
 from deployer.core.backup import DATABASES, JOURNAL, Manifest, Origin, name_at, too_many
 from deployer.edges.backup import archive, journal
 from deployer.edges.backup.databases import Databases
+from deployer.edges.journal.schema import REVISIONS
 from deployer.errors import DiskError, WrongPlace
 
 
@@ -31,7 +34,8 @@ class Backup:
 
 
 def origin(settings: Settings) -> Origin:
-    return Origin(settings.github_repo, settings.services, journal.kind(settings.journal_url))
+    kind = make_url(settings.journal_url).get_backend_name()
+    return Origin(settings.github_repo, settings.services, kind)
 
 
 def backup(
@@ -55,7 +59,7 @@ def backup(
                 origin=origin(settings),
                 made_by=__version__,
                 made_at=now.isoformat(timespec="seconds"),
-                revision=journal.revision(),
+                revision=REVISIONS[-1],
                 files={name: known for name, known in sums.items() if known},
             )
             archive.write(file, manifest, kept)

@@ -1,7 +1,6 @@
 """The class's Airflow in Docker Compose.
 
 services     `ComposeServices`: implements `ports.Services`
-choosing     which way packages go, read off the operator's file
 ways         what a way must do
 image_way    packages are in an image
 plain_way    containers install proven pins at each start

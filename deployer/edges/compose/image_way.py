@@ -16,16 +16,15 @@ from deployer.edges.compose.image_build import build_image, context, remove_left
 from deployer.edges.compose.proving import Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Instance, Packages
-from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, refusal
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import RequirementsRefused, ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"
 """Where an image holds the class's text it was built of."""
 
 
-class ImageSlots:
+class ImageSlots(Slots[str]):
     """The names are tags of one repository; what they lead to are image ids."""
 
     def __init__(self, client: DockerClient, repository: str) -> None:
@@ -80,15 +79,15 @@ class ImageWay:
         self._dockerfile = dockerfile
         self._files = files
         self._bounds = bounds
-        self._slots = ImageSlots(client, repository)
+        self.slots = ImageSlots(client, repository)
         self._prover = Prover(client, project=project, bounds=bounds)
         self._texts: dict[str, str] = {}  # by image; none of them changes
 
     def packages(self, slot: Slot) -> Packages:
-        return Packages(self._slots.name(slot))
+        return Packages(self.slots.name(slot))
 
     def installed(self, containers: Sequence[Instance]) -> str | None:
-        current = slots.healthy(self._slots)
+        current = self.slots.healthy()
         # One on another image was not recreated when the name moved: somebody died there.
         if current is None or not all(map(self.on_current, containers)):
             return None
@@ -97,7 +96,7 @@ class ImageWay:
         return self._texts[current]
 
     def on_current(self, container: Instance) -> bool:
-        return container.runs and container.image == self._slots.target(Slot.CURRENT)
+        return container.runs and container.image == self.slots.target(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         safe = safe_requirements(text)
@@ -118,17 +117,8 @@ class ImageWay:
         if not image:
             raise self._failure(text, ended)
         new = self._verify(image, base)
-        self._slots.point(Slot.NEXT, image)
+        self.slots.point(Slot.NEXT, image)
         return new
-
-    def advance(self) -> None:
-        slots.advance(self._slots)
-
-    def go_back(self) -> None:
-        slots.go_back(self._slots)
-
-    def confirm(self) -> None:
-        slots.confirm(self._slots)
 
     def tidy(self) -> None:
         remove_throwaways(self._client, self._project)
@@ -136,7 +126,7 @@ class ImageWay:
 
     def _running_image(self) -> str:
         """Return the image that the class runs, or what it is built from before the first."""
-        return self._slots.target(Slot.CURRENT) or self._base_image()
+        return self.slots.target(Slot.CURRENT) or self._base_image()
 
     def _failure(self, text: str, ended: Ended) -> RequirementsRefused | ServicesError:
         """Return whose fault it is that the installation of packages failed.
@@ -152,7 +142,7 @@ class ImageWay:
         ended = run_throwaway(
             self._client,
             image,
-            verify_command(self._prover.own(self._id_of(base))),
+            verify_command(self._prover.own(base)),
             entrypoint=["bash"],
             project=self._project,
             within_s=self._bounds.check_s,
@@ -160,8 +150,3 @@ class ImageWay:
         )
         self._prover.raise_for_checks(ended)
         return added(ended.text)
-
-    def _id_of(self, base: str) -> str:
-        """Return the base image's id: its tag may be moved to another while the deployer runs."""
-        with asking(f"look for the image {base}"):
-            return self._client.images.get(base).id or base

@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 from deployer.core.airflow_version import SETTING, image_of, naming
 from deployer.edges.airflow import health
 from deployer.edges.backup.databases import START_S, STOP_S, Databases
-from deployer.edges.compose.choosing import base_image
-from deployer.edges.compose.commands import Run, Stop
+from deployer.edges.compose.commands import run, stop
 from deployer.edges.compose.runner import ComposeRunner
-from deployer.edges.compose.stack import Stack, WayName, read_stack
+from deployer.edges.compose.stack import Stack, read_stack
 from deployer.errors import AirflowKept, DiskError
 
 INIT: Final = "airflow-init"
@@ -61,7 +60,7 @@ class ComposeOtherAirflow:
 
     def name(self, version: str) -> None:
         stack = self._stack()
-        base, _ = base_image(stack, self._services), self._database(stack)
+        base, _ = stack.base(stack.image(self._services)), self._database(stack)
         image = image_of(version, base)
         if image is None:
             raise AirflowKept(
@@ -77,7 +76,8 @@ class ComposeOtherAirflow:
             self._write(naming(image, self._env.read_text()))
         except OSError as exc:
             raise DiskError(f"{self._env} can't name another Airflow: {exc}") from exc
-        if base_image(self._stack(), self._services) != image:
+        stack = self._stack()
+        if stack.base(stack.image(self._services)) != image:
             raise AirflowKept(
                 f"{stack.file} does not build of the {SETTING} that {self._env} names: let the"
                 f" argument of its `build` be ${{{SETTING}}}"
@@ -93,8 +93,8 @@ class ComposeOtherAirflow:
             raise DiskError(f"{part} can't be written: {exc}") from exc
 
     def migrate(self) -> None:
-        self._runner.run(Run(INIT, FITS), within_s=START_S)
-        self._runner.run(Run(INIT), within_s=MIGRATE_S)
+        self._runner.run(run(INIT, *FITS), within_s=START_S)
+        self._runner.run(run(INIT), within_s=MIGRATE_S)
 
     def take_back(self) -> None:
         try:
@@ -114,11 +114,11 @@ class ComposeOtherAirflow:
         shutil.rmtree(self._kept, ignore_errors=True)
 
     def _stop(self) -> None:
-        self._runner.run(Stop(self._services, STOP_S), within_s=STOP_S + START_S)
+        self._runner.run(stop(self._services, STOP_S), within_s=STOP_S + START_S)
 
     def _stack(self) -> Stack:
         stack = read_stack(self._runner, self._services)
-        if stack.way(self._services) is WayName.PLAIN or INIT not in stack.services:
+        if stack.plain(self._services) or INIT not in stack.services:
             raise AirflowKept(
                 f"{stack.file} has no service {INIT}, or its containers install packages"
                 f" themselves: there change {SETTING} in {self._env} by hand"

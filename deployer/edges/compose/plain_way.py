@@ -12,22 +12,19 @@ before, in a throwaway container.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Task
 from deployer.core.requirements.gate import safe_requirements
-from deployer.edges.compose.engine import asking, check_room
+from deployer.edges.compose.engine import check_room
 from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
 from deployer.edges.compose.ways import Instance, Packages
-from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
-from deployer.errors import DiskError
 
 MOUNTED = "/opt/class/packages"
 """Where Airflow's containers see the directory."""
@@ -70,7 +67,7 @@ class PlainWay:
         self._image = image
         self._files = files
         self._bounds = bounds
-        self._links = LinkSlots(directory)
+        self.slots = LinkSlots(directory)
         self._prover = Prover(client, project=project, bounds=bounds)
 
     def packages(self, slot: Slot) -> Packages:
@@ -84,12 +81,11 @@ class PlainWay:
         Raises:
             DiskError
         """
-        with self._writing():
-            if self._links.target(Slot.CURRENT) is None:
-                self._links.point(Slot.CURRENT, self._write("", ""))
+        if self.slots.target(Slot.CURRENT) is None:
+            self.slots.point(Slot.CURRENT, self._write("", ""))
 
     def installed(self, containers: Sequence[Instance]) -> str | None:
-        current = slots.healthy(self._links)
+        current = self.slots.healthy()
         if current is None or not all(map(self.on_current, containers)):
             return None
         try:
@@ -102,7 +98,7 @@ class PlainWay:
 
     def on_current(self, container: Instance) -> bool:
         # Made, not started: one that is started again keeps what it had installed before.
-        return container.runs and container.made_at > self._links.moved_at(Slot.CURRENT)
+        return container.runs and container.made_at > self.slots.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self._prover.resolve(self._image, text, safe_requirements(text)))
@@ -111,36 +107,22 @@ class PlainWay:
         """See `ways.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
         check_room(self._client, self._bounds.needs_bytes)
         said = self._prover.resolve(self._image, text, safe_requirements(text))
-        with self._writing():
-            self._links.remove_unnamed()
-            made = self._write(text, pins(text, said))
+        self.slots.remove_unnamed()
+        made = self._write(text, pins(text, said))
         new = self._prove(text, made)
-        with self._writing():
-            self._links.point(Slot.NEXT, made)
+        self.slots.point(Slot.NEXT, made)
         return new
-
-    def advance(self) -> None:
-        with self._writing():
-            slots.advance(self._links)
-
-    def go_back(self) -> None:
-        with self._writing():
-            slots.go_back(self._links)
-
-    def confirm(self) -> None:
-        with self._writing():
-            slots.confirm(self._links)
 
     def tidy(self) -> None:
         remove_throwaways(self._client, self._project)
-        self._links.remove_unnamed()
+        self.slots.remove_unnamed()
 
     def _prove(self, text: str, made: Path) -> tuple[str, ...]:
         """Let a container start on `made` as Airflow's will, and check what it has then."""
         ended = run_throwaway(
             self._client,
             self._image,
-            ["bash", *verify_command(self._prover.own(self._image_id()))],
+            ["bash", *verify_command(self._prover.own(self._image))],
             project=self._project,
             within_s=self._bounds.build_s,
             limits=self._bounds.limits,
@@ -161,25 +143,12 @@ class PlainWay:
 
     def _write(self, text: str, exact: str) -> Path:
         """Make the next numbered directory, readable for Airflow's user whatever the umask is."""
-        made = self._links.unused()
-        self._directory.chmod(0o755)
-        made.mkdir()
-        made.chmod(0o755)
-        for name, content in ((_TEXT, text), (_PINS, exact), (_PROVEN, exact)):
-            (made / name).write_text(content)
-            (made / name).chmod(0o644)
+        with self.slots.writing():
+            made = self.slots.unused()
+            self._directory.chmod(0o755)
+            made.mkdir()
+            made.chmod(0o755)
+            for name, content in ((_TEXT, text), (_PINS, exact), (_PROVEN, exact)):
+                (made / name).write_text(content)
+                (made / name).chmod(0o644)
         return made
-
-    def _image_id(self) -> str:
-        """Return the image's id: its tag may be moved to another while the deployer runs."""
-        with asking(f"look for the image {self._image}"):
-            return self._client.images.get(self._image).id or self._image
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            raise DiskError(
-                f"the packages' directory {self._directory} can't be written: {exc}"
-            ) from exc

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.edges.compose.engine import asking
 from deployer.edges.compose.throwaway import Limits, run_throwaway
 from deployer.edges.packages.installer_output import last_line, refusal
 from deployer.errors import RequirementsRefused, ServicesError
@@ -111,12 +112,15 @@ class Prover:
         Raises:
             ServicesError
         """
-        if image not in self._own:
-            ended = self._run(image, _LIST, within_s=self._bounds.check_s, network="none")
+        with asking(f"look for the image {image}"):
+            # Its tag may be moved to another while the deployer runs.
+            number = self._client.images.get(image).id or image
+        if number not in self._own:
+            ended = self._run(number, _LIST, within_s=self._bounds.check_s, network="none")
             if ended.end is not End.EXITED or ended.status:
                 raise ServicesError(f"uv can't list what {image} holds: {last_line(ended.text)}")
-            self._own[image] = tuple(ended.text.split())
-        return self._own[image]
+            self._own[number] = tuple(ended.text.split())
+        return self._own[number]
 
     def blame(
         self, image: str, tried: Ended, task: Task, because: RequirementsRefused

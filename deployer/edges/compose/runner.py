@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from deployer.edges.compose.commands import Command, Config, Project, Version, argv
+from deployer.edges.compose.commands import CONFIG, VERSION, Command, Project, argv
 from deployer.errors import ServicesError
 
 PASSED = (
@@ -45,7 +45,7 @@ class ComposeRunner:
 
     def __init__(self, project: Project, output: Path, *, environ: Mapping[str, str]) -> None:
         self.project = project
-        self._output = output
+        self.output = output
         self._environment = {name: environ[name] for name in PASSED if name in environ}
 
     def ask(self, command: Command) -> str:
@@ -73,14 +73,16 @@ class ComposeRunner:
         try:
             said, complained = child.communicate(timeout=within_s)
         except subprocess.TimeoutExpired as exc:
-            raise ServicesError(f"{_name(command)} did not finish within {within_s:g} s") from exc
+            raise ServicesError(
+                f"docker compose {command[0]} did not finish within {within_s:g} s"
+            ) from exc
         finally:
             _end(child)
         self._check(command, child.returncode, complained)
         return said or b""
 
     def version(self) -> str:
-        return self.ask(Version()).strip().removeprefix("v")
+        return self.ask(VERSION).strip().removeprefix("v")
 
     def config(self) -> Mapping[str, Any]:
         """Return the operator's file as Compose understands it.
@@ -88,7 +90,7 @@ class ComposeRunner:
         Raises:
             ServicesError: Compose refuses it; its words may quote a secret of the file.
         """
-        stack: Mapping[str, Any] = json.loads(self.ask(Config()))
+        stack: Mapping[str, Any] = json.loads(self.ask(CONFIG))
         return stack
 
     def run(self, command: Command, *, within_s: float) -> None:
@@ -106,12 +108,12 @@ class ComposeRunner:
                 child.wait(within_s)
             except subprocess.TimeoutExpired as exc:
                 raise ServicesError(
-                    f"{_name(command)} did not finish within {within_s:g} s:"
-                    f"\n{_end_of(self._output.read_bytes())}"
+                    f"docker compose {command[0]} did not finish within {within_s:g} s:"
+                    f"\n{_end_of(self.output.read_bytes())}"
                 ) from exc
             finally:
                 _end(child)
-        self._check(command, child.returncode, self._output.read_bytes())
+        self._check(command, child.returncode, self.output.read_bytes())
 
     def idle(self) -> bool:
         """Tell whether no Compose of an earlier worker runs."""
@@ -133,17 +135,17 @@ class ComposeRunner:
     @contextmanager
     def _locked(self, within_s: float) -> Iterator[IO[bytes]]:
         try:
-            self._output.parent.mkdir(parents=True, exist_ok=True)
-            file = self._output.open("ab")
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            file = self.output.open("ab")
         except OSError as exc:
-            raise ServicesError(f"{self._output} can't be written: {exc.strerror}") from exc
+            raise ServicesError(f"{self.output} can't be written: {exc.strerror}") from exc
         with file:
             over = time.monotonic() + within_s
             while not _lock(file):
                 if time.monotonic() >= over:
                     raise ServicesError(
                         f"a docker compose that an earlier worker started has not ended in"
-                        f" {within_s:g} s; see {self._output} and `ps -C docker-compose -f`"
+                        f" {within_s:g} s; see {self.output} and `ps -C docker-compose -f`"
                     )
                 time.sleep(_LOOK_S)
             yield file
@@ -173,9 +175,7 @@ class ComposeRunner:
     def _check(self, command: Command, status: int, said: bytes) -> None:
         if status == 0:
             return
-        probe = self._start(
-            ("docker", "compose", "version"), subprocess.DEVNULL, subprocess.DEVNULL
-        )
+        probe = self._start(argv(self.project, VERSION), subprocess.DEVNULL, subprocess.DEVNULL)
         try:
             missing = probe.wait(_ASK_S) != 0
         except subprocess.TimeoutExpired:
@@ -186,7 +186,7 @@ class ComposeRunner:
             raise ServicesError(
                 "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
             )
-        raise ServicesError(f"{_name(command)} failed: {_end_of(said)}")
+        raise ServicesError(f"docker compose {command[0]} failed: {_end_of(said)}")
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -203,10 +203,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
-
-
-def _name(command: Command) -> str:
-    return f"docker compose {type(command).__name__.lower()}"
 
 
 def _end_of(said: bytes) -> str:

@@ -11,7 +11,7 @@ from docker.client import DockerClient
 
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
-from deployer.edges.compose.commands import Up
+from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
     Containers,
     instance,
@@ -24,6 +24,7 @@ from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Instance, Way
+from deployer.edges.packages.installer_output import listed
 from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
@@ -84,21 +85,21 @@ class ComposeServices:
         return self._way.installed(found)
 
     def resolve(self, text: str) -> str:
-        return f"resolves: {_listed(self._way.resolve(text))}"
+        return f"resolves: {listed(self._way.resolve(text))}"
 
     def build(self, text: str) -> str:
-        return f"built: {_listed(self._way.build(text))}"
+        return f"built: {listed(self._way.build(text))}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.advance, idle=idle)
+        return self._move(services, self._way.slots.advance, idle=idle)
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.go_back, idle=idle)
+        return self._move(services, self._way.slots.go_back, idle=idle)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
         self._wait(lambda: self._not_up(services, vouched_for=True) | self._silent(services))
-        self._way.confirm()
+        self._way.slots.confirm()
         return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
 
     def vitals(self, service: str) -> Vitals:
@@ -144,8 +145,9 @@ class ComposeServices:
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
             own_s = stack.services[service].stop_grace_s
-            up = Up(service, _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None)
-            self._runner.run(up, within_s=max(own_s, self._grace_s(service)) + _MARGIN_S)
+            least = _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None
+            within_s = max(own_s, self._grace_s(service)) + _MARGIN_S
+            self._runner.run(up(service, least), within_s=within_s)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))
@@ -228,7 +230,3 @@ class ComposeServices:
     def _failed(self, service: str, what: str) -> NotHealthy:
         lines = [last_lines(container) for container in self._containers.of(service)[:1]]
         return NotHealthy("\n".join([f"{service} {what}", *lines]))
-
-
-def _listed(new: Sequence[str]) -> str:
-    return ", ".join(new) if new else "nothing that Airflow does not bring already"

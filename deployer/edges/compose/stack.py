@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deployer.core.airflow_version import SETTING
 from deployer.core.doctor.stack_rules import PIP_AT_START, seconds
 from deployer.core.model import COMPOSE_FILE
 from deployer.edges.compose.runner import ComposeRunner
@@ -34,13 +34,6 @@ class Service:
     stop_grace_s: float = _DEFAULT_GRACE_S
 
 
-class WayName(StrEnum):
-    """How packages get into the containers (`ways`)."""
-
-    IMAGE = "image"
-    PLAIN = "plain"
-
-
 @dataclass(frozen=True, slots=True)
 class Stack:
     """The whole file: its services by name."""
@@ -48,21 +41,49 @@ class Stack:
     file: Path
     services: Mapping[str, Service]
 
-    def way(self, services: Sequence[str]) -> WayName:
-        """Return how packages get into `services`.
+    def plain(self, services: Sequence[str]) -> bool:
+        """Tell whether `services` install their packages themselves, at each start (`ways`).
 
         Raises:
-            ServicesError: into some in this way and into others in the other.
+            ServicesError: some do, and some do not.
         """
         plain = [name for name in services if self.services[name].environment.get(PIP_AT_START)]
-        if not plain:
-            return WayName.IMAGE
-        if others := [name for name in services if name not in plain]:
+        others = [name for name in services if name not in plain]
+        if plain and others:
             raise ServicesError(
                 f"{self.file}: {', '.join(plain)} set {PIP_AT_START} and {', '.join(others)} do"
                 " not; set it for all of them or for none"
             )
-        return WayName.PLAIN
+        return bool(plain)
+
+    def image(self, services: Sequence[str]) -> str:
+        """Return the one image that all of `services` run.
+
+        Raises:
+            ServicesError: there is none, and what to change.
+        """
+        images = {self.services[name].image or "" for name in services}
+        if len(images) != 1 or "" in images:
+            raise ServicesError(f"{self.file}: give {', '.join(services)} one and the same `image`")
+        return images.pop()
+
+    def base(self, image: str) -> str:
+        """Return the Airflow that `image` is built from; one `build` will do for all that run it.
+
+        Raises:
+            ServicesError: none is named, or several, and what to change.
+        """
+        given = {
+            service.build_args.get(SETTING, "")
+            for service in self.services.values()
+            if service.image == image and service.build_args is not None
+        }
+        if len(given) != 1 or "" in given:
+            raise ServicesError(
+                f"{self.file}: give a service with the image {image} a `build`, and each such"
+                f" `build` one and the same argument {SETTING}, e.g. apache/airflow:3.3.2"
+            )
+        return given.pop()
 
 
 def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:

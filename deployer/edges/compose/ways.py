@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import Slot, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Instance:
 class Way(Protocol):
     """How packages are proven and moved; every method may be called again after a crash."""
 
+    @property
+    def slots(self) -> Slots[Any]:
+        """The names by which they move."""
+
     def packages(self, slot: Slot) -> Packages:
         """Return what a container needs to have what `slot` leads to."""
 
@@ -78,15 +82,6 @@ class Way(Protocol):
         Raises:
             RequirementsRefused, ServicesError, DiskError
         """
-
-    def advance(self) -> None:
-        """Make `next` the current one; nothing to do where there is none."""
-
-    def go_back(self) -> None:
-        """Undo the last `build`, and what was advanced since the last `confirm`."""
-
-    def confirm(self) -> None:
-        """Say that what runs was found healthy."""
 
     def tidy(self) -> None:
         """Remove what a call that died left behind, and what no name leads to any more."""

@@ -27,8 +27,8 @@ from deployer.edges.embedded.settings import (
     Place,
     Secrets,
     environment,
-    parsing_environment,
 )
+from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
 
@@ -39,6 +39,7 @@ COMMANDS = {
 }
 """Airflow's command by the name its service has in the class's docker-compose.yaml."""
 _LOOK_S = 0.1
+_STOP_S = 30.0
 _LAST_LINES = 40
 """Lines of a log that are looked through for why a service ended."""
 
@@ -51,7 +52,6 @@ class LocalAirflow:
         root: CHECKOUT_DIR, whose releases it reads.
         port: of its api-server.
         repo_url: the class repository's page, for links out of Airflow.
-        cache: where the base environment is kept between runs.
         more: environment variables of Airflow's processes beside ours, or in place of them.
         progress: told in a few words what takes longer than a moment.
     """
@@ -63,20 +63,17 @@ class LocalAirflow:
         root: Path,
         port: int,
         repo_url: str | None = None,
-        cache: Path | None = None,
         more: Mapping[str, str] = MappingProxyType({}),
         resolve_timeout_s: float = 120,
         health_timeout_s: float = 180,
-        stop_timeout_s: float = 30,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         files = airflow_files()
         self._more = more
         self._resolve_timeout_s = resolve_timeout_s
         self._health_timeout_s = health_timeout_s
-        self._stop_timeout_s = stop_timeout_s
         self._progress = progress
-        self._base = BaseEnvironment((cache or default_cache()).absolute())
+        self._base = BaseEnvironment()
         # A new lock file begins anew: what an older Airflow wrote is not migrated.
         own = state.absolute() / self._base.key
         self.place = Place(own, root.absolute(), port, repo_url, files)
@@ -98,12 +95,12 @@ class LocalAirflow:
         self._ensure_database()
         mine = str(self.python)
         others = [n for n in COMMANDS if (p := self._processes.running(n)) and p.program != mine]
-        self._processes.stop(others, within_s=self._stop_timeout_s)
+        self._processes.stop(others, within_s=_STOP_S)
         self._start(tuple(COMMANDS))
 
     def stop(self) -> None:
         """Stop everything that this place runs, whoever started it."""
-        self._processes.stop(tuple(COMMANDS), within_s=self._stop_timeout_s)
+        self._processes.stop(tuple(COMMANDS), within_s=_STOP_S)
 
     def running(self) -> tuple[str, ...]:
         """Return the names of the services whose process lives."""
@@ -124,7 +121,7 @@ class LocalAirflow:
 
     @property
     def password(self) -> str:
-        return self._secrets().password
+        return Secrets.load(self.place).password
 
     @property
     def python(self) -> Path:
@@ -138,11 +135,7 @@ class LocalAirflow:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
-        return {**environment(self.place, self._secrets(), os.environ), **self._more}
-
-    def parsing_environment(self) -> dict[str, str]:
-        """Return what the isolated parse needs of it: settings and policy, no secret."""
-        return parsing_environment(self.place.files)
+        return {**environment(self.place, Secrets.load(self.place), os.environ), **self._more}
 
     def command(self, service: str) -> tuple[str, ...]:
         """Return program and arguments of a service."""
@@ -170,18 +163,18 @@ class LocalAirflow:
             scratch=self.place.state / "resolve",
             within_s=self._resolve_timeout_s,
         )
-        return f"resolves: {_listed(new)}"
+        return f"resolves: {listed(new)}"
 
     def build(self, text: str) -> str:
         self._base.ensure(self._progress)
         new = self._environments.build(text, self.airflow_environment(), in_use=self._in_use())
-        return f"built: {_listed(new)}"
+        return f"built: {listed(new)}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
-        return self._restart(services, self._environments.advance)
+        return self._restart(services, self._environments.slots.advance)
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - likewise
-        return self._restart(services, self._environments.go_back)
+        return self._restart(services, self._environments.slots.go_back)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -200,7 +193,7 @@ class LocalAirflow:
                 )
             if waiting:
                 time.sleep(_LOOK_S)
-        self._environments.confirm()
+        self._environments.slots.confirm()
         return f"{', '.join(names)} healthy after {time.monotonic() - began:.1f} s"
 
     def vitals(self, service: str) -> Vitals:
@@ -223,7 +216,7 @@ class LocalAirflow:
         """Stop, move `current`, start; dying anywhere, the same call again ends the same."""
         began = time.monotonic()
         names = _known(services)
-        self._processes.stop(names, within_s=self._stop_timeout_s)
+        self._processes.stop(names, within_s=_STOP_S)
         move()
         self._start(names)
         return f"{', '.join(names)} restarted in {time.monotonic() - began:.1f} s"
@@ -242,9 +235,6 @@ class LocalAirflow:
         shutil.copyfile(self._base.database, new)
         new.replace(self.place.database)
 
-    def _secrets(self) -> Secrets:
-        return Secrets.load(self.place)
-
     def _in_use(self) -> set[Path]:
         processes = map(self._processes.running, COMMANDS)
         return {Path(process.program).parent.parent for process in processes if process}
@@ -257,12 +247,6 @@ class LocalAirflow:
         return [name for name in names if name not in running or name in silent]
 
 
-def default_cache() -> Path:
-    """Return `$XDG_CACHE_HOME/class-deployer`, or `~/.cache/class-deployer`."""
-    xdg = os.environ.get("XDG_CACHE_HOME")
-    return (Path(xdg) if xdg else Path.home() / ".cache") / "class-deployer"
-
-
 def _known(services: Sequence[str]) -> tuple[str, ...]:
     unknown = sorted(set(services) - set(COMMANDS))
     if unknown:
@@ -271,7 +255,3 @@ def _known(services: Sequence[str]) -> tuple[str, ...]:
             f"to some of {', '.join(COMMANDS)}"
         )
     return tuple(services)
-
-
-def _listed(new: Sequence[str]) -> str:
-    return ", ".join(new) if new else "nothing that Airflow does not bring already"

@@ -19,14 +19,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.embedded import uv
-from deployer.edges.packages import slots
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
 from deployer.edges.packages.room import check_room
 from deployer.edges.packages.slots import LinkSlots, Slot
@@ -41,15 +39,16 @@ _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
 
 
 class BaseEnvironment:
-    """Airflow as locked, shared by all places of this user."""
+    """Airflow as locked, shared by all places of this user; kept in `cache` between runs."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
         text = LOCK.read_bytes()
         version = re.search(rb"^apache-airflow==(\S+)", text, flags=re.MULTILINE)
         self.version = version[1].decode() if version else ""
         python = f"py{sys.version_info.major}.{sys.version_info.minor}"
         self.key = hashlib.sha256(text).hexdigest()[:12]
-        self.directory = cache / f"airflow-{self.version}-{python}-{self.key}"
+        name = f"airflow-{self.version}-{python}-{self.key}"
+        self.directory = (cache or default_cache()).absolute() / name
         self.venv = self.directory / "venv"
         self.python = self.venv / "bin" / "python"
         self.pins = self.directory / "pins.txt"
@@ -64,7 +63,9 @@ class BaseEnvironment:
         Raises:
             ServicesError: a download failed, or the disk is full.
         """
-        with _locked(self.directory.with_suffix(".lock")):
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        with self.directory.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if self._ready.exists() and self.python.exists():
                 return
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -105,11 +106,17 @@ class BaseEnvironment:
         return answer.text
 
 
+def default_cache() -> Path:
+    """Return `$XDG_CACHE_HOME/class-deployer`, or `~/.cache/class-deployer`."""
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "class-deployer"
+
+
 class Environments:
     """One place's environments."""
 
     def __init__(self, directory: Path, base: BaseEnvironment, files: Path) -> None:
-        self._links = LinkSlots(directory)
+        self.slots = LinkSlots(directory)
         self._base = base
         self._check = files / "import_check.py"
 
@@ -121,20 +128,20 @@ class Environments:
         Raises:
             ServicesError: nothing has that name.
         """
-        environment = self._links.target(slot)
+        environment = self.slots.target(slot)
         if environment is None:
             raise ServicesError(f"the embedded Airflow has no {slot} packages: run `deployer demo`")
         return environment / "bin" / "python"
 
     def text(self) -> str | None:
         """Return the `requirements.txt` of what was last found healthy, None if not known."""
-        current = slots.healthy(self._links)
+        current = self.slots.healthy()
         return _text_file(current).read_text() if current else None
 
     def ensure_current(self) -> None:
         """Make the first environment, without packages of the class."""
-        if self._links.target(Slot.CURRENT) is None:
-            self._links.point(Slot.CURRENT, self._clone(""))
+        if self.slots.target(Slot.CURRENT) is None:
+            self.slots.point(Slot.CURRENT, self._clone(""))
 
     def build(
         self, text: str, airflow_env: Mapping[str, str], *, in_use: Collection[Path]
@@ -150,7 +157,7 @@ class Environments:
             ServicesError: it need not be the text's fault.
         """
         safe = safe_requirements(text)
-        self._links.remove_unnamed(in_use)
+        self.slots.remove_unnamed(in_use)
         made = self._clone(text)
         python = made / "bin" / "python"
         asked = made / "asked.txt"
@@ -176,23 +183,11 @@ class Environments:
                 raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
             if said.status:
                 raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
-        self._links.point(Slot.NEXT, made)
+        self.slots.point(Slot.NEXT, made)
         return new
 
-    def advance(self) -> None:
-        """Make `next` the current one; nothing to do where there is none."""
-        slots.advance(self._links)
-
-    def go_back(self) -> None:
-        """Undo the last `build`, and what was advanced since the last `confirm`."""
-        slots.go_back(self._links)
-
-    def confirm(self) -> None:
-        """Say that Airflow was found healthy on `current`."""
-        slots.confirm(self._links)
-
     def _clone(self, text: str) -> Path:
-        made = self._links.unused()
+        made = self.slots.unused()
         try:
             shutil.copytree(self._base.venv, made, symlinks=True, copy_function=_link_or_copy)
             _text_file(made).write_text(text)
@@ -245,11 +240,3 @@ def _link_or_copy(source: str, target: str) -> str:
     except OSError:  # another file system
         shutil.copy2(source, target)
     return target
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from operator import attrgetter
 
 from packaging.markers import Marker
@@ -105,6 +106,10 @@ def added(said: str) -> tuple[str, ...]:
         f"{name}=={version}" if version else f"{name} @ {masked(url)}"
         for name, version, _, url in _ADDED.findall(said)
     )
+
+
+def listed(new: Sequence[str]) -> str:
+    return ", ".join(new) if new else "nothing that Airflow does not bring already"
 
 
 def pins(text: str, said: str) -> str:

@@ -9,10 +9,14 @@ again do no harm.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, TypeVar
+
+from deployer.errors import DiskError
 
 T = TypeVar("T")
 
@@ -25,72 +29,83 @@ class Slot(StrEnum):
     PREVIOUS = "previous"
 
 
-class Slots(Protocol[T]):
-    """Where the names are kept."""
+class Slots(ABC, Generic[T]):
+    """Where the names are kept, and how packages move by them."""
 
+    @abstractmethod
     def target(self, slot: Slot) -> T | None:
         """Return what the name leads to, None: nothing has it."""
 
+    @abstractmethod
     def point(self, slot: Slot, target: T) -> None:
         """Let the name lead to `target` from now on."""
 
+    @abstractmethod
     def drop(self, slot: Slot) -> None:
         """Take the name away, if it is there; what it led to stays."""
 
+    def advance(self) -> None:
+        """Make `next` the current one; nothing to do where there is none."""
+        new, old = self.target(Slot.NEXT), self.target(Slot.CURRENT)
+        if new is None:
+            return
+        # A `previous` that is there already is the last that was healthy: `old` never was.
+        if old is not None and old != new and self.target(Slot.PREVIOUS) is None:
+            self.point(Slot.PREVIOUS, old)
+        self.point(Slot.CURRENT, new)
+        self.drop(Slot.NEXT)
 
-def advance(slots: Slots[T]) -> None:
-    """Make `next` the current one; nothing to do where there is none."""
-    new, old = slots.target(Slot.NEXT), slots.target(Slot.CURRENT)
-    if new is None:
-        return
-    # A `previous` that is there already is the last that was healthy: `old` never was.
-    if old is not None and old != new and slots.target(Slot.PREVIOUS) is None:
-        slots.point(Slot.PREVIOUS, old)
-    slots.point(Slot.CURRENT, new)
-    slots.drop(Slot.NEXT)
+    def go_back(self) -> None:
+        """Undo the last build, and what was advanced since the last `confirm`."""
+        self.drop(Slot.NEXT)
+        before = self.target(Slot.PREVIOUS)
+        if before is not None:
+            self.point(Slot.CURRENT, before)
+            self.drop(Slot.PREVIOUS)
 
+    def healthy(self) -> T | None:
+        """Return what `current` leads to; None: nothing, or what was not found healthy yet."""
+        return None if self.target(Slot.PREVIOUS) is not None else self.target(Slot.CURRENT)
 
-def go_back(slots: Slots[T]) -> bool:
-    """Undo the last build and what was advanced since the last `confirm`; True: `current` moved."""
-    slots.drop(Slot.NEXT)
-    before = slots.target(Slot.PREVIOUS)
-    if before is None:
-        return False
-    slots.point(Slot.CURRENT, before)
-    slots.drop(Slot.PREVIOUS)
-    return True
-
-
-def healthy(slots: Slots[T]) -> T | None:
-    """Return what `current` leads to; None: nothing, or what was not found healthy yet."""
-    return None if slots.target(Slot.PREVIOUS) is not None else slots.target(Slot.CURRENT)
-
-
-def confirm(slots: Slots[T]) -> None:
-    """Say that `current` was found healthy: there is nothing to go back to any more."""
-    slots.drop(Slot.PREVIOUS)
+    def confirm(self) -> None:
+        """Say that `current` was found healthy: there is nothing to go back to any more."""
+        self.drop(Slot.PREVIOUS)
 
 
-class LinkSlots:
-    """`Slots` as links beside the numbered directories they lead to, each moved by one rename."""
+class LinkSlots(Slots[Path]):
+    """Links beside the numbered directories they lead to, each moved by one rename.
+
+    Each method raises DiskError.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def target(self, slot: Slot) -> Path | None:
-        try:
+        with self.writing(), suppress(FileNotFoundError):
             return self._directory / (self._directory / slot).readlink()
-        except FileNotFoundError:
-            return None
+        return None
 
     def point(self, slot: Slot, target: Path) -> None:
         new = self._directory / f"{slot}.new"
-        new.unlink(missing_ok=True)
-        new.symlink_to(target.name)
-        new.replace(self._directory / slot)
+        with self.writing():
+            new.unlink(missing_ok=True)
+            new.symlink_to(target.name)
+            new.replace(self._directory / slot)
 
     def drop(self, slot: Slot) -> None:
-        (self._directory / slot).unlink(missing_ok=True)
+        with self.writing():
+            (self._directory / slot).unlink(missing_ok=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say of what fails meanwhile that it is the disk's."""
+        try:
+            yield
+        except OSError as exc:
+            raise DiskError(
+                f"the packages' directory {self._directory} can't be written: {exc}"
+            ) from exc
 
     def moved_at(self, slot: Slot) -> float:
         """Return when the link was last moved, in seconds since the epoch; 0: there is none.
@@ -111,6 +126,8 @@ class LinkSlots:
     def remove_unnamed(self, in_use: Collection[Path] = ()) -> None:
         """Remove the numbered directories that no link leads to and that are not `in_use`."""
         named = {*in_use, *map(self.target, Slot)}
-        for entry in self._directory.iterdir() if self._directory.exists() else ():
+        with self.writing():
+            found = list(self._directory.iterdir()) if self._directory.exists() else []
+        for entry in found:
             if entry.name.isdigit() and entry not in named:
                 shutil.rmtree(entry, ignore_errors=True)

@@ -22,8 +22,7 @@ import httpx
 
 from deployer.config import Settings, load
 from deployer.demo.github import StandIn
-from deployer.demo.github import git as hub_git
-from deployer.demo.github.shapes import Push
+from deployer.demo.github.git import Push, announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
 from tests.reliability.killing import invariants, outside, power
@@ -82,7 +81,7 @@ class World:
             self.repo = ClassRepo(self.hub.repository.path)
             self.environment = self._environment()
             self.settings: Settings = load(self.environment)
-            self.hub.webhook_url = f"http://{self.settings.bind}/webhook"
+            self.hub.webhook.url = f"http://{self.settings.bind}/webhook"
             self.checkout, self.state = self.settings.checkout_dir, self.settings.state_dir
             self.dag_processor = stack.enter_context(DagProcessor(self.checkout))
             self.forks = stack.enter_context(Forks(self.folder))
@@ -117,7 +116,7 @@ class World:
         `onto`: forced, onto that commit. `held`: paths whose live version stays. Several states
         of a context, whichever comes first: `success|error`.
         """
-        before, known = self.repo.tip() or "0" * 40, self.hub.repository.refs()
+        before = self.repo.tip() or "0" * 40
         if onto:
             self.repo.reset(onto)
         for path, text in files.items():
@@ -131,13 +130,13 @@ class World:
         sha = self.repo.commit()
         told = {context: frozenset(state.split("|")) for context, state in states.items()}
         self.announced.append(Expected(sha, told, dict(files)))
-        self._pushed = (Push("refs/heads/main", before, sha, None), known)
+        self._pushed = Push("refs/heads/main", before, sha)
         self.deliver()
         return sha
 
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
-        hub_git._announce(self.hub._parts, self.hub.url, *self._pushed)
+        announce(self.hub._parts, self._pushed)
 
     # -- processes
 

@@ -16,8 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deployer.config import Settings
-from deployer.demo.github import git as hub_git
-from deployer.demo.github.shapes import Push
+from deployer.demo.github.git import Push, announce
 from deployer.demo.github.webhook import Delivery
 from deployer.demo.stage import REPO, Part, Stage, embedded
 from tests.classrepo import ClassRepo
@@ -170,7 +169,7 @@ class Classroom:
         """Return what runs of what this process started and of what those left behind."""
         me = os.getpid()
         found = Path(f"/proc/{me}/task/{me}/children").read_text().split()
-        airflow = self.stage.airflow_pids().values()
+        airflow = self.stage.airflow.pids().values()
         return [pid for pid in map(int, found) if pid not in airflow and samples.lives(pid)]
 
     # -- a class at work
@@ -179,7 +178,7 @@ class Classroom:
         self, pushes: int, *, kill_at: Sequence[int], night_at: Sequence[int], every: int
     ) -> None:
         """Push so many times; kill a process, let a night pass and measure now and then."""
-        self.hub.webhook_url = f"{self.to_web.url}/webhook"
+        self.hub.webhook.url = f"{self.to_web.url}/webhook"
         first = len(self.announced)
         for number in range(first, first + pushes):
             while len(self._open) >= AT_ONCE:
@@ -233,7 +232,7 @@ class Classroom:
         )[0]
         head = f'with DAG("{student}_a", tags=["student:{student}"]) as dag:  # {number}'
         text = f"from airflow.sdk import DAG\n{head}\n    {word}\n"
-        before, known = self.repo.tip() or "0" * 40, self.hub.repository.refs()
+        before = self.repo.tip() or "0" * 40
         self.repo.write(path, text)
         sha = self.repo.commit()
         good = word == "pass"
@@ -250,8 +249,7 @@ class Classroom:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
         self._undelivered.add(sha)
-        push = Push("refs/heads/main", before, sha, None)
-        hub_git._announce(self.hub._parts, self.hub.url, push, known)
+        announce(self.hub._parts, Push("refs/heads/main", before, sha))
 
     def _look(self) -> None:
         """Wait a moment; take note of verdicts, and ask again for what was not delivered."""
@@ -266,7 +264,7 @@ class Classroom:
                     self.found.add(sha)
             elif time.monotonic() - began > LONGEST_S:
                 raise TimeoutError(f"push {number}, {sha}, has no verdict: {list(ended)}")
-        hook, made = self.hub._parts.webhook, self.hub.deliveries
+        hook, made = self.hub.webhook, self.hub.webhook.deliveries
         for one in made[self._delivered :]:
             if one.status == "OK":
                 self._undelivered.discard(one.payload["after"])

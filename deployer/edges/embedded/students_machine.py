@@ -1,6 +1,6 @@
-"""Find an Airflow on a student's machine: which interpreter has one that the parser can use.
+"""What `deployer check` uses on a student's machine: an Airflow that is there, new packages.
 
-Asked by running each interpreter, for what an import of `airflow` would find depends on the
+Each interpreter is asked by running it, for what an import of `airflow` would find depends on the
 working directory, and takes seconds. `-I` shows what the isolated parser will see: neither
 PYTHONPATH nor what was installed with `pip install --user`.
 """
@@ -11,13 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.embedded.airflow import default_cache
-from deployer.edges.embedded.environment import BaseEnvironment
-from deployer.errors import ServicesError
+from deployer.core.model import REQUIREMENTS, Outcome, ParseError, Verdict
+from deployer.edges.embedded.environment import BaseEnvironment, Environments
+from deployer.edges.embedded.settings import parsing_environment
+from deployer.edges.packages.slots import Slot
+from deployer.errors import RequirementsRefused, ServicesError
+from deployer.ports.working_copy import Trial
 
 OLDEST: Final = (3, 3)
 """The parser is written against Airflow 3.3's own (include/airflow/preflight_parser.py)."""
@@ -49,7 +54,7 @@ def find(root: Path, environ: Mapping[str, str], tell: Callable[[str], None]) ->
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= OLDEST:
             return python
         tell(f"passing over Airflow {version} of {python}: the class has {_text(OLDEST)} or later")
-    base = BaseEnvironment(default_cache().absolute())
+    base = BaseEnvironment()
     tell("no Airflow here; using the deployer's own")
     try:
         base.ensure(tell)
@@ -77,6 +82,39 @@ def candidates(root: Path, environ: Mapping[str, str]) -> Iterator[Path]:
         if python not in seen and os.access(python, os.X_OK):
             seen.add(python)
             yield python
+
+
+@contextmanager
+def installed(text: str, files: Path, tell: Callable[[str], None]) -> Iterator[Trial]:
+    """Install `text` beside Airflow's own packages, and hand out the trial of it.
+
+    Into an environment of its own, as the embedded Airflow's worker does it, gone afterwards;
+    DAG files can be parsed with it meanwhile. `files` is what Airflow runs on the deployer's
+    behalf.
+
+    Raises:
+        ServicesError: there is no uv, no network or no room.
+    """
+    base = BaseEnvironment()
+    base.ensure(tell)
+    # Beside what is cloned: files are linked, not copied.
+    with tempfile.TemporaryDirectory(prefix="check-", dir=base.directory.parent) as place:
+        environments = Environments(Path(place), base, files)
+        env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": place,
+            "AIRFLOW_HOME": place,
+            **parsing_environment(files),
+        }
+        tell("installing requirements.txt beside Airflow's own packages")
+        try:
+            added = environments.build(text, env, in_use=())
+        except RequirementsRefused as exc:
+            error = ParseError(type(exc).__name__, exc.reason, exc.line)
+            yield Trial(Verdict(REQUIREMENTS, Outcome.BROKEN, error=error))
+        else:
+            python = environments.python(Slot.NEXT)
+            yield Trial(Verdict(REQUIREMENTS, Outcome.NO_DAG), python, added)
 
 
 def _version(python: Path) -> str | None:
