@@ -151,13 +151,16 @@ class Rollout:
         else:
             self._built = text
 
-    def recreate(self, services: Sequence[str]) -> None:
+    def recreate(self, services: Sequence[str], *, known: bool) -> None:
         """Move `services` to what was built, if anything was; healthy, or back.
+
+        `known`: which packages run; see `stay`.
 
         Raises:
             ServicesError, AirflowError
         """
         if self._built is None:
+            self.stay(services, known=known)
             return
         try:
             self._move(services, idle=self._empty_pools())
@@ -170,6 +173,18 @@ class Rollout:
         else:
             self._journal.lift(meaning.parse(self._built).fingerprint)
         # After the refusal is written: if this fails, the bad packages are not tried again.
+        self._drain.reopen()
+
+    def stay(self, services: Sequence[str], *, known: bool) -> None:
+        """Leave the packages as they are, but not what a deployment left that died among them.
+
+        Unless it is `known` which run, the services go back to what was found healthy last.
+
+        Raises:
+            ServicesError, AirflowError
+        """
+        if self.refused and not known:
+            self._put_back(services, idle=False)
         self._drain.reopen()
 
     def leave(self, asked: str, kept: str | None, installed: str | None) -> None:
@@ -222,14 +237,17 @@ class Rollout:
             with self._step(StepName.HEALTH) as note:
                 note.text = self._services.wait_healthy(services)
         except ServicesError as exc:
-            with self._step(StepName.ROLLBACK) as note:
-                note.text = self._services.put_back(services, idle=idle)
-            with self._step(StepName.HEALTH) as note:
-                note.text = self._services.wait_healthy(services)
+            self._put_back(services, idle=idle)
             # Those before are healthy: it was the new ones, unless the engine was away meanwhile.
             if isinstance(exc, NotHealthy):
                 raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
             raise
+
+    def _put_back(self, services: Sequence[str], *, idle: bool) -> None:
+        with self._step(StepName.ROLLBACK) as note:
+            note.text = self._services.put_back(services, idle=idle)
+        with self._step(StepName.HEALTH) as note:
+            note.text = self._services.wait_healthy(services)
 
 
 def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal]:

@@ -135,9 +135,9 @@ class Run:
             journal.set_plan(self.deployment, the_plan)
             why = packages.why(kept, installed) if the_plan.recreate else None
             note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
-        if not the_plan.recreate:
-            self._drain.reopen()  # a deployment that died may have left the pools empty
         self._rollout.refused = the_plan.refused
+        if not the_plan.recreate:
+            self._rollout.stay(self.limits.services, known=installed is not None)
         known = self._holding.hold_known(old, the_plan, tip)
         carried = known | rules.carried(live, old, the_plan, tip)
         wanted = Wanted(tip, frozenset(), carried)
@@ -149,7 +149,7 @@ class Run:
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
-                    self._rollout.recreate(step.services)
+                    self._rollout.recreate(step.services, known=installed is not None)
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
                     self._live.publish(wanted)

@@ -214,6 +214,9 @@ CLASSICS = {
     "slow files": History(((0.5, _SLOW), (1.0, _OTHERS), (7.0, _OTHERS))),
     "packages": History(((0.5, Push(packages=("fine", 2))),)),
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
+    "packages that are refused, upon such": History(
+        ((0.5, Push(packages=("sick", 2))), (0.6, Push(packages=("refused", 2))))
+    ),
     "a deadly file": History(((0.5, _DEADLY),)),
     "a forced push": History(((0.5, _FILES), (3.0, Reset(1)))),
     "a rollback": History(((0.5, _ONE), (3.0, RollBack(1)), (5.0, Unfreeze()))),

@@ -479,6 +479,37 @@ def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> No
     assert world.examiner.warm
 
 
+@pytest.mark.parametrize(
+    "text", ["nosuch\n", "pandas=2\n"], ids=["by the index", "for how it is written"]
+)
+def test_what_a_dead_worker_left_on_trial_is_taken_back_though_the_tip_is_refused(
+    world: World, text: str
+) -> None:
+    world.services.refuses["nosuch\n"] = "no such package"
+    world.services.breaks.add("sick\n")
+    world.services.build("sick\n")
+    world.services.recreate(SERVICES)
+    world.airflow.slots, drained = dict.fromkeys(POOLS, 0), {"default_pool": 128, "warehouse": 4}
+    world.journal.set_drained(drained)
+    sha = packages(world, text)
+    world.reconciler.turn()
+    assert world.state(sha) is State.BROKEN
+    assert world.services.installed() == ""
+    assert steps(world, sha)[StepName.HEALTH].state == "ok"
+    assert world.airflow.slots == POOLS
+    assert world.journal.drained() == {}
+
+
+@pytest.mark.parametrize("text", ["nosuch\n", "pandas=2\n"])
+def test_a_refused_text_moves_nothing_where_it_is_known_what_runs(world: World, text: str) -> None:
+    world.services.refuses["nosuch\n"] = "no such package"
+    sha = packages(world, text)
+    world.reconciler.turn()
+    assert world.state(sha) is State.BROKEN
+    assert world.services.recreated == []
+    assert StepName.ROLLBACK not in steps(world, sha)
+
+
 def test_the_parser_is_warm_again_once_packages_have_moved(world: World) -> None:
     world.examiner.warm = False
     packages(world)
