@@ -23,7 +23,7 @@ VARIES: Final = "§"
 WORDED: Final[dict[str, frozenset[str]]] = {
     "core/model/endings.py": frozenset({"reason", "note"}),
     "core/tree/contents.py": frozenset({"_unfit", "_harm"}),
-    "core/tree/ignores.py": frozenset({"unreadable", "_amiss"}),
+    "core/tree/ignores.py": frozenset({"unreadable", "too_many", "_amiss"}),
     "core/tree/limits.py": frozenset({"judged", "_excess"}),
     "core/reporting/ownership.py": frozenset({"notes"}),
     "core/tree/publishable.py": frozenset(

@@ -125,6 +125,8 @@ def test_what_airflow_reads_is_readable(content: bytes) -> None:
         (b"*" * 30, "line 1: more than 4 wildcards"),
         (b"a\n" + b" " * 513, "line 2: more than 512 characters"),
         (b"#\n" * 25_001, "more than 50,000 bytes"),
+        (b"a\n" * 199 + b"[z-a]\n", "line 200: '[z-a]' is not a valid pattern"),
+        (b"[z-a]\n" * 201, "more than 200 patterns in a folder"),  # none of them is tried
     ],
 )
 def test_what_would_stop_airflow_is_unreadable_and_says_why(content: bytes, says: str) -> None:

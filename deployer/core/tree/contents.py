@@ -198,9 +198,4 @@ def _harm(path: str, text: str, patterns: Counter[str | None]) -> str | None:
     if ignores.Ignores({path: text}).hides(_ANYBODYS):
         return "it would hide everybody's DAGs: name your folder in it"
     patterns[folder_of(path)] += ignores.patterns(text)
-    if patterns[folder_of(path)] > ignores.MOST_PATTERNS:
-        return (
-            f"more than {ignores.MOST_PATTERNS} patterns in a folder would keep Airflow busy:"
-            " ignore folders, not files"
-        )
-    return None
+    return ignores.too_many(patterns[folder_of(path)])

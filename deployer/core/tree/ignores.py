@@ -96,7 +96,18 @@ def unreadable(content: bytes) -> str | None:
     for number, line in enumerate(_lines(text), 1):
         if len(line) > _LONGEST_LINE:
             return f"line {number}: more than {_LONGEST_LINE} characters are no path"
-    return next((reason for one in _patterns(text) if (reason := _amiss(*one))), None)
+    found = _patterns(text)
+    return too_many(len(found)) or next(filter(None, (_amiss(*one) for one in found)), None)
+
+
+def too_many(found: int) -> str | None:
+    """Return what is wrong with so many patterns in a folder, None if nothing is."""
+    if found <= MOST_PATTERNS:
+        return None
+    return (
+        f"more than {MOST_PATTERNS} patterns in a folder would keep Airflow busy:"
+        " ignore folders, not files"
+    )
 
 
 def _amiss(number: int, pattern: str) -> str | None:
