@@ -10,18 +10,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, event, inspect
 
-import deployer.edges.journal.migrations as migrations_package
 from deployer.core.model import (
     Ending,
     Live,
@@ -100,24 +98,23 @@ def finished(process: subprocess.Popen[str]) -> str:
 # -- the schema
 
 
+FIRST = Path(__file__).parent / "journals" / "0001.sql"
+"""The first release's, as `sqlite3.Connection.iterdump` says it; until then it changes with
+`tables`, afterwards a revision brings it to what they are."""
+
+
 def test_a_journal_is_the_same_whether_made_or_migrated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: "k" * 2 * size)
+    with closing(sqlite3.connect(tmp_path / "older")) as older:
+        older.executescript(FIRST.read_text())
     found = []
-    for way in (schema.make, schema.upgrade):
-        file = tmp_path / way.__name__
-        file.touch()
-        database = Database(f"sqlite:///{file}")
-        with database.writing() as connection:
-            way(connection)
-        with database.reading() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
-            assert [
-                (change, index.name) for change, index in compare_metadata(context, metadata)
-            ] == [("remove_index", "ix_announcements_unseen"), ("remove_index", "ix_outbox_owed")]
+    for name in ("older", "made"):
+        url = f"sqlite:///{tmp_path / name}"
+        SqlJournal.open(url, migrate=True).close()
+        with closing(Database(url)) as database, database.reading() as connection:
             found.append(described(connection))
-        database.close()
     assert found[0] == found[1]
 
 
@@ -182,7 +179,7 @@ def test_neither_a_page_nor_pruning_reads_all_that_was_ever_said(journal: SqlJou
 
 
 def test_all_migrations_are_known_by_number() -> None:
-    scripts = ScriptDirectory(str(Path(migrations_package.__file__).parent))
+    scripts = ScriptDirectory(str(schema._MIGRATIONS))
     assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
 
 
