@@ -22,9 +22,7 @@ from sqlalchemy import Connection, Table, event, inspect
 
 from deployer.core.model import (
     Ending,
-    Live,
     Outcome,
-    ParseError,
     Plan,
     Refusal,
     Running,
@@ -283,32 +281,6 @@ print({"alembic", "sqlalchemy.dialects.postgresql"} & set(sys.modules) or "neith
 
 
 # -- what comes in
-
-
-def test_text_that_no_database_takes_is_mended(journal: SqlJournal) -> None:
-    bad = "a\x00b\ud800"
-    good = "a\ufffdb\ufffd"
-    assert push(journal, "1", pusher=bad, ref=bad)
-    number = running(journal)
-    journal.set_plan(number, Plan(dag_files=(f"dags/x/{bad}.py",), refused=bad))
-    journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, NOW, bad))
-    journal.set_verdicts(
-        number,
-        [Verdict(f"dags/x/{bad}", Outcome.BROKEN, error=ParseError(bad, bad, trace=bad))],
-    )
-    status = Status(A, "airflow/x", StatusState.FAILURE, bad)
-    for _ in range(2):
-        journal.owe([status], deployment=number, at=NOW)
-    journal.set_live(Live(A, (bad,), (bad,)))
-    found = journal.deployment(number)
-    assert found is not None
-    assert (found.plan.refused, found.steps[0].detail) == (good, good)
-    assert found.verdicts[0].path == f"dags/x/{good}"
-    assert found.verdicts[0].error == ParseError(good, good, trace=good)
-    assert [one.status.description for one in journal.due(NOW, 9)] == [good]
-    assert journal.live() == Live(A, (good,), (good,))
-    assert journal.deployments(folder=bad) == ()
-    assert journal.complete(bad) is None
 
 
 def test_a_time_without_a_zone_is_refused(journal: SqlJournal) -> None:

@@ -34,9 +34,9 @@ from deployer.core.model import (
 )
 from deployer.edges.journal import marks, outbox, tables
 from deployer.edges.journal.codec import (
-    clean,
     ending_to_json,
     error_to_json,
+    made,
     plan_from_json,
     plan_to_json,
     running_to_json,
@@ -70,17 +70,7 @@ def unseen(connection: Connection) -> tuple[Announcement, ...]:
         .where(announcements.c.deployment_id.is_(None))
         .order_by(announcements.c.id)
     )
-    return tuple(
-        Announcement(
-            id=row.id,
-            sha=row.sha,
-            before=row.before,
-            trigger=Trigger(row.trigger),
-            received_at=row.received_at,
-            forced=row.forced,
-        )
-        for row in found
-    )
+    return tuple(made(Announcement, row._asdict(), trigger=Trigger(row.trigger)) for row in found)
 
 
 def attach(connection: Connection, announcement: int, deployment: int) -> None:
@@ -223,11 +213,11 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
                 "deployment_id": deployment,
                 "path": verdict.path,
                 "outcome": verdict.outcome,
-                "dag_ids": list(verdict.dag_ids),
-                "error": error_to_json(verdict.error, kept),
+                "dag_ids": verdict.dag_ids,
+                "error": verdict.error and error_to_json(verdict.error, kept),
                 "proof": verdict.proof,
                 "waited_s": verdict.waited_s,
-                "warnings": [clean(warning) for warning in verdict.warnings] or None,
+                "warnings": verdict.warnings or None,
             }
             for verdict in found
         ],

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 from deployer.core.model import Closed, Owed, Status, StatusState
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, RED
-from deployer.edges.journal.codec import clean
+from deployer.edges.journal.codec import clean, made
 from deployer.edges.journal.tables import deployments, outbox, statements, worker
 from deployer.errors import JournalError
 
@@ -66,14 +66,11 @@ def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...
     lines = (waiting.order_by(pending, by, *rank).limit(limit) for by in (tip.desc(), tip))
     rows = {row.id: row for line in lines for row in connection.execute(line)}
     return tuple(
-        Owed(
-            id=row.id,
+        made(
+            Owed,
+            row._asdict(),
             status=Status(row.sha, row.context, StatusState(row.state), row.description),
-            attempts=row.attempts,
-            owed_since=row.owed_since,
             deployment=_said_by(connection, row.place),
-            place=row.place,
-            tip=row.tip,
         )
         for row in rows.values()
     )
