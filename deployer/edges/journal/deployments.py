@@ -57,11 +57,11 @@ from deployer.ports import Announcement
 
 def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
     """Add an announcement that no delivery made; return its id."""
-    made = connection.execute(
+    new = connection.execute(
         insert(announcements).returning(announcements.c.id),
         {"sha": sha, "trigger": trigger, "received_at": at, "forced": False},
     )
-    return int(made.scalar_one())
+    return int(new.scalar_one())
 
 
 def unseen(connection: Connection) -> tuple[Announcement, ...]:
@@ -86,7 +86,7 @@ def queue(
     trigger: Trigger,
     at: datetime,
 ) -> int:
-    made = connection.execute(
+    new = connection.execute(
         insert(deployments).returning(deployments.c.id),
         {
             "sha": sha,
@@ -99,7 +99,7 @@ def queue(
             "plan": plan_to_json(Plan()),
         },
     )
-    return int(made.scalar_one())
+    return int(new.scalar_one())
 
 
 def before_of(connection: Connection, sha: str) -> str | None:
@@ -277,18 +277,18 @@ def supersede(
 
 
 def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
-    found = connection.execute(_newest(verdicts.c.path.in_(paths)))
+    found = connection.execute(newest_verdicts(verdicts.c.path.in_(paths)))
     return frozenset(dag_id for row in found for dag_id in row.dag_ids)
 
 
 def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
     found = connection.execute(
-        _newest(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
+        newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
     )
     return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
 
 
-def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
     """Return the query for the newest verdict on each path, among those that meet `which`."""
     newest = (
         select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))

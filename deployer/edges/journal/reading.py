@@ -135,12 +135,8 @@ def unfinished(connection: Connection) -> tuple[Deployment, ...]:
 
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
-    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
     query = (
-        select(deployments.c.id)
-        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
-        .order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc())
-        .limit(1)
+        _of(sha).order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc()).limit(1)
     )
     return next(iter(_whole(connection, _ids(connection, query))), None)
 
@@ -176,14 +172,16 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
 
 
 def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
-    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
-    query = (
-        select(deployments.c.id)
-        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
-        .order_by(deployments.c.id.desc())
-        .limit(MOST_ABOUT)
-    )
+    query = _of(sha).order_by(deployments.c.id.desc()).limit(MOST_ABOUT)
     return _whole(connection, _ids(connection, query)[::-1], traces=False)
+
+
+def _of(sha: str) -> Select[int]:
+    """Return the query for the deployments of `sha` or covering it."""
+    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
+    return select(deployments.c.id).where(
+        or_(deployments.c.sha == sha, deployments.c.id.in_(covering))
+    )
 
 
 def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:

@@ -87,8 +87,7 @@ def make(connection: Connection) -> None:
     tables.metadata.create_all(connection, checkfirst=False)
     for statement in tables.PARTIAL_INDEXES:
         connection.exec_driver_sql(statement)
-    lists: dict[str, list[str]] = {"live_held": [], "live_pending": [], "live_stays": []}
-    row = {"id": 1, "link_key": secrets.token_hex(32), **lists}
+    row = {"id": 1, "link_key": secrets.token_hex(32), "live_held": []}
     connection.execute(insert(tables.worker), row)
     _VERSION.create(connection)
     connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
