@@ -4,6 +4,9 @@ Any process may be the first to open a journal, so any may make or migrate it: t
 others wait for its transaction and then find nothing left to do. A new journal is made
 of `tables` as they are now, an older one is migrated by Alembic, which is imported for
 that alone: it costs a process 9 MB for as long as it lives.
+
+Who changes `tables` adds a revision to `migrations/versions` and to `REVISIONS`; until the first
+release, whose journals are the oldest, `tests/integration/journals/0001.sql` changes instead.
 """
 
 from __future__ import annotations
