@@ -186,7 +186,7 @@ def messenger(settings: Settings) -> Messenger:
     Raises:
         SettingsError: NOTIFY_URLS holds what Apprise can't read, or Apprise is not installed.
     """
-    from deployer.edges.messages.sending import AppriseMessenger
+    from deployer.edges.messages import AppriseMessenger
 
     return AppriseMessenger(settings.notify_urls)
 
@@ -199,7 +199,7 @@ def tell(settings: Settings) -> tuple[tuple[Trouble, ...], tuple[str, ...]]:
         OperatorError: nobody took it.
         JournalError: it fails, and that was told.
     """
-    from deployer.edges.messages.last_resort import LastResort
+    from deployer.edges.messages import LastResort
 
     reach, findings, clock = messenger(settings), checkup(settings), SystemClock()
     resort = LastResort(reach, settings.state_dir / "journal-failed", repo=settings.github_repo)

@@ -790,6 +790,37 @@ def test_the_slots_of_emptied_pools_survive_reopening(url: str) -> None:
     again.close()
 
 
+def test_text_that_no_database_takes_is_mended(url: str) -> None:
+    journal = SqlJournal.open(url, migrate=True, now=lambda: NOW)
+    bad = "a\x00b\ud800"
+    good = "a\ufffdb\ufffd"
+    about = {"ref": bad, "after": A, "pusher": bad}
+    assert journal.record_delivery(
+        guid="1", event="push", result="queued", reason="", payload=about
+    )
+    number = started(journal)
+    journal.set_plan(number, Plan(dag_files=(f"dags/x/{bad}.py",), refused=bad))
+    journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, NOW, bad))
+    journal.set_verdicts(
+        number,
+        [Verdict(f"dags/x/{bad}", Outcome.BROKEN, error=ParseError(bad, bad, trace=bad))],
+    )
+    status = Status(A, "airflow/x", StatusState.FAILURE, bad)
+    for _ in range(2):
+        journal.owe([status], deployment=number, at=NOW)
+    journal.set_live(Live(A, (bad,), (bad,)))
+    found = journal.deployment(number)
+    assert found is not None
+    assert (found.plan.refused, found.steps[0].detail) == (good, good)
+    assert found.verdicts[0].path == f"dags/x/{good}"
+    assert found.verdicts[0].error == ParseError(good, good, trace=good)
+    assert [one.status.description for one in journal.due(NOW, 9)] == [good]
+    assert journal.live() == Live(A, (good,), (good,))
+    assert journal.deployments(folder=bad) == ()
+    assert journal.complete(bad) is None
+    journal.close()
+
+
 def test_a_new_journal_has_no_pulse(journal: Journal) -> None:
     assert journal.pulse() == Pulse(None, None, None, None, None, None, 0)
 

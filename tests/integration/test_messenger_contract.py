@@ -13,7 +13,7 @@ from apprise import Apprise
 
 from deployer.core.settings import Secret
 from deployer.demo.ports import free_port
-from deployer.edges.messages.sending import AppriseMessenger
+from deployer.edges.messages import AppriseMessenger
 from deployer.errors import OperatorError, SettingsError
 from deployer.ports import Messenger
 from tests.fakes.messenger import FakeMessenger

@@ -15,7 +15,7 @@ IMAGES = {"apache/airflow"}
 ROOMS = sorted(
     init.parent
     for init in PACKAGE.rglob("__init__.py")
-    if init.parent.name not in {"deployer", "cli", "migrations", "versions"}
+    if init.parent.name not in {"deployer", "cli"}
 )
 """All but those that say themselves that a file is named after what is in it."""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deployer.core.model import LeftOut, ParseError, Plan, Publish, RequirementsDiff
 from deployer.edges.journal.codec import (
     clean,
+    dumps,
     error_to_json,
     plan_from_json,
     plan_to_json,
@@ -33,7 +34,7 @@ plans = st.builds(
 
 @given(plans)
 def test_a_plan_comes_back_from_its_json(plan: Plan) -> None:
-    assert plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) == plan
+    assert plan_from_json(json.loads(dumps(plan_to_json(plan)))) == plan
 
 
 def test_a_plans_steps_are_not_kept() -> None:
@@ -45,18 +46,28 @@ def test_a_plan_lacking_keys_reads_as_empty() -> None:
     assert plan_from_json({}) == Plan()
 
 
+def test_what_a_later_deployer_adds_to_a_plan_is_passed_over() -> None:
+    assert plan_from_json({"more": 1, "requirements": {"more": 1}}) == Plan()
+
+
 def test_of_a_trace_the_end_is_kept_the_less_the_more_files_are_broken() -> None:
     error = ParseError("ValueError", "no", trace="x" * 2_000_000 + "end")
     kept = {
-        broken: len(error_to_json(error, share_of_traces(broken))["trace"])  # type: ignore[index]
+        broken: len(error_to_json(error, share_of_traces(broken))["trace"])
         for broken in (0, 1, 10, 3_000)
     }
     assert kept == {0: 1_000_000, 1: 1_000_000, 10: 100_000, 3_000: 500}
-    assert error_to_json(error, 3)["trace"] == "end"  # type: ignore[index]
+    assert error_to_json(error, 3)["trace"] == "end"
 
 
 def test_what_no_database_takes_as_text_is_replaced() -> None:
     assert clean("a\x00b\ud800c\udfff é \U0001f600") == "a\ufffdb\ufffdc\ufffd é \U0001f600"
+
+
+def test_text_is_replaced_however_deep_in_json_it_is() -> None:
+    assert json.loads(dumps({"a": [("\x00", {"b": "\ud800"}), None, 1]})) == {
+        "a": [["\ufffd", {"b": "\ufffd"}], None, 1]
+    }
 
 
 @given(st.text(st.characters()))

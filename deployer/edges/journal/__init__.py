@@ -6,7 +6,7 @@ files        SQLite's three files: are those that are open still those of that n
 schema       is the schema there, and whose turn it is to migrate it
 migrations/  Alembic's, shipped inside the package; imported only for a journal of before
 tables       the schema as the code sees it, and the column types
-codec        plans and parse errors as JSON
+codec        the core's values as JSON, and made of that or of a row
 deliveries   many threads' deliveries in one commit to disk
 deployments  what the worker writes
 outbox       statuses owed to GitHub, until when it takes none

@@ -1,4 +1,4 @@
-"""Plans and parse errors as the JSON that the journal keeps.
+"""The core's values as the JSON that the journal keeps, and made of that or of a row.
 
 Pure. A plan's `steps` are not kept: they are the worker's orders, made anew from
 the trees when a deployment is redone.
@@ -6,10 +6,12 @@ the trees when a deployment is redone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployer.core.model import (
     Duplicate,
@@ -23,6 +25,11 @@ from deployer.core.model import (
     StepName,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Value = TypeVar("Value", bound=DataclassInstance)
 
 TRACES_KEPT = 1_000_000
 """Characters of all traces of one deployment; each of its broken files gets its share of them."""
@@ -38,41 +45,46 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """Return `plan` without its steps, made of what `json.dumps` takes."""
-    moved = plan.requirements
-    return {
-        "dag_files": [clean(path) for path in plan.dag_files],
-        "deleted": [clean(path) for path in plan.deleted],
-        "requirements": {
-            "added": [clean(line) for line in moved.added],
-            "removed": [clean(line) for line in moved.removed],
-            "changed": [clean(line) for line in moved.changed],
-        },
-        "recreate": list(plan.recreate),
-        "refused": None if plan.refused is None else clean(plan.refused),
-        "left_out": [
-            {"path": clean(left.path), "reason": clean(left.reason)} for left in plan.left_out
-        ],
+def dumps(value: object) -> str:
+    """Return `value` as JSON, each text in it `clean`."""
+    return json.dumps(_cleaned(value))
+
+
+def _cleaned(value: object) -> object:
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {name: _cleaned(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_cleaned(one) for one in value]
+        case _:
+            return value
+
+
+def made(kind: type[Value], stored: Mapping[str, Any], **parts: object) -> Value:
+    """Return the `kind` that JSON or a row tells of, with `parts` in place of what stands there.
+
+    What it lacks has its default; what this version does not know is passed over.
+    """
+    told = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored.items()
+        if name in kind.__dataclass_fields__
     }
+    return kind(**told | parts)
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    return asdict(replace(plan, steps=()))
 
 
 def plan_from_json(stored: Mapping[str, Any]) -> Plan:
-    """Return the plan that `plan_to_json` made `stored` of; keys it lacks are empty."""
-    moved = stored.get("requirements", {})
-    return Plan(
-        dag_files=tuple(stored.get("dag_files", ())),
-        deleted=tuple(stored.get("deleted", ())),
-        requirements=RequirementsDiff(
-            added=tuple(moved.get("added", ())),
-            removed=tuple(moved.get("removed", ())),
-            changed=tuple(moved.get("changed", ())),
-        ),
-        recreate=tuple(stored.get("recreate", ())),
-        refused=stored.get("refused"),
-        left_out=tuple(
-            LeftOut(path=left["path"], reason=left["reason"]) for left in stored.get("left_out", ())
-        ),
+    return made(
+        Plan,
+        stored,
+        requirements=made(RequirementsDiff, stored.get("requirements", {})),
+        left_out=tuple(made(LeftOut, left) for left in stored.get("left_out", ())),
     )
 
 
@@ -81,71 +93,27 @@ def share_of_traces(broken: int) -> int:
     return max(TRACES_KEPT // max(broken, 1), LEAST_OF_A_TRACE)
 
 
-def error_to_json(error: ParseError | None, trace_kept: int) -> dict[str, Any] | None:
-    """Return `error` made of what `json.dumps` takes; of its trace the end, which says most."""
-    if error is None:
-        return None
-    return {
-        "type": clean(error.type),
-        "message": clean(error.message),
-        "line": error.line,
-        "trace": clean(error.trace[-trace_kept:]),
-    }
+def error_to_json(error: ParseError, trace_kept: int) -> dict[str, Any]:
+    """Return `error` with the end of its trace, which says most."""
+    return asdict(replace(error, trace=error.trace[-trace_kept:]))
 
 
-def running_to_json(running: Running) -> dict[str, str]:
-    return {
-        "step": running.step.value,
-        "since": running.since.isoformat(),
-        "words": clean(running.words),
-    }
+def running_to_json(running: Running) -> dict[str, Any]:
+    return asdict(running) | {"since": running.since.isoformat()}
 
 
-def running_from_json(stored: Mapping[str, str] | None) -> Running | None:
-    """Return the step that `running_to_json` made `stored` of."""
-    if stored is None:
-        return None
-    since = datetime.fromisoformat(stored["since"])
-    return Running(StepName(stored["step"]), since, stored["words"])
+def running_from_json(stored: Mapping[str, Any]) -> Running:
+    step, since = StepName(stored["step"]), datetime.fromisoformat(stored["since"])
+    return made(Running, stored, step=step, since=since)
 
 
 def ending_to_json(ending: Ending) -> dict[str, Any]:
-    """Return what `ending` says beyond its deployment's own columns and verdicts."""
-    return {
-        "seconds": ending.seconds,
-        "waited_s": ending.waited_s,
-        "refused": None if ending.refused is None else clean(ending.refused),
-        "reason": clean(ending.reason),
-        "died_of": clean(ending.died_of),
-        "broke": [clean(path) for path in ending.broke],
-        "duplicates": [
-            {
-                "path": clean(one.path),
-                "dag_id": clean(one.dag_id),
-                "other": clean(one.other),
-                "both": one.both,
-                "imported": one.imported,
-            }
-            for one in ending.duplicates
-        ],
-    }
+    """Return `ending` without its verdicts, which have a table."""
+    return asdict(replace(ending, verdicts=()))
 
 
 def ending_from_json(
-    stored: Mapping[str, Any] | None, tip: str, state: State, verdicts: tuple[Verdict, ...]
-) -> Ending | None:
-    """Return the ending that `ending_to_json` made `stored` of."""
-    if stored is None:
-        return None
-    return Ending(
-        tip,
-        state,
-        stored["seconds"],
-        verdicts,
-        refused=stored["refused"],
-        reason=stored["reason"],
-        duplicates=tuple(Duplicate(**one) for one in stored["duplicates"]),
-        died_of=stored["died_of"],
-        broke=tuple(stored.get("broke", ())),
-        waited_s=stored.get("waited_s", 0.0),
-    )
+    stored: Mapping[str, Any], tip: str, state: State, verdicts: tuple[Verdict, ...]
+) -> Ending:
+    duplicates = tuple(made(Duplicate, one) for one in stored["duplicates"])
+    return made(Ending, stored, tip=tip, state=state, verdicts=verdicts, duplicates=duplicates)

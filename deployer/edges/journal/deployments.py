@@ -34,9 +34,9 @@ from deployer.core.model import (
 )
 from deployer.edges.journal import marks, outbox, tables
 from deployer.edges.journal.codec import (
-    clean,
     ending_to_json,
     error_to_json,
+    made,
     plan_from_json,
     plan_to_json,
     running_to_json,
@@ -57,11 +57,11 @@ from deployer.ports import Announcement
 
 def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
     """Add an announcement that no delivery made; return its id."""
-    made = connection.execute(
+    new = connection.execute(
         insert(announcements).returning(announcements.c.id),
         {"sha": sha, "trigger": trigger, "received_at": at, "forced": False},
     )
-    return int(made.scalar_one())
+    return int(new.scalar_one())
 
 
 def unseen(connection: Connection) -> tuple[Announcement, ...]:
@@ -70,17 +70,7 @@ def unseen(connection: Connection) -> tuple[Announcement, ...]:
         .where(announcements.c.deployment_id.is_(None))
         .order_by(announcements.c.id)
     )
-    return tuple(
-        Announcement(
-            id=row.id,
-            sha=row.sha,
-            before=row.before,
-            trigger=Trigger(row.trigger),
-            received_at=row.received_at,
-            forced=row.forced,
-        )
-        for row in found
-    )
+    return tuple(made(Announcement, row._asdict(), trigger=Trigger(row.trigger)) for row in found)
 
 
 def attach(connection: Connection, announcement: int, deployment: int) -> None:
@@ -96,7 +86,7 @@ def queue(
     trigger: Trigger,
     at: datetime,
 ) -> int:
-    made = connection.execute(
+    new = connection.execute(
         insert(deployments).returning(deployments.c.id),
         {
             "sha": sha,
@@ -109,7 +99,7 @@ def queue(
             "plan": plan_to_json(Plan()),
         },
     )
-    return int(made.scalar_one())
+    return int(new.scalar_one())
 
 
 def before_of(connection: Connection, sha: str) -> str | None:
@@ -223,11 +213,11 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
                 "deployment_id": deployment,
                 "path": verdict.path,
                 "outcome": verdict.outcome,
-                "dag_ids": list(verdict.dag_ids),
-                "error": error_to_json(verdict.error, kept),
+                "dag_ids": verdict.dag_ids,
+                "error": verdict.error and error_to_json(verdict.error, kept),
                 "proof": verdict.proof,
                 "waited_s": verdict.waited_s,
-                "warnings": [clean(warning) for warning in verdict.warnings] or None,
+                "warnings": verdict.warnings or None,
             }
             for verdict in found
         ],
@@ -287,18 +277,18 @@ def supersede(
 
 
 def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
-    found = connection.execute(_newest(verdicts.c.path.in_(paths)))
+    found = connection.execute(newest_verdicts(verdicts.c.path.in_(paths)))
     return frozenset(dag_id for row in found for dag_id in row.dag_ids)
 
 
 def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
     found = connection.execute(
-        _newest(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
+        newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
     )
     return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
 
 
-def _newest(*which: ColumnElement[bool]) -> Select[Any]:
+def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
     """Return the query for the newest verdict on each path, among those that meet `which`."""
     newest = (
         select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))

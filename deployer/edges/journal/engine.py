@@ -25,6 +25,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from deployer.edges.journal.codec import dumps
 from deployer.edges.journal.files import Files, Moved
 from deployer.errors import JournalError
 
@@ -183,6 +184,7 @@ def _postgresql(url: URL) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
+        json_serializer=dumps,
         max_overflow=40,
         pool_pre_ping=True,
         # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
@@ -220,7 +222,11 @@ def _sqlite(files: Files) -> Engine:
         return connection
 
     engine = create_engine(
-        f"sqlite+pysqlite:///{file}", creator=connect, hide_parameters=True, max_overflow=40
+        f"sqlite+pysqlite:///{file}",
+        creator=connect,
+        hide_parameters=True,
+        json_serializer=dumps,
+        max_overflow=40,
     )
 
     @event.listens_for(engine, "begin")

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
-from deployer.edges.journal.codec import clean
+from deployer.edges.journal.codec import made
 from deployer.edges.journal.outbox import IS_OWED
 from deployer.edges.journal.tables import (
     announcements,
@@ -44,9 +43,9 @@ def set_live(connection: Connection, live: Live | None) -> None:
     connection.execute(
         update(worker).values(
             live_sha=live.sha if live else None,
-            live_held=[clean(path) for path in live.held] if live else [],
-            live_pending=[clean(path) for path in live.pending] if live else [],
-            live_stays=[(clean(path), sha) for path, sha in live.stays] if live else [],
+            live_held=live.held if live else [],
+            live_pending=live.pending if live else [],
+            live_stays=live.stays if live else [],
         )
     )
 
@@ -154,22 +153,18 @@ def beat(
     drift: str | None = None,
     edited: str | None = None,
 ) -> None:
-    marks: dict[str, Any] = {"beat_at": at}
-    if drift is not None:
-        marks["drift"] = drift
-    if edited is not None:
-        marks["edited"] = edited
-    if processors is not None:
-        marks["processors"] = [
-            {name: clean(text) for name, text in asdict(came).items()} for came in processors
-        ]
-    if tip is not None:
-        marks["tip"] = tip
-        if tip != connection.execute(select(worker.c.tip)).scalar_one():
-            marks["tip_since"] = tip_checked_at or at
-    if tip_checked_at is not None:
-        marks["tip_checked_at"] = tip_checked_at
-    connection.execute(update(worker).values(marks))
+    marks = {
+        "beat_at": at,
+        "tip": tip,
+        "tip_checked_at": tip_checked_at,
+        "processors": None if processors is None else [asdict(came) for came in processors],
+        "drift": drift,
+        "edited": edited,
+    }
+    if tip is not None and tip != connection.execute(select(worker.c.tip)).scalar_one():
+        marks["tip_since"] = tip_checked_at or at
+    given = {name: mark for name, mark in marks.items() if mark is not None}
+    connection.execute(update(worker).values(given))
 
 
 def pulse(connection: Connection) -> Pulse:
@@ -184,17 +179,12 @@ def pulse(connection: Connection) -> Pulse:
         .order_by(announcements.c.id.desc())
         .limit(1)
     ).one_or_none()
-    return Pulse(
-        beat_at=seen.beat_at,
-        tip=seen.tip,
-        tip_checked_at=seen.tip_checked_at,
-        tip_since=seen.tip_since,
-        live_sha=seen.live_sha,
+    return made(
+        Pulse,
+        seen._asdict(),
         oldest_owed=oldest,
         owed=owed,
-        processors=tuple(ProcessorCame(**came) for came in seen.processors),
-        drift=seen.drift,
-        edited=seen.edited,
+        processors=tuple(made(ProcessorCame, came) for came in seen.processors),
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
         freeze=_freeze(connection),
     )

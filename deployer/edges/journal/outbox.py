@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from deployer.core.model import Closed, Owed, Status, StatusState
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, RED
-from deployer.edges.journal.codec import clean
+from deployer.edges.journal.codec import clean, made
 from deployer.edges.journal.tables import deployments, outbox, statements, worker
 from deployer.errors import JournalError
 
@@ -46,10 +46,8 @@ def owe(
             continue
         if last is not None and _says(last, status):
             place = last.place
-        elif last is not None and last.standing == Standing.OWED:
-            place = _replace(connection, last, status, at)
         else:
-            place = _append(connection, status, at)
+            place = _add(connection, status, last, at)
         _remember(connection, deployment, place)
 
 
@@ -66,14 +64,11 @@ def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...
     lines = (waiting.order_by(pending, by, *rank).limit(limit) for by in (tip.desc(), tip))
     rows = {row.id: row for line in lines for row in connection.execute(line)}
     return tuple(
-        Owed(
-            id=row.id,
+        made(
+            Owed,
+            row._asdict(),
             status=Status(row.sha, row.context, StatusState(row.state), row.description),
-            attempts=row.attempts,
-            owed_since=row.owed_since,
             deployment=_said_by(connection, row.place),
-            place=row.place,
-            tip=row.tip,
         )
         for row in rows.values()
     )
@@ -176,54 +171,36 @@ def _overtook(row: Row[tuple[object, ...]], status: Status) -> bool:
     )
 
 
-def _append(connection: Connection, status: Status, at: datetime) -> int:
-    place = select(func.coalesce(func.max(outbox.c.place), 0) + 1).scalar_subquery()
-    made = connection.execute(
+def _add(
+    connection: Connection, status: Status, last: Row[tuple[object, ...]] | None, at: datetime
+) -> int:
+    """Add a row in place of `last` if that is still owed, else behind all; return its place."""
+    place: Any = select(func.coalesce(func.max(outbox.c.place), 0) + 1).scalar_subquery()
+    since = at
+    if last is not None and last.standing == Standing.OWED:
+        connection.execute(
+            update(outbox).where(outbox.c.id == last.id).values(standing=Standing.REPLACED)
+        )
+        place, since = last.place, last.owed_since
+    added = connection.execute(
         insert(outbox)
         .values(
             place=place,
             standing=Standing.OWED,
-            owed_since=at,
-            due_at=at,
-            attempts=0,
-            **_words(status),
-        )
-        .returning(outbox.c.place)
-    )
-    return int(made.scalar_one())
-
-
-def _replace(
-    connection: Connection, last: Row[tuple[object, ...]], status: Status, at: datetime
-) -> int:
-    connection.execute(
-        update(outbox).where(outbox.c.id == last.id).values(standing=Standing.REPLACED)
-    )
-    made = connection.execute(
-        insert(outbox)
-        .values(
-            place=last.place,
-            standing=Standing.OWED,
-            owed_since=last.owed_since,
+            owed_since=since,
             # At once: a verdict need not wait out the retries of its `pending`. Where GitHub
             # itself has said "not now", the worker waits for all of them.
             due_at=at,
             attempts=0,
-            **_words(status),
+            sha=status.sha,
+            context=status.context,
+            context_key=status.context.lower(),
+            state=status.state,
+            description=status.description,
         )
         .returning(outbox.c.place)
     )
-    return int(made.scalar_one())
-
-
-def _words(status: Status) -> dict[str, str]:
-    return {
-        "sha": status.sha,
-        "context": status.context,
-        "context_key": status.context.lower(),
-        "state": status.state,
-        "description": status.description,
-    }
+    return int(added.scalar_one())
 
 
 def _remember(connection: Connection, deployment: int, place: int) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, exists, func, select
 
 from deployer.core.model import Outcome, State
+from deployer.edges.journal.deployments import newest_verdicts
 from deployer.edges.journal.outbox import IS_OWED
 from deployer.edges.journal.reading import in_error
 from deployer.edges.journal.tables import (
@@ -51,19 +52,10 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
     What stands of a file is known by its newest verdict, so a deployment with one stays until
     the file is judged again or deleted.
     """
-    newest = (
-        select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))
-        .group_by(verdicts.c.path)
-        .subquery()
-    )
     decides = (
-        select(verdicts.c.deployment_id)
-        .join(
-            newest,
-            (newest.c.path == verdicts.c.path)
-            & (newest.c.deployment_id == verdicts.c.deployment_id),
-        )
+        newest_verdicts()
         .where(verdicts.c.outcome != Outcome.DELETED)
+        .with_only_columns(verdicts.c.deployment_id)
     )
     owed = (
         select(statements.c.deployment_id)

@@ -36,7 +36,13 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.edges.journal.codec import clean, ending_from_json, plan_from_json, running_from_json
+from deployer.edges.journal.codec import (
+    clean,
+    ending_from_json,
+    made,
+    plan_from_json,
+    running_from_json,
+)
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -129,12 +135,8 @@ def unfinished(connection: Connection) -> tuple[Deployment, ...]:
 
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
-    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
     query = (
-        select(deployments.c.id)
-        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
-        .order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc())
-        .limit(1)
+        _of(sha).order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc()).limit(1)
     )
     return next(iter(_whole(connection, _ids(connection, query))), None)
 
@@ -170,14 +172,16 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
 
 
 def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
-    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
-    query = (
-        select(deployments.c.id)
-        .where(or_(deployments.c.sha == sha, deployments.c.id.in_(covering)))
-        .order_by(deployments.c.id.desc())
-        .limit(MOST_ABOUT)
-    )
+    query = _of(sha).order_by(deployments.c.id.desc()).limit(MOST_ABOUT)
     return _whole(connection, _ids(connection, query)[::-1], traces=False)
+
+
+def _of(sha: str) -> Select[int]:
+    """Return the query for the deployments of `sha` or covering it."""
+    covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
+    return select(deployments.c.id).where(
+        or_(deployments.c.sha == sha, deployments.c.id.in_(covering))
+    )
 
 
 def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
@@ -280,10 +284,13 @@ def _whole(
         replace(
             _bare(row),
             covers=tuple(part.sha for part in covered[row.id]),
-            steps=tuple(_step(part) for part in taken[row.id]),
+            steps=tuple(
+                made(StepRecord, part._asdict(), name=StepName(part.name)) for part in taken[row.id]
+            ),
             verdicts=verdicts_of[row.id],
             statuses=tuple(_last_words(said[row.id])),
-            ending=ending_from_json(row.ending, row.sha, State(row.state), verdicts_of[row.id]),
+            ending=row.ending
+            and ending_from_json(row.ending, row.sha, State(row.state), verdicts_of[row.id]),
         )
         for number in ids
         if (row := found.get(number)) is not None
@@ -291,41 +298,25 @@ def _whole(
 
 
 def _bare(row: Row[Any]) -> Deployment:
-    return Deployment(
-        id=row.id,
-        sha=row.sha,
-        base_sha=row.base_sha,
-        ref=row.ref,
+    return made(
+        Deployment,
+        row._asdict(),
         trigger=Trigger(row.trigger),
         state=State(row.state),
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        reason=row.reason,
         plan=plan_from_json(row.plan),
-        running=running_from_json(row.running),
-        waits_for=row.waits_for,
-    )
-
-
-def _step(row: Row[Any]) -> StepRecord:
-    return StepRecord(
-        name=StepName(row.name),
-        state=row.state,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        detail=row.detail,
+        running=row.running and running_from_json(row.running),
+        ending=None,
     )
 
 
 def verdict_of(row: Row[Any]) -> Verdict:
-    return Verdict(
-        path=row.path,
+    told = row._asdict()
+    return made(
+        Verdict,
+        told,
         outcome=Outcome(row.outcome),
-        dag_ids=tuple(row.dag_ids),
-        error=None if row.type is None else ParseError(row.type, row.message, row.line, row.trace),
+        error=None if row.type is None else made(ParseError, told),
         proof=Proof(row.proof),
-        waited_s=row.waited_s,
         warnings=tuple(row.warnings or ()),
     )
 
@@ -336,10 +327,5 @@ def _last_words(rows: Sequence[Row[Any]]) -> Iterator[StatusRecord]:
     for row in rows:
         last[row.sha, row.context_key] = row
     for row in last.values():
-        yield StatusRecord(
-            status=Status(row.sha, row.context, StatusState(row.state), row.description),
-            target_url=row.target_url,
-            posted_at=row.posted_at,
-            attempts=row.attempts,
-            error=row.error,
-        )
+        status = Status(row.sha, row.context, StatusState(row.state), row.description)
+        yield made(StatusRecord, row._asdict(), status=status)

@@ -1,1 +1,0 @@
-"""Alembic's folder: `env.py` and `versions/`, run by `deployer.edges.journal.schema`."""

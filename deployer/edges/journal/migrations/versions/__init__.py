@@ -1,1 +1,0 @@
-"""One module a revision, never changed once released; `schema.REVISIONS` lists them."""
