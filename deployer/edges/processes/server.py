@@ -119,6 +119,8 @@ class _Threads(ThreadWorker):
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's
         deadline = time.monotonic() + READ_ON_S
         parser: Any = conn.parser  # HTTP/1's: no other protocol is spoken here
+        # For each KiB that it discards it copies all that was read ahead: else up to 1 MiB.
+        parser.unreader.max_body_chunk = parser.unreader.mxchunk
         finished = parser.finish_body(deadline=deadline, max_bytes=2 * BODY_LIMIT)
         return bool(keepalive and finished)
 
