@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
-import os
 import socket
 import struct
 import time
@@ -143,7 +142,8 @@ def _listen(bind: str) -> int:
     try:
         listener = _tcp(*where) if isinstance(where, tuple) else _unix(Path(str(where)))
     except OSError as exc:
-        raise OperatorError(f"can't listen on {bind}: {os.strerror(exc.errno or 0)}") from exc
+        # A name that is not known and a path that is too long have no number of the system's.
+        raise OperatorError(f"can't listen on {bind}: {exc.strerror or exc}") from exc
     # Inherited by what it accepts; gunicorn itself waits for the rest of a request for ever.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_S, 0))
     return listener.detach()
