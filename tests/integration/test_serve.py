@@ -144,7 +144,7 @@ def test_an_address_in_use_is_one_clear_line(web: Web, tmp_path: Path) -> None:
 
 def test_an_address_that_the_system_has_no_number_for_is_told_in_words() -> None:
     with pytest.raises(OperatorError, match=r"can't listen on unix:/a+: AF_UNIX path"):
-        serve(Flask, f"unix:/{'a' * 200}")
+        serve(lambda: Flask(__name__), f"unix:/{'a' * 200}")
 
 
 def test_a_unix_socket_is_open_to_the_group_and_replaces_a_dead_one(tmp_path: Path) -> None:

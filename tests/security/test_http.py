@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -466,8 +467,9 @@ def test_what_is_refused_is_read_on_without_copying_what_is_read_ahead() -> None
     head = request(Content_Length=str(BODY_LIMIT), body=b"")
     parser.unreader.buf.write(head)
     next(parser)
-    conn = SimpleNamespace(parser=parser)
-    assert _Threads._keepalive_after(SimpleNamespace(), conn, keepalive=True)
+    conn: Any = SimpleNamespace(parser=parser)
+    worker: Any = None  # of which nothing is used
+    assert _Threads._keepalive_after(worker, conn, keepalive=True)
     assert not left
     assert max(asked_for) <= 8192
 
