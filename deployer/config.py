@@ -3,7 +3,8 @@
 In the order in which they win: environment variables `DEPLOYER_…`, the same names
 in the file that `DEPLOYER_ENV_FILE` names, `DEPLOYER_…_FILE=path` for a secret, and
 systemd credentials of the lower-case name (`$CREDENTIALS_DIRECTORY/webhook_secret`).
-An empty value counts as not given. The table in the README is tested against `Settings`.
+Blanks around a value are none of it; an empty one counts as not given. The table in the README
+is tested against `Settings`.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings
 
 def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, str]:
     """Merge the four sources by field name."""
-    given = {key: value for key, value in environ.items() if key.startswith(PREFIX) and value}
+    given = _ours(environ)
     env_file = given.pop(_ENV_FILE, None)
     if env_file:
         given = _env_file(Path(env_file), mistakes) | given
@@ -130,7 +131,7 @@ def _unknown(key: str) -> str:
 
 
 def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8") as stream:
             # Not `dotenv_values`: that passes over what it does not understand.
@@ -143,10 +144,15 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
             text = line.original.string  # with the empty lines before it
             number = line.original.line + text[: -len(text.lstrip())].count("\n")
             mistakes.append(f"{_ENV_FILE} {path}, line {number}: can't be understood")
-        # A name without the prefix is for somebody else who shares the file (Compose does).
-        elif line.key and line.key.startswith(PREFIX) and line.value:
+        elif line.key and line.value:
             found[line.key] = line.value
-    return found
+    return _ours(found)
+
+
+def _ours(named: Mapping[str, str]) -> dict[str, str]:
+    """Return what is given; a name without the prefix is somebody else's (Compose shares files)."""
+    bare = {name: value.strip() for name, value in named.items() if name.startswith(PREFIX)}
+    return {name: value for name, value in bare.items() if value}
 
 
 def _credentials(folder: str | None, mistakes: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from logging.handlers import RotatingFileHandler
@@ -106,6 +107,8 @@ class _Foreign(logging.Handler):
 
 def human(*, colours: bool) -> Processor:
     """Return the renderer for people."""
+    # https://no-color.org
+    colours = colours and not os.environ.get("NO_COLOR")
     render = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=18)
 
     def safely(logger: WrappedLogger, method: str, event: EventDict) -> str:

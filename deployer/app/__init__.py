@@ -90,7 +90,7 @@ def run_web(settings: Settings) -> None:
             log.error("web can't start", reason=str(exc))  # noqa: TRY400 - one line tells it all
             raise SystemExit(GUNICORN_GIVES_UP) from exc
 
-    log.info("web listens", bind=settings.bind)
+    log.info("web starts", bind=settings.bind)
     serve(make_app, settings.bind)
 
 

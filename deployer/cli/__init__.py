@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -98,6 +99,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
     `args`: those of the process if None.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal's encoding has `✓` and `ü`
     try:
         commands(args, prog_name="deployer")
     except SettingsError as exc:

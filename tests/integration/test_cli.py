@@ -455,6 +455,16 @@ def test_a_test_message_says_which_address_took_none(
 # --- freeze, unfreeze ------------------------------------------------------------
 
 
+def test_what_the_output_s_encoding_does_not_have_is_replaced(
+    run: Run, monkeypatch: pytest.MonkeyPatch, journal: SqlJournal
+) -> None:
+    kept = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(kept, "ascii", write_through=True))
+    assert run("freeze", "--why", "prøve").status == 0
+    assert kept.getvalue().startswith(b"frozen: pr?ve")
+    assert journal.frozen(datetime.now(UTC))
+
+
 def test_a_freeze_is_in_the_journal_and_in_status_with_who_made_it(
     run: Run, journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -985,6 +995,16 @@ def test_logs_of_one_deployment(run: Run, folder: Path) -> None:
         event("mine", 1, deployment=12) + event("other", 2, deployment=13) + event("none", 3)
     )
     assert names(run("logs", "--deployment", "12").out) == ["mine"]
+
+
+def test_a_renderer_for_people_has_colours_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = {"event": "one", "level": "info"}
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" in str(logs.human(colours=True)(None, "", dict(line)))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in str(logs.human(colours=True)(None, "", dict(line)))
 
 
 def test_lines_that_are_no_events_are_passed_over(run: Run, folder: Path) -> None:

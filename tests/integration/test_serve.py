@@ -18,7 +18,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
+from deployer.edges.processes.server import serve
+from deployer.errors import OperatorError
 from tests.web_process import (
     BODY,
     BOUND_S,
@@ -137,6 +140,11 @@ def test_an_address_in_use_is_one_clear_line(web: Web, tmp_path: Path) -> None:
     assert done.returncode == 3
     assert f"can't listen on {web.address}: Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_address_that_the_system_has_no_number_for_is_told_in_words() -> None:
+    with pytest.raises(OperatorError, match=r"can't listen on unix:/a+: AF_UNIX path"):
+        serve(lambda: Flask(__name__), f"unix:/{'a' * 200}")
 
 
 def test_a_unix_socket_is_open_to_the_group_and_replaces_a_dead_one(tmp_path: Path) -> None:

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
 
 from deployer.core import webhook
 from deployer.core.webhook import BODY_LIMIT
-from deployer.edges.processes.server import SETTINGS
+from deployer.edges.processes.server import SETTINGS, _Threads
 from tests.web_process import (
     BODY,
     REPO,
@@ -447,6 +451,27 @@ def test_a_client_that_sends_all_of_a_refused_body_before_it_listens_reads_the_a
         client.sendall(request(**{"Content_Length": str(length), **changed}, body=b""))
         client.sendall(bytes(length))
         assert answer(client).status == status
+
+
+def test_what_is_refused_is_read_on_without_copying_what_is_read_ahead() -> None:
+    left = bytearray(BODY_LIMIT)
+    asked_for: list[int] = []
+
+    def recv(most: int) -> bytes:
+        asked_for.append(most)
+        piece = bytes(left[:most])
+        del left[:most]
+        return piece
+
+    parser = RequestParser(Config(), SimpleNamespace(recv=recv), ("127.0.0.1", 1))
+    head = request(Content_Length=str(BODY_LIMIT), body=b"")
+    parser.unreader.buf.write(head)
+    next(parser)
+    conn: Any = SimpleNamespace(parser=parser)
+    worker: Any = None  # of which nothing is used
+    assert _Threads._keepalive_after(worker, conn, keepalive=True)
+    assert not left
+    assert max(asked_for) <= 8192
 
 
 def test_large_bodies_of_strangers_are_not_in_memory_together(tmp_path: Path) -> None:

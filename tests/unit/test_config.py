@@ -96,6 +96,17 @@ def test_an_empty_value_is_one_that_was_not_given() -> None:
     assert mistakes({"DEPLOYER_GITHUB_REPO": ""}) == ("DEPLOYER_GITHUB_REPO is required",)
 
 
+def test_blanks_around_a_value_are_none_of_it(tmp_path: Path) -> None:
+    file = env_file(tmp_path / "env", "DEPLOYER_BRANCH=' live '\nDEPLOYER_BIND=' '\n")
+    found = load(
+        {**file, "DEPLOYER_GITHUB_REPO": " a/b\n", "DEPLOYER_STATE_DIR": f" {tmp_path} "}
+        | {"DEPLOYER_KEEP_RELEASES": " 3", "DEPLOYER_PUBLIC_URL": "  "}
+    )
+    assert (found.github_repo, found.branch, found.keep_releases) == ("a/b", "live", 3)
+    assert found.state_dir == tmp_path
+    assert (found.public_url, found.bind) == (None, loaded().bind)
+
+
 def test_an_address_for_git_that_is_given_is_not_derived() -> None:
     assert loaded(repo_url="file:///srv/class.git").repo_url == "file:///srv/class.git"
 
@@ -188,10 +199,10 @@ def test_one_mistake_is_not_reported_twice() -> None:
     ("name", "value"),
     [
         *(("github_repo", bad) for bad in ("class", "a/b/c", "https://github.com/a/b", "a/..")),
-        *(("github_repo", bad) for bad in ("a/.", "-a/b", "a b/c", "a/b\n")),
+        *(("github_repo", bad) for bad in ("a/.", "-a/b", "a b/c", "a/b\nc")),
         *(
             ("branch", bad)
-            for bad in ("-x", "a..b", "a/.b", "a.lock/b", "HEAD", "a b", "/a", "é\n")
+            for bad in ("-x", "a..b", "a/.b", "a.lock/b", "HEAD", "a b", "/a", "é\nb")
         ),
         *(
             ("repo_url", bad)
@@ -203,7 +214,10 @@ def test_one_mistake_is_not_reported_twice() -> None:
             for bad in ("http://h:99999", "http://h:x", "http://[::1", "http:/h")
         ),
         *(("public_url", bad) for bad in ("https://h/?a=b", "https://h/#a", "https://h h/", "x")),
-        *(("bind", bad) for bad in ("localhost", ":80", "h:", "h:65536", "::1:80", "h:8\n", "h:x")),
+        *(
+            ("bind", bad)
+            for bad in ("localhost", ":80", "h:", "h:65536", "::1:80", "h:8\n0", "h:x")
+        ),
         *(("bind", bad) for bad in ("unix:relative", "unix:", "http://h:80", "h:\uff11\uff12")),
         *(("services", bad) for bad in ("swarm", "Compose")),
         *(("recreate_services", bad) for bad in (",", " , ", "a b", "--all", "a,$x")),

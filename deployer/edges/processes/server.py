@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
-import os
 import socket
 import struct
 import time
@@ -119,6 +118,8 @@ class _Threads(ThreadWorker):
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's
         deadline = time.monotonic() + READ_ON_S
         parser: Any = conn.parser  # HTTP/1's: no other protocol is spoken here
+        # For each KiB that it discards it copies all that was read ahead: else up to 1 MiB.
+        parser.unreader.max_body_chunk = parser.unreader.mxchunk
         finished = parser.finish_body(deadline=deadline, max_bytes=2 * BODY_LIMIT)
         return bool(keepalive and finished)
 
@@ -141,7 +142,8 @@ def _listen(bind: str) -> int:
     try:
         listener = _tcp(*where) if isinstance(where, tuple) else _unix(Path(str(where)))
     except OSError as exc:
-        raise OperatorError(f"can't listen on {bind}: {os.strerror(exc.errno or 0)}") from exc
+        # A name that is not known and a path that is too long have no number of the system's.
+        raise OperatorError(f"can't listen on {bind}: {exc.strerror or exc}") from exc
     # Inherited by what it accepts; gunicorn itself waits for the rest of a request for ever.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_S, 0))
     return listener.detach()
