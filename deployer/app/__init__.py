@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import structlog
-
-from deployer import config, logs
+from deployer import config
 from deployer.app.airflow import compose_runner, in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.backup import Manifest
@@ -34,6 +32,7 @@ from deployer.ports import Bell, Journal, Messenger
 
 if TYPE_CHECKING:
     from flask import Flask
+    from structlog.typing import FilteringBoundLogger
 
     from deployer.check.before_push import Checked
     from deployer.core.reporting.troubles import Trouble
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from deployer.worker.process import Signals, Worker
     from deployer.worker.telling import Teller
 
-log = structlog.get_logger()
-
 REDELIVER_S = 600.0
 """Between two looks for deliveries of GitHub's that never arrived."""
 LONGER_S = 3600.0
@@ -52,6 +49,14 @@ LONGER_S = 3600.0
 Renew = Callable[[], Secret | None]
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
+
+
+def _log() -> FilteringBoundLogger:
+    """Return the log; its library is a fifth of what a command costs, and few of them log."""
+    import structlog
+
+    log: FilteringBoundLogger = structlog.get_logger()
+    return log
 
 
 def open_journal(settings: Settings, *, reading: bool = False) -> Journal:
@@ -77,6 +82,7 @@ def doorbell(settings: Settings) -> Bell:
 
 def run_web(settings: Settings) -> None:
     """Serve until told to stop."""
+    from deployer import logs
     from deployer.edges.processes.server import serve
 
     logs.set_up("web", state_dir=settings.state_dir, secrets=_secrets(settings))
@@ -87,10 +93,10 @@ def run_web(settings: Settings) -> None:
         try:
             return web_app(settings)
         except DeployerError as exc:
-            log.error("web can't start", reason=str(exc))  # noqa: TRY400 - one line tells it all
+            _log().error("web can't start", reason=str(exc))
             raise SystemExit(GUNICORN_GIVES_UP) from exc
 
-    log.info("web starts", bind=settings.bind)
+    _log().info("web starts", bind=settings.bind)
     serve(make_app, settings.bind)
 
 
@@ -101,6 +107,7 @@ def run_worker(settings: Settings) -> None:
         WorkerRunning: another worker holds this state, or this checkout.
         JournalError, OperatorError, SettingsError
     """
+    from deployer import logs
     from deployer.edges.processes.lock import only_worker
     from deployer.worker.process import Signals
 
@@ -115,9 +122,9 @@ def run_worker(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         with _worker(settings, signals, partial(token_now, os.environ, hide)) as worker:
-            log.info("worker starts", repo=settings.github_repo, branch=settings.branch)
+            _log().info("worker starts", repo=settings.github_repo, branch=settings.branch)
             worker.run()
-            log.info("worker stops")
+            _log().info("worker stops")
 
 
 def token_now(environ: Mapping[str, str], hide: Callable[[str], None]) -> Secret | None:
@@ -128,7 +135,7 @@ def token_now(environ: Mapping[str, str], hide: Callable[[str], None]) -> Secret
     try:
         token = config.load(environ).github_token
     except SettingsError as exc:
-        log.warning("the token can't be read again", reason=str(exc))
+        _log().warning("the token can't be read again", reason=str(exc))
         return None
     if token:
         hide(token.get_secret_value())
@@ -352,7 +359,7 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
         )
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
-        log.warning("no GITHUB_TOKEN: statuses stay in the outbox")
+        _log().warning("no GITHUB_TOKEN: statuses stay in the outbox")
     limits = Limits(
         parse_timeout_s=settings.parse_timeout_s,
         health_timeout_s=settings.health_timeout_s,
@@ -366,7 +373,7 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
         try:
             beside.append(_teller(settings, parts.journal, messenger(settings)).look)
         except SettingsError as exc:  # nothing that deployments wait for
-            log.error("the teacher is told of nothing", reason=str(exc))  # noqa: TRY400 - says it
+            _log().error("the teacher is told of nothing", reason=str(exc))
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, renew))
     listener = DoorbellListener(settings.state_dir / PLACE)
@@ -398,10 +405,10 @@ def _redeliver(settings: Settings, renew: Renew) -> float:
     try:
         asked = hook.ask_again(SystemClock().now())
     except DeployerError as exc:  # `doctor` says so too
-        log.info("lost deliveries not looked for", reason=str(exc))
+        _log().info("lost deliveries not looked for", reason=str(exc))
         return LONGER_S
     if asked:
-        log.warning("lost deliveries asked for again", of=[one.guid for one in asked])
+        _log().warning("lost deliveries asked for again", of=[one.guid for one in asked])
     return REDELIVER_S
 
 

@@ -6,6 +6,8 @@ Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,6 +43,11 @@ COMMANDS = {
     "demo": ("demo", "Try it all on this machine, without GitHub or Docker."),
 }
 """Where each command is, and what `deployer --help` says of it."""
+
+
+def me() -> str:
+    """Return who gives the command."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 class _Commands(click.Group):

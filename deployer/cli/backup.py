@@ -57,7 +57,10 @@ def restore(file: Path, *, yes: bool) -> None:
             f"Next: docker compose --project-name {settings.compose_project}"
             f" --file {settings.compose_file} up --detach --build --force-recreate --wait"
         )
-    click.echo("Then start the worker: it judges all that is live anew, in a few seconds.")
+    click.echo(
+        "Then restart web and start the worker: they take the settings of the backup, and it judges"
+        " all that is live anew, in a few seconds."
+    )
 
 
 def _parts(manifest: Manifest) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import me, tables
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -50,10 +49,6 @@ def reason(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     if not text:
         raise click.BadParameter("say why: each student reads it on the commit")
     return text
-
-
-def me() -> str:
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 @click.command()

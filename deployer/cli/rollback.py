@@ -7,8 +7,7 @@ import os
 import click
 
 from deployer import app, config
-from deployer.cli.deploy import report
-from deployer.cli.freeze import me
+from deployer.cli import me
 from deployer.core.planning.rollback import earlier
 from deployer.errors import DeployerError
 
@@ -36,5 +35,7 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     wish = journal.roll_back(goal, " ".join(why.split()), by=me())
     app.doorbell(settings).ring()
     if wait:
+        from deployer.cli.deploy import report  # noqa: PLC0415 - all else need not wait for tables
+
         report(journal, wish)
     click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")

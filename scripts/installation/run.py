@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from scripts.installation import answers, places
+from scripts.installation import answers, places, texts
 from scripts.installation.machine import Failed, Machine, move, run, works
 from scripts.installation.places import (
     ANSWERS,
@@ -151,8 +152,10 @@ def roll_back(machine: Machine, given: argparse.Namespace) -> None:
 
 def uninstall(machine: Machine, given: argparse.Namespace) -> None:
     """Leave state and backups alone, the settings and secrets among these."""
-    take_away(machine, given, "down")
+    take_away(machine, given, "down", "--rmi", "all")
     machine.ensure(f"move {ETC} to {KEPT}", lambda: not ETC.exists(), partial(move, ETC, KEPT))
+    for old in before_a_restore():
+        machine.ensure(f"move {old}", lambda: False, partial(move, old, BACKUPS / old.name))
     # The users go, and whoever gets their numbers next must not get their files.
     for folder in (STATE, CHECKOUT):
         belongs(machine, folder, "root:root")
@@ -169,13 +172,18 @@ def purge(machine: Machine, given: argparse.Namespace) -> None:
             raise Failed("nothing was removed")
     settings_of_before(machine)  # by which Compose knows what is its own
     take_away(machine, given, "down", "--volumes", "--rmi", "all")
-    for folder in (ETC, STATE, CHECKOUT, BACKUPS):
+    for folder in (ETC, *before_a_restore(), STATE, CHECKOUT, BACKUPS):
         machine.gone(folder)
     for name in (given.name, given.airflow_name):
         for folder in Path("/var/lib/caddy").rglob(f"certificates/*/{name}"):
             machine.gone(folder)
     without_accounts(machine)
     print("left: Docker, Caddy and git as Debian's packages (apt-get purge, if nobody needs them)")
+
+
+def before_a_restore() -> list[Path]:
+    """Return what `deployer restore` put aside."""
+    return sorted(ETC.parent.glob(f"{ETC.name}.before_*"))
 
 
 def stopped(machine: Machine, unit: str) -> None:
@@ -195,6 +203,15 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
             f"docker compose {' '.join(compose)}",
             lambda: False,
             lambda: run("docker", "compose", *compose, cwd=ETC),
+        )
+        base = base_image()
+        machine.ensure(
+            f"remove image {base}, and what images were built of",
+            lambda: not works("docker", "image", "inspect", base),
+            # Some other's container may need it.
+            lambda: (
+                works("docker", "image", "rm", base) and run("docker", "builder", "prune", "-af")
+            ),
         )
     stamps = Path("/var/lib/systemd/timers").glob("stamp-deployer-*")
     for path in (*UNITS.glob("deployer-*"), *stamps, COMMAND, OPT):
@@ -219,6 +236,13 @@ def without_accounts(machine: Machine) -> None:
         lambda: not works("getent", "group", "deployer-state"),
         lambda: run("groupdel", "deployer-state"),
     )
+
+
+def base_image() -> str:
+    """Return of which image the class's is built."""
+    default = re.search(r"(?m)^ARG AIRFLOW_IMAGE_NAME=(.*)$", (ETC / "Dockerfile").read_text())
+    said = texts.value((ETC / ".env").read_text(), "AIRFLOW_IMAGE_NAME")
+    return said or (default[1] if default else "")
 
 
 def wait_until_it_answers(machine: Machine) -> None:

@@ -273,17 +273,30 @@ def stack(machine: Machine) -> None:
     """The class's Airflow, on the packages that it has."""
 
     def start() -> None:
-        compose = ("docker", "compose")
-        works(*compose, "cp", "airflow-scheduler:/opt/deployer/requirements.txt", ".", cwd=ETC)
-        run(*compose, "build", cwd=ETC)
-        run(*compose, "up", "--detach", "--wait", cwd=ETC)
+        compose, worker = ("docker", "compose"), PROCESSES[-1]
+        # At a rollout it runs Compose too, and either would take away what the other waits for.
+        run("systemctl", "stop", worker)
+        try:
+            works(*compose, "cp", "airflow-scheduler:/opt/deployer/requirements.txt", ".", cwd=ETC)
+            run(*compose, "build", cwd=ETC)
+            # Its tasks end first, for which they need the API: `up` would stop all at once.
+            run(*compose, "stop", "airflow-scheduler", cwd=ETC)
+            run(*compose, "up", "--detach", "--wait", cwd=ETC)
+        finally:
+            run("systemctl", "start", worker)
 
     def runs() -> bool:
         listed = ("docker", "compose", "ps", "--services", "--status", "running")
         return works(*listed, cwd=ETC) and set(run(*listed, cwd=ETC).split()) >= STACK
 
+    def make_accounts() -> None:
+        # Compose 2.26 was seen to stay attached, without an end, to what has ended.
+        run("docker", "compose", "up", "--detach", "--no-deps", "airflow-init", cwd=ETC)
+        run("docker", "compose", "wait", "airflow-init", cwd=ETC)
+
+    built = "the class's Airflow is built and started"
     machine.ensure(
-        "the class's Airflow is built and started",
+        built,
         lambda: (
             not machine.touched(f"file {ETC}/include", "/Dockerfile", "docker-compose", "/.env")
             and runs()
@@ -292,6 +305,6 @@ def stack(machine: Machine) -> None:
     )
     machine.ensure(
         "accounts are made in Airflow",
-        lambda: not machine.touched(f"file {ETC}/students"),
-        lambda: run("docker", "compose", "up", "airflow-init", cwd=ETC),
+        lambda: machine.touched(built) or not machine.touched(f"file {ETC}/students"),
+        make_accounts,
     )

@@ -239,7 +239,7 @@ def test_a_backup_goes_back_only_when_that_is_agreed_to(
     assert f"will be replaced, and kept aside: the journal in {state_dir}" in refused.out
     restored = run("restore", file, "--yes")
     assert (restored.status, len(journal.deployments(limit=9))) == (0, 1)
-    assert "start the worker" in restored.out
+    assert "restart web and start the worker" in restored.out
 
 
 def test_the_trials_airflow_has_no_other_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

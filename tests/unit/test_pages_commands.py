@@ -17,12 +17,10 @@ from tests.pages import commands as on_page
 PAGES = (INSTALL, "docs/operations.md", "README.md")
 ON_A_VM = ROOT / "tests/integration/install/test_on_a_vm.py"
 NOT_HERE = {
-    "apt-get install": "Debian's own; the VM of the tests has them in its image",
+    "apt-get update": "Debian's own; the VM of the tests has them in its image",
     "git clone": "the VM of the tests has this checkout",
     "cd deployer": "the same",
     "docker compose": "needs an engine and the class's own stack: tests/e2e/compose has one",
-    "systemctl stop deployer-worker": "with `restore`, which needs an engine",
-    "systemctl start deployer-worker": "with `restore`, which needs an engine",
     "curl -H": "tests/integration/test_web_access.py asks with the token",
     "proxy_set_header": "lines for nginx, no command",
     "scripts/demo": "run by hand: it sets up a whole Airflow",

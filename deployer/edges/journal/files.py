@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import structlog
 from sqlalchemy import Engine
 
 from deployer.errors import JournalError
@@ -34,7 +33,6 @@ PARTED_S: Final = 1.0
 """For another process to notice that its log or its index lost its name."""
 _PAUSE_S: Final = 0.005
 
-log = structlog.get_logger(__name__)
 
 _File = tuple[int, int]  # device, inode
 _NONE: Final[_File] = (0, 0)
@@ -186,14 +184,14 @@ class Files:
         if there.pid != held.pid:
             return False
         if there.database != held.database:
-            log.warning("journal.replaced", journal=str(self.path))
+            _warn("journal.replaced", journal=str(self.path))
             self._let_go = held
             return True
         if ours := self._is_ours(there, held):
             self._save(engine, there, held)
         # Another of our processes may have saved all, and gone on in a new one.
         lost = not ours and there.wal != held.wal and _open_size(held.wal) > 0
-        log.warning("journal.wal_removed", journal=str(self.path), lost=lost)
+        _warn("journal.wal_removed", journal=str(self.path), lost=lost)
         return lost
 
     @contextmanager
@@ -292,3 +290,9 @@ def _open_size(file: _File) -> int:
             if (there.st_dev, there.st_ino) == file:
                 return there.st_size
     return 0
+
+
+def _warn(event: str, **said: object) -> None:
+    import structlog  # noqa: PLC0415 - a command that finds all well is quicker without
+
+    structlog.get_logger(__name__).warning(event, **said)

@@ -8,18 +8,23 @@ from pathlib import Path
 import pytest
 
 from deployer.demo.github.server import StandIn
-from tests.compose_stack import needs_docker
-from tests.integration.install.vm import AIRFLOW, NAME, REPO, Vm
+from tests.compose_stack import POSTGRES_IMAGE, needs_docker
+from tests.integration.install.vm import AIRFLOW, NAME, PROJECT, REPO, Vm
 
 STUDENTS = "amy\nbob   # who comes later\n"
 
 
 @pytest.fixture(scope="session")
-def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vm]:
-    """Nothing is installed in it yet."""
+def caches() -> Path:
     needs_docker()
     caches = Path.home() / ".cache/class-deployer/installers"
     caches.mkdir(parents=True, exist_ok=True)
+    return caches
+
+
+@pytest.fixture(scope="session")
+def vm(caches: Path) -> Iterator[Vm]:
+    """Nothing is installed in it yet."""
     with Vm(caches) as vm:
         yield vm
 
@@ -34,6 +39,10 @@ def github(vm: Vm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn
 
 @pytest.fixture(scope="session")
 def flags(vm: Vm, github: StandIn) -> list[str]:
+    return told(vm, github, STUDENTS)
+
+
+def told(vm: Vm, github: StandIn, students: str) -> list[str]:
     """All that the installer has to be told, in a file as a teacher may write it."""
     lines = [
         f"--repo={REPO}",
@@ -45,8 +54,11 @@ def flags(vm: Vm, github: StandIn) -> list[str]:
         "--without-services",
         f"--setting=DEPLOYER_GITHUB_API_URL={github.url}",
         f"--setting=DEPLOYER_REPO_URL={github.git_url}",
+        f"--setting=DEPLOYER_COMPOSE_PROJECT={PROJECT}",
+        f"--setting=POSTGRES_IMAGE={POSTGRES_IMAGE}",
+        "--setting=HEALTH_INTERVAL=1s",
     ]
-    vm.root(f"printf '{STUDENTS}' >/root/students; echo a-token >/root/token")
+    vm.root(f"printf '{students}' >/root/students; echo a-token >/root/token")
     vm.root(f"printf '%s\\n' {' '.join(lines)} >/root/class.conf")
     return ["@/root/class.conf"]
 

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ import pytest
 from deployer.demo.github.server import StandIn
 from deployer.demo.student import Student
 from deployer.edges.journal.schema import REVISIONS
-from tests.integration.install.vm import AIRFLOW, NAME, Answer, Vm
+from tests.integration.install.conftest import told as what_is_told
+from tests.integration.install.vm import AIRFLOW, ENGINE, NAME, STACK, Answer, Vm
 from tests.pages import of_install
 
 pytestmark = pytest.mark.docker
@@ -350,10 +352,73 @@ def test_the_way_back_from_an_upgrade_takes_journal_and_files_along(
     assert installed.install() == "nothing to change"
 
 
+# --- to another machine -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A class that moved to another machine.
+
+    Attributes:
+        judged: number of a deployment that ended on the old one.
+        before: what was told of that there, and what lay in `/etc/deployer`.
+    """
+
+    there: Vm
+    judged: str
+    before: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def moved(
+    installed: Vm, github: StandIn, caches: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Moved]:
+    judged = pushed(github, tmp_path_factory.mktemp("judged"))
+    assert installed.deliverer()(judged).status == 202
+    github.wait_for_status(judged, "airflow/deploy", {"error"}, 60)
+    with Vm(caches, like=installed) as there:
+        try:
+            installed.root(
+                f"set -e; {STACK} up --detach --wait --no-deps postgres\n"
+                f"{in_database('CREATE TABLE of_before ()')}\n"
+                f"systemctl stop deployer-worker\n{of_install('deployer backup')}"
+            )
+            shown = installed.root(f"deployer show {judged}", check=False)
+            number = shown.split()[1]
+            before = what_is_known(installed, number)
+            installed.root(f"{STACK} down --volumes --timeout 0")  # the old machine is given up
+            there.install(*what_is_told(there, github, "zoe\n"))
+            installed.give("/root/class.backup", there)
+            there.root(
+                f"set -e; {ENGINE}\n{of_install('systemctl stop deployer-worker')}\n"
+                f"echo y | {of_install('deployer restore')}\n{of_install('systemctl restart')}"
+            )
+            yield Moved(there, number, before)
+        finally:
+            there.root(f"{STACK} down --volumes --timeout 0")
+
+
+def test_on_another_machine_a_backup_brings_settings_verdicts_and_databases(moved: Moved) -> None:
+    assert what_is_known(moved.there, moved.judged) == moved.before
+    assert "of_before" in moved.there.root(in_database("\\dt"))
+    assert moved.there.install() == "nothing to change"
+
+
+def test_on_another_machine_the_next_push_comes_to_its_end(
+    moved: Moved, installed: Vm, github: StandIn, tmp_path: Path
+) -> None:
+    sha = pushed(github, tmp_path)
+    as_github_knows_it = installed.root("cat /etc/deployer/webhook_secret").encode()
+    assert moved.there.deliverer(as_github_knows_it)(sha).status == 202
+    github.wait_for_status(sha, "airflow/deploy", {"error"}, 60)
+    assert sha[:7] in moved.there.root("deployer status")
+
+
 # --- uninstall --------------------------------------------------------------------
 
 
 def test_uninstalled_it_leaves_state_and_backups_alone(installed: Vm) -> None:
+    installed.root("mkdir /etc/deployer.before_20260301T120000Z")  # as `restore` leaves it
     installed.install("--uninstall")
     left = installed.root("find / -xdev -iname '*deployer*' -not -path '/root/*' | sort").split()
     assert [
@@ -417,6 +482,27 @@ def all_taken(vm: Vm, sent: dict[str, Answer]) -> None:
     assert {guid: answer for guid, answer in sent.items() if answer.status != 202} == {}
     deliver = vm.deliverer()
     assert {deliver(SHA, guid).json["result"] for guid in sent} == {"duplicate"}
+
+
+def pushed(github: StandIn, place: Path) -> str:
+    """Push a file, which without an engine ends as `error`; return the commit."""
+    student = Student.clone("amy", github.git_url, place)
+    sha = student.commit("another", {f"dags/amy/{place.name}.py": "from airflow.sdk import DAG\n"})
+    student.push()
+    return sha
+
+
+def in_database(statement: str) -> str:
+    psql = f'PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U airflow -c "{statement}"'
+    return f"{STACK} exec -T postgres sh -c '{psql}'"
+
+
+def what_is_known(vm: Vm, deployment: str) -> tuple[str, str]:
+    """Return what is told of a deployment, and all that lies in `/etc/deployer`."""
+    files = "find . ! -name . -exec stat -c '%n %U:%G %a' {} + -type f -exec sha256sum {} +"
+    return vm.root(f"deployer show {deployment}", check=False), vm.root(
+        f"cd /etc/deployer; {files} | sort"
+    )
 
 
 def tables(vm: Vm) -> set[str]:

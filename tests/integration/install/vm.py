@@ -5,7 +5,8 @@
         vm.root("systemctl is-active deployer-web")
         vm.deliver(push)           # through Caddy, over TLS, signed
 
-What it has not: a Docker engine. Docker's own commands are this machine's; nothing answers them.
+What it has not: a Docker engine. Docker's own commands are this machine's; nothing answers them,
+but this machine's engine to whoever is told of it (`ENGINE`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -33,8 +35,12 @@ SYSTEMD = (
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--cgroupns", "host"),
     *("--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
-    # Environments are many small files, which the container's own layers are slow with.
-    *("--volume", "/opt"),
+    *("--volume", "/var/run/docker.sock:/srv/engine.sock"),
+)
+PROJECT = f"install-test-{os.getpid()}"
+ENGINE = "export DOCKER_HOST=unix:///srv/engine.sock"
+STACK = (
+    f"{ENGINE}; docker compose --project-name {PROJECT} --file /etc/deployer/docker-compose.yaml"
 )
 
 
@@ -52,15 +58,17 @@ class Answer:
 class Vm:
     """The container: made in a `with`, and removed by its own id."""
 
-    def __init__(self, caches: Path) -> None:
-        """`caches`: what pip and uv fetched before."""
+    def __init__(self, caches: Path, like: Vm | None = None) -> None:
+        """`caches`: what pip and uv fetched before; `like`: whose environments it has."""
         self._caches = caches
+        # Environments are many small files, which the container's own layers are slow with.
+        self._opt = ("--volumes-from", like._id) if like else ("--volume", "/opt")
         self._id = ""
 
     def __enter__(self) -> Self:
         self._id = docker(
             *("run", "--detach", "--name", f"install-test-{uuid.uuid4().hex[:8]}"),
-            *("--hostname", "vm", "--memory", "3g", *SYSTEMD),
+            *("--hostname", "vm", "--memory", "3g", *SYSTEMD, *self._opt),
             *("--volume", f"{ROOT}:/src:ro", "--volume", f"{self._caches}:/var/cache/installers"),
             IMAGE,
         ).strip()
@@ -87,6 +95,17 @@ class Vm:
         said = done.stdout + done.stderr
         assert done.returncode == 0 or not check, f"{script} ended with {done.returncode}:\n{said}"
         return said.strip()
+
+    def give(self, path: str, other: Vm) -> None:
+        """Bring a file to another VM."""
+        with subprocess.Popen(
+            ["docker", "exec", self._id, "cat", path], stdout=subprocess.PIPE
+        ) as read:
+            subprocess.run(
+                ["docker", "exec", "--interactive", other._id, "sh", "-c", f"cat >{path}"],
+                stdin=read.stdout,
+                check=True,
+            )
 
     def install(self, *flags: str, source: str = "/src", check: bool = True) -> str:
         caches = "UV_CACHE_DIR=/var/cache/installers/uv PIP_CACHE_DIR=/var/cache/installers/pip"
@@ -122,9 +141,9 @@ class Vm:
         connection = _ThroughTls(self._inspect("{{.NetworkSettings.IPAddress}}"), with_tls)
         return connection.ask(method, path, body, headers or {})
 
-    def deliverer(self) -> Callable[..., Answer]:
+    def deliverer(self, secret: bytes = b"") -> Callable[..., Answer]:
         """Return what delivers a push as GitHub does: signed, through Caddy."""
-        secret = self.root("cat /etc/deployer/webhook_secret").encode()
+        secret = secret or self.root("cat /etc/deployer/webhook_secret").encode()
         with_tls = ssl.create_default_context(cadata=self.root(f"cat {CADDYS_ROOT}"))
         address = self._inspect("{{.NetworkSettings.IPAddress}}")
 
