@@ -62,8 +62,8 @@ class Vm:
         """`caches`: what pip and uv fetched before; `like`: whose environments it has."""
         self._caches = caches
         # Environments are many small files, which the container's own layers are slow with.
-        self._opt = ("--volumes-from", like._id) if like else ("--volume", "/opt")
         self._id = ""
+        self._opt = ("--volumes-from", like._id) if like else ("--volume", "/opt")
 
     def __enter__(self) -> Self:
         self._id = docker(
