@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import heapq
 import json
+import math
 import shutil
 import tempfile
 from collections import Counter
@@ -545,7 +546,7 @@ class Machine:
         self.announced: dict[str, Announced] = {}
         self.tips: list[str] = []
         self.published: list[tuple[float, str]] = []
-        self.frozen_at_s = 0.0  # the last time, whatever the clock said
+        self.frozen_s = (0.0, 0.0)  # from and to, the last time, whatever the clock said
         self.thawed: list[str] = []  # what went live in a freeze
         self.met = Counter[str]()  # faults, and how often each happened
         self.repo = REPO
@@ -768,7 +769,9 @@ class Machine:
     def went_live(self, sha: str) -> None:
         self.published.append((self.clock.elapsed_s, sha))
         freeze = self.journal.frozen(self.clock.now())
-        if freeze and self.hub.pushed_at.get(sha, 0.0) > self.frozen_at_s:
+        began_s, ends_s = self.frozen_s
+        # One that had ended holds again where the clock is set back, also for what goes on.
+        if freeze and self.hub.pushed_at.get(sha, 0.0) > began_s and self.clock.elapsed_s < ends_s:
             self.thawed.append(f"{sha[:7]} was pushed in a freeze, and went live")
 
     def look_at_live(self) -> None:
@@ -1020,14 +1023,15 @@ class Machine:
             case happenings.Freeze(for_s):
                 until = None if for_s is None else now + timedelta(seconds=for_s)
                 journal.freeze("exam", by="teacher", until=until)
-                self.frozen_at_s = self.clock.elapsed_s
+                began_s = self.clock.elapsed_s
+                self.frozen_s = (began_s, began_s + (math.inf if for_s is None else for_s))
             case happenings.Unfreeze():
                 journal.unfreeze(by="teacher")
             case happenings.RollBack(back):
                 sha = self._tip_back(back)
                 if self.repository.knows(sha):  # the command looks first
                     journal.roll_back(sha, "exam", by="teacher")
-                    self.frozen_at_s = self.clock.elapsed_s
+                    self.frozen_s = (self.clock.elapsed_s, math.inf)
             case happenings.DeployByHand(back):
                 sha_or_tip = None if back is None else self._tip_back(back)
                 journal.request_deploy(sha_or_tip, Trigger.MANUAL)
