@@ -67,6 +67,8 @@ whenever anything happens, and would ask each time."""
 SETTLED_S = 5.0
 """A release does not change once it is live: the times of its files are looked at anew this often,
 and whenever another one is."""
+DEAF_S = 5.0
+"""A turn of Airflow's loop takes a second at most, or something held it up."""
 MORE = 3
 """At most so many times `parsing_processes` run: those of the last ask beside those before."""
 MOST_TRACE = 20_000
@@ -111,8 +113,8 @@ class ClassDagProcessor(DagFileProcessorManager):
     _usual: int = attrs.field(default=0, init=False)
     _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
     _prepared: tuple[str | None, float] = attrs.field(default=(None, 0.0), init=False)
-    _turn_at: float = attrs.field(factory=time.monotonic, init=False)
-    """When parsers that take too long were looked for: once in each turn of Airflow's loop."""
+    _heard_at: float = attrs.field(factory=time.monotonic, init=False)
+    """When this process was last on its way to hear parsers."""
     _alarm: int = attrs.field(default=-1, init=False)
 
     # -- the start
@@ -361,12 +363,9 @@ class ClassDagProcessor(DagFileProcessorManager):
         super().terminate_orphan_processes(present)
 
     def _kill_timed_out_processors(self) -> None:
+        self._hear()
         before = dict(self._processors)
         now = time.monotonic()
-        # A turn lasts a second at most, or nobody was heard and answered: a busy database, say.
-        deaf_s, self._turn_at = now - self._turn_at - 2 * TICK_S, now
-        for process in before.values():
-            process.start_time += max(0.0, min(deaf_s, now - process.start_time))
         try:
             for process in before.values():
                 if now - process.start_time > self.processor_timeout:
@@ -379,7 +378,20 @@ class ClassDagProcessor(DagFileProcessorManager):
                 seconds = time.monotonic() - process.start_time
                 self._not_parsed(file, "timeout", seconds=seconds)
 
+    def _hear(self) -> None:
+        """Take no parser's time for what nobody could be heard or answered.
+
+        The database was busy, say, or something was asked of Airflow's API that it had to load.
+        """
+        now = time.monotonic()
+        deaf_s, self._heard_at = now - self._heard_at, now
+        if deaf_s > DEAF_S:
+            for process in self._processors.values():
+                process.start_time += min(deaf_s, now - process.start_time)
+                process.stdin.unanswered = True  # not in time
+
     def _collect_results(self) -> None:
+        self._hear()
         try:
             super()._collect_results()
         except Exception:

@@ -83,7 +83,7 @@ class Requests:
     Attributes:
         end: this side's socket.
         fault: why it was given up; empty: it is in order.
-        unanswered: Airflow itself failed to answer something.
+        unanswered: Airflow itself failed to answer something, or to do so in time.
     """
 
     def __init__(self, end: socket.socket, pid: int) -> None:

@@ -29,7 +29,16 @@ class Both:
     live: Verdicts
 
 
-ASKS = 'from airflow.sdk import Variable\nVariable.get("nowhere", default=None)\n'
+ASKS = """\
+from airflow.sdk import BaseHook, DAG, Variable
+
+Variable.get("nowhere", default=None)
+try:
+    BaseHook.get_connection("nowhere")
+except Exception:
+    with DAG("class_demo_asks", schedule=None, tags=["student:class_demo"]):
+        pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +48,8 @@ def both(stage: Stage) -> Iterator[Both]:
     # The first question of any file has the dag-processor build its API, for seconds in which it
     # sees to nobody: with all of these at once, some would be over their time on a busy machine.
     teacher.commit("Ask once", {"dags/class_demo/asks.py": ASKS})
-    verdicts(stage, teacher.push(), "class_demo", bound_s=BOUND_S)
+    asked = verdicts(stage, teacher.push(), "class_demo", bound_s=BOUND_S)
+    assert "class_demo_asks" in asked["airflow/class_demo"][1]
     files = {case.path(name): content for case in CASES for name, content in case.files.items()}
     teacher.commit("Every kind of DAG file", files)
     check = begin_check(teacher.copy, "dags")

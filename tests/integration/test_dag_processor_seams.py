@@ -98,7 +98,7 @@ def test_whatever_is_overridden_is_looked_for(said: dict[str, Any]) -> None:
     assert set(said["overridden"]) <= set(said["seams"])
 
 
-# One began long ago and one just now; the manager's loop last came by so many seconds ago.
+# One began while the manager was away for some seconds, and one long before that.
 TOO_LONG = """
 import json
 import time
@@ -108,30 +108,33 @@ import class_dag_processor as ours
 from airflow.dag_processing.manager import DagFileInfo
 
 TIMEOUT_S = 25
+ours.kill = lambda process: None
 said = {}
 for away_s in (0, 60):
     manager = ours.ClassDagProcessor(max_runs=1, processor_timeout=TIMEOUT_S)
     manager._get_team_names = lambda names: {}
     now = time.monotonic()
-    manager._turn_at = now - away_s
-    for name, began_s in (("while it was away", away_s), ("before", away_s + TIMEOUT_S + 1)):
+    manager._heard_at = now - away_s
+    for name, began_s in (("meanwhile", away_s), ("before", away_s + TIMEOUT_S + 1)):
         file = DagFileInfo(rel_path=Path(name), bundle_name="class", bundle_path=Path("/"))
         manager._processors[file] = SimpleNamespace(
             start_time=now - began_s, pid=0, had_callbacks=False, kill=lambda signal: None,
-            close=lambda: None,
+            close=lambda: None, stdin=SimpleNamespace(unanswered=False),
         )
-    ours.kill = lambda process: None
     manager._kill_timed_out_processors()
-    said[away_s] = [str(file.rel_path) for file in manager._processors]
+    said[away_s] = {
+        str(file.rel_path): process.stdin.unanswered
+        for file, process in manager._processors.items()
+    }
 print("\\n" + json.dumps(said))
 """
 
 
-def test_while_the_manager_hears_nobody_no_parser_is_over_its_time(
+def test_while_the_manager_hears_nobody_no_parser_is_over_its_time_and_none_is_answered(
     airflow_python: Path, tmp_path: Path
 ) -> None:
-    still_there = ran(airflow_python, TOO_LONG, tmp_path)
-    assert still_there == {"0": ["while it was away"], "60": ["while it was away"]}
+    unanswered = ran(airflow_python, TOO_LONG, tmp_path)
+    assert unanswered == {"0": {"meanwhile": False}, "60": {"meanwhile": True}}
 
 
 # Airflow's own does as well with this as before.
