@@ -45,7 +45,7 @@ SETTINGS: dict[str, Any] = {
     "keepalive": 150,
     "backlog": BACKLOG,
     "timeout": 30,  # seconds without a sign of life from the worker's event loop
-    "graceful_timeout": STALLED_S,  # who sends nothing for so long is hung up on anyway
+    "graceful_timeout": 10,  # as long as GitHub waits for the answer to a delivery
     "limit_request_line": 4094,
     "limit_request_fields": 64,
     "limit_request_field_size": 8190,
