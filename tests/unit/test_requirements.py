@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.core.model import RequirementsDiff
-from deployer.core.requirements.lines import MAX_CHARS
+from deployer.core.requirements.lines import MAX_CHARS, MAX_LINE
 from deployer.core.requirements.meaning import Requirements, diff, moved, parse
 from deployer.errors import RequirementsRefused
 
@@ -327,6 +327,12 @@ def test_only_the_first_two_lines_declare_an_encoding() -> None:
 def test_a_text_of_any_length_is_not_even_looked_at() -> None:
     assert refused("#" * (MAX_CHARS + 1)).line is None
     assert parse("#" * MAX_CHARS) == Requirements()
+
+
+def test_a_line_that_is_too_long_is_refused_without_being_quoted() -> None:
+    why = refused("six\n" + "https://" * (MAX_LINE // 8) + "!")
+    assert (why.line, why.reason) == (2, f"is longer than {MAX_LINE:,} characters")
+    assert parse(f"six # {'a' * MAX_LINE}") == parse("six")
 
 
 def test_a_reason_is_short_whatever_the_line_holds() -> None:

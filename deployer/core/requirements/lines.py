@@ -16,6 +16,7 @@ from deployer.errors import RequirementsRefused
 from deployer.masking import masked
 
 MAX_CHARS = 250_000  # keeps the worst text under some seconds; 3,000 hashes fit
+MAX_LINE = 50_000  # so that to quote the worst of them without credentials takes half a second
 
 # Options by each spelling that pip knows. Unique prefixes, which pip takes too, are
 # refused: `--extra-index=…` must not pass by whoever looks for `--extra-index-url`.
@@ -111,6 +112,8 @@ def read_lines(text: str) -> Iterator[Line]:
                 f"holds the unprintable character {code}: save the file as UTF-8", line=number
             )
         line = _COMMENT.sub("", joined).strip()
+        if len(line) > MAX_LINE:
+            raise RequirementsRefused(f"is longer than {MAX_LINE:,} characters", line=number)
         if "\ufffd" in line:  # in place of what is not UTF-8
             reason = "holds a letter that is not UTF-8: save the file as UTF-8"
             raise RequirementsRefused(reason, line=number)
