@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -174,6 +175,29 @@ def test_neither_a_page_nor_pruning_reads_all_that_was_ever_said(journal: SqlJou
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
         ]
     assert [plan for plan in plans if plan == "SCAN outbox"] == []
+
+
+def test_pruning_asks_the_same_however_much_is_removed(journal: SqlJournal) -> None:
+    asked: set[str] = set()
+
+    @event.listens_for(journal._database.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, sql: str, *_: object) -> None:
+        asked.add(sql)
+
+    def asked_to_remove(count: int) -> set[str]:
+        for _ in range(count):
+            guid = uuid4().hex
+            push(journal, guid)
+            number = running(journal)
+            journal.attach(journal.unseen()[0].id, number)
+            said = [Status(A, f"airflow/{guid}", StatusState.SUCCESS, "")]
+            journal.end(number, Ending(A, State.SUCCEEDED), at=NOW, statuses=said)
+            journal.posted(journal.due(NOW)[0].id, at=NOW, target_url=None)
+        asked.clear()
+        assert journal.prune(NOW + timedelta(days=1)) == count
+        return set(asked)
+
+    assert asked_to_remove(1) == asked_to_remove(7)
 
 
 def test_all_migrations_are_known_by_number() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Delete, bindparam, delete, exists, func, select
 
 from deployer.core.model import Outcome, State
 from deployer.edges.journal.deployments import newest_verdicts
 from deployer.edges.journal.outbox import IS_OWED
-from deployer.edges.journal.reading import in_error
+from deployer.edges.journal.reading import those_in_error
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
@@ -63,6 +65,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
         .where(IS_OWED)
     )
     live = select(covers.c.deployment_id).join(worker, worker.c.live_sha == covers.c.sha)
+    in_error = those_in_error().with_only_columns(deployments.c.id).order_by(None).correlate(None)
     query = (
         select(deployments.c.id)
         .where(
@@ -71,7 +74,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
             deployments.c.id.not_in(decides),
             deployments.c.id.not_in(owed),
             deployments.c.id.not_in(live),
-            deployments.c.id.not_in([number for number, _ in in_error(connection)]),
+            deployments.c.id.not_in(in_error),
         )
         .order_by(deployments.c.id)
         .limit(AT_A_TIME)
@@ -80,20 +83,27 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
 
 
 def _remove(connection: Connection, doomed: list[int]) -> None:
-    places = connection.execute(
-        select(statements.c.place).where(statements.c.deployment_id.in_(doomed))
-    )
-    said = set(places.scalars())
+    """Remove deployments, and what only they name.
+
+    The same few statements however many there are: of each text that it has not seen, SQLite's
+    driver keeps the prepared statement, and a list of thousands in it is half a megabyte.
+    """
+
+    def each(of: ColumnElement[Any], statement: Delete, values: Iterable[object]) -> None:
+        if rows := [{"one": value} for value in values]:
+            connection.execute(statement.where(of == bindparam("one")), rows)
+
+    said: set[int] = set()
+    delivered: set[str] = set()
+    for number in doomed:
+        places = select(statements.c.place).where(statements.c.deployment_id == number)
+        said.update(connection.execute(places).scalars())
+        named = delete(announcements).where(announcements.c.deployment_id == number)
+        guids = connection.execute(named.returning(announcements.c.delivery)).scalars()
+        delivered.update(guid for guid in guids if guid)
     for table in (covers, folders, steps, verdicts, statements):
-        connection.execute(delete(table).where(table.c.deployment_id.in_(doomed)))
-    still = connection.execute(select(statements.c.place).where(statements.c.place.in_(said)))
-    said -= set(still.scalars())
-    connection.execute(delete(outbox).where(outbox.c.place.in_(said)))
-    named = connection.execute(
-        delete(announcements)
-        .where(announcements.c.deployment_id.in_(doomed))
-        .returning(announcements.c.delivery)
-    )
-    guids = [guid for guid in named.scalars() if guid]
-    connection.execute(delete(deliveries).where(deliveries.c.guid.in_(guids)))
-    connection.execute(delete(deployments).where(deployments.c.id.in_(doomed)))
+        each(table.c.deployment_id, delete(table), doomed)
+    nobody_says = ~exists().where(statements.c.place == outbox.c.place)
+    each(outbox.c.place, delete(outbox).where(nobody_says), said)
+    each(deliveries.c.guid, delete(deliveries), delivered)
+    each(deployments.c.id, delete(deployments), doomed)

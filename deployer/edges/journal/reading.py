@@ -184,7 +184,8 @@ def _of(sha: str) -> Select[int]:
     )
 
 
-def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
+def those_in_error() -> Select[tuple[int, str]]:
+    """Select number and commit of each error that no later deployment of the commit took back."""
     later, covering = deployments.alias(), covers.alias()
     judged_since = (
         select(later.c.id)
@@ -195,13 +196,16 @@ def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
             later.c.state.in_([State.SUCCEEDED, State.BROKEN, State.FAILED, State.ERROR]),
         )
     )
-    query = (
+    return (
         select(deployments.c.id, covers.c.sha)
         .join(covers, covers.c.deployment_id == deployments.c.id)
         .where(deployments.c.state == State.ERROR, ~judged_since.exists())
         .order_by(deployments.c.id, covers.c.position)
     )
-    return tuple((row.id, row.sha) for row in connection.execute(query))
+
+
+def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
+    return tuple((row.id, row.sha) for row in connection.execute(those_in_error()))
 
 
 def tally(connection: Connection) -> Tally:
