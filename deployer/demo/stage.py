@@ -131,6 +131,7 @@ class Stage:
     airflow: RunningAirflow = field(init=False)
     web: Part = field(init=False)
     worker: Part = field(init=False)
+    _client: httpx.Client = field(init=False)
     _ending: ExitStack = field(default_factory=ExitStack)
     _students: dict[str, Student] = field(default_factory=dict)
 
@@ -155,7 +156,7 @@ class Stage:
 
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""
-        return httpx.get(self.web_url + path, timeout=ANSWER_BOUND_S)
+        return self._client.get(path)
 
     def run_deployer(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the deployer on this stage and wait for its end."""
@@ -177,6 +178,13 @@ class Stage:
         environment = self._environment(secret, token)
         self.settings = config.load(environment)
         self.hub.webhook.url = f"{self.web_url}/webhook"
+        self._client = httpx.Client(
+            base_url=self.web_url,
+            timeout=ANSWER_BOUND_S,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),  # web may be killed at any time
+        )
+        self._ending.callback(self._client.close)
 
         self.airflow = self.make_airflow(self.settings, self.say)
         self._ending.callback(self.airflow.stop)

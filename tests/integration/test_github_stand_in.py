@@ -11,7 +11,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,15 @@ from deployer.demo.github.parts import Fault
 from deployer.demo.github.webhook import HOOK_ID
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
+from tests.loopback import LOOPBACK
 
 REPO = "class/airflow-class"
 SECRET = "It's a Secret to Everybody"
 TOKEN = "a-token"
 ZERO = "0" * 40
 BOUND_S = 60.0
-# httpx's own 5 s may be over on a busy machine before git has run for an answer.
-GET, POST = partial(httpx.get, timeout=BOUND_S), partial(httpx.post, timeout=BOUND_S)
+
+GET, POST = LOOPBACK.get, LOOPBACK.post
 HEADERS = {
     "Accept": "application/vnd.github+json",
     "Authorization": f"Bearer {TOKEN}",

@@ -15,6 +15,7 @@ import httpx
 
 from deployer.demo.github import StandIn
 from tests.classrepo import ClassRepo
+from tests.loopback import LOOPBACK
 from tests.web_process import BOUND_S, REPO, SECRET, Web, environment, running
 
 TOKEN = "a-token-of-github-s-0123456789"
@@ -49,7 +50,7 @@ class Classroom:
         raise AssertionError(f"no end of {sha}: {said.text}\n{self.log('worker')}")
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://{self.web.address}{path}", timeout=BOUND_S)
+        return LOOPBACK.get(f"http://{self.web.address}{path}")
 
     def log(self, process: str) -> str:
         return (self.folder / process).read_text(errors="replace")

@@ -21,6 +21,7 @@ from deployer.demo.student import Push
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from tests.compose_stack import ClassStack, Way
 from tests.e2e.watching import ENDS, worker_events
+from tests.loopback import LOOPBACK
 
 BOUND_S = 600.0
 SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
@@ -68,6 +69,7 @@ class Classroom:
     stack: ClassStack
     said: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     """By commit, what `ends` has returned."""
+    _headers: dict[str, str] = field(default_factory=dict)
 
     def push(self, who: str, message: str, files: Mapping[str, str | None]) -> Push:
         student = self.stage.student(who)
@@ -159,14 +161,12 @@ class Classroom:
     # -- Airflow, as its admin
 
     def airflow(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        token = httpx.post(
-            f"{self.stack.url}/auth/token",
-            json={"username": "admin", "password": self.stack.admin_password},
-            timeout=30,
-        ).raise_for_status()
-        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
+        if not self._headers:
+            login = {"username": "admin", "password": self.stack.admin_password}
+            token = LOOPBACK.post(f"{self.stack.url}/auth/token", json=login).raise_for_status()
+            self._headers["Authorization"] = f"Bearer {token.json()['access_token']}"
         url = f"{self.stack.url}/api/v2{path}"
-        answer = httpx.request(method, url, json=body, headers=headers, timeout=30)
+        answer = LOOPBACK.request(method, url, json=body, headers=self._headers)
         return answer.raise_for_status().json()
 
     def trigger(self, dag_id: str) -> str:

@@ -24,6 +24,7 @@ from deployer.demo.github import StandIn
 from deployer.demo.github.git import Push, announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
+from tests.loopback import LOOPBACK
 from tests.reliability.killing import invariants, outside, power
 from tests.reliability.killing.dag_processor import DagProcessor
 
@@ -205,7 +206,7 @@ class World:
         until = time.monotonic() + START_S
         while True:
             with suppress(httpx.TransportError):
-                if httpx.get(f"http://{self.settings.bind}/healthz").is_success:
+                if LOOPBACK.get(f"http://{self.settings.bind}/healthz").is_success:
                     return
             if time.monotonic() > until:
                 raise TimeoutError(f"web does not answer: {self.log('web')}")
