@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import commits, tables
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE
 from deployer.errors import DeployerError, OperatorError
@@ -30,18 +30,8 @@ EXIT_OF = {
 }
 
 
-def full_sha(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
-    if value is None:
-        return None
-    sha = value.lower()
-    if len(sha) != 40 or not set(sha) <= set("0123456789abcdef"):  # noqa: PLR2004 - SHA-1's length
-        raise click.BadParameter("a full commit id has 40 hex digits (git rev-parse HEAD)")
-    return sha
-
-
 @click.command()
-@click.argument("sha", required=False, callback=full_sha)
+@click.argument("sha", required=False, callback=commits.full)
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def deploy(sha: str | None, *, wait: bool) -> None:
     """Deploy the branch's tip now, and judge all of it anew.

@@ -8,12 +8,10 @@ import os
 import click
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import commits, tables
 from deployer.core.reporting.render import timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
-
-SHORT_SHA = 7
 
 
 @click.command()
@@ -27,7 +25,7 @@ def explain(what: str, *, as_json: bool) -> None:
     """
     journal = app.open_journal(config.load(os.environ), reading=True)
     heard = journal.heard(what)
-    if not heard and len(what) >= SHORT_SHA:
+    if not heard and len(what) >= commits.SHORTEST:
         what = journal.complete(what) or what
         heard = journal.heard(what)
     sha = next((one.sha for one in heard), what)

@@ -7,7 +7,7 @@ import os
 import click
 
 from deployer import app, config
-from deployer.cli import me
+from deployer.cli import commits, me
 from deployer.core.planning.rollback import earlier
 from deployer.errors import DeployerError
 
@@ -15,7 +15,7 @@ LOOKED_BACK = 200
 
 
 @click.command()
-@click.argument("sha", required=False)
+@click.argument("sha", required=False, callback=commits.short)
 @click.option("--why", default="", help="What the commits say that are live no longer.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def rollback(sha: str | None, why: str, *, wait: bool) -> None:

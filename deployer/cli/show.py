@@ -8,27 +8,15 @@ import os
 import click
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import commits, tables
 from deployer.core.model import Deployment, State
 from deployer.core.reporting.render import as_json as deployment_as_json
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 
-SHA_LENGTH, SHORT_SHA = 40, 7
-
-
-def id_or_commit(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Accept a deployment's id, or a commit of at least 7 digits."""
-    text = value.lower()
-    if not text or not set(text) <= set("0123456789abcdef"):
-        raise click.BadParameter("give a deployment's id or a commit")
-    if not text.isdigit() and len(text) < SHORT_SHA:
-        raise click.BadParameter(f"a shortened commit needs {SHORT_SHA} digits")
-    return text
-
 
 @click.command()
-@click.argument("what", metavar="SHA|ID", callback=id_or_commit)
+@click.argument("what", metavar="SHA|ID", callback=commits.or_number)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(what: str, *, as_json: bool) -> None:
     """Show one deployment: the one with that id, or the one that judged that commit.
@@ -46,10 +34,10 @@ def show(what: str, *, as_json: bool) -> None:
 
 
 def _find(journal: Journal, what: str) -> Deployment:
-    if what.isdigit() and len(what) < SHORT_SHA:
+    if what.isdigit() and len(what) < commits.SHORTEST:
         found = journal.deployment(int(what))
     else:
-        full = what if len(what) == SHA_LENGTH else journal.complete(what)
+        full = what if len(what) == commits.FULL else journal.complete(what)
         found = journal.judging(full) if full else None
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")

@@ -601,6 +601,13 @@ def test_a_rollback_to_what_was_never_live_changes_nothing(run: Run, journal: Sq
     assert journal.unseen() == ()
 
 
+@pytest.mark.parametrize("what", ["zzz", A[:6], A + "0", ""])
+def test_a_rollback_to_what_is_no_commit_is_wrong_use(run: Run, what: str) -> None:
+    ended = run("rollback", "--", what)
+    assert ended.status == 2
+    assert "7 to 40 hex digits" in ended.err
+
+
 def test_a_rollback_can_be_waited_for(run: Run, state_dir: Path, journal: SqlJournal) -> None:
     deployed(journal, B, State.SUCCEEDED)
     with worker(state_dir, journal, State.SUCCEEDED):

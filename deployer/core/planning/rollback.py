@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 from deployer.core.model import Deployment, State
 
-SHORTEST = 7
-"""Digits of a commit's id."""
-
 
 def earlier(deployments: Sequence[Deployment], live: str | None, asked: str | None) -> str | None:
     """Return the commit to go back to; None: there is none.
@@ -16,13 +13,13 @@ def earlier(deployments: Sequence[Deployment], live: str | None, asked: str | No
     Args:
         deployments: newest first.
         live: the commit that is live, None: not known, then the newest good one is taken.
-        asked: the commit's id or its beginning; None: the last good one before `live`.
+        asked: the commit's id or its beginning, in lower case; None: the last good one before
+            `live`.
     """
     if asked:
         was_live = {State.SUCCEEDED, State.BROKEN}
-        begins = asked.lower()
-        found = {d.sha for d in deployments if d.state in was_live and d.sha.startswith(begins)}
-        return found.pop() if len(found) == 1 and len(asked) >= SHORTEST else None
+        found = {d.sha for d in deployments if d.state in was_live and d.sha.startswith(asked)}
+        return found.pop() if len(found) == 1 else None
     good = {d.sha for d in deployments if d.state is State.SUCCEEDED}
     # The oldest of its deployments: a rollback made what is live newer than what it replaced.
     of_live = [d.id for d in deployments if d.sha == live]

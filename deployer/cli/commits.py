@@ -1,0 +1,36 @@
+"""What is typed for a commit; click tells of a mistake, with status 2."""
+
+from __future__ import annotations
+
+import click
+
+FULL, SHORTEST = 40, 7
+"""Hex digits of a commit's id."""
+_HEX = frozenset("0123456789abcdef")
+
+
+def full(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
+    if value is None or (len(value) == FULL and _is_hex(value)):
+        return value and value.lower()
+    raise click.BadParameter(f"a full commit id has {FULL} hex digits (git rev-parse HEAD)")
+
+
+def short(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Accept the beginning of a commit's id."""
+    if value is None or (SHORTEST <= len(value) <= FULL and _is_hex(value)):
+        return value and value.lower()
+    raise click.BadParameter(f"a commit id has {SHORTEST} to {FULL} hex digits")
+
+
+def or_number(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Accept a deployment's id too."""
+    if not value or not _is_hex(value):
+        raise click.BadParameter("give a deployment's id or a commit")
+    if not value.isdigit() and len(value) < SHORTEST:
+        raise click.BadParameter(f"a shortened commit needs {SHORTEST} digits")
+    return value.lower()
+
+
+def _is_hex(value: str) -> bool:
+    return set(value.lower()) <= _HEX
