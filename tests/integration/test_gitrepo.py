@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -492,13 +492,13 @@ def test_a_second_tree_reads_only_what_changed(
     host.link("dags/a/link.py", "d1.py")
     before = fetched(host, repository)
     asked: list[str] = []
-    blobs = mirror.Mirror.blobs
+    blob = mirror.Mirror.blob
 
-    def counted(self: mirror.Mirror, ids: dict[str, object]) -> Iterator[tuple[str, bytes]]:
-        asked.extend(ids)
-        return blobs(self, ids)
+    def counted(self: mirror.Mirror, name: str) -> bytes:
+        asked.append(name)
+        return blob(self, name)
 
-    monkeypatch.setattr(mirror.Mirror, "blobs", counted)
+    monkeypatch.setattr(mirror.Mirror, "blob", counted)
     host.write("dags/a/d3.py", "changed")
 
     after = fetched(host, repository)
@@ -597,7 +597,7 @@ def test_a_damaged_mirror_is_made_anew(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage"])
-def test_damage_that_only_reading_finds_is_mended_by_the_next_fetch(
+def test_damage_that_only_reading_finds_is_mended_at_once(
     host: ClassRepo, repository: GitRepository, mirrored: Path, content: bytes | None
 ) -> None:
     host.write("dags/a.py", "one text")
@@ -610,10 +610,51 @@ def test_damage_that_only_reading_finds_is_mended_by_the_next_fetch(
     anew = GitRepository(host.url, "main", mirrored.parent)
 
     assert anew.fetch() == sha
-    with pytest.raises(GitError):
-        anew.tree(sha)
-    anew.fetch()
+    assert list(anew.tree(sha).files) == ["dags/a.py"]
+    assert list(anew.blobs([blob])) == [(blob, b"one text")]
 
+
+def test_what_a_power_cut_took_of_the_mirror_is_fetched_again(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    shas = []
+    for text in ("1", "2", "3"):
+        host.write("dags/a.py", text)
+        shas.append(fetched(host, repository).sha)
+    first, second, tip = shas
+    blob = host.git("rev-parse", "main:dags/a.py").decode().strip()
+    reads: list[Callable[[GitRepository], object]] = [
+        lambda anew: anew.tree(tip),
+        lambda anew: anew.contains(tip, first),
+        lambda anew: anew.history(first, tip),
+        lambda anew: anew.sizes([blob]),
+        lambda anew: list(anew.blobs([blob])),
+    ]
+    lost = [tip, second, f"{second}^{{tree}}", f"{tip}^{{tree}}", blob]
+    for read in reads:
+        whole = read(repository)
+        for revision in lost:
+            name = host.git("rev-parse", revision).decode().strip()
+            (mirrored / "objects" / name[:2] / name[2:]).unlink()
+            anew = GitRepository(host.url, "main", mirrored.parent)
+            assert anew.fetch() == tip
+            assert read(anew) == whole
+            shutil.rmtree(mirrored)
+            assert repository.fetch() == tip
+
+
+def test_a_damaged_mirror_of_a_host_that_is_gone_says_so_and_stays(
+    host: ClassRepo, repository: GitRepository, mirrored: Path
+) -> None:
+    host.write("dags/a.py", "1")
+    sha = fetched(host, repository).sha
+    blob = host.git("rev-parse", "main:dags/a.py").decode().strip()
+    (mirrored / "objects" / blob[:2] / blob[2:]).unlink()
+    anew = GitRepository(host.url, "main", mirrored.parent)
+    host.bare.rename(host.bare.with_name("away.git"))
+    with pytest.raises(GitError, match="does not appear to be a git repository"):
+        anew.tree(sha)
+    host.bare.with_name("away.git").rename(host.bare)
     assert list(anew.tree(sha).files) == ["dags/a.py"]
 
 
@@ -1036,7 +1077,7 @@ def test_objects_are_read_on_after_somebody_ended_the_process_that_reads_them(
     host.write("dags/a.py", "1")
     blob = fetched(host, repository).files["dags/a.py"].blob
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    (reader,) = [p for p in children if b"cat-file" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    *_, reader = [p for p in children if b"cat-file" in Path(f"/proc/{p}/cmdline").read_bytes()]
     os.kill(int(reader), signal.SIGKILL)
 
     assert list(repository.blobs([blob])) == [(blob, b"1")]

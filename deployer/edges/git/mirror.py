@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
@@ -66,7 +66,7 @@ class Mirror:
         self._old = directory / "mirror.git.old"
         self._objects = GitObjects(self._git, self.path)
         self._silent_s = silent_s
-        self._damaged = False
+        self.damaged = False  # found by reading it: `fetch` makes it anew
         self._tip: str | None = None
 
     def fetch(self) -> str:
@@ -79,7 +79,7 @@ class Mirror:
         """
         try:
             tip = None
-            if not self._damaged and (self.path / "HEAD").is_file():
+            if not self.damaged and (self.path / "HEAD").is_file():
                 tip = self._updated()
             if tip is None:
                 tip = self._made_anew()
@@ -102,20 +102,19 @@ class Mirror:
         if ran.kept_from_working:
             why = f"no end within {within_s:g} s" if ran.timed_out else self._cause(ran)
             return GitError(f"{why or 'git was killed'}; so the mirror {self.path} can't be read")
-        self._damaged = True
+        self.damaged = True
         return GitError(
             f"the mirror can't be read, the next fetch makes it anew: {self._cause(ran)}"
         )
 
-    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each blob's id and content, in the order of `ids`.
+    def blob(self, name: str) -> bytes:
+        """Return a blob's content by its id.
 
         Raises:
-            UnknownCommit: the mirror does not hold one of them.
+            UnknownCommit: the mirror does not hold it.
             GitError: the mirror can't be read.
         """
-        for blob in ids:
-            yield blob, self._content("blob", blob)
+        return self._content("blob", name)
 
     def tree(self, name: str) -> bytes:
         """Return a tree by its id, as git keeps it.
@@ -155,7 +154,7 @@ class Mirror:
         return content
 
     def _without(self, name: str) -> UnknownCommit:
-        self._damaged = True  # a commit's objects come and go with it
+        self.damaged = True  # a commit's objects come and go with it
         return UnknownCommit(f"the mirror does not hold the object {name}")
 
     def _asked(self, ask: Callable[P, Asked], *args: P.args, **kwargs: P.kwargs) -> Asked:
@@ -225,7 +224,7 @@ class Mirror:
         finally:
             if new.is_dir():
                 shutil.rmtree(new, ignore_errors=True)  # on a full disk it must not stay
-        self._damaged = False
+        self.damaged = False
         return tip
 
     def _fetched(self, mirror: Path) -> Ran:
@@ -295,8 +294,8 @@ class Mirror:
         if ran.timed_out:
             raise self.unread(ran, within_s=_CHECK_S)
         tip = self.run("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
-        self._damaged = bool(ran.status or tip.status)
-        return None if self._damaged else tip.out.decode().strip()
+        self.damaged = bool(ran.status or tip.status)
+        return None if self.damaged else tip.out.decode().strip()
 
     def latest(self, most: int) -> tuple[str, ...]:
         """Return the branch's commits, newest first, of a merge both sides.

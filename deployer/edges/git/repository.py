@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import structlog
 
 from deployer.core.model import (
     COMPOSE_FILE,
@@ -30,7 +33,11 @@ from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, publi
 from deployer.edges.git.command import Ran
 from deployer.edges.git.mirror import SILENT_S, Mirror
 from deployer.edges.git.trees import GitFolder, GitTrees
-from deployer.errors import UnknownCommit
+from deployer.errors import GitError, UnknownCommit
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+log = structlog.get_logger(__name__)
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _DAGS, _INCLUDE = DAGS.rstrip("/").encode(), INCLUDE.rstrip("/").encode()
@@ -40,6 +47,31 @@ MAX_COMMITS: Final = 200
 """A push of more is not looked into commit by commit."""
 MAX_PATHS: Final = 10_000
 """What differs beyond these is told by folders."""
+
+
+def _of_a_whole_mirror(
+    read: Callable[Concatenate[GitRepository, P], Answer],
+) -> Callable[Concatenate[GitRepository, P], Answer]:
+    """Read once more, of a mirror made anew, if this one turns out to be damaged.
+
+    A power cut takes objects that git had just fetched, and leaves the branch that names them.
+
+    Raises:
+        GitError: the host is out of reach, too.
+    """
+
+    @wraps(read)
+    def again(self: GitRepository, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        try:
+            return read(self, *args, **kwargs)
+        except GitError as exc:
+            if not self._mirror.damaged:
+                raise
+            log.warning("git.mirror_damaged", mirror=str(self._mirror.path), words=str(exc))
+            self._mirror.fetch()
+            return read(self, *args, **kwargs)
+
+    return again
 
 
 class GitRepository:
@@ -78,8 +110,14 @@ class GitRepository:
             UnknownCommit: the mirror does not hold one of them.
             GitError: the mirror can't be read.
         """
-        return self._mirror.blobs(ids)
+        for blob in ids:
+            yield blob, self._blob(blob)
 
+    @_of_a_whole_mirror
+    def _blob(self, name: str) -> bytes:
+        return self._mirror.blob(name)
+
+    @_of_a_whole_mirror
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
         """Return how many bytes each blob has.
 
@@ -89,16 +127,19 @@ class GitRepository:
         """
         return self._mirror.sizes(ids)
 
+    @_of_a_whole_mirror
     def contains(self, tip: str, sha: str) -> bool:
         if sha == tip:
             return True
         self._require(sha)
         ran = self._mirror.run("merge-base", "--is-ancestor", sha, _checked(tip))
-        if ran.status not in {0, 1}:
+        # Past a commit that was lost it finds no way, says so, and ends as if there were none.
+        if ran.status not in {0, 1} or "error:" in ran.words:
             self._require(tip)
             raise self._mirror.unread(ran)
         return ran.status == 0
 
+    @_of_a_whole_mirror
     def history(self, old: str | None, new: str) -> History:
         """As the port says; names and addresses that are not UTF-8 come with escapes."""
         since = _checked(old) if old else None
@@ -140,6 +181,7 @@ class GitRepository:
             raise self._mirror.unread(Ran(1, b"", f"fatal: the commit {sha} has no tree"))
         return root
 
+    @_of_a_whole_mirror
     def tree(self, sha: str) -> Tree:
         """As the port says; only what was not seen lately is read.
 
@@ -233,9 +275,9 @@ class GitRepository:
                 unknown.setdefault(blob, []).append(kind)
             else:
                 reads[blob, kind] = known
-        for blob, content in self._mirror.blobs(unknown):
-            for kind in unknown[blob]:
-                reads[blob, kind] = contents.read(kind, content)
+        for blob, kinds in unknown.items():
+            content = self._mirror.blob(blob)
+            reads |= {(blob, kind): contents.read(kind, content) for kind in kinds}
         return reads
 
     def _require(self, sha: str) -> None:
