@@ -27,12 +27,21 @@ DEPLOYMENTS = 20_000
 KEEP_DAYS = 7
 GROWS = 0.1
 """What is flat grows by no more over two thirds of the pushes: a part of its median."""
-FLAT = (
-    *("web_rss_bytes", "web_files", "web_threads"),
-    *("worker_rss_bytes", "worker_files", "worker_threads"),
-    *("deployments_kept", "journal_bytes", "checkout_bytes"),
-)
-"""The mirror is left out: it holds the class's history, and a commit adds to that."""
+FLAT = {
+    "web_rss_bytes": 0,
+    "web_files": 1,
+    "web_threads": 1,
+    "worker_rss_bytes": 0,
+    "worker_files": 1,
+    "worker_threads": 1,
+    "deployments_kept": 0,
+    "journal_bytes": 0,
+}
+"""What is to be flat, and less than what is no growth of it.
+
+The mirror is left out, for it holds the class's history, and a commit adds to that; so are the
+releases, of which two to four are there: how many, the invariants say.
+"""
 
 
 def main() -> int:
@@ -93,7 +102,8 @@ def soak(
         "redelivered": classroom.redelivered,
         "found_before_delivery": len(classroom.found),
         "growth": {
-            name: round(samples.growth(numbers, [one[name] for one in later]), 3) for name in FLAT
+            name: round(samples.growth(numbers, [one[name] for one in later], least), 3)
+            for name, least in FLAT.items()
         },
         "wrong": wrong,
     }

@@ -66,8 +66,12 @@ def size(folder: Path) -> int:
     return sum(seen.values())
 
 
-def growth(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Return by how much `ys` grow over all of `xs`: of the line, as a part of their median."""
+def growth(xs: Sequence[float], ys: Sequence[float], least: float = 0) -> float:
+    """Return by how much `ys` grow over all of `xs`: of the line, as a part of their median.
+
+    By less than `least`, they don't.
+    """
     if len(set(xs)) < 2 or not median(ys):
         return 0.0
-    return linear_regression(xs, ys).slope * (max(xs) - min(xs)) / median(ys)
+    more = linear_regression(xs, ys).slope * (max(xs) - min(xs))
+    return 0.0 if abs(more) < least else more / median(ys)
