@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -54,11 +56,30 @@ def shown(stage: Stage, sha: str) -> dict[str, tuple[str, str]]:
     return {s.context: (s.state, s.description or "") for s in stage.hub.statuses(sha)}
 
 
-def worker_events(stage: Stage) -> list[dict[str, Any]]:
-    """Return the lines of the worker's log; of the last it may have written a part so far."""
-    path = stage.settings.state_dir / "logs" / "worker.jsonl"
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+@dataclass
+class _Log:
+    """A log that is asked for again and again while it grows: each line is read once."""
+
+    path: Path
+    events: list[dict[str, Any]] = field(default_factory=list)
+    read: int = 0
+
+    def go_on(self) -> list[dict[str, Any]]:
+        with self.path.open("rb") as log:
+            log.seek(self.read)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]  # of the last line a part may be there so far
+        self.read += len(whole)
+        self.events += map(json.loads, whole.splitlines())
+        return self.events
+
+
+_log = functools.cache(_Log)
+
+
+def worker_events(stage: Stage) -> Sequence[dict[str, Any]]:
+    """Return the lines of the worker's log; more are added to what is returned."""
+    return _log(stage.settings.state_dir / "logs" / "worker.jsonl").go_on()
 
 
 def worker_log(stage: Stage) -> list[str]:
