@@ -87,6 +87,7 @@ class World:
             self.forks = stack.enter_context(Forks(self.folder))
             self.pids: dict[str, int] = {}
             self.numbers = count(1)
+            self._delivered = 0
             self.services = outside.KeptServices(self.folder / "outside")
             self.airflow = outside.KeptAirflow(self.folder / "outside")
             stack.callback(self.kill_all)
@@ -132,6 +133,7 @@ class World:
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
         announce(self.hub._parts, self._pushed)
+        self._delivered += 1
 
     # -- processes
 
@@ -197,7 +199,11 @@ class World:
             self.kill(role)
 
     def cut_power(self, way: tuple[str, str]) -> None:
-        """End both processes and leave on the disk what the cut leaves."""
+        """End both processes and leave on the disk what the cut leaves.
+
+        Not before web has answered: of what nobody took, GitHub would have to be asked.
+        """
+        self.hub.webhook.wait_for(self._delivered, START_S)
         self.kill_all()
         power.cut(self.state, self.checkout, self.folder / "power", way)
         power.begin(self.state, self.folder / "power")
