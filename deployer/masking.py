@@ -14,27 +14,31 @@ from typing import Final
 MASK: Final = "****"
 """As uv and pip write it."""
 
-# Neither quotes nor backslashes, so that a line of JSON stays one. All repeats are bounded:
-# the worst text of a push takes as long as its length, not as the square of it.
+# Neither quotes nor backslashes, so that a line of JSON stays one. Whatever a push holds takes
+# as long as its length, not as the square of it: what is scanned again is bounded, and short.
 _IN_WORD = r"[^\s\"'`<>\\]"
-_START = r"(?:\b(?:https?|ftps?|ssh|sftp|git|(?:git|hg|svn|bzr)\+[a-z]+):/*|//|%2f%2f|\\\\)"
-_AT = r"(?:@|%40)"
-_USER_INFORMATION: Final = re.compile(
-    # As a URL has it; `%40` where the URL itself is encoded, no slash where uv needs none. Up to
-    # a blank it may hold quotes: where JSON has one that ends a text, a blank follows.
-    rf"({_START})(?:[^\s/?#]{{1,4096}}{_AT}"
-    # With a character in the password that ends the host: mistyped, and shown all the same.
-    r"|[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@"
-    r"(?:[^\s/?#]{1,256}@)?)",
+_START: Final = re.compile(
+    # No slash where uv needs none; `%2f` where the URL itself is encoded. Each place, also one
+    # within another: of three backslashes the last two may be it.
+    r"(?=(\b(?:https?|ftps?|ssh|sftp|git|(?:git|hg|svn|bzr)\+[a-z]+):/*|//|%2f%2f|\\\\))",
     re.IGNORECASE,
+)
+# Up to a blank it may hold quotes: where JSON has one that ends a text, a blank follows.
+_AUTHORITY: Final = re.compile(r"[^\s/?#]*")
+_AT = ("@", "%40")
+# With a character in the password that ends the host: mistyped, and shown all the same.
+_MISTYPED: Final = re.compile(
+    r"[^\s\"'`<>\\/?#@:\[]{1,256}:(?!\d*(?:[\s/?#\"'`<>\\]|$))[^\n\"'`<>\\]{0,256}?@"
+    r"(?:[^\s/?#]{1,256}@)?"
 )
 # `user:password@host`, as an option may have it; `name:tag@sha256:…` is an image.
 _NO_SCHEME: Final = re.compile(
     r"(?<![\w.%+~@/:-])[\w.%+~-]{1,256}:[^\s\"'`<>\\/@:]{1,4096}@(?!sha256:)(?=[\w\[])"
 )
-_QUERY: Final = re.compile(rf"(:/[^\s\"'`<>\\?#]{{0,4096}}\?)((?:(?!#){_IN_WORD})+)")
+# From the last `:/` before it.
+_QUERY: Final = re.compile(rf"(:/(?:[^\s\"'`<>\\?#:]|:(?!/))*\?)((?:(?!#){_IN_WORD})+)")
 _FRAGMENT: Final = re.compile(
-    rf"(:/[^\s\"'`<>\\#]{{0,4096}}#)([^\s\"'`<>\\=]{{1,256}}={_IN_WORD}*)"
+    rf"(:/(?:[^\s\"'`<>\\#:]|:(?!/))*#)([^\s\"'`<>\\=]{{1,256}}={_IN_WORD}*)"
 )
 _OF_PACKAGES: Final = re.compile(r"egg|subdirectory|md5|sha\d+", re.IGNORECASE)
 _TOKEN: Final = re.compile(
@@ -51,8 +55,30 @@ def masked(text: str) -> str:
 
 def anonymous(text: str) -> str:
     """Return `text` with `****` for users, passwords and tokens; queries, which say much, stay."""
-    text = _USER_INFORMATION.sub(rf"\g<1>{MASK}@", text)
-    return _TOKEN.sub(MASK, _NO_SCHEME.sub(f"{MASK}@", text))
+    return _TOKEN.sub(MASK, _NO_SCHEME.sub(f"{MASK}@", _without_users(text)))
+
+
+def _without_users(text: str) -> str:
+    """Mask user and password of each URL."""
+    shown: list[str] = []
+    done = ends = at = after = 0  # `ends`: of the authority, whose last `@` is from `at` to `after`
+    for start in _START.finditer(text):
+        begins = start.end(1)
+        if start.start() < done:
+            continue
+        if begins >= ends:
+            ends = _AUTHORITY.match(text, begins).end()  # type: ignore[union-attr]  # always there
+            at, sign = max((text.rfind(sign, begins, ends), sign) for sign in _AT)
+            after = at + len(sign)
+        if at > begins:
+            stop = after
+        elif mistyped := _MISTYPED.match(text, begins):
+            stop = mistyped.end()
+        else:
+            continue
+        shown += text[done:begins], f"{MASK}@"
+        done = stop
+    return "".join([*shown, text[done:]])
 
 
 def _values(pairs: str, known: re.Pattern[str] | None = None) -> str:

@@ -70,7 +70,10 @@ def test_a_login_that_yaml_would_take_for_something_else_stays_a_login() -> None
             "# x\nfolders: {a: \ufffd}\n",
             "roster.yaml:2 a letter is not UTF-8: save the file as UTF-8",
         ),
-        ("[" * 5000, "roster.yaml is nested too deeply"),
+        ("[" * 5000, "roster.yaml:1 is nested too deeply"),
+        ("{" * 90_000, "roster.yaml:1 is nested too deeply"),
+        ("folders:\n" + "- " * 45_000, "roster.yaml:2 is nested too deeply"),
+        ("? " * 45_000, "roster.yaml:1 is nested too deeply"),
         ("# " + "x" * 100_000, "roster.yaml has more than 100000 characters"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -598,3 +600,12 @@ def test_no_text_makes_reading_fail(text: str, path: str) -> None:
 )
 def test_a_log_s_last_error_is_found(log: str, last: str | None) -> None:
     assert trace.last_error(log) == last
+
+
+@pytest.mark.parametrize("piece", [" ", "_", "_.", "A.", "\u2502", "|", "x: "])
+def test_no_log_takes_long(piece: str) -> None:
+    text = "ValueError: " + piece * (40_000 // len(piece))
+    began = time.process_time()
+    trace.last_error(f'{text}"\n{text[12:]}x\n')
+    trace.read(text, PATH)
+    assert time.process_time() - began < 2

@@ -25,6 +25,8 @@ import yaml
 from deployer.core.model import ROSTER
 
 MAX_CHARACTERS: Final = 100_000
+MAX_DEPTH: Final = 10
+"""Of lists and mappings in each other; three are needed."""
 _NOREPLY: Final = re.compile(r"(?:\d+\+)?([^@+]+)@users\.noreply\.github\.com")
 
 
@@ -60,14 +62,12 @@ def parse(text: str | None) -> Roster | Unreadable:
         number = before.count("\n") + 1
         return Unreadable(f"{ROSTER}:{number} a letter is not UTF-8: save the file as UTF-8")
     try:
-        return _roster(yaml.compose(text or "", Loader=yaml.SafeLoader))
+        return _roster(yaml.compose(text or "", Loader=_Shallow))
     except yaml.MarkedYAMLError as exc:
         line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
         return Unreadable(f"{ROSTER}{line} {exc.problem}")
     except yaml.YAMLError:
         return Unreadable(f"{ROSTER} holds characters that YAML does not allow: save it as UTF-8")
-    except RecursionError:
-        return Unreadable(f"{ROSTER} is nested too deeply")
 
 
 def names_of(email: str) -> frozenset[str]:
@@ -79,6 +79,23 @@ def names_of(email: str) -> frozenset[str]:
     address = email.strip().casefold()
     login = _NOREPLY.fullmatch(address)
     return frozenset({address, login[1]} if login else {address})
+
+
+class _Shallow(yaml.SafeLoader):
+    """Stops at what is nested deeply, whose reading takes the square of its depth."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem="is nested too deeply",
+                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _roster(root: yaml.Node | None) -> Roster:

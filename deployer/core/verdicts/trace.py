@@ -12,6 +12,7 @@ processor.py:283) is one of
 from __future__ import annotations
 
 import re
+import string
 
 from deployer.core.model import ParseError
 from deployer.masking import anonymous
@@ -46,9 +47,10 @@ _PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTI
 _IN_INI = re.compile(r"^(file: .+, line: \d+|\t\[line +\d+\]: .+)$", re.MULTILINE)  # configparser
 _PROPERTY = re.compile(r"^On (\w+\[.+\]):$", re.MULTILINE)  # jsonschema
 _LAST_WORDS = re.compile(
-    r"[\W_]*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): "
-    r"(?P<message>.*?)[\s│|]*"
+    r"(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): (?P<message>.*)"
 )
+_DRAWN_BEFORE, _DRAWN_AFTER = re.compile(r"[\W_]*"), f"{string.whitespace}│|"
+"""Of a box or a bar around it."""
 _ORIGINAL = re.compile(r"Original exception was: (.+?)(?: \(Background on this error.*)?$")
 _URL = r"(\w+://[^\s\"']+)"  # its path is nobody's here
 # What `edges.releases` names: a release, or what is laid out for an examination.
@@ -90,7 +92,8 @@ def last_error(log: str) -> str | None:
     `type: message`, the type without its module; what a box or a bar around it draws is left
     out. SQLAlchemy's last word is about a session that was used after an error: that error counts.
     """
-    found = [match for line in log.splitlines() if (match := _LAST_WORDS.fullmatch(line))]
+    lines = (_DRAWN_BEFORE.sub("", line, 1).rstrip(_DRAWN_AFTER) for line in log.splitlines())
+    found = [match for line in lines if (match := _LAST_WORDS.fullmatch(line))]
     if not found:
         return None
     name, message = found[-1]["type"].rpartition(".")[2], found[-1]["message"]
