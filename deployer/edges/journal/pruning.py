@@ -103,7 +103,9 @@ def _remove(connection: Connection, doomed: list[int]) -> None:
         delivered.update(guid for guid in guids if guid)
     for table in (covers, folders, steps, verdicts, statements):
         each(table.c.deployment_id, delete(table), doomed)
-    nobody_says = ~exists().where(statements.c.place == outbox.c.place)
-    each(outbox.c.place, delete(outbox).where(nobody_says), said)
+    if said:
+        still = select(statements.c.place).where(statements.c.place.between(min(said), max(said)))
+        said.difference_update(connection.execute(still).scalars())
+    each(outbox.c.place, delete(outbox), said)
     each(deliveries.c.guid, delete(deliveries), delivered)
     each(deployments.c.id, delete(deployments), doomed)
