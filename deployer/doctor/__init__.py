@@ -101,6 +101,10 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         engine.or_skip()
         return docker.services(world.engine, needed, command)
 
+    def parse_feed() -> str:
+        traces.or_skip()
+        return journal.parse_feed(world.journal().pulse, _now)
+
     def installed() -> str | None:
         if local is None:
             engine.or_skip()
@@ -123,7 +127,7 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         Line("services", services),
         Line("packages", lambda: journal.same_packages(traces.or_skip(), installed)),
         Line("Airflow health", lambda: airflow.health(world.airflow(), _now()), airflow.AWAY),
-        Line("parse feed", lambda: journal.parse_feed(traces.or_skip(), _now())),
+        Line("parse feed", parse_feed),
         Line("Airflow account", let_in, airflow.ACCOUNT),
         Line("Airflow rights", lambda: airflow.rights(account.or_skip(), who()), airflow.LOOK),
         Line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,9 @@ MAKE: Final = (
     "web and worker make it when they start: see that they did, that DEPLOYER_STATE_DIR and"
     " DEPLOYER_DATABASE_URL are theirs, and that this user may read it"
 )
+_CONNECTED_WITHIN: Final = timedelta(seconds=15)
+"""From the worker's start: it beats each 5 s, or 10."""
+_LOOK_S: Final = 0.5
 
 
 def read(journal: Memory) -> Traces:
@@ -81,16 +85,28 @@ def worker(traces: Traces, now: datetime) -> str:
     return f"heartbeat {_ago(now - beat_at)} ago, tip checked, nothing overdue"
 
 
-def parse_feed(traces: Traces, now: datetime) -> str:
+def parse_feed(
+    ask: Callable[[], Pulse],
+    now: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
     """Tell whether the class's dag-processor is connected, of which every verdict comes.
+
+    Of a worker that has just started it is not told yet: it connects within a second, and the next
+    beat tells it.
 
     Raises:
         Ailment: none is, or one that can't tell.
         NotApplicable: the worker, at which it connects, does not run.
     """
-    pulse = traces.pulse
-    if pulse.beat_at is None or now - pulse.beat_at > readiness.BEAT_STALE:
-        raise NotApplicable("can't be told: see worker")
+    until = now() + _CONNECTED_WITHIN
+    while True:
+        pulse = ask()
+        if pulse.beat_at is None or now() - pulse.beat_at > readiness.BEAT_STALE:
+            raise NotApplicable("can't be told: see worker")
+        if pulse.processors or now() > until:
+            break
+        sleep(_LOOK_S)
     unfit = [came for came in pulse.processors if came.unfit]
     if unfit:
         raise Ailment(

@@ -123,7 +123,7 @@ def upgrade(machine: Machine, given: argparse.Namespace) -> None:
             machine.gone(old)
             machine.gone(snapshot(old.name))
     if not given.without_services:
-        machine.ensure("prune images", lambda: False, lambda: run("docker", "image", "prune", "-f"))
+        prune_images(machine)
 
 
 def back_up(machine: Machine, given: argparse.Namespace, name: str) -> None:
@@ -213,6 +213,7 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
                 works("docker", "image", "rm", base) and run("docker", "builder", "prune", "-af")
             ),
         )
+        prune_images(machine)
     stamps = Path("/var/lib/systemd/timers").glob("stamp-deployer-*")
     for path in (*UNITS.glob("deployer-*"), *stamps, COMMAND, OPT):
         machine.gone(path)
@@ -226,6 +227,11 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
             "Caddyfile of before", lambda: False, partial(move, CADDYS_BEFORE, CADDYFILE)
         )
         run("systemctl", "reload-or-restart", "caddy") if not machine.dry else None
+
+
+def prune_images(machine: Machine) -> None:
+    """Remove what builds left: images without a name."""
+    machine.ensure("prune images", lambda: False, lambda: run("docker", "image", "prune", "-f"))
 
 
 def without_accounts(machine: Machine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +86,18 @@ def read(url: str) -> checkup.Traces:
         return checkup.read(journal)
 
 
+def parse_feed(url: str, meanwhile: Callable[[float], None] | None = None) -> str:
+    """What is told of the feed; `meanwhile` is done where it is waited for."""
+    now = NOW
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+        (meanwhile or (lambda _: None))(seconds)
+
+    return checkup.parse_feed(lambda: read(url).pulse, lambda: now, sleep)
+
+
 def deliveries(url: str) -> str:
     traces = read(url)
     return checkup.deliveries(traces, NOW, repo=REPO, public_url="https://class.example")
@@ -132,7 +144,15 @@ def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:
 
 def test_a_connected_dag_processor_passes(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW, ProcessorCame("a", "3.3.2"))
-    line = checkup.parse_feed(read(url), NOW)
+    line = parse_feed(url)
+    assert line == "the class's dag-processor is connected, Airflow 3.3.2"
+
+
+def test_a_dag_processor_that_connects_to_a_worker_that_just_started_is_waited_for(
+    journal: SqlJournal, url: str
+) -> None:
+    beat(journal, NOW)
+    line = parse_feed(url, lambda _: beat(journal, NOW, ProcessorCame("a", "3.3.2")))
     assert line == "the class's dag-processor is connected, Airflow 3.3.2"
 
 
@@ -141,7 +161,7 @@ def test_a_class_without_its_dag_processor_is_told_what_that_means(
 ) -> None:
     beat(journal, NOW)
     with pytest.raises(Ailment) as told:
-        checkup.parse_feed(read(url), NOW)
+        parse_feed(url)
     assert "goes live, and is not judged" in told.value.detail
     assert "start.py dag-processor" in told.value.remedy
 
@@ -149,7 +169,7 @@ def test_a_class_without_its_dag_processor_is_told_what_that_means(
 def test_an_airflow_that_lacks_something_is_told_by_name(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW, ProcessorCame("a", "3.9.0", "it has no claim_priority_files"))
     with pytest.raises(Ailment) as told:
-        checkup.parse_feed(read(url), NOW)
+        parse_feed(url)
     assert "Airflow 3.9.0" in told.value.detail
     assert "no claim_priority_files" in told.value.detail
 
@@ -185,7 +205,7 @@ def test_packages_that_are_not_known_are_no_ailment(journal: SqlJournal, url: st
 def test_without_a_worker_nothing_can_be_told_of_the_feed(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(minutes=4), ProcessorCame("a", "3.3.2"))
     with pytest.raises(NotApplicable, match="see worker"):
-        checkup.parse_feed(read(url), NOW)
+        parse_feed(url)
 
 
 @pytest.mark.parametrize(
