@@ -178,25 +178,28 @@ class World:
         with closing_fd(pidfd):
             return bool(select.select([pidfd], [], [], within_s)[0])
 
-    def kill(self, role: str) -> None:
-        """End a process, if it lives, as `kill -9` does; web with all of its own."""
+    def kill(self, role: str, *, with_power: bool = False) -> None:
+        """End a process, if it lives, as `kill -9` does; web, or with the power, with its own."""
         pid = self.pids.pop(role, None)
         if pid is None:
             return
+        group = with_power or role == "web"
+        if group:  # which outlives its first process
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         with suppress(ProcessLookupError), closing_fd(os.pidfd_open(pid)) as pidfd:
-            kill = os.killpg if role == "web" else os.kill
-            kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             select.select([pidfd], [], [], START_S)
         # As a supervisor does: wait for it, and for all of its own.
         until = time.monotonic() + START_S
-        while pid in self.forks.children() or (role == "web" and _has_members(pid)):
+        while pid in self.forks.children() or (group and _has_members(pid)):
             if time.monotonic() > until:
                 raise TimeoutError(f"{role} can't be ended")
             time.sleep(LOOK_EVERY_S)
 
-    def kill_all(self) -> None:
+    def kill_all(self, *, with_power: bool = False) -> None:
         for role in list(self.pids):
-            self.kill(role)
+            self.kill(role, with_power=with_power)
 
     def cut_power(self, way: tuple[str, str]) -> None:
         """End both processes and leave on the disk what the cut leaves.
@@ -204,7 +207,7 @@ class World:
         Not before web has answered: of what nobody took, GitHub would have to be asked.
         """
         self.hub.webhook.wait_for(self._delivered, START_S)
-        self.kill_all()
+        self.kill_all(with_power=True)
         power.cut(self.state, self.checkout, self.folder / "power", way)
         power.begin(self.state, self.folder / "power")
 
