@@ -101,10 +101,6 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         engine.or_skip()
         return docker.services(world.engine, needed, command)
 
-    def parse_feed() -> str:
-        traces.or_skip()
-        return journal.parse_feed(world.journal().pulse, _now)
-
     def installed() -> str | None:
         if local is None:
             engine.or_skip()
@@ -127,7 +123,7 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         Line("services", services),
         Line("packages", lambda: journal.same_packages(traces.or_skip(), installed)),
         Line("Airflow health", lambda: airflow.health(world.airflow(), _now()), airflow.AWAY),
-        Line("parse feed", parse_feed),
+        Line("parse feed", lambda: _parse_feed(world, traces, engine)),
         Line("Airflow account", let_in, airflow.ACCOUNT),
         Line("Airflow rights", lambda: airflow.rights(account.or_skip(), who()), airflow.LOOK),
         Line(
@@ -164,6 +160,12 @@ def lines(settings: Settings, world: World) -> tuple[Line, ...]:
         Line("invariants", lambda: journal.invariants(traces.or_skip())),
         Line("worker", lambda: journal.worker(traces.or_skip(), _now())),
     )
+
+
+def _parse_feed(world: World, traces: Shared[journal.Traces], engine: Shared[About]) -> str:
+    if not traces.or_skip().pulse.processors and world.local is None:
+        engine.or_skip()
+    return journal.parse_feed(world.journal().pulse, _now)
 
 
 def github_lines(

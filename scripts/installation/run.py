@@ -220,13 +220,18 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
     machine.ensure(
         "systemd forgets its units",
         lambda: not machine.touched(f"remove {UNITS}/"),
-        lambda: run("systemctl", "daemon-reload"),
+        forget_units,
     )
     if CADDYS_BEFORE.exists():
         machine.ensure(
             "Caddyfile of before", lambda: False, partial(move, CADDYS_BEFORE, CADDYFILE)
         )
         run("systemctl", "reload-or-restart", "caddy") if not machine.dry else None
+
+
+def forget_units() -> None:
+    run("systemctl", "daemon-reload")
+    works("systemctl", "reset-failed", "deployer-*")  # the last check-up's would be listed on
 
 
 def prune_images(machine: Machine) -> None:

@@ -419,7 +419,9 @@ def test_on_another_machine_the_next_push_comes_to_its_end(
 
 def test_uninstalled_it_leaves_state_and_backups_alone(installed: Vm) -> None:
     installed.root("mkdir /etc/deployer.before_20260301T120000Z")  # as `restore` leaves it
+    installed.root("systemd-run --quiet --wait --unit=deployer-failed false", check=False)
     installed.install("--uninstall")
+    assert installed.root("systemctl list-units --all --no-legend 'deployer-*'") == ""
     left = installed.root("find / -xdev -iname '*deployer*' -not -path '/root/*' | sort").split()
     assert [
         path for path in left if not path.startswith(("/var/lib/deployer", "/var/backups"))
