@@ -13,14 +13,14 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from deployer.edges.processes.server import serve
+from deployer.edges.processes.server import SETTINGS, serve
 from deployer.errors import OperatorError
 from tests.web_process import (
     BODY,
@@ -191,7 +191,8 @@ def test_two_names_of_the_host_are_none_of_this_machine(web: Web) -> None:
     assert asked(web, "GET / HTTP/1.1", "Host: evil.example", "Host: localhost") in {400, 403}
 
 
-def test_a_socket_of_systemd_is_served(tmp_path: Path) -> None:
+@pytest.fixture
+def given_by_systemd(tmp_path: Path) -> Iterator[Web]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         # As systemd does it: descriptor 3, and the process's own id (sd_listen_fds(3)).
@@ -204,7 +205,29 @@ def test_a_socket_of_systemd_is_served(tmp_path: Path) -> None:
         )
     with process:
         try:
-            assert Web(process, address, tmp_path).deliver("by-systemd") == 202
+            yield Web(process, address, tmp_path)
         finally:
             process.terminate()
             process.wait(BOUND_S)
+
+
+def test_a_socket_of_systemd_is_served(given_by_systemd: Web) -> None:
+    assert given_by_systemd.deliver("by-systemd") == 202
+
+
+def test_clients_that_stall_at_a_socket_of_systemd_hold_up_nobody_for_long(
+    given_by_systemd: Web,
+) -> None:
+    with ExitStack() as stalled:
+        for _ in range(SETTINGS["threads"]):
+            client = stalled.enter_context(given_by_systemd.connect())
+            client.sendall(request(Content_Length="1000", body=b""))
+        assert given_by_systemd.deliver("behind-the-stalled") == 202
+
+
+def test_clients_that_stay_after_their_last_answer_hold_up_nobody_for_long(web: Web) -> None:
+    last = request(X_Hub_Signature_256=WRONG, Connection="close")
+    with ExitStack() as staying:
+        for _ in range(3 * SETTINGS["threads"]):
+            staying.enter_context(web.connect()).sendall(last)
+        assert web.deliver("behind-those-who-stay") == 202

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 BACKLOG = 512
 READ_ON_S = 5.0
+LINGER_S = 2.0
+READ_BYTES = 65536
 STALLED_S = 5
 """GitHub sends on all the time, and who sends nothing for so long would keep a thread."""
+_STALLED = struct.pack("ll", STALLED_S, 0)  # struct timeval
 M_ARENA_MAX = -8  # malloc.h
 SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
 
@@ -123,6 +126,30 @@ class _Threads(ThreadWorker):
         finished = parser.finish_body(deadline=deadline, max_bytes=2 * BODY_LIMIT)
         return bool(keepalive and finished)
 
+    def handle(self, conn: TConn) -> bool:
+        """Bound each wait for bytes, and wait here for a client to hang up after the last answer.
+
+        gunicorn waits for the rest of a request for ever, and for the end where it accepts: there
+        each client that stays keeps all others waiting.
+        """
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STALLED)
+        kept = super().handle(conn)
+        if kept is False:  # not: later
+            _end(conn.sock)
+        return kept
+
+
+def _end(client: socket.socket) -> None:
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + LINGER_S
+        while (left_s := until - time.monotonic()) > 0:
+            client.settimeout(left_s)
+            if not client.recv(READ_BYTES):
+                break
+    with suppress(OSError):  # who is to read on finds the end
+        client.shutdown(socket.SHUT_RDWR)
+
 
 class _Log(Logger):
     """gunicorn's own events go where all others go; requests are logged by the application."""
@@ -144,8 +171,6 @@ def _listen(bind: str) -> int:
     except OSError as exc:
         # A name that is not known and a path that is too long have no number of the system's.
         raise OperatorError(f"can't listen on {bind}: {exc.strerror or exc}") from exc
-    # Inherited by what it accepts; gunicorn itself waits for the rest of a request for ever.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_S, 0))
     return listener.detach()
 
 
