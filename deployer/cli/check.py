@@ -28,8 +28,10 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     """Parse DAG files as a push would, before you push.
 
     PATH is a file or a folder of your clone of the class repository; without one, all of
-    dags/ is parsed. What depends on a given file is parsed with it. Needs no settings, no
-    network and no running Airflow. Exit status 1 if a file fails, 3 if there is no Airflow.
+    dags/ is parsed. What depends on a given file is parsed with it. requirements.txt as PATH is
+    installed for a trial, which needs the network and uv. Needs no settings and no running
+    Airflow; where none is installed, one is, once, which needs them too. Exit
+    status 1 if a file fails, 3 if there is no Airflow that could parse.
     """
     try:
         found = app.check(Path.cwd(), places, _tell, os.environ)

@@ -20,7 +20,7 @@ LOOK_EVERY_S = 0.2
 SILENCE = BEAT_STALE
 """How long a worker may give no sign of life before nobody waits for it any more."""
 LONGEST_WAIT_S = 1800.0
-"""More than all bounds of one deployment with the default settings together."""
+"""Less than all bounds of one deployment together: one that takes longer goes on, unwaited for."""
 EXIT_OF = {
     State.SUCCEEDED: 0,
     State.BROKEN: 1,

@@ -1,6 +1,6 @@
 """Wait for the dag-processor's verdicts: ask, listen, and know when to stop.
 
-The rule of a verdict is `core.verdict`'s; this loop listens to the feed and looks at the clock.
+The rule of a verdict is `core.verdicts`'s; this loop listens to the feed and looks at the clock.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class World:
     Attributes:
         own_stack: the operator's copy of the file that the repository has as well.
         local: the embedded Airflow, None: Airflow runs in containers.
-        username, password: of the account in Airflow; called when it is asked for.
+        credentials: name and password of the account in Airflow; called when they are asked for.
         installed: returns the requirements on which Airflow runs, None: not known.
         journal: opens it, to be read.
         hook: the webhook that should be there.

@@ -114,7 +114,8 @@ def way_to(url: str | None) -> str:
     """Return what to do where the public address does not answer as it should."""
     return (
         "see that the web process runs (systemctl status deployer-web) and that the proxy in"
-        f" front of it passes {url}/ on to DEPLOYER_BIND; name and certificate belong to it, too"
+        f" front of it passes {url}/ on to DEPLOYER_BIND (on an installed VM to ListenStream of"
+        " deployer-web.socket); name and certificate belong to it, too"
     )
 
 

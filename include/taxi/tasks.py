@@ -4,8 +4,9 @@
     this file   what each task does            the class's
     tools       what is heavy: pyarrow, dbt    the class's, in an environment of their own
 
-Airflow runs a DAG file, and with it this one, every few seconds just to see the DAG. So what
-is done at import is next to nothing: Variables and Connections are read inside the tasks.
+Airflow runs a DAG file, and with it this one, at least each hour just to see the DAG, at each
+push that touches it, and with each task. So what is done at import is next to nothing:
+Variables and Connections are read inside the tasks.
 """
 
 from __future__ import annotations

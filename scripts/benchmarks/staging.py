@@ -27,7 +27,7 @@ PAUSE_S = 4.0
 """Between two pushes, as GitHub's limits on writing are paid off meanwhile: a class of thirty
 pushes now and then. Back to back, two writes a push at one a second set the pace."""
 RESTED_S = 12.0
-"""After this, GitHub takes a whole burst of writes from us again (core.pacing)."""
+"""After this, GitHub takes a whole burst of writes from us again (core.reporting.pacing)."""
 BOUND_S = 180.0
 ENDS = frozenset({"success", "failure", "error"})
 ENOUGH_FOR_A_PERCENTILE = 20

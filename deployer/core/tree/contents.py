@@ -38,7 +38,7 @@ _LFS: Final = b"version https://git-lfs.github.com/spec/"  # the first line of e
 _PATH_MAX: Final = 4096  # bytes; Linux follows no link whose target is longer
 
 # Two files with the same bytes say the same, if they are of one kind: the last name
-# counts for these, and nothing but `.py` for all others (see `core.sources.facts`).
+# counts for these, and nothing but `.py` for all others (see `core.tree.facts`).
 _PYTHON, _OTHER = "any.py", "any"
 _NO_FACTS: Final = Facts()
 

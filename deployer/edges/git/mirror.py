@@ -2,7 +2,7 @@
 
 Objects are not put through `transfer.fsckObjects`: one odd commit in somebody's history
 would stop the fetch for the whole class. git checks that each object is what its id says;
-names and kinds are judged in `core.publishable`, and nothing is ever checked out.
+names and kinds are judged in `core.tree.publishable`, and nothing is ever checked out.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class GitTrees:
 
 @dataclass(frozen=True, slots=True)
 class GitFolder:
-    """One tree, as `core.limits` looks into it."""
+    """One tree, as `core.tree.limits` looks into it."""
 
     trees: GitTrees
     tree: str
