@@ -244,7 +244,8 @@ class FakeJournal:
         for number, record in ended.items():
             self.records[number] = replace(record, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
-        self._live = live or self._live
+        if live is not None:
+            self._live, self._pulse = live, replace(self._pulse, tip_since=at)
 
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
@@ -333,14 +334,15 @@ class FakeJournal:
         edited: str | None = None,
     ) -> None:
         was = self._pulse
-        moved = tip is not None and tip != was.tip
+        live = self._live.sha if self._live else None
+        level = tip is not None and (tip == live or was.tip in {None, live})
         self._pulse = replace(
             was,
             beat_at=at,
             tip=tip or was.tip,
             tip_checked_at=tip_checked_at or was.tip_checked_at,
             drift=was.drift if drift is None else drift,
-            tip_since=(tip_checked_at or at) if moved else was.tip_since,
+            tip_since=(tip_checked_at or at) if level else was.tip_since,
             processors=was.processors if processors is None else tuple(processors),
             edited=was.edited if edited is None else edited,
         )

@@ -881,13 +881,31 @@ def test_a_push_that_does_not_tell_its_repository_leaves_it_unknown(journal: Jou
     assert journal.pulse().pushed is None
 
 
-def test_a_tip_is_dated_by_when_it_was_first_seen(journal: Journal) -> None:
+def test_what_is_live_is_behind_since_the_first_of_the_tips_after_it(journal: Journal) -> None:
+    journal.set_live(Live(A))
     journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
-    journal.beat(at=after(60), tip=A, tip_checked_at=after(59))
-    assert journal.pulse().tip_since == NOW
-    assert journal.pulse().tip_checked_at == after(59)
-    journal.beat(at=after(120), tip=B, tip_checked_at=after(119))
-    assert journal.pulse().tip_since == after(119)
+    journal.beat(at=after(60), tip=B, tip_checked_at=after(59))
+    assert journal.pulse().tip_since == after(59)
+    journal.beat(at=after(120), tip=C, tip_checked_at=after(119))
+    assert journal.pulse().tip_since == after(59)
+    assert journal.pulse().tip_checked_at == after(119)
+
+
+def test_a_step_towards_the_tip_counts_though_others_have_come(journal: Journal) -> None:
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    number = started(journal)
+    journal.beat(at=after(60), tip=B, tip_checked_at=after(60))
+    journal.end(number, Ending(A, State.SUCCEEDED), at=after(90), live=Live(A))
+    assert journal.pulse().tip_since == after(90)
+
+
+def test_a_tip_that_is_deployed_once_more_was_not_behind_before(journal: Journal) -> None:
+    journal.set_live(Live(A))
+    journal.beat(at=NOW, tip=A, tip_checked_at=NOW)
+    journal.beat(at=after(60), tip=A, tip_checked_at=after(60))
+    journal.set_live(None)
+    journal.beat(at=after(70), tip=A, tip_checked_at=after(70))
+    assert journal.pulse().tip_since == after(60)
 
 
 def test_the_pulse_tells_what_is_live_and_owed(journal: Journal) -> None:

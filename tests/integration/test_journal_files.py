@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -255,3 +256,36 @@ def test_a_journal_that_was_moved_away_and_back_is_whole(
     assert other.push("4") == "new"
     other.kill()
     assert on_disk(file) == ["1", "2", "3", "4"]
+
+
+READ_ONLY_FOR_A_WHILE = """
+import os, sys
+from glob import glob
+from deployer.edges.journal import SqlJournal
+from deployer.errors import JournalError
+
+file = sys.argv[1]
+journal = SqlJournal.open(f"sqlite:///{file}", migrate=True)
+os.chmod(file, 0o444)
+for mode, guid in ((0o444, "1"), (0o644, "2")):
+    for path in glob(f"{file}*"):
+        os.chmod(path, mode)
+    try:
+        journal.record_delivery(guid=guid, event="ping", result="ignored", reason="", payload={})
+    except JournalError as exc:
+        print(guid, "readonly" in str(exc))
+    else:
+        print(guid, "taken")
+"""
+
+
+def test_a_journal_that_may_be_written_again_is_written(tmp_path: Path) -> None:
+    # Root may write whatever its mode says, unless that is taken from it.
+    as_others = ["setpriv", "--bounding-set=-dac_override", "--"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*as_others, sys.executable, "-c", READ_ONLY_FOR_A_WHILE, str(tmp_path / "deployer.db")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1 True\n2 taken\n"

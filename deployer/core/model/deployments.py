@@ -178,7 +178,8 @@ class Pulse:
     Attributes:
         beat_at: the worker's last heartbeat.
         tip, tip_checked_at: the branch's tip when it was last asked for.
-        tip_since: when this tip was first seen.
+        tip_since: since when the tip has been ahead of what is live, the last step towards it
+            counted; if it is not, when the two were last seen to be the same.
         live_sha: commit known to be live and judged, None: not known.
         oldest_owed: when the oldest status still owed was made.
         owed: how many statuses are owed.

@@ -252,6 +252,7 @@ def end(
     outbox.owe(connection, statuses, deployment=deployment, at=at)
     if live is not None:
         marks.set_live(connection, live)
+        marks.came_nearer(connection, at)
 
 
 def supersede(

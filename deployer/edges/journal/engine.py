@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -239,6 +239,12 @@ def _sqlite(files: Files) -> Engine:
             files.check()
         else:
             connection.exec_driver_sql("BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def _forget(context: ExceptionContext) -> None:
+        # Opened while the file could not be written, it stays so: the next one is asked anew.
+        if _primary_code(context.original_exception) == sqlite3.SQLITE_READONLY:
+            context.is_disconnect = True
 
     return engine
 

@@ -50,6 +50,11 @@ def set_live(connection: Connection, live: Live | None) -> None:
     )
 
 
+def came_nearer(connection: Connection, at: datetime) -> None:
+    """What is live is a newer one, whether or not it is the tip by now."""
+    connection.execute(update(worker).values(tip_since=at))
+
+
 def packages(connection: Connection) -> str | None:
     text: str | None = connection.execute(select(worker.c.packages)).scalar_one()
     return text
@@ -161,8 +166,10 @@ def beat(
         "drift": drift,
         "edited": edited,
     }
-    if tip is not None and tip != connection.execute(select(worker.c.tip)).scalar_one():
-        marks["tip_since"] = tip_checked_at or at
+    if tip is not None:
+        before, live = connection.execute(select(worker.c.tip, worker.c.live_sha)).one()
+        if tip == live or before in {None, live}:
+            marks["tip_since"] = tip_checked_at or at
     given = {name: mark for name, mark in marks.items() if mark is not None}
     connection.execute(update(worker).values(given))
 
