@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,12 +22,14 @@ class Disk:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.within_s: list[float] = []
         self.known: set[str] = set()
         self.began = threading.Semaphore(0)
         self.ends: list[BaseException | None] = []
         self.may_end = threading.Semaphore(0)
 
-    def commit(self, rows: Sequence[Row]) -> frozenset[str]:
+    def commit(self, rows: Sequence[Row], within_s: float) -> frozenset[str]:
+        self.within_s.append(within_s)
         guids = [row["guid"] for row in rows]
         self.batches.append(guids)
         self.began.release()
@@ -125,6 +128,29 @@ def test_a_failed_commit_fails_all_its_callers_and_nobody_else(callers: Callers)
             future.result(BOUND_S)
     callers.disk.end()
     assert saved[0].result(BOUND_S)
+
+
+def test_who_came_later_than_the_one_whose_time_is_over_is_tried_again(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(deliveries, "time", SimpleNamespace(monotonic=lambda: now))
+    first = callers.writing("a")
+    (early,) = callers.waiting("b")
+    now = 5.0
+    (late,) = callers.waiting("c")
+    callers.disk.end()
+    assert first.result(BOUND_S)
+    assert callers.disk.began.acquire(timeout=BOUND_S)
+    now = 8.5
+    callers.disk.end(JournalError("another process writes"))
+    with pytest.raises(JournalError, match="another process writes"):
+        early.result(BOUND_S)
+    assert callers.disk.began.acquire(timeout=BOUND_S)
+    callers.disk.end()
+    assert late.result(BOUND_S)
+    assert callers.disk.batches == [["a"], ["b", "c"], ["c"]]
+    assert callers.disk.within_s == [8.0, 3.0, 4.5]
 
 
 def test_a_writer_that_is_stopped_leaves_nobody_waiting(callers: Callers) -> None:

@@ -9,6 +9,7 @@ to start after a fork and nothing to stop.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,12 +18,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Insert, insert
 
 from deployer.core.model import Trigger
-from deployer.edges.journal.engine import BUSY_TIMEOUT_S
 from deployer.edges.journal.tables import announcements, deliveries
 from deployer.errors import JournalError
 
-WAIT_S: Final = 2 * BUSY_TIMEOUT_S + 5.0
-"""Bound for a caller: the batch being written when it came, then its own."""
+WAIT_S: Final = 8.0
+"""Bound for a caller: GitHub waits 10 s for its answer."""
 
 _NO_COMMIT = "0" * 40  # GitHub's `before` of a new branch, `after` of a deleted one
 _PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher", "repo_id", "repo", "known_as")
@@ -100,6 +100,7 @@ class _Ticket:
     """One caller in line.
 
     Attributes:
+        until: when its caller is told that it failed.
         turn: set when the caller must go on: to write, or because its row was written.
         done: the commit that held the row was tried.
         new: the row was new.
@@ -107,6 +108,7 @@ class _Ticket:
     """
 
     row: Row
+    until: float
     turn: threading.Event = field(default_factory=threading.Event)
     done: bool = False
     new: bool = False
@@ -116,8 +118,11 @@ class _Ticket:
 class GroupCommit:
     """Lets concurrent callers share one transaction."""
 
-    def __init__(self, commit: Callable[[Sequence[Row]], frozenset[str]]) -> None:
-        """`commit` writes rows with distinct guids durably, all or none; returns the new guids."""
+    def __init__(self, commit: Callable[[Sequence[Row], float], frozenset[str]]) -> None:
+        """`commit` writes rows with distinct guids durably, all or none; returns the new guids.
+
+        Its second argument: for how many seconds it may wait for other processes' transactions.
+        """
         self._commit = commit
         self._lock = threading.Lock()
         self._line: list[_Ticket] = []
@@ -129,16 +134,18 @@ class GroupCommit:
         Raises:
             JournalError: the commit that would have held it failed.
         """
-        ticket = _Ticket(row)
+        ticket = _Ticket(row, time.monotonic() + WAIT_S)
         with self._lock:
             self._line.append(ticket)
             if not self._writing:
                 self._writing = True
                 ticket.turn.set()
-        if not ticket.turn.wait(WAIT_S):
-            self._leave(ticket)
-        if not ticket.done:
-            self._write_all()
+        while not ticket.done:
+            if not ticket.turn.wait(max(ticket.until - time.monotonic(), 0.0)):
+                self._leave(ticket)
+            if not ticket.done:
+                ticket.turn.clear()
+                self._write_all()
         if ticket.error is not None:
             raise JournalError(str(ticket.error)) from ticket.error
         return ticket.new
@@ -160,9 +167,16 @@ class GroupCommit:
         first: dict[str, _Ticket] = {}
         for ticket in batch:
             first.setdefault(ticket.row["guid"], ticket)
+        oldest = min(ticket.until for ticket in batch)
+        waiting: list[_Ticket] = []
         try:
-            new = self._commit([ticket.row for ticket in first.values()])
+            rows = [ticket.row for ticket in first.values()]
+            new = self._commit(rows, max(oldest - time.monotonic(), 0.0))
         except BaseException as exc:
+            # Who came later than the one whose time is over may see the other's transaction end.
+            if time.monotonic() >= oldest:
+                waiting = [ticket for ticket in batch if ticket.until > time.monotonic()]
+            batch = [ticket for ticket in batch if ticket not in waiting]
             for ticket in batch:
                 ticket.error = exc
             if not isinstance(exc, JournalError):
@@ -175,6 +189,7 @@ class GroupCommit:
                 for ticket in batch:
                     ticket.done = True
                     ticket.turn.set()
+                self._line = waiting + self._line
                 self._writing = bool(self._line)
                 if self._line:
                     self._line[0].turn.set()

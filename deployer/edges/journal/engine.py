@@ -45,7 +45,7 @@ _HINTS = {  # by primary result code, https://sqlite.org/rescode.html
     sqlite3.SQLITE_READONLY: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_PERM: "check owner and rights of the file and of its directory",
     sqlite3.SQLITE_CANTOPEN: "check that it exists, and owner and rights of it and its directory",
-    sqlite3.SQLITE_BUSY: f"another process has been writing for {BUSY_TIMEOUT_S:.0f} s",
+    sqlite3.SQLITE_BUSY: "another process has been writing to it for seconds",
 }
 
 
@@ -91,9 +91,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that is on disk when the block ends, or left no trace."""
-        with self._transaction("written", self._writes) as connection:
+    def writing(self, within_s: float = BUSY_TIMEOUT_S) -> Iterator[Connection]:
+        """A transaction that is on disk when the block ends, or left no trace.
+
+        `within_s`: how long it waits for other processes' in SQLite.
+        """
+        engine = self._writes.execution_options(within_s=within_s)
+        with self._transaction("written", engine) as connection:
             yield connection
 
     @contextmanager
@@ -235,7 +239,7 @@ def _sqlite(files: Files) -> Engine:
         if options.get("writes"):
             synchronous = "NORMAL" if options.get("repeatable") else "FULL"
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
-            _begin_immediate(connection)
+            _begin_immediate(connection, options.get("within_s", BUSY_TIMEOUT_S))
             files.check()
         else:
             connection.exec_driver_sql("BEGIN")
@@ -267,14 +271,14 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin_immediate(connection: Connection, within_s: float) -> None:
     """Begin a transaction that may write, waiting for other processes' to end.
 
     SQLite's own wait sleeps up to 0.1 s between two looks. Against a process that
     writes without pause that took up to 1.8 s, these short looks at most 0.12 s.
     """
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     try:
         while True:
             try:

@@ -114,8 +114,8 @@ class SqlJournal:
             )
         )
 
-    def _write_deliveries(self, rows: Sequence[deliveries.Row]) -> frozenset[str]:
-        with self._database.writing() as connection:
+    def _write_deliveries(self, rows: Sequence[deliveries.Row], within_s: float) -> frozenset[str]:
+        with self._database.writing(within_s) as connection:
             return deliveries.write(connection, rows)
 
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
