@@ -162,8 +162,8 @@ def test_a_log_that_loses_its_name_before_a_transaction_begins_is_written_by_non
     left = [None] * times
     begin = engine._begin_immediate
 
-    def interfere(connection: Connection) -> None:
-        begin(connection)
+    def interfere(connection: Connection, within_s: float) -> None:
+        begin(connection, within_s)
         if left:
             left.pop()
             remove(file, "-wal", "-shm")
