@@ -7,7 +7,7 @@ import re
 SETTING = "AIRFLOW_IMAGE_NAME"
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 _TAG = re.compile(rf"(?P<name>.+:){VERSION.pattern}(?P<more>-[\w.-]+)?")
-_LINE = re.compile(rf"^\s*(export\s+)?{SETTING}\s*=.*\n?", re.MULTILINE)
+_LINE = re.compile(rf"^[ \t]*(export\s+)?{SETTING}\s*=.*\n?", re.MULTILINE)
 
 
 def image_of(version: str, base: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from deployer.edges.packages.installer_output import (
@@ -246,6 +248,15 @@ def test_a_pin_of_airflows_is_called_so_where_the_text_does_not_ask_for_it(
 ) -> None:
     refused = refusal(text, said)
     assert (refused.reason, refused.line) == (reason, 1)
+
+
+@pytest.mark.parametrize("piece", ["a.", "_", "a/", "a and ", "a<b and "])
+def test_no_refusal_takes_long(piece: str) -> None:
+    name = piece * (20_000 // len(piece))
+    said = NOT_FOUND.replace("nosuch-zz", name)
+    began = time.process_time()
+    refusal("six\n", said)
+    assert time.process_time() - began < 2
 
 
 def test_a_refusal_about_no_line_of_the_text_has_none() -> None:
