@@ -91,16 +91,17 @@ def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings
     values: dict[str, Any] = {}
     for one in fields(Settings):
         key = f"{PREFIX}{one.name.upper()}"
-        if one.name in given:
+        where, text = given.get(one.name, (key, None))
+        if text:
             try:
-                values[one.name] = read[one.name](given[one.name])
+                values[one.name] = read[one.name](text)
             except ValueError as exc:
-                mistakes.append(f"{key} {exc}")
+                mistakes.append(f"{where} {exc}")
         # What could not be read was given, or may have been.
         elif (one.default is MISSING or one.name in needs) and not any(
             mistake.startswith((key, _ENV_FILE)) for mistake in mistakes
         ):
-            mistakes.append(f"{key} is required")
+            mistakes.append(f"{where} is {'required' if text is None else 'empty'}")
     # Outside of the `except`: a reader's own frames hold what was given.
     if mistakes:
         raise SettingsError(sorted(mistakes))
@@ -108,19 +109,21 @@ def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings
     return Settings(**values)
 
 
-def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, str]:
-    """Merge the four sources by field name."""
-    given = _ours(environ)
-    env_file = given.pop(_ENV_FILE, None)
-    if env_file:
-        given = _env_file(Path(env_file), mistakes) | given
-    unknown = given.keys() - _NAMES.keys() - _FILES.keys()
+def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, tuple[str, str | None]]:
+    """Merge the four sources: by field name, where it was given, and the text as `_secret` does."""
+    ours = _ours(environ)
+    env_file = ours.pop(_ENV_FILE, "")
+    there = _env_file(Path(env_file), mistakes) if env_file else {}
+    unknown = (there.keys() | ours.keys()) - _NAMES.keys() - _FILES.keys()
     mistakes += [_unknown(key) for key in unknown]
-    secrets = _credentials(environ.get("CREDENTIALS_DIRECTORY"), mistakes)
+    given = {key: text for source in (there, ours) for key, text in source.items() if text}
+    found = _credentials(environ.get("CREDENTIALS_DIRECTORY"), mistakes)
     for key, name in _FILES.items():
-        if key in given and (secret := _secret(name, Path(given[key]), mistakes)):
-            secrets[name] = secret
-    return secrets | {name: given[key] for key, name in _NAMES.items() if key in given}
+        if key in given:
+            where, text = found[name] = _secret(key, Path(given[key]), mistakes)
+            if text == "":
+                mistakes.append(f"{where} is empty")
+    return found | {name: (key, given[key]) for key, name in _NAMES.items() if key in given}
 
 
 def _unknown(key: str) -> str:
@@ -140,22 +143,23 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
         mistakes.append(f"{_ENV_FILE} {path} can't be read: {_reason(exc)}")
         return {}
     for line in lines:
+        text = line.original.string  # with the empty lines before it
+        number = line.original.line + text[: -len(text.lstrip())].count("\n")
         if line.error:
-            text = line.original.string  # with the empty lines before it
-            number = line.original.line + text[: -len(text.lstrip())].count("\n")
             mistakes.append(f"{_ENV_FILE} {path}, line {number}: can't be understood")
-        elif line.key and line.value:
-            found[line.key] = line.value
+        elif line.key in found and line.key.startswith(PREFIX):
+            mistakes.append(f"{_ENV_FILE} {path}, line {number}: {line.key} stands there twice")
+        elif line.key:
+            found[line.key] = line.value or ""
     return _ours(found)
 
 
 def _ours(named: Mapping[str, str]) -> dict[str, str]:
-    """Return what is given; a name without the prefix is somebody else's (Compose shares files)."""
-    bare = {name: value.strip() for name, value in named.items() if name.startswith(PREFIX)}
-    return {name: value for name, value in bare.items() if value}
+    """Return ours; a name without the prefix is somebody else's (Compose shares files)."""
+    return {name: value.strip() for name, value in named.items() if name.startswith(PREFIX)}
 
 
-def _credentials(folder: str | None, mistakes: list[str]) -> dict[str, str]:
+def _credentials(folder: str | None, mistakes: list[str]) -> dict[str, tuple[str, str | None]]:
     """Read systemd's credentials; each process is given its own few.
 
     https://systemd.io/CREDENTIALS: one file each in `$CREDENTIALS_DIRECTORY`.
@@ -163,22 +167,26 @@ def _credentials(folder: str | None, mistakes: list[str]) -> dict[str, str]:
     if not folder:
         return {}
     there = [name for name in SECRETS if os.path.lexists(Path(folder, name))]
-    read = {name: _secret(name, Path(folder, name), mistakes) for name in there}
-    return {name: secret for name, secret in read.items() if secret}
+    return {
+        name: _secret(f"{PREFIX}{name.upper()}", Path(folder, name), mistakes) for name in there
+    }
 
 
-def _secret(name: str, path: Path, mistakes: list[str]) -> str:
-    """Return a file's one line; empty: not given, or a mistake was noted."""
-    what = f"{PREFIX}{name.upper()}: {path}"
+def _secret(key: str, path: Path, mistakes: list[str]) -> tuple[str, str | None]:
+    """Return, of the file that `key` is given in, its name for a mistake and its one line.
+
+    That is empty where the file is, and None where a mistake was noted.
+    """
+    where = f"{key}: {path}"
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        mistakes.append(f"{what} can't be read: {_reason(exc)}")
-        return ""
+        mistakes.append(f"{where} can't be read: {_reason(exc)}")
+        return where, None
     if len(text.splitlines()) > 1:
-        mistakes.append(f"{what} holds more than one line")
-        return ""
-    return text
+        mistakes.append(f"{where} holds more than one line")
+        return where, None
+    return where, text
 
 
 def _reason(exc: OSError | UnicodeDecodeError) -> str:

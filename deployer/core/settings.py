@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -16,6 +17,11 @@ _NO_BRANCH: Final = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock/|^[-./]|[./]$|\.lock$|^$|^HEAD$"
 )
 _ADDRESS: Final = r"[A-Za-z][A-Za-z0-9]*://[^\s/]"
+_SERVER: Final = re.compile(
+    r"([^:/@\[\]]*(:[^@\[\]]*)?@)?(\[[^\s/?\[\]]+\]|[^\s/:?\[\]]*)(:(?P<port>[0-9]{0,5}))?"
+    r"(/[^?]*)?(\?.*)?"
+)
+"""Of PostgreSQL, as SQLAlchemy reads it: user, password, host, port, database, options."""
 _SCHEMES: Final = frozenset({"https", "http", "ssh", "file"})
 
 
@@ -114,8 +120,18 @@ def secrets_within(address: str) -> tuple[str, ...]:
 
 
 def database(text: str) -> Secret:
-    if not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
+    """Refuse what SQLAlchemy or psycopg would show a part of, or end in a traceback at."""
+    kind = re.match(r"(sqlite|postgresql)(\+\w+)?://", text)
+    if not kind:
         raise ValueError("must begin with sqlite:// or postgresql://")
+    rest = text[kind.end() :]
+    if kind[1] == "sqlite":
+        if not re.fullmatch(r"/(?!:memory:(\?|$))[^?\n]+(\?.*)?", rest):
+            raise ValueError("needs a file: sqlite:////path/to/journal.sqlite3")
+    elif rest.count("@") > 1:
+        raise ValueError("holds more than one @: a password's @ is written %40")
+    elif not (server := _SERVER.fullmatch(rest)) or int(server["port"] or 0) > MAX_PORT:
+        raise ValueError("must be like postgresql://user:password@host:5432/name")
     return Secret(text)
 
 
@@ -171,10 +187,18 @@ def fetchable(text: str) -> str:
 def bind_address(text: str) -> str:
     if re.fullmatch(r"unix:/.+", text):
         return text
-    tcp = re.fullmatch(r"(?:\[[0-9A-Fa-f:]+\]|[^:\s/]+):([0-9]{1,5})", text)
-    if not tcp or int(tcp[1]) > MAX_PORT:
-        raise ValueError("must be host:port or unix:/path")
+    tcp = re.fullmatch(r"(?:\[(.*)\]|[^:\s/\[\]*]+):([0-9]{1,5})", text)
+    if not tcp or int(tcp[2]) > MAX_PORT or (tcp[1] is not None and not _is_ipv6(tcp[1])):
+        raise ValueError("must be host:port or unix:/path; for all addresses use 0.0.0.0:port")
     return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def seconds(text: str) -> float:

@@ -421,6 +421,7 @@ def test_a_forked_child_and_its_parent_both_go_on(journal: SqlJournal) -> None:
         ("sqlite://", "needs a file"),
         ("mysql://u:hunter2@db/x", "not in mysql"),
         ("nonsense hunter2", "not an SQLAlchemy URL"),
+        ("postgresql://u:hunter2@db:port/x", "not an SQLAlchemy URL"),
         ("sqlite:////dev/null/journal.sqlite3", "can't be created"),
         ("sqlite:////nowhere/at/all/journal.sqlite3", "check that /nowhere/at/all exists"),
         ("postgresql://u:hunter2@127.0.0.1:1/x?connect_timeout=2", "can't be read"),

@@ -142,10 +142,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
         }
     )
     assert found == (
-        "DEPLOYER_BIND must be host:port or unix:/path",
+        "DEPLOYER_BIND must be host:port or unix:/path; for all addresses use 0.0.0.0:port",
         "DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
         "DEPLOYER_ENV_FILE /nowhere/env can't be read: No such file or directory",
-        "DEPLOYER_GITHUB_TOKEN: /nowhere/token can't be read: No such file or directory",
+        "DEPLOYER_GITHUB_TOKEN_FILE: /nowhere/token can't be read: No such file or directory",
         "DEPLOYER_KEEP_RELEASES must be a whole number from 1 to 10000",
         (
             "DEPLOYER_PARSE_TIMEOUT_S must be a number of seconds without a unit, "
@@ -218,6 +218,7 @@ def test_one_mistake_is_not_reported_twice() -> None:
             ("bind", bad)
             for bad in ("localhost", ":80", "h:", "h:65536", "::1:80", "h:8\n0", "h:x")
         ),
+        *(("bind", bad) for bad in ("[]:80", "[:::::]:1", "[1.2.3.4]:1", "*:80", "[::1:80")),
         *(("bind", bad) for bad in ("unix:relative", "unix:", "http://h:80", "h:\uff11\uff12")),
         *(("services", bad) for bad in ("swarm", "Compose")),
         *(("recreate_services", bad) for bad in (",", " , ", "a b", "--all", "a,$x")),
@@ -229,6 +230,8 @@ def test_one_mistake_is_not_reported_twice() -> None:
         *(("github_token", bad) for bad in ("a b", "a\nb", "tök")),
         *(("notify_urls", bad) for bad in (",", "mail", "json://", "json://h/x mail", "a b://h")),
         *(("database_url", bad) for bad in ("mysql://h/x", "/var/lib/x.db", "deployer.db")),
+        *(("database_url", f"sqlite:{bad}") for bad in ("//", "///", "///:memory:", "//var/x.db")),
+        *(("database_url", f"sqlite:{bad}") for bad in ("///:memory:?cache=shared", "///?a=b")),
     ],
 )
 def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
@@ -251,7 +254,17 @@ def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
         ),
         *(("branch", good) for good in ("main", "feature/x", "v1.0", "løn", "a@b")),
         *(("airflow_url", good) for good in ("http://[::1]:8080", "https://airflow.example.org/x")),
-        ("database_url", "postgresql+psycopg://h/x"),
+        *(
+            ("database_url", good)
+            for good in (
+                "postgresql+psycopg://h/x",
+                "postgresql://u:a/b:c?d@[::1]:5432/x?sslmode=require",
+                "postgresql://u:p%40@h:/x",
+                "postgresql:///x?host=/run/postgresql",
+                "sqlite:////srv/a@b/c@d.db",
+                "sqlite:///here.db",
+            )
+        ),
         ("services", "local"),
     ],
 )
@@ -334,6 +347,23 @@ def test_mistakes_in_the_file_are_reported_with_all_others(tmp_path: Path) -> No
     )
 
 
+def test_a_name_that_stands_in_the_file_twice_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    environ = env_file(path, "DEPLOYER_BRANCH=a\nTHEIRS=1\nTHEIRS=2\n\nDEPLOYER_BRANCH=\n")
+    assert mistakes(LEAST | environ) == (
+        f"DEPLOYER_ENV_FILE {path}, line 5: DEPLOYER_BRANCH stands there twice",
+    )
+
+
+def test_an_unknown_name_is_a_mistake_even_without_a_value(tmp_path: Path) -> None:
+    environ = env_file(tmp_path / "env", "DEPLOYER_BRNACH=\nDEPLOYER_BIDN\n")
+    assert mistakes({**LEAST, **environ, "DEPLOYER_KEEP_DAY": " "}) == (
+        "DEPLOYER_BIDN is not a setting of the deployer; did you mean DEPLOYER_BIND?",
+        "DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
+        "DEPLOYER_KEEP_DAY is not a setting of the deployer; did you mean DEPLOYER_KEEP_DAYS?",
+    )
+
+
 def test_a_file_that_is_no_text_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "env"
     found = mistakes(LEAST | env_file(path, b"DEPLOYER_BRANCH=\xff\n"))
@@ -369,20 +399,33 @@ def test_a_file_of_several_lines_is_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text(f"{SECRET}\n{OTHER}\n")
     assert mistake(webhook_secret_file=str(path)) == (
-        f"DEPLOYER_WEBHOOK_SECRET: {path} holds more than one line"
+        f"DEPLOYER_WEBHOOK_SECRET_FILE: {path} holds more than one line"
+    )
+    path.write_text("short")
+    assert mistake(webhook_secret_file=str(path)) == (
+        f"DEPLOYER_WEBHOOK_SECRET_FILE: {path} must have at least 16 characters in each secret"
     )
 
 
-def test_a_file_that_is_empty_gives_no_secret(tmp_path: Path) -> None:
+@pytest.mark.parametrize("needs", [(), ("webhook_secret",)])
+def test_a_file_of_a_secret_that_is_empty_is_a_mistake(
+    tmp_path: Path, needs: tuple[str, ...]
+) -> None:
     path = tmp_path / "secret"
     path.write_text("\n")
-    environ = {
-        **LEAST,
-        "DEPLOYER_WEBHOOK_SECRET_FILE": str(path),
-        "DEPLOYER_DATABASE_URL_FILE": str(path),
-    }
+    environ = {**LEAST, "DEPLOYER_WEBHOOK_SECRET_FILE": str(path)}
+    assert mistakes(environ, needs=needs) == (f"DEPLOYER_WEBHOOK_SECRET_FILE: {path} is empty",)
+
+
+def test_a_credential_that_is_empty_is_a_mistake_where_it_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "webhook_secret"
+    path.touch()
+    environ = {**LEAST, "CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert load(environ) == load(LEAST)
-    assert mistakes(environ, needs=("webhook_secret",)) == ("DEPLOYER_WEBHOOK_SECRET is required",)
+    assert mistakes(environ, needs=("webhook_secret",)) == (
+        f"DEPLOYER_WEBHOOK_SECRET: {path} is empty",
+    )
+    assert load(environ | {"DEPLOYER_WEBHOOK_SECRET": SECRET}, needs=("webhook_secret",))
 
 
 def test_systemds_credentials_are_secrets(tmp_path: Path) -> None:
@@ -431,6 +474,21 @@ def test_settings_show_no_secret() -> None:
         ("webhook_secret", "swordfish"),
         ("github_token", "swordfish and more"),
         ("database_url", "mysql://deployer:swordfish@db/journal"),
+        *(
+            ("database_url", f"postgresql://deployer:{bad}")
+            for bad in (
+                "swordfish@h:port/db",
+                "swordfish@h:54 32/db",
+                "swordfish@h:65536/db",
+                "swordfish@h:123456/db",
+                "swordfish@[::1/db",
+                "swordfish@::1]/db",
+                "sword[swordfish@h/db",
+                "sword@swordfish@h/db",
+                "sword@swordfish/db@h",
+                "swordfish",
+            )
+        ),
         ("repo_url", "https://deployer:swordfish@github.com/a/b"),
         ("repo_url", "https://swordfish@github.com/a/b"),
         ("repo_url", "ssh://git:swordfish@github.com/a/b"),

@@ -61,7 +61,7 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
-        except ArgumentError as exc:  # its text may hold the password
+        except (ArgumentError, ValueError) as exc:  # its text may hold the password
             raise JournalError("the journal's DATABASE_URL is not an SQLAlchemy URL") from exc
         self.name = parsed.render_as_string(hide_password=True)
         self.file = _sqlite_file(parsed)
