@@ -121,6 +121,8 @@ def refuse_unsigned(headers: Mapping[str, str]) -> None:
     # GitHub compresses nothing; unpacking before the signature check would be a bomb's chance.
     if "content-encoding" in given:
         raise WebhookRejected(415, "content encodings are not accepted")
+    if given.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        raise WebhookRejected(415, "transfer encodings other than chunked are not accepted")
     if _content_type(given) not in {JSON, FORM}:
         raise WebhookRejected(415, f"content type must be {JSON} or {FORM}")
     if "x-hub-signature-256" not in given:

@@ -117,8 +117,10 @@ def _restarts(
 
 def _close(stage: Stage, out: Console, wrong: list[str], *, as_json: bool) -> None:
     if as_json:
-        answer = stage.get("/api/v1/deployments?limit=100").json()
-        print(json.dumps(answer, indent=2))  # noqa: T201 - what --json is for
+        # A list has no traces, each deployment alone has them whole.
+        listed = stage.get("/api/v1/deployments?limit=100").json()["deployments"]
+        whole = [stage.get(f"/api/v1/deployments/{one['id']}").json() for one in listed]
+        print(json.dumps({"deployments": whole}, indent=2))  # noqa: T201 - what --json is for
     if wrong:
         out.print(Text(f"\n{counted(wrong, 'expectation')} of the demo not met", style="red"))
     else:

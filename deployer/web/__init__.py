@@ -57,9 +57,12 @@ def create_app(
         public_url: where the pages are reached; its path is where they are mounted.
         now: aware UTC; a test's clock.
     """
-    app = Flask(__name__)
-    # Else Flask answers OPTIONS itself, with 200, where the contract says 405.
+    app = Flask(__name__, static_folder=None)
+    # Else Flask answers OPTIONS itself, with 200, where the contract says 405; it would have
+    # routed the static files before this.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.static_folder = "static"
+    app.add_url_rule("/static/<path:filename>", "static", app.send_static_file)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider only
     app.json.compact = True  # type: ignore[attr-defined]  # likewise
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}

@@ -6,8 +6,8 @@ import re
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from deployer.core.model import State
-from deployer.core.reporting.render import as_json
+from deployer.core.model import Heard, State
+from deployer.core.reporting.render import as_json, timestamp
 from deployer.ports import Journal
 
 MAX_LIMIT = 100
@@ -39,14 +39,23 @@ def blueprint(journal: Journal) -> Blueprint:
             abort(400, "a commit is named by its full id, 40 lowercase hex digits")
         found = journal.judging(sha)
         if found is None:
-            abort(404, f"commit {sha} is not known yet")
+            named = waiting(journal, sha)
+            if named is None:
+                abort(404, f"commit {sha} is not known yet")
+            at = timestamp(named.at)
+            abort(404, f"a push named commit {sha} at {at}; it waits for the worker")
         return jsonify(as_json(found))
 
     return routes
 
 
+def waiting(journal: Journal, sha: str) -> Heard | None:
+    """Return the first push that named a commit which the worker has not taken in yet."""
+    return next((one for one in journal.heard(sha) if one.delivery and one.trigger), None)
+
+
 def _limit() -> int:
-    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    text = request.args.get("limit") or str(DEFAULT_LIMIT)
     limit = int(text) if re.fullmatch(r"[0-9]{1,4}", text) else 0
     if not 1 <= limit <= MAX_LIMIT:
         abort(400, f"limit must be a whole number from 1 to {MAX_LIMIT}")
@@ -54,7 +63,7 @@ def _limit() -> int:
 
 
 def _folder() -> str | None:
-    folder = request.args.get("folder")
+    folder = request.args.get("folder") or None
     if folder is not None and not FOLDER.fullmatch(folder):
         abort(400, "folder must be the name of a folder of dags/")
     return folder
@@ -62,7 +71,7 @@ def _folder() -> str | None:
 
 def _state() -> State | None:
     text = request.args.get("state")
-    if text is None:
+    if not text:
         return None
     try:
         return State(text)

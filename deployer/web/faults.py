@@ -52,6 +52,10 @@ def _rejected(exc: WebhookRejected) -> Response:
 
 def _journal_failed(exc: JournalError) -> Response:
     log.error("journal_failed", path=request.path, error=str(exc))
+    if request.path == "/readyz":  # its askers read reasons
+        response = jsonify({"ready": False, "reasons": ["the journal is out of reach"]})
+        response.status_code = 503
+        return response
     return answer(503, "the journal is out of reach; try again in a moment")
 
 

@@ -16,7 +16,7 @@ from flask import Blueprint, abort, render_template
 from deployer.core.model import Deployment, Outcome, Proof, StepRecord, Verdict, folder_of
 from deployer.core.reporting import readiness
 from deployer.ports import Journal
-from deployer.web.api import FOLDER, MAX_ID, SHA
+from deployer.web.api import FOLDER, MAX_ID, SHA, waiting
 
 LATEST = 30
 MINUTE_S = 60
@@ -61,7 +61,8 @@ def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Bluep
             abort(404, "A commit's page is named by its full id, 40 lowercase hex digits.")
         found = journal.judging(sha)
         if found is None:
-            return render_template("unknown_commit.html", sha=sha), 404
+            named = waiting(journal, sha)
+            return render_template("unknown_commit.html", sha=sha, named=named), 404
         return render_template("deployment.html", deployment=found, asked=sha)
 
     @routes.get("/folders/<name>")

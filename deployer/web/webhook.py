@@ -99,14 +99,15 @@ def _body(headers: Mapping[str, str], large: threading.Lock) -> Iterator[bytes]:
 
     Raises:
         WebhookRejected: the headers are no delivery's: nothing was read; the body is over the
-            limit: hardly more than the limit was read; others are being read for too long.
+            limit: hardly more than the limit was read; it is not all there; others are being
+            read for too long.
     """
     if (request.content_length or 0) > BODY_LIMIT:
         raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
     refuse_unsigned(headers)
     small = _read(request.stream, SMALL)
     if len(small) < SMALL:
-        yield small
+        yield _complete(small)
         return
     if not large.acquire(timeout=LARGE_WAIT_S):
         raise WebhookRejected(
@@ -116,7 +117,7 @@ def _body(headers: Mapping[str, str], large: threading.Lock) -> Iterator[bytes]:
         body = small + _read(request.stream, BODY_LIMIT + 1 - SMALL)
         if len(body) > BODY_LIMIT:
             raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
-        yield body
+        yield _complete(body)
     finally:
         large.release()
 
@@ -134,6 +135,17 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     except Exception as exc:  # each server has its own for a body that is cut short or malformed
         raise WebhookRejected(400, "the body is not all there") from exc
     return bytes(read)
+
+
+def _complete(body: bytes) -> bytes:
+    """Return `body`; a client that hangs up half-way looks like its end to gunicorn.
+
+    Raises:
+        WebhookRejected: it is shorter than announced.
+    """
+    if len(body) < (request.content_length or 0):
+        raise WebhookRejected(400, "the body is not all there")
+    return body
 
 
 def _entry(content: Push | Ignored) -> tuple[str, str, Mapping[str, object]]:

@@ -325,6 +325,11 @@ def test_an_unreadable_journal_is_503_and_says_nothing_of_the_inside(path: str) 
     assert "secret" not in response.text
 
 
+def test_readyz_gives_an_unreadable_journal_as_its_reason() -> None:
+    response = client_of(Unreadable()).get("/readyz")
+    assert response.json == {"ready": False, "reasons": ["the journal is out of reach"]}
+
+
 def test_readyz_gives_the_reasons_against(client: FlaskClient, journal: FakeJournal) -> None:
     journal.beat(at=NOW - timedelta(minutes=3), tip=None, tip_checked_at=None)
     response = client.get("/readyz")
@@ -445,6 +450,7 @@ def shas(response: TestResponse) -> list[str]:
         ("", [D, B, A]),
         ("?limit=1", [D]),
         ("?limit=100", [D, B, A]),
+        ("?limit=&folder=&state=", [D, B, A]),
         ("?folder=maria", [B]),
         ("?folder=nobody", []),
         ("?state=succeeded", [A]),
@@ -464,10 +470,8 @@ def test_the_api_lists_deployments_newest_first(
         ("limit=101", "limit"),
         ("limit=-1", "limit"),
         ("limit=ten", "limit"),
-        ("limit=", "limit"),
         ("limit=99999999999999999999", "limit"),
         ("state=done", "state"),
-        ("folder=", "folder"),
         ("folder=a/b", "folder"),
         ("folder=%00", "folder"),
     ],
@@ -516,6 +520,27 @@ def test_the_api_answers_what_it_does_not_have_in_json(
     assert response.status_code == status
     assert response.json is not None
     assert list(response.json) == ["error"]
+
+
+def test_a_commit_that_waits_for_the_worker_is_told_from_one_that_nobody_pushed(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    journal.request_deploy(B, Trigger.MANUAL)
+    deliver(client, push())
+    for sha, there, words in (
+        (A, "2026-03-01 12:00:00 UTC; it waits for the worker", f"push named commit {A} at"),
+        (B, "No push has named", f"commit {B} is not known yet"),
+    ):
+        page, said = client.get(f"/commits/{sha}"), client.get(f"/api/v1/commits/{sha}")
+        assert (page.status_code, said.status_code) == (404, 404)
+        assert there in page.text
+        assert said.json is not None
+        assert words in said.json["error"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/deployments", "/static/style.css", "/"])
+def test_what_is_read_has_no_options(client: FlaskClient, path: str) -> None:
+    assert client.options(path).status_code == 405
 
 
 def test_a_wrong_method_names_the_right_one(client: FlaskClient) -> None:

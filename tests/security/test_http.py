@@ -409,6 +409,23 @@ def test_a_body_announced_as_too_long_is_refused_before_a_byte_of_it_was_sent(we
         assert answer(client).status == 413
 
 
+@pytest.mark.parametrize("changed", [{}, {"X_Hub_Signature_256": WRONG}])
+@pytest.mark.parametrize("more", [1, BODY_LIMIT - len(BODY)])
+def test_a_body_that_ends_before_its_length_is_not_taken(
+    web: Web, changed: dict[str, str | None], more: int
+) -> None:
+    length = str(len(BODY) + more)
+    said = whole(web, request("cut-short", body=BODY, Content_Length=length, **changed))
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert b"the body is not all there" in said
+    assert "cut-short" not in web.known()
+
+
+def test_chunks_in_another_encoding_are_refused(web: Web) -> None:
+    head = request(Content_Length=None, Transfer_Encoding="gzip, chunked", body=b"")
+    assert asked(web, head + chunked(BODY, 100))[::2] == (415, set())
+
+
 def test_chunks_over_the_limit_are_refused(web: Web) -> None:
     head = request(Content_Length=None, Transfer_Encoding="chunked", body=b"")
     with web.connect() as client:

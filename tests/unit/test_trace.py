@@ -28,6 +28,12 @@ MISSING = f"""\
 ModuleNotFoundError: No module named 'pandas'
 """
 
+NOT_QUOTED = f"""\
+{IMPORTER}  File "{FILE}", line 12, in <module>
+    raise ValueError
+ValueError
+"""
+
 IN_HELPER = f"""\
 {IMPORTER}  File "{FILE}", line 4, in <module>
     from lasse import helper
@@ -509,6 +515,25 @@ def test_type_message_and_own_line_come_out_of_a_trace(
 
 def test_a_neighbours_file_of_the_same_ending_is_not_ones_own() -> None:
     assert trace.read(MISSING.replace("/dags/lasse/", "/x-dags/lasse/"), PATH).line is None
+
+
+@pytest.mark.parametrize("path", ['dags/la"sse/x.py', 'dags/lasse/", line 3, y.py'])
+def test_a_quote_in_a_name_hides_no_line(path: str) -> None:
+    error = trace.read(NOT_QUOTED.replace(PATH, path), path)
+
+    assert (error.message, error.line) == ("raise ValueError", 12)
+
+
+@pytest.mark.parametrize("piece", ['File "', 'dags/"', '", line 1', '\n  File "dags/', "\n  File"])
+def test_no_trace_of_many_places_takes_long(piece: str) -> None:
+    text = f'{IMPORTER}  File "/dags/{piece * 20_000}\nValueError\n'
+    began = time.process_time()
+    trace.read(text, PATH)
+    assert time.process_time() - began < 2
+
+
+def test_a_line_that_no_file_has_is_cut() -> None:
+    assert trace.read(MISSING.replace("line 12", f"line {'9' * 5_000}"), PATH).line == 999_999_999
 
 
 def test_a_zips_line_is_that_of_the_module_inside() -> None:

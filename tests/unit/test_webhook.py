@@ -309,6 +309,16 @@ def test_any_content_encoding_is_a_415(value: str) -> None:
     assert rejection(payload(), headers={"Content-Encoding": value})[0] == 415
 
 
+@pytest.mark.parametrize("value", ["gzip, chunked", "gzip", "identity", "chunked, chunked", ""])
+def test_another_transfer_encoding_than_chunks_is_a_415(value: str) -> None:
+    assert rejection(payload(), headers={"Transfer-Encoding": value})[0] == 415
+
+
+@pytest.mark.parametrize("value", ["chunked", "Chunked "])
+def test_chunks_are_taken(value: str) -> None:
+    assert deliver(payload(), headers={"Transfer-Encoding": value}).event == "push"
+
+
 def test_the_content_type_is_judged_before_the_signature() -> None:
     headers = {"Content-Type": "text/plain", "X-Hub-Signature-256": None}
     assert rejection(payload(), headers=headers)[0] == 415

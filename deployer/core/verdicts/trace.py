@@ -32,14 +32,15 @@ _CHAINED = re.compile(
 _HEADER = re.compile(
     r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
-_SOURCE = re.compile(
-    r'^[ |]*File "(?:[^"\n]*/)?(?:dags|include)/[^"\n]+".*\n[ |]{4,}(.+)', re.MULTILINE
-)
-"""What Python shows of a line of the repository's own."""
+# A file's name may hold quotes; atomic, or a line of many such places would take their square.
+_PLACE_IN_FILE = r'^[ |]*File "(?>(?P<file>.+)", line (?P<line>\d{1,9}))'
+_FRAME = re.compile(_PLACE_IN_FILE, re.MULTILINE)
+_SOURCE = re.compile(_PLACE_IN_FILE + r"(?>.*)\n[ |]{4,}(?P<code>.+)", re.MULTILINE)
+"""What Python shows of a line."""
+_OWN = re.compile(r"(?:^|/)(?:dags|include)/.")
 _MEMBERS = re.compile(r"^  \+-\+-", re.MULTILINE)  # where the exceptions inside a group begin
 _MEMBER = re.compile(r"^ +\| ((?!Exception Group |Traceback )[A-Za-z_][\w.]*: .*)", re.MULTILINE)
 _BAR = re.compile(r"^  \| ", re.MULTILINE)  # what a group's own lines begin with
-_FRAME = re.compile(r'^[ |]*File "(?P<file>[^"\n]+)", line (?P<line>\d+)', re.MULTILINE)
 _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
 _FIELDS = re.compile(r"\d+ validation errors? for ")  # pydantic
 _FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
@@ -75,7 +76,7 @@ def read(trace: str, path: str) -> ParseError:
     last, member = _own_part(last)
     name, message = _error(last)
     if message in {"", "None"}:  # what `raise ValueError` and `sys.exit()` say
-        shown = _SOURCE.findall(last)
+        shown = [at["code"] for at in _SOURCE.finditer(last) if _OWN.search(at["file"])]
         message = shown[-1] if shown else "no reason given"
     message += member
     return ParseError(
