@@ -120,9 +120,7 @@ def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, tuple[
     found = _credentials(environ.get("CREDENTIALS_DIRECTORY"), mistakes)
     for key, name in _FILES.items():
         if key in given:
-            where, text = found[name] = _secret(key, Path(given[key]), mistakes)
-            if text == "":
-                mistakes.append(f"{where} is empty")
+            found[name] = _secret(key, Path(given[key]), mistakes)
     return found | {name: (key, given[key]) for key, name in _NAMES.items() if key in given}
 
 
@@ -143,13 +141,11 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
         mistakes.append(f"{_ENV_FILE} {path} can't be read: {_reason(exc)}")
         return {}
     for line in lines:
-        text = line.original.string  # with the empty lines before it
-        number = line.original.line + text[: -len(text.lstrip())].count("\n")
         if line.error:
+            text = line.original.string  # with the empty lines before it
+            number = line.original.line + text[: -len(text.lstrip())].count("\n")
             mistakes.append(f"{_ENV_FILE} {path}, line {number}: can't be understood")
-        elif line.key in found and line.key.startswith(PREFIX):
-            mistakes.append(f"{_ENV_FILE} {path}, line {number}: {line.key} stands there twice")
-        elif line.key:
+        elif line.key:  # the last of one name counts, as in a shell
             found[line.key] = line.value or ""
     return _ours(found)
 

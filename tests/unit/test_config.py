@@ -347,12 +347,11 @@ def test_mistakes_in_the_file_are_reported_with_all_others(tmp_path: Path) -> No
     )
 
 
-def test_a_name_that_stands_in_the_file_twice_is_a_mistake(tmp_path: Path) -> None:
-    path = tmp_path / "env"
-    environ = env_file(path, "DEPLOYER_BRANCH=a\nTHEIRS=1\nTHEIRS=2\n\nDEPLOYER_BRANCH=\n")
-    assert mistakes(LEAST | environ) == (
-        f"DEPLOYER_ENV_FILE {path}, line 5: DEPLOYER_BRANCH stands there twice",
-    )
+def test_of_a_name_that_stands_in_the_file_twice_the_last_counts(tmp_path: Path) -> None:
+    twice = env_file(tmp_path / "env", "DEPLOYER_BRANCH=a\nDEPLOYER_BRANCH=b\n")
+    assert load(LEAST | twice).branch == "b"
+    emptied = env_file(tmp_path / "env", "DEPLOYER_BRANCH=a b\nDEPLOYER_BRANCH=\n")
+    assert load(LEAST | emptied) == load(LEAST)
 
 
 def test_an_unknown_name_is_a_mistake_even_without_a_value(tmp_path: Path) -> None:
@@ -407,14 +406,14 @@ def test_a_file_of_several_lines_is_no_secret(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("needs", [(), ("webhook_secret",)])
-def test_a_file_of_a_secret_that_is_empty_is_a_mistake(
-    tmp_path: Path, needs: tuple[str, ...]
-) -> None:
+def test_a_file_of_a_secret_that_is_empty_is_a_mistake_where_it_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("\n")
     environ = {**LEAST, "DEPLOYER_WEBHOOK_SECRET_FILE": str(path)}
-    assert mistakes(environ, needs=needs) == (f"DEPLOYER_WEBHOOK_SECRET_FILE: {path} is empty",)
+    assert load(environ) == load(LEAST)
+    assert mistakes(environ, needs=("webhook_secret",)) == (
+        f"DEPLOYER_WEBHOOK_SECRET_FILE: {path} is empty",
+    )
 
 
 def test_a_credential_that_is_empty_is_a_mistake_where_it_is_needed(tmp_path: Path) -> None:

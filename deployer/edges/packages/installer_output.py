@@ -16,9 +16,7 @@ from deployer.masking import masked
 _EXCEPTION = re.compile(r"(?!File$)[A-Za-z_][\w.]*(: |$)")  # uv breaks long `File "…"` lines
 # What a requirement or a package asks of another, and the constraint on that (uv 0.9, 0.13).
 # From a word's beginning, and of a name's length: a student chose it.
-_CONSTRAINED = re.compile(
-    r"(?<!\S)(?P<name>\w[\w.-]{0,99})\S* and (?P=name)==(?P<version>[^\s,]+)"
-)
+_CONSTRAINED = re.compile(r"(?<!\S)(?P<name>\w[\w.-]{0,99})\S* and (?P=name)==(?P<version>[^\s,]+)")
 # ` + name==version`, ` + name==version (from URL)`, or in a dry run ` + name @ URL` (uv 0.13).
 _ADDED = re.compile(r"^ \+ ([^=\s]+)(?:==(\S+))?(?: (?:\(from (\S+)\)|@ (\S+)))?$", re.MULTILINE)
 # pip 23 to 26: what a package's own build printed, between these two lines.
