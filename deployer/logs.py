@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from deployer.masking import masked
+from deployer.masking import masked, printable
 
 FOLDER = "logs"
 MAX_FILE_BYTES = 10_000_000
@@ -116,11 +116,6 @@ def human(*, colours: bool) -> Processor:
         return str(render(logger, method, shown))
 
     return safely
-
-
-def printable(text: str) -> str:
-    """Return `text` fit for a terminal: no escape sequence of a student's reaches it."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text.replace("\t", " "))
 
 
 def _file(path: Path) -> logging.Handler:

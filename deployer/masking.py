@@ -1,4 +1,4 @@
-"""Take credentials out of a text that people are shown.
+"""Take credentials and escape sequences out of a text that people are shown.
 
 Pure. A student types them into a requirement's URL, and uv, pip and git quote it. A URL has
 two places for them: user information, which goes whole, and the values of a query (or of an
@@ -51,6 +51,11 @@ def masked(text: str) -> str:
     """Return `text` with `****` in place of credentials; again the same for what it returned."""
     text = _QUERY.sub(lambda found: found[1] + _values(found[2]), anonymous(text))
     return _FRAGMENT.sub(lambda found: found[1] + _values(found[2], known=_OF_PACKAGES), text)
+
+
+def printable(text: str) -> str:
+    """Return `text` fit for a terminal: no escape sequence of a student's reaches it."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text.replace("\t", " "))
 
 
 def anonymous(text: str) -> str:

@@ -10,13 +10,17 @@ import getpass
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 import click
 
 from deployer import __version__
 from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerRunning
+from deployer.masking import printable
 
 EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
 
@@ -102,21 +106,34 @@ def commands() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command and exit; each error of ours is a readable line and its exit status.
+    """Run a command and exit; each error is a readable line and its exit status.
 
     `args`: those of the process if None.
     """
+    if sys.stdout is None:  # `>&-`
+        sys.stdout = _nowhere()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal's encoding has `✓` and `ü`
     try:
         commands(args, prog_name="deployer")
     except SettingsError as exc:
-        for mistake in exc.mistakes:
-            click.echo(f"deployer: {mistake}", err=True)
-        sys.exit(EXIT_USE)
+        _end(EXIT_USE, *exc.mistakes)
     except (OperatorError, WorkerRunning) as exc:
-        click.echo(f"deployer: {exc}", err=True)
-        sys.exit(EXIT_OUT_OF_REACH)
+        _end(EXIT_OUT_OF_REACH, str(exc))
     except DeployerError as exc:
-        click.echo(f"deployer: {exc}", err=True)
-        sys.exit(EXIT_FAILED)
+        _end(EXIT_FAILED, str(exc))
+    except OSError as exc:  # click ends quietly where nobody reads on; here: a full disk, say
+        with suppress(OSError), _nowhere() as sink:
+            os.dup2(sink.fileno(), sys.stdout.fileno())  # else Python tries once more at its end
+        where = f": {exc.filename}" if exc.filename else ""
+        _end(EXIT_OUT_OF_REACH, f"{exc.strerror or exc}{where}")
+
+
+def _end(status: int, *lines: str) -> NoReturn:
+    for line in lines:
+        click.echo(f"deployer: {printable(line)}", err=True)
+    sys.exit(status)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")

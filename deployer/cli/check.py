@@ -18,7 +18,7 @@ from deployer.core.reporting.render import verdict_as_json
 from deployer.core.reporting.status import of_file
 from deployer.core.verdicts.mendings import mending
 from deployer.errors import WrongPlace
-from deployer.logs import printable
+from deployer.masking import printable
 
 
 @click.command()

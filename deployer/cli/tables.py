@@ -20,7 +20,7 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.core.reporting.story import Event
-from deployer.logs import printable
+from deployer.masking import printable
 
 STYLES: dict[str, str] = {
     State.SUCCEEDED: "green",

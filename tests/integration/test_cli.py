@@ -278,6 +278,39 @@ def test_a_journal_out_of_reach_ends_with_3(
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("args", [("--help",), ("status",), ("show", "1", "--json")])
+def test_an_output_that_takes_nothing_is_one_line_and_ends_with_3(
+    journal: SqlJournal, args: tuple[str, ...]
+) -> None:
+    broken(journal)
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "deployer", *args],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (ended.returncode, ended.stderr) == (3, "deployer: No space left on device\n")
+
+
+def test_a_file_that_no_command_expects_to_be_closed_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/srv/x")
+
+    monkeypatch.setattr(app, "open_journal", closed)
+    ended = run("status")
+    assert (ended.status, ended.err) == (3, "deployer: Permission denied: /srv/x\n")
+
+
+def test_a_command_without_an_output_does_its_work(journal: SqlJournal) -> None:
+    command = f"exec '{sys.executable}' -m deployer status >&-"
+    ended = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -> None:
     with only_worker(state_dir, state_dir):
         second = subprocess.run(
@@ -545,6 +578,11 @@ def test_an_end_that_is_over_or_no_time_is_wrong_use(
 @pytest.mark.parametrize("args", [(), ("--why", "  ")])
 def test_a_freeze_without_a_reason_is_wrong_use(run: Run, args: tuple[str, ...]) -> None:
     assert run("freeze", *args).status == 2
+
+
+def test_a_message_steers_no_terminal(run: Run, journal: SqlJournal) -> None:
+    journal.freeze("a\x1b[31mRED", by="lasse", until=None)
+    assert "frozen by lasse: a?[31mRED; " in run("deploy").err
 
 
 @pytest.mark.parametrize("args", [(), ("--wait",)])

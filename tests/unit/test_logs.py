@@ -253,16 +253,3 @@ def test_a_librarys_mistaken_record_stops_nothing(set_up: SetUp) -> None:
     library.log(logging.WARNING + 3, "at a level of its own")
     library.warning("the next")
     assert [event["event"] for event in logged.on_screen()][-1] == "the next"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain é ✓\nnext", "plain é ✓\nnext"),
-        ("\x1b[31mred\x07", "?[31mred?"),
-        ("a\tb", "a b"),
-        ("right\u202eleft", "right?left"),
-    ],
-)
-def test_only_what_can_be_seen_is_printable(text: str, shown: str) -> None:
-    assert logs.printable(text) == shown

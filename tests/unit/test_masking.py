@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deployer.errors import DeployerError, GitError, NotHealthy, RequirementsRefused
-from deployer.masking import masked
+from deployer.masking import masked, printable
 
 
 @pytest.mark.parametrize(
@@ -155,3 +155,16 @@ def test_no_error_holds_a_credential(error: type[DeployerError]) -> None:
     raised = error("can't have https://someone:hunter2@host/x")
     assert "hunter2" not in f"{raised} {raised!r} {vars(raised)}"
     assert "https://****@host/x" in str(raised)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é ✓\nnext", "plain é ✓\nnext"),
+        ("\x1b[31mred\x07", "?[31mred?"),
+        ("a\tb", "a b"),
+        ("right\u202eleft", "right?left"),
+    ],
+)
+def test_only_what_can_be_seen_is_printable(text: str, shown: str) -> None:
+    assert printable(text) == shown
