@@ -9,25 +9,27 @@ from pathlib import Path
 import click
 
 from deployer import app, config
+from deployer.cli.places import named, wrong_use
 from deployer.core.backup import Manifest
 
 
 @click.command()
-@click.argument("place", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("place", metavar="FILE", callback=named)
 @click.option(
     "--keep",
     metavar="N",
     type=click.IntRange(min=1),
     help="FILE is a directory: of the backups in it leave the newest N.",
 )
-def backup(place: Path, keep: int | None) -> None:
+def backup(place: str, keep: int | None) -> None:
     """Write journal, settings, secrets and databases to FILE, while everything runs.
 
     FILE holds every secret of the class; nobody but you may read it. If it is a directory, the
     backup gets a name of its own in it.
     """
     settings = config.load(os.environ)
-    made = app.backup(settings, place, keep=keep)
+    with wrong_use():
+        made = app.backup(settings, Path(place), keep=keep)
     click.echo(f"wrote {made.file} ({made.size / 1e6:.1f} MB): {_parts(made.manifest)}")
     if settings.services == "local":
         click.echo("left out: the trial's Airflow (DEPLOYER_SERVICES=local), which is made anew")
@@ -36,9 +38,9 @@ def backup(place: Path, keep: int | None) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", callback=named)
 @click.option("--yes", is_flag=True, help="Don't ask before anything is replaced.")
-def restore(file: Path, *, yes: bool) -> None:
+def restore(file: str, *, yes: bool) -> None:
     """Put a backup in the place of what is there, and keep that aside.
 
     Stop the worker first. Airflow is stopped. All of FILE is checked before anything is changed.
@@ -50,8 +52,11 @@ def restore(file: Path, *, yes: bool) -> None:
         if not yes:
             click.confirm("Go on?", abort=True)
 
+    place = Path(file)
+    if place.is_dir() or not place.exists():
+        raise click.UsageError(f"{file} is no file: name one that `deployer backup` wrote")
     settings = config.load(os.environ)
-    app.restore(settings, file, agreed=agreed, tell=click.echo)
+    app.restore(settings, place, agreed=agreed, tell=click.echo)
     if settings.services == "compose":
         click.echo(
             f"Next: docker compose --project-name {settings.compose_project}"

@@ -12,17 +12,17 @@ from rich.text import Text
 
 from deployer import app
 from deployer.cli import tables
+from deployer.cli.places import named, wrong_use
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.render import verdict_as_json
 from deployer.core.reporting.status import of_file
 from deployer.core.verdicts.mendings import mending
-from deployer.errors import WrongPlace
 from deployer.masking import printable
 
 
 @click.command()
-@click.argument("places", metavar="[PATH]...", nargs=-1)
+@click.argument("places", metavar="[PATH]...", nargs=-1, callback=named)
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 def check(places: tuple[str, ...], *, in_json: bool) -> None:
     """Parse DAG files as a push would, before you push.
@@ -33,10 +33,8 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     Airflow; where none is installed, one is, once, which needs them too. Exit
     status 1 if a file fails, 3 if there is no Airflow that could parse.
     """
-    try:
+    with wrong_use():
         found = app.check(Path.cwd(), places, _tell, os.environ)
-    except WrongPlace as exc:
-        raise click.UsageError(str(exc)) from exc
     for place in found.unseen:
         _tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
     if in_json:

@@ -25,7 +25,7 @@ def short(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 def or_number(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Accept a deployment's id too."""
-    if not value or not _is_hex(value):
+    if not value or not _is_hex(value) or len(value) > FULL:
         raise click.BadParameter("give a deployment's id or a commit")
     if not value.isdigit() and len(value) < SHORTEST:
         raise click.BadParameter(f"a shortened commit needs {SHORTEST} digits")

@@ -35,6 +35,8 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
     settings = config.load(os.environ)
     if yes and not repair:
         raise click.UsageError("--yes goes with --repair")
+    if in_json and repair:
+        raise click.UsageError("--json goes without --repair, which asks and tells in words")
     if not repair:
         report(app.checkup(settings), in_json=in_json)
 

@@ -9,13 +9,14 @@ import click
 
 from deployer import app, config
 from deployer.cli import commits, tables
+from deployer.cli.places import named
 from deployer.core.reporting.render import timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
 
 
 @click.command()
-@click.argument("what", metavar="DELIVERY|SHA")
+@click.argument("what", metavar="DELIVERY|SHA", callback=named)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(what: str, *, as_json: bool) -> None:
     """Tell what became of a delivery or a commit, in order, with times.

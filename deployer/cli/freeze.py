@@ -75,5 +75,5 @@ def unfreeze() -> None:
     if ended is None:
         click.echo("nothing was frozen")
         return
-    told = f"no longer frozen ({ended.why}); the worker deploys the tip, see `deployer status`"
+    told = f"no longer frozen ({ended.words}); the worker deploys the tip, see `deployer status`"
     tables.console().print(tables.plain(told))

@@ -12,37 +12,44 @@ from deployer import app, config
 from deployer.core.access import BEGINNING, LASTS, Secret, fingerprint
 from deployer.errors import SettingsError
 
+ANYWHERE = ("0.0.0.0:", "[::]:", "*:")
+"""How a BIND begins at which web listens on every address of this machine."""
+
 
 @click.command()
-@click.option("--token", "what", flag_value="token", help="For programs: print a bearer token.")
-@click.option("--revoke", "what", flag_value="revoke", help="End all logins and tokens.")
-@click.option(
-    "--revoke-links", "what", flag_value="links", help="Close the links of all statuses so far."
-)
-def login(what: str | None) -> None:
+@click.option("--token", is_flag=True, help="For programs: print a bearer token.")
+@click.option("--revoke", is_flag=True, help="End all logins and tokens.")
+@click.option("--revoke-links", is_flag=True, help="Close the links of all statuses so far.")
+def login(*, token: bool, revoke: bool, revoke_links: bool) -> None:
     """Print a link that logs a browser in: valid for 10 minutes, once.
 
     The browser then sees all pages for 30 days. The bearer token opens JSON and /metrics until it
     is revoked. Neither is needed on this machine itself, nor through `ssh -L`.
     """
+    if token + revoke + revoke_links > 1:
+        raise click.UsageError("give one of --token, --revoke and --revoke-links")
     settings = config.load(os.environ)
-    base = settings.public_url or f"http://{settings.bind}"
-    if what is None and base.startswith("http://unix:"):
+    link = not (token or revoke or revoke_links)
+    if link and not settings.public_url and settings.bind.startswith("unix:"):
         raise SettingsError(["DEPLOYER_PUBLIC_URL is required: a link leads there"])
     journal, now = app.open_journal(settings), datetime.now(UTC)
     secret = BEGINNING + secrets.token_urlsafe(32)
-    match what:
-        case "revoke":
-            click.echo(f"ended: {journal.revoke()} logins, links to log in, and tokens")
-        case "links":
-            journal.set_link_key(secrets.token_hex(32))
-            click.echo("closed: the links of all statuses so far; those posted from now on work")
-        case "token":
-            journal.admit(fingerprint(Secret.BEARER, secret), at=now, until=None)
-            click.echo(secret)
-            click.echo("send it as `Authorization: Bearer …`; shown this once", err=True)
-        case _:
-            until = now + LASTS[Secret.LOGIN]
-            journal.admit(fingerprint(Secret.LOGIN, secret), at=now, until=until)
-            click.echo(f"{base}/login?token={secret}")
-            click.echo("open it within 10 minutes; it works once", err=True)
+    if revoke:
+        click.echo(f"ended: {journal.revoke()} logins, links to log in, and tokens")
+    elif revoke_links:
+        journal.set_link_key(secrets.token_hex(32))
+        click.echo("closed: the links of all statuses so far; those posted from now on work")
+    elif token:
+        journal.admit(fingerprint(Secret.BEARER, secret), at=now, until=None)
+        click.echo(secret)
+        click.echo("send it as `Authorization: Bearer …`; shown this once", err=True)
+    else:
+        journal.admit(fingerprint(Secret.LOGIN, secret), at=now, until=now + LASTS[Secret.LOGIN])
+        click.echo(f"{settings.public_url or _here(settings.bind)}/login?token={secret}")
+        click.echo("open it within 10 minutes; it works once", err=True)
+
+
+def _here(bind: str) -> str:
+    """Return where a browser on this machine finds web."""
+    own = f"127.0.0.1:{bind.rpartition(':')[2]}"
+    return f"http://{own if bind.startswith(ANYWHERE) else bind}"

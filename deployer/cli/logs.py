@@ -17,7 +17,7 @@ from structlog.types import Processor
 
 from deployer import config
 from deployer import logs as log_files
-from deployer.errors import OperatorError
+from deployer.errors import DeployerError, OperatorError
 
 LOOK_EVERY_S = 0.3
 
@@ -26,7 +26,12 @@ Event: TypeAlias = dict[str, Any]
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines are written; Ctrl-C ends it.")
-@click.option("--deployment", type=int, metavar="ID", help="Only what belongs to this deployment.")
+@click.option(
+    "--deployment",
+    type=click.IntRange(min=1),
+    metavar="ID",
+    help="Only what belongs to this deployment.",
+)
 def logs(*, follow: bool, deployment: int | None) -> None:
     """Show the log of web and worker."""
     folder = config.load(os.environ).state_dir / log_files.FOLDER
@@ -37,7 +42,11 @@ def logs(*, follow: bool, deployment: int | None) -> None:
         if not tails and not rotated and not follow:
             raise OperatorError(f"no log in {folder}: nothing has run on this state yet")
         so_far = [*(whole_lines(file) for file in rotated), *(t.read() for t in tails.values())]
-        _print(so_far, deployment, render)
+        if not _print(so_far, deployment, render) and deployment and not follow:
+            raise DeployerError(
+                f"the log in {folder} holds nothing of deployment {deployment};"
+                " `deployer status` lists the last ones"
+            )
         while follow:
             time.sleep(LOOK_EVERY_S)
             tails |= _new_tails(folder, tails, stack)
@@ -99,7 +108,7 @@ def whole_lines(file: BinaryIO) -> Iterator[Event]:
 
 def _new_tails(folder: Path, known: dict[Path, Tail], stack: ExitStack) -> dict[Path, Tail]:
     found = {}
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in _listed(folder, "*.jsonl"):
         if path not in known:
             with suppress(FileNotFoundError):
                 found[path] = Tail(path)
@@ -109,13 +118,23 @@ def _new_tails(folder: Path, known: dict[Path, Tail], stack: ExitStack) -> dict[
 
 def _rotated(folder: Path, tails: dict[Path, Tail], stack: ExitStack) -> list[BinaryIO]:
     found = []
-    for path in sorted(folder.glob("*.jsonl.*")):
+    for path in _listed(folder, "*.jsonl.*"):
         with suppress(FileNotFoundError):
             file = stack.enter_context(_open(path))
             # Rotated a moment ago: its tail reads it.
             if not any(tail.is_at(file) for tail in tails.values()):
                 found.append(file)
     return found
+
+
+def _listed(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that are there; of a folder that is not, none."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.match(pattern))
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise OperatorError(f"the log folder {folder} can't be read: {exc.strerror}") from exc
 
 
 def _open(path: Path) -> BinaryIO:
@@ -131,10 +150,14 @@ def _same(one: BinaryIO, other: BinaryIO) -> bool:
     return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
 
 
-def _print(sources: list[Iterator[Event]], deployment: int | None, render: Processor) -> None:
+def _print(sources: list[Iterator[Event]], deployment: int | None, render: Processor) -> bool:
+    """Return whether there was something to print."""
+    printed = False
     for event in _in_order(sources):
         if deployment is None or event.get("deployment") == deployment:
             click.echo(str(render(None, "", event)))
+            printed = True
+    return printed
 
 
 def _in_order(sources: Iterable[Iterator[Event]]) -> Iterator[Event]:

@@ -28,6 +28,8 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     journal = app.open_journal(settings)
     goal = earlier(journal.deployments(limit=LOOKED_BACK), journal.pulse().live_sha, sha)
     if goal is None:
+        if sha:
+            journal.complete(sha)  # says so where it is the beginning of several
         which = f"{sha} was not live" if sha else "none of them was good before what is live"
         raise DeployerError(
             f"of the last {LOOKED_BACK} deployments {which}; `deployer status` lists the newest"

@@ -14,6 +14,9 @@ from deployer.core.reporting.render import as_json as deployment_as_json
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 
+LAST_ID = 2**31 - 1
+"""PostgreSQL's greatest integer; SQLite's own is greater."""
+
 
 @click.command()
 @click.argument("what", metavar="SHA|ID", callback=commits.or_number)
@@ -34,11 +37,12 @@ def show(what: str, *, as_json: bool) -> None:
 
 
 def _find(journal: Journal, what: str) -> Deployment:
-    if what.isdigit() and len(what) < commits.SHORTEST:
-        found = journal.deployment(int(what))
-    else:
+    found = None
+    if len(what) >= commits.SHORTEST:
         full = what if len(what) == commits.FULL else journal.complete(what)
         found = journal.judging(full) if full else None
+    if found is None and what.isdigit() and int(what) <= LAST_ID:
+        found = journal.deployment(int(what))
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
     return found

@@ -334,7 +334,11 @@ class Journal(Protocol):
         """
 
     def complete(self, prefix: str) -> str | None:
-        """Return the one commit known here that starts with `prefix`; None: none, or several."""
+        """Return the one commit known here that starts with `prefix`, None: there is none.
+
+        Raises:
+            DeployerError: there are several.
+        """
 
     def answer_to(self, announcement: int) -> Deployment | None:
         """Return the deployment that an announcement is attached to."""

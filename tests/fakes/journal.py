@@ -38,7 +38,7 @@ from deployer.core.model import (
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
 from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
-from deployer.errors import JournalError
+from deployer.errors import DeployerError, JournalError
 from deployer.ports import Announcement
 
 
@@ -559,7 +559,9 @@ class FakeJournal:
         known = {sha for d in self.records.values() for sha in (d.sha, *d.covers)}
         known |= {made.sha for made, _ in self.announced.values() if made.sha}
         found = [sha for sha in known if sha.startswith(prefix.lower())]
-        return found[0] if len(found) == 1 else None
+        if len(found) > 1:
+            raise DeployerError(f"{prefix} is the beginning of several commits")
+        return next(iter(found), None)
 
     def answer_to(self, announcement: int) -> Deployment | None:
         _, number = self.announced.get(announcement, (None, None))

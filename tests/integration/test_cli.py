@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -214,12 +215,29 @@ def test_each_command_says_how_it_is_used(run: Run, command: str) -> None:
         ("logs", "--deployment", "x"),
         ("deploy", "abc"),
         ("airflow-version", "latest"),
+        ("new-class", "x" * 300),
+        ("login", "--revoke", "--token"),
+        ("logs", "--deployment", "-1"),
+        ("doctor", "--repair", "--json"),
+        ("backup", "--keep", "1", "not_a_directory"),
+        ("backup", "/etc/passwd"),
+        ("restore", "/etc"),
+        ("restore", "/none"),
     ],
 )
 def test_wrong_use_ends_with_2(run: Run, args: tuple[str, ...]) -> None:
     ended = run(*args)
     assert ended.status == 2
     assert "Usage: deployer" in ended.err
+
+
+@pytest.mark.parametrize(
+    "args", [("backup",), ("restore",), ("check", "dags/a.py"), ("explain",), ("new-class",)]
+)
+def test_an_empty_name_is_wrong_use(run: Run, args: tuple[str, ...]) -> None:
+    ended = run(*args, "")
+    assert ended.status == 2
+    assert "it is empty" in ended.err
 
 
 def test_a_backup_goes_back_only_when_that_is_agreed_to(
@@ -240,6 +258,26 @@ def test_a_backup_goes_back_only_when_that_is_agreed_to(
     restored = run("restore", file, "--yes")
     assert (restored.status, len(journal.deployments(limit=9))) == (0, 1)
     assert "restart web and start the worker" in restored.out
+
+
+def test_a_backup_of_too_long_a_name_is_told(run: Run, state_dir: Path) -> None:
+    ended = run("backup", str(state_dir / ("x" * 300)))
+    assert ended.status == 3
+    assert "File name too long" in line_with(ended.err, "can't be written")
+
+
+def test_what_is_no_backup_or_damaged_ends_with_1(run: Run, state_dir: Path) -> None:
+    (state_dir / "file").write_text("no backup")
+    ended = run("restore", str(state_dir / "file"))
+    assert ended.status == 1
+    assert "is damaged, or no backup" in ended.err
+
+
+def test_a_shell_takes_the_commands_that_new_class_prints(run: Run, state_dir: Path) -> None:
+    place = state_dir / "it's"
+    ended = run("new-class", str(place))
+    command = shlex.split(line_with(ended.out, "remote add"))
+    assert command[:3] == ["git", "-C", str(place)]
 
 
 def test_the_trials_airflow_has_no_other_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -535,6 +573,8 @@ def test_unfreezing_says_what_it_ended_or_that_nothing_was_frozen(
     assert "no longer frozen (exam)" in run("unfreeze").out
     ended = run("unfreeze")
     assert (ended.status, ended.out) == (0, "nothing was frozen\n")
+    journal.roll_back(A, "", by="lasse")
+    assert "no longer frozen (rolled back to a1b2c3d)" in run("unfreeze").out
 
 
 @pytest.mark.parametrize(
@@ -639,6 +679,14 @@ def test_a_rollback_to_what_was_never_live_changes_nothing(run: Run, journal: Sq
     assert journal.unseen() == ()
 
 
+def test_a_rollback_to_the_beginning_of_several_says_so(run: Run, journal: SqlJournal) -> None:
+    deployed(journal, C, State.SUCCEEDED)
+    deployed(journal, C[:7] + "d" * 33, State.SUCCEEDED)
+    ended = run("rollback", C[:7])
+    assert ended.status == 1
+    assert "1234567 is the beginning of several commits" in ended.err
+
+
 @pytest.mark.parametrize("what", ["zzz", A[:6], A + "0", ""])
 def test_a_rollback_to_what_is_no_commit_is_wrong_use(run: Run, what: str) -> None:
     ended = run("rollback", "--", what)
@@ -666,6 +714,9 @@ def admitted(journal: SqlJournal, purpose: Secret, secret: str, *, after: timede
     [
         ("PUBLIC_URL=https://class.example/deployer", "https://class.example/deployer/login"),
         ("BIND=127.0.0.1:9001", "http://127.0.0.1:9001/login"),
+        ("BIND=0.0.0.0:9001", "http://127.0.0.1:9001/login"),
+        ("BIND=[::]:9001", "http://127.0.0.1:9001/login"),
+        ("BIND=*:9001", "http://127.0.0.1:9001/login"),
     ],
 )
 def test_login_prints_a_link_that_is_valid_for_ten_minutes(
@@ -816,6 +867,20 @@ def test_show_takes_seven_digits_for_a_commit_and_fewer_for_an_id(
     assert run("show", "1234567").status == 0
     assert run("show", "1").status == 0
     assert run("show", "123456").status == 1
+    assert line_with(run("show", "0000001").out, "deployment 1", "1234567")
+    for unknown in ("9" * 10, "9" * 39):
+        assert run("show", unknown).status == 1
+
+
+@pytest.mark.parametrize("command", ["show", "explain"])
+def test_the_beginning_of_several_commits_is_not_unknown(
+    run: Run, journal: SqlJournal, command: str
+) -> None:
+    deployed(journal, C, State.SUCCEEDED)
+    deployed(journal, C[:7] + "d" * 33, State.SUCCEEDED)
+    ended = run(command, C[:7])
+    assert ended.status == 1
+    assert "1234567 is the beginning of several commits: give more" in ended.err
 
 
 def test_show_as_json_is_the_contracts(run: Run, journal: SqlJournal) -> None:
@@ -826,7 +891,7 @@ def test_show_as_json_is_the_contracts(run: Run, journal: SqlJournal) -> None:
     assert json.loads(ended.out) == as_json(record)
 
 
-@pytest.mark.parametrize("what", ["7", "0" * 40, "dddddddd", "a" * 41])
+@pytest.mark.parametrize("what", ["7", "0" * 40, "dddddddd"])
 def test_what_the_journal_does_not_know_ends_with_1_and_one_line(
     run: Run, journal: SqlJournal, what: str
 ) -> None:
@@ -838,7 +903,7 @@ def test_what_the_journal_does_not_know_ends_with_1_and_one_line(
     )
 
 
-@pytest.mark.parametrize("what", ["main", "a1b", "-1", ""])
+@pytest.mark.parametrize("what", ["main", "a1b", "-1", "", "a" * 41])
 def test_what_is_neither_id_nor_commit_ends_with_2(run: Run, what: str) -> None:
     assert run("show", "--", what).status == 2
 
@@ -1040,6 +1105,9 @@ def test_logs_of_one_deployment(run: Run, folder: Path) -> None:
         event("mine", 1, deployment=12) + event("other", 2, deployment=13) + event("none", 3)
     )
     assert names(run("logs", "--deployment", "12").out) == ["mine"]
+    none = run("logs", "--deployment", "99")
+    assert (none.status, none.out) == (1, "")
+    assert "holds nothing of deployment 99" in none.err
 
 
 def test_a_renderer_for_people_has_colours_where_they_are_wanted(
@@ -1063,6 +1131,15 @@ def test_logs_without_any_log_ends_with_3(run: Run) -> None:
     ended = run("logs")
     assert ended.status == 3
     assert "nothing has run on this state yet" in ended.err
+
+
+def test_a_log_folder_that_cannot_be_read_is_named(run: Run, state_dir: Path) -> None:
+    (state_dir / "logs").touch()
+    ended = run("logs")
+    assert ended.status == 3
+    assert (
+        ended.err == f"deployer: the log folder {state_dir}/logs can't be read: Not a directory\n"
+    )
 
 
 def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:

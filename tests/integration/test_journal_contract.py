@@ -51,7 +51,7 @@ from deployer.core.model import (
 from deployer.core.reporting.pacing import patience, urgency
 from deployer.core.reporting.troubles import Standing
 from deployer.edges.journal import SqlJournal
-from deployer.errors import JournalError
+from deployer.errors import DeployerError, JournalError
 from deployer.ports import Journal
 from tests.fakes.journal import FakeJournal
 
@@ -706,7 +706,8 @@ def test_a_commit_is_known_by_the_beginning_of_its_id(journal: Journal) -> None:
         assert journal.complete(sha[:2]) == sha
         assert journal.complete(sha) == sha
     assert journal.complete("1A0") == announced
-    assert journal.complete("1") is None
+    with pytest.raises(DeployerError, match="1 is the beginning of several commits"):
+        journal.complete("1")
     assert journal.complete("3") is None
     assert journal.complete("2%") is None
 

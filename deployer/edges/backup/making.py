@@ -49,9 +49,11 @@ def backup(
         WrongPlace: it can't be there.
         DiskError, JournalError, ServicesError: there is none then.
     """
-    file = place / name_at(now) if place.is_dir() else place
-    _check(settings, place, file, keep)
+    file = place
     try:
+        if place.is_dir():
+            file = place / name_at(now)
+        _check(settings, place, file, keep)
         with archive.beside(file) as work:
             kept = list(_gathered(settings, databases, work))
             sums = {entry.name: entry.checksum() for entry in kept}

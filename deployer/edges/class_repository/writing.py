@@ -28,11 +28,16 @@ def free(place: Path) -> None:
     Raises:
         WrongPlace: it is not.
     """
-    if place.is_dir():
-        if any(place.iterdir()):
-            raise WrongPlace(f"{place} is not empty: name a new directory. Nothing was written")
-    elif os.path.lexists(place):
-        raise WrongPlace(f"{place} is no directory: name a new one. Nothing was written")
+    try:
+        if place.is_dir():
+            if any(place.iterdir()):
+                raise WrongPlace(f"{place} is not empty: name a new directory. Nothing was written")
+        elif os.path.lexists(place):
+            raise WrongPlace(f"{place} is no directory: name a new one. Nothing was written")
+    except OSError as exc:  # a name too long, a directory that may not be read
+        raise WrongPlace(
+            f"{place} can't be used: {exc.strerror}; name another. Nothing was written"
+        ) from exc
 
 
 def write(place: Path, files: Mapping[str, bytes]) -> None:

@@ -54,6 +54,7 @@ from deployer.edges.journal.tables import (
     steps,
     verdicts,
 )
+from deployer.errors import DeployerError
 
 MOST_ABOUT = 50
 MOST_TIMED = 100
@@ -242,7 +243,11 @@ def complete(connection: Connection, prefix: str) -> str | None:
         for column in (deployments.c.sha, covers.c.sha, announcements.c.sha)
     ]
     found = connection.execute(union(*named).limit(2)).scalars().all()
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1:
+        raise DeployerError(
+            f"{prefix} is the beginning of several commits: give more of its digits"
+        )
+    return next(iter(found), None)
 
 
 def _ids(connection: Connection, query: Select[int]) -> Sequence[int]:
