@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
+from deployer.core.doctor.lines import Ailment
 from deployer.core.settings import Secret, in_plain
 from deployer.doctor import World
 from deployer.doctor.hooks import OurHook
@@ -18,6 +19,7 @@ from deployer.edges.backup.journal import JournalPlace
 from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.stack import shared_file
+from deployer.edges.embedded.settings import Secrets
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.github.hooks import Hooks
@@ -42,7 +44,10 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         username, password = settings.airflow_username, in_plain(settings.airflow_password)
         if local is None or password:
             return username, password
-        return username or local.username, local.password
+        kept = Secrets.kept(local.place)
+        if kept is None:
+            raise Ailment("the embedded Airflow has never run", "start it: `deployer demo`")
+        return username or local.username, kept.password
 
     def installed() -> str | None:
         return in_compose(settings, reading=True).services.installed()

@@ -12,13 +12,15 @@ import click
 from deployer import app, config
 from deployer.cli import commits, tables
 from deployer.core.model import Deployment, Freeze, State, Trigger
-from deployer.core.reporting.readiness import BEAT_STALE
+from deployer.core.reporting.readiness import BEAT_STALE, reasons
 from deployer.errors import DeployerError, OperatorError
 from deployer.ports import Journal
 
 LOOK_EVERY_S = 0.2
 SILENCE = BEAT_STALE
 """How long a worker may give no sign of life before nobody waits for it any more."""
+FIRST_TOLD_S, TOLD_AGAIN_S = 30.0, 60.0
+"""When who waits is told why the worker has not begun."""
 LONGEST_WAIT_S = 1800.0
 """Less than all bounds of one deployment together: one that takes longer goes on, unwaited for."""
 EXIT_OF = {
@@ -70,6 +72,7 @@ def _wait(journal: Journal, wish: int) -> Deployment:
         OperatorError: no worker runs, or it takes longer than any bound allows.
     """
     until = time.monotonic() + LONGEST_WAIT_S
+    tell_at = time.monotonic() + FIRST_TOLD_S
     asked_at, told = datetime.now(UTC), set[str]()
     click.echo("deployer: asked the worker to deploy; it takes its turn", err=True)
     while time.monotonic() < until:
@@ -83,11 +86,17 @@ def _wait(journal: Journal, wish: int) -> Deployment:
         freeze = journal.frozen(datetime.now(UTC))
         if answer is None and freeze and freeze.sha is None:
             raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
-        beat_at = journal.pulse().beat_at
+        pulse = journal.pulse()
+        beat_at = pulse.beat_at
         silent_since = max(beat_at, asked_at) if beat_at else asked_at
         if datetime.now(UTC) - silent_since > SILENCE:
             raise OperatorError(
                 "no worker answers; start `deployer worker`: the wish is kept in the journal"
             )
+        if answer is None and time.monotonic() >= tell_at:
+            why = "".join(f"{reason}; " for reason in reasons(pulse, datetime.now(UTC)))
+            told_of = f"the worker has not begun: {why}`deployer logs` says why"
+            click.echo(f"deployer: {tables.plain(told_of)}", err=True)
+            tell_at = time.monotonic() + TOLD_AGAIN_S
         time.sleep(LOOK_EVERY_S)
     raise OperatorError(f"no end after {LONGEST_WAIT_S:.0f} s; see `deployer logs -f`")

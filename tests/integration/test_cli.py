@@ -384,6 +384,21 @@ def test_who_tells_the_worker_to_stop_wakes_it(
     assert woken == [True, True]
 
 
+def test_a_checkup_of_an_embedded_airflow_that_never_ran_makes_nothing(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = state_dir / "never"
+    monkeypatch.setenv("DEPLOYER_STATE_DIR", str(state))
+    monkeypatch.setenv("DEPLOYER_CHECKOUT_DIR", str(state_dir / "srv"))
+    monkeypatch.setenv("DEPLOYER_REPO_URL", str(state_dir / "none.git"))
+    monkeypatch.setenv("DEPLOYER_SERVICES", "local")
+    monkeypatch.setenv("DEPLOYER_GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
+    ended = run("doctor")
+    assert ended.status == 1
+    assert line_with(ended.out, "Airflow health", "has never run", "`deployer demo`")
+    assert list(state_dir.iterdir()) == []
+
+
 # --- status ----------------------------------------------------------------------
 
 
@@ -1048,6 +1063,24 @@ def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
         f"deployer: build since {NOW:%H:%M:%S} UTC: 2 packages",
         "deployer: build ok after 47.0 s: six==1",
     ]
+
+
+def test_who_waits_is_told_now_and_then_why_nothing_begins(
+    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+
+    def passes(_seconds: float) -> None:
+        clock[0] += 10
+        journal.beat(at=datetime.now(UTC))
+
+    monkeypatch.setattr(deploy, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=passes))
+    monkeypatch.setattr(deploy, "LONGEST_WAIT_S", 100.0)
+    with pytest.raises(OperatorError, match="no end after 100 s"):
+        deploy._wait(journal, journal.request_deploy(None, Trigger.MANUAL))
+    told = capsys.readouterr().err.splitlines()[1:]
+    reason = "the branch's tip was never checked"
+    assert told == 2 * [f"deployer: the worker has not begun: {reason}; `deployer logs` says why"]
 
 
 def test_deploy_waits_for_no_worker_that_is_silent(

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -90,6 +91,10 @@ class Place:
         return self.home / "airflow.db"
 
     @property
+    def secrets(self) -> Path:
+        return self.state / "secrets.json"
+
+    @property
     def passwords(self) -> Path:
         return self.home / "passwords.json"
 
@@ -109,20 +114,26 @@ class Secrets:
 
         The password is written once more, where SimpleAuthManager looks for it.
         """
-        file = place.state / "secrets.json"
-        if not file.exists():
-            made = cls(
+        kept = cls.kept(place)
+        if kept is None:
+            kept = cls(
                 jwt=secrets.token_urlsafe(48),
                 api=secrets.token_urlsafe(48),
                 # https://github.com/fernet/spec: 32 bytes, URL-safe base64
                 fernet=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
                 password=secrets.token_urlsafe(12),
             )
-            _write_private(file, json.dumps(asdict(made)))
-        kept = cls(**json.loads(file.read_text()))
+            _write_private(place.secrets, json.dumps(asdict(kept)))
         if not place.passwords.exists():
             _write_private(place.passwords, json.dumps({USERNAME: kept.password}))
         return kept
+
+    @classmethod
+    def kept(cls, place: Place) -> Secrets | None:
+        """Return the place's secrets, None: they were never made; writes nothing."""
+        with suppress(FileNotFoundError):
+            return cls(**json.loads(place.secrets.read_text()))
+        return None
 
 
 def environment(place: Place, keys: Secrets, outer: Mapping[str, str]) -> dict[str, str]:
