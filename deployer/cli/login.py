@@ -12,7 +12,7 @@ from deployer import app, config
 from deployer.core.access import BEGINNING, LASTS, Secret, fingerprint
 from deployer.errors import SettingsError
 
-ANYWHERE = ("0.0.0.0:", "[::]:", "*:")
+ANYWHERE = ("0.0.0.0:", "[::]:")
 """How a BIND begins at which web listens on every address of this machine."""
 
 
