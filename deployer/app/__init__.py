@@ -17,7 +17,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from deployer import config
 from deployer.app.airflow import compose_runner, in_compose, on_this_machine
@@ -25,7 +24,7 @@ from deployer.config import Settings
 from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings import Secret, in_plain, secrets_within
+from deployer.core.settings import Secret, in_plain, passwords_within, secrets_within
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import DeployerError, JournalError, SettingsError
 from deployer.ports import Bell, Journal, Messenger
@@ -450,7 +449,7 @@ def _secrets(settings: Settings) -> list[str]:
         settings.airflow_password,
         settings.database_url,
     ]
-    within = [urlsplit(settings.journal_url).password or ""]
+    within = list(passwords_within(settings.journal_url))
     for url in settings.notify_urls:
         within += secrets_within(url.get_secret_value())
     return [*(secret.get_secret_value() for secret in given if secret), *within]

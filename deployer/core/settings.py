@@ -119,6 +119,12 @@ def secrets_within(address: str) -> tuple[str, ...]:
     return tuple(sorted({*found, *map(unquote, found)} - {""}))
 
 
+def passwords_within(url: str) -> tuple[str, ...]:
+    """Return the password of a database's URL, as it stands there and as it is used; or nothing."""
+    password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    return tuple({password, unquote(password)} - {""})
+
+
 def database(text: str) -> Secret:
     """Refuse what SQLAlchemy or psycopg would show a part of, or end in a traceback at."""
     kind = re.match(r"(sqlite|postgresql)(\+\w+)?://", text)

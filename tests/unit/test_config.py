@@ -16,7 +16,14 @@ from structlog.testing import capture_logs
 
 from deployer import app
 from deployer.config import PREFIX, Settings, load
-from deployer.core.settings import Secret, in_plain, is_branch, scheme_of, secrets_within
+from deployer.core.settings import (
+    Secret,
+    in_plain,
+    is_branch,
+    passwords_within,
+    scheme_of,
+    secrets_within,
+)
 from deployer.errors import SettingsError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -578,3 +585,18 @@ def test_what_is_secret_in_an_address_is_known_by_itself(
 
 def test_a_secret_is_told_in_plain_where_there_is_one() -> None:
     assert [in_plain(Secret("hunter2")), in_plain(None)] == ["hunter2", None]
+
+
+@pytest.mark.parametrize(
+    ("url", "passwords"),
+    [
+        ("postgresql://u:hu%40sh@h/db", {"hu%40sh", "hu@sh"}),
+        ("postgresql+psycopg://u:h/ush@h:5432/db?sslmode=require", {"h/ush"}),
+        ("postgresql://u@h/db", set()),
+        ("sqlite:////var/lib/deployer/deployer.db", set()),
+    ],
+)
+def test_a_databases_password_is_known_as_it_stands_and_as_it_is_used(
+    url: str, passwords: set[str]
+) -> None:
+    assert set(passwords_within(url)) == passwords
