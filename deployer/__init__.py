@@ -1,3 +1,3 @@
 """An event-driven deployer for a shared Airflow."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
