@@ -233,6 +233,15 @@ def test_github_says_what_to_click_where_the_token_may_not(installed: Vm) -> Non
     assert f"Payload URL https://{NAME}/webhook" in said
 
 
+def test_another_airflow_is_not_begun_without_docker(installed: Vm) -> None:
+    before = installed.root("cat /etc/deployer/.env")
+    said = installed.root(f"{of_install('deployer airflow-version')}; echo $?")
+    assert "Docker" in said
+    assert said.endswith("\n3")
+    assert installed.root("cat /etc/deployer/.env") == before
+    assert "frozen" not in installed.root(of_install("deployer status"))
+
+
 def test_what_is_asked_when_it_breaks_says_where(installed: Vm) -> None:
     found = installed.root(of_install("deployer doctor"), check=False)
     assert re.search(r"^failed\tengine", found, re.MULTILINE), found
