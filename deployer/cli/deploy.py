@@ -69,7 +69,7 @@ def _wait(journal: Journal, wish: int) -> Deployment:
 
     Raises:
         DeployerError: somebody froze deployments before it was begun.
-        OperatorError: no worker runs, or it takes longer than any bound allows.
+        OperatorError: no worker runs, or there is no end after LONGEST_WAIT_S.
     """
     until = time.monotonic() + LONGEST_WAIT_S
     tell_at = time.monotonic() + FIRST_TOLD_S

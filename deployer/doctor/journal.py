@@ -31,7 +31,7 @@ MAKE: Final = (
     " DEPLOYER_DATABASE_URL are theirs, and that this user may read it"
 )
 _CONNECTED_WITHIN: Final = timedelta(seconds=15)
-"""From the worker's start: it beats each 5 s, or 10."""
+"""A worker that has just started tells it with its next beat, 5 or 10 s later."""
 _LOOK_S: Final = 0.5
 
 
