@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,38 @@ def test_it_stops_when_told_to(tmp_path: Path) -> None:
     with running(tmp_path) as web:
         web.process.send_signal(signal.SIGTERM)
         assert web.process.wait(BOUND_S) == 0
+
+
+TOLD_WHILE_IT_STARTS = """
+import logging, os, signal, sys, time
+from flask import Flask
+from deployer.edges.processes import server
+
+class Told(server._Threads):
+    def init_signals(self):
+        told, of_the_master = [], signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *it: told.append(of_the_master(*it)))
+        os.kill(os.getppid(), signal.SIGTERM)
+        while not told:
+            time.sleep(0.01)
+        super().init_signals()
+
+logging.basicConfig(level=logging.INFO)
+server._Threads = Told
+server.serve(lambda: Flask("any"), "127.0.0.1:0")
+"""
+
+
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends_by_itself() -> None:
+    """Else it is killed in the end, and what it has taken by then gets no answer."""
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_WHILE_IT_STARTS],
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=True,
+    )
+    assert "Worker exiting" in done.stderr
 
 
 def test_an_address_in_use_is_one_clear_line(web: Web, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
+import signal
 import socket
 import struct
 import time
@@ -23,7 +24,10 @@ from deployer.core.webhook import BODY_LIMIT
 from deployer.errors import OperatorError
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+
     from flask import Flask
+    from gunicorn.arbiter import Arbiter
 
 BACKLOG = 512
 READ_ON_S = 5.0
@@ -31,6 +35,7 @@ LINGER_S = 2.0
 READ_BYTES = 65536
 STALLED_S = 5
 """GitHub sends on all the time, and who sends nothing for so long would keep a thread."""
+_STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 _STALLED = struct.pack("ll", STALLED_S, 0)  # struct timeval
 M_ARENA_MAX = -8  # malloc.h
 SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
@@ -99,6 +104,7 @@ class _Server(BaseApplication):
         for name, value in SETTINGS.items():
             cfg.set(name, value)
         cfg.set("worker_class", _Threads)
+        cfg.set("post_fork", _know_the_queue)
         cfg.set("bind", self._address)
         cfg.set("logger_class", _Log)
 
@@ -111,12 +117,29 @@ class _Server(BaseApplication):
         return app
 
 
+def _know_the_queue(master: Arbiter, worker: _Threads) -> None:
+    worker.told_before = master.SIG_QUEUE
+
+
 class _Threads(ThreadWorker):
     """gunicorn's threads, which let a client that was refused finish before they hang up.
 
     With bytes of a body unread, the kernel answers a close with a reset, and the client may never
     see why it was refused; gunicorn itself reads on for no more than 64 KiB.
     """
+
+    told_before: SimpleQueue[int]
+    """Signals since the fork, which until `init_signals` met the master's handler in here."""
+
+    def init_signals(self) -> None:
+        """Stop too if that was said before anybody here listened; gunicorn would forget it.
+
+        It would then serve on until it is killed, in the middle of what it has taken by then.
+        """
+        super().init_signals()
+        while not self.told_before.empty():
+            if self.told_before.get() in _STOP:
+                self.alive = False
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's
         deadline = time.monotonic() + READ_ON_S
