@@ -37,32 +37,3 @@ from deployer.ports.services import (
 )
 from deployer.ports.statuses import Accepted, Posted, RefusedForGood, RetryLater, StatusBoard
 from deployer.ports.webhooks import Webhooks
-
-__all__ = [
-    "Accepted",
-    "Airflow",
-    "Announcement",
-    "Bell",
-    "Clock",
-    "Edits",
-    "Examination",
-    "Examiner",
-    "Journal",
-    "Listener",
-    "Messenger",
-    "OtherAirflow",
-    "OwnStack",
-    "Packages",
-    "ParseFeed",
-    "Posted",
-    "Processes",
-    "Recreation",
-    "RefusedForGood",
-    "Release",
-    "Releases",
-    "Repository",
-    "RetryLater",
-    "Services",
-    "StatusBoard",
-    "Webhooks",
-]
