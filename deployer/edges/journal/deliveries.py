@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -101,7 +101,6 @@ class _Ticket:
 
     Attributes:
         until: when its caller is told that it failed.
-        turn: set when the caller must go on: to write, or because its row was written.
         done: the commit that held the row was tried.
         new: the row was new.
         error: why the commit failed.
@@ -109,7 +108,6 @@ class _Ticket:
 
     row: Row
     until: float
-    turn: threading.Event = field(default_factory=threading.Event)
     done: bool = False
     new: bool = False
     error: BaseException | None = None
@@ -124,7 +122,7 @@ class GroupCommit:
         Its second argument: for how many seconds it may wait for other processes' transactions.
         """
         self._commit = commit
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
         self._line: list[_Ticket] = []
         self._writing = False
 
@@ -135,43 +133,38 @@ class GroupCommit:
             JournalError: the commit that would have held it failed.
         """
         ticket = _Ticket(row, time.monotonic() + WAIT_S)
-        with self._lock:
+
+        def may_go_on() -> bool:
+            return ticket.done or (not self._writing and self._line[0] is ticket)
+
+        batch: list[_Ticket] = []
+        with self._turn:
             self._line.append(ticket)
-            if not self._writing:
-                self._writing = True
-                ticket.turn.set()
-        while not ticket.done:
-            if not ticket.turn.wait(max(ticket.until - time.monotonic(), 0.0)):
-                self._leave(ticket)
+            if not self._turn.wait_for(may_go_on, WAIT_S):
+                # Being written just now it may still succeed: then GitHub, told that it
+                # failed, sends it again and it is a duplicate. No harm.
+                if ticket in self._line:
+                    self._line.remove(ticket)
+                raise JournalError(f"the journal did not take a delivery within {WAIT_S:.0f} s")
             if not ticket.done:
-                ticket.turn.clear()
-                self._write_all()
+                batch, self._line, self._writing = self._line, [], True
+        if batch:
+            self._write(batch)
         if ticket.error is not None:
             raise JournalError(str(ticket.error)) from ticket.error
         return ticket.new
 
-    def _leave(self, ticket: _Ticket) -> None:
-        with self._lock:
-            if ticket.turn.is_set():  # at the last moment
-                return
-            # Being written just now it may still succeed: then GitHub, told that it
-            # failed, sends it again and it is a duplicate. No harm.
-            if ticket in self._line:
-                self._line.remove(ticket)
-        raise JournalError(f"the journal did not take a delivery within {WAIT_S:.0f} s")
-
-    def _write_all(self) -> None:
-        """Write for everybody in line, the caller included, then hand over."""
-        with self._lock:
-            batch, self._line = self._line, []
+    def _write(self, batch: list[_Ticket]) -> None:
+        """Write for everybody who stood in line, the caller first."""
         first: dict[str, _Ticket] = {}
         for ticket in batch:
             first.setdefault(ticket.row["guid"], ticket)
-        oldest = min(ticket.until for ticket in batch)
+        oldest = batch[0].until
         waiting: list[_Ticket] = []
         try:
             rows = [ticket.row for ticket in first.values()]
-            new = self._commit(rows, max(oldest - time.monotonic(), 0.0))
+            for guid in self._commit(rows, max(oldest - time.monotonic(), 0.0)):
+                first[guid].new = True
         except BaseException as exc:
             # Who came later than the one whose time is over may see the other's transaction end.
             if time.monotonic() >= oldest:
@@ -181,15 +174,10 @@ class GroupCommit:
                 ticket.error = exc
             if not isinstance(exc, JournalError):
                 raise  # a worker being stopped, or a bug; the others must not wait for it
-        else:
-            for guid in new:
-                first[guid].new = True
         finally:
-            with self._lock:
+            with self._turn:
                 for ticket in batch:
                     ticket.done = True
-                    ticket.turn.set()
                 self._line = waiting + self._line
-                self._writing = bool(self._line)
-                if self._line:
-                    self._line[0].turn.set()
+                self._writing = False
+                self._turn.notify_all()
