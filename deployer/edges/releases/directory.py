@@ -72,53 +72,42 @@ def contents(root: Path) -> Contents | None:
         return None
 
 
-def moved(
-    files: Mapping[str, str],
-    executable: Collection[str],
-    like: Contents | None,
-    fresh: Collection[str],
-) -> list[str]:
-    """Return the paths that can't be links to what `like` holds."""
+def moved(new: Contents, like: Contents | None, fresh: Collection[str]) -> frozenset[str]:
+    """Return the paths that can't be links to what `like` holds, those in `fresh` among them."""
     if like is None:
-        return list(files)
-    return [
+        return frozenset(new.files)
+    return frozenset(
         path
-        for path, blob in files.items()
+        for path, blob in new.files.items()
         if like.files.get(path) != blob
-        or (path in like.executable) != (path in executable)
+        or (path in like.executable) != (path in new.executable)
         or path in fresh
-    ]
+    )
 
 
 def fill(
-    root: Path,
-    files: Mapping[str, str],
-    *,
-    executable: Collection[str],
-    like: Contents | None,
-    fresh: Collection[str],
-    source: Blobs,
+    new: Contents, *, like: Contents | None, moved: Collection[str], source: Blobs
 ) -> list[Path]:
-    """Fill the new directory `root` with `files`, blob id by path; return what was written.
+    """Make the directory of `new` with its files; return what was written.
 
-    What `like` holds with the same blob and mode is linked to it, but for paths in `fresh`.
+    All but those that `moved` are links to what `like` holds.
 
     Raises:
-        OSError, UnknownCommit, GitError: `root` is left half filled.
+        OSError, UnknownCommit, GitError: it is left half filled.
     """
+    root, files = new.root, new.files
     for path in files:
         inside = path.startswith((DAGS, INCLUDE)) or path == REQUIREMENTS
         if not inside or ".." in path.split("/"):
             raise ValueError(f"{path!r} lies outside a release")  # a Tree never holds one
     _make_folders(root, files)
     to_write: dict[str, list[str]] = {}
-    new = frozenset(moved(files, executable, like, fresh))
     for path, blob in files.items():
-        if path in new or not (like and _linked(f"{like.root}/{path}", f"{root}/{path}")):
+        if path in moved or not (like and _linked(f"{like.root}/{path}", f"{root}/{path}")):
             to_write.setdefault(blob, []).append(path)
     for blob, content in source.blobs(to_write):
         for path in to_write[blob]:
-            _write(root / path, content, 0o755 if path in executable else 0o644)
+            _write(root / path, content, 0o755 if path in new.executable else 0o644)
     return [root / path for paths in to_write.values() for path in paths]
 
 
@@ -154,8 +143,8 @@ def flush(path: Path) -> None:
 
 
 def _make_folders(root: Path, files: Iterable[str]) -> None:
-    """Make what folders `files` need, and the two that Airflow expects."""
-    folders = {"dags", "include"}
+    """Make `root`, what folders `files` need in it, and the two that Airflow expects."""
+    folders = {"", "dags", "include"}
     for path in files:
         folder = path.rpartition("/")[0]
         while folder and folder not in folders:
@@ -163,7 +152,7 @@ def _make_folders(root: Path, files: Iterable[str]) -> None:
             folder = folder.rpartition("/")[0]
     for folder in sorted(folders):
         (root / folder).mkdir(exist_ok=True)
-        (root / folder).chmod(0o755)  # whatever the umask: Airflow's user reads it
+        (root / folder).chmod(0o755)  # whatever umask or mkdtemp say: Airflow's user reads it
 
 
 def _linked(old: str, new: str) -> bool:

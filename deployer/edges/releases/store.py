@@ -22,6 +22,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -62,11 +63,10 @@ class ReleaseStore:
         self._source = source
 
     def live(self) -> Release | None:
-        name = _led_to(self._current)
-        named = _NAME.fullmatch(name) if name else None
-        if name is None or named is None or not release_dir.is_whole(self._releases / name):
+        named = _NAME.fullmatch(_led_to(self._current) or "")
+        if named is None or not release_dir.is_whole(self._releases / named[0]):
             return None
-        return Release(name, named[1])
+        return Release(named[0], named[1])
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
@@ -84,16 +84,17 @@ class ReleaseStore:
                 self._keep_aside(live, changed)
                 whole = {path: blob for path, blob in live.files.items() if path not in changed}
                 live = replace(live, files=whole)
-            new = release_dir.moved(files, executable, live, fresh)
-            self._make_sure_of_room([files[path] for path in new], source)
-            names = self._published()
-            name = self._free_name(tree.sha, names)
+            name = self._free_name(tree.sha)
             building = self._releases / f"{_TMP}{name}"
             root = self._releases / name
+            new = Contents(building, tree.sha, files, executable)
+            moved = release_dir.moved(new, live, fresh)
+            self._make_sure_of_room([files[path] for path in moved], source)
             try:
-                contents = Contents(building, tree.sha, files, executable)
-                written = _filled(contents, live, fresh, source)
-                release_dir.make_whole(contents, written)
+                if building.exists():
+                    shutil.rmtree(building)  # of a try that died
+                written = release_dir.fill(new, like=live, moved=moved, source=source)
+                release_dir.make_whole(new, written)
                 self._note(name)
                 building.rename(root)
                 # Dying here: a whole release that nothing names; `prune` sees to it.
@@ -127,15 +128,9 @@ class ReleaseStore:
         self._laid_out.add(root.name)
         try:
             with _disk_errors("nothing was published"):
-                root.chmod(0o755)  # mkdtemp's is 0700, and a parser in a container is another user
-                release_dir.fill(
-                    root,
-                    files,
-                    executable=[path for path in files if tree.files[path].executable],
-                    like=None,
-                    fresh=(),
-                    source=self._source,
-                )
+                executable = frozenset(path for path in files if tree.files[path].executable)
+                new = Contents(root, tree.sha, files, executable)
+                release_dir.fill(new, like=None, moved=files, source=self._source)
             yield root
         finally:
             shutil.rmtree(root, ignore_errors=True)
@@ -150,9 +145,8 @@ class ReleaseStore:
         live, expected = _led_to(self._current), _led_to(self._expected)
         said = []
         with _disk_errors("what is live was changed by hand and can't be mended"):
-            if (
-                expected is None and mend and self._live_name()
-            ):  # a deployer before did not write it down
+            if expected is None and mend and self._live_name():
+                # A deployer before did not write it down.
                 _point(self._expected, Path(str(live)))
             elif expected and not release_dir.is_whole(self._releases / expected):
                 return Edits(f"the live release {expected} was removed, or its manifest was")
@@ -181,15 +175,14 @@ class ReleaseStore:
         return Edits("; ".join(said), changed) if said else None
 
     def restore(self, name: str | None) -> None:
-        if name is None:
-            with _disk_errors("what was live stays live"):
+        with _disk_errors("what was live stays live"):
+            if name is None:
                 self._current.unlink(missing_ok=True)
                 self._expected.unlink(missing_ok=True)
-            return
-        if not (_NAME.fullmatch(name) and release_dir.is_whole(self._releases / name)):
-            raise DiskError(f"there is no release {name!r} under {self._releases}")
-        with _disk_errors("what was live stays live"):
-            self._make_live(name)
+            elif _NAME.fullmatch(name) and release_dir.is_whole(self._releases / name):
+                self._make_live(name)
+            else:
+                raise DiskError(f"there is no release {name!r} under {self._releases}")
 
     def confirm(self, name: str) -> None:
         if name != self.proven():
@@ -336,26 +329,10 @@ class ReleaseStore:
             log.write(b"\n" * torn + name.encode() + b"\n")
         release_dir.flush(self._log)
 
-    def _free_name(self, sha: str, given: Collection[str]) -> str:
-        taken = {*given, *(entry.name for entry in self._releases.iterdir())}
-        count = 1
-        name = sha
-        while name in taken:
-            count += 1
-            name = f"{sha}-{count}"
-        return name
-
-
-def _filled(
-    new: Contents, live: Contents | None, fresh: Collection[str], source: Blobs
-) -> list[Path]:
-    if new.root.exists():
-        shutil.rmtree(new.root)  # of a try that died
-    new.root.mkdir()
-    new.root.chmod(0o755)
-    return release_dir.fill(
-        new.root, new.files, executable=new.executable, like=live, fresh=fresh, source=source
-    )
+    def _free_name(self, sha: str) -> str:
+        taken = {*self._published(), *(entry.name for entry in self._releases.iterdir())}
+        names = chain([sha], (f"{sha}-{number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
 
 def _mb(size: int) -> str:

@@ -15,9 +15,7 @@ def wanted(
     """Return the blob id of each file of the release, which may be executed, and the text of its
     requirements.
     """
-    files = {path: file.blob for path, file in tree.files.items()}
-    for path in held:
-        files.pop(path, None)
+    files = {path: file.blob for path, file in tree.files.items() if path not in held}
     executable = {path for path in files if tree.files[path].executable}
     if live:
         old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
