@@ -18,7 +18,6 @@ from typing import IO, NamedTuple
 from deployer.core.backup import MANIFEST, SETTINGS, Manifest, is_inside, read, written
 from deployer.errors import DiskError, WrongPlace
 
-_CHUNK = 1 << 20
 _MANIFEST_MOST = 16 << 20
 _PERMISSIONS = 0o777
 
@@ -162,14 +161,12 @@ def _unpacked(
 
 
 def _copied(stream: IO[bytes], place: Path) -> str:
-    digest = hashlib.sha256()
-    with place.open("xb") as out:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            out.write(chunk)
+    with place.open("xb+") as out:
+        shutil.copyfileobj(stream, out)
         out.flush()
         os.fsync(out.fileno())
-    return digest.hexdigest()
+        out.seek(0)
+        return hashlib.file_digest(out, "sha256").hexdigest()
 
 
 def _own(place: Path, member: tarfile.TarInfo) -> None:
@@ -182,9 +179,9 @@ def _own(place: Path, member: tarfile.TarInfo) -> None:
     place.chmod(member.mode & _PERMISSIONS)
 
 
-def sync(directory: Path) -> None:
-    """Have the names in a directory on disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def sync(place: Path) -> None:
+    """Have what a file holds, or the names in a directory, on disk."""
+    handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 WITHIN_S: Final = 900.0
 OURS: Final = (*metadata.tables, "alembic_version")
 _SIDES: Final = ("", "-wal", "-shm")
+_PSQL: Final = ("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
 
 
 def copy(url: str, into: Path) -> None:
@@ -146,8 +147,7 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     shutil.copyfile(copied, fresh)
     own_as_around(fresh)
     fresh.chmod(0o660)
-    with fresh.open("rb") as stream:
-        os.fsync(stream.fileno())
+    sync(fresh)
     # Dying between these leaves no journal, and both beside it by their names.
     kept = move_aside(file, aside)
     fresh.rename(file)
@@ -161,25 +161,11 @@ def _load(database: Database, copied: Path, kept: Path) -> Path | None:
     if there:
         kept.touch(mode=0o600)
         _dump(database, kept, there)
-    drops = "".join(f'DROP TABLE IF EXISTS "{name}" CASCADE;\n' for name in OURS)
-    whole = copied.with_name("whole.sql")
-    with whole.open("wb") as out, copied.open("rb") as said:
-        out.write(drops.encode())
-        shutil.copyfileobj(said, out)
-    with whole.open("rb") as given:
+    ours = ", ".join(f'"{name}"' for name in OURS)
+    drop = f"--command=DROP TABLE IF EXISTS {ours} CASCADE"
+    with copied.open("rb") as given:
         # One transaction: all of it, or nothing was changed.
-        _run(
-            database,
-            (
-                "psql",
-                "--no-psqlrc",
-                "--quiet",
-                "--single-transaction",
-                "--set=ON_ERROR_STOP=1",
-                "--file=-",
-            ),
-            stdin=given,
-        )
+        _run(database, (*_PSQL, "--single-transaction", drop, "--file=-"), stdin=given)
     return kept if there else None
 
 

@@ -45,13 +45,13 @@ def restore(
         held.enter_context(_without_worker(settings, databases.output))
         rest = held.enter_context(archive.beside(settings.state_dir / "restore"))
         fresh = rest / SETTINGS
-        if settings.services == "compose":
+        with_stack = settings.services == "compose"
+        if with_stack:
             fresh = held.enter_context(archive.beside(etc)) / SETTINGS
         fresh.mkdir()
         manifest = archive.unpack(file, settings=fresh, rest=rest)
         if reason := against(manifest, origin(settings), REVISIONS):
             raise WrongPlace(f"{file} {reason}. Nothing was changed")
-        with_stack = settings.services == "compose"
         agreed(manifest, _replaced(settings, manifest, etc if with_stack else None))
         if with_stack:
             if settings.compose_file.exists():
@@ -86,11 +86,7 @@ def _without_worker(settings: Settings, output: Path) -> Iterator[None]:
         with lock.only_worker(settings.state_dir, settings.checkout_dir):
             yield
     finally:
-        for place in (
-            settings.state_dir / lock.NAME,
-            settings.checkout_dir / lock.NAME,
-            output,
-        ):
+        for place in (settings.state_dir / lock.NAME, settings.checkout_dir / lock.NAME, output):
             archive.own_as_around(place)
 
 
