@@ -13,17 +13,13 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from deployer.edges.journal.codec import dumps
 from deployer.edges.journal.files import Files, Moved
@@ -259,16 +255,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     When several processes switch a new file at once, SQLite answers some of them
     "locked" without waiting.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as exc:
-            if _primary_code(exc) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return
+    _when_free(partial(connection.execute, "PRAGMA journal_mode=WAL"), BUSY_TIMEOUT_S)
 
 
 def _begin_immediate(connection: Connection, within_s: float) -> None:
@@ -278,16 +265,22 @@ def _begin_immediate(connection: Connection, within_s: float) -> None:
     writes without pause that took up to 1.8 s, these short looks at most 0.12 s.
     """
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    deadline = time.monotonic() + within_s
     try:
-        while True:
-            try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except OperationalError as exc:
-                if _primary_code(exc.orig) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(random.uniform(0.001, 0.003))  # noqa: S311 - jitter, not a secret
-            else:
-                return
+        _when_free(partial(connection.exec_driver_sql, "BEGIN IMMEDIATE"), within_s)
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def _when_free(act: Callable[[], object], within_s: float) -> None:
+    """Do what SQLite refuses while others write, trying until they don't."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            act()
+        except (sqlite3.OperationalError, OperationalError) as exc:
+            busy = _primary_code(getattr(exc, "orig", exc)) == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.003))  # noqa: S311 - jitter, not a secret
+        else:
+            return
