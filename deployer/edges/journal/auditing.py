@@ -10,6 +10,7 @@ from deployer.core.doctor.invariants import LATELY, Audit
 from deployer.core.model import State, StatusState, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.edges.journal.outbox import IS_OWED
+from deployer.edges.journal.reading import UNFINISHED
 from deployer.edges.journal.tables import announcements, covers, deployments, outbox, worker
 
 
@@ -36,12 +37,11 @@ def _stranded(connection: Connection, at: datetime) -> tuple[str, ...]:
         announcements.c.received_at > at - LATELY,
         ~told.exists(),
     )
-    open_rows = deployments.c.state.in_([State.QUEUED, State.RUNNING])
     at_work = union(
-        select(deployments.c.sha).where(open_rows),
+        select(deployments.c.sha).where(UNFINISHED),
         select(covers.c.sha)
         .join(deployments, deployments.c.id == covers.c.deployment_id)
-        .where(open_rows),
+        .where(UNFINISHED),
         select(announcements.c.sha).where(
             announcements.c.deployment_id.is_(None), announcements.c.sha.is_not(None)
         ),

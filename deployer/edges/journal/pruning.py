@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Delete, bindparam, delete, exists, func, select
 
-from deployer.core.model import Outcome, State
+from deployer.core.model import Outcome
 from deployer.edges.journal.deployments import newest_verdicts
 from deployer.edges.journal.outbox import IS_OWED
-from deployer.edges.journal.reading import those_in_error
+from deployer.edges.journal.reading import UNFINISHED, those_in_error
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
@@ -69,7 +69,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
     query = (
         select(deployments.c.id)
         .where(
-            deployments.c.state.not_in([State.QUEUED, State.RUNNING]),
+            ~UNFINISHED,
             func.coalesce(deployments.c.finished_at, deployments.c.queued_at) < before,
             deployments.c.id.not_in(decides),
             deployments.c.id.not_in(owed),

@@ -61,6 +61,7 @@ MOST_TIMED = 100
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
 
 
+UNFINISHED: Final = deployments.c.state.in_([state for state in State if not state.ended])
 _error = verdicts.c.error
 VERDICT: Final = (
     *(column for column in verdicts.c if column is not _error),
@@ -127,11 +128,7 @@ def newest(
 
 
 def unfinished(connection: Connection) -> tuple[Deployment, ...]:
-    query = (
-        select(deployments)
-        .where(deployments.c.state.in_([State.QUEUED, State.RUNNING]))
-        .order_by(deployments.c.id)
-    )
+    query = select(deployments).where(UNFINISHED).order_by(deployments.c.id)
     return tuple(_bare(row) for row in connection.execute(query))
 
 
@@ -332,9 +329,6 @@ def verdict_of(row: Row[Any]) -> Verdict:
 
 def _last_words(rows: Sequence[Row[Any]]) -> Iterator[StatusRecord]:
     """The last status for each commit and context, in the order of first mention."""
-    last: dict[tuple[str, str], Row[Any]] = {}
-    for row in rows:
-        last[row.sha, row.context_key] = row
-    for row in last.values():
+    for row in {(row.sha, row.context_key): row for row in rows}.values():
         status = Status(row.sha, row.context, StatusState(row.state), row.description)
         yield made(StatusRecord, row._asdict(), status=status)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, insert, literal, select, upda
 
 from deployer.core.model import Outcome, State, Verdict
 from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
-from deployer.edges.journal.reading import VERDICT, verdict_of
+from deployer.edges.journal.reading import UNFINISHED, VERDICT, verdict_of
 from deployer.edges.journal.tables import announcements, deployments, troubles, verdicts, worker
 
 RED = [one for one in Outcome if not Verdict("", one).good]
@@ -36,9 +36,7 @@ def standing(connection: Connection) -> Standing:
         ended.where(deployments.c.state.in_([*WENT_LIVE, State.FAILED, State.ERROR]))
     ).one_or_none()
     live = connection.execute(ended.where(deployments.c.state.in_(WENT_LIVE))).one_or_none()
-    open_ones = select(deployments.c.id).where(
-        deployments.c.state.in_([State.QUEUED, State.RUNNING])
-    )
+    open_ones = select(deployments.c.id).where(UNFINISHED)
     later = verdicts.alias()
     newer = select(later.c.path).where(
         later.c.path == verdicts.c.path,
