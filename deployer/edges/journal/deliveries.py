@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, insert
@@ -25,30 +24,10 @@ WAIT_S: Final = 8.0
 """Bound for a caller: GitHub waits 10 s for its answer."""
 
 _NO_COMMIT = "0" * 40  # GitHub's `before` of a new branch, `after` of a deleted one
-_PUSH_FIELDS = ("ref", "before", "after", "forced", "pusher", "repo_id", "repo", "known_as")
-_WRITTEN = ("event", "result", "reason", "received_at", *_PUSH_FIELDS)
+PUSH_FIELDS: Final = ("ref", "before", "after", "forced", "pusher", "repo_id", "repo", "known_as")
+_WRITTEN = ("event", "result", "reason", "received_at", *PUSH_FIELDS)
 
 Row = Mapping[str, Any]
-
-
-def row(
-    *,
-    guid: str,
-    event: str,
-    result: str,
-    reason: str,
-    payload: Mapping[str, object],
-    received_at: datetime,
-) -> Row:
-    """Return the row of table `deliveries`; of the payload, a push's fields only."""
-    return {
-        "guid": guid,
-        "event": event,
-        "result": result,
-        "reason": reason,
-        "received_at": received_at,
-        **{name: payload.get(name) for name in _PUSH_FIELDS},
-    }
 
 
 def write(connection: Connection, rows: Sequence[Row]) -> frozenset[str]:

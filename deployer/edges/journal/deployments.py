@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -103,19 +105,19 @@ def queue(
 
 
 def before_of(connection: Connection, sha: str) -> str | None:
-    return connection.execute(
-        select(announcements.c.before)
-        .where(announcements.c.sha == sha, announcements.c.before.is_not(None))
-        .order_by(announcements.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
+    return _said_of(connection, sha, announcements.c.before)
 
 
 def pusher_of(connection: Connection, sha: str) -> str | None:
+    return _said_of(connection, sha, deliveries.c.pusher)
+
+
+def _said_of(connection: Connection, sha: str, what: Column[str]) -> str | None:
+    """Return what the newest announcement of `sha` that says it, or its delivery, says."""
     return connection.execute(
-        select(deliveries.c.pusher)
-        .join(announcements, announcements.c.delivery == deliveries.c.guid)
-        .where(announcements.c.sha == sha, deliveries.c.pusher.is_not(None))
+        select(what)
+        .select_from(announcements.outerjoin(deliveries))
+        .where(announcements.c.sha == sha, what.is_not(None))
         .order_by(announcements.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()
@@ -172,17 +174,7 @@ def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
 
 def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
     _change(connection, deployments, deployment, running=None)
-    connection.execute(
-        insert(steps),
-        {
-            "deployment_id": deployment,
-            "name": step.name,
-            "state": step.state,
-            "started_at": step.started_at,
-            "finished_at": step.finished_at,
-            "detail": step.detail,
-        },
-    )
+    connection.execute(insert(steps), asdict(step) | {"deployment_id": deployment})
 
 
 def doing(connection: Connection, deployment: int, running: Running) -> None:
@@ -209,14 +201,10 @@ def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdic
         connection,
         verdicts,
         [
-            {
+            asdict(verdict)
+            | {
                 "deployment_id": deployment,
-                "path": verdict.path,
-                "outcome": verdict.outcome,
-                "dag_ids": verdict.dag_ids,
                 "error": verdict.error and error_to_json(verdict.error, kept),
-                "proof": verdict.proof,
-                "waited_s": verdict.waited_s,
                 "warnings": verdict.warnings or None,
             }
             for verdict in found

@@ -77,15 +77,8 @@ def refuse(
     connection: Connection, requirements_hash: str, refusal: Refusal, *, at: datetime
 ) -> None:
     lift(connection, requirements_hash)
-    connection.execute(
-        insert(refusals),
-        {
-            "fingerprint": requirements_hash,
-            "reason": refusal.reason,
-            "path": refusal.path,
-            "at": at,
-        },
-    )
+    row = asdict(refusal) | {"fingerprint": requirements_hash, "at": at}
+    connection.execute(insert(refusals), row)
 
 
 def lift(connection: Connection, requirements_hash: str) -> None:
@@ -121,8 +114,7 @@ def freeze(connection: Connection, new: Freeze) -> Freeze:
     before = unfreeze(connection, by=new.by, at=new.since)
     if before and not new.sha:  # what was rolled back stays so
         new = replace(new, sha=before.sha)
-    row = {"why": new.why, "by": new.by, "since": new.since, "until": new.until, "sha": new.sha}
-    connection.execute(insert(freezes), row)
+    connection.execute(insert(freezes), asdict(new))
     return new
 
 

@@ -42,10 +42,12 @@ def owe(
 ) -> None:
     for status in statuses:
         last = _said_last(connection, status.sha, status.context)
-        if last is not None and _overtook(last, status):
-            continue
-        if last is not None and _says(last, status):
-            place = last.place
+        stands = None if last is None or last.standing == Standing.REFUSED else last
+        words = (status.state, clean(status.description))
+        if stands and (stands.state, stands.description) == words:
+            place = stands.place
+        elif stands and status.state is StatusState.PENDING and stands.state != StatusState.PENDING:
+            continue  # it comes too late: GitHub has a verdict, or will
         else:
             place = _add(connection, status, last, at)
         _remember(connection, deployment, place)
@@ -154,21 +156,6 @@ def _said_last(connection: Connection, sha: str, context: str) -> Row[tuple[obje
         .order_by(outbox.c.id.desc())
         .limit(1)
     ).one_or_none()
-
-
-def _says(row: Row[tuple[object, ...]], status: Status) -> bool:
-    """Tell whether the row's words are the same, and GitHub has them or will."""
-    words = (row.state, row.description)
-    return words == (status.state, clean(status.description)) and row.standing != Standing.REFUSED
-
-
-def _overtook(row: Row[tuple[object, ...]], status: Status) -> bool:
-    """Tell whether a `pending` comes too late: GitHub has a verdict, or will."""
-    return (
-        status.state is StatusState.PENDING
-        and row.state != StatusState.PENDING
-        and row.standing != Standing.REFUSED
-    )
 
 
 def _add(

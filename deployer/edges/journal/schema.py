@@ -55,9 +55,8 @@ def ensure(database: Database, *, migrate: bool) -> None:
         )
     with database.writing() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(
-                text("SET LOCAL statement_timeout = 0")
-            )  # large tables may take long
+            # Large tables may take long.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         # Asked again: another process may have done it while this one waited.
         found = _revision(connection, database.name)

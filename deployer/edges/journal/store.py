@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from deployer.core.model import Freeze, Status, Trigger
+from deployer.core.model import Freeze, Trigger
 from deployer.edges.journal import (
     auditing,
     deliveries,
@@ -103,16 +103,9 @@ class SqlJournal:
     def record_delivery(
         self, *, guid: str, event: str, result: str, reason: str, payload: Mapping[str, object]
     ) -> bool:
-        return self._deliveries.add(
-            deliveries.row(
-                guid=guid,
-                event=event,
-                result=result,
-                reason=reason,
-                payload=payload,
-                received_at=self._now(),
-            )
-        )
+        row = {"guid": guid, "event": event, "result": result, "reason": reason}
+        pushed = {name: payload.get(name) for name in deliveries.PUSH_FIELDS}
+        return self._deliveries.add({**row, **pushed, "received_at": self._now()})
 
     def _write_deliveries(self, rows: Sequence[deliveries.Row], within_s: float) -> frozenset[str]:
         with self._database.writing(within_s) as connection:
@@ -175,12 +168,7 @@ class SqlJournal:
 
     # -- the outbox
 
-    def owe(self, statuses: Sequence[Status], *, deployment: int, at: datetime) -> None:
-        if not statuses:
-            return
-        with self._database.noting() as connection:
-            outbox.owe(connection, statuses, deployment=deployment, at=at)
-
+    owe = _notes(outbox.owe)
     due = _reads(outbox.due)
     posted = _notes(outbox.posted)
     try_again = _notes(outbox.try_again)
