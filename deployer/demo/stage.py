@@ -30,7 +30,6 @@ REPO = "class/airflow-class"
 START_BOUND_S = 60.0
 ANSWER_BOUND_S = 30.0
 STOP_BOUND_S = 20.0
-COMMAND_BOUND_S = 300.0
 LOOK_EVERY_S = 0.05
 
 
@@ -157,17 +156,6 @@ class Stage:
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""
         return self._client.get(path)
-
-    def run_deployer(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the deployer on this stage and wait for its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "deployer", *args],
-            env=dict(self.worker.environment),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_BOUND_S,
-            check=False,
-        )
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

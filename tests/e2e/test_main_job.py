@@ -10,17 +10,18 @@ from collections.abc import Mapping
 import pytest
 
 from deployer.demo import samples
-from deployer.demo.github.parts import Fault
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, Student
 from tests.e2e.watching import (
     ENDS,
+    run_deployer,
     shown,
     verdicts,
     wait_until,
     wait_until_announced,
     worker_log,
 )
+from tests.github_faults import Fault, Faults
 
 pytestmark = pytest.mark.airflow
 
@@ -63,7 +64,7 @@ def test_a_push_whose_delivery_is_lost_is_found_by_the_poll(stage: Stage) -> Non
 
 
 def test_statuses_that_github_does_not_take_are_posted_when_it_does(stage: Stage) -> None:
-    stage.hub.faults.add(Fault(status=502, times=3, on="api"))
+    Faults(stage.hub).add(Fault(status=502, times=3, on="api"))
     text = samples.dag("maria", "patient")
     late = push(stage.student("maria"), "Wait", {"dags/maria/patient.py": text})
     assert verdicts(stage, late, "maria")["airflow/maria"] == ("success", "1 DAG: maria_patient")
@@ -102,13 +103,13 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_pending(stage: Stage, step
 
 
 def test_a_second_worker_refuses_to_start_and_names_the_first(stage: Stage) -> None:
-    done = stage.run_deployer("worker")
+    done = run_deployer(stage, "worker")
     assert done.returncode == 3
     assert f"pid {stage.worker.pid}" in done.stderr
 
 
 def test_deploying_by_hand_judges_the_whole_class(stage: Stage) -> None:
-    done = stage.run_deployer("deploy", "--wait")
+    done = run_deployer(stage, "deploy", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lasse_taxi_pipeline" in done.stdout
     assert "class_demo_hello" in done.stdout

@@ -7,7 +7,7 @@ import pytest
 from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
-from tests.e2e.watching import shown, verdicts, wait_until
+from tests.e2e.watching import run_deployer, shown, verdicts, wait_until
 
 pytestmark = pytest.mark.airflow
 
@@ -22,7 +22,7 @@ def push(stage: Stage, name: str) -> Push:
 
 
 def run(stage: Stage, *argv: str) -> str:
-    done = stage.run_deployer(*argv)
+    done = run_deployer(stage, *argv)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

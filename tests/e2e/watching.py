@@ -21,7 +21,20 @@ from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 
 BOUND_S = 240.0
+COMMAND_BOUND_S = 300.0
 ENDS = frozenset({"success", "failure", "error"})
+
+
+def run_deployer(stage: Stage, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the deployer on a stage and wait for its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "deployer", *args],
+        env=dict(stage.worker.environment),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_BOUND_S,
+        check=False,
+    )
 
 
 def verdicts(

@@ -13,7 +13,6 @@ from git import Repo
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.github import StandIn
-from deployer.demo.github.parts import Fault
 from deployer.demo.ports import free_port
 from deployer.doctor import git
 from deployer.edges.git import mirror as mirrors
@@ -21,6 +20,7 @@ from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.errors import GitError
 from tests.classrepo import ClassRepo
+from tests.github_faults import Fault, Faults
 
 NOBODY = 65_534
 STACK = "services:\n  postgres:\n    image: postgres:16\n"
@@ -92,7 +92,7 @@ def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_host_that_refuses_is_told_without_the_token(tmp_path: Path) -> None:
     with StandIn(tmp_path, secret="s" * 16, token="x") as github:
-        github.faults.add(Fault(status=403, on="git", times=5))
+        Faults(github).add(Fault(status=403, on="git", times=5))
         refused = Mirror(github.git_url, "main", tmp_path, token="tok-en-tok-en")
         with pytest.raises(GitError, match="403") as told:
             git.host(refused, "main")
@@ -109,7 +109,7 @@ def test_a_host_that_is_away_is_told(tmp_path: Path) -> None:
 
 def test_a_host_that_does_not_answer_in_time_is_told(tmp_path: Path) -> None:
     with StandIn(tmp_path, secret="s" * 16, token="x") as github:
-        github.faults.add(Fault(delay_s=60, on="git", times=5))
+        Faults(github).add(Fault(delay_s=60, on="git", times=5))
         slow = Mirror(github.git_url, "main", tmp_path, silent_s=0.3)
         with pytest.raises(GitError, match=r"no answer within 0\.3 s"):
             git.host(slow, "main")

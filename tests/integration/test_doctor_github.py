@@ -14,11 +14,11 @@ import pytest
 from deployer.core.doctor.lines import Ailment
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
-from deployer.demo.github.parts import Fault
 from deployer.demo.ports import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub
 from deployer.errors import GitHubUnreachable
+from tests.github_faults import Fault, Faults
 from tests.integration.answering import Answering, Said, answering
 
 REPO = "class/airflow-class"
@@ -69,11 +69,12 @@ def test_a_token_that_may_write_statuses_passes(stand_in: StandIn) -> None:
 
 
 def test_no_token_is_told_and_nobody_asked(stand_in: StandIn) -> None:
-    stand_in.faults.add(Fault(status=500))
+    faults = Faults(stand_in)
+    faults.add(Fault(status=500))
     told = told_of(stand_in.url, secret=None)
     assert "stay in the outbox" in told.detail
     assert "`Commit statuses: write`" in told.remedy
-    stand_in.faults.clear()
+    faults.clear()
 
 
 def test_a_wrong_token_is_told(stand_in: StandIn) -> None:
@@ -99,21 +100,21 @@ def test_a_repository_that_is_not_shown_is_told(stand_in: StandIn) -> None:
 def test_a_rate_limit_is_not_taken_for_a_missing_right(
     stand_in: StandIn, status: int, headers: dict[str, str]
 ) -> None:
-    stand_in.faults.add(Fault(status=status, headers=headers))
+    Faults(stand_in).add(Fault(status=status, headers=headers))
     told = told_of(stand_in.url)
     assert told.detail == f"GitHub lets this token wait ({status}): too many requests"
     assert told.remedy.startswith("wait")
 
 
 def test_a_bad_day_of_github_is_told(stand_in: StandIn) -> None:
-    stand_in.faults.add(Fault(status=502))
+    Faults(stand_in).add(Fault(status=502))
     told = told_of(stand_in.url)
     assert told.detail == "GitHub answered 502"
     assert "status page" in told.remedy
 
 
 def test_a_dropped_connection_is_told(stand_in: StandIn) -> None:
-    stand_in.faults.add(Fault(drop=True))
+    Faults(stand_in).add(Fault(drop=True))
     with pytest.raises(GitHubUnreachable, match="no answer from"):
         token(stand_in.url)
     assert "DEPLOYER_GITHUB_API_URL" in github.AWAY

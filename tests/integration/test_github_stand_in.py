@@ -22,10 +22,10 @@ from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.github.contract import Contract, ContractBroken
-from deployer.demo.github.parts import Fault
 from deployer.demo.github.webhook import HOOK_ID
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
+from tests.github_faults import Fault, Faults
 from tests.loopback import LOOPBACK
 
 REPO = "class/airflow-class"
@@ -517,9 +517,10 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
     lasse.push()
     status = Status(sha, "airflow/deploy", StatusState.PENDING, "queued")
     board = GitHub(github.url, REPO, Secret(TOKEN))
-    github.faults.add(Fault(status=500, times=2))
-    github.faults.add(Fault(status=403, headers={"retry-after": "9"}))
-    github.faults.add(Fault(drop=True))
+    faults = Faults(github)
+    faults.add(Fault(status=500, times=2))
+    faults.add(Fault(status=403, headers={"retry-after": "9"}))
+    faults.add(Fault(drop=True))
 
     answers = [board.post(status, None) for _ in range(5)]
 
@@ -531,7 +532,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
 
 
 def test_a_slow_github_is_given_up(github: StandIn) -> None:
-    github.faults.add(Fault(delay_s=60.0))
+    Faults(github).add(Fault(delay_s=60.0))
     with httpx.Client(timeout=httpx.Timeout(BOUND_S, read=0.2)) as client:
         board = GitHub(github.url, REPO, Secret(TOKEN), client=client)
 
@@ -546,7 +547,7 @@ def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lass
     lasse.push()
     board = GitHub(github.url, "class/old-name", Secret(TOKEN))
     new_home = f"{github.url}/repos/{REPO}/statuses/{sha}"
-    github.faults.add(Fault(status=301, headers={"Location": new_home}))
+    Faults(github).add(Fault(status=301, headers={"Location": new_home}))
 
     answer = board.post(Status(sha, "airflow/deploy", StatusState.SUCCESS, "live"), None)
 
@@ -556,7 +557,7 @@ def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lass
 
 
 def test_gits_side_can_fail_too(github: StandIn, lasse: Student) -> None:
-    github.faults.add(Fault(status=503, on="git"))
+    Faults(github).add(Fault(status=503, on="git"))
 
     with pytest.raises(subprocess.CalledProcessError):
         lasse.git("ls-remote", "origin")

@@ -13,10 +13,10 @@ from deployer.core.model import Status, StatusState
 from deployer.core.reporting.status import Commit, pending
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn, statuses
-from deployer.demo.github.parts import Fault
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RefusedForGood, RetryLater, StatusBoard
 from tests.fakes.statusboard import FakeStatusBoard
+from tests.github_faults import Fault, Faults
 
 UNKNOWN = "f" * 40
 REPO = "class/airflow-class"
@@ -63,7 +63,7 @@ def fake() -> Rig:
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     with StandIn(tmp_path, repo=REPO, secret="s" * 16, token="a-token") as stand_in:
         sha = _first_commit(stand_in.repository.path)
-        board = GitHub(stand_in.url, REPO, Secret("a-token"))
+        board, faults = GitHub(stand_in.url, REPO, Secret("a-token")), Faults(stand_in)
         yield Rig(
             board=board,
             sha=sha,
@@ -71,8 +71,8 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
                 (status.context, status.state, status.description, status.target_url)
                 for status in stand_in.statuses(sha)
             ],
-            break_once=lambda: stand_in.faults.add(Fault(status=502)),
-            limit_once=lambda after_s: stand_in.faults.add(
+            break_once=lambda: faults.add(Fault(status=502)),
+            limit_once=lambda after_s: faults.add(
                 Fault(status=429, headers={"retry-after": f"{after_s:.0f}"})
             ),
             set_cap=lambda most: monkeypatch.setattr(statuses, "MOST_PER_CONTEXT", most),

@@ -5,7 +5,7 @@ repository  a real bare git repository, served by `git http-backend`
 webhook     signed deliveries, as GitHub sends them
 statuses    the commit statuses, and waiting for one
 api         the REST API
-parts       what the pieces share; rate limits, 5xx, slowness, dropped connections on demand
+parts       what the pieces share
 server      the Flask app over all of it in a thread, for the demo and the tests
 """
 

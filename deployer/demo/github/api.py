@@ -136,8 +136,6 @@ class Api:
         anonymous: bool,
     ) -> Callable[..., Response]:
         def view(**path: str) -> Response:
-            if (met := self._parts.faults.meet("api")) is not None:
-                return met
             body, refused = self._read(operation, path, anonymous=anonymous)
             given = refused or answer(path, body)
             try:

@@ -34,8 +34,6 @@ def git(parts: Parts) -> Blueprint:
     def serve(owner: str, name: str, service: str) -> Response:
         if not parts.is_here(owner, name):
             abort(404)
-        if (met := parts.faults.meet("git")) is not None:
-            return met
         asked = _cgi_request(parts, service)
         if service != "git-receive-pack":
             return _answer(parts, asked)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +18,7 @@ from deployer.demo.github.api import Api
 from deployer.demo.github.git import git
 from deployer.demo.github.parts import Parts, base_url
 from deployer.demo.github.repository import BareRepository
-from deployer.demo.github.statuses import PostedStatus, combined_state
+from deployer.demo.github.statuses import combined_state
 from deployer.demo.github.webhook import Webhook
 
 STOP_S = 15.0
@@ -43,7 +42,9 @@ class StandIn:
         url: the server's address, to be used as GITHUB_API_URL.
         git_url: the repository, to be used as REPO_URL; pushes need no credentials.
         webhook: its `url` is where push events go, None: they are lost; it knows the deliveries.
-        faults: faults to be met by the next requests.
+        server: runs in `thread`; its `app` may be put into another one, e.g. to count requests.
+        statuses: returns all statuses of a commit, oldest first.
+        wait_for_status: see `Statuses.wait_for`.
     """
 
     def __init__(
@@ -64,38 +65,32 @@ class StandIn:
             webhook=Webhook(webhook_url, secret, violations.append),
             violations=violations,
         )
-        self.webhook, self.faults = self._parts.webhook, self._parts.faults
-        self.repository = self._parts.repository
+        self.webhook, self.repository = self._parts.webhook, self._parts.repository
+        self.statuses = self._parts.statuses.of
+        self.wait_for_status = self._parts.statuses.wait_for
         app = Flask(__name__, static_folder=None)
         app.register_blueprint(Api(self._parts).blueprint())
         app.register_blueprint(git(self._parts))
         app.add_url_rule("/", view_func=self._page)
-        self._server: BaseWSGIServer = make_server(
+        self.server: BaseWSGIServer = make_server(
             host, 0, app, threaded=True, request_handler=_Handler
         )
-        self._counting = threading.Lock()
-        self._requests = 0
-        app.before_request(self._count)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            args=(POLL_S,),
-            name="github-stand-in",
-            daemon=True,
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, args=(POLL_S,), name="github-stand-in", daemon=True
         )
-        self.url = f"http://{host}:{self._server.server_port}"
+        self.url = f"http://{host}:{self.server.server_port}"
         self.git_url = f"{self.url}/{repo}.git"
 
     def start(self) -> Self:
-        self._thread.start()
+        self.thread.start()
         return self
 
     def stop(self) -> None:
         """Stop serving and delivering; waits for a delivery that is under way."""
-        self.faults.stopping.set()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join(STOP_S)
-        self._server.server_close()
+        if self.thread.is_alive():
+            self.server.shutdown()
+            self.thread.join(STOP_S)
+        self.server.server_close()
         self.webhook.close()
 
     def __enter__(self) -> Self:
@@ -108,16 +103,6 @@ class StandIn:
     def violations(self) -> tuple[str, ...]:
         """Requests, and answers of our own, that are not as GitHub describes them."""
         return tuple(self._parts.violations)
-
-    @property
-    def requests(self) -> int:
-        """Return how many requests came, git's among them."""
-        with self._counting:
-            return self._requests
-
-    def _count(self) -> None:
-        with self._counting:
-            self._requests += 1
 
     def _page(self) -> str:
         parts = self._parts
@@ -135,20 +120,6 @@ class StandIn:
             deliveries=parts.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
             violations=parts.violations,
         )
-
-    def statuses(self, sha: str) -> tuple[PostedStatus, ...]:
-        """Return all statuses of a commit, oldest first."""
-        return self._parts.statuses.of(sha)
-
-    def wait_for_status(
-        self, sha: str, context: str, states: Collection[str], bound_s: float
-    ) -> PostedStatus:
-        """Return the status of `sha` and `context` in one of `states`, once it is there.
-
-        Raises:
-            TimeoutError: it was not within `bound_s`.
-        """
-        return self._parts.statuses.wait_for(sha, context, states, bound_s)
 
 
 class _Handler(WSGIRequestHandler):

@@ -19,7 +19,7 @@ from tests.e2e.compose.classroom import (
     wait_until,
 )
 from tests.e2e.compose.engine import Engine
-from tests.e2e.watching import ENDS, shown
+from tests.e2e.watching import ENDS, run_deployer, shown
 
 pytestmark = pytest.mark.docker
 
@@ -127,7 +127,7 @@ def test_packages_that_a_rebuilt_image_lacks_are_told_and_come_back_by_themselve
         return DIFFER in room.stage.get("/").text
 
     wait_until(differs, "the page tells that packages are gone")
-    asked = room.stage.run_deployer("doctor", "--json")
+    asked = run_deployer(room.stage, "doctor", "--json")
     checks = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
     assert not checks["packages"]["passed"]
     wait_until(lambda: not differs(), "packages are back")
@@ -251,15 +251,15 @@ def test_a_pushed_compose_file_is_not_used_and_page_log_and_doctor_say_that_it_d
     assert words in room.steps(push)["plan"]["detail"]
     page = room.stage.get(f"/deployments/{room.deployment(push)['id']}").text
     assert words.replace("'", "&#39;") in page
-    assert words in room.stage.run_deployer("logs").stdout
-    asked = room.stage.run_deployer("doctor", "--json")
+    assert words in run_deployer(room.stage, "logs").stdout
+    asked = run_deployer(room.stage, "doctor", "--json")
     checks = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
     assert not checks["compose file of the repository"]["passed"]
     room.ends(room.push("maria", "Log less", {"docker-compose.yaml": None}))
 
 
 def test_doctor_finds_the_class_in_order(image_class: Classroom) -> None:
-    asked = image_class.stage.run_deployer("doctor", "--json")
+    asked = run_deployer(image_class.stage, "doctor", "--json")
     checks = json.loads(asked.stdout)["checks"]
     assert [check for check in checks if not check["passed"]] == []
     assert asked.returncode == 0
