@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, abort, request
 
 from deployer.demo.github.parts import Json, Parts
-from deployer.demo.github.repository import NO_COMMIT, CgiRequest
+from deployer.demo.github.repository import NO_COMMIT
 
 _HEADS = "refs/heads/"
 _REPOSITORY_ID = 1296269
@@ -34,37 +34,19 @@ def git(parts: Parts) -> Blueprint:
     def serve(owner: str, name: str, service: str) -> Response:
         if not parts.is_here(owner, name):
             abort(404)
-        asked = _cgi_request(parts, service)
         if service != "git-receive-pack":
-            return _answer(parts, asked)
+            return parts.repository.serve(request, service)
         # The refs before and after tell what this push did, and only this one.
         with one_push_at_a_time:
             before = parts.repository.refs()
-            answer = _answer(parts, asked)
+            answer = parts.repository.serve(request, service)
             after = parts.repository.refs()
-        for push in _pushes(before, after, pusher=asked.user or None):
+        user = request.authorization.username if request.authorization else None
+        for push in _pushes(before, after, pusher=user):
             announce(parts, push)
         return answer
 
     return blueprint
-
-
-def _cgi_request(parts: Parts, service: str) -> CgiRequest:
-    return CgiRequest(
-        method=request.method,
-        path_info=f"/{parts.full_name}.git/{service}",
-        query=request.query_string.decode("latin-1"),
-        content_type=request.content_type or "",
-        content_encoding=request.headers.get("Content-Encoding", ""),
-        git_protocol=request.headers.get("Git-Protocol", ""),
-        user=(request.authorization.username or "") if request.authorization else "",
-        body=request.get_data(),
-    )
-
-
-def _answer(parts: Parts, asked: CgiRequest) -> Response:
-    answer = parts.repository.serve(asked)
-    return Response(answer.body, answer.status, answer.headers)
 
 
 def _pushes(

@@ -7,6 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask import Request, Response
+from werkzeug.datastructures import Headers
+
 TIMEOUT_S = 120.0
 NO_COMMIT = "0" * 40
 
@@ -39,32 +42,10 @@ class Commit:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class CgiRequest:
-    """What `git http-backend` wants to know of a request (RFC 3875's names)."""
-
-    method: str
-    path_info: str
-    query: str
-    content_type: str
-    content_encoding: str
-    git_protocol: str
-    user: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CgiAnswer:
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
 class BareRepository:
     """One repository at `root/<owner>/<name>.git`, made if it is not there."""
 
     def __init__(self, root: Path, full_name: str, *, branch: str = "main") -> None:
-        self._root = root
         self.path = root / f"{full_name}.git"
         self.branch = branch
         if not (self.path / "HEAD").exists():
@@ -93,36 +74,35 @@ class BareRepository:
         out = self._git("log", f"--max-count={most}", f"--format={_FORMAT}", revision, "--")
         return tuple(Commit(*line.split("\0")) for line in out.split("\n") if line)
 
-    def serve(self, request: CgiRequest) -> CgiAnswer:
-        """Answer one request of a git client."""
+    def serve(self, request: Request, service: str) -> Response:
+        """Answer one request of a git client (RFC 3875's names)."""
         # The body is here whole, so its length is known whether it came chunked or not;
         # http-backend itself undoes gzip.
+        asked = request.get_data()
         out = subprocess.run(
             ["git", "http-backend"],
-            input=request.body,
+            input=asked,
             capture_output=True,
             check=True,
             timeout=TIMEOUT_S,
             env=_environment()
             | {
-                "GIT_PROJECT_ROOT": str(self._root.resolve()),
+                "GIT_PROJECT_ROOT": str(self.path.resolve()),
                 "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_PROTOCOL": request.git_protocol,
+                "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
                 "REQUEST_METHOD": request.method,
-                "PATH_INFO": request.path_info,
-                "QUERY_STRING": request.query,
-                "CONTENT_TYPE": request.content_type,
-                "CONTENT_LENGTH": str(len(request.body)),
-                "HTTP_CONTENT_ENCODING": request.content_encoding,
-                "REMOTE_USER": request.user,
-                "REMOTE_ADDR": "127.0.0.1",
+                "PATH_INFO": f"/{service}",
+                "QUERY_STRING": request.query_string.decode("latin-1"),
+                "CONTENT_TYPE": request.content_type or "",
+                "CONTENT_LENGTH": str(len(asked)),
+                "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
             },
         ).stdout
         head, _, body = out.partition(b"\r\n\r\n")
         pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
-        headers = tuple((name, value) for name, _, value in pairs if name != "Status")
-        status = next((value for name, _, value in pairs if name == "Status"), "200 OK")
-        return CgiAnswer(int(status.split()[0]), headers, body)
+        headers = Headers([(name, value) for name, _, value in pairs])
+        status = headers.pop("Status", "200 OK")
+        return Response(body, status, headers)
 
     def _git(self, *arguments: str) -> str:
         return _run(["--git-dir", str(self.path), *arguments])

@@ -98,6 +98,7 @@ class Webhook:
 
     def _deliver(self, url: str, event: str, guid: str, payload: Json) -> None:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         headers = {
             "Accept": "*/*",
             "Content-Type": "application/json",
@@ -105,7 +106,7 @@ class Webhook:
             "X-GitHub-Delivery": guid,
             "X-GitHub-Event": event,
             "X-GitHub-Hook-ID": str(HOOK_ID),
-            "X-Hub-Signature-256": f"sha256={self._sign(body)}",
+            "X-Hub-Signature-256": f"sha256={signature}",
         }
         started_s = time.monotonic()
         status, status_code = self._post(url, body, headers)
@@ -129,9 +130,5 @@ class Webhook:
             return "timed out", 504
         except httpx.RequestError:
             return "failed to connect", 502
-        ok = answer.is_success
-        status = "OK" if ok else f"Invalid HTTP Response: {answer.status_code}"
+        status = "OK" if answer.is_success else f"Invalid HTTP Response: {answer.status_code}"
         return status, answer.status_code
-
-    def _sign(self, body: bytes) -> str:
-        return hmac.new(self._secret, body, hashlib.sha256).hexdigest()
