@@ -5,13 +5,16 @@ Pure. The keys and their order are the contract's; whatever else a deployment ho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from deployer.core.model import (
     Deployment,
     Freeze,
+    ParseError,
     Plan,
+    RequirementsDiff,
     Running,
     StatusRecord,
     StepRecord,
@@ -21,45 +24,32 @@ from deployer.core.model import (
 
 Json: TypeAlias = dict[str, object]
 
+_KEYS: Final[Mapping[type, str]] = {
+    Deployment: (
+        "id sha base_sha ref trigger state queued_at started_at finished_at covers plan running"
+        " waits_for steps verdicts statuses"
+    ),
+    Plan: "dag_files deleted requirements recreate",
+    RequirementsDiff: "added removed changed",
+    Running: "step since words",
+    StepRecord: "name state started_at finished_at detail",
+    ParseError: "type message line trace",
+    Freeze: "why by since until",
+}
+"""The attributes that are shown of each value, which are its keys as well."""
+
 
 def as_json(deployment: Deployment) -> Json:
     """Return `deployment` as the contract's JSON object, ready for `json.dumps`."""
-    return {
-        "id": deployment.id,
-        "sha": deployment.sha,
-        "base_sha": deployment.base_sha,
-        "ref": deployment.ref,
-        "trigger": deployment.trigger.value,
-        "state": deployment.state.value,
-        "queued_at": timestamp(deployment.queued_at),
-        "started_at": _optional(deployment.started_at),
-        "finished_at": _optional(deployment.finished_at),
-        "covers": list(deployment.covers),
-        "plan": _plan(deployment.plan),
-        "running": _running(deployment.running),
-        "waits_for": deployment.waits_for,
-        "steps": [_step(step) for step in deployment.steps],
-        "verdicts": [verdict_as_json(verdict) for verdict in deployment.verdicts],
-        "statuses": [_status(record) for record in deployment.statuses],
-    }
+    return _picked(deployment, _KEYS[Deployment])
 
 
 def verdict_as_json(verdict: Verdict) -> Json:
     """Return one verdict as the contract's JSON object; `deployer check` shows it alone."""
-    error = verdict.error
     return {
         "path": verdict.path,
         "folder": folder_of(verdict.path),
-        "outcome": verdict.outcome.value,
-        "dag_ids": list(verdict.dag_ids),
-        "error": error
-        and {
-            "type": error.type,
-            "message": error.message,
-            "line": error.line,
-            "trace": error.trace,
-        },
-        "proof": verdict.proof.value,
+        **_picked(verdict, "outcome dag_ids error proof"),
         "waited_s": round(verdict.waited_s, 3),
         **({"warnings": list(verdict.warnings)} if verdict.warnings else {}),
     }
@@ -67,12 +57,7 @@ def verdict_as_json(verdict: Verdict) -> Json:
 
 def freeze_as_json(freeze: Freeze) -> Json:
     """Return who froze deployments, and why, as `deployer status --json` shows it."""
-    return {
-        "why": freeze.why,
-        "by": freeze.by,
-        "since": timestamp(freeze.since),
-        "until": _optional(freeze.until),
-    }
+    return _picked(freeze, _KEYS[Freeze])
 
 
 def timestamp(at: datetime) -> str:
@@ -80,48 +65,22 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _optional(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
+def _picked(value: object, keys: str) -> Json:
+    return {key: _shown(getattr(value, key)) for key in keys.split()}
 
 
-def _plan(plan: Plan) -> Json:
-    return {
-        "dag_files": list(plan.dag_files),
-        "deleted": list(plan.deleted),
-        "requirements": {
-            "added": list(plan.requirements.added),
-            "removed": list(plan.requirements.removed),
-            "changed": list(plan.requirements.changed),
-        },
-        "recreate": list(plan.recreate),
-    }
-
-
-def _running(running: Running | None) -> Json | None:
-    if running is None:
-        return None
-    return {"step": running.step.value, "since": timestamp(running.since), "words": running.words}
-
-
-def _step(step: StepRecord) -> Json:
-    return {
-        "name": step.name.value,
-        "state": step.state,
-        "started_at": timestamp(step.started_at),
-        "finished_at": timestamp(step.finished_at),
-        "detail": step.detail,
-    }
-
-
-def _status(record: StatusRecord) -> Json:
-    status = record.status
-    return {
-        "sha": status.sha,
-        "context": status.context,
-        "state": status.state.value,
-        "description": status.description,
-        "target_url": record.target_url,
-        "posted_at": _optional(record.posted_at),
-        "attempts": record.attempts,
-        "error": record.error,
-    }
+def _shown(value: object) -> object:
+    """Return an attribute as JSON has it; what is none of these is there already."""
+    match value:
+        case datetime():
+            return timestamp(value)
+        case tuple():
+            return [_shown(one) for one in value]
+        case Verdict():
+            return verdict_as_json(value)
+        case StatusRecord():
+            keys = "target_url posted_at attempts error"
+            return _picked(value.status, "sha context state description") | _picked(value, keys)
+        case _:
+            keys = _KEYS.get(type(value), "")
+            return _picked(value, keys) if keys else value
