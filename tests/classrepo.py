@@ -3,7 +3,7 @@
     repo = ClassRepo(tmp_path / "class.git")
     repo.write("dags/lasse/taxi.py", "…")
     sha = repo.commit("taxi")        # refs/heads/main moved
-    GitRepository(repo.url, repo.branch, …)
+    GitRepository(Mirror(repo.url, repo.branch, …))
 
 Each commit is one `git fast-import`, which takes what `git add` would refuse: names
 that are not UTF-8, links to anywhere, submodules without a repository.

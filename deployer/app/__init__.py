@@ -415,24 +415,22 @@ def _parts(settings: Settings, signals: Signals, renew: Renew) -> Parts:
     from deployer.deployment.parts import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
+    from deployer.edges.git.mirror import Mirror
     from deployer.edges.git.repository import GitRepository
     from deployer.edges.parser.examiner import IsolatedExaminer
     from deployer.edges.releases.store import ReleaseStore
 
-    repository = GitRepository(
-        settings.repo_url,
-        settings.branch,
-        settings.checkout_dir,
-        token=in_plain(settings.github_token),
-        renew=renew,
-    )
-    releases = ReleaseStore(settings.checkout_dir, repository)
+    token = in_plain(settings.github_token)
+    checkout = settings.checkout_dir
+    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=token, renew=renew)
+    repository = GitRepository(mirror)
+    releases = ReleaseStore(checkout, repository)
     host = on_this_machine(settings) if settings.services == "local" else in_compose(settings)
     return Parts(
         repository=repository,
         releases=releases,
         airflow=AirflowRest(settings.airflow_url, host.username, host.password),
-        feed=ParseFeedListener(settings.checkout_dir / PLACE, group=host.group),
+        feed=ParseFeedListener(checkout / PLACE, group=host.group),
         services=host.services,
         examiner=IsolatedExaminer(now=host.now, built=host.built, materialiser=releases),
         journal=open_journal(settings),

@@ -94,16 +94,16 @@ def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
         OperatorError: a lock's file can't be written.
     """
     checkout, state, token = settings.checkout_dir, settings.state_dir, settings.github_token
-    where = (settings.repo_url, settings.branch, checkout)
     now = datetime.now(UTC)
     board = GitHub(settings.github_api_url, settings.github_repo, token)
+    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=in_plain(token))
     with only_worker(state, checkout), closing(board):
         yield Broken(
             ref=f"refs/heads/{settings.branch}",
-            repository=Mirror(*where, token=in_plain(token)),
+            repository=mirror,
             journal=JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
             statuses=board if token else None,
-            releases=ReleaseStore(checkout, GitRepository(*where)),
+            releases=ReleaseStore(checkout, GitRepository(mirror)),
             sockets=(state / doorbell.PLACE, checkout / PLACE),
             now=now,
         )

@@ -28,6 +28,7 @@ from deployer.doctor import running
 from deployer.edges import http
 from deployer.edges.compose import runner
 from deployer.edges.git import mirror
+from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.journal import SqlJournal
 from tests.integration.answering import Answering, Said, answering
@@ -278,7 +279,7 @@ def well(settings: Callable[..., None], airflow: Answering, tmp_path: Path) -> I
             AIRFLOW_PASSWORD=PASSWORD,
             PUBLIC_URL=airflow.url,
         )
-        tip = GitRepository(github.git_url, "main", checkout).fetch()
+        tip = GitRepository(Mirror(github.git_url, "main", checkout)).fetch()
         journal = SqlJournal.open(f"sqlite:///{state}/deployer.db", migrate=True)
         journal.record_delivery(guid="1", event="ping", result="ignored", reason="", payload={})
         now = datetime.now(UTC)

@@ -42,7 +42,7 @@ def repository(host: ClassRepo, tmp_path: Path) -> Mirror:
 @pytest.fixture
 def mirrored(host: ClassRepo, repository: Mirror) -> Mirror:
     """Return the repository after the worker's first fetch."""
-    GitRepository(host.url, "main", repository.path.parent).fetch()
+    GitRepository(Mirror(host.url, "main", repository.path.parent)).fetch()
     return repository
 
 
@@ -202,7 +202,7 @@ def test_a_repository_without_a_compose_file_passes(
 ) -> None:
     host.remove("docker-compose.yaml")
     host.commit()
-    GitRepository(host.url, "main", repository.path.parent).fetch()
+    GitRepository(Mirror(host.url, "main", repository.path.parent)).fetch()
     assert git.compare_stack(repository, "main", own) == "the repository has no docker-compose.yaml"
 
 

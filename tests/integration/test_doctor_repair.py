@@ -58,7 +58,7 @@ def shas(host: ClassRepo, github: StandIn, state: Path, checkout: Path) -> list[
         made.append(host.commit())
     shutil.rmtree(github.repository.path)
     shutil.copytree(host.bare, github.repository.path)
-    repository = GitRepository(host.url, "main", checkout)
+    repository = GitRepository(Mirror(host.url, "main", checkout))
     tree = repository.tree(repository.fetch())
     ReleaseStore(checkout, repository).publish(tree, touch=(), held=())
     state.mkdir()

@@ -25,6 +25,7 @@ from deployer.core.tree.contents import Read
 from deployer.edges.git import command, mirror
 from deployer.edges.git import repository as gitrepo
 from deployer.edges.git.command import GitRunner
+from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.errors import GitError, SettingsError, UnknownCommit
 from tests.classrepo import ClassRepo
@@ -39,7 +40,7 @@ def host(tmp_path: Path) -> ClassRepo:
 
 @pytest.fixture
 def repository(host: ClassRepo, tmp_path: Path) -> GitRepository:
-    return GitRepository(host.url, "main", tmp_path / "checkout")
+    return GitRepository(Mirror(host.url, "main", tmp_path / "checkout"))
 
 
 @pytest.fixture
@@ -468,7 +469,7 @@ def test_a_branch_that_looks_like_an_option_is_a_mistake_of_the_settings(
     tmp_path: Path, branch: str
 ) -> None:
     with pytest.raises(SettingsError, match="DEPLOYER_BRANCH"):
-        GitRepository("https://host/x", branch, tmp_path)
+        GitRepository(Mirror("https://host/x", branch, tmp_path))
 
 
 # --- what a tree costs
@@ -492,13 +493,13 @@ def test_a_second_tree_reads_only_what_changed(
     host.link("dags/a/link.py", "d1.py")
     before = fetched(host, repository)
     asked: list[str] = []
-    blob = mirror.Mirror.blob
+    content = mirror.Mirror.content
 
-    def counted(self: mirror.Mirror, name: str) -> bytes:
-        asked.append(name)
-        return blob(self, name)
+    def counted(self: mirror.Mirror, kind: str, name: str) -> bytes:
+        asked.extend([name] * (kind == "blob"))
+        return content(self, kind, name)
 
-    monkeypatch.setattr(mirror.Mirror, "blob", counted)
+    monkeypatch.setattr(mirror.Mirror, "content", counted)
     host.write("dags/a/d3.py", "changed")
 
     after = fetched(host, repository)
@@ -607,7 +608,7 @@ def test_damage_that_only_reading_finds_is_mended_at_once(
     loose.unlink()
     if content is not None:
         loose.write_bytes(content)
-    anew = GitRepository(host.url, "main", mirrored.parent)
+    anew = GitRepository(Mirror(host.url, "main", mirrored.parent))
 
     assert anew.fetch() == sha
     assert list(anew.tree(sha).files) == ["dags/a.py"]
@@ -636,7 +637,7 @@ def test_what_a_power_cut_took_of_the_mirror_is_fetched_again(
         for revision in lost:
             name = host.git("rev-parse", revision).decode().strip()
             (mirrored / "objects" / name[:2] / name[2:]).unlink()
-            anew = GitRepository(host.url, "main", mirrored.parent)
+            anew = GitRepository(Mirror(host.url, "main", mirrored.parent))
             assert anew.fetch() == tip
             assert read(anew) == whole
             shutil.rmtree(mirrored)
@@ -650,7 +651,7 @@ def test_a_damaged_mirror_of_a_host_that_is_gone_says_so_and_stays(
     sha = fetched(host, repository).sha
     blob = host.git("rev-parse", "main:dags/a.py").decode().strip()
     (mirrored / "objects" / blob[:2] / blob[2:]).unlink()
-    anew = GitRepository(host.url, "main", mirrored.parent)
+    anew = GitRepository(Mirror(host.url, "main", mirrored.parent))
     host.bare.rename(host.bare.with_name("away.git"))
     with pytest.raises(GitError, match="does not appear to be a git repository"):
         anew.tree(sha)
@@ -723,7 +724,7 @@ def test_a_machine_that_keeps_git_from_reading_is_named_and_costs_no_mirror(
     host.write("dags/a.py", "1")
     sha = fetched(host, repository).sha
     inode = mirrored.stat().st_ino
-    anew = GitRepository(host.url, "main", mirrored.parent)
+    anew = GitRepository(Mirror(host.url, "main", mirrored.parent))
     git = shutil.which("git")
     with monkeypatch.context() as limited:
         text = LIMITED.format(command="cat-file", limit="kill -9 $$", git=git)
@@ -741,7 +742,7 @@ def test_a_worker_that_can_start_no_git_names_why_and_costs_no_mirror(
     host.write("dags/a.py", "1")
     sha = fetched(host, repository).sha
     inode = mirrored.stat().st_ino
-    anew = GitRepository(host.url, "main", mirrored.parent)
+    anew = GitRepository(Mirror(host.url, "main", mirrored.parent))
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "Too many open")
@@ -795,7 +796,9 @@ def test_a_slow_link_is_given_its_time(
     program(tmp_path / "bin", "ssh", text, monkeypatch)
 
     # Longer in all than the silence that is allowed.
-    slow = GitRepository(f"ssh://host{host.bare}", "main", tmp_path / "checkout", silent_s=2.0)
+    slow = GitRepository(
+        Mirror(f"ssh://host{host.bare}", "main", tmp_path / "checkout", silent_s=2.0)
+    )
 
     assert slow.fetch() == sha
 
@@ -808,7 +811,7 @@ def test_a_host_that_stalls_in_the_middle_is_named_and_costs_no_mirror(
     text = LINK.format(python=sys.executable, stalls_after=50_000)
     program(tmp_path / "bin", "ssh", text, monkeypatch)
     url = f"ssh://host{host.bare}"
-    repository = GitRepository(url, "main", tmp_path / "checkout", silent_s=1.0)
+    repository = GitRepository(Mirror(url, "main", tmp_path / "checkout", silent_s=1.0))
     repository.fetch()
     inode = mirrored.stat().st_ino
     host.write("dags/b.py", os.urandom(200_000))
@@ -827,7 +830,7 @@ def test_a_mirror_that_cannot_be_written_is_a_git_error(host: ClassRepo, tmp_pat
     (tmp_path / "file").touch()
 
     with pytest.raises(GitError, match=r"^Not a directory; the mirror .* can't be written"):
-        GitRepository(host.url, "main", tmp_path / "file" / "checkout").fetch()
+        GitRepository(Mirror(host.url, "main", tmp_path / "file" / "checkout")).fetch()
 
 
 def test_a_year_of_fetches_is_packed_when_nothing_comes(
@@ -907,7 +910,7 @@ def test_the_token_is_given_to_the_host_that_asks_and_stands_in_no_error(
     locked_host: tuple[str, type[_Host]], tmp_path: Path
 ) -> None:
     url, handler = locked_host
-    repository = GitRepository(url, "main", tmp_path, token=TOKEN)
+    repository = GitRepository(Mirror(url, "main", tmp_path, token=TOKEN))
 
     with pytest.raises(GitError) as caught:
         repository.fetch()
@@ -923,7 +926,7 @@ def test_a_token_that_was_renewed_is_given_when_the_old_one_does_not_do(
 ) -> None:
     url, handler = locked_host
     repository = GitRepository(
-        url, "main", tmp_path, token=TOKEN, renew=lambda: Secret("another-token")
+        Mirror(url, "main", tmp_path, token=TOKEN, renew=lambda: Secret("another-token"))
     )
 
     with pytest.raises(GitError) as caught:
@@ -942,7 +945,7 @@ def test_without_a_token_git_asks_nobody_and_fails(
     url, handler = locked_host
 
     with pytest.raises(GitError, match="terminal prompts disabled"):
-        GitRepository(url, "main", tmp_path).fetch()
+        GitRepository(Mirror(url, "main", tmp_path)).fetch()
 
     assert set(handler.given) == {""}
 
@@ -953,7 +956,7 @@ def test_a_password_in_the_url_stands_in_no_error(
     url = locked_host[0].replace("://", "://bot:hush-hush@")
 
     with pytest.raises(GitError) as caught:
-        GitRepository(url, "main", tmp_path).fetch()
+        GitRepository(Mirror(url, "main", tmp_path)).fetch()
 
     assert "hush-hush" not in str(caught.value)
 
@@ -963,7 +966,7 @@ def test_a_host_that_never_answers_is_given_up_within_the_bound(
 ) -> None:
     url, handler = locked_host
     handler.stall = threading.Event()
-    repository = GitRepository(url, "main", tmp_path, silent_s=0.5)
+    repository = GitRepository(Mirror(url, "main", tmp_path, silent_s=0.5))
 
     with pytest.raises(GitError, match=r"^nothing came for 0\.5 s from"):
         repository.fetch()
@@ -1043,7 +1046,7 @@ def test_the_token_is_given_to_no_helper_of_the_ordinary_configuration(
     (tmp_path / ".gitconfig").write_text(f'[credential]\n\thelper = "!cat >> {told}; true"\n')
 
     with pytest.raises(GitError):
-        GitRepository(url, "main", tmp_path / "checkout", token=TOKEN).fetch()
+        GitRepository(Mirror(url, "main", tmp_path / "checkout", token=TOKEN)).fetch()
 
     assert any(handler.given)
     assert not told.exists()

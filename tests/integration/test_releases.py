@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from deployer.core.model import File, Tree
+from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.releases import directory
 from deployer.edges.releases.directory import blob_id
@@ -73,7 +74,7 @@ def test_a_release_keeps_the_executable_bit_and_a_commit_that_changes_it_alone(
     tmp_path: Path, root: Path
 ) -> None:
     host = ClassRepo(tmp_path / "class.git")
-    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    repository = GitRepository(Mirror(host.url, "main", tmp_path / "mirror"))
     store = ReleaseStore(root, repository)
     gen, run, read = "dags/lasse/gen.sh", "dags/lasse/run.sh", "dags/lasse/read.txt"
 
@@ -98,7 +99,7 @@ def test_what_is_examined_and_what_is_held_keep_the_executable_bit_too(
     tmp_path: Path, root: Path
 ) -> None:
     host = ClassRepo(tmp_path / "class.git")
-    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    repository = GitRepository(Mirror(host.url, "main", tmp_path / "mirror"))
     store = ReleaseStore(root, repository)
     gen = "dags/lasse/gen.sh"
     host.write(gen, "1", mode="100755")
@@ -118,7 +119,7 @@ def test_a_release_of_before_modes_were_kept_gets_them_when_it_is_deployed_again
     tmp_path: Path, root: Path
 ) -> None:
     host = ClassRepo(tmp_path / "class.git")
-    repository = GitRepository(host.url, "main", tmp_path / "mirror")
+    repository = GitRepository(Mirror(host.url, "main", tmp_path / "mirror"))
     store = ReleaseStore(root, repository)
     host.write("dags/lasse/gen.sh", "1", mode="100755")
     host.commit()
@@ -190,7 +191,7 @@ def test_links_of_a_real_commit_come_out_plain_and_executable_files_as_they_are(
     host.link("dags/b/linked.py", "../a/real.py")
     host.write(".gitattributes", "* text eol=lf ident export-ignore\n")
     sha = host.commit()
-    repository = GitRepository(host.url, "main", root)
+    repository = GitRepository(Mirror(host.url, "main", root))
     repository.fetch()
 
     release = ReleaseStore(root, repository).publish(repository.tree(sha), touch=(), held=())
@@ -210,7 +211,7 @@ def test_airflows_user_can_enter_a_directory_that_the_mirror_made_whatever_the_u
     host.commit()
     before = os.umask(0o077)
     try:
-        GitRepository(host.url, "main", root).fetch()
+        GitRepository(Mirror(host.url, "main", root)).fetch()
     finally:
         os.umask(before)
 
@@ -229,7 +230,7 @@ def test_a_folder_that_became_too_large_stays_as_it_is_live_beside_its_neighbour
     host.write("dags/anna/y.py", "2")
     host.tree("dags/otto/.venv", host.bomb(6))
     second = host.commit()
-    repository = GitRepository(host.url, "main", root)
+    repository = GitRepository(Mirror(host.url, "main", root))
     repository.fetch()
     store = ReleaseStore(root, repository)
     publish(store, repository.tree(first))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Authored, History
+from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.errors import GitError, NothingPushed, UnknownCommit
 from deployer.ports import Repository
@@ -65,7 +66,7 @@ def real(directory: Path) -> Rig:
     def break_host() -> None:
         host.bare.rename(directory / "moved.git")
 
-    repository = GitRepository(host.url, "main", directory / "checkout")
+    repository = GitRepository(Mirror(host.url, "main", directory / "checkout"))
     return Rig(repository, push, rename_branch, break_host)
 
 

@@ -107,23 +107,17 @@ class Mirror:
             f"the mirror can't be read, the next fetch makes it anew: {self._cause(ran)}"
         )
 
-    def blob(self, name: str) -> bytes:
-        """Return a blob's content by its id.
+    def content(self, kind: str, name: str) -> bytes:
+        """Return a `blob`, or a `tree` as git keeps it, by its id.
 
         Raises:
             UnknownCommit: the mirror does not hold it.
             GitError: the mirror can't be read.
         """
-        return self._content("blob", name)
-
-    def tree(self, name: str) -> bytes:
-        """Return a tree by its id, as git keeps it.
-
-        Raises:
-            UnknownCommit: the mirror does not hold it.
-            GitError: the mirror can't be read.
-        """
-        return self._content("tree", name)
+        content = self._asked(self._objects.content, kind, name)
+        if content is None:
+            raise self._without(name)
+        return content
 
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
         """Return how many bytes each blob has.
@@ -146,12 +140,6 @@ class Mirror:
             GitError: the mirror can't be read.
         """
         return self._asked(self._objects.named, revision)
-
-    def _content(self, kind: str, name: str) -> bytes:
-        content = self._asked(self._objects.content, kind, name)
-        if content is None:
-            raise self._without(name)
-        return content
 
     def _without(self, name: str) -> UnknownCommit:
         self.damaged = True  # a commit's objects come and go with it
@@ -182,12 +170,7 @@ class Mirror:
                     break
             self._remove_torn_packs()
             self._ask_host(ran)
-        # Connectivity: objects that are merely odd, in somebody's history, are no damage.
-        found = self._git.run(
-            f"--git-dir={self.path}",
-            *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
-            timeout_s=_LONG_S,
-        )
+        found = self._looked_through(_LONG_S)
         if found.status == 0 or found.kept_from_working or ran.kept_from_working:
             raise GitError(f"{self._cause(ran)}; git can't fetch into {self.path}")
         log.warning("git.mirror_damaged", mirror=str(self.path), words=found.words)
@@ -286,16 +269,17 @@ class Mirror:
         Raises:
             GitError: it takes too long.
         """
-        ran = self._git.run(
-            f"--git-dir={self.path}",
-            *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
-            timeout_s=_CHECK_S,
-        )
+        ran = self._looked_through(_CHECK_S)
         if ran.timed_out:
             raise self.unread(ran, within_s=_CHECK_S)
         tip = self.run("rev-parse", "--verify", "--quiet", f"{self._ref}^{{commit}}")
         self.damaged = bool(ran.status or tip.status)
         return None if self.damaged else tip.out.decode().strip()
+
+    def _looked_through(self, timeout_s: float) -> Ran:
+        # Connectivity: objects that are merely odd, in somebody's history, are no damage.
+        options = ("--connectivity-only", "--no-dangling", "--no-progress")
+        return self._git.run(f"--git-dir={self.path}", "fsck", *options, timeout_s=timeout_s)
 
     def latest(self, most: int) -> tuple[str, ...]:
         """Return the branch's commits, newest first, of a merge both sides.
@@ -303,10 +287,7 @@ class Mirror:
         Raises:
             GitError: there is no mirror that can be read.
         """
-        ran = self.run("rev-list", f"--max-count={most}", self._ref, "--")
-        if ran.status != 0:
-            raise self.unread(ran)
-        return tuple(ran.out.decode().split())
+        return tuple(self._out("rev-list", f"--max-count={most}", self._ref, "--").decode().split())
 
     def pushed(self, path: str) -> str | None:
         """Return a file's text at the branch's tip, None: there is none.
@@ -314,12 +295,15 @@ class Mirror:
         Raises:
             GitError: there is no mirror that can be read.
         """
-        ran = self.run("ls-tree", "--full-tree", self._ref, "--", path)
-        if ran.status != 0:
-            raise self.unread(ran)
-        if not ran.out:
+        if not self._out("ls-tree", "--full-tree", self._ref, "--", path):
             return None
         return self.run("cat-file", "blob", f"{self._ref}:{path}").out.decode(errors="replace")
+
+    def _out(self, *args: str) -> bytes:
+        ran = self.run(*args)
+        if ran.status != 0:
+            raise self.unread(ran)
+        return ran.out
 
     @property
     def _ref(self) -> str:

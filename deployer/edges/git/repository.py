@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
-from pathlib import Path
+from functools import partial, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
@@ -25,13 +24,12 @@ from deployer.core.model import (
     History,
     Tree,
 )
-from deployer.core.settings import Secret
 from deployer.core.tree import contents, limits
 from deployer.core.tree.contents import Read
 from deployer.core.tree.limits import TooMuch, Weight
 from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, publishable, shown
 from deployer.edges.git.command import Ran
-from deployer.edges.git.mirror import SILENT_S, Mirror
+from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.trees import GitFolder, GitTrees
 from deployer.errors import GitError, UnknownCommit
 
@@ -75,29 +73,16 @@ def _of_a_whole_mirror(
 
 
 class GitRepository:
-    """`ports.Repository` over a bare mirror, `<directory>/mirror.git`. For one thread."""
+    """`ports.Repository` over a bare mirror. For one thread."""
 
-    def __init__(
-        self,
-        url: str,
-        branch: str,
-        directory: Path,
-        *,
-        token: str | None = None,
-        renew: Callable[[], Secret | None] = lambda: None,
-        silent_s: float = SILENT_S,
-    ) -> None:
-        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`.
-
-        Raises:
-            SettingsError: `url` or `branch` is nothing that git should be given.
-        """
-        self._mirror = Mirror(url, branch, directory, token=token, renew=renew, silent_s=silent_s)
+    def __init__(self, mirror: Mirror) -> None:
+        """Touch nothing yet; the first `fetch` makes the mirror."""
+        self._mirror = mirror
         # By blob and kind: those of the last tree, and of the one before it.
         self._known: dict[tuple[str, str], Read] = {}
         self._known_before: dict[tuple[str, str], Read] = {}
         self._sizes: dict[str, int] = {}  # of the last tree's blobs
-        self._git_trees = GitTrees(self._mirror.tree)
+        self._git_trees = GitTrees(partial(mirror.content, "tree"))
         self._trees: dict[str, Tree] = {}
 
     def fetch(self) -> str:
@@ -115,7 +100,7 @@ class GitRepository:
 
     @_of_a_whole_mirror
     def _blob(self, name: str) -> bytes:
-        return self._mirror.blob(name)
+        return self._mirror.content("blob", name)
 
     @_of_a_whole_mirror
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
@@ -196,7 +181,10 @@ class GitRepository:
     def _read(self, sha: str) -> Tree:
         top = self._git_trees.entries(self._root(sha))
         aside = _aside(top)
-        too_much = limits.judged(self._weighed(top), self._loose(top))
+        weighed = (
+            (shown(path), GitFolder(self._git_trees, tree)) for path, tree in self._folders(top)
+        )
+        too_much = limits.judged(weighed, self._loose(top))
         # A commit of a million folders is refused: these are few.
         folders = {} if too_much.refused else dict(self._folders(top))
         entries = [] if too_much.refused else list(self._listed(top, folders, too_much))
@@ -235,10 +223,6 @@ class GitRepository:
                     if inner.mode == FOLDER:
                         yield b"%s/%s" % (entry.path, inner.path), inner.blob
 
-    def _weighed(self, top: Iterable[Entry]) -> Iterator[tuple[str, GitFolder]]:
-        for path, tree in self._folders(top):
-            yield shown(path), GitFolder(self._git_trees, tree)
-
     def _loose(self, top: Iterable[Entry]) -> Weight:
         """Return what lies directly in `dags/`."""
         trees = [e.blob for e in top if e.mode == FOLDER and e.path == _DAGS]
@@ -276,7 +260,7 @@ class GitRepository:
             else:
                 reads[blob, kind] = known
         for blob, kinds in unknown.items():
-            content = self._mirror.blob(blob)
+            content = self._mirror.content("blob", blob)
             reads |= {(blob, kind): contents.read(kind, content) for kind in kinds}
         return reads
 
