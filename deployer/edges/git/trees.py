@@ -7,6 +7,7 @@ and two commits are compared only where their trees differ.
 
 from __future__ import annotations
 
+import re
 import stat
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,7 +19,8 @@ from deployer.core.model import COMPOSE_FILE, DAGS, INCLUDE, REQUIREMENTS, ROSTE
 from deployer.core.tree.limits import PER_COMMIT, Weight
 from deployer.core.tree.publishable import FOLDER, LINK, MAX_PATH_BYTES, SUBMODULE, Entry, shown
 
-_ID_BYTES: Final = 20  # SHA-1's, as in `gitrepo`
+# <mode in octal> SP <name> NUL <id>, which is a SHA-1, as in `repository`
+_ENTRY: Final = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 _LOOKED_AT: Final = frozenset(
     name.rstrip("/").encode() for name in (DAGS, INCLUDE, REQUIREMENTS, ROSTER, COMPOSE_FILE)
 )
@@ -148,16 +150,9 @@ def _first(name: bytes) -> tuple[bool, bytes]:
 
 
 def _entries(content: bytes) -> Iterator[Entry]:
-    # One after the other: <mode in octal> SP <name> NUL <id>. A fetch lets nothing else in:
-    # it walks all that is new.
-    at = 0
-    while at < len(content):
-        space = content.index(b" ", at)
-        end = content.index(b"\0", space)
-        after = end + 1 + _ID_BYTES
-        name = content[space + 1 : end]
-        yield Entry(_mode(content[at:space]), content[end + 1 : after].hex(), name)
-        at = after
+    # A fetch lets in nothing but entries, one after the other: it walks all that is new.
+    for octal, name, blob in _ENTRY.findall(content):
+        yield Entry(_mode(octal), blob.hex(), name)
 
 
 @lru_cache(maxsize=64)

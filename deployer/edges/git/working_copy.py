@@ -92,7 +92,8 @@ class WorkingCopy:
         """
         with _disk_errors():
             entries = list(self._entries())
-            targets = {e.blob: os.fsencode(self._at(e).readlink()) for e in entries if _is_link(e)}
+            linked = (entry.blob for entry in entries if entry.mode == LINK)
+            targets = {blob: os.fsencode((self.root / blob).readlink()) for blob in linked}
             blobs, left_out, executable, links = publishable(entries, targets)
             sizes = {blob: (self.root / blob).stat().st_size for blob in blobs.values()}
             chosen = contents.chosen(blobs, left_out, sizes)
@@ -126,17 +127,16 @@ class WorkingCopy:
             DiskError: it can't be made.
         """
         with _disk_errors():
+            made = tempfile.TemporaryDirectory(prefix="deployer-check-", ignore_cleanup_errors=True)
+        with made as named:
             # Resolved: a trace must name it as it is named here, to be cut out.
-            place = Path(tempfile.mkdtemp(prefix="deployer-check-")).resolve()
-        try:
+            place = Path(named).resolve()
             with _disk_errors():
                 for path in surroundings(tree.files, paths):
                     copy = place / path
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(self.root / tree.files[path].blob, copy)
             yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
 
     # -- parts
 
@@ -184,13 +184,6 @@ class WorkingCopy:
                 for name in (*files, *links):
                     if not name.endswith((".pyc", ".pyo")):
                         yield os.fsencode(os.path.relpath(Path(directory, name), self.root))
-
-    def _at(self, entry: Entry) -> Path:
-        return self.root / entry.blob
-
-
-def _is_link(entry: Entry) -> bool:
-    return entry.mode == LINK
 
 
 def _content(file: Path) -> bytes:
