@@ -62,7 +62,8 @@ def outsiders(files: Mapping[str, File]) -> frozenset[str]:
     That is neither in the repository, nor Python's own, nor Airflow: what a change of
     `requirements.txt` may mend or break. `importers` tells who imports these in turn.
     """
-    known = _own_names(files) | sys.stdlib_module_names | {"airflow"}
+    _, ours = _names(files)
+    known = ours | sys.stdlib_module_names | {"airflow"}
     return frozenset(
         path
         for path, file in files.items()
@@ -70,15 +71,6 @@ def outsiders(files: Mapping[str, File]) -> frozenset[str]:
             not level and name.partition(".")[0] not in known for level, name in file.facts.imports
         )
     )
-
-
-def _own_names(*sets_of_paths: Iterable[str]) -> set[str]:
-    """Return the top-level names under which the repository's modules can be imported."""
-    names = {"dags", "include"}
-    for paths in sets_of_paths:
-        # dags/<name>/…, dags/<name>.py
-        names.update(path.split("/", 2)[1].split(".", 1)[0] for path in paths)
-    return names
 
 
 def _index(files: Mapping[str, File], moved: Iterable[str]) -> dict[str, set[str]]:

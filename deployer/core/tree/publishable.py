@@ -90,12 +90,13 @@ def publishable(
             tree[entry.path] = entry
     # A path of absurd depth is left out by its length; its folders are not worth listing.
     folders = {up for path in tree if len(path) <= MAX_PATH_BYTES for up in _parents(path)}
+    commit = _Commit(tree, folders, targets)
 
     files: dict[str, str] = {}
     executable = set()
     links = {}
     for path, entry in sorted(tree.items()):
-        found = _judged(entry, tree, folders, targets)
+        found = commit.judged(entry)
         if isinstance(found, Entry):
             files[path.decode()] = found.blob
             if found.mode == EXECUTABLE:
@@ -107,31 +108,76 @@ def publishable(
     return files, tuple(left_out), frozenset(executable), links
 
 
-def _judged(
-    entry: Entry,
-    tree: Mapping[bytes, Entry],
-    folders: Collection[bytes],
-    targets: Mapping[str, bytes],
-) -> Entry | str:
-    """Return the entry whose content is published for `entry`, or why there is none."""
-    reason = _bad_name(entry.path)
-    if reason is not None:
-        return reason
-    if entry.path in folders:  # only a hand-made commit holds one name as file and folder
-        return "the commit holds this name as a file and as a folder"
-    if entry.mode in {SUBMODULE, FOLDER}:
-        module = "submodules are not fetched; commit the files themselves"
-        return module if entry.mode == SUBMODULE else f"{shown(entry.path)} must be a file"
-    if entry.mode != LINK:
-        return entry
-    found = _followed(entry.path, tree, folders, targets)
-    if isinstance(found, Entry) and (
-        found.mode in {SUBMODULE, FOLDER}
-        or found.path == REQUIREMENTS.encode()
-        or _bad_name(found.path)
-    ):
-        return "the link leads to something that is not published"
-    return found
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one commit holds.
+
+    Attributes:
+        tree: entries by path.
+        folders: paths of the folders above them.
+        targets: texts of the links by blob id.
+    """
+
+    tree: Mapping[bytes, Entry]
+    folders: Collection[bytes]
+    targets: Mapping[str, bytes]
+
+    def judged(self, entry: Entry) -> Entry | str:
+        """Return the entry whose content is published for `entry`, or why there is none."""
+        reason = _bad_name(entry.path)
+        if reason is not None:
+            return reason
+        if entry.path in self.folders:  # only a hand-made commit holds one name as file and folder
+            return "the commit holds this name as a file and as a folder"
+        if entry.mode in {SUBMODULE, FOLDER}:
+            module = "submodules are not fetched; commit the files themselves"
+            return module if entry.mode == SUBMODULE else f"{shown(entry.path)} must be a file"
+        if entry.mode != LINK:
+            return entry
+        found = self._followed(entry.path)
+        if isinstance(found, Entry) and (
+            found.mode in {SUBMODULE, FOLDER}
+            or found.path == REQUIREMENTS.encode()
+            or _bad_name(found.path)
+        ):
+            return "the link leads to something that is not published"
+        return found
+
+    def _followed(self, path: bytes) -> Entry | str:
+        """Follow the link at `path` inside the commit, name by name as a kernel would.
+
+        Returns the entry it ends at, or why it ends at none.
+        """
+        for _ in range(_MAX_HOPS):
+            found = self._first_entry(path)
+            if isinstance(found, str):
+                return found
+            entry, rest = found
+            if entry.mode != LINK:
+                return _NOTHING if rest else entry
+            target = self.targets[entry.blob]
+            if target.startswith(b"/"):
+                return _OUTSIDE
+            path = b"/".join([entry.path.rpartition(b"/")[0], target, *rest])
+        return "the link leads back to itself"
+
+    def _first_entry(self, path: bytes) -> tuple[Entry, list[bytes]] | str:
+        """Return the first entry on the way along `path` and the names after it, or why none."""
+        at: list[bytes] = []
+        parts = path.split(b"/")
+        for number, part in enumerate(parts, 1):
+            if part == b"..":
+                if not at:
+                    return _OUTSIDE
+                at.pop()
+            elif part not in {b"", b"."}:
+                at.append(part)
+                here = b"/".join(at)
+                if here in self.tree:
+                    return self.tree[here], parts[number:]
+                if here not in self.folders:
+                    return _NOTHING
+        return "the link leads to a folder; only links to files are published"
 
 
 # A release is on the import path, and its dags/ behind it; a package anywhere is found before
@@ -166,51 +212,6 @@ def _bad_name(path: bytes) -> str | None:
         ),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _followed(
-    path: bytes,
-    tree: Mapping[bytes, Entry],
-    folders: Collection[bytes],
-    targets: Mapping[str, bytes],
-) -> Entry | str:
-    """Follow the link at `path` inside the commit, name by name as a kernel would.
-
-    Returns the entry it ends at, or why it ends at none.
-    """
-    for _ in range(_MAX_HOPS):
-        found = _first_entry(path, tree, folders)
-        if isinstance(found, str):
-            return found
-        entry, rest = found
-        if entry.mode != LINK:
-            return _NOTHING if rest else entry
-        target = targets[entry.blob]
-        if target.startswith(b"/"):
-            return _OUTSIDE
-        path = b"/".join([entry.path.rpartition(b"/")[0], target, *rest])
-    return "the link leads back to itself"
-
-
-def _first_entry(
-    path: bytes, tree: Mapping[bytes, Entry], folders: Collection[bytes]
-) -> tuple[Entry, list[bytes]] | str:
-    """Return the first entry on the way along `path` and the names after it, or why none."""
-    at: list[bytes] = []
-    parts = path.split(b"/")
-    for number, part in enumerate(parts, 1):
-        if part == b"..":
-            if not at:
-                return _OUTSIDE
-            at.pop()
-        elif part not in {b"", b"."}:
-            at.append(part)
-            here = b"/".join(at)
-            if here in tree:
-                return tree[here], parts[number:]
-            if here not in folders:
-                return _NOTHING
-    return "the link leads to a folder; only links to files are published"
 
 
 def _parents(path: bytes) -> Iterator[bytes]:
