@@ -5,36 +5,33 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeAlias
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, request
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 from deployer.demo.github.contract import (
     API_VERSIONS,
     Contract,
     ContractBroken,
+    Json,
     Operation,
     header_mistakes,
 )
-from deployer.demo.github.parts import Json, Parts, base_url, error
+from deployer.demo.github.parts import Parts, base_url, error
 from deployer.demo.github.statuses import PostedStatus
 
 LENGTHS = {"description": 140, "context": 255}
 """What GitHub takes of each text of a status, in characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    body: object
-    headers: Mapping[str, str] = field(default_factory=dict)
+Answer: TypeAlias = tuple[Json | list[Json], int, dict[str, str]]
+"""Body, status and headers, as Flask takes them of a view."""
 
 
 def _no(status: int, message: str, *errors: Json) -> Answer:
-    return Answer(status, error(status, message, errors))
+    return error(status, message, errors), status, {}
 
 
 def _invalid_status(message: str, **more: str) -> Answer:
@@ -101,7 +98,7 @@ class Api:
                 "This SHA and context has reached the maximum number of statuses."
             )
         shown = _shown(base_url(), self._parts.full_name, status)
-        return Answer(201, shown, {"Location": shown["url"]})
+        return shown, 201, {"Location": shown["url"]}
 
     def list_statuses(self, path: Mapping[str, str], _body: Json) -> Answer:
         sha = self._parts.repository.commit_of(path["ref"])
@@ -112,7 +109,7 @@ class Api:
         start = (request.args.get("page", 1, int) - 1) * per_page
         page = newest_first[start : start + per_page]
         name = self._parts.full_name
-        return Answer(200, [_shown(base_url(), name, status) for status in page])
+        return [_shown(base_url(), name, status) for status in page], 200, {}
 
     # -- around them
 
@@ -122,19 +119,16 @@ class Api:
         answer: Callable[[Mapping[str, str], Json], Answer],
         *,
         anonymous: bool,
-    ) -> Callable[..., Response]:
-        def view(**path: str) -> Response:
+    ) -> Callable[..., Answer]:
+        def view(**path: str) -> Answer:
             body, refused = self._read(operation, path, anonymous=anonymous)
-            given = refused or answer(path, body)
+            said, status, headers = refused or answer(path, body)
             try:
-                self._contract.check_answer(operation, given.status, given.body)
+                self._contract.check_answer(operation, status, said)
             except ContractBroken as exc:
                 self._parts.violations.append(str(exc))
                 raise
-            response = jsonify(given.body)
-            response.status_code = given.status
-            response.headers.update(given.headers)
-            return response
+            return said, status, headers
 
         return view
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
 
-from deployer.demo.github.parts import Json, Parts
+from deployer.demo.github.contract import Json
+from deployer.demo.github.parts import Parts
 from deployer.demo.github.repository import NO_COMMIT
 
 _HEADS = "refs/heads/"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from flask import request
 
+from deployer.demo.github.contract import Json
 from deployer.demo.github.repository import BareRepository
 from deployer.demo.github.statuses import Statuses
 from deployer.demo.github.webhook import Webhook
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
-Json = dict[str, Any]
+from deployer.demo.github.contract import Json
 
 HOOK_ID = 292430182
 TIMEOUT_S = 10.0
@@ -50,34 +48,17 @@ class Webhook:
     Attributes:
         url: where deliveries go; None: the hook is switched off and events are lost,
             as they are on GitHub.
+        deliveries: all that ended, oldest first.
     """
 
     def __init__(self, url: str | None, secret: str, complain: Callable[[str], None]) -> None:
         self.url = url
         self._secret = secret.encode()
         self._complain = complain
-        self._changed = threading.Condition()
-        self._deliveries: list[Delivery] = []
+        self.deliveries: list[Delivery] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="github-hookshot")
         # Deliveries come from the world outside: no proxy of this machine is involved.
         self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """Return all deliveries that ended, oldest first."""
-        with self._changed:
-            return tuple(self._deliveries)
-
-    def wait_for(self, count: int, bound_s: float) -> tuple[Delivery, ...]:
-        """Return the deliveries once there are `count` of them.
-
-        Raises:
-            TimeoutError: there were fewer within `bound_s`.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self._deliveries) >= count, bound_s):
-                raise TimeoutError(f"{len(self._deliveries)} of {count} deliveries ended")
-            return tuple(self._deliveries)
 
     def send(self, event: str, payload: Callable[[], Json]) -> None:
         """Deliver an event soon; `payload` is called in the delivery thread."""
@@ -110,18 +91,16 @@ class Webhook:
         }
         started_s = time.monotonic()
         status, status_code = self._post(url, body, headers)
-        with self._changed:
-            self._deliveries.append(
-                Delivery(
-                    guid=guid,
-                    event=event,
-                    duration_s=time.monotonic() - started_s,
-                    status=status,
-                    status_code=status_code,
-                    payload=payload,
-                )
+        self.deliveries.append(
+            Delivery(
+                guid=guid,
+                event=event,
+                duration_s=time.monotonic() - started_s,
+                status=status,
+                status_code=status_code,
+                payload=payload,
             )
-            self._changed.notify_all()
+        )
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[str, int]:
         try:

@@ -24,6 +24,7 @@ from deployer.demo.github import StandIn
 from deployer.demo.github.git import Push, announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
+from tests.integration.waiting import eventually
 from tests.loopback import LOOPBACK
 from tests.reliability.killing import invariants, outside, power
 from tests.reliability.killing.dag_processor import DagProcessor
@@ -206,7 +207,7 @@ class World:
 
         Not before web has answered: of what nobody took, GitHub would have to be asked.
         """
-        self.hub.webhook.wait_for(self._delivered, START_S)
+        eventually(lambda: len(self.hub.webhook.deliveries) >= self._delivered, START_S)
         self.kill_all(with_power=True)
         power.cut(self.state, self.checkout, self.folder / "power", way)
         power.begin(self.state, self.folder / "power")
