@@ -15,9 +15,7 @@ from deployer.errors import ServicesError, SettingsError
 from deployer.ports import Services
 
 if TYPE_CHECKING:
-    from docker.client import DockerClient
-
-    from deployer.edges.compose.proving import Bounds
+    from deployer.edges.compose.proving import Prover
     from deployer.edges.compose.runner import ComposeRunner
     from deployer.edges.compose.stack import Stack
     from deployer.edges.compose.ways import Way
@@ -71,7 +69,7 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
     from deployer.edges.compose.plain_way import PlainWay
-    from deployer.edges.compose.proving import Bounds
+    from deployer.edges.compose.proving import Bounds, Prover
     from deployer.edges.compose.services import ComposeServices
     from deployer.edges.compose.stack import read_stack
     from deployer.edges.embedded.settings import SETTINGS
@@ -80,14 +78,9 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
 
     client, runner, needed = LazyClient(), compose_runner(settings), settings.recreate_services
     checkout = settings.checkout_dir.absolute()
-    way = choose_way(
-        lambda: read_stack(runner, needed),
-        needed,
-        client=client,
-        project=settings.compose_project,
-        checkout=checkout,
-        bounds=Bounds(resolve_s=settings.resolve_timeout_s),
-    )
+    bounds = Bounds(resolve_s=settings.resolve_timeout_s)
+    prover = Prover(client, project=settings.compose_project, bounds=bounds)
+    way = choose_way(lambda: read_stack(runner, needed), needed, prover, checkout / "packages")
     if isinstance(way, PlainWay) and not reading:
         way.ensure_current()
 
@@ -123,35 +116,25 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
 def choose_way(
     read: Callable[[], Stack],
     services: Sequence[str],
-    *,
-    client: DockerClient,
-    project: str,
-    checkout: Path,
-    bounds: Bounds,
+    prover: Prover,
+    packages: Path,
 ) -> Way:
     """Return the way in which packages get into `services`, which must all run one image.
 
     `read` reads the operator's file, now and before each image is built: it may name a new Airflow.
+    `packages` is the directory of the plain way's.
 
     Raises:
         ServicesError: the file can't go either way, and what to change in it.
     """
-    from deployer.edges.airflow.files import airflow_files, dockerfile
     from deployer.edges.compose.image_way import ImageWay
     from deployer.edges.compose.plain_way import PlainWay
     from deployer.edges.packages.slots import Slot
 
-    stack, files = read(), airflow_files()
+    stack = read()
     image = stack.image(services)
     if stack.plain(services):
-        return PlainWay(
-            client,
-            project=project,
-            directory=checkout / "packages",
-            image=image,
-            files=files,
-            bounds=bounds,
-        )
+        return PlainWay(prover, packages, image)
     stack.base(image)  # a mistake there is told at the start
     repository, _, tag = image.rpartition(":")
     if tag != Slot.CURRENT:
@@ -159,15 +142,7 @@ def choose_way(
             f"{stack.file}: the image {image} must be named NAME:{Slot.CURRENT}, since the deployer"
             " builds it and moves that tag"
         )
-    return ImageWay(
-        client,
-        project=project,
-        repository=repository,
-        base_image=lambda: read().base(image),
-        dockerfile=dockerfile(),
-        files=files,
-        bounds=bounds,
-    )
+    return ImageWay(prover, repository, lambda: read().base(image))
 
 
 def compose_runner(settings: Settings) -> ComposeRunner:

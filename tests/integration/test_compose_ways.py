@@ -15,13 +15,11 @@ from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
-from deployer.edges.airflow.files import airflow_files
-from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.image_build import IMAGE_LABEL
 from deployer.edges.compose.image_way import ImageSlots, ImageWay
 from deployer.edges.compose.plain_way import PlainWay
-from deployer.edges.compose.proving import Bounds
+from deployer.edges.compose.proving import Bounds, Prover
 from deployer.edges.compose.throwaway import PROJECT_LABEL, Limits, run_throwaway
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
@@ -30,7 +28,6 @@ pytestmark = pytest.mark.docker
 
 AIRFLOW = "class-deployer/airflow:test"
 POSTGRES = "class-deployer/postgres:test"
-DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 TEXT = "# ours\ncowsay==6.1  # moo\n"
 # Airflow's start alone, without bytecode, takes minutes where ten others want the processor.
 BOUNDS = Bounds(resolve_s=600, build_s=1800, check_s=600, probe_s=300, limits=Limits(cpus=2))
@@ -64,26 +61,12 @@ def project(client: DockerClient) -> Iterator[str]:
 
 
 def image_way(client: DockerClient, project: str, bounds: Bounds = BOUNDS) -> ImageWay:
-    return ImageWay(
-        client,
-        project=project,
-        repository=project,
-        base_image=lambda: AIRFLOW,
-        dockerfile=DOCKERFILE,
-        files=airflow_files(),
-        bounds=bounds,
-    )
+    prover = Prover(client, project=project, bounds=bounds)
+    return ImageWay(prover, project, lambda: AIRFLOW)
 
 
 def plain_way(client: DockerClient, project: str, directory: Path) -> PlainWay:
-    return PlainWay(
-        client,
-        project=project,
-        directory=directory,
-        image=AIRFLOW,
-        files=airflow_files(),
-        bounds=BOUNDS,
-    )
+    return PlainWay(Prover(client, project=project, bounds=BOUNDS), directory, AIRFLOW)
 
 
 def started(client: DockerClient, project: str, image: str) -> Container:
@@ -206,24 +189,24 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.build(TEXT) == ("cowsay==6.1",)
     assert names_of(client, project)["current"] == before.id
     without_text = started(client, project, f"{project}:current")
-    assert way.installed([instance(without_text)]) == "", "whatever it holds, it is not the class's"
+    assert way.installed([without_text]) == "", "whatever it holds, it is not the class's"
 
     way.slots.advance()
     container = started(client, project, f"{project}:current")
-    assert way.installed([instance(container)]) is None, "it was not found healthy yet"
+    assert way.installed([container]) is None, "it was not found healthy yet"
     way.slots.confirm()
     assert list(names_of(client, project)) == ["current"]
-    assert way.installed([instance(container)]) == TEXT
-    assert way.installed([instance(container), instance(without_text)]) is None, "they do not agree"
+    assert way.installed([container]) == TEXT
+    assert way.installed([container, without_text]) is None, "they do not agree"
     container.stop(timeout=0)
-    assert way.installed([instance(again(container))]) is None, "it does not run"
+    assert way.installed([again(container)]) is None, "it does not run"
 
     # Somebody rebuilds the image by hand, and then recreates the services.
     container.start()
     before.tag(project, tag="current")
-    assert way.installed([instance(again(container))]) is None, "he is at work"
+    assert way.installed([again(container)]) is None, "he is at work"
     by_hand = started(client, project, f"{project}:current")
-    assert way.installed([instance(by_hand)]) == ""
+    assert way.installed([by_hand]) == ""
 
 
 def test_what_cannot_be_installed_is_refused_with_its_line_and_nothing_is_named(
@@ -312,7 +295,7 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
         way = plain_way(client, project, tmp_path / "packages")
         way.ensure_current()
         first = started(client, project, AIRFLOW)
-        assert way.installed([instance(first)]) == ""
+        assert way.installed([first]) == ""
         assert way.build(TEXT) == ("cowsay==6.1",)
     finally:
         os.umask(umask)
@@ -322,15 +305,15 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     way.slots.advance()
     way.slots.confirm()
     first.restart(timeout=0)
-    assert way.installed([instance(again(first))]) is None, "it has what it installed when made"
+    assert way.installed([again(first)]) is None, "it has what it installed when made"
     second = started(client, project, AIRFLOW)
-    assert way.installed([instance(second)]) == TEXT
+    assert way.installed([second]) == TEXT
 
     # Somebody lets the link lead to another list by hand, and then recreates the services.
     names = LinkSlots(tmp_path / "packages")
     names.point(Slot.CURRENT, tmp_path / "packages" / "1")
-    assert way.installed([instance(again(second))]) is None, "he is at work"
-    assert way.installed([instance(started(client, project, AIRFLOW))]) == ""
+    assert way.installed([again(second)]) is None, "he is at work"
+    assert way.installed([started(client, project, AIRFLOW)]) == ""
     names.point(Slot.CURRENT, tmp_path / "packages" / "2")
     way.tidy()
     assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["2", "current"]

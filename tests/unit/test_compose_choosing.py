@@ -16,7 +16,7 @@ from deployer.core.doctor.stack_rules import PIP_AT_START
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.image_way import ImageWay
 from deployer.edges.compose.plain_way import PlainWay
-from deployer.edges.compose.proving import Bounds
+from deployer.edges.compose.proving import Bounds, Prover
 from deployer.edges.compose.stack import Service, Stack
 from deployer.edges.compose.ways import Way
 from deployer.errors import ServicesError
@@ -35,14 +35,8 @@ def stack(*services: Service) -> Stack:
 
 
 def read_as(read: Callable[[], Stack], client: DockerClient) -> Way:
-    return choose_way(
-        read,
-        NAMES,
-        client=client,
-        project="class-airflow",
-        checkout=Path("/srv/class-airflow"),
-        bounds=Bounds(needs_bytes=0),
-    )
+    prover = Prover(client, project="class-airflow", bounds=Bounds(needs_bytes=0))
+    return choose_way(read, NAMES, prover, Path("/srv/class-airflow/packages"))
 
 
 def test_an_image_that_is_built_goes_the_way_of_images() -> None:

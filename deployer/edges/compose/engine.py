@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 
 import docker
 import urllib3
@@ -14,7 +13,6 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
-from deployer.edges.packages import room
 from deployer.errors import ServicesError
 
 
@@ -55,16 +53,3 @@ def asking(what: str) -> Iterator[None]:
             f"Docker did not answer when asked to {what} ({type(exc).__name__}): see that it "
             "runs (`systemctl status docker`) and that the deployer's user may use it"
         ) from exc
-
-
-def check_room(client: DockerClient, needs_bytes: int) -> None:
-    """See that Docker has room for a build, where its data is on this machine.
-
-    Raises:
-        DiskError: with both figures.
-        ServicesError
-    """
-    with asking("tell where it keeps its data"):
-        directory = Path(client.info()["DockerRootDir"])
-    free_some = "`docker image prune`, `docker builder prune` "
-    room.check_room(directory, needs_bytes, free_some)

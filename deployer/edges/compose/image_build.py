@@ -13,7 +13,6 @@ import re
 import tarfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
@@ -21,6 +20,8 @@ from docker.errors import APIError
 from urllib3.exceptions import ReadTimeoutError
 
 from deployer.core.requirements.blame import End, Ended, ended_in_time
+from deployer.core.requirements.gate import safe_requirements
+from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.throwaway import Limits, add_file, remove_container
 from deployer.errors import ServicesError
@@ -33,23 +34,25 @@ _LESS_THAN_AIRFLOW = 512  # of 1024 shares: where the class's Airflow wants the 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def context(dockerfile: Path, files: Path, *, project: str, text: str, safe: str) -> bytes:
-    """Return the build's context: `dockerfile`, `files` as include/airflow/, and the text.
+def context(project: str, text: str) -> bytes:
+    """Return the build's context: our Dockerfile, our files as include/airflow/, and the text.
 
-    uv is given `safe`; the finished image holds `text` in its place. The label is set right
-    before the text comes in, so the layers below it are shared among projects, and what the
-    text brings can be told from everything else on the machine.
+    uv is given what is safe of it; the finished image holds `text` in its place. The label is
+    set right before the text comes in, so the layers below it are shared among projects, and
+    what the text brings can be told from everything else on the machine.
 
     Raises:
+        RequirementsRefused: it is not one that uv may be given.
         ServicesError: the Dockerfile is not one of ours.
     """
+    safe, own, files = safe_requirements(text), dockerfile(), airflow_files()
     try:
-        recipe = dockerfile.read_text()
+        recipe = own.read_text()
     except OSError as exc:
         raise ServicesError(f"the image can't be built: {exc}; install the deployer again") from exc
     copies = _COPIES_TEXT.search(recipe)
     if copies is None:
-        raise ServicesError(f"{dockerfile} has no line `COPY requirements.txt …`")
+        raise ServicesError(f"{own} has no line `COPY requirements.txt …`")
     label = f'LABEL {IMAGE_LABEL}="{project}"\n'
     recipe = recipe[: copies.start()] + label + recipe[copies.start() :].rstrip()
     recipe += f"\nCOPY {_OWN_TEXT} /opt/deployer/requirements.txt\n"

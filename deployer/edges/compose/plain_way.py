@@ -13,16 +13,17 @@ before, in a throwaway container.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from docker import DockerClient
+from docker.models.containers import Container
 
-from deployer.core.requirements.blame import End, Task
-from deployer.core.requirements.gate import safe_requirements
-from deployer.edges.compose.engine import check_room
-from deployer.edges.compose.proving import CHECKS, Bounds, Prover, verify_command
-from deployer.edges.compose.throwaway import remove_throwaways, run_throwaway
-from deployer.edges.compose.ways import Instance, Packages
+from deployer.core.requirements.blame import End
+from deployer.edges.airflow.files import airflow_files
+from deployer.edges.compose.proving import CHECKS, Prover, verify_command
+from deployer.edges.compose.throwaway import remove_throwaways
+from deployer.edges.compose.ways import Packages
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 
@@ -41,37 +42,25 @@ def at_start(directory: str) -> str:
     return f"{told} {MOUNTED}/{directory}/{_PINS}"
 
 
+@dataclass(eq=False)
 class PlainWay:
     """Implements `ways.Way`.
 
-    Args:
-        project: whose throwaway containers are tidied.
+    Attributes:
+        prover: of the project whose throwaway containers are tidied.
         directory: CHECKOUT_DIR/packages.
         image: what Airflow's containers run.
-        files: the deployer's own, which Airflow runs on its behalf.
     """
 
-    def __init__(
-        self,
-        client: DockerClient,
-        *,
-        project: str,
-        directory: Path,
-        image: str,
-        files: Path,
-        bounds: Bounds,
-    ) -> None:
-        self._client = client
-        self._project = project
-        self._directory = directory
-        self._image = image
-        self._files = files
-        self._bounds = bounds
-        self.slots = LinkSlots(directory)
-        self._prover = Prover(client, project=project, bounds=bounds)
+    prover: Prover
+    directory: Path
+    image: str
+
+    def __post_init__(self) -> None:
+        self.slots = LinkSlots(self.directory)
 
     def packages(self, slot: Slot) -> Packages:
-        return Packages(self._image, at_start(str(slot)))
+        return Packages(self.image, at_start(str(slot)))
 
     def ensure_current(self) -> None:
         """Let `current` lead to no packages at all unless it leads somewhere.
@@ -84,7 +73,7 @@ class PlainWay:
         if self.slots.target(Slot.CURRENT) is None:
             self.slots.point(Slot.CURRENT, self._write("", ""))
 
-    def installed(self, containers: Sequence[Instance]) -> str | None:
+    def installed(self, containers: Sequence[Container]) -> str | None:
         current = self.slots.healthy()
         if current is None or not all(map(self.on_current, containers)):
             return None
@@ -96,17 +85,18 @@ class PlainWay:
         except FileNotFoundError:
             return None
 
-    def on_current(self, container: Instance) -> bool:
+    def on_current(self, container: Container) -> bool:
         # Made, not started: one that is started again keeps what it had installed before.
-        return container.runs and container.made_at > self.slots.moved_at(Slot.CURRENT)
+        made_at = datetime.fromisoformat(container.attrs["Created"]).timestamp()
+        return container.status == "running" and made_at > self.slots.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
-        return added(self._prover.resolve(self._image, text, safe_requirements(text)))
+        return added(self.prover.resolve(self.image, text))
 
     def build(self, text: str) -> tuple[str, ...]:
         """See `ways.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
-        check_room(self._client, self._bounds.needs_bytes)
-        said = self._prover.resolve(self._image, text, safe_requirements(text))
+        self.prover.check_room()
+        said = self.prover.resolve(self.image, text)
         self.slots.remove_unnamed()
         made = self._write(text, pins(text, said))
         new = self._prove(text, made)
@@ -114,38 +104,32 @@ class PlainWay:
         return new
 
     def tidy(self) -> None:
-        remove_throwaways(self._client, self._project)
+        remove_throwaways(self.prover.client, self.prover.project)
         self.slots.remove_unnamed()
 
     def _prove(self, text: str, made: Path) -> tuple[str, ...]:
         """Let a container start on `made` as Airflow's will, and check what it has then."""
-        ended = run_throwaway(
-            self._client,
-            self._image,
-            ["bash", *verify_command(self._prover.own(self._image))],
-            project=self._project,
-            within_s=self._bounds.build_s,
-            limits=self._bounds.limits,
-            network=self._bounds.index_network,
+        ended = self.prover.run(
+            self.image,
+            ["bash", *verify_command(self.prover.own(self.image))],
+            within_s=self.prover.bounds.build_s,
+            network=self.prover.bounds.index_network,
             environment={
                 "_PIP_ADDITIONAL_REQUIREMENTS": at_start(made.name),
                 "PYTHONPATH": _FILES,
             },
-            volumes={self._directory.absolute(): MOUNTED, self._files.absolute(): _FILES},
+            volumes={self.directory.absolute(): MOUNTED, airflow_files(): _FILES},
         )
         if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
-            check_room(self._client, self._bounds.needs_bytes)
-            task = Task("install", self._bounds.build_s, self._bounds.limits.memory_mb)
-            refusal = blaming(text, reason_of_pip(ended.text))
-            raise self._prover.blame(self._image, ended, task, refusal)
-        self._prover.raise_for_checks(ended)
-        return added(ended.text)
+            because = blaming(text, reason_of_pip(ended.text))
+            raise self.prover.failure(self.image, ended, because)
+        return self.prover.checked(ended)
 
     def _write(self, text: str, exact: str) -> Path:
         """Make the next numbered directory, readable for Airflow's user whatever the umask is."""
         with self.slots.writing():
             made = self.slots.unused()
-            self._directory.chmod(0o755)
+            self.directory.chmod(0o755)
             made.mkdir()
             made.chmod(0o755)
             for name, content in ((_TEXT, text), (_PINS, exact), (_PROVEN, exact)):

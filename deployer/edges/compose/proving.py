@@ -7,33 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.throwaway import Limits, run_throwaway
-from deployer.edges.packages.installer_output import last_line, refusal
+from deployer.edges.packages.installer_output import added, last_line, refusal
+from deployer.edges.packages.room import check_room
 from deployer.errors import RequirementsRefused, ServicesError
 
 _TEXT = "/tmp/class-requirements.txt"  # noqa: S108  # in a container of our own
 _PLACE = Place("a container", "Docker's network and DNS")
-_AUTHORS = 1
-_INDEX_AWAY = 3
-_ASK_INDEX = """
-reaches_index() {
-    uv pip install --no-progress --no-cache --dry-run --no-deps --target /tmp/probe \
-        "apache-airflow==${AIRFLOW_VERSION}" >/tmp/probe.said 2>&1 \
-        || { tail -n 1 /tmp/probe.said; return 1; }
-}
-"""
-_RESOLVE = f"""{_ASK_INDEX}
+_RESOLVE = f"""
 uv pip install --no-progress --color never --dry-run "apache-airflow==${{AIRFLOW_VERSION}}" \
-    --constraint "${{HOME}}/constraints.txt" --requirement {_TEXT} && exit 0
-reaches_index && exit {_AUTHORS}
-exit {_INDEX_AWAY}
+    --constraint "${{HOME}}/constraints.txt" --requirement {_TEXT}
 """
-_PROBE = f"{_ASK_INDEX}\nreaches_index"
+_PROBE = """
+uv pip install --no-progress --no-cache --dry-run --no-deps --target /tmp/probe \
+    "apache-airflow==${AIRFLOW_VERSION}"
+"""
 _LIST = "uv pip list --quiet --format freeze | LC_ALL=C sort"
 # Without the index: Airflow's own pins are all there, and uv is still the one that says so.
 _VERIFY = f"""
@@ -81,30 +77,42 @@ class Prover:
     """Asks throwaway containers of one project."""
 
     def __init__(self, client: DockerClient, *, project: str, bounds: Bounds) -> None:
-        self._client = client
-        self._project = project
-        self._bounds = bounds
+        self.client = client
+        self.project = project
+        self.bounds = bounds
+        self.run = partial(run_throwaway, client, project=project, limits=bounds.limits)
         self._own: dict[str, tuple[str, ...]] = {}
 
-    def resolve(self, image: str, text: str, safe: str) -> str:
-        """Return what uv says it would install; `safe` is the text as uv is given it.
+    def check_room(self) -> None:
+        """See that Docker has room for a build, where its data is on this machine.
+
+        Raises:
+            DiskError: with both figures.
+            ServicesError
+        """
+        with asking("tell where it keeps its data"):
+            directory = Path(self.client.info()["DockerRootDir"])
+        free_some = "`docker image prune`, `docker builder prune` "
+        check_room(directory, self.bounds.needs_bytes, free_some)
+
+    def resolve(self, image: str, text: str) -> str:
+        """Return what uv says it would install.
 
         Raises:
             RequirementsRefused, ServicesError
         """
-        task = Task(
-            "resolve beside Airflow's own pins",
-            self._bounds.resolve_s,
-            self._bounds.limits.memory_mb,
+        ended = self.run(
+            image,
+            ["-c", _RESOLVE],
+            entrypoint=["bash"],
+            within_s=self.bounds.resolve_s,
+            network=self.bounds.index_network,
+            files={_TEXT: safe_requirements(text)},
         )
-        ended = self._run(image, _RESOLVE, within_s=task.within_s, files={_TEXT: safe})
-        if ended.well:
-            return ended.text
-        because = refusal(text, ended.text)
-        if ended.end is not End.EXITED:
-            raise self.blame(image, ended, task, because)
-        silence = None if ended.status == _AUTHORS else last_line(ended.text)
-        raise blame(ended, task, because, silence=silence, place=_PLACE)
+        if not ended.well:
+            task = self._task("resolve beside Airflow's own pins", self.bounds.resolve_s)
+            raise self._blame(image, ended, task, refusal(text, ended.text))
+        return ended.text
 
     def own(self, image: str) -> tuple[str, ...]:
         """Return the distributions of an image without the class's, as `name==version`.
@@ -114,32 +122,35 @@ class Prover:
         """
         with asking(f"look for the image {image}"):
             # Its tag may be moved to another while the deployer runs.
-            number = self._client.images.get(image).id or image
+            number = self.client.images.get(image).id or image
         if number not in self._own:
-            ended = self._run(number, _LIST, within_s=self._bounds.check_s, network="none")
+            within_s = self.bounds.check_s
+            ended = self.run(number, ["-c", _LIST], entrypoint=["bash"], within_s=within_s)
             if ended.end is not End.EXITED or ended.status:
                 raise ServicesError(f"uv can't list what {image} holds: {last_line(ended.text)}")
             self._own[number] = tuple(ended.text.split())
         return self._own[number]
 
-    def blame(
-        self, image: str, tried: Ended, task: Task, because: RequirementsRefused
+    def failure(
+        self, image: str, ended: Ended, because: RequirementsRefused
     ) -> RequirementsRefused | ServicesError:
-        """Ask the index, and return whose fault it is that `tried` failed."""
-        probe = self._run(image, _PROBE, within_s=self._bounds.probe_s)
-        silence = None if probe.well else last_line(probe.text)
-        return blame(tried, task, because, silence=silence, place=_PLACE)
+        """Return whose fault it is that packages could not be installed.
 
-    def raise_for_checks(self, ended: Ended) -> None:
-        """Raise what the end of `verify_command` means.
+        Raises:
+            DiskError: it may be the disk's.
+        """
+        self.check_room()
+        return self._blame(image, ended, self._task("install", self.bounds.build_s), because)
+
+    def checked(self, ended: Ended) -> tuple[str, ...]:
+        """Return what the command of `verify_command` told, which are the packages it checked.
 
         Raises:
             RequirementsRefused: a check fails.
             ServicesError: it never came to the checks.
         """
         if ended.end is not End.EXITED:
-            limits = self._bounds.limits
-            raise too_much(ended, Task("pass the checks", self._bounds.check_s, limits.memory_mb))
+            raise too_much(ended, self._task("pass the checks", self.bounds.check_s))
         if check := CHECKS.get(ended.status):
             raise RequirementsRefused(f"installs, but {check} fails: {last_line(ended.text)}")
         if ended.status:
@@ -147,27 +158,24 @@ class Prover:
                 f"the checks of the new packages ended with status {ended.status}: "
                 f"{last_line(ended.text)}"
             )
+        return added(ended.text)
 
-    def _run(
-        self,
-        image: str,
-        script: str,
-        *,
-        within_s: float,
-        network: str | None = None,
-        files: dict[str, str] | None = None,
-    ) -> Ended:
-        return run_throwaway(
-            self._client,
+    def _task(self, words: str, within_s: float) -> Task:
+        return Task(words, within_s, self.bounds.limits.memory_mb)
+
+    def _blame(
+        self, image: str, tried: Ended, task: Task, because: RequirementsRefused
+    ) -> RequirementsRefused | ServicesError:
+        """Ask the index, and return whose fault it is that `tried` failed."""
+        probe = self.run(
             image,
-            ["-c", script],
+            ["-c", _PROBE],
             entrypoint=["bash"],
-            project=self._project,
-            within_s=within_s,
-            limits=self._bounds.limits,
-            network=network or self._bounds.index_network,
-            files=files,
+            within_s=self.bounds.probe_s,
+            network=self.bounds.index_network,
         )
+        silence = None if probe.well else last_line(probe.text)
+        return blame(tried, task, because, silence=silence, place=_PLACE)
 
 
 def verify_command(own: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 from docker.client import DockerClient
 
@@ -14,7 +15,6 @@ from deployer.edges.airflow import health
 from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
     Containers,
-    instance,
     last_lines,
     look,
     passes_its_check,
@@ -23,7 +23,7 @@ from deployer.edges.compose.containers import (
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
-from deployer.edges.compose.ways import Instance, Way
+from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
 from deployer.errors import NotHealthy
 
@@ -76,13 +76,8 @@ class ComposeServices:
         return read_text(shared_file(self._runner.project.file))
 
     def installed(self) -> str | None:
-        found: list[Instance] = []
-        for service in self._services:
-            containers = self._containers.of(service)
-            if not containers or any(c.status != "running" for c in containers):
-                return None
-            found += map(instance, containers)
-        return self._way.installed(found)
+        found = [self._containers.of(service) for service in self._services]
+        return self._way.installed(list(chain(*found))) if all(found) else None
 
     def resolve(self, text: str) -> str:
         return f"resolves: {listed(self._way.resolve(text))}"
@@ -157,7 +152,7 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(self._way.on_current(instance(one)) for one in found)
+        return bool(found) and all(map(self._way.on_current, found))
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""
