@@ -83,7 +83,7 @@ def orphan(programs: Path, tmp_path: Path) -> Iterator[None]:
         parent.wait()
     yield
     (programs / "go").touch()
-    eventually(make_runner(tmp_path, programs).idle, BOUND_S)
+    make_runner(tmp_path, programs).wait_idle(BOUND_S)
 
 
 def order(programs: Path) -> list[str]:
@@ -93,13 +93,14 @@ def order(programs: Path) -> list[str]:
 def test_compose_outlives_its_worker_and_the_next_one_waits_for_it(
     orphan: None, runner: ComposeRunner, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not runner.idle()
+    with pytest.raises(ServicesError):
+        runner.wait_idle(0)
     assert order(programs) == ["begins"]
     # Only a runner that waits lets the orphan go on.
     monkeypatch.setattr(time, "sleep", lambda _: (programs / "go").touch())
     runner.run(up("x"), within_s=BOUND_S)
     assert order(programs) == ["begins", "ends", "begins", "ends"]
-    assert runner.idle()
+    runner.wait_idle(0)
 
 
 def test_an_orphan_is_waited_for_within_bounds(orphan: None, runner: ComposeRunner) -> None:
@@ -127,7 +128,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(
     with pytest.raises(ServicesError, match=r"up did not finish within 0\.5 s:\nContainer x Stop"):
         runner.run(up("x"), within_s=0.5)
     eventually(lambda: not alive(int((programs / "pid").read_text())), BOUND_S)
-    eventually(runner.idle, BOUND_S)  # its own children die by the same signal, each in its time
+    runner.wait_idle(BOUND_S)  # its own children die by the same signal, each in its time
 
 
 def alive(pid: int) -> bool:

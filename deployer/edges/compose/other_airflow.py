@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -32,35 +33,29 @@ FITS: Final = (
 """Ends with the words for what the class's dag-processor misses in this Airflow."""
 
 
+@dataclass(eq=False)
 class ComposeOtherAirflow:
     """Of one stack; `services` run Airflow's image, `kept` is the directory."""
 
-    def __init__(
-        self,
-        runner: ComposeRunner,
-        databases: Databases,
-        *,
-        services: Sequence[str],
-        airflow_url: str,
-        kept: Path,
-    ) -> None:
-        self._runner = runner
-        self._databases = databases
-        self._services = tuple(services)
-        self._airflow_url = airflow_url
-        self._kept = kept
-        self._env = runner.project.file.with_name(".env")
+    runner: ComposeRunner
+    databases: Databases
+    services: Sequence[str]
+    airflow_url: str
+    kept: Path
+
+    def __post_init__(self) -> None:
+        self._env = self.runner.project.file.with_name(".env")
 
     def running(self) -> str:
-        return health.version(self._airflow_url)
+        return health.version(self.airflow_url)
 
     def begun(self) -> str | None:
-        version = self._kept / "version"
+        version = self.kept / "version"
         return version.read_text() if version.exists() else None
 
     def name(self, version: str) -> None:
         stack = self._stack()
-        base, _ = stack.base(stack.image(self._services)), self._database(stack)
+        base, _ = stack.base(stack.image(self.services)), self._database(stack)
         image = image_of(version, base)
         if image is None:
             raise AirflowKept(
@@ -69,15 +64,15 @@ class ComposeOtherAirflow:
             )
         try:
             self.forget()
-            self._kept.mkdir(parents=True, mode=0o700)
-            shutil.copy2(self._env, self._kept / "env")
+            self.kept.mkdir(parents=True, mode=0o700)
+            shutil.copy2(self._env, self.kept / "env")
             # Dying before this one leaves nothing begun, and dying after it the `.env` of before.
-            (self._kept / "version").write_text(version)
+            (self.kept / "version").write_text(version)
             self._write(naming(image, self._env.read_text()))
         except OSError as exc:
             raise DiskError(f"{self._env} can't name another Airflow: {exc}") from exc
         stack = self._stack()
-        if stack.base(stack.image(self._services)) != image:
+        if stack.base(stack.image(self.services)) != image:
             raise AirflowKept(
                 f"{stack.file} does not build of the {SETTING} that {self._env} names: let the"
                 f" argument of its `build` be ${{{SETTING}}}"
@@ -85,40 +80,40 @@ class ComposeOtherAirflow:
 
     def keep_database(self) -> None:
         self._stop()
-        part = self._kept / "dump.part"
+        part = self.kept / "dump.part"
         try:
-            self._databases.dump(self._database(self._stack()), part)
-            part.rename(self._kept / "dump")
+            self.databases.dump(self._database(self._stack()), part)
+            part.rename(self.kept / "dump")
         except OSError as exc:
             raise DiskError(f"{part} can't be written: {exc}") from exc
 
     def migrate(self) -> None:
-        self._runner.run(run(INIT, *FITS), within_s=START_S)
-        self._runner.run(run(INIT), within_s=MIGRATE_S)
+        self.runner.run(run(INIT, *FITS), within_s=START_S)
+        self.runner.run(run(INIT), within_s=MIGRATE_S)
 
     def take_back(self) -> None:
         try:
-            self._write((self._kept / "env").read_text())
+            self._write((self.kept / "env").read_text())
         except OSError as exc:
-            raise DiskError(f"{self._env} can't be put back: {exc}; see {self._kept}") from exc
-        dumped = self._kept / "dump"
+            raise DiskError(f"{self._env} can't be put back: {exc}; see {self.kept}") from exc
+        dumped = self.kept / "dump"
         if dumped.exists():
             self._stop()
             database = self._database(self._stack())
-            self._databases.load(database, dumped)
+            self.databases.load(database, dumped)
             # Dying after this one: the same once more, and one more database is aside.
-            self._databases.swap(database, f"given_up_{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            self.databases.swap(database, f"given_up_{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
 
     def forget(self) -> None:
-        (self._kept / "version").unlink(missing_ok=True)  # without it nothing is begun
-        shutil.rmtree(self._kept, ignore_errors=True)
+        (self.kept / "version").unlink(missing_ok=True)  # without it nothing is begun
+        shutil.rmtree(self.kept, ignore_errors=True)
 
     def _stop(self) -> None:
-        self._runner.run(stop(self._services, STOP_S), within_s=STOP_S + START_S)
+        self.runner.run(stop(self.services, STOP_S), within_s=STOP_S + START_S)
 
     def _stack(self) -> Stack:
-        stack = read_stack(self._runner, self._services)
-        if stack.plain(self._services) or INIT not in stack.services:
+        stack = read_stack(self.runner, self.services)
+        if stack.plain(self.services) or INIT not in stack.services:
             raise AirflowKept(
                 f"{stack.file} has no service {INIT}, or its containers install packages"
                 f" themselves: there change {SETTING} in {self._env} by hand"
@@ -127,9 +122,9 @@ class ComposeOtherAirflow:
 
     def _database(self, stack: Stack) -> str:
         """Return the service that holds Airflow's own, as the connection names its host."""
-        url = stack.services[self._services[0]].environment.get(CONNECTION, "")
+        url = stack.services[self.services[0]].environment.get(CONNECTION, "")
         host = urlsplit(url).hostname or ""
-        if host not in self._databases.names():
+        if host not in self.databases.names():
             raise AirflowKept(
                 f"Airflow's database is on {host or 'no host'}, which is no service of"
                 f" {stack.file}: it can't be backed up from here. Back it up, then change"

@@ -115,14 +115,6 @@ class ComposeRunner:
                 _end(child)
         self._check(command, child.returncode, self.output.read_bytes())
 
-    def idle(self) -> bool:
-        """Tell whether no Compose of an earlier worker runs."""
-        try:
-            self.wait_idle(0)
-        except ServicesError:
-            return False
-        return True
-
     def wait_idle(self, within_s: float) -> None:
         """Wait until no Compose of an earlier worker runs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -38,10 +39,11 @@ _LAST_LINES = 40
 """Lines of a log that are looked through for why a service ended."""
 
 
+@dataclass(eq=False)
 class ComposeServices:
     """Recreates services of the operator's own compose file, one after the other.
 
-    Args:
+    Attributes:
         client: may be an `LazyClient`, which connects when it is first needed.
         runner: runs Compose for the project; knows its file and name.
         way: how packages get into the containers.
@@ -50,51 +52,44 @@ class ComposeServices:
         health_timeout_s: bound of `wait_healthy`.
     """
 
-    def __init__(
-        self,
-        client: DockerClient,
-        runner: ComposeRunner,
-        way: Way,
-        *,
-        services: Sequence[str],
-        airflow_url: str,
-        health_timeout_s: float,
-    ) -> None:
-        self._containers = Containers(client, runner.project.name)
-        self._runner = runner
-        self._way = way
-        self._services = tuple(services)
-        self._airflow_url = airflow_url
-        self._health_timeout_s = health_timeout_s
+    client: DockerClient
+    runner: ComposeRunner
+    way: Way
+    services: Sequence[str]
+    airflow_url: str
+    health_timeout_s: float
+
+    def __post_init__(self) -> None:
+        self._containers = Containers(self.client, self.runner.project.name)
 
     def tidy(self) -> None:
         self._await_orphan()
-        self._containers.remove_twins(self._services)
-        self._way.tidy()
+        self._containers.remove_twins(self.services)
+        self.way.tidy()
 
     def own_stack(self) -> str | None:
-        return read_text(shared_file(self._runner.project.file))
+        return read_text(shared_file(self.runner.project.file))
 
     def installed(self) -> str | None:
-        found = [self._containers.of(service) for service in self._services]
-        return self._way.installed(list(chain(*found))) if all(found) else None
+        found = [self._containers.of(service) for service in self.services]
+        return self.way.installed(list(chain(*found))) if all(found) else None
 
     def resolve(self, text: str) -> str:
-        return f"resolves: {listed(self._way.resolve(text))}"
+        return f"resolves: {listed(self.way.resolve(text))}"
 
     def build(self, text: str) -> str:
-        return f"built: {listed(self._way.build(text))}"
+        return f"built: {listed(self.way.build(text))}"
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.slots.advance, idle=idle)
+        return self._move(services, self.way.slots.advance, idle=idle)
 
     def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self._way.slots.go_back, idle=idle)
+        return self._move(services, self.way.slots.go_back, idle=idle)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
         self._wait(lambda: self._not_up(services, vouched_for=True) | self._silent(services))
-        self._way.slots.confirm()
+        self.way.slots.confirm()
         return f"{', '.join(services)} healthy after {time.monotonic() - began:.1f} s"
 
     def vitals(self, service: str) -> Vitals:
@@ -129,7 +124,7 @@ class ComposeServices:
 
     def _move(self, services: Sequence[str], move: Callable[[], None], *, idle: bool) -> str:
         """Move the packages, then recreate; dying anywhere, the same call again ends the same."""
-        stack = read_stack(self._runner, services)
+        stack = read_stack(self.runner, services)
         self._await_orphan()
         move()
         took: list[str] = []
@@ -142,7 +137,7 @@ class ComposeServices:
             own_s = stack.services[service].stop_grace_s
             least = _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None
             within_s = max(own_s, self._grace_s(service)) + _MARGIN_S
-            self._runner.run(up(service, least), within_s=within_s)
+            self.runner.run(up(service, least), within_s=within_s)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))
@@ -152,12 +147,11 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(map(self._way.on_current, found))
+        return bool(found) and all(map(self.way.on_current, found))
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""
-        if not self._runner.idle():
-            self._runner.wait_idle(max(map(self._grace_s, self._services), default=0) + _MARGIN_S)
+        self.runner.wait_idle(max(map(self._grace_s, self.services), default=0) + _MARGIN_S)
 
     def _grace_s(self, service: str) -> float:
         return max(map(stop_timeout_s, self._containers.of(service)), default=0.0)
@@ -171,10 +165,10 @@ class ComposeServices:
         """
         began = time.monotonic()
         while waiting := unhealthy():
-            if time.monotonic() - began > self._health_timeout_s:
+            if time.monotonic() - began > self.health_timeout_s:
                 service, why = next(iter(waiting.items()))
                 raise self._failed(
-                    service, f"is not healthy after {self._health_timeout_s:g} s: {why}"
+                    service, f"is not healthy after {self.health_timeout_s:g} s: {why}"
                 )
             time.sleep(_LOOK_S)
 
@@ -219,7 +213,7 @@ class ComposeServices:
             looks = [look(container) for container in self._containers.of(service)]
             if all(seen.status == "running" for seen in looks):
                 running[service] = max(seen.started_at for seen in looks)
-        silent = health.unhealthy(self._airflow_url, running)
+        silent = health.unhealthy(self.airflow_url, running)
         return dict.fromkeys(silent, "Airflow does not call it healthy")
 
     def _failed(self, service: str, what: str) -> NotHealthy:
