@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from deployer.edges.parser.container import ContainerParser, ContainerPlace, run
 from deployer.errors import PreflightError
 
 PLACE = ContainerPlace(
-    "class-airflow:current", "class", Path("/srv/class"), env={"AIRFLOW__A__B": "c"}, cpus=1.5
+    "class-airflow:current", "class", Path("/srv/class"), env={"AIRFLOW__A__B": "c"}
 )
 PLAIN = replace(
     PLACE,
@@ -60,7 +61,14 @@ def test_it_is_cut_off_and_bounded() -> None:
     assert options(argv, "--user") == ["50000:0"]
     assert options(argv, "--memory") == options(argv, "--memory-swap") == ["6912m"]
     assert options(argv, "--pids-limit") == ["256"]
-    assert options(argv, "--cpus") == ["1.5"]
+
+
+@pytest.mark.parametrize(("cores", "may_use"), [(8, "2"), (1, "1")])
+def test_it_is_given_no_more_cores_than_there_are(
+    monkeypatch: pytest.MonkeyPatch, cores: int, may_use: str
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert options(run_argv(PLACE, "n"), "--cpus") == [may_use]
 
 
 def test_releases_are_mounted_where_they_are_and_nothing_can_be_written() -> None:

@@ -48,10 +48,18 @@ _OF_DOCKER: Final = ("PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PA
 
 
 _TMP: Final = "/tmp"  # noqa: S108  # the container's own
-
-
-def _cores() -> float:
-    return float(min(2, os.cpu_count() or 1))
+TMP_MB: Final = 256
+"""MiB of temporary files; they are memory."""
+MEMORY_MB: Final = 6912
+"""MiB of all files parsed at a time, on top of Airflow's 110 and the temporary files. More than the
+files' own bounds together (three examinations of two files, a GiB each, where as a rule one has a
+file or two), so that the file is to blame: below, the kernel would end one of them, not always the
+one that takes so much. It is a bound and takes nothing; more than the machine has is allowed."""
+PROCESSES: Final = 256
+"""Of all files together; who lacks one through another is examined again, alone."""
+CORES: Final = 2
+USER: Final = "50000:0"
+"""Its uid and group 0, as the image wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +75,6 @@ class ContainerPlace:
         pip_requirements: `_PIP_ADDITIONAL_REQUIREMENTS` of the plain way; None: the packages
             are in the image.
         env: added to the settings that every parser has; no secret, students' code sees it.
-        user: uid and group 0, as the image wants it.
-        memory_mb: MiB of all files parsed at a time, on top of Airflow's 110 and the
-            temporary files. More than the files' own bounds together (three examinations of
-            two files, a GiB each, where as a rule one has a file or two), so that the file is
-            to blame: below, the kernel would end one of them, not always the one that takes
-            so much. It is a bound and takes nothing; more than the machine has is allowed.
-        tmp_mb: MiB of temporary files; they are memory.
-        processes: of all files together; who lacks one through another is examined again, alone.
-        cpus: no more than the machine has, or the engine refuses.
     """
 
     image: str
@@ -84,11 +83,6 @@ class ContainerPlace:
     files: Path | None = None
     pip_requirements: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
-    user: str = "50000:0"
-    memory_mb: int = 6912
-    tmp_mb: int = 256
-    processes: int = 256
-    cpus: float = field(default_factory=_cores)
 
 
 def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
@@ -101,7 +95,7 @@ def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
     if place.pip_requirements is None:
         command: tuple[str, ...] = (script,)
         # Students' programs may run from /tmp in Airflow too; Docker's default is noexec.
-        tmp = f"{_TMP}:rw,exec,nosuid,nodev,mode=1777,size={place.tmp_mb}m"
+        tmp = f"{_TMP}:rw,exec,nosuid,nodev,mode=1777,size={TMP_MB}m"
         way: tuple[str, ...] = (
             *("--network", "none", "--read-only", "--tmpfs", tmp),
             # Without an entrypoint the parser is the first process: no file can kill that one.
@@ -121,9 +115,10 @@ def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
         *("--name", name, "--label", f"{LABEL}={place.project}"),
         *way,
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--user", place.user, "--workdir", _TMP),
-        *("--memory", f"{place.memory_mb}m", "--memory-swap", f"{place.memory_mb}m"),
-        *("--pids-limit", str(place.processes), "--cpus", f"{place.cpus:g}"),
+        *("--user", USER, "--workdir", _TMP),
+        *("--memory", f"{MEMORY_MB}m", "--memory-swap", f"{MEMORY_MB}m"),
+        # No more cores than the machine has, or the engine refuses.
+        *("--pids-limit", str(PROCESSES), "--cpus", str(min(CORES, os.cpu_count() or 1))),
         # Where the machine's memory runs out, this goes before Airflow does.
         *("--oom-score-adj", "500"),
         # Its answers would all be kept on disk; a first process does not hear SIGTERM.
