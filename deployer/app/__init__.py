@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -292,7 +292,7 @@ def check(
         python = (trial and trial.python) or students_machine.find(copy.root, environ, tell)
         parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
         examiner = IsolatedExaminer(now=parser, built=parser, materialiser=copy)
-        return check_copy(copy, until.enter_context(examiner), places, trial)
+        return check_copy(copy, until.enter_context(closing(examiner)), places, trial)
 
 
 def new_class(place: Path, teachers: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,7 +46,7 @@ def warm(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """An examiner with the deployer's own files, and so the class's own rules."""
     disk = Disk(tmp_path_factory.mktemp("policy"))
     parser = LocalParser(lambda: airflow_python, SCRIPT, parsing_environment(AIRFLOW_FILES))
-    with IsolatedExaminer(now=parser, built=parser, materialiser=disk) as examiner:
+    with closing(IsolatedExaminer(now=parser, built=parser, materialiser=disk)) as examiner:
         yield Real(examiner, disk)
 
 
@@ -198,7 +199,7 @@ def test_a_broken_levels_file_stops_nobody_and_is_named_with_its_line_at_airflow
 
     parser = LocalParser(lambda: airflow_python, files / "preflight.py", parsing_environment(files))
     disk = Disk(tmp_path)
-    with IsolatedExaminer(now=parser, built=parser, materialiser=disk) as examiner:
+    with closing(IsolatedExaminer(now=parser, built=parser, materialiser=disk)) as examiner:
         path = disk.write("dags/lasse/x.py", dag("pipeline"))
         (found,) = Real(examiner, disk).examine(path)
     assert found.dag_ids == ("pipeline",)

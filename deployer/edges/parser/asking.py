@@ -43,7 +43,7 @@ class WarmParser:
         parallel: files of one question parsed at a time.
     """
 
-    def __init__(self, where: Where, limits: Limits, *, parallel: int) -> None:
+    def __init__(self, where: Where, limits: Limits, *, parallel: int = 2) -> None:
         self._where = where
         self._limits = limits
         self._parallel = parallel

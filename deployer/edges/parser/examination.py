@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -51,10 +51,11 @@ class _WentDown:
     running: frozenset[str]
 
 
+@dataclass(eq=False)
 class RunningExamination:
     """Implements `ports.Examination`.
 
-    Args:
+    Attributes:
         parser: who is asked.
         root: where the files are laid out; `laid_out` removes that.
         paths: distinct.
@@ -62,33 +63,25 @@ class RunningExamination:
         news: told of what becomes known.
     """
 
-    def __init__(
-        self,
-        parser: WarmParser,
-        root: Path,
-        paths: Sequence[str],
-        *,
-        laid_out: ExitStack,
-        limits: Limits,
-        news: News,
-    ) -> None:
-        self._parser = parser
-        self._root = root
-        self._paths = paths
-        self._laid_out = laid_out
-        self._limits = limits
-        self._news = news
-        self._lock = Lock()  # of what the thread and its owner both change
-        self._question: Question | None = None
-        self._ended = False
-        self._over = False
-        self._failure: PreflightError | None = None
-        self._found: dict[str, Examined] = {}
-        self._doubted: list[str] = []
-        self._runs_on: str | None = None
-        self._budget_s = 0.0
+    parser: WarmParser
+    root: Path
+    paths: Sequence[str]
+    laid_out: ExitStack
+    limits: Limits
+    news: News
+    _lock: Lock = field(default_factory=Lock)  # of what the thread and its owner both change
+    _question: Question | None = None
+    _ended: bool = False
+    _over: bool = False
+    _failure: PreflightError | None = None
+    _found: dict[str, Examined] = field(default_factory=dict)
+    _doubted: list[str] = field(default_factory=list)
+    _runs_on: str | None = None
+    _budget_s: float = 0.0
+
+    def __post_init__(self) -> None:
         self._thread = Thread(target=self._run, name="examination", daemon=True)
-        if paths:
+        if self.paths:
             self._thread.start()
         else:
             self._over = True
@@ -100,21 +93,15 @@ class RunningExamination:
 
     @property
     def done(self) -> bool:
-        return self._over and len(self._found) == len(self._paths)
+        return self._over and len(self._found) == len(self.paths)
 
     def wait(self, timeout_s: float) -> bool:
-        self._news.wait(self._is_over, timeout_s)
-        return self._outcome()
-
-    def finish(self) -> Mapping[str, Examined]:
-        """Wait for all results, and heed no nudge.
-
-        Raises:
-            PreflightError: the parser itself does not work.
-        """
-        self._news.wait_unnudged(self._is_over)
-        self._outcome()
-        return self.results
+        self.news.wait(self._is_over, timeout_s)
+        if self._failure:
+            raise PreflightError(str(self._failure)) from self._failure
+        if self._is_over() and not self.done:
+            raise PreflightError("the examination was given up")
+        return self.done
 
     def end(self) -> None:
         with self._lock:
@@ -125,60 +112,51 @@ class RunningExamination:
             question.cancel()
             self._thread.join(END_S)
         self._clean_up()
-        self._news.spread()
+        self.news.spread()
 
     def _is_over(self) -> bool:
         return self._over or self._ended
 
-    def _outcome(self) -> bool:
-        if self._failure:
-            raise PreflightError(str(self._failure)) from self._failure
-        if self._is_over() and not self.done:
-            raise PreflightError("the examination was given up")
-        return self.done
-
     def _clean_up(self) -> None:
         with self._lock:
-            self._laid_out.close()
+            self.laid_out.close()
 
     # -- the thread
 
     def _run(self) -> None:
         try:
             while not self._has_examined_all():
-                self._forget()
+                pass
         except PreflightError as exc:
             self._failure = exc
         finally:
             self._over = True
-            self._news.spread()
+            self.news.spread()
             self._clean_up()
 
     def _has_examined_all(self) -> bool:
-        """Examine what is left; return whether that was all with one set of packages."""
+        """Examine them; return whether that was all with one set of packages."""
         try:
             self._examine_together()
             for path in self._doubted:
                 self._examine_alone(path)
         except _PackagesMoved:
+            with self._lock:
+                self._found.clear()
+            self._doubted.clear()
+            self._runs_on = None
             return False
         return True
 
-    def _forget(self) -> None:
-        with self._lock:
-            self._found.clear()
-        self._doubted.clear()
-        self._runs_on = None
-
     def _examine_together(self) -> None:
-        self._budget_s = BUDGET_S + BUDGET_PER_FILE_S * len(self._paths)
+        self._budget_s = BUDGET_S + BUDGET_PER_FILE_S * len(self.paths)
         in_vain = 0
         while (left := self._left()) and not self._ended:
             if self._budget_s < 0:
                 for path in left:
                     self._note(Answer(path, End.UNEXAMINED))
                 return
-            down = self._ask(self._parser, left, self._take)
+            down = self._ask(self.parser, left, self._take)
             if down:
                 self._doubted += sorted(down.running)
             in_vain = in_vain + 1 if self._left() == left else 0
@@ -188,17 +166,17 @@ class RunningExamination:
 
     def _examine_alone(self, path: str) -> None:
         answers: list[Answer] = []
-        with self._parser.alone() as parser:
+        with self.parser.alone() as parser:
             if self._ended:
                 return
             down = self._ask(parser, (path,), answers.append)
         if down and not self._ended:
-            self._parser.ready()  # or this raises PreflightError: so it was the file
+            self.parser.ready()  # or this raises PreflightError: so it was the file
             answers.append(Answer(path, End.WARDEN))
         for answer in answers[-1:]:
             if answer.end is End.SETUP:
                 raise PreflightError(f"the isolated parser can't work here: {answer.what}")
-            self._note(judging.weighed(answer, self._root))
+            self._note(judging.weighed(answer, self.root))
 
     def _ask(
         self, parser: WarmParser, paths: Sequence[str], take: Callable[[Answer], None]
@@ -213,7 +191,7 @@ class RunningExamination:
             with self._lock:
                 if self._ended:
                     return None
-                question = self._question = parser.ask(process, self._root, paths)
+                question = self._question = parser.ask(process, self.root, paths)
             since = time.monotonic()
             for said in question.said():
                 now = time.monotonic()
@@ -236,10 +214,10 @@ class RunningExamination:
         return None
 
     def _left(self) -> list[str]:
-        return [p for p in self._paths if p not in self._found and p not in self._doubted]
+        return [p for p in self.paths if p not in self._found and p not in self._doubted]
 
     def _take(self, answer: Answer) -> None:
-        weighed = judging.weighed(answer, self._root)
+        weighed = judging.weighed(answer, self.root)
         if judging.may_be_anothers_fault(weighed):
             self._doubted.append(answer.path)
         else:
@@ -247,5 +225,5 @@ class RunningExamination:
 
     def _note(self, answer: Answer) -> None:
         with self._lock:
-            self._found[answer.path] = judging.examined(answer, self._root, self._limits)
-        self._news.spread()
+            self._found[answer.path] = judging.examined(answer, self.root, self.limits)
+        self.news.spread()

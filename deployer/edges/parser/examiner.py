@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
-from typing import Protocol, Self
+from threading import TIMEOUT_MAX
+from typing import Protocol
 from weakref import WeakSet
 
 from deployer.core.model import Examined, Tree
@@ -41,7 +42,6 @@ class IsolatedExaminer:
             call and ended after it.
         materialiser: where the files come from.
         limits: of one file.
-        parallel: files of one examination parsed at a time.
     """
 
     def __init__(
@@ -51,20 +51,13 @@ class IsolatedExaminer:
         built: Where,
         materialiser: Materialiser,
         limits: Limits = Limits(),  # noqa: B008  # frozen
-        parallel: int = 2,
     ) -> None:
-        self._now = WarmParser(now, limits, parallel=parallel)
-        self._built = WarmParser(built, limits, parallel=parallel)
+        self._now = WarmParser(now, limits)
+        self._built = WarmParser(built, limits)
         self._materialiser = materialiser
         self._limits = limits
         self._news = News()
         self._begun: WeakSet[RunningExamination] = WeakSet()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def warm_up(self) -> None:
         """Start the parser now, so that the next push need not wait for it.
@@ -82,7 +75,7 @@ class IsolatedExaminer:
         Raises:
             DiskError, UnknownCommit: the files could not be laid out.
         """
-        return self._begin(self._now, tree, paths)
+        return self._begin(self._now, tree, paths, self._news)
 
     def examine(
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
@@ -111,14 +104,17 @@ class IsolatedExaminer:
     def _examine(
         self, parser: WarmParser, tree: Tree, paths: Sequence[str]
     ) -> tuple[Examined, ...]:
-        examination = self._begin(parser, tree, paths)
+        examination = self._begin(parser, tree, paths, News())  # which hear of no nudge
         try:
-            results = examination.finish()
+            examination.wait(TIMEOUT_MAX)
         finally:
             examination.end()
+        results = examination.results
         return tuple(results[path] for path in paths)
 
-    def _begin(self, parser: WarmParser, tree: Tree, paths: Sequence[str]) -> RunningExamination:
+    def _begin(
+        self, parser: WarmParser, tree: Tree, paths: Sequence[str], news: News
+    ) -> RunningExamination:
         distinct = tuple(dict.fromkeys(paths))
         with ExitStack() as stack:
             root = Path()
@@ -130,7 +126,7 @@ class IsolatedExaminer:
                 distinct,
                 laid_out=stack.pop_all(),
                 limits=self._limits,
-                news=self._news,
+                news=news,
             )
         self._begun.add(examination)
         return examination

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,11 +72,6 @@ def _first_error(answer: Answer, root: Path) -> ParseError | None:
 
     A zip may have several errors, by the absolute path of the module within.
     """
-    errors = _by_own_name_first(answer.errors, answer.path.removeprefix(DAGS))
-    if not errors:
-        return None
-    return trace.read(errors[0].replace(f"{root}/", ""), answer.path)
-
-
-def _by_own_name_first(errors: Iterable[tuple[str, str]], name: str) -> list[str]:
-    return [text for _, text in sorted(errors, key=lambda error: (error[0] != name, error[0]))]
+    own = answer.path.removeprefix(DAGS)
+    errors = sorted(answer.errors, key=lambda error: (error[0] != own, error[0]))
+    return trace.read(errors[0][1].replace(f"{root}/", ""), answer.path) if errors else None

@@ -36,8 +36,3 @@ class News:
             self._changed.wait_for(lambda: over() or self._nudges > told, timeout_s)
             if not over():
                 self._told = self._nudges
-
-    def wait_unnudged(self, over: Callable[[], bool]) -> None:
-        """Return when it is over."""
-        with self._changed:
-            self._changed.wait_for(over)

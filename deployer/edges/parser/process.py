@@ -33,14 +33,6 @@ HOME = "preflight-"
 Child = subprocess.Popen[bytes]
 
 
-def terminate(child: Child) -> None:
-    """End a parser that is this machine's own process.
-
-    It alone: its wardens are told by the kernel when it dies, and clean up.
-    """
-    child.terminate()
-
-
 class Question:
     """Files that a parser was asked about; `ParserProcess.ask` makes one."""
 
@@ -87,7 +79,8 @@ class ParserProcess:
         start_timeout_s: bound of importing Airflow, and of what must be done before.
         more_processes: how many more processes than now its user may have during a parse;
             None: something else bounds them.
-        end: called once its standard input was closed, to see that it ends.
+        end: called once its standard input was closed, to see that it ends. It alone: its
+            wardens are told by the kernel when it dies, and clean up.
 
     Attributes:
         heard_at: when it last said something, or was asked; monotonic seconds.
@@ -104,7 +97,7 @@ class ParserProcess:
         *,
         start_timeout_s: float,
         more_processes: int | None = MORE_PROCESSES,
-        end: Callable[[Child], None] = terminate,
+        end: Callable[[Child], None] = Child.terminate,
     ) -> None:
         self.heard_at = time.monotonic()
         self.why_gone: str | None = None
@@ -211,7 +204,6 @@ class ParserProcess:
                 "the isolated parser is that of another version of the deployer: "
                 "build the class's image anew with this one's files"
             )
-        self.import_s = float(ready.get("import_s", 0.0))
 
     def _last_words(self) -> str:
         text = (self._home / "parser.log").read_text(errors="replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -67,12 +68,13 @@ def warm_local(
         env = {**SETTINGS, "PYTHONPATH": str(files)}
         return LocalParser(lambda: airflow_python, files / SCRIPT.name, env)
 
-    with IsolatedExaminer(
+    examiner = IsolatedExaminer(
         now=parser(class_files),
         built=parser(built_files),
         materialiser=Disk(tmp_path_factory.mktemp("local")),
         limits=LIMITS,
-    ) as examiner:
+    )
+    with closing(examiner):
         yield examiner
 
 
@@ -121,15 +123,13 @@ def place(image: str, tmp_path_factory: pytest.TempPathFactory) -> ContainerPlac
 @pytest.fixture(scope="module")
 def warm_container(place: ContainerPlace) -> Iterator[IsolatedExaminer]:
     built = ContainerPlace(BUILT_IMAGE, PROJECT, place.checkout_dir, env=SETTINGS)
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        IsolatedExaminer(
-            now=ContainerParser(lambda: place),
-            built=ContainerParser(lambda: built),
-            materialiser=Disk(place.checkout_dir / "releases"),
-            limits=LIMITS,
-        ) as examiner,
-    ):
+    examiner = IsolatedExaminer(
+        now=ContainerParser(lambda: place),
+        built=ContainerParser(lambda: built),
+        materialiser=Disk(place.checkout_dir / "releases"),
+        limits=LIMITS,
+    )
+    with pytest.MonkeyPatch.context() as patched, closing(examiner):
         patched.setenv("DEPLOYER_WEBHOOK_SECRET", "do not tell this to students")
         yield examiner
 

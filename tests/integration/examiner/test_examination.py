@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def examiner(tmp_path: Path, starts: Path) -> IsolatedExaminer:
 
 def found(examiner: IsolatedExaminer, *names: str) -> dict[str, Examined]:
     paths = [f"dags/a/{name}.py" for name in names]
-    with examiner:
+    with closing(examiner):
         results = examiner.examine(Tree(SHA, {path: File(SHA) for path in paths}), paths)
     return {Path(one.path).stem: one for one in results}
 
@@ -119,7 +120,7 @@ def test_who_ran_when_the_parser_went_down_is_seen_alone(
 def test_two_examinations_that_go_down_together_each_find_their_own(
     examiner: IsolatedExaminer,
 ) -> None:
-    with examiner:
+    with closing(examiner):
         both = [
             examiner.begin(Tree(SHA, {path: File(SHA) for path in paths}), paths)
             for paths in (["dags/a/killer.py", "dags/a/one.py"], ["dags/b/killer.py"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -264,7 +265,7 @@ def test_in_the_plain_way_it_installs_the_packages_at_start_and_has_no_network_t
         pip_requirements="--requirement /opt/class/packages/current/requirements.txt",
     )
     parser = ContainerParser(lambda: plain)
-    with examiner_at(plain) as examiner:
+    with closing(examiner_at(plain)) as examiner:
         disk = Disk(place.checkout_dir / "releases")
         examiner._materialiser = disk
 
