@@ -157,19 +157,17 @@ def feed(tmp_path: Path) -> Iterator[ParseFeedListener]:
 
 
 def test_on_another_airflow_its_own_dag_processor_runs_and_the_feed_says_why(
-    tmp_path: Path, feed: ParseFeedListener
+    tmp_path: Path, feed: ParseFeedListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     releases = HandMadeReleases(tmp_path / "srv")
     release = releases.publish(FIRST_FILES)
     other = tmp_path / "other"
     other.mkdir()
     (other / "sitecustomize.py").write_text(OTHERWISE)
-    local = LocalAirflow(
-        tmp_path / "state",
-        root=releases.root,
-        port=free_port(),
-        more={"PYTHONPATH": os.pathsep.join([str(other), str(airflow_files())])},
-    )
+    local = LocalAirflow(tmp_path / "state", root=releases.root, port=free_port())
+    path = {"PYTHONPATH": os.pathsep.join([str(other), str(airflow_files())])}
+    env = {**local.airflow_environment(), **path}
+    monkeypatch.setattr(local, "airflow_environment", lambda: env)
     local._base.ensure(print)
     local._environments.ensure_current()
     local._ensure_database()

@@ -13,21 +13,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from deployer.core.model import Vitals
 from deployer.edges.airflow import health
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
-from deployer.edges.embedded.processes import Processes
-from deployer.edges.embedded.settings import (
-    USERNAME,
-    Place,
-    Secrets,
-    environment,
-)
+from deployer.edges.embedded.processes import Processes, Running
+from deployer.edges.embedded.settings import USERNAME, Place, Secrets, environment
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
@@ -52,7 +46,6 @@ class LocalAirflow:
         root: CHECKOUT_DIR, whose releases it reads.
         port: of its api-server.
         repo_url: the class repository's page, for links out of Airflow.
-        more: environment variables of Airflow's processes beside ours, or in place of them.
         progress: told in a few words what takes longer than a moment.
     """
 
@@ -63,13 +56,11 @@ class LocalAirflow:
         root: Path,
         port: int,
         repo_url: str | None = None,
-        more: Mapping[str, str] = MappingProxyType({}),
         resolve_timeout_s: float = 120,
         health_timeout_s: float = 180,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         files = airflow_files()
-        self._more = more
         self._resolve_timeout_s = resolve_timeout_s
         self._health_timeout_s = health_timeout_s
         self._progress = progress
@@ -94,7 +85,7 @@ class LocalAirflow:
         self._environments.ensure_current()
         self._ensure_database()
         mine = str(self.python)
-        others = [n for n in COMMANDS if (p := self._processes.running(n)) and p.program != mine]
+        others = [name for name, process in self._running().items() if process.program != mine]
         self._processes.stop(others, within_s=_STOP_S)
         self._start(tuple(COMMANDS))
 
@@ -104,12 +95,11 @@ class LocalAirflow:
 
     def running(self) -> tuple[str, ...]:
         """Return the names of the services whose process lives."""
-        return tuple(name for name in COMMANDS if self._processes.running(name))
+        return tuple(self._running())
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each service that lives."""
-        found = {name: self._processes.running(name) for name in COMMANDS}
-        return {name: running.pid for name, running in found.items() if running}
+        return {name: process.pid for name, process in self._running().items()}
 
     @property
     def url(self) -> str:
@@ -135,7 +125,7 @@ class LocalAirflow:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
-        return {**environment(self.place, Secrets.load(self.place), os.environ), **self._more}
+        return environment(self.place, Secrets.load(self.place), os.environ)
 
     def command(self, service: str) -> tuple[str, ...]:
         """Return program and arguments of a service."""
@@ -181,10 +171,14 @@ class LocalAirflow:
         names = _known(services)
         waiting = list(names)
         while waiting:
+            running = self._running()
             for name in waiting:
-                if not self._processes.running(name):
+                if name not in running:
                     raise NotHealthy(f"{name} ended:\n{self._processes.last_lines(name)}")
-            waiting = self._unhealthy(waiting)
+            silent = health.unhealthy(
+                self.url, {name: running[name].started_at for name in waiting}
+            )
+            waiting = [name for name in waiting if name in silent]
             if waiting and time.monotonic() - began > self._health_timeout_s:
                 name = waiting[0]
                 raise NotHealthy(
@@ -235,16 +229,12 @@ class LocalAirflow:
         shutil.copyfile(self._base.database, new)
         new.replace(self.place.database)
 
-    def _in_use(self) -> set[Path]:
-        processes = map(self._processes.running, COMMANDS)
-        return {Path(process.program).parent.parent for process in processes if process}
+    def _running(self) -> dict[str, Running]:
+        found = {name: self._processes.running(name) for name in COMMANDS}
+        return {name: process for name, process in found.items() if process}
 
-    def _unhealthy(self, names: Sequence[str]) -> list[str]:
-        """Return those of `names` that do not run, or that Airflow does not call healthy."""
-        found = {name: self._processes.running(name) for name in names}
-        running = {name: process.started_at for name, process in found.items() if process}
-        silent = health.unhealthy(self.url, running)
-        return [name for name in names if name not in running or name in silent]
+    def _in_use(self) -> set[Path]:
+        return {Path(process.program).parent.parent for process in self._running().values()}
 
 
 def _known(services: Sequence[str]) -> tuple[str, ...]:

@@ -50,8 +50,8 @@ class Running:
 class Processes:
     """Named processes, their pids under `run` and their output under `logs`."""
 
-    _children: ClassVar[dict[int, subprocess.Popen[bytes]]] = {}
-    """What this process started through any instance: only a parent can see its child end."""
+    _children: ClassVar[list[subprocess.Popen[bytes]]] = []
+    """What this process started through any instance: a parent has to ask how its child ended."""
 
     def __init__(self, run: Path, logs: Path) -> None:
         self._run = run
@@ -60,8 +60,6 @@ class Processes:
     def running(self, name: str) -> Running | None:
         """Return the process called `name`, None if it does not run (any more)."""
         known = self._known(name)
-        if known and (child := self._children.get(known.pid)):
-            child.poll()  # a child that ended stays in /proc until its parent has asked
         return known if known and _born(known.pid) == known.born else None
 
     def _known(self, name: str) -> Running | None:
@@ -96,7 +94,7 @@ class Processes:
                 )
         except OSError as exc:
             raise ServicesError(f"{name} can't be started: {exc}") from exc
-        self._children[child.pid] = child
+        self._children[:] = [one for one in (*self._children, child) if one.poll() is None]
         # Dying right here leaves a process nobody knows of: seen as "address in use" later.
         started = Running(child.pid, _born(child.pid) or 0, since, argv[0])
         new = self._run / f"{name}.json.new"
@@ -118,17 +116,10 @@ class Processes:
         for leader in leaders.values():
             for pid in _session(leader):
                 _signal(pid, signal.SIGKILL)
-        _wait(lambda: not any(self._lives(leader) for leader in leaders.values()), _KILL_S)
+        _wait(lambda: not any(any(_session(leader)) for leader in leaders.values()), _KILL_S)
         for name in names:
             (self._run / f"{name}.json").unlink(missing_ok=True)
-        for pid in [pid for pid, child in self._children.items() if child.poll() is not None]:
-            del self._children[pid]
-
-    def _lives(self, leader: Running) -> bool:
-        """Tell whether anything of the leader's session is left; reaps it if it is our child."""
-        if child := self._children.get(leader.pid):
-            child.poll()
-        return any(_session(leader))
+        self._children[:] = [child for child in self._children if child.poll() is None]
 
     def last_lines(self, name: str, count: int = 15) -> str:
         """Return the end of the process's log."""
