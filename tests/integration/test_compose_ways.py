@@ -125,7 +125,7 @@ def test_a_throwaway_container_has_no_rights_and_nothing_is_left_of_it(
         project=project,
         within_s=30,
         limits=SMALL,
-        files={"/tmp/given": "a text\n"},  # noqa: S108  # in the container
+        files={"tmp/given": b"a text\n"},
     )
     assert (ended.end, ended.status) == (End.EXITED, 7)
     assert ended.text.split() == ["CapBnd:", "0" * 16, "NoNewPrivs:", "1", "a", "text", "lo"]

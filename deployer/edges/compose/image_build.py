@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import tarfile
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +22,7 @@ from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.throwaway import Limits, add_file, remove_container
+from deployer.edges.compose.throwaway import Limits, archive, remove_container
 from deployer.errors import ServicesError
 
 IMAGE_LABEL = "class-deployer.image"
@@ -56,15 +55,12 @@ def context(project: str, text: str) -> bytes:
     label = f'LABEL {IMAGE_LABEL}="{project}"\n'
     recipe = recipe[: copies.start()] + label + recipe[copies.start() :].rstrip()
     recipe += f"\nCOPY {_OWN_TEXT} /opt/deployer/requirements.txt\n"
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        add_file(tar, "Dockerfile", recipe.encode())
-        add_file(tar, "requirements.txt", safe.encode())
-        add_file(tar, _OWN_TEXT, text.encode())
-        for file in sorted(files.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                add_file(tar, f"include/airflow/{file.relative_to(files)}", file.read_bytes())
-    return packed.getvalue()
+    texts = {"Dockerfile": recipe, "requirements.txt": safe, _OWN_TEXT: text}
+    packed = {name: content.encode() for name, content in texts.items()}
+    for file in sorted(files.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            packed[f"include/airflow/{file.relative_to(files)}"] = file.read_bytes()
+    return archive(packed)
 
 
 def build_image(

@@ -20,11 +20,11 @@ from deployer.edges.packages.installer_output import added, last_line, refusal
 from deployer.edges.packages.room import check_room
 from deployer.errors import RequirementsRefused, ServicesError
 
-_TEXT = "/tmp/class-requirements.txt"  # noqa: S108  # in a container of our own
+_TEXT = "tmp/class-requirements.txt"  # below `/`, in a container of our own
 _PLACE = Place("a container", "Docker's network and DNS")
 _RESOLVE = f"""
 uv pip install --no-progress --color never --dry-run "apache-airflow==${{AIRFLOW_VERSION}}" \
-    --constraint "${{HOME}}/constraints.txt" --requirement {_TEXT}
+    --constraint "${{HOME}}/constraints.txt" --requirement /{_TEXT}
 """
 _PROBE = """
 uv pip install --no-progress --no-cache --dry-run --no-deps --target /tmp/probe \
@@ -107,7 +107,7 @@ class Prover:
             entrypoint=["bash"],
             within_s=self.bounds.resolve_s,
             network=self.bounds.index_network,
-            files={_TEXT: safe_requirements(text)},
+            files={_TEXT: safe_requirements(text).encode()},
         )
         if not ended.well:
             task = self._task("resolve beside Airflow's own pins", self.bounds.resolve_s)

@@ -55,14 +55,14 @@ def run_throwaway(
     entrypoint: Sequence[str] | None = None,
     environment: Mapping[str, str] | None = None,
     volumes: Mapping[Path, str] | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Ended:
     """Run `command` in a new container of `image`; kill it when the time is over.
 
     `network` is `none`, or a network's name: `bridge` reaches the package index and none of
     the class's containers. `entrypoint` stands in for the image's own, `environment` comes on
     top of it, and there is no other. `volumes` tells where directories of this machine are
-    mounted, read-only; `files` are texts by their absolute path inside.
+    mounted, read-only; `files` are put in by their path below `/`.
 
     Raises:
         ServicesError: the engine failed; the command did not.
@@ -86,7 +86,7 @@ def run_throwaway(
         )
         try:
             if files:
-                container.put_archive("/", _archive(files))
+                container.put_archive("/", archive(files))
             container.start()
             in_time = _wait(container, within_s)
             return _ended(container, in_time=in_time)
@@ -139,16 +139,12 @@ def _ended(container: Container, *, in_time: bool) -> Ended:
     return ended_in_time(status, text, told=bool(state["OOMKilled"]))
 
 
-def _archive(files: Mapping[str, str]) -> bytes:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path, text in files.items():
-            add_file(tar, path.lstrip("/"), text.encode())
-    return archive.getvalue()
-
-
-def add_file(tar: tarfile.TarFile, path: str, data: bytes) -> None:
-    """Add a file of root's that all may read, with the same bytes each time."""
-    entry = tarfile.TarInfo(path)
-    entry.size, entry.mode = len(data), 0o644
-    tar.addfile(entry, io.BytesIO(data))
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return them as files of root's that all may read, with the same bytes each time."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, data in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()

@@ -68,20 +68,13 @@ def find(root: Path, environ: Mapping[str, str], tell: Callable[[str], None]) ->
 
 def candidates(root: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield the interpreters that may have Airflow, in the order in which they are asked."""
-    seen = set()
-    active = environ.get("VIRTUAL_ENV")
-    environments = [Path(active)] if active else []
-    environments += [root / ".venv", root.parent / ".venv"]
-    on_path = shutil.which("python3", path=environ.get("PATH"))
-    for python in (
-        Path(sys.executable),
-        *(environment / "bin" / "python" for environment in environments),
-        *([Path(on_path)] if on_path else []),
-    ):
-        # Not resolved: an environment's interpreter is a link to another one.
-        if python not in seen and os.access(python, os.X_OK):
-            seen.add(python)
-            yield python
+    environments = (environ.get("VIRTUAL_ENV"), root / ".venv", root.parent / ".venv")
+    pythons = [Path(sys.executable)]
+    pythons += [Path(environment, "bin", "python") for environment in environments if environment]
+    if on_path := shutil.which("python3", path=environ.get("PATH")):
+        pythons.append(Path(on_path))
+    # Not resolved: an environment's interpreter is a link to another one.
+    yield from (python for python in dict.fromkeys(pythons) if os.access(python, os.X_OK))
 
 
 @contextmanager

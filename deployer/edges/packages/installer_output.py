@@ -134,8 +134,8 @@ def _is_for_here(package: Package) -> bool:
 def _line_of(text: str, reason: str) -> int | None:
     """Return the first line whose package the reason names, those "you require" first."""
     packages = sorted(parse(text).packages, key=attrgetter("line"))
-    named = re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason.partition("you require")[2])
-    for words in (named, re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)):
+    for part in (reason.partition("you require")[2], reason):
+        words = re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", part)
         blamed = {canonicalize_name(word) for word in words}
         for package in packages:
             if package.name in blamed:

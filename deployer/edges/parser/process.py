@@ -148,16 +148,9 @@ class ParserProcess:
             number = next(self._numbers)
             question = self._asked[number] = Question(self, number, silence_s=silence_s)
             self.heard_at = time.monotonic()
-        self._write(
-            protocol.request(
-                number,
-                root,
-                paths,
-                limits,
-                parallel=parallel,
-                more_processes=self._more_processes,
-            )
-        )
+        more = self._more_processes
+        line = protocol.request(number, root, paths, limits, parallel=parallel, more_processes=more)
+        self._write(line)
         return question
 
     def cancel(self, number: int) -> None:
