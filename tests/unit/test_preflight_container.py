@@ -28,7 +28,8 @@ PLAIN = replace(
 
 
 def options(argv: tuple[str, ...], name: str) -> list[str]:
-    return [value for option, value in pairwise(argv) if option == name]
+    joined = [word.partition("=")[2] for word in argv if word.startswith(f"{name}=")]
+    return joined or [value for option, value in pairwise(argv) if option == name]
 
 
 def test_the_container_ends_with_the_child_process_and_leaves_nothing() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -123,8 +123,8 @@ def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
         *("--oom-score-adj", "500"),
         # Its answers would all be kept on disk; a first process does not hear SIGTERM.
         *("--log-driver", "none", "--stop-signal", "SIGKILL"),
-        *_each("--mount", (f"type=bind,source={a},target={b},readonly" for a, b in mounts)),
-        *_each("--env", (f"{key}={value}" for key, value in env.items())),
+        *(f"--mount=type=bind,source={a},target={b},readonly" for a, b in mounts),
+        *(f"--env={key}={value}" for key, value in env.items()),
         place.image,
         *command,
     )
@@ -188,11 +188,6 @@ def _remove_orphans(project: str, ours: str) -> None:
             if not str(container.name).startswith(ours):
                 with suppress(APIError):  # it goes this moment
                     container.remove(force=True)
-
-
-def _each(option: str, values: Iterable[str]) -> Iterator[str]:
-    for value in values:
-        yield from (option, value)
 
 
 def _installed_at_start(place: ContainerPlace) -> Iterator[Path]:
