@@ -79,7 +79,7 @@ def our_hook(settings: Settings, token: Secret | None) -> OurHook:
     # docs.github.com/enterprise-server/rest: http(s)://HOSTNAME/api/v3
     site = {"https://api.github.com": "https://github.com"}.get(api_url)
     return OurHook(
-        api=Hooks(api_url, repo, token.get_secret_value()) if token else None,
+        api=Hooks(api_url, repo, token) if token else None,
         url=f"{settings.public_url}/webhook" if settings.public_url else None,
         page=f"{site or api_url.removesuffix('/api/v3')}/{repo}/settings/hooks",
     )

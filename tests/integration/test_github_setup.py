@@ -14,6 +14,7 @@ from deployer import app, config
 from deployer.app.doctor import our_hook
 from deployer.cli import main
 from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.settings import Secret
 from deployer.demo.ports import free_port
 from deployer.doctor.hooks import OurHook
 from deployer.edges.github.hooks import Hooks
@@ -36,7 +37,7 @@ def github() -> Iterator[GitHubHooks]:
 
 @pytest.fixture
 def hook(github: GitHubHooks) -> OurHook:
-    return OurHook(Hooks(github.url, REPO, TOKEN), URL, PAGE)
+    return OurHook(Hooks(github.url, REPO, Secret(TOKEN)), URL, PAGE)
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_without_a_token_it_is_said_what_to_click(
 
 
 def test_a_github_out_of_reach_is_told() -> None:
-    api = Hooks(f"http://127.0.0.1:{free_port()}", REPO, TOKEN)
+    api = Hooks(f"http://127.0.0.1:{free_port()}", REPO, Secret(TOKEN))
     with pytest.raises(OperatorError, match="no answer from GitHub"):
         OurHook(api, URL, PAGE).set_up(SECRET, anew=False, dry_run=False)
 

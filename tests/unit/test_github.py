@@ -12,7 +12,6 @@ import structlog.testing
 from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
 from deployer.edges.github.statuses import GitHub
-from deployer.errors import SettingsError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 
 NOW = 1_800_000_000.0
@@ -338,11 +337,3 @@ def test_the_token_is_in_no_repr() -> None:
     github = board(lambda _request: httpx.Response(201, json={}))
 
     assert TOKEN not in repr(github) + repr(vars(github))
-
-
-@pytest.mark.parametrize("token", ["", "with space", "line\nbreak", "é"])
-def test_a_token_that_no_header_carries_is_a_mistake_of_the_settings(token: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        GitHub(API, "class/airflow-class", Secret(token))
-
-    assert not token or token not in str(caught.value)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
 from deployer.core.hooks import Delivery, Hook
-from deployer.edges.github.statuses import headers_of, message_of, new_client, rights_of
+from deployer.core.settings import Secret
+from deployer.edges.github.statuses import GitHub
 from deployer.errors import MayNot, OperatorError
 
 PAGE = 100
@@ -27,13 +30,13 @@ class Hooks:
         token: needs *Webhooks: read*, to make, mend and ask again *write*.
     """
 
-    def __init__(self, api_url: str, repo: str, token: str) -> None:
-        self._url = f"{api_url}/repos/{repo}/hooks"
-        self._token = token
+    def __init__(self, api_url: str, repo: str, token: Secret) -> None:
+        # One a request: `GitHub` is for one thread, and lines of a check-up ask side by side.
+        self._github = partial(GitHub, api_url, repo, token)
+        self._path = f"/repos/{repo}/hooks"
 
     def all(self) -> tuple[Hook, ...]:
-        answer = self._ask("GET", "", params={"per_page": str(PAGE)})
-        return tuple(map(_hook, answer.json()))
+        return tuple(map(_hook, self._ask("GET", f"?per_page={PAGE}").json()))
 
     def make(self, body: Mapping[str, Any]) -> int:
         """Make one and return its number."""
@@ -46,45 +49,28 @@ class Hooks:
     def deliveries(self, hook: int, since: datetime) -> tuple[Delivery, ...]:
         """Return the tries since then; of many the newest."""
         found: list[Delivery] = []
-        params = {"per_page": str(PAGE)}
+        params = httpx.QueryParams(per_page=PAGE)
         for _ in range(MOST_PAGES):
-            answer = self._ask("GET", f"/{hook}/deliveries", params=params)
+            answer = self._ask("GET", f"/{hook}/deliveries?{params}")
             page = list(map(_delivery, answer.json()))
             found += [one for one in page if one.delivered_at >= since]
             further = answer.links.get("next", {}).get("url")
             if not further or not page or page[-1].delivered_at < since:
                 break
-            params["cursor"] = httpx.URL(further).params.get("cursor", "")
+            params = params.set("cursor", httpx.URL(further).params.get("cursor", ""))
         return tuple(found)
 
     def ask_again(self, hook: int, delivery: int) -> None:
         self._ask("POST", f"/{hook}/deliveries/{delivery}/attempts")
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        params: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        headers = headers_of(self._token)
-        try:
-            with new_client() as client:
-                answer = client.request(
-                    method, f"{self._url}{path}", json=body, params=params, headers=headers
-                )
-        except (httpx.RequestError, httpx.InvalidURL) as exc:
-            raise OperatorError(self._clean(f"no answer from GitHub: {exc}")) from exc
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        with closing(self._github()) as github:
+            answer = github.request(method, f"{self._path}{path}", body)
         if answer.is_success:
             return answer
-        said = self._clean(f"GitHub answered {answer.status_code}: {message_of(answer)}")
         if answer.status_code in _FORBIDDEN and "retry-after" not in answer.headers:
-            raise MayNot(f"{said}{rights_of(answer)}")
-        raise OperatorError(said)
-
-    def _clean(self, text: str) -> str:
-        return " ".join(text.replace(self._token, "[token]").split())
+            raise MayNot(github.refusal(answer))
+        raise OperatorError(github.refusal(answer))
 
 
 def _hook(shown: Mapping[str, Any]) -> Hook:

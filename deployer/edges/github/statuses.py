@@ -25,7 +25,7 @@ import structlog
 from deployer import __version__
 from deployer.core.model import Status, StatusRecord, StatusState
 from deployer.core.settings import Secret, in_plain
-from deployer.errors import GitHubUnreachable, SettingsError
+from deployer.errors import GitHubUnreachable
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 from deployer.ports.doctor import Answer
 
@@ -74,9 +74,6 @@ class GitHub:
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
-
-    Raises:
-        SettingsError: the token holds what no header can carry, a line break perhaps.
     """
 
     def __init__(
@@ -90,24 +87,16 @@ class GitHub:
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        secret = in_plain(token)
-        if secret is not None and not (secret and all("!" <= letter <= "~" for letter in secret)):
-            raise SettingsError(
-                ["DEPLOYER_GITHUB_TOKEN is empty or holds a space, line break or accent"]
-            )
-        self._api_url = api_url.rstrip("/")
+        self._api_url = api_url
         self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
         self._token = token
         self._renew = renew
-        self._client = client or new_client()
+        self._client = client or _new_client()
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
         self._moved_to = ""
-
-    def __repr__(self) -> str:
-        return f"GitHub({self._statuses_url!r})"
 
     def close(self) -> None:
         self._client.close()
@@ -125,31 +114,36 @@ class GitHub:
         }
         if target_url is not None:
             body["target_url"] = target_url
-        passed = threading.Event()
+        ends_at = time.monotonic() + self._deadline_s
         try:
-            with self._cut_off(passed):
-                return self._send(url, body)
+            with self._cut_off():
+                return self._send(url, body, ends_at)
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             # If we die or time out here GitHub may have taken it: posted twice, shown once.
             said = f"{type(exc).__name__}: {exc}"
-            if passed.is_set():
+            if time.monotonic() >= ends_at:
                 said = f"the request was not over after {self._deadline_s:g} s"
             return RetryLater(self._clean(f"no answer from GitHub: {said}"))
 
     def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        answer = self.request(method, path, body)
+        return Answer(answer.status_code, dict(answer.headers))
+
+    def request(
+        self, method: str, path: str, body: Mapping[str, object] | None = None
+    ) -> httpx.Response:
         """Return GitHub's answer, whatever its status; redirects are not followed.
 
         Raises:
             GitHubUnreachable: none came in time.
         """
-        url, ends_at = f"{self._api_url}{path}", time.monotonic() + self._deadline_s
+        ends_at = time.monotonic() + self._deadline_s
         try:
-            with self._cut_off(threading.Event()):
-                answer = self._ask(url, body, ends_at, method)
+            with self._cut_off():
+                return self._ask(f"{self._api_url}{path}", body, ends_at, method)
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             said = " ".join(str(exc).split()) or type(exc).__name__
             raise GitHubUnreachable(self._clean(f"no answer from GitHub: {said}")) from exc
-        return Answer(answer.status_code, dict(answer.headers))
 
     def told(self, sha: str) -> tuple[StatusRecord, ...]:
         """Return the statuses of a commit, newest first.
@@ -159,30 +153,28 @@ class GitHub:
         """
         found: list[StatusRecord] = []
         for page in range(1, MOST_PAGES + 1):
-            url = f"{self._api_url}/repos/{self._repo}/commits/{sha}/statuses"
-            url, ends_at = f"{url}?per_page={PAGE}&page={page}", time.monotonic() + self._deadline_s
-            try:
-                with self._cut_off(threading.Event()):
-                    answer = self._ask(url, None, ends_at, "GET")
-            except (httpx.RequestError, httpx.InvalidURL) as exc:
-                raise GitHubUnreachable(self._clean(f"no answer from GitHub: {exc}")) from exc
+            path = f"/repos/{self._repo}/commits/{sha}/statuses?per_page={PAGE}&page={page}"
+            answer = self.request("GET", path)
             if answer.status_code != HTTPStatus.OK:
-                said = f"GitHub answered {answer.status_code}: {message_of(answer)}"
-                raise GitHubUnreachable(self._clean(f"{said}{rights_of(answer)}"))
+                raise GitHubUnreachable(self.refusal(answer))
             found += [_record(sha, shown) for shown in answer.json()]
             if len(found) < page * PAGE:
                 break
         return tuple(found)
 
+    def refusal(self, answer: httpx.Response) -> str:
+        """Return in a sentence what GitHub refused, and which rights would do."""
+        said = f"GitHub answered {answer.status_code}: {_message_of(answer)}{_rights_of(answer)}"
+        return self._clean(said)
+
     @contextmanager
-    def _cut_off(self, passed: threading.Event) -> Iterator[None]:
+    def _cut_off(self) -> Iterator[None]:
         """Shut the connection down when the deadline has passed: timeouts bound one read alone.
 
         The blocked read then ends at once, and a connection that is shut down is never reused.
         """
 
         def cut() -> None:
-            passed.set()
             if self._socket is not None:
                 with suppress(OSError):  # it is closed already
                     self._socket.shutdown(socket.SHUT_RDWR)
@@ -200,9 +192,8 @@ class GitHub:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
 
-    def _send(self, url: str, body: Mapping[str, str]) -> Posted:
+    def _send(self, url: str, body: Mapping[str, str], ends_at: float) -> Posted:
         """Send, following redirects (a renamed repository) with method and body kept."""
-        ends_at = time.monotonic() + self._deadline_s
         for _ in range(MAX_HOPS):
             answer = self._ask(url, body, ends_at)
             if answer.status_code == HTTPStatus.UNAUTHORIZED and self._has_another_token():
@@ -239,7 +230,7 @@ class GitHub:
             method,
             url,
             json=body,
-            headers=headers_of(in_plain(self._token)),
+            headers=_headers_of(in_plain(self._token)),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -272,12 +263,12 @@ class GitHub:
 
     def _classify(self, answer: httpx.Response) -> Posted:
         code = answer.status_code
-        said = self._clean(message_of(answer))
+        said = self._clean(_message_of(answer))
         if code == HTTPStatus.CREATED and isinstance(_json(answer), dict):
             return Accepted()
         if code in _LIMITED:
             return RetryLater(
-                f"GitHub answered {code}: {said}{rights_of(answer)}", self._limit_s(answer)
+                f"GitHub answered {code}: {said}{_rights_of(answer)}", self._limit_s(answer)
             )
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
@@ -289,7 +280,7 @@ class GitHub:
             # An unknown commit is a 422; 404 hides a private repository from a weak token.
             return RetryLater(
                 f"GitHub answered 404: {said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
-                f" or the token may not write its commit statuses{rights_of(answer)}"
+                f" or the token may not write its commit statuses{_rights_of(answer)}"
             )
         refused = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
         if refused and code != HTTPStatus.REQUEST_TIMEOUT and isinstance(_json(answer), dict):
@@ -319,7 +310,7 @@ class GitHub:
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
 
-def headers_of(secret: str | None) -> dict[str, str]:
+def _headers_of(secret: str | None) -> dict[str, str]:
     """Return the headers of a request to GitHub; without a token it is nobody's."""
     return {
         "Accept": "application/vnd.github+json",
@@ -330,7 +321,7 @@ def headers_of(secret: str | None) -> dict[str, str]:
     }
 
 
-def new_client() -> httpx.Client:
+def _new_client() -> httpx.Client:
     # A proxy of the environment is for the world outside, never for a stand-in on loopback.
     return httpx.Client(
         timeout=TIMEOUT_S,
@@ -351,7 +342,7 @@ def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
         return None
 
 
-def message_of(answer: httpx.Response) -> str:
+def _message_of(answer: httpx.Response) -> str:
     """Return what GitHub says is wrong: `message`, and each of `errors` as far as it says."""
     said = _json(answer)
     if not isinstance(said, dict):
@@ -366,7 +357,7 @@ def message_of(answer: httpx.Response) -> str:
     return "; ".join([str(said.get("message", "no message")), *details])
 
 
-def rights_of(answer: httpx.Response) -> str:
+def _rights_of(answer: httpx.Response) -> str:
     """Return which rights would do. GitHub says so to fine-grained tokens."""
     needed = answer.headers.get("x-accepted-github-permissions")
     return f" (the token needs: {needed})" if needed else ""
