@@ -74,11 +74,11 @@ _NAMES = {f"{PREFIX}{one.name.upper()}": one.name for one in fields(Settings)}
 _FILES = {f"{PREFIX}{name.upper()}_FILE": name for name in SECRETS}
 
 
-def load(environ: Mapping[str, str], *, needs: tuple[str, ...] = ()) -> Settings:
+def load(environ: Mapping[str, str] = os.environ, *, needs: tuple[str, ...] = ()) -> Settings:
     """Return the settings.
 
     Args:
-        environ: normally `os.environ`.
+        environ: another one for a test, or a trial.
         needs: further settings that this command can't do without, in lower case.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from deployer.core.backup import Manifest
 
 
 @click.command()
-@click.argument("place", metavar="FILE", callback=named)
+@click.argument("place", metavar="FILE", type=named)
 @click.option(
     "--keep",
     metavar="N",
@@ -27,7 +26,7 @@ def backup(place: str, keep: int | None) -> None:
     FILE holds every secret of the class; nobody but you may read it. If it is a directory, the
     backup gets a name of its own in it.
     """
-    settings = config.load(os.environ)
+    settings = config.load()
     with wrong_use():
         made = app.backup(settings, Path(place), keep=keep)
     click.echo(f"wrote {made.file} ({made.size / 1e6:.1f} MB): {_parts(made.manifest)}")
@@ -38,7 +37,7 @@ def backup(place: str, keep: int | None) -> None:
 
 
 @click.command()
-@click.argument("file", callback=named)
+@click.argument("file", type=named)
 @click.option("--yes", is_flag=True, help="Don't ask before anything is replaced.")
 def restore(file: str, *, yes: bool) -> None:
     """Put a backup in the place of what is there, and keep that aside.
@@ -55,7 +54,7 @@ def restore(file: str, *, yes: bool) -> None:
     place = Path(file)
     if place.is_dir() or not place.exists():
         raise click.UsageError(f"{file} is no file: name one that `deployer backup` wrote")
-    settings = config.load(os.environ)
+    settings = config.load()
     app.restore(settings, place, agreed=agreed, tell=click.echo)
     if settings.services == "compose":
         click.echo(

@@ -22,7 +22,7 @@ from deployer.masking import printable
 
 
 @click.command()
-@click.argument("places", metavar="[PATH]...", nargs=-1, callback=named)
+@click.argument("places", metavar="[PATH]...", nargs=-1, type=named)
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 def check(places: tuple[str, ...], *, in_json: bool) -> None:
     """Parse DAG files as a push would, before you push.

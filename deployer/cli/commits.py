@@ -9,21 +9,21 @@ FULL, SHORTEST = 40, 7
 _HEX = frozenset("0123456789abcdef")
 
 
-def full(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def full(value: str) -> str:
     """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
-    if value is None or (len(value) == FULL and _is_hex(value)):
-        return value and value.lower()
-    raise click.BadParameter(f"a full commit id has {FULL} hex digits (git rev-parse HEAD)")
+    if len(value) != FULL or not _is_hex(value):
+        raise click.BadParameter(f"a full commit id has {FULL} hex digits (git rev-parse HEAD)")
+    return value.lower()
 
 
-def short(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def short(value: str) -> str:
     """Accept the beginning of a commit's id."""
-    if value is None or (SHORTEST <= len(value) <= FULL and _is_hex(value)):
-        return value and value.lower()
-    raise click.BadParameter(f"a commit id has {SHORTEST} to {FULL} hex digits")
+    if not SHORTEST <= len(value) <= FULL or not _is_hex(value):
+        raise click.BadParameter(f"a commit id has {SHORTEST} to {FULL} hex digits")
+    return value.lower()
 
 
-def or_number(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def or_number(value: str) -> str:
     """Accept a deployment's id too."""
     if not value or not _is_hex(value) or len(value) > FULL:
         raise click.BadParameter("give a deployment's id or a commit")

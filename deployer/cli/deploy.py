@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -23,24 +22,19 @@ FIRST_TOLD_S, TOLD_AGAIN_S = 30.0, 60.0
 """When who waits is told why the worker has not begun."""
 LONGEST_WAIT_S = 1800.0
 """Less than all bounds of one deployment together: one that takes longer goes on, unwaited for."""
-EXIT_OF = {
-    State.SUCCEEDED: 0,
-    State.BROKEN: 1,
-    State.FAILED: 1,
-    State.ERROR: 3,
-    State.SUPERSEDED: 0,
-}
+EXIT_OF = {State.BROKEN: 1, State.FAILED: 1, State.ERROR: 3}
+"""Of other ends it is 0."""
 
 
 @click.command()
-@click.argument("sha", required=False, callback=commits.full)
+@click.argument("sha", required=False, type=commits.full)
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def deploy(sha: str | None, *, wait: bool) -> None:
     """Deploy the branch's tip now, and judge all of it anew.
 
     With SHA: only if the branch holds that commit. What goes live is the tip all the same.
     """
-    settings = config.load(os.environ)
+    settings = config.load()
     journal = app.open_journal(settings)
     if freeze := journal.frozen(datetime.now(UTC)):
         raise DeployerError(f"{_frozen(freeze)}; `deployer unfreeze` deploys the tip")
@@ -57,7 +51,7 @@ def report(journal: Journal, wish: int) -> NoReturn:
     """Wait for what answers a wish, show it, and exit as it ended."""
     ended = _wait(journal, wish)
     tables.show(ended)
-    raise SystemExit(EXIT_OF[ended.state])
+    raise SystemExit(EXIT_OF.get(ended.state, 0))
 
 
 def _frozen(freeze: Freeze) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -32,7 +31,7 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
     With --repair: stop the worker first. Each repair is asked for before it is done; without a
     terminal and --yes it only says what it would do. Exit status 1 if something is left.
     """
-    settings = config.load(os.environ)
+    settings = config.load()
     if yes and not repair:
         raise click.UsageError("--yes goes with --repair")
     if in_json and repair:

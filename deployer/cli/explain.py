@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import click
 
@@ -16,7 +15,7 @@ from deployer.errors import DeployerError
 
 
 @click.command()
-@click.argument("what", metavar="DELIVERY|SHA", callback=named)
+@click.argument("what", metavar="DELIVERY|SHA", type=named)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(what: str, *, as_json: bool) -> None:
     """Tell what became of a delivery or a commit, in order, with times.
@@ -24,7 +23,7 @@ def explain(what: str, *, as_json: bool) -> None:
     DELIVERY: the id that GitHub shows under Recent Deliveries. A commit may be shortened to 7
     digits.
     """
-    journal = app.open_journal(config.load(os.environ), reading=True)
+    journal = app.open_journal(config.load(), reading=True)
     heard = journal.heard(what)
     if not heard and len(what) >= commits.SHORTEST:
         what = journal.complete(what) or what

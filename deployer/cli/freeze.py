@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -14,12 +13,8 @@ from deployer.cli import me, tables
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def ahead(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> datetime | None:
+def ahead(value: str) -> datetime:
     """Accept a time that is to come; without a zone it is one of this machine's clock."""
-    if value is None:
-        return None
     now = datetime.now(UTC)
     try:
         at = _at(value.strip(), now.astimezone())
@@ -43,7 +38,7 @@ def _at(text: str, now: datetime) -> datetime:
     return datetime.fromisoformat(text).astimezone()
 
 
-def reason(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def reason(value: str) -> str:
     """Accept a text that says something, on one line: it stands in each commit's status."""
     text = " ".join(value.split())
     if not text:
@@ -52,15 +47,17 @@ def reason(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 
 
 @click.command()
-@click.option("--why", required=True, callback=reason, help="What each commit says meanwhile.")
-@click.option("--until", metavar="TIME", callback=ahead, help="18:00, 2h, 2026-03-01 18:00.")
+@click.option(
+    "--why", metavar="TEXT", required=True, type=reason, help="What each commit says meanwhile."
+)
+@click.option("--until", metavar="TIME", type=ahead, help="18:00, 2h, 2026-03-01 18:00.")
 def freeze(why: str, until: datetime | None) -> None:
     """Deploy nothing from now on: what is live stays, and what is pushed waits.
 
     A deployment at work ends. `deployer unfreeze`, or TIME, deploys the branch's tip. A time
     without a zone is one of this machine's clock. Frozen already: WHY and TIME are replaced.
     """
-    settings = config.load(os.environ)
+    settings = config.load()
     made = app.open_journal(settings).freeze(why, by=me(), until=until)
     app.doorbell(settings).ring()
     tables.console().print(tables.plain(f"frozen: {made.words}; `deployer unfreeze` ends it"))
@@ -69,7 +66,7 @@ def freeze(why: str, until: datetime | None) -> None:
 @click.command()
 def unfreeze() -> None:
     """Deploy again: first of all the branch's tip."""
-    settings = config.load(os.environ)
+    settings = config.load()
     ended = app.open_journal(settings).unfreeze(by=me())
     app.doorbell(settings).ring()
     if ended is None:

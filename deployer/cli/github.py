@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from deployer import app, config
@@ -21,5 +19,5 @@ def github(*, dry_run: bool, anew: bool, redeliver: bool) -> None:
     webhook gets. Where the token may not act, or there is none, it says what to click. Run twice
     it changes nothing. Exit status 1 if something is left to do.
     """
-    settings = config.load(os.environ, needs=("public_url", "webhook_secret"))
+    settings = config.load(needs=("public_url", "webhook_secret"))
     report(app.set_up_github(settings, dry_run=dry_run, anew=anew, redeliver=redeliver))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from datetime import UTC, datetime
 
@@ -28,7 +27,7 @@ def login(*, token: bool, revoke: bool, revoke_links: bool) -> None:
     """
     if token + revoke + revoke_links > 1:
         raise click.UsageError("give one of --token, --revoke and --revoke-links")
-    settings = config.load(os.environ)
+    settings = config.load()
     link = not (token or revoke or revoke_links)
     if link and not settings.public_url and settings.bind.startswith("unix:"):
         raise SettingsError(["DEPLOYER_PUBLIC_URL is required: a link leads there"])

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -34,7 +34,7 @@ Event: TypeAlias = dict[str, Any]
 )
 def logs(*, follow: bool, deployment: int | None) -> None:
     """Show the log of web and worker."""
-    folder = config.load(os.environ).state_dir / log_files.FOLDER
+    folder = config.load().state_dir / log_files.FOLDER
     render = log_files.human(colours=sys.stdout.isatty())
     with ExitStack() as stack, suppress(KeyboardInterrupt):
         tails = _new_tails(folder, {}, stack)
@@ -77,7 +77,7 @@ class Tail:
             yield from whole_lines(self._file)
 
     def is_at(self, file: BinaryIO) -> bool:
-        return _same(self._file, file)
+        return os.path.samestat(os.fstat(self._file.fileno()), os.fstat(file.fileno()))
 
     def close(self) -> None:
         self._file.close()
@@ -146,19 +146,11 @@ def _open(path: Path) -> BinaryIO:
         raise OperatorError(f"the log {path} can't be read: {exc.strerror}") from exc
 
 
-def _same(one: BinaryIO, other: BinaryIO) -> bool:
-    return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
-
-
 def _print(sources: list[Iterator[Event]], deployment: int | None, render: Processor) -> bool:
     """Return whether there was something to print."""
     printed = False
-    for event in _in_order(sources):
+    for event in heapq.merge(*sources, key=lambda event: str(event.get("timestamp", ""))):
         if deployment is None or event.get("deployment") == deployment:
             click.echo(str(render(None, "", event)))
             printed = True
     return printed
-
-
-def _in_order(sources: Iterable[Iterator[Event]]) -> Iterator[Event]:
-    return heapq.merge(*sources, key=lambda event: str(event.get("timestamp", "")))

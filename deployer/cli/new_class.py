@@ -15,24 +15,22 @@ from deployer.cli.places import named, wrong_use
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,39}")
 
 
-def logins(
-    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Accept GitHub logins, with or without the @."""
-    names = tuple(name.removeprefix("@") for name in given)
-    if wrong := [name for name in names if not _LOGIN.fullmatch(name)]:
-        raise click.BadParameter(f"{wrong[0]!r} is no GitHub login")
-    return names
+def login(given: str) -> str:
+    """Accept a GitHub login, with or without the @."""
+    name = given.removeprefix("@")
+    if not _LOGIN.fullmatch(name):
+        raise click.BadParameter(f"{name!r} is no GitHub login")
+    return name
 
 
 @click.command("new-class")
-@click.argument("place", metavar="DIR", callback=named)
+@click.argument("place", metavar="DIR", type=named)
 @click.option(
     "--teacher",
     "teachers",
     metavar="LOGIN",
     multiple=True,
-    callback=logins,
+    type=login,
     help="GitHub login for roster and CODEOWNERS; may be given more than once.",
 )
 def new_class(place: str, teachers: tuple[str, ...]) -> None:

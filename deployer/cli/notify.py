@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import click
@@ -22,7 +21,7 @@ def notify(*, test: bool) -> None:
     mended. Does nothing without DEPLOYER_NOTIFY_URLS. Exit status 3 if no address took it: the
     next run tries again.
     """
-    settings = config.load(os.environ, needs=("notify_urls",) if test else ())
+    settings = config.load(needs=("notify_urls",) if test else ())
     if not settings.notify_urls:
         click.echo("nobody is told: DEPLOYER_NOTIFY_URLS is not set")
         return

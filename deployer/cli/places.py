@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import click
 
 from deployer.errors import WrongPlace
 from deployer.masking import printable
 
-Given = TypeVar("Given", str, tuple[str, ...])
 
-
-def named(_context: click.Context, _parameter: click.Parameter, given: Given) -> Given:
+def named(given: str) -> str:
     """Accept what is not empty: as a path, an empty text would be the current directory."""
-    if "" in (given if isinstance(given, tuple) else (given,)):
+    if not given:
         raise click.BadParameter("it is empty: a variable of your shell may not be set")
     return given
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from deployer import app, config
@@ -15,7 +13,7 @@ LOOKED_BACK = 200
 
 
 @click.command()
-@click.argument("sha", required=False, callback=commits.short)
+@click.argument("sha", required=False, type=commits.short)
 @click.option("--why", default="", help="What the commits say that are live no longer.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def rollback(sha: str | None, why: str, *, wait: bool) -> None:
@@ -24,7 +22,7 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     Without SHA: the last one before what is live of which every file was good. With SHA, which may
     be shortened to 7 digits: that one; it must have been live. `deployer unfreeze` deploys the tip.
     """
-    settings = config.load(os.environ)
+    settings = config.load()
     journal = app.open_journal(settings)
     goal = earlier(journal.deployments(limit=LOOKED_BACK), journal.pulse().live_sha, sha)
     if goal is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import click
 
@@ -19,14 +18,14 @@ LAST_ID = 2**31 - 1
 
 
 @click.command()
-@click.argument("what", metavar="SHA|ID", callback=commits.or_number)
+@click.argument("what", metavar="SHA|ID", type=commits.or_number)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(what: str, *, as_json: bool) -> None:
     """Show one deployment: the one with that id, or the one that judged that commit.
 
     A commit may be shortened to 7 digits. Exit status 1 if the deployment failed.
     """
-    journal = app.open_journal(config.load(os.environ), reading=True)
+    journal = app.open_journal(config.load(), reading=True)
     found = _find(journal, what)
     if as_json:
         click.echo(json.dumps(deployment_as_json(found), indent=2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 
 import click
@@ -22,7 +21,7 @@ RECENT = 10
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
     """Show what is live, whether the deployer does its job, and the last deployments."""
-    journal = app.open_journal(config.load(os.environ), reading=True)
+    journal = app.open_journal(config.load(), reading=True)
     pulse = journal.pulse()
     why_not = reasons(pulse, datetime.now(UTC))
     recent = journal.deployments(limit=RECENT)

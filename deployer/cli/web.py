@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from deployer import app, config
@@ -12,4 +10,4 @@ from deployer import app, config
 @click.command()
 def web() -> None:
     """Receive GitHub's deliveries; serve health, JSON and pages."""
-    app.run_web(config.load(os.environ, needs=("webhook_secret",)))
+    app.run_web(config.load(needs=("webhook_secret",)))

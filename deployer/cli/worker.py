@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from deployer import app, config
@@ -12,4 +10,4 @@ from deployer import app, config
 @click.command()
 def worker() -> None:
     """Deploy what was pushed: one deployment at a time."""
-    app.run_worker(config.load(os.environ))
+    app.run_worker(config.load())
