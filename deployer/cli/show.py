@@ -13,9 +13,6 @@ from deployer.core.reporting.render import as_json as deployment_as_json
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 
-LAST_ID = 2**31 - 1
-"""PostgreSQL's greatest integer; SQLite's own is greater."""
-
 
 @click.command()
 @click.argument("what", metavar="SHA|ID", type=commits.or_number)
@@ -40,7 +37,7 @@ def _find(journal: Journal, what: str) -> Deployment:
     if len(what) >= commits.SHORTEST:
         full = what if len(what) == commits.FULL else journal.complete(what)
         found = journal.judging(full) if full else None
-    if found is None and what.isdigit() and int(what) <= LAST_ID:
+    if found is None and what.isdigit():
         found = journal.deployment(int(what))
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")

@@ -12,7 +12,6 @@ from deployer.ports import Journal
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
-MAX_ID = 2**31 - 1  # what a PostgreSQL integer takes
 
 FOLDER = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")  # a file name as Linux and a log line bear it
 SHA = re.compile(r"[0-9a-f]{40}")
@@ -26,7 +25,7 @@ def blueprint(journal: Journal) -> Blueprint:
         found = journal.deployments(limit=_limit(), folder=_folder(), state=_state())
         return jsonify({"deployments": [as_json(deployment) for deployment in found]})
 
-    @routes.get(f"/deployments/<int(max={MAX_ID}):number>")
+    @routes.get("/deployments/<int:number>")
     def deployment(number: int) -> Response:
         found = journal.deployment(number)
         if found is None:

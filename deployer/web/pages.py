@@ -7,7 +7,6 @@ words that the templates call are functions from a value of the model to a short
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -16,18 +15,10 @@ from flask import Blueprint, abort, render_template
 from deployer.core.model import Deployment, Outcome, Proof, StepRecord, Verdict, folder_of
 from deployer.core.reporting import readiness
 from deployer.ports import Journal
-from deployer.web.api import FOLDER, MAX_ID, SHA, waiting
+from deployer.web.api import FOLDER, SHA, waiting
 
 LATEST = 30
 MINUTE_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class LiveNow:
-    """What is live: the commit, and the deployment that judged it if the journal has it."""
-
-    sha: str
-    judged_by: Deployment | None
 
 
 def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Blueprint:
@@ -41,16 +32,15 @@ def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Bluep
     @routes.get("/")
     def index() -> str:
         pulse = journal.pulse()
-        live = pulse.live_sha and LiveNow(pulse.live_sha, journal.judging(pulse.live_sha))
         return render_template(
             "index.html",
             deployments=journal.deployments(limit=LATEST),
-            live=live,
+            judged_by=pulse.live_sha and journal.judging(pulse.live_sha),
             pulse=pulse,
             against=readiness.reasons(pulse, now()),
         )
 
-    @routes.get(f"/deployments/<int(max={MAX_ID}):number>")
+    @routes.get("/deployments/<int:number>")
     def deployment(number: int) -> str:
         found = journal.deployment(number) or abort(404, f"There is no deployment {number}.")
         return render_template("deployment.html", deployment=found, asked=found.sha)

@@ -152,14 +152,8 @@ def _entry(content: Push | Ignored) -> tuple[str, str, Mapping[str, object]]:
     """Return result, reason and payload as the journal takes them."""
     if isinstance(content, Ignored):
         return "ignored", content.reason, {}
-    payload = {
-        "ref": content.ref,
-        "before": content.before,
-        "after": content.after,
-        "forced": content.forced,
-        "pusher": content.pusher,
-        **asdict(content.origin),
-    }
+    payload = asdict(content)
+    payload |= payload.pop("origin")
     reason = f"push to {content.ref.removeprefix('refs/heads/')}"
     if content.origin.renamed:
         reason += f"; {advice(content.origin)}"
