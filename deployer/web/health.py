@@ -7,7 +7,7 @@ two scrapes, so that several web processes answer alike
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from statistics import quantiles
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from deployer.core.reporting import readiness
 from deployer.ports import Journal
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+    from prometheus_client import CollectorRegistry
 
 SHARES = (50, 95)  # percentiles
 
@@ -42,52 +42,46 @@ def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Bluep
     @routes.get("/metrics")
     def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415 - 3 MB
-        from prometheus_client.registry import Collector, CollectorRegistry  # noqa: PLC0415
 
-        class Counted(Collector):
-            def collect(self) -> Iterator[Metric]:
-                return _families(journal, now())
-
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(Counted())
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(_counted(journal, now())), content_type=CONTENT_TYPE_LATEST)
 
     return routes
 
 
-def _families(journal: Journal, now: datetime) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - as above
+def _counted(journal: Journal, now: datetime) -> CollectorRegistry:
+    from prometheus_client import CollectorRegistry, Gauge  # noqa: PLC0415 - as above
 
-    def gauge(name: str, words: str, value: float) -> Metric:
-        return GaugeMetricFamily(f"deployer_{name}", words, value=value)
+    registry = CollectorRegistry()
 
-    def labelled(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
-        family = GaugeMetricFamily(f"deployer_{name}", words, labels=[label])
+    def gauge(name: str, words: str, value: float) -> None:
+        Gauge(f"deployer_{name}", words, registry=registry).set(value)
+
+    def labelled(name: str, words: str, label: str, values: Mapping[str, float]) -> None:
+        family = Gauge(f"deployer_{name}", words, [label], registry=registry)
         for its, value in values.items():
-            family.add_metric([its], value)
-        return family
+            family.labels(its).set(value)
 
     def since(then: datetime | None) -> float:
         return (now - then).total_seconds() if then else 0.0
 
     pulse, tally = journal.pulse(), journal.tally()
-    yield gauge("ready", "1 as /readyz says 200", not readiness.reasons(pulse, now))
+    gauge("ready", "1 as /readyz says 200", not readiness.reasons(pulse, now))
     states = {str(state): tally.deployments.get(state, 0) for state in State}
-    yield labelled("deployments", "Deployments in the journal", "state", states)
+    labelled("deployments", "Deployments in the journal", "state", states)
     results = {result: tally.deliveries.get(result, 0) for result in ("queued", "ignored")}
-    yield labelled("deliveries", "Deliveries in the journal", "result", results)
+    labelled("deliveries", "Deliveries in the journal", "result", results)
     took = {}
     if tally.seconds:
         twice = [*tally.seconds, tally.seconds[-1]]  # `quantiles` takes no fewer than two
         found = quantiles(twice, n=100, method="inclusive")
         took = {str(share / 100): found[share - 1] for share in SHARES}
     words = "From announcement to end, of the last hundred deployments"
-    yield labelled("deployment_seconds", words, "quantile", took)
-    yield gauge("outbox_owed", "Commit statuses that GitHub has not taken yet", pulse.owed)
-    yield gauge("outbox_oldest_seconds", "Age of the oldest of those", since(pulse.oldest_owed))
+    labelled("deployment_seconds", words, "quantile", took)
+    gauge("outbox_owed", "Commit statuses that GitHub has not taken yet", pulse.owed)
+    gauge("outbox_oldest_seconds", "Age of the oldest of those", since(pulse.oldest_owed))
     behind = pulse.tip_since if pulse.tip != pulse.live_sha else None
-    yield gauge("behind_seconds", "For how long the tip has not been live", since(behind))
-    yield gauge(
+    gauge("behind_seconds", "For how long the tip has not been live", since(behind))
+    gauge(
         "frozen", "1 while deployments are frozen", bool(pulse.freeze and pulse.freeze.holds(now))
     )
     for name, words, at in (
@@ -95,4 +89,5 @@ def _families(journal: Journal, now: datetime) -> Iterator[Metric]:
         ("tip_checked", "The last time that the tip was asked for", pulse.tip_checked_at),
     ):
         if at:
-            yield gauge(f"{name}_timestamp_seconds", words, at.timestamp())
+            gauge(f"{name}_timestamp_seconds", words, at.timestamp())
+    return registry
