@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -374,7 +374,7 @@ def test_who_tells_the_worker_to_stop_wakes_it(
             handlers[signal.SIGTERM]()
             woken.extend([signals.stop.is_set(), bell.wait(0)])
 
-        with DoorbellListener(state_dir / DOORBELL) as bell:
+        with closing(DoorbellListener(state_dir / DOORBELL)) as bell:
             yield SimpleNamespace(run=work)
 
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
@@ -1015,7 +1015,7 @@ def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]
         journal.add_step(number, StepRecord(StepName.BUILD, "failed", at(1), at(2)))
         journal.end(number, Ending(B, state), at=at(2))
 
-    with DoorbellListener(state_dir / DOORBELL) as bell:
+    with closing(DoorbellListener(state_dir / DOORBELL)) as bell:
         thread = threading.Thread(target=work, args=(bell,))
         thread.start()
         try:

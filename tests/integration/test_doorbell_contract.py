@@ -32,7 +32,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
         yield Pair(both, both)
         return
     path = tmp_path / "doorbell.sock"
-    with closing(Doorbell(path)) as button, DoorbellListener(path) as listener:
+    with closing(Doorbell(path)) as button, closing(DoorbellListener(path)) as listener:
         yield Pair(button, listener)
 
 
@@ -84,14 +84,14 @@ def test_ringing_where_nobody_listens_any_more_is_not_heard_later(
 ) -> None:
     DoorbellListener(tmp_path / "doorbell.sock").close()
     button.ring()
-    with DoorbellListener(tmp_path / "doorbell.sock") as listener:
+    with closing(DoorbellListener(tmp_path / "doorbell.sock")) as listener:
         assert not listener.wait(0)
 
 
 def test_a_new_listener_takes_the_place_of_a_dead_one(button: Doorbell, tmp_path: Path) -> None:
     path = tmp_path / "doorbell.sock"
     DoorbellListener(path).close()
-    with DoorbellListener(path) as listener:
+    with closing(DoorbellListener(path)) as listener:
         button.ring()
         assert listener.wait(LONG_S)
 
@@ -102,12 +102,12 @@ def test_a_leftover_of_a_listener_that_died_while_starting_is_no_hindrance(
     path = tmp_path / "doorbell.sock"
     DoorbellListener(path).close()
     path.rename(tmp_path / "doorbell.sock.new")
-    with DoorbellListener(path):
+    with closing(DoorbellListener(path)):
         assert [found.name for found in tmp_path.iterdir()] == ["doorbell.sock"]
 
 
 def test_the_group_may_ring_and_nobody_else(tmp_path: Path) -> None:
-    with DoorbellListener(tmp_path / "doorbell.sock"):
+    with closing(DoorbellListener(tmp_path / "doorbell.sock")):
         mode = (tmp_path / "doorbell.sock").stat().st_mode
         assert stat.S_IMODE(mode) == 0o660
 
@@ -116,7 +116,7 @@ def test_a_path_too_long_for_a_socket_address_works(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 20) / ("deeper" * 20)
     deep.mkdir(parents=True)
     path = deep / "doorbell.sock"
-    with closing(Doorbell(path)) as button, DoorbellListener(path) as listener:
+    with closing(Doorbell(path)) as button, closing(DoorbellListener(path)) as listener:
         button.ring()
         assert listener.wait(LONG_S)
 

@@ -10,7 +10,6 @@ import select
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from deployer.edges.processes.unix_socket import address_of, bind
 from deployer.errors import OperatorError
@@ -72,12 +71,6 @@ class DoorbellListener:
     def close(self) -> None:
         """Stop listening; the socket's file stays, for the next listener to replace."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _datagram_socket() -> socket.socket:
