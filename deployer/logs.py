@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -24,18 +24,15 @@ OLD_FILES = 3
 REDACTED = "[secret]"
 
 
-def set_up(
-    process: str, *, state_dir: Path | None, secrets: Sequence[str] = ()
-) -> Callable[[str], None]:
+def set_up(process: str, *, state_dir: Path, secrets: Iterable[str]) -> Callable[[str], None]:
     """Send structlog's events to standard error and to `<state_dir>/logs/<process>.jsonl`.
 
     What libraries log through `logging` comes out in the same form. A log that can't be
     written stops nothing. Return what takes out one more secret from now on.
     """
     logging.raiseExceptions = False
-    file = _file(state_dir / FOLDER / f"{process}.jsonl") if state_dir else None
     redactor = _Redactor(secrets)
-    sinks = _Sinks(file, redactor.redact)
+    sinks = _Sinks(_file(state_dir / FOLDER / f"{process}.jsonl"), redactor.redact)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -48,7 +45,7 @@ def set_up(
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Foreign(sinks)]
+    root.handlers = [sinks]
     root.setLevel(logging.INFO)
     # Their INFO lines are a line for each request of ours.
     for chatty in ("httpx", "httpcore", "git", "alembic"):
@@ -57,14 +54,16 @@ def set_up(
     return redactor.hide
 
 
-class _Sinks:
+class _Sinks(logging.Handler):
     """The last processor: renders an event once and writes it to every place.
 
     A fifth of the time of structlog's way through `logging`, which renders for each
-    handler: a line is written for each delivery (`scripts/bench ack`).
+    handler: a line is written for each delivery (`scripts/bench ack`). As a handler it takes over
+    what libraries log.
     """
 
-    def __init__(self, file: logging.Handler | None, redact: Callable[[str], str]) -> None:
+    def __init__(self, file: logging.Handler, redact: Callable[[str], str]) -> None:
+        super().__init__()
         self._redact = redact
         self._screen = logging.StreamHandler(sys.stderr)
         self._file = file
@@ -73,25 +72,12 @@ class _Sinks:
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         line = self._redact(str(self._as_json(logger, method, event)))
-        if self._file:
-            self._file.handle(logging.makeLogRecord({"msg": line}))
+        self._file.handle(logging.makeLogRecord({"msg": line}))
         shown = line
         if self._for_people:
             shown = self._redact(str(self._for_people(logger, method, event)))
         self._screen.handle(logging.makeLogRecord({"msg": shown}))
         raise structlog.DropEvent
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
-
-
-class _Foreign(logging.Handler):
-    """Takes over what libraries log; closes the file with the other handlers of `logging`."""
-
-    def __init__(self, sinks: _Sinks) -> None:
-        super().__init__()
-        self._sinks = sinks
 
     def emit(self, record: logging.LogRecord) -> None:
         level = min(max(record.levelno // 10, 1), 5) * 10  # structlog knows the usual five
@@ -101,7 +87,7 @@ class _Foreign(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        self._sinks.close()
+        self._file.close()
         super().close()
 
 

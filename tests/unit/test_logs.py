@@ -26,7 +26,10 @@ SetUp = Callable[..., "Logged"]
 class Logged:
     """A set-up log; `log` is a logger that has seen no other set-up."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path | None) -> None:
+    def __init__(
+        self, capsys: pytest.CaptureFixture[str], folder: Path, hide: Callable[[str], None]
+    ) -> None:
+        self.hide = hide
         self._capsys = capsys
         self._folder = folder
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -36,13 +39,12 @@ class Logged:
         return [json.loads(line) for line in self._capsys.readouterr().err.splitlines()]
 
     def in_file(self, process: str = "worker") -> list[dict[str, Any]]:
-        assert self._folder is not None
         text = (self._folder / "logs" / f"{process}.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture
-def set_up(capsys: pytest.CaptureFixture[str]) -> Iterator[SetUp]:
+def set_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[SetUp]:
     """Return what sets the log up; all is as before afterwards."""
     root = logging.getLogger()
     before = (root.handlers, root.level, logging.raiseExceptions)
@@ -53,10 +55,10 @@ def set_up(capsys: pytest.CaptureFixture[str]) -> Iterator[SetUp]:
                 with suppress(OSError):  # a full disk
                     handler.close()
 
-    def do(state_dir: Path | None = None, *, secrets: tuple[str, ...] = ()) -> Logged:
+    def do(state_dir: Path = tmp_path, *, secrets: tuple[str, ...] = ()) -> Logged:
         close_ours()
-        logs.set_up("worker", state_dir=state_dir, secrets=secrets)
-        return Logged(capsys, state_dir)
+        hide = logs.set_up("worker", state_dir=state_dir, secrets=secrets)
+        return Logged(capsys, state_dir, hide)
 
     yield do
     close_ours()
@@ -210,10 +212,9 @@ def test_secrets_are_taken_out_wherever_they_stand(set_up: SetUp, tmp_path: Path
 def test_a_secret_that_is_renewed_is_taken_out_from_then_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], set_up: SetUp
 ) -> None:
-    set_up()  # for its end
-    hide = logs.set_up("worker", state_dir=tmp_path, secrets=("old-swordfish",))
-    hide("swordfish")
-    structlog.get_logger().info("old-swordfish, swordfish")
+    logged = set_up(secrets=("old-swordfish",))
+    logged.hide("swordfish")
+    logged.log.info("old-swordfish, swordfish")
     said = capsys.readouterr().err
     assert "swordfish" not in said + (tmp_path / "logs" / "worker.jsonl").read_text()
     assert "[secret], [secret]" in said
