@@ -108,6 +108,7 @@ class ParseFeedListener:
         self._connections: list[_Connection] = []
         self._closing = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
         self._thread = Thread(target=self._serve, name="parse-feed", daemon=True)
         self._thread.start()
 
@@ -153,16 +154,16 @@ class ParseFeedListener:
 
     def _serve(self) -> None:
         said: bytes | None = None
-        with selectors.DefaultSelector() as selector, self._listener:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._wake, selectors.EVENT_READ)
+        with self._selector, self._listener:
+            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._selector.register(self._wake, selectors.EVENT_READ)
             while not self._closing:
-                for key, _ in selector.select():
+                for key, _ in self._selector.select():
                     match key.data:
                         case _Connection() as connection:
-                            self._attend(selector, connection)
+                            self._attend(connection)
                         case _ if key.fileobj is self._listener:
-                            self._accept(selector)
+                            self._accept()
                         case _:
                             os.eventfd_read(self._wake)
                 with self._news:
@@ -170,12 +171,12 @@ class ParseFeedListener:
                 if asked is not said:
                     said = asked
                     for connection in [c for c in self._connections if c.came]:
-                        self._send(selector, connection, asked or b"")
+                        self._send(connection, asked or b"")
         for connection in self._connections:
             connection.end.close()
         os.close(self._wake)
 
-    def _accept(self, selector: selectors.BaseSelector) -> None:
+    def _accept(self) -> None:
         with suppress(OSError):
             end, _ = self._listener.accept()
             if len(self._connections) >= MOST_CONNECTIONS:
@@ -185,56 +186,54 @@ class ParseFeedListener:
             connection = _Connection(end)
             with self._news:
                 self._connections.append(connection)
-            selector.register(end, selectors.EVENT_READ, connection)
-            self._send(selector, connection, _line({"feed": VERSION}))
+            self._selector.register(end, selectors.EVENT_READ, connection)
+            self._send(connection, _line({"feed": VERSION}))
 
-    def _attend(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+    def _attend(self, connection: _Connection) -> None:
         """Read some of what there is, write what is left; then it is the others' turn."""
         try:
             if data := connection.end.recv(_CHUNK):
                 connection.unread += data
                 if b"\n" in data:
-                    self._read(selector, connection)
-                self._drop_the_largest(selector)
-                self._send(selector, connection, b"")
+                    self._read(connection)
+                self._drop_the_largest()
+                self._send(connection, b"")
                 return
         except BlockingIOError:
-            self._send(selector, connection, b"")
+            self._send(connection, b"")
             return
         except OSError:
             pass
         except Exception as exc:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
             log.warning("dag-processor dropped", reason=f"not of the protocol: {exc!r:.200}")
-        self._leave(selector, connection)
+        self._leave(connection)
 
-    def _read(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+    def _read(self, connection: _Connection) -> None:
         *lines, rest = bytes(connection.unread).split(b"\n")
         connection.unread = bytearray(rest)
         for line in lines:
             message = json.loads(line)
             if connection.came is None:
-                self._greet(selector, connection, _came(message))
+                self._greet(connection, _came(message))
             elif not connection.came.unfit and (told := _told(message)):
                 with self._news:
                     if self._asked:
                         self._tell(told)
 
-    def _drop_the_largest(self, selector: selectors.BaseSelector) -> None:
+    def _drop_the_largest(self) -> None:
         if sum(len(connection.unread) for connection in self._connections) > MOST_UNREAD:
             log.warning("dag-processor dropped", reason="a line without an end")
-            self._leave(selector, max(self._connections, key=lambda one: len(one.unread)))
+            self._leave(max(self._connections, key=lambda one: len(one.unread)))
 
-    def _greet(
-        self, selector: selectors.BaseSelector, connection: _Connection, came: ProcessorCame
-    ) -> None:
+    def _greet(self, connection: _Connection, came: ProcessorCame) -> None:
         log.info("dag-processor connected", life=came.life, airflow=came.airflow, unfit=came.unfit)
         with self._news:
             connection.came = came
             self._tell(came)
             asked = self._asked
-        self._send(selector, connection, asked or b"")
+        self._send(connection, asked or b"")
 
-    def _send(self, selector: selectors.BaseSelector, connection: _Connection, line: bytes) -> None:
+    def _send(self, connection: _Connection, line: bytes) -> None:
         if connection not in self._connections:
             return
         connection.unsent += line
@@ -244,19 +243,19 @@ class ParseFeedListener:
                 del connection.unsent[:sent]
         except BlockingIOError:
             if len(connection.unsent) > MOST_UNSENT:
-                self._leave(selector, connection)
+                self._leave(connection)
                 return
         except OSError:
-            self._leave(selector, connection)
+            self._leave(connection)
             return
         write = selectors.EVENT_WRITE if connection.unsent else 0
-        if selector.get_key(connection.end).events != selectors.EVENT_READ | write:
-            selector.modify(connection.end, selectors.EVENT_READ | write, connection)
+        if self._selector.get_key(connection.end).events != selectors.EVENT_READ | write:
+            self._selector.modify(connection.end, selectors.EVENT_READ | write, connection)
 
-    def _leave(self, selector: selectors.BaseSelector, connection: _Connection) -> None:
+    def _leave(self, connection: _Connection) -> None:
         if connection not in self._connections:
             return
-        selector.unregister(connection.end)
+        self._selector.unregister(connection.end)
         with self._news:
             self._connections.remove(connection)
         ended = connection.close()
