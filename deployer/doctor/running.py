@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -41,20 +42,17 @@ class Shared(Generic[T]):
         self._owner = owner
         self._get = get
         self._lock = threading.Lock()
-        self._got: list[T] = []
-        self._error: DeployerError | None = None
+        self._got: Future[T] = Future()
 
     def get(self) -> T:
         """Return it, or raise what getting it raised."""
         with self._lock:
-            if not self._got and self._error is None:
+            if not self._got.done():
                 try:
-                    self._got.append(self._get())
+                    self._got.set_result(self._get())
                 except DeployerError as exc:
-                    self._error = exc
-            if self._error is not None:
-                raise self._error
-            return self._got[0]
+                    self._got.set_exception(exc)
+        return self._got.result()
 
     def or_skip(self) -> T:
         """Return it.

@@ -43,25 +43,18 @@ class AppriseMessenger:
         ]
 
     def send(self, title: str, text: str) -> tuple[str, ...]:
-        missed = dict.fromkeys((name for name, _ in self._addresses), "no end")
+        no_end = f"no end within {self._bound_s:g} s"
+        missed: dict[str, str | None] = {name: no_end for name, _ in self._addresses}
 
         def deliver() -> None:
             for name, address in self._addresses:
-                reason = self._reason_against(address, title, text)
-                if reason is None:
-                    del missed[name]
-                else:
-                    missed[name] = reason
+                missed[name] = self._reason_against(address, title, text)
 
         # A daemon: whatever hangs in there (a name service) keeps neither caller nor process.
         thread = threading.Thread(target=deliver, daemon=True)
         thread.start()
         thread.join(self._bound_s)
-        told = dict(missed)
-        reasons = tuple(
-            f"{name}: {f'no end within {self._bound_s:g} s' if why == 'no end' else why}"
-            for name, why in told.items()
-        )
+        reasons = tuple(f"{name}: {why}" for name, why in missed.items() if why)
         if len(reasons) == len(self._addresses):
             raise OperatorError(f"the teacher could not be told, {'; '.join(reasons)}")
         return reasons
