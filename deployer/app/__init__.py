@@ -264,9 +264,7 @@ def _databases(settings: Settings) -> Databases:
     return Databases(compose_runner(settings))
 
 
-def check(
-    here: Path, given: Sequence[str], tell: Callable[[str], None], environ: Mapping[str, str]
-) -> Checked:
+def check(here: Path, given: Sequence[str], tell: Callable[[str], None]) -> Checked:
     """Parse the class repository around `here` as a push of `given` would have it parsed.
 
     Needs no settings. `tell`: told in a few words of what takes long.
@@ -289,7 +287,7 @@ def check(
         trial, text = None, copy.tree().requirements if REQUIREMENTS in places else None
         if text is not None:
             trial = until.enter_context(students_machine.installed(text, files, tell))
-        python = (trial and trial.python) or students_machine.find(copy.root, environ, tell)
+        python = (trial and trial.python) or students_machine.find(copy.root, os.environ, tell)
         parser = LocalParser(lambda: python, files / "preflight.py", parsing_environment(files))
         examiner = IsolatedExaminer(now=parser, built=parser, materialiser=copy)
         return check_copy(copy, until.enter_context(closing(examiner)), places, trial)

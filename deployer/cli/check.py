@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     status 1 if a file fails, 3 if there is no Airflow that could parse.
     """
     with wrong_use():
-        found = app.check(Path.cwd(), places, _tell, os.environ)
+        found = app.check(Path.cwd(), places, _tell)
     for place in found.unseen:
         _tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
     if in_json:
