@@ -6,7 +6,7 @@ Pure: the probes of `deployer.doctor` look at the world.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -73,16 +73,8 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     one of Mark's words, `passed` is false only where something has to be mended, and `remedy`
     is null where nothing has.
     """
-    return {
-        "passed": not failed(findings),
-        "checks": [
-            {
-                "name": finding.name,
-                "state": str(finding.state),
-                "passed": finding.state is not Mark.FAILED,
-                "detail": finding.detail,
-                "remedy": finding.remedy or None,
-            }
-            for finding in findings
-        ],
-    }
+    checks = [
+        asdict(one) | {"passed": one.state is not Mark.FAILED, "remedy": one.remedy or None}
+        for one in findings
+    ]
+    return {"passed": not failed(findings), "checks": checks}
