@@ -20,7 +20,6 @@ from deployer.worker.reconciler import Reconciler
 log = structlog.get_logger()
 
 Done = TypeVar("Done")
-Else = TypeVar("Else")
 
 NET_S = 5.0
 """Between two looks into the journal for what no bell has announced."""
@@ -67,29 +66,23 @@ class Worker:
         A deployment that runs then is left where it is: the next start redoes it.
         """
         signals = self.signals
-        signals.turn.set()  # first thing at start: check the tip
         loops: list[Callable[[], None]] = [self._take_turns]
         if self.outbox:
-            loops.append(self._post)
-        loops += [partial(self._repeat, work) for work in self.beside]
+            post = self.outbox.post_next
+            loops.append(partial(self._answer, signals.owed, "posting failed", post))
+        loops += [partial(self._do_beside, work) for work in self.beside]
         threads = [Thread(target=loop, daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
-        self._listen()
+        while not signals.stop.wait(_tried("intake failed", self._listen, FAULT_PAUSE_S)):
+            pass
         signals.turn.set()
         signals.owed.set()
         until = self.clock.monotonic() + STOP_BOUND_S
         for thread in threads:
             thread.join(max(until - self.clock.monotonic(), 0))
 
-    def _listen(self) -> None:
-        signals = self.signals
-        while not signals.stop.is_set():
-            pause_s = _tried("intake failed", self._listen_once, FAULT_PAUSE_S)
-            if pause_s:
-                signals.stop.wait(pause_s)
-
-    def _listen_once(self) -> float:
+    def _listen(self) -> float:
         now = self.clock.monotonic()
         if now - self._beat_at >= BEAT_S:
             there = self.feed.present().values()
@@ -101,32 +94,27 @@ class Worker:
         return 0.0
 
     def _take_turns(self) -> None:
-        signals = self.signals
         _tried("preparation failed", self.prepare, None)  # the first turn meets it again
-        wait_s = 0.0
-        while True:
-            signals.turn.wait(wait_s)
-            signals.turn.clear()
-            if signals.stop.is_set():
-                return
-            again_s = _tried("turn failed", self.reconciler.turn, FAULT_PAUSE_S)
-            wait_s = self.poll_interval_s if again_s is None else again_s
+        self.signals.turn.clear()  # what came meanwhile is the first turn's
+        self._answer(self.signals.turn, "turn failed", self._turn)
 
-    def _post(self) -> None:
-        signals = self.signals
-        while self.outbox and not signals.stop.is_set():
-            wait_s = _tried("posting failed", self.outbox.post_next, FAULT_PAUSE_S)
-            if wait_s:
-                signals.owed.wait(wait_s)
-                signals.owed.clear()
+    def _turn(self) -> float:
+        again_s = self.reconciler.turn()
+        return self.poll_interval_s if again_s is None else again_s
 
-    def _repeat(self, work: Callable[[], float]) -> None:
+    def _answer(self, signal: Event, complaint: str, work: Callable[[], float]) -> None:
+        """Do `work` at once, then at each `signal`, and when the time is over that it told."""
+        while not self.signals.stop.is_set():
+            signal.wait(_tried(complaint, work, FAULT_PAUSE_S))
+            signal.clear()
+
+    def _do_beside(self, work: Callable[[], float]) -> None:
         wait_s = BESIDE_FIRST_S
         while not self.signals.stop.wait(wait_s):
             wait_s = _tried("work beside the turns failed", work, BESIDE_FIRST_S)
 
 
-def _tried(complaint: str, work: Callable[[], Done], if_failed: Else) -> Done | Else:
+def _tried(complaint: str, work: Callable[[], Done], if_failed: Done) -> Done:
     """Return what `work` returns; a failure is logged, and the loop goes on.
 
     The journal's disk may be full, say, and have room again.
