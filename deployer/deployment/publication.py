@@ -46,39 +46,30 @@ class Wanted:
     unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What became of it.
+class GoLive:
+    """One release of one deployment; `beside` and `cut` as for `Waiting`.
 
     Attributes:
         verdicts: of Airflow, on what went live.
         unjudged: what the wait was cut short for, each with the releases that hold its text.
         taken_back: paths that are held because the dag-processor died of them.
-        died_of: why, in a few words; empty if nothing was taken back.
     """
 
-    verdicts: tuple[Verdict, ...]
-    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    taken_back: frozenset[str] = frozenset()
-    died_of: str = ""
-
-    @property
-    def reason(self) -> str:
-        """The same as a sentence about one of the paths."""
-        whose = "it" if len(self.taken_back) == 1 else "this push"
-        return f"Airflow's dag-processor died of {whose}: {self.died_of}"
-
-
-class GoLive:
-    """One release of one deployment."""
-
-    def __init__(self, parts: Parts, limits: Limits, step: Steps) -> None:
+    def __init__(
+        self, parts: Parts, limits: Limits, step: Steps, beside: Beside, cut: Callable[[], bool]
+    ) -> None:
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.unjudged: Mapping[str, frozenset[str]] = {}
+        self.taken_back: frozenset[str] = frozenset()
         self._releases = parts.releases
         self._journal = parts.journal
         self._clock = parts.clock
+        self._feed = parts.feed
         self._guard = Guard(parts, timeout_s=limits.health_timeout_s)
-        self._waiting = Waiting(parts, self._guard, timeout_s=limits.parse_timeout_s)
+        self._timeout_s = limits.parse_timeout_s
         self._step = step
+        self._beside = beside
+        self._cut = cut
         self._before: str | None = None  # the release to go back to
         self._release = ""
         self._lives: frozenset[str] = frozenset()  # that were well when it went live
@@ -86,7 +77,17 @@ class GoLive:
         self._dead: frozenset[str] = frozenset()  # those of them that died of it
         self._deaths = 0
         self._died_of = ""
-        self._taken_back: frozenset[str] = frozenset()
+
+    @property
+    def died_of(self) -> str:
+        """Why something was taken back, in a few words; empty if nothing was."""
+        return self._died_of if self.taken_back else ""
+
+    @property
+    def reason(self) -> str:
+        """The same as a sentence about one of the paths."""
+        whose = "it" if len(self.taken_back) == 1 else "this push"
+        return f"Airflow's dag-processor died of {whose}: {self.died_of}"
 
     def publish(self, wanted: Wanted) -> None:
         """Make it the live release.
@@ -110,32 +111,28 @@ class GoLive:
         self._release = live.name if live else ""
         self._published_at = self._clock.monotonic()
 
-    def judge(
-        self, wanted: Wanted, parse: Parse, *, beside: Beside, cut: Callable[[], bool]
-    ) -> Judged:
-        """Wait for Airflow's verdicts; `cut` and `beside` as for `Waiting.until_settled`.
+    def judge(self, wanted: Wanted, parse: Parse) -> None:
+        """Wait for Airflow's verdicts, and for what was deleted to be gone from it.
 
         Raises:
             AirflowError: there are none, and that is not the push's doing.
         """
         while True:
             try:
-                watch = self._parse(wanted, parse, beside, cut)
+                watch = self._parse(wanted, parse)
+                break
             except DagProcessorEnded as exc:
                 self._take_back(str(exc))
                 wanted = self._after_a_death(wanted)
                 self._publish(wanted)
-            else:
-                if not watch.waiting:
-                    self._releases.confirm(self._release)
-                if not self._taken_back:
-                    return Judged(watch.verdicts, watch.waiting)
-                judged = Judged(watch.verdicts, watch.waiting, self._taken_back, self._died_of)
-                # Dying here costs two more deaths; to blame a push before it is proven that
-                # the dag-processor lives without it could cost a student his green for good.
-                blobs = {path: wanted.tip.files[path].blob for path in self._taken_back}
-                self._journal.condemn(blobs, judged.reason, at=self._clock.now())
-                return judged
+        if not watch.waiting:
+            self._releases.confirm(self._release)
+        if self.taken_back:
+            # Dying here costs two more deaths; to blame a push before it is proven that
+            # the dag-processor lives without it could cost a student his green for good.
+            blobs = {path: wanted.tip.files[path].blob for path in self.taken_back}
+            self._journal.condemn(blobs, self.reason, at=self._clock.now())
+        self.verdicts, self.unjudged = watch.verdicts, watch.waiting
 
     # -- the steps
 
@@ -150,7 +147,7 @@ class GoLive:
                 release = self._releases.publish(
                     wanted.tip,
                     # What was taken back, too: Airflow may have read it before it died.
-                    touch=wanted.touch - wanted.held | wanted.touch & self._taken_back,
+                    touch=wanted.touch - wanted.held | wanted.touch & self.taken_back,
                     held=wanted.held,
                 )
             except DiskError:  # nothing was swapped: to redo everything would need more room yet
@@ -160,27 +157,30 @@ class GoLive:
             self._published_at = self._clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
 
-    def _parse(
-        self, wanted: Wanted, parse: Parse, beside: Beside, cut: Callable[[], bool]
-    ) -> Watch:
+    def _parse(self, wanted: Wanted, parse: Parse) -> Watch:
         with self._step(StepName.PARSE) as note:
             here = frozenset({self._release})
-            watch = self._waiting.until_settled(
-                Watch(
-                    self._release,
-                    waiting={
-                        path: here | wanted.unjudged.get(path, frozenset())
-                        for path in parse.paths
-                        if path not in wanted.held
-                    },
-                    leaving=frozenset(parse.deleted),
-                    hints=wanted.hints,
-                ),
+            to_judge = Watch(
+                self._release,
+                waiting={
+                    path: here | wanted.unjudged.get(path, frozenset())
+                    for path in parse.paths
+                    if path not in wanted.held
+                },
+                leaving=frozenset(parse.deleted),
+                hints=wanted.hints,
+            )
+            watch = Waiting(
+                self._feed,
+                self._guard,
+                self._clock,
+                self._timeout_s,
+                to_judge,
                 since=self._published_at,
                 lives=self._lives,
-                beside=beside,
-                cut=cut,
-            )
+                beside=self._beside,
+                cut=self._cut,
+            ).until_settled()
             note.text = counted(watch.verdicts, "verdict")
             if not watch.done:
                 longer = counted(watch.waiting, "file parses", "files parse")
@@ -206,12 +206,12 @@ class GoLive:
         if self._deaths < TRIES:
             return wanted
         changed = self._changed(wanted.tip) - wanted.held
-        if self._taken_back or not changed:
+        if self.taken_back or not changed:
             raise AirflowError(
                 f"Airflow's dag-processor dies of what was live before, too: {self._died_of}"
             )
-        self._taken_back = changed
-        return replace(wanted, held=wanted.held | self._taken_back)
+        self.taken_back = changed
+        return replace(wanted, held=wanted.held | changed)
 
     def _changed(self, tip: Tree) -> frozenset[str]:
         """Return the paths of the tip that differ from what the release before holds.

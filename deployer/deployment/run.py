@@ -35,7 +35,7 @@ from deployer.core.planning.plan import in_words, plan
 from deployer.core.reporting.counts import counted
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Limits, Parts, Pending, Result
-from deployer.deployment.publication import GoLive, Judged, Wanted
+from deployer.deployment.publication import GoLive, Wanted
 from deployer.deployment.rollout import Drain, Rollout, refusals
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
@@ -79,9 +79,8 @@ class Run:
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
         self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
         self._rollout = Rollout(parts, self._drain, self._step)
-        self._live = GoLive(parts, limits, self._step)
+        self._live = GoLive(parts, limits, self._step, self.beside, self.cut)
         self._holding = Holding(parts.journal)
-        self._judged = Judged(())
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 
@@ -194,9 +193,9 @@ class Run:
         return self._result(tip, carried, bad=False)
 
     def _result(self, tip: Tree, carried: frozenset[str], *, bad: bool) -> Result:
-        holding, judged, verdicts = self._holding, self._judged, self._verdicts()
+        holding, live, verdicts = self._holding, self._live, self._verdicts()
         held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
-        pending = Pending(holding.unexamined, holding.modules, self._examination, judged.unjudged)
+        pending = Pending(holding.unexamined, holding.modules, self._examination, live.unjudged)
         return Result(
             Ending(
                 tip.sha,
@@ -204,7 +203,7 @@ class Run:
                 verdicts=verdicts,
                 refused=self._rollout.refused,
                 duplicates=holding.duplicates,
-                died_of=judged.died_of,
+                died_of=live.died_of,
             ),
             live=Live(
                 tip.sha,
@@ -240,10 +239,9 @@ class Run:
                 self._examination = None
 
     def _judge(self, wanted: Wanted, step: Parse) -> None:
-        judged = self._live.judge(wanted, step, beside=self.beside, cut=self.cut)
-        self._judged = judged
-        for path in judged.taken_back:
-            self._holding.hold(path, judged.reason, Proof.NONE)
+        self._live.judge(wanted, step)
+        for path in self._live.taken_back:
+            self._holding.hold(path, self._live.reason, Proof.NONE)
 
     # -- small parts
 
@@ -275,5 +273,5 @@ class Run:
             return str(exc)
 
     def _verdicts(self) -> tuple[Verdict, ...]:
-        both = [*self._holding.held.values(), *self._judged.verdicts]
+        both = [*self._holding.held.values(), *self._live.verdicts]
         return tuple(sorted(both, key=lambda v: v.path))

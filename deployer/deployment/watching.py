@@ -5,8 +5,8 @@ The rule of a verdict is `core.verdicts`'s; this loop listens to the feed and lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import structlog
@@ -14,8 +14,8 @@ import structlog
 from deployer.core.model import Listed, ParseResult, ProcessorCame, ProcessorLeft, Told, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
-from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, DagProcessorEnded
+from deployer.ports import Clock, ParseFeed
 
 log = structlog.get_logger()
 
@@ -46,136 +46,113 @@ class Beside:
         return self.unexamined | self.files.keys()
 
 
-@dataclass(slots=True)
-class _Wait:
-    """How one wait stands; times in seconds waited.
-
-    Attributes:
-        watch: what is waited for.
-        others: what else is asked for.
-        lives: the dag-processors that were well just before the release went live.
-        away: those of them that left and whose process may live, and when.
-        present_s: when one was connected last that tells.
-        news_s: when something of `watch` was told last.
-    """
-
-    watch: Watch
-    others: Watch
-    lives: frozenset[str]
-    away: dict[str, float]
-    present_s: float = 0.0
-    news_s: float = 0.0
-
-
+@dataclass(eq=False)
 class Waiting:
-    """The wait on one feed; `timeout_s` bounds it, from the publication or the last news on.
+    """One wait; times in seconds waited.
 
     Airflow parses some files a second: three thousand take it longer than any bound for one.
+
+    Attributes:
+        timeout_s: bounds the wait, from the publication or the last news on.
+        watch: what is waited for.
+        since: when its release went live, on the monotonic clock.
+        lives: the dag-processors that were well just before that.
+        beside: what else is asked for, and not waited for.
+        cut: tells whether somebody else waits; asked when this has had its patience.
     """
 
-    def __init__(self, parts: Parts, guard: Guard, *, timeout_s: float) -> None:
-        self._feed = parts.feed
-        self._guard = guard
-        self._clock = parts.clock
-        self._timeout_s = timeout_s
+    feed: ParseFeed
+    guard: Guard
+    clock: Clock
+    timeout_s: float
+    watch: Watch
+    since: float
+    lives: frozenset[str]
+    beside: Beside
+    cut: Callable[[], bool]
+    _away: dict[str, float] = field(default_factory=dict)
+    """Those of `lives` that left and whose process may live, and when."""
+    _present_s: float = 0.0  # when one was connected last that tells
+    _news_s: float = 0.0  # when something of `watch` was told last
 
-    def until_settled(
-        self,
-        watch: Watch,
-        *,
-        since: float,
-        lives: Collection[str],
-        beside: Beside,
-        cut: Callable[[], bool],
-    ) -> Watch:
+    def __post_init__(self) -> None:
+        release, files = self.watch.release, self.beside.files
+        self._others = Watch(release, {path: files[path] | {release} for path in files})
+
+    def until_settled(self) -> Watch:
         """Return `watch` with a verdict on each of its files, or with what there is when cut.
-
-        Args:
-            watch: what is waited for.
-            since: when its release went live, on the monotonic clock.
-            lives: the dag-processors that were well just before that.
-            beside: what else is asked for, and not waited for.
-            cut: tells whether somebody else waits; asked when this has had its patience.
 
         Raises:
             DagProcessorEnded: one of `lives` died; the message is its last words.
             AirflowError: no dag-processor of the class is there, or it is stuck; nothing is
                 known of the files.
         """
-        here = frozenset({watch.release})
-        others = Watch(watch.release, {p: names | here for p, names in beside.files.items()})
-        wait = _Wait(watch, others, frozenset(lives), {})
-        for told in self._feed.wait(0):  # what is asked anew drops what was told
+        for told in self.feed.wait(0):  # what is asked anew drops what was told
             if isinstance(told, (ProcessorLeft, ParseResult)):
-                self._hear(wait, told, beside, waited_s=0.0)
-        self._feed.ask(watch.release, first=watch.waiting, later=others.waiting)
-        log.info("asked", files=len(watch.waiting), later=len(others.waiting))
-        wait.away |= dict.fromkeys(wait.lives - self._guard.fit(), 0.0)
-        while not wait.watch.done:
-            waited_s = self._clock.monotonic() - since
-            if wait.watch.listed and waited_s >= PATIENCE_S and cut():
+                self._hear(told, waited_s=0.0)
+        self.feed.ask(self.watch.release, first=self.watch.waiting, later=self._others.waiting)
+        log.info("asked", files=len(self.watch.waiting), later=len(self._others.waiting))
+        self._away |= dict.fromkeys(self.lives - self.guard.fit(), 0.0)
+        while not self.watch.done:
+            waited_s = self.clock.monotonic() - self.since
+            if self.watch.listed and waited_s >= PATIENCE_S and self.cut():
                 break
-            self._see_to_it_that_one_is_there(wait, waited_s)
-            if waited_s - wait.news_s >= self._timeout_s:
-                return self._given_up(wait.watch, waited_s)
-            for told in self._feed.wait(self._next_look_s(wait, waited_s)):
-                waited_s = round(self._clock.monotonic() - since, 3)
-                self._hear(wait, told, beside, waited_s=waited_s)
-        return wait.watch
+            self._see_to_it_that_one_is_there(waited_s)
+            if waited_s - self._news_s >= self.timeout_s:
+                return self._given_up(waited_s)
+            for told in self.feed.wait(self._next_look_s(waited_s)):
+                self._hear(told, waited_s=round(self.clock.monotonic() - self.since, 3))
+        return self.watch
 
-    def _hear(self, wait: _Wait, told: Told, beside: Beside, *, waited_s: float) -> None:
+    def _hear(self, told: Told, *, waited_s: float) -> None:
         match told:
             case ProcessorCame(life):
-                wait.away.pop(life, None)
+                self._away.pop(life, None)
             case ProcessorLeft(life, ended):
-                if life in wait.lives:
-                    wait.away[life] = waited_s - (BACK_WITHIN_S if ended else 0.0)
+                if life in self.lives:
+                    self._away[life] = waited_s - (BACK_WITHIN_S if ended else 0.0)
             case Listed() | ParseResult():
-                heard = wait.watch.hear(told, waited_s=waited_s)
-                if heard != wait.watch:
-                    wait.watch, wait.news_s = heard, waited_s
+                heard = self.watch.hear(told, waited_s=waited_s)
+                if heard != self.watch:
+                    self.watch, self._news_s = heard, waited_s
                 # Of a file that is not listed any more, the push that deleted it says so.
                 if isinstance(told, ParseResult):
-                    self._hear_beside(wait, told, beside, waited_s=waited_s)
+                    self._hear_beside(told, waited_s=waited_s)
             case _ as never:
                 assert_never(never)
 
-    def _hear_beside(
-        self, wait: _Wait, told: ParseResult, beside: Beside, *, waited_s: float
-    ) -> None:
-        settled = wait.others.settled
-        wait.others = wait.others.hear(told, waited_s=waited_s)
-        for path in wait.others.settled.keys() - settled.keys():
-            beside.tell(wait.others.settled[path])
+    def _hear_beside(self, told: ParseResult, *, waited_s: float) -> None:
+        known = self._others.settled
+        self._others = self._others.hear(told, waited_s=waited_s)
+        for path in self._others.settled.keys() - known.keys():
+            self.beside.tell(self._others.settled[path])
 
-    def _see_to_it_that_one_is_there(self, wait: _Wait, waited_s: float) -> None:
-        for life, left_s in wait.away.items():
+    def _see_to_it_that_one_is_there(self, waited_s: float) -> None:
+        for life, left_s in self._away.items():
             if waited_s - left_s >= BACK_WITHIN_S:
                 log.warning("dag-processor ended", life=life)
-                raise DagProcessorEnded(self._guard.last_words())
-        if self._guard.fit():
-            wait.present_s = waited_s
-        elif self._feed.present() or waited_s - wait.present_s >= ABSENT_S:
-            raise AirflowError(self._guard.absence())
+                raise DagProcessorEnded(self.guard.last_words())
+        if self.guard.fit():
+            self._present_s = waited_s
+        elif self.feed.present() or waited_s - self._present_s >= ABSENT_S:
+            raise AirflowError(self.guard.absence())
 
-    def _next_look_s(self, wait: _Wait, waited_s: float) -> float:
+    def _next_look_s(self, waited_s: float) -> float:
         """Return for how long nothing but news matters."""
-        bounds = [
-            wait.news_s + self._timeout_s,
-            *(at_s + BACK_WITHIN_S for at_s in wait.away.values()),
-        ]
-        if not self._guard.fit():
-            bounds.append(wait.present_s + ABSENT_S)
+        bounds = [self._news_s + self.timeout_s]
+        bounds += [left_s + BACK_WITHIN_S for left_s in self._away.values()]
+        if not self.guard.fit():
+            bounds.append(self._present_s + ABSENT_S)
         if waited_s < PATIENCE_S:
             bounds.append(PATIENCE_S)
         return max(min(bounds) - waited_s, 0.01)
 
-    def _given_up(self, watch: Watch, waited_s: float) -> Watch:
-        ailment = self._guard.ailment()
-        if ailment or not watch.listed:
+    def _given_up(self, waited_s: float) -> Watch:
+        ailment = self.guard.ailment()
+        if ailment or not self.watch.listed:
             raise AirflowError(
                 ailment
                 or f"Airflow's dag-processor did not look at this release within {waited_s:.0f} s:"
                 " see its log"
             )
-        return watch.give_up(waited_s=round(waited_s, 3))
+        return self.watch.give_up(waited_s=round(waited_s, 3))

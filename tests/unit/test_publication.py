@@ -209,7 +209,7 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
     def dies(*_: object, **__: object) -> None:
         raise killed
 
-    judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign,assignment]  # kill -9
+    judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign]  # kill -9
     try:
         with pytest.raises(KeyboardInterrupt):
             world.reconciler.turn()
