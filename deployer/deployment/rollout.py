@@ -21,6 +21,7 @@ from typing import TypeVar
 import structlog
 
 from deployer.core.model import Busy, Examined, Refusal, StepName, Tree
+from deployer.core.planning.packages import parsed
 from deployer.core.requirements import meaning
 from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
@@ -254,10 +255,9 @@ def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal
     """Return why the requirements that may have to be installed were refused, by fingerprint."""
     found = {}
     for text in (tip.requirements or "", kept or ""):
-        with suppress(RequirementsRefused):  # the plan says so itself
-            fingerprint = meaning.parse(text).fingerprint
-            if refusal := journal.refusal(fingerprint):
-                found[fingerprint] = refusal
+        asked = parsed(text)  # None: the plan says so itself
+        if asked and (refusal := journal.refusal(asked.fingerprint)):
+            found[asked.fingerprint] = refusal
     return found
 
 

@@ -44,7 +44,7 @@ def modules(
         harmful: DAG files of the tip that the isolated parse refused.
         held: of `live`, what is not live as it is there.
     """
-    moved = _moved(live, tip) | set(held) & tip.files.keys()
+    moved = differing(live.files if live else {}, tip.files) | set(held) & tip.files.keys()
     found: dict[str, str] = {}
     for path in sorted(harmful):
         if live and path not in live.files:
@@ -67,6 +67,6 @@ def woken(files: Mapping[str, File], held: Collection[str], moving: Collection[s
     }
 
 
-def _moved(live: Tree | None, tip: Tree) -> set[str]:
-    before = live.files if live else {}
-    return {path for path, file in tip.files.items() if before.get(path) != file}
+def differing(old: Mapping[str, File], new: Mapping[str, File]) -> set[str]:
+    """Return the paths of `new` that were added or changed since `old`."""
+    return {path for path, file in new.items() if old.get(path) != file}

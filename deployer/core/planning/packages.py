@@ -44,7 +44,7 @@ def decide(
 
     Where the tip's text is refused, those of before stay, and are put back if they are gone.
     """
-    old = _parsed(installed)
+    old = parsed(installed)
     for item in tip.left_out:
         if item.path.split("/")[0] == REQUIREMENTS:  # there, and not to be read: no deletion
             unread = f"{item.path} can't be read: {item.reason}"
@@ -63,7 +63,7 @@ def decide(
 
 def drift(kept: str | None, installed: str | None) -> str | None:
     """Return in words that other packages run than those `kept`; None: no, or it is not known."""
-    was, now = _parsed(kept), _parsed(installed)
+    was, now = parsed(kept), parsed(installed)
     if was is None or now is None or was == now:
         return None
     names = meaning.moved(was, now)
@@ -87,13 +87,14 @@ def why(kept: str | None, installed: str | None) -> str | None:
 def _staying(
     stay: Packages, old: Requirements | None, kept: str | None, refusals: Mapping[str, Refusal]
 ) -> Packages:
-    before = _parsed(kept)
+    before = parsed(kept)
     if old is None or before in (None, old) or before.fingerprint in refusals:
         return stay
     return replace(stay, text=kept)
 
 
-def _parsed(text: str | None) -> Requirements | None:
+def parsed(text: str | None) -> Requirements | None:
+    """Return what a text asks for, None: that is not known."""
     if text is None:
         return None
     try:

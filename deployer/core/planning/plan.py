@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from deployer.core.dependencies import affected, import_graph
 from deployer.core.model import (
     DAGS,
-    File,
     Parse,
     Plan,
     Preflight,
@@ -113,8 +112,8 @@ def _dag_files(
     if live is None:
         return tuple(sorted(path for path in tip.files if now.finds(path))), ()
 
-    moved = _moved(live.files, tip.files) | (frozenset(pending) & tip.files.keys())
-    stirred = affected.stirred(tip.files, moved)
+    moved = affected.differing(live.files, tip.files) | (live.files.keys() - tip.files.keys())
+    stirred = affected.stirred(tip.files, moved | (frozenset(pending) & tip.files.keys()))
     if packages_move:  # a package may mend or break whatever imports packages
         outsiders = import_graph.outsiders(tip.files)
         stirred |= outsiders | import_graph.importers(tip.files, outsiders)
@@ -132,16 +131,6 @@ def _dag_files(
         if was and not is_now:
             deleted.append(path)
     return tuple(dag_files), tuple(deleted)
-
-
-def _moved(old: Mapping[str, File], new: Mapping[str, File]) -> frozenset[str]:
-    """Return the paths that were added, changed or deleted."""
-    changed = {path for path, file in new.items() if _version(old.get(path)) != _version(file)}
-    return frozenset(changed | (old.keys() - new.keys()))
-
-
-def _version(file: File | None) -> tuple[str, bool] | None:
-    return (file.blob, file.executable) if file else None
 
 
 class Discovery:
@@ -163,15 +152,13 @@ class Discovery:
 
 def in_words(the_plan: Plan, why: str | None, drift: str | None, *notes: str) -> str:
     """Return what a plan comes to, in a few words."""
-    parts = [f"{len(the_plan.dag_files)} to parse"]
-    if the_plan.deleted:
-        parts.append(f"{len(the_plan.deleted)} deleted")
-    if the_plan.recreate:
-        parts.append(f"recreate {', '.join(the_plan.recreate)}")
-    if why:
-        parts.append(why)
-    if the_plan.refused:
-        parts.append(f"packages kept: {the_plan.refused}")
-    if drift:
-        parts.append(drift)
-    return ", ".join([*parts, *notes])
+    parts = (
+        f"{len(the_plan.dag_files)} to parse",
+        f"{len(the_plan.deleted)} deleted" if the_plan.deleted else None,
+        f"recreate {', '.join(the_plan.recreate)}" if the_plan.recreate else None,
+        why,
+        f"packages kept: {the_plan.refused}" if the_plan.refused else None,
+        drift,
+        *notes,
+    )
+    return ", ".join(filter(None, parts))

@@ -15,9 +15,8 @@ from packaging.utils import canonicalize_name
 
 from deployer.core.model import Examined, Outcome, ParseError, Proof, Tree, Verdict
 from deployer.core.planning.held import duplicates
+from deployer.core.planning.packages import parsed
 from deployer.core.planning.plan import plan
-from deployer.core.requirements import meaning as requirements_txt
-from deployer.errors import RequirementsRefused
 
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _BRINGS: Final[Mapping[str, str]] = {
@@ -87,7 +86,8 @@ def judged(
     files = [*examined, *(other for other in beside if not ids.isdisjoint(other.dag_ids))]
     claimed = {one.path: one.reason for one in duplicates(files, {})}
     files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
-    packages = _names(requirements or "")
+    asked = parsed(requirements)
+    packages = asked.by_name.keys() if asked else ()
     return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
 
 
@@ -118,13 +118,6 @@ def _verdict(examined: Examined, held: str | None, packages: Collection[str]) ->
         return replace(bare, outcome=Outcome.BROKEN, error=examined.error)
     outcome = Outcome.PARSED if examined.dag_ids else Outcome.NO_DAG
     return replace(bare, outcome=outcome, dag_ids=examined.dag_ids)
-
-
-def _names(text: str) -> frozenset[str]:
-    try:
-        return frozenset(requirements_txt.parse(text).by_name)
-    except RequirementsRefused:
-        return frozenset()
 
 
 def _comes_with(error: ParseError, packages: Collection[str]) -> bool:
