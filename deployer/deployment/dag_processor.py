@@ -7,6 +7,7 @@ perhaps again after each restart, is memory and whatever kills processes.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -15,7 +16,6 @@ from deployer.core.model import DAG_PROCESSOR
 from deployer.core.verdicts import trace
 from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, ServicesError
-from deployer.ports import Processes
 
 log = structlog.get_logger()
 
@@ -34,26 +34,23 @@ STALE_AFTER = timedelta(seconds=30)
 unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."""
 
 
+@dataclass(frozen=True, slots=True)
 class Guard:
     """The dag-processor of one Airflow; `timeout_s` bounds the wait for it to come back."""
 
-    def __init__(self, parts: Parts, *, timeout_s: float) -> None:
-        self._processes: Processes = parts.services
-        self._airflow = parts.airflow
-        self._feed = parts.feed
-        self._clock = parts.clock
-        self._timeout_s = timeout_s
+    parts: Parts
+    timeout_s: float
 
     def fit(self) -> frozenset[str]:
         """Return the lives of the dag-processors that are connected and will tell."""
-        return frozenset(life for life, came in self._feed.present().items() if not came.unfit)
+        return frozenset(life for life, came in self.parts.feed.present().items() if not came.unfit)
 
     def is_ill(self) -> bool:
         """Tell whether none is connected and its process does not run, or not for long."""
         if self.fit():
             return False
         try:
-            return not self._processes.vitals(DAG_PROCESSOR).steady
+            return not self.parts.services.vitals(DAG_PROCESSOR).steady
         except ServicesError:
             return False
 
@@ -64,7 +61,7 @@ class Guard:
             AirflowError: it does not come back.
             ServicesError: it can't be started.
         """
-        clock = self._clock
+        clock = self.parts.clock
         began = clock.monotonic()
         settling: dict[str, float] = {}
         revived = False
@@ -75,22 +72,22 @@ class Guard:
             if any(waited_s - since_s >= SETTLED_S for since_s in settling.values()):
                 return
             if not alive and not revived and waited_s >= REVIVE_AFTER_S:
-                self._processes.revive(DAG_PROCESSOR)
+                self.parts.services.revive(DAG_PROCESSOR)
                 revived = True
-            if waited_s >= self._timeout_s:
+            if waited_s >= self.timeout_s:
                 raise AirflowError(
                     f"Airflow's dag-processor {self._how()} and does not come back within"
-                    f" {self._timeout_s:.0f} s, with the release before live again:"
+                    f" {self.timeout_s:.0f} s, with the release before live again:"
                     " see its log"
                 )
-            self._feed.wait(LOOK_EVERY_S)
+            self.parts.feed.wait(LOOK_EVERY_S)
 
     def absence(self) -> str:
         """Return why no dag-processor of the class tells anything, in one sentence.
 
         It goes live all the same: Airflow's own looks at the bundle now and then.
         """
-        unfit = [came for came in self._feed.present().values() if came.unfit]
+        unfit = [came for came in self.parts.feed.present().values() if came.unfit]
         if unfit:
             return (
                 f"live, not judged: Airflow {unfit[0].airflow}'s own dag-processor runs, not the"
@@ -107,8 +104,8 @@ class Guard:
         Raises:
             AirflowError
         """
-        beat = self._airflow.parser_beat()
-        if beat is None or self._clock.now() - beat <= STALE_AFTER:
+        beat = self.parts.airflow.parser_beat()
+        if beat is None or self.parts.clock.now() - beat <= STALE_AFTER:
             return None
         return (
             f"Airflow's dag-processor is stuck, without a heartbeat since {beat:%H:%M:%S} UTC:"
@@ -118,7 +115,7 @@ class Guard:
     def last_words(self) -> str:
         """Return what its log ends with, or how it stands."""
         try:
-            lines = self._processes.last_words(DAG_PROCESSOR).splitlines()
+            lines = self.parts.services.last_words(DAG_PROCESSOR).splitlines()
             said = trace.last_error("\n".join(lines[-LAST_LINES:]))
         except ServicesError as exc:
             log.warning("no last words", reason=str(exc))
@@ -126,7 +123,7 @@ class Guard:
         if said and not said.startswith(OF_A_PARSER):
             return said
         try:
-            seen = self._processes.vitals(DAG_PROCESSOR)
+            seen = self.parts.services.vitals(DAG_PROCESSOR)
         except ServicesError:
             return f"it {self._how()}"
         if seen.life is not None:  # another one by now
@@ -135,7 +132,7 @@ class Guard:
 
     def _how(self) -> str:
         try:
-            return self._processes.vitals(DAG_PROCESSOR).words
+            return self.parts.services.vitals(DAG_PROCESSOR).words
         except ServicesError as exc:
             log.warning("dag-processor not seen", reason=str(exc))
             return "can't be seen"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import structlog
 
@@ -32,27 +33,28 @@ log = structlog.get_logger()
 
 LOOKED_BACK = 50
 """Deployments among which the one is sought that first held a commit."""
+TAKEN_BACK: Final = "something else was asked for before it was rolled back; ask once more"
 
 
+@dataclass(eq=False)
 class CoveredCommits:
     """What is said of commits beside the one that is deployed."""
 
-    def __init__(self, parts: Parts, branch: str, intake: Intake, carrying: Carrying) -> None:
-        self._parts = parts
-        self._branch = branch
-        self._intake = intake
-        self._carrying = carrying
-        self._rosters: dict[str, str | None] = {}  # of the last commit and of its past
+    parts: Parts
+    branch: str
+    intake: Intake
+    carrying: Carrying
+    _rosters: dict[str, str | None] = field(default_factory=dict)  # of a commit and of its past
 
     def commit(self, sha: str, before: str | None) -> Commit:
         """Return a commit with what differs from the tip named before it, else from `before`."""
-        journal = self._parts.journal
+        journal = self.parts.journal
         named = journal.before_of(sha) or before
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = journal.open_contexts(sha)
         try:
-            past = self._parts.repository.history(base, sha)
+            past = self.parts.repository.history(base, sha)
             return Commit(sha, past.changed, self._notes(sha, past), open=told)
         except UnknownCommit:
             return Commit(sha, open=told)
@@ -62,12 +64,12 @@ class CoveredCommits:
         after = self._roster(sha) if ROSTER in past.changed or not past.since else before
         # One commit is most often the next one's past: hardly ever is a tree read for this.
         self._rosters = {sha: after} | ({past.since: before} if past.since else {})
-        pusher = self._parts.journal.pusher_of(sha)
+        pusher = self.parts.journal.pusher_of(sha)
         return ownership.notes(past, pusher=pusher, roster=before, new_roster=after)
 
     def _roster(self, sha: str) -> str | None:
         if sha not in self._rosters:
-            self._rosters[sha] = self._parts.repository.tree(sha).roster
+            self._rosters[sha] = self.parts.repository.tree(sha).roster
         return self._rosters[sha]
 
     def broke(self, deployment: int, base_sha: str | None, ending: Ending) -> tuple[str, ...]:
@@ -76,8 +78,8 @@ class CoveredCommits:
         if not bad or base_sha is None:
             return ()
         try:
-            tip = self._parts.repository.tree(ending.tip)
-            before = self._parts.repository.tree(base_sha).files
+            tip = self.parts.repository.tree(ending.tip)
+            before = self.parts.repository.tree(base_sha).files
         except GitError:  # nothing but this is lost with it
             return ()
         stayed = [
@@ -85,13 +87,13 @@ class CoveredCommits:
             for path in bad
             if path in tip.links or (path in tip.files and before.get(path) == tip.files[path])
         ]
-        return tuple(sorted(self._parts.journal.were_good(stayed, before=deployment)))
+        return tuple(sorted(self.parts.journal.were_good(stayed, before=deployment)))
 
     def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
         """Return how a commit ended, and whose files it broke."""
         of_nobody = [v for v in ending.verdicts if not v.good and folder_of(v.path) is None]
         if ending.broke or ending.refused or of_nobody:
-            tip = self._parts.repository.tree(ending.tip)
+            tip = self.parts.repository.tree(ending.tip)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
             reached = stirred(tip.files, {*commit.changed, *linked})
             commit = replace(commit, reaches=reached | linked)
@@ -99,7 +101,7 @@ class CoveredCommits:
 
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""
-        shown = self._parts.journal.shown(sha, DEPLOY)
+        shown = self.parts.journal.shown(sha, DEPLOY)
         return shown in {StatusState.SUCCESS, StatusState.FAILURE}
 
     def close(self, rows: Sequence[Deployment]) -> None:
@@ -112,7 +114,7 @@ class CoveredCommits:
             said = (
                 self.final(commit, judged.ending)
                 if judged and judged.ending
-                else gone(commit, self._branch)
+                else gone(commit, self.branch)
             )
             still_open = [status for status in said if status.context in commit.open]
             self._supersede(row.id, "answered before", still_open)
@@ -121,8 +123,8 @@ class CoveredCommits:
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""
         for row in rows:
-            said = gone(self.commit(row.sha, row.base_sha), self._branch)
-            self._supersede(row.id, f"no longer on {self._branch}", said)
+            said = gone(self.commit(row.sha, row.base_sha), self.branch)
+            self._supersede(row.id, f"no longer on {self.branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)
 
     def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
@@ -133,21 +135,21 @@ class CoveredCommits:
         """
         left = []
         for row in rows:
-            judged = self._first_that_held(row.sha, self._carrying.deployments)
+            judged = self._first_that_held(row.sha, self.carrying.deployments)
             commit = self.commit(row.sha, row.base_sha)
             if judged is None or self._unjudged(commit, judged):
                 left.append(row)
             elif judged.ending is None:
-                self._carrying.take_along(judged.id, row.id, commit)
+                self.carrying.take_along(judged.id, row.id, commit)
             else:
                 why = f"deployed as part of {judged.sha[:7]}"
                 self._supersede(row.id, why, self.final(commit, judged.ending))
         return left
 
     def _supersede(self, row: int, why: str, said: Sequence[Status]) -> None:
-        now = self._parts.clock.now()
-        self._parts.journal.supersede(row, why, at=now, statuses=said)
-        self._parts.owed()
+        now = self.parts.clock.now()
+        self.parts.journal.supersede(row, why, at=now, statuses=said)
+        self.parts.owed()
 
     def _unjudged(self, commit: Commit, judged: Deployment) -> bool:
         """Tell whether a deployment has no word on what a commit that it held did to DAG files.
@@ -155,8 +157,8 @@ class CoveredCommits:
         What it put back as it was live had not moved, and so nobody looked.
         """
         try:
-            tip = self._parts.repository.tree(judged.sha).files
-            before = self._parts.repository.tree(judged.base_sha).files if judged.base_sha else {}
+            tip = self.parts.repository.tree(judged.sha).files
+            before = self.parts.repository.tree(judged.base_sha).files if judged.base_sha else {}
         except UnknownCommit:
             return False
         told = {verdict.path for verdict in judged.ending.verdicts} if judged.ending else set()
@@ -168,8 +170,8 @@ class CoveredCommits:
 
     def forgotten(self, tip: str) -> list[str]:
         """Return the commits on the branch that were last said to be in `error`."""
-        shas = dict.fromkeys(sha for _, sha in self._parts.journal.in_error())
-        carried = self._carrying.shas
+        shas = dict.fromkeys(sha for _, sha in self.parts.journal.in_error())
+        carried = self.carrying.shas
         return [sha for sha in shas if sha not in carried and self.is_on(tip, sha)]
 
     def tell_forgotten(self, tip: str) -> None:
@@ -178,10 +180,10 @@ class CoveredCommits:
         What is live holds them, so some deployment has judged them; a forced push has removed
         the others.
         """
-        if self._carrying:
+        if self.carrying:
             return
         in_error: dict[int, list[str]] = {}
-        for failed, sha in self._parts.journal.in_error():
+        for failed, sha in self.parts.journal.in_error():
             in_error.setdefault(failed, []).append(sha)
         for failed, shas in in_error.items():
             said: list[Status] = []
@@ -189,7 +191,7 @@ class CoveredCommits:
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
                 if not self.is_on(tip, sha):
-                    said += gone(commit, self._branch)
+                    said += gone(commit, self.branch)
                 elif judged is None or judged.ending is None:
                     break
                 else:
@@ -206,7 +208,7 @@ class CoveredCommits:
         Only those that have ended otherwise than in `error`, or are among `at_work`.
         """
         first = None
-        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+        for deployment in self.parts.journal.deployments(limit=LOOKED_BACK):
             ending = deployment.ending
             if deployment.id not in at_work and (ending is None or ending.state is State.ERROR):
                 continue
@@ -215,30 +217,22 @@ class CoveredCommits:
             first = deployment
         return first
 
-    def refuse(self, wishes: Sequence[Announcement]) -> None:
-        """Answer wishes for commits that the branch does not hold."""
+    def refuse(self, wishes: Sequence[Announcement], reason: str | None = None) -> None:
+        """Answer wishes that come to nothing; no `reason`: the branch does not hold the commit."""
+        journal = self.parts.journal
         for wish in wishes:
-            sha = (wish.sha or "")[:7]
-            self._refuse(wish, f"{sha} is not on {self._branch}; push it there first")
-
-    def take_back(self, wishes: Sequence[Announcement]) -> None:
-        """Answer rollbacks that somebody took back before they were begun."""
-        for wish in wishes:
-            self._refuse(
-                wish, "something else was asked for before it was rolled back; ask once more"
-            )
-
-    def _refuse(self, wish: Announcement, reason: str) -> None:
-        journal, now, sha = self._parts.journal, self._parts.clock.now(), wish.sha or ""
-        refused = self._intake.queue(sha, None, wish.trigger)
-        journal.attach(wish.id, refused)
-        journal.end(refused, Ending(sha, State.FAILED, reason=reason), at=now)
-        log.warning("refused", deployment=refused, reason=reason)
+            sha = wish.sha or ""
+            why = reason or f"{sha[:7]} is not on {self.branch}; push it there first"
+            refused = self.intake.queue(sha, None, wish.trigger)
+            journal.attach(wish.id, refused)
+            ending = Ending(sha, State.FAILED, reason=why)
+            journal.end(refused, ending, at=self.parts.clock.now())
+            log.warning("refused", deployment=refused, reason=why)
 
     def judged_beyond(self, sha: str) -> list[str]:
         """Return commits that are newer than `sha`, of the last deployments that went live."""
         found: dict[str, None] = {}
-        for deployment in self._parts.journal.deployments(limit=LOOKED_BACK):
+        for deployment in self.parts.journal.deployments(limit=LOOKED_BACK):
             if deployment.state in {State.SUCCEEDED, State.BROKEN}:
                 newer = [c for c in deployment.covers if c != sha and self.is_on(c, sha)]
                 found |= dict.fromkeys(newer)
@@ -247,6 +241,6 @@ class CoveredCommits:
     def is_on(self, tip: str, sha: str) -> bool:
         """Tell whether `tip` holds a commit."""
         try:
-            return self._parts.repository.contains(tip, sha)
+            return self.parts.repository.contains(tip, sha)
         except UnknownCommit:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -41,9 +42,7 @@ class Maintenance:
     def __init__(self, parts: Parts, limits: Limits) -> None:
         self.deployed: str | None = None
         self._parts = parts
-        self._services = limits.services
-        self._keep = limits.keep_releases
-        self._keep_for = timedelta(days=limits.keep_days)
+        self._limits = limits
         self._prune_due_at = 0.0  # monotonic
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._release_due_at = float("inf")  # monotonic
@@ -141,7 +140,7 @@ class Maintenance:
         return drift, list(refused.values())[-1].reason
 
     def _all_run(self) -> bool:
-        return all(self._parts.services.vitals(service).life for service in self._services)
+        return all(self._parts.services.vitals(service).life for service in self._limits.services)
 
     def clean_up(self) -> None:
         """Remove what is old, a part at a time, once it has been quiet for a while."""
@@ -153,7 +152,8 @@ class Maintenance:
         if now < self._prune_due_at:
             return
         try:
-            removed = self._parts.journal.prune(self._parts.clock.now() - self._keep_for)
+            keep = timedelta(days=self._limits.keep_days)
+            removed = self._parts.journal.prune(self._parts.clock.now() - keep)
         except DeployerError as exc:
             log.warning("journal not pruned", reason=str(exc))
             removed = 0
@@ -164,19 +164,19 @@ class Maintenance:
 
     def _clean_up_releases(self) -> None:
         """Remove old releases; Airflow is asked for each."""
-        if self._parts.clock.monotonic() < self._release_due_at:
+        now = self._parts.clock.monotonic()
+        if now < self._release_due_at:
             return
         self._release_due_at = float("inf")
         try:
             removed, left = self._remove_old_releases()
         except DeployerError as exc:
             log.warning("clean-up failed", reason=str(exc))
-            self._release_due_at = self._parts.clock.monotonic()  # at the next poll once more
-        else:
-            if left:
-                self._release_due_at = self._parts.clock.monotonic()
-            if removed:
-                log.info("releases removed", count=len(removed))
+            removed, left = (), True
+        if left:  # at the next poll once more
+            self._release_due_at = now
+        if removed:
+            log.info("releases removed", count=len(removed))
 
     def _remove_old_releases(self) -> tuple[tuple[str, ...], bool]:
         """Remove what nobody uses of the releases beyond KEEP_RELEASES; say if some are left.
@@ -184,40 +184,40 @@ class Maintenance:
         Of those that an untouched DAG still holds there may be many: some are asked about
         at a time, each in its turn.
         """
-        releases = self._parts.releases
-        old = releases.beyond(self._keep)
+        releases, keep = self._parts.releases, self._limits.keep_releases
+        old = releases.beyond(keep)
         turn = {name: number for number, name in enumerate(self._asked_about, 1)}
         some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
         in_use = self._parts.airflow.versions_in_use(some)
         self._asked_about = [name for name in turn if name in old and name not in some] + some
         self._asked += len(some)
         left = self._asked < len(old)
-        return releases.prune(self._keep, frozenset(old) - (frozenset(some) - in_use)), left
+        return releases.prune(keep, frozenset(old) - (frozenset(some) - in_use)), left
 
 
+@dataclass(eq=False)
 class Invariants:
     """What must hold at any moment is looked at, and mended: at the worker's start, and each hour.
 
     Called between two deployments; what it mends the turn that follows brings to an end.
     """
 
-    def __init__(self, parts: Parts, intake: Intake) -> None:
-        self._parts = parts
-        self._intake = intake
-        self._due_at = float("-inf")  # monotonic
+    parts: Parts
+    intake: Intake
+    _due_at: float = float("-inf")  # monotonic
 
     def look(self) -> None:
         """Look if it is time; a commit that was forgotten is queued like one that was pushed."""
-        parts, now = self._parts, self._parts.clock.monotonic()
+        parts, now = self.parts, self.parts.clock.monotonic()
         if now < self._due_at:
             return
         self._due_at = now + LOOK_EVERY_S
         try:
-            with self._intake.lock:
+            with self.intake.lock:
                 audit = parts.journal.audit(parts.clock.now())
                 for sha in audit.stranded:
                     # Dying before all are queued: the others are found once more.
-                    self._intake.queue(sha, None, Trigger.POLL)
+                    self.intake.queue(sha, None, Trigger.POLL)
             elsewhere = self._live()
             wrong = [*violations(audit), *elsewhere]
             if audit.unjudged or elsewhere:
@@ -229,7 +229,7 @@ class Invariants:
                 log.warning("invariant does not hold", what=what)
 
     def _live(self) -> list[str]:
-        known, release = self._parts.journal.live(), self._parts.releases.live()
+        known, release = self.parts.journal.live(), self.parts.releases.live()
         if not known or not release or release.sha == known.sha:  # none: the reconciler's look
             return []
         return [f"{known.sha[:7]} is said to be live, and `current` leads to {release.name}"]

@@ -18,7 +18,7 @@ from deployer.deployment.parts import Limits, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import CoveredCommits
+from deployer.worker.covered import TAKEN_BACK, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
@@ -80,7 +80,7 @@ class Reconciler:
         freeze = self._intake.freeze
         goal = freeze and freeze.sha
         # Each was written together with its freeze, and read before that: another holds by now.
-        self._covered.take_back([wish for wish in back if wish.sha != goal])
+        self._covered.refuse([wish for wish in back if wish.sha != goal], TAKEN_BACK)
         return self._stay(freeze, fetched) if freeze else self._go(fetched, edits)
 
     def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:

@@ -51,7 +51,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
     "deployment/watching.py": frozenset({"_given_up"}),
-    "worker/covered.py": frozenset({"refuse", "take_back"}),
+    "worker/covered.py": frozenset({"refuse", "TAKEN_BACK"}),
     "deployment/run.py": frozenset({"_safely"}),
     "worker/deploying.py": frozenset({"_tell_slow"}),
 }
