@@ -7,8 +7,8 @@ parse and the dag-processor in their own time, or a later push that changed the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 from deployer.core.model import Ending, State, Verdict
 from deployer.core.reporting.status import Commit
@@ -35,8 +35,12 @@ class Carried:
     commits: tuple[Commit, ...]
     so_far: Ending
     pending: Pending
-    open: set[str]
-    verdicts: dict[str, Verdict]
+    open: set[str] = field(init=False)
+    verdicts: dict[str, Verdict] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open = set(self.pending.files)
+        self.verdicts = {verdict.path: verdict for verdict in self.so_far.verdicts}
 
     @property
     def rows(self) -> frozenset[int]:
@@ -113,25 +117,10 @@ class Carrying:
                 examination.wait(timeout_s)
 
     def add(
-        self,
-        deployment: int,
-        result: Result,
-        *,
-        supersedes: Sequence[int],
-        commits: Iterable[Commit],
+        self, deployment: int, result: Result, rows: Iterable[int], commits: Iterable[Commit]
     ) -> Carried:
-        """Take over a deployment that was cut short."""
-        pending = result.pending
-        verdicts = {verdict.path: verdict for verdict in result.ending.verdicts}
-        carried = Carried(
-            deployment=deployment,
-            supersedes=tuple(supersedes),
-            commits=tuple(commits),
-            so_far=result.ending,
-            pending=pending,
-            open=set(pending.files),
-            verdicts=verdicts,
-        )
+        """Take over a deployment that was cut short; `rows` end with it."""
+        carried = Carried(deployment, tuple(rows), tuple(commits), result.ending, result.pending)
         self._all.append(carried)
         return carried
 

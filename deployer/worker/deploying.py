@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -86,8 +87,7 @@ class Deploying:
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
         fresh = [commit for commit in commits if commit.sha not in again]
-        told = [status for commit in fresh for status in pending(commit)]
-        self._owe(deployment, told)
+        self._owe(deployment, [status for commit in fresh for status in pending(commit)])
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
@@ -99,7 +99,7 @@ class Deploying:
                 deployment,
                 beside=self.carrying.beside(),
                 cut=self.intake.others.is_set,
-                tell=lambda words: self._tell_long(deployment, tip, fresh, words, covers=rows),
+                tell=partial(self._tell_long, fresh, {deployment, *rows}, deployment, tip),
                 notes=[edits.words, *notes] if edits else notes,
                 edited=(edits and edits.paths) or frozenset(),
                 answers_for=frozenset(path for commit in commits for path in commit.changed),
@@ -109,7 +109,7 @@ class Deploying:
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
-                cut_short = self.carrying.add(deployment, result, supersedes=rows, commits=commits)
+                cut_short = self.carrying.add(deployment, result, rows, commits)
                 self._tell_slow(deployment, fresh, result)
             else:
                 live = self._with_pending(result.live)
@@ -173,16 +173,15 @@ class Deploying:
 
     def _tell_long(
         self,
+        commits: Sequence[Commit],
+        rows: Collection[int],
         deployment: int,
         tip: str,
-        commits: Sequence[Commit],
         words: str,
-        *,
-        covers: Sequence[int],
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
         self._owe(deployment, [waiting(commit, words) for commit in commits])
-        self.intake.block(f"{tip[:7]}: packages change", but={deployment, *covers})
+        self.intake.block(f"{tip[:7]}: packages change", but=rows)
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")

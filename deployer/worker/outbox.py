@@ -64,15 +64,13 @@ class Outbox:
                 self._again_at = float("inf")
             return min(REST_S, self._again_at - now, room_at - now if due else REST_S)
         self._overtook = self._overtook + 1 if overtakes(owed, due) else 0
-        page = self._page(owed.status)
-        answer = self._board.post(owed.status, page and f"{page}?token={self._token(owed.status)}")
+        status = owed.status
+        page = f"{self._public_url}/commits/{status.sha}" if self._public_url else None
+        answer = self._board.post(status, page and f"{page}?token={self._token(status)}")
         # Dying here posts it once more: GitHub shows the last of two equal ones.
         self._pace = self._pace.wrote(self._clock.monotonic())
         self._record(owed, answer, page)
         return 0.0
-
-    def _page(self, status: Status) -> str | None:
-        return f"{self._public_url}/commits/{status.sha}" if self._public_url else None
 
     def _token(self, status: Status) -> str:
         return Link.of_status(status.sha, status.context).token(self._journal.link_key())
