@@ -42,8 +42,8 @@ class Wanted:
     tip: Tree
     touch: frozenset[str]
     held: frozenset[str]
-    hints: Mapping[str, ParseError] = field(default_factory=dict)
-    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hints: Mapping[str, ParseError]
+    unjudged: Mapping[str, frozenset[str]]
 
 
 class GoLive:

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import structlog
 
+from deployer.deployment.parts import Parts
 from deployer.errors import DeployerError
-from deployer.ports import Clock, Journal, Listener, ParseFeed
+from deployer.ports import Listener
 from deployer.worker.outbox import Outbox
 from deployer.worker.reconciler import Reconciler
 
@@ -50,9 +51,7 @@ class Worker:
     reconciler: Reconciler
     outbox: Outbox | None
     listener: Listener
-    journal: Journal
-    feed: ParseFeed
-    clock: Clock
+    parts: Parts
     signals: Signals
     poll_interval_s: float
     prepare: Callable[[], None]  # in the thread that takes the turns
@@ -78,15 +77,15 @@ class Worker:
             pass
         signals.turn.set()
         signals.owed.set()
-        until = self.clock.monotonic() + STOP_BOUND_S
+        until = self.parts.clock.monotonic() + STOP_BOUND_S
         for thread in threads:
-            thread.join(max(until - self.clock.monotonic(), 0))
+            thread.join(max(until - self.parts.clock.monotonic(), 0))
 
     def _listen(self) -> float:
-        now = self.clock.monotonic()
+        now = self.parts.clock.monotonic()
         if now - self._beat_at >= BEAT_S:
-            there = self.feed.present().values()
-            self.journal.beat(at=self.clock.now(), processors=tuple(there))
+            there = self.parts.feed.present().values()
+            self.parts.journal.beat(at=self.parts.clock.now(), processors=tuple(there))
             self._beat_at = now
         if self.reconciler.take_in():
             self.signals.turn.set()

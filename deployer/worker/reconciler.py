@@ -38,7 +38,7 @@ class Reconciler:
         self._parts = parts
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
-        self._tip = Tip(parts.repository, parts.journal, parts.clock)
+        self._tip = Tip(parts)
         self._carrying = Carrying(self._complete)
         self._intake = Intake(parts, branch, self._carrying)
         self._covered = CoveredCommits(parts, branch, self._intake, self._carrying)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from deployer.core.model import StepName, StepRecord
+from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
-from deployer.ports import Clock, Journal, Repository
 
 REPLICATION = timedelta(seconds=60)
 """How long a commit may be announced before git shows it; after that it is gone."""
@@ -38,9 +38,7 @@ class Place(Enum):
 class Tip:
     """What git says; `asked_at`: when it was asked last, in monotonic seconds."""
 
-    repository: Repository
-    journal: Journal
-    clock: Clock
+    parts: Parts
     asked_at: float = float("-inf")
 
     def fetch(self, *, patient: Callable[[], bool]) -> Fetched:
@@ -49,12 +47,12 @@ class Tip:
         Raises:
             GitError
         """
-        clock = self.clock
+        clock = self.parts.clock
         started_at, started = clock.now(), clock.monotonic()
         self.asked_at = started
         while True:
             try:
-                tip = self.repository.fetch()
+                tip = self.parts.repository.fetch()
             except GitError:
                 if not patient() or clock.monotonic() - started > FETCH_BOUND_S:
                     raise
@@ -69,10 +67,10 @@ class Tip:
         """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
         known = True
         try:
-            if sha is None or self.repository.contains(fetched.tip, sha):
+            if sha is None or self.parts.repository.contains(fetched.tip, sha):
                 return Place.ON_BRANCH
         except UnknownCommit:
-            known = self.journal.forced_away(sha or "")
+            known = self.parts.journal.forced_away(sha or "")
         began = fetched.step.started_at
         if announced_at > began:  # this fetch can't have brought it
             return Place.UNSEEN

@@ -163,9 +163,7 @@ class Running:
             if self.has_outbox
             else None,
             listener=self.bell,
-            journal=self.journal,
-            feed=world.feed,
-            clock=world.clock,
+            parts=world.parts,
             signals=self.signals,
             poll_interval_s=self.poll_interval_s,
             prepare=self._prepare,
