@@ -8,7 +8,7 @@ gets a second try. If it dies again, what the push changed is held (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import structlog
 

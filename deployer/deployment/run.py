@@ -139,7 +139,7 @@ class Run:
             self._rollout.stay(self.limits.services, known=installed is not None)
         known = self._holding.hold_known(old, the_plan, tip)
         carried = known | rules.carried(live, old, the_plan, tip)
-        wanted = Wanted(tip, frozenset(), carried)
+        wanted = self._holding.wanted(tip, (), carried)
         for step in the_plan.steps:
             match step:
                 case Preflight():
