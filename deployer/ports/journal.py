@@ -160,9 +160,6 @@ class Journal(Protocol):
 
     def set_packages(self, text: str) -> None: ...
 
-    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
-        """Return the DAG ids that the newest verdict on each of `paths` names."""
-
     def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
         """Return those of `paths` whose newest verdict before deployment `before` was good."""
 

@@ -266,12 +266,6 @@ class FakeJournal:
     def set_packages(self, text: str) -> None:
         self._packages = text
 
-    def dag_ids(self, paths: Collection[str]) -> frozenset[str]:
-        newest = {v.path: v for d in self.records.values() for v in d.verdicts}
-        return frozenset(
-            dag_id for path in paths if path in newest for dag_id in newest[path].dag_ids
-        )
-
     def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
         newest: dict[str, Verdict] = {}
         for record in self.records.values():

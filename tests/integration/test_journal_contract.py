@@ -647,17 +647,6 @@ def test_what_was_good_is_told_from_the_newest_verdict_before_a_deployment(
     assert journal.were_good([], before=this) == frozenset()
 
 
-def test_dag_ids_are_those_of_the_newest_verdict_on_each_path(journal: Journal) -> None:
-    old, new = started(journal, A), started(journal, B)
-    journal.set_verdicts(new, [verdict("dags/a/x.py", "new", "newer")])
-    journal.set_verdicts(
-        old, [verdict("dags/a/x.py", "old"), verdict("dags/a/y.py", "y"), verdict("dags/a/z.py")]
-    )
-    assert journal.dag_ids(["dags/a/x.py", "dags/a/y.py"]) == {"new", "newer", "y"}
-    assert journal.dag_ids(["dags/a/z.py", "dags/never.py"]) == frozenset()
-    assert journal.dag_ids([]) == frozenset()
-
-
 def test_a_dag_id_is_that_of_the_file_whose_last_good_verdict_names_it(journal: Journal) -> None:
     x, y, z = "dags/a/x.py", "dags/b/y.py", "dags/c/z.py"
     journal.set_verdicts(started(journal, A), [verdict(x, "one", "two"), verdict(y, "three")])

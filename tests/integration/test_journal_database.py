@@ -535,7 +535,6 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "end": lambda journal: journal.end(1, Ending(A, State.FAILED), at=NOW),
     "live": lambda journal: journal.live(),
     "set_live": lambda journal: journal.set_live(None),
-    "dag_ids": lambda journal: journal.dag_ids(["x"]),
     "files_of": lambda journal: journal.files_of(["x"]),
     "pusher_of": lambda journal: journal.pusher_of(A),
     "before_of": lambda journal: journal.before_of(A),

@@ -265,11 +265,6 @@ def supersede(
     outbox.owe(connection, statuses, deployment=deployment, at=at)
 
 
-def dag_ids(connection: Connection, paths: Collection[str]) -> frozenset[str]:
-    found = connection.execute(newest_verdicts(verdicts.c.path.in_(paths)))
-    return frozenset(dag_id for row in found for dag_id in row.dag_ids)
-
-
 def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
     found = connection.execute(
         newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
@@ -288,7 +283,7 @@ def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
     same = and_(
         verdicts.c.path == newest.c.path, verdicts.c.deployment_id == newest.c.deployment_id
     )
-    return select(verdicts.c.path, verdicts.c.outcome, verdicts.c.dag_ids).join(newest, same)
+    return select(verdicts.c.path, verdicts.c.outcome).join(newest, same)
 
 
 def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:

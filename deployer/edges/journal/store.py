@@ -143,7 +143,6 @@ class SqlJournal:
     set_verdicts = _notes(deployments.set_verdicts)
     end = _writes(deployments.end)
     supersede = _writes(deployments.supersede)
-    dag_ids = _reads(deployments.dag_ids)
     were_good = _reads(deployments.were_good)
     files_of = _reads(deployments.files_of)
     pusher_of = _reads(deployments.pusher_of)
