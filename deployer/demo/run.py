@@ -37,7 +37,7 @@ def run_demo(*, once: bool, as_json: bool) -> int:
     def say(text: str) -> None:
         out.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", markup=True)
 
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     wrong = ["it was stopped before its end"]
     with TemporaryDirectory(prefix="deployer-demo-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
@@ -137,10 +137,6 @@ def _stay(stage: Stage, out: Console) -> None:
         "Ctrl-C stops everything."
     )
     Event().wait()
-
-
-def _as_ctrl_c(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _show_logs(folder: Path, out: Console) -> None:

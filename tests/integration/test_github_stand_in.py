@@ -143,9 +143,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def github(tmp_path: Path, receiver: Receiver) -> Iterator[StandIn]:
-    with StandIn(
-        tmp_path / "github", repo=REPO, webhook_url=receiver.url, secret=SECRET, token=TOKEN
-    ) as stand_in:
+    with StandIn(tmp_path / "github", repo=REPO, secret=SECRET, token=TOKEN) as stand_in:
+        stand_in.webhook.url = receiver.url
         yield stand_in
 
 

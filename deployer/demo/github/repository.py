@@ -45,12 +45,13 @@ class Commit:
 class BareRepository:
     """One repository at `root/<owner>/<name>.git`, made if it is not there."""
 
-    def __init__(self, root: Path, full_name: str, *, branch: str = "main") -> None:
+    branch = "main"
+
+    def __init__(self, root: Path, full_name: str) -> None:
         self.path = root / f"{full_name}.git"
-        self.branch = branch
         if not (self.path / "HEAD").exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _run(["init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.path)])
+            _run(["init", "--quiet", "--bare", f"--initial-branch={self.branch}", str(self.path)])
             for name, value in _SETTINGS.items():
                 self._git("config", name, value)
 

@@ -34,14 +34,14 @@ class StandIn:
     Args:
         root: the repository goes to `root/<repo>.git`; one that is there is served.
         repo: `owner/name`.
-        webhook_url: where push events go, None: nowhere.
         secret: signs the deliveries.
         token: the one API token that is accepted. Pushes need none.
 
     Attributes:
         url: the server's address, to be used as GITHUB_API_URL.
         git_url: the repository, to be used as REPO_URL; pushes need no credentials.
-        webhook: its `url` is where push events go, None: they are lost; it knows the deliveries.
+        webhook: its `url` is where push events go, None at first: they are lost; it knows the
+            deliveries.
         server: runs in `thread`; its `app` may be put into another one, e.g. to count requests.
         statuses: returns all statuses of a commit, oldest first.
         wait_for_status: see `Statuses.wait_for`.
@@ -52,7 +52,6 @@ class StandIn:
         root: Path,
         *,
         repo: str = "class/airflow-class",
-        webhook_url: str | None = None,
         secret: str,
         token: str,
         host: str = "127.0.0.1",
@@ -62,7 +61,7 @@ class StandIn:
             full_name=repo,
             token=token,
             repository=BareRepository(root, repo),
-            webhook=Webhook(webhook_url, secret, violations.append),
+            webhook=Webhook(secret, violations.append),
             violations=violations,
         )
         self.webhook, self.repository = self._parts.webhook, self._parts.repository

@@ -51,8 +51,8 @@ class Webhook:
         deliveries: all that ended, oldest first.
     """
 
-    def __init__(self, url: str | None, secret: str, complain: Callable[[str], None]) -> None:
-        self.url = url
+    def __init__(self, secret: str, complain: Callable[[str], None]) -> None:
+        self.url: str | None = None
         self._secret = secret.encode()
         self._complain = complain
         self.deliveries: list[Delivery] = []
