@@ -27,7 +27,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/tree/limits.py": frozenset({"judged", "_excess"}),
     "core/reporting/ownership.py": frozenset({"notes"}),
     "core/tree/publishable.py": frozenset(
-        {"_NOTHING", "_OUTSIDE", "_judged", "_bad_name", "_followed", "_first_entry"}
+        {"_NOTHING", "_OUTSIDE", "judged", "_bad_name", "_followed", "_first_entry"}
     ),
     "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
     "core/reporting/status.py": frozenset(

@@ -78,11 +78,8 @@ class Pace:
         """
         burst = BURST - BURST_KEPT if keeping else BURST
         rested_at = self.rested_at - (burst - 1) * REFILL_S
-        return max(now, rested_at, self._slid_at(keeping=keeping))
-
-    def _slid_at(self, *, keeping: bool) -> float:
-        slid_at = self._open_at()
-        return slid_at if keeping else min(slid_at, self.kept_at - (AT_ONCE - 1) * SLOW_S)
+        kept_at = math.inf if keeping else self.kept_at - (AT_ONCE - 1) * SLOW_S
+        return max(now, rested_at, min(self._open_at(), kept_at))
 
     def _open_at(self) -> float:
         """Return when the window has more room than what it keeps."""

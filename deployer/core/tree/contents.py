@@ -1,7 +1,7 @@
 """What the contents of a tree's files decide: sizes, broken `.airflowignore`s, facts.
 
-Pure, and the same for a commit (`edges.gitrepo`) and for a working copy that may become
-one (`edges.working_copy`); what names alone decide is `publishable`'s.
+Pure, and the same for a commit (`edges.git.repository`) and for a working copy that may become
+one (`edges.git.working_copy`); what names alone decide is `publishable`'s.
 """
 
 from __future__ import annotations
@@ -197,5 +197,5 @@ def _harm(path: str, text: str, patterns: Counter[str | None]) -> str | None:
     """
     if ignores.Ignores({path: text}).hides(_ANYBODYS):
         return "it would hide everybody's DAGs: name your folder in it"
-    patterns[folder_of(path)] += ignores.patterns(text)
+    patterns[folder_of(path)] += len(ignores.patterns(text))
     return ignores.too_many(patterns[folder_of(path)])

@@ -96,7 +96,7 @@ def unreadable(content: bytes) -> str | None:
     for number, line in enumerate(_lines(text), 1):
         if len(line) > _LONGEST_LINE:
             return f"line {number}: more than {_LONGEST_LINE} characters are no path"
-    found = _patterns(text)
+    found = patterns(text)
     return too_many(len(found)) or next(filter(None, (_amiss(*one) for one in found)), None)
 
 
@@ -133,24 +133,19 @@ def _amiss(number: int, pattern: str) -> str | None:
     return None
 
 
-def patterns(text: str) -> int:
-    """Return how many patterns Airflow reads in a text."""
-    return len(_patterns(text))
-
-
 def _lines(text: str) -> list[str]:
     # Airflow reads in text mode: universal newlines.
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _patterns(text: str) -> list[tuple[int, str]]:
+def patterns(text: str) -> list[tuple[int, str]]:
     """Return the lines that Airflow takes for patterns, each with its number from 1."""
     stripped = ((n, re.sub(r"\s*#.*", "", line)) for n, line in enumerate(_lines(text), 1))
     return [(number, pattern) for number, pattern in stripped if pattern]
 
 
 def _compile(text: str, directory: str) -> tuple[_Rule, ...]:
-    rules = (_rule(pattern, directory) for _, pattern in _patterns(text))
+    rules = (_rule(pattern, directory) for _, pattern in patterns(text))
     return tuple(rule for rule in rules if rule is not None)
 
 

@@ -123,7 +123,7 @@ class GitRunner:
         config = {
             "core.hooksPath": os.devnull,
             "gc.autoDetach": "false",  # we are the only writer, and know when we write
-            # What the ordinary configuration must not turn on: see `edges.mirror`.
+            # What the ordinary configuration must not turn on: see `edges.git.mirror`.
             "fetch.fsckObjects": "false",
             "protocol.allow": "never",
             f"protocol.{scheme}.allow": "always",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 from deployer.edges.git.command import GitRunner, Ran
 
@@ -25,6 +25,8 @@ class GitUnread(Exception):
         super().__init__(ran.words)
 
 
+Found: TypeAlias = tuple[bytes, bytes, bytes]
+"""Id, type and content of an object; for `info` its size in place of that."""
 _TRIES: Final = 2  # a process that somebody ended is no fault of the mirror's
 _AT_ONCE: Final = 256
 """Questions asked before the first answer is read: both ways hold them (64 KiB, pipe(7))."""
@@ -71,8 +73,8 @@ class GitObjects:
         """End the process; the next question starts another."""
         self._process = None  # GitPython ends it as nobody holds its wrapper any more
 
-    def _ask(self, command: str, names: Sequence[str]) -> list[tuple[bytes, bytes, bytes] | None]:
-        """Return id, type and content (for `info`: its size) of what each of `names` names."""
+    def _ask(self, command: str, names: Sequence[str]) -> list[Found | None]:
+        """Return what each of `names` names."""
         for _ in range(_TRIES):
             try:
                 return self._answers(command, names)
@@ -80,9 +82,7 @@ class GitObjects:
                 ran = self._end(exc)
         raise GitUnread(ran)
 
-    def _answers(
-        self, command: str, names: Sequence[str]
-    ) -> list[tuple[bytes, bytes, bytes] | None]:
+    def _answers(self, command: str, names: Sequence[str]) -> list[Found | None]:
         if self._process is None:
             self._process = self._git.start(
                 f"--git-dir={self._repository}", "cat-file", "--batch-command"
@@ -103,7 +103,7 @@ class GitObjects:
         return Ran(process.returncode, b"", self._git.redacted(words))
 
 
-def _answer(command: str, answers: IO[bytes]) -> tuple[bytes, bytes, bytes] | None:
+def _answer(command: str, answers: IO[bytes]) -> Found | None:
     # BATCH OUTPUT: "<id> <type> <size>" LF, after `contents` content LF; "<name> missing" LF
     match answers.readline().split():
         case [name, kind, size] if command == "contents":

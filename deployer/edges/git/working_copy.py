@@ -33,7 +33,7 @@ _NOBODY_MEANS: Final = ("__pycache__/", "*.pyc", "*.pyo")
 
 
 class WorkingCopy:
-    """The class repository at `root`; implements `preflight.examiner.Materialiser`.
+    """The class repository at `root`; implements `edges.parser.examiner.Materialiser`.
 
     In its trees the blob id of a file is the path, from `root`, that has its content.
     """
