@@ -19,6 +19,7 @@ from threading import Thread
 import pytest
 
 from deployer.edges.compose.commands import Command, Project, up
+from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import NotHealthy, ServicesError
@@ -261,7 +262,7 @@ def test_a_service_that_ends_again_and_again_is_told_at_once_with_its_log_lines(
     assert len(lines) <= 10
     # What breaks the first takes no other down.
     assert {name: world.container(name).id for name in others} == others
-    world.way.settled = set(others.values())
+    world.way.settled = {instance(world.container(name)).made_at for name in others}
     services.put_back(SERVICES)
     services.wait_healthy(SERVICES)
     assert services.installed() == ""

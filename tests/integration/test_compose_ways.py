@@ -15,6 +15,7 @@ from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
+from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.image_build import IMAGE_LABEL
 from deployer.edges.compose.image_way import ImageSlots, ImageWay
@@ -189,24 +190,24 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.build(TEXT) == ("cowsay==6.1",)
     assert names_of(client, project)["current"] == before.id
     without_text = started(client, project, f"{project}:current")
-    assert way.installed([without_text]) == "", "whatever it holds, it is not the class's"
+    assert way.installed([instance(without_text)]) == "", "whatever it holds, it is not the class's"
 
     way.slots.advance()
     container = started(client, project, f"{project}:current")
-    assert way.installed([container]) is None, "it was not found healthy yet"
+    assert way.installed([instance(container)]) is None, "it was not found healthy yet"
     way.slots.confirm()
     assert list(names_of(client, project)) == ["current"]
-    assert way.installed([container]) == TEXT
-    assert way.installed([container, without_text]) is None, "they do not agree"
+    assert way.installed([instance(container)]) == TEXT
+    assert way.installed([instance(container), instance(without_text)]) is None, "they do not agree"
     container.stop(timeout=0)
-    assert way.installed([again(container)]) is None, "it does not run"
+    assert way.installed([instance(again(container))]) is None, "it does not run"
 
     # Somebody rebuilds the image by hand, and then recreates the services.
     container.start()
     before.tag(project, tag="current")
-    assert way.installed([again(container)]) is None, "he is at work"
+    assert way.installed([instance(again(container))]) is None, "he is at work"
     by_hand = started(client, project, f"{project}:current")
-    assert way.installed([by_hand]) == ""
+    assert way.installed([instance(by_hand)]) == ""
 
 
 def test_what_cannot_be_installed_is_refused_with_its_line_and_nothing_is_named(
@@ -295,7 +296,7 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
         way = plain_way(client, project, tmp_path / "packages")
         way.ensure_current()
         first = started(client, project, AIRFLOW)
-        assert way.installed([first]) == ""
+        assert way.installed([instance(first)]) == ""
         assert way.build(TEXT) == ("cowsay==6.1",)
     finally:
         os.umask(umask)
@@ -305,15 +306,15 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     way.slots.advance()
     way.slots.confirm()
     first.restart(timeout=0)
-    assert way.installed([again(first)]) is None, "it has what it installed when made"
+    assert way.installed([instance(again(first))]) is None, "it has what it installed when made"
     second = started(client, project, AIRFLOW)
-    assert way.installed([second]) == TEXT
+    assert way.installed([instance(second)]) == TEXT
 
     # Somebody lets the link lead to another list by hand, and then recreates the services.
     names = LinkSlots(tmp_path / "packages")
     names.point(Slot.CURRENT, tmp_path / "packages" / "1")
-    assert way.installed([again(second)]) is None, "he is at work"
-    assert way.installed([started(client, project, AIRFLOW)]) == ""
+    assert way.installed([instance(again(second))]) is None, "he is at work"
+    assert way.installed([instance(started(client, project, AIRFLOW))]) == ""
     names.point(Slot.CURRENT, tmp_path / "packages" / "2")
     way.tidy()
     assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["2", "current"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
 from pathlib import Path
 
 import pytest
-from docker.models.containers import Container
 
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.plain_way import PlainWay
 from deployer.edges.compose.proving import Bounds, Prover
+from deployer.edges.compose.ways import Instance
 
 
 @pytest.fixture
@@ -23,27 +23,26 @@ def way(tmp_path: Path) -> PlainWay:
 
 
 @pytest.fixture
-def container() -> Container:
+def container() -> Instance:
     """Return one that was made after that."""
-    made_at = datetime.now(UTC) + timedelta(minutes=1)
-    return Container({"State": {"Status": "running"}, "Created": made_at.isoformat()})
+    return Instance(runs=True, image="sha256:1", made_at=time.time() + 60, text=str)
 
 
 def test_a_list_that_was_proven_is_what_the_class_asked_for(
-    way: PlainWay, container: Container
+    way: PlainWay, container: Instance
 ) -> None:
     assert way.installed([container]) == ""
 
 
 def test_a_list_that_somebody_edited_is_what_is_installed(
-    way: PlainWay, container: Container, tmp_path: Path
+    way: PlainWay, container: Instance, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.txt").write_text("emoji==2.0\n")
     assert way.installed([container]) == "emoji==2.0\n"
 
 
 def test_a_list_that_was_made_by_hand_is_taken_at_its_word(
-    way: PlainWay, container: Container, tmp_path: Path
+    way: PlainWay, container: Instance, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.in").write_text("cowsay\n")
     (tmp_path / "current" / "requirements.txt").write_text("cowsay==6.1\n")
@@ -52,7 +51,7 @@ def test_a_list_that_was_made_by_hand_is_taken_at_its_word(
 
 
 def test_a_list_that_is_gone_is_not_known(
-    way: PlainWay, container: Container, tmp_path: Path
+    way: PlainWay, container: Instance, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.txt").unlink()
     assert way.installed([container]) is None

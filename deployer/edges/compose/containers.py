@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from docker.models.containers import Container
 
 from deployer.core.model import Look
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
+from deployer.edges.compose.ways import Instance
 from deployer.ports.doctor import About, Seen
 
 # github.com/docker/compose: pkg/api/labels.go
@@ -113,12 +115,17 @@ def look(container: Container) -> Look:
     )
 
 
-def text_in(container: Container, path: str) -> str:
-    """Read a text file in there by its absolute path; empty: there is none.
+def instance(container: Container) -> Instance:
+    """Return what the ways of packages want to know of it."""
+    return Instance(
+        runs=container.status == "running",
+        image=container.attrs["Image"],
+        made_at=datetime.fromisoformat(container.attrs["Created"]).timestamp(),
+        text=partial(_text_in, container),
+    )
 
-    Raises:
-        ServicesError: the engine does not answer.
-    """
+
+def _text_in(container: Container, path: str) -> str:
     with asking(f"read a file of the container {container.name}"):
         try:
             stream, stat = container.get_archive(path)

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 
 from docker import DockerClient
 from docker.errors import ImageNotFound
-from docker.models.containers import Container
 
-from deployer.edges.compose.containers import text_in
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.image_build import build_image, context, remove_leftovers
 from deployer.edges.compose.proving import Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways
-from deployer.edges.compose.ways import Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
 
@@ -72,18 +70,17 @@ class ImageWay:
     def packages(self, slot: Slot) -> Packages:
         return Packages(self.slots.name(slot))
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         current = self.slots.healthy()
         # One on another image was not recreated when the name moved: somebody died there.
         if current is None or not all(map(self.on_current, containers)):
             return None
         if current not in self._texts:
-            self._texts[current] = text_in(containers[0], TEXT)
+            self._texts[current] = containers[0].text(TEXT)
         return self._texts[current]
 
-    def on_current(self, container: Container) -> bool:
-        current = self.slots.target(Slot.CURRENT)
-        return container.status == "running" and container.attrs["Image"] == current
+    def on_current(self, container: Instance) -> bool:
+        return container.runs and container.image == self.slots.target(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self._running_image(), text))

@@ -14,16 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-
-from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.proving import CHECKS, Prover, verify_command
 from deployer.edges.compose.throwaway import remove_throwaways
-from deployer.edges.compose.ways import Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 
@@ -73,7 +70,7 @@ class PlainWay:
         if self.slots.target(Slot.CURRENT) is None:
             self.slots.point(Slot.CURRENT, self._write("", ""))
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         current = self.slots.healthy()
         if current is None or not all(map(self.on_current, containers)):
             return None
@@ -85,10 +82,9 @@ class PlainWay:
         except FileNotFoundError:
             return None
 
-    def on_current(self, container: Container) -> bool:
+    def on_current(self, container: Instance) -> bool:
         # Made, not started: one that is started again keeps what it had installed before.
-        made_at = datetime.fromisoformat(container.attrs["Created"]).timestamp()
-        return container.status == "running" and made_at > self.slots.moved_at(Slot.CURRENT)
+        return container.runs and container.made_at > self.slots.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self.image, text))

@@ -16,6 +16,7 @@ from deployer.edges.airflow import health
 from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
     Containers,
+    instance,
     last_lines,
     look,
     passes_its_check,
@@ -72,7 +73,7 @@ class ComposeServices:
 
     def installed(self) -> str | None:
         found = [self._containers.of(service) for service in self.services]
-        return self.way.installed(list(chain(*found))) if all(found) else None
+        return self.way.installed(list(map(instance, chain(*found)))) if all(found) else None
 
     def resolve(self, text: str) -> str:
         return f"resolves: {listed(self.way.resolve(text))}"
@@ -147,7 +148,7 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(map(self.way.on_current, found))
+        return bool(found) and all(self.way.on_current(instance(one)) for one in found)
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""

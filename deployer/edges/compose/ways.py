@@ -8,11 +8,9 @@ Both prove first and move later, by the three names of `deployer.edges.packages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from docker.models.containers import Container
 
 from deployer.edges.packages.slots import Slot, Slots
 
@@ -30,6 +28,23 @@ class Packages:
     at_start: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A container of a service, as it was listed.
+
+    Attributes:
+        runs: it does.
+        image: the id of what it was made of.
+        made_at: when, in seconds since the epoch; one that is started again keeps it.
+        text: reads a text file in there by its absolute path, empty: there is none.
+    """
+
+    runs: bool
+    image: str
+    made_at: float
+    text: Callable[[str], str]
+
+
 class Way(Protocol):
     """How packages are proven and moved; every method may be called again after a crash."""
 
@@ -40,7 +55,7 @@ class Way(Protocol):
     def packages(self, slot: Slot) -> Packages:
         """Return what a container needs to have what `slot` leads to."""
 
-    def installed(self, containers: Sequence[Container]) -> str | None:
+    def installed(self, containers: Sequence[Instance]) -> str | None:
         """Return the class's text on which all of `containers` run, None if it is not known.
 
         `containers` are those of the services that are recreated, as just listed; there is at
@@ -51,7 +66,7 @@ class Way(Protocol):
             ServicesError: the engine does not answer.
         """
 
-    def on_current(self, container: Container) -> bool:
+    def on_current(self, container: Instance) -> bool:
         """Tell whether a container runs, and surely on what `current` leads to."""
 
     def resolve(self, text: str) -> tuple[str, ...]:
