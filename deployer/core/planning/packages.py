@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from deployer.core.model import REQUIREMENTS, Refusal, RequirementsDiff, Tree
 from deployer.core.requirements import meaning
@@ -93,6 +94,7 @@ def _staying(
     return replace(stay, text=kept)
 
 
+@lru_cache(maxsize=8)  # each turn compares the same two texts
 def parsed(text: str | None) -> Requirements | None:
     """Return what a text asks for, None: that is not known."""
     if text is None:
