@@ -164,14 +164,17 @@ class ComposeServices:
             NotHealthy: there is after `health_timeout_s`, or one of them will never be well.
             ServicesError
         """
-        began = time.monotonic()
+        began = looked = time.monotonic()
         while waiting := unhealthy():
-            if time.monotonic() - began > self.health_timeout_s:
+            now = time.monotonic()
+            if now - began > self.health_timeout_s:
                 service, why = next(iter(waiting.items()))
                 raise self._failed(
                     service, f"is not healthy after {self.health_timeout_s:g} s: {why}"
                 )
-            time.sleep(_LOOK_S)
+            # A look takes from the processor that the start needs: no more than half of it.
+            time.sleep(max(_LOOK_S, now - looked))
+            looked = time.monotonic()
 
     def _not_up(self, services: Sequence[str], *, vouched_for: bool) -> dict[str, str]:
         """Return those of `services` that are not healthy, and what Docker says of them.
