@@ -11,7 +11,7 @@ from rich.text import Text
 
 from deployer import app
 from deployer.cli import tables
-from deployer.cli.places import named, wrong_use
+from deployer.cli.arguments import named, wrong_use
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.reporting.counts import counted
 from deployer.core.reporting.render import verdict_as_json

@@ -1,29 +1,35 @@
-"""What is typed for a commit; click tells of a mistake, with status 2."""
+"""What is typed for a commit, a place, or another name; click tells of a mistake, with status 2."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
+
+from deployer.errors import WrongPlace
+from deployer.masking import printable
 
 FULL, SHORTEST = 40, 7
 """Hex digits of a commit's id."""
 _HEX = frozenset("0123456789abcdef")
 
 
-def full(value: str) -> str:
+def full_commit(value: str) -> str:
     """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
     if len(value) != FULL or not _is_hex(value):
         raise click.BadParameter(f"a full commit id has {FULL} hex digits (git rev-parse HEAD)")
     return value.lower()
 
 
-def short(value: str) -> str:
+def short_commit(value: str) -> str:
     """Accept the beginning of a commit's id."""
     if not SHORTEST <= len(value) <= FULL or not _is_hex(value):
         raise click.BadParameter(f"a commit id has {SHORTEST} to {FULL} hex digits")
     return value.lower()
 
 
-def or_number(value: str) -> str:
+def commit_or_number(value: str) -> str:
     """Accept a deployment's id too."""
     if not value or not _is_hex(value) or len(value) > FULL:
         raise click.BadParameter("give a deployment's id or a commit")
@@ -34,3 +40,19 @@ def or_number(value: str) -> str:
 
 def _is_hex(value: str) -> bool:
     return set(value.lower()) <= _HEX
+
+
+def named(given: str) -> str:
+    """Accept what is not empty: as a path, an empty text would be the current directory."""
+    if not given:
+        raise click.BadParameter("it is empty: a variable of your shell may not be set")
+    return given
+
+
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Tell of a place at which a command can do nothing as click tells of a mistake."""
+    try:
+        yield
+    except WrongPlace as exc:
+        raise click.UsageError(printable(str(exc))) from exc
