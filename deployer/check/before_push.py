@@ -9,7 +9,7 @@ from deployer.core.model import REQUIREMENTS, Tree, Verdict
 from deployer.core.planning import precheck
 from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner
-from deployer.ports.working_copy import Trial, WorkingCopy
+from deployer.ports.repository import Trial, WorkingCopy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
-"""The mirror of the class repository."""
+"""The class repository: the mirror of it, and a working copy that `deployer check` looks at."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from deployer.core.model import History, Tree
+from deployer.core.model import History, Tree, Verdict
 
 
 class Repository(Protocol):
@@ -40,3 +43,36 @@ class Repository(Protocol):
         Raises:
             UnknownCommit: the mirror does not hold `new`.
         """
+
+
+class WorkingCopy(Protocol):
+    """The class repository as it lies on somebody's disk."""
+
+    def tree(self) -> Tree:
+        """Return what the commit of all that is there would be.
+
+        Raises:
+            DiskError
+        """
+
+    def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
+        """Return those of `paths` in whose bytes one of `words` occurs.
+
+        Raises:
+            DiskError
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How it went.
+
+    Attributes:
+        verdict: on `requirements.txt`.
+        python: the interpreter that has the packages, None: they were refused.
+        added: what they add to Airflow's own, as `name==version`.
+    """
+
+    verdict: Verdict
+    python: Path | None = None
+    added: tuple[str, ...] = ()

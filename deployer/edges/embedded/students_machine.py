@@ -22,7 +22,7 @@ from deployer.edges.embedded.environment import BaseEnvironment, Environments
 from deployer.edges.embedded.settings import parsing_environment
 from deployer.edges.packages.slots import Slot
 from deployer.errors import RequirementsRefused, ServicesError
-from deployer.ports.working_copy import Trial
+from deployer.ports.repository import Trial
 
 OLDEST: Final = (3, 3)
 """The parser is written against Airflow 3.3's own (include/airflow/preflight_parser.py)."""
