@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from deployer import app, config
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 
 TEST = "This is a test: red deployments, stalls and failures of `deployer doctor` are told here."
 

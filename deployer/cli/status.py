@@ -9,7 +9,7 @@ import click
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 from deployer.core.reporting.readiness import reasons
 from deployer.core.reporting.render import as_json as deployment_as_json
 from deployer.core.reporting.render import freeze_as_json, timestamp

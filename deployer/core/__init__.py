@@ -11,6 +11,7 @@ reporting     an ending -> statuses, JSON; when to post
 doctor        a line of `deployer doctor`; what a compose file must say
 access        who may see what
 hooks         what the webhook has to be; which deliveries are asked for again
+counts        one file, two files
 settings      texts of settings, read
 new_class     what a class's own repository begins with
 airflow_version  the image of another Airflow

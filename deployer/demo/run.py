@@ -13,7 +13,7 @@ from threading import Event
 from rich.console import Console
 from rich.text import Text
 
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 from deployer.demo.acts import Act, Expected, acts
 from deployer.demo.github.statuses import PostedStatus
 from deployer.demo.stage import Stage

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from deployer.core.counts import counted
 from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
-from deployer.core.reporting.counts import counted
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
 from deployer.deployment.parts import Limits, Parts

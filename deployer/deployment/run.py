@@ -12,6 +12,7 @@ from typing import assert_never
 
 import structlog
 
+from deployer.core.counts import counted
 from deployer.core.doctor import stack_rules
 from deployer.core.model import (
     REQUIREMENTS,
@@ -32,7 +33,6 @@ from deployer.core.model import (
 from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
-from deployer.core.reporting.counts import counted
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Limits, Parts, Pending, Result
 from deployer.deployment.publication import GoLive, Wanted

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from deployer.core.counts import counted
 from deployer.core.doctor.repair import rebuilt
 from deployer.core.model import Trigger
-from deployer.core.reporting.counts import counted
 from deployer.errors import DeployerError
 from deployer.ports import Edits, Journal
 from deployer.ports.doctor import JournalPlace, MirroredBranch, PublishedReleases, ToldStatuses

@@ -8,8 +8,8 @@ from functools import partial
 
 import structlog
 
+from deployer.core.counts import counted
 from deployer.core.model import Deployment, Ending, Live, Running, State, Status, StepName, Trigger
-from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.parts import Limits, Parts, Result
 from deployer.deployment.run import Run

@@ -36,10 +36,11 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.reporting.troubles import Trouble
-from deployer.edges.journal import SqlJournal, deliveries, schema
+from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database
 from deployer.edges.journal.schema import REVISIONS
 from deployer.edges.journal.tables import metadata
+from deployer.edges.journal.transactions import deliveries
 from deployer.errors import JournalError
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

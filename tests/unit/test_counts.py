@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 
 
 @pytest.mark.parametrize(

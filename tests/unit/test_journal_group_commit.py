@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployer.edges.journal import deliveries
-from deployer.edges.journal.deliveries import GroupCommit, Row
+from deployer.edges.journal.transactions import deliveries
+from deployer.edges.journal.transactions.deliveries import GroupCommit, Row
 from deployer.errors import JournalError
 
 BOUND_S = 60.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 
 LATELY = timedelta(days=1)
 """Within which an announced commit is known to have been told something: no status is so old that

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from deployer.core.reporting.counts import counted
+from deployer.core.counts import counted
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SETTLED = timedelta(seconds=5)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from deployer.core.counts import counted
 from deployer.core.model import Pulse
-from deployer.core.reporting.counts import counted
 from deployer.core.webhook import advice
 
 BEAT_STALE = timedelta(seconds=30)

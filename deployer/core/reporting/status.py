@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from deployer.core.counts import counted
 from deployer.core.model import (
     DAGS,
     REQUIREMENTS,
@@ -27,7 +28,6 @@ from deployer.core.model import (
 from deployer.core.planning.held import notes
 from deployer.core.reporting import contexts
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.counts import counted
 
 MAX_DESCRIPTION = 140
 """Characters; GitHub answers 422 to more: `description is too long (maximum is 140 characters)`."""

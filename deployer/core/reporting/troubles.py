@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from deployer.core.counts import counted
 from deployer.core.doctor.lines import Finding, Mark
 from deployer.core.model import REQUIREMENTS, Pulse, State, Verdict
 from deployer.core.reporting import readiness
-from deployer.core.reporting.counts import counted
 from deployer.core.reporting.status import of_file
 
 UNSERVED = timedelta(minutes=10)

@@ -17,7 +17,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Trigger
-from deployer.edges.journal import (
+from deployer.edges.journal import schema
+from deployer.edges.journal.engine import Database
+from deployer.edges.journal.transactions import (
     auditing,
     deliveries,
     deployments,
@@ -26,10 +28,8 @@ from deployer.edges.journal import (
     outbox,
     pruning,
     reading,
-    schema,
     troubles,
 )
-from deployer.edges.journal.engine import Database
 
 P = ParamSpec("P")
 R = TypeVar("R")

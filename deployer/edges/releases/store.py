@@ -26,9 +26,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
+from deployer.core.counts import counted
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
-from deployer.core.reporting.counts import counted
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents
 from deployer.edges.releases.wanted import With, wanted

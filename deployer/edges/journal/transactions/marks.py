@@ -13,7 +13,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import made
-from deployer.edges.journal.outbox import IS_OWED
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
@@ -23,6 +22,7 @@ from deployer.edges.journal.tables import (
     refusals,
     worker,
 )
+from deployer.edges.journal.transactions.outbox import IS_OWED
 
 
 def live(connection: Connection) -> Live | None:

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, func, select, text, union
 from deployer.core.doctor.invariants import LATELY, Audit
 from deployer.core.model import State, StatusState, Trigger
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.edges.journal.outbox import IS_OWED
-from deployer.edges.journal.reading import UNFINISHED
 from deployer.edges.journal.tables import announcements, covers, deployments, outbox, worker
+from deployer.edges.journal.transactions.outbox import IS_OWED
+from deployer.edges.journal.transactions.reading import UNFINISHED
 
 
 def audit(connection: Connection, at: datetime) -> Audit:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Select, delete, insert, literal, select, upda
 
 from deployer.core.model import Outcome, State, Verdict
 from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
-from deployer.edges.journal.reading import UNFINISHED, VERDICT, verdict_of
 from deployer.edges.journal.tables import announcements, deployments, troubles, verdicts, worker
+from deployer.edges.journal.transactions.reading import UNFINISHED, VERDICT, verdict_of
 
 RED = [one for one in Outcome if not Verdict("", one).good]
 WENT_LIVE = [State.SUCCEEDED, State.BROKEN]

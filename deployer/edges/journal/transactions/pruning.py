@@ -9,9 +9,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Delete, bindparam, delete, exists, func, select
 
 from deployer.core.model import Outcome
-from deployer.edges.journal.deployments import newest_verdicts
-from deployer.edges.journal.outbox import IS_OWED
-from deployer.edges.journal.reading import UNFINISHED, those_in_error
 from deployer.edges.journal.tables import (
     announcements,
     condemned,
@@ -27,6 +24,9 @@ from deployer.edges.journal.tables import (
     verdicts,
     worker,
 )
+from deployer.edges.journal.transactions.deployments import newest_verdicts
+from deployer.edges.journal.transactions.outbox import IS_OWED
+from deployer.edges.journal.transactions.reading import UNFINISHED, those_in_error
 
 AT_A_TIME = 200
 """Deployments in one transaction: others write meanwhile."""

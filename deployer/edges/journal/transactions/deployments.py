@@ -34,7 +34,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.edges.journal import marks, outbox, tables
+from deployer.edges.journal import tables
 from deployer.edges.journal.codec import (
     ending_to_json,
     error_to_json,
@@ -53,6 +53,7 @@ from deployer.edges.journal.tables import (
     steps,
     verdicts,
 )
+from deployer.edges.journal.transactions import marks, outbox
 from deployer.errors import JournalError
 from deployer.ports import Announcement
 
