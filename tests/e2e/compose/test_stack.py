@@ -17,7 +17,7 @@ from deployer.app.airflow import GROUP_OF_AIRFLOW
 from deployer.core.model import ParseEnd, ParseResult, ProcessorLeft
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
-from deployer.edges.compose import plain_way
+from deployer.edges.compose.ways.plain import at_start
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
 from tests.e2e.compose.classroom import Classroom
 from tests.integration.airflow_world import (
@@ -177,7 +177,7 @@ def test_the_image_way_builds_and_the_plain_way_installs_at_start(tmp_path: Path
         assert "_PIP_ADDITIONAL_REQUIREMENTS" not in image[name]["environment"]
         assert "build" not in plain[name]
         told = plain[name]["environment"]["_PIP_ADDITIONAL_REQUIREMENTS"]
-        assert told == plain_way.at_start("current")  # as it was proven
+        assert told == at_start("current")  # as it was proven
         mounted = {volume["target"]: volume for volume in plain[name]["volumes"]}
         assert mounted["/opt/compiled"]["read_only"]
     # Who writes what they all run has nothing of a student's, and hears nobody.

@@ -22,7 +22,7 @@ from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.core.requirements.gate import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.throwaway import Limits, archive, remove_container
+from deployer.edges.compose.ways.throwaway import Limits, archive, remove_container
 from deployer.errors import ServicesError
 
 IMAGE_LABEL = "class-deployer.image"
