@@ -25,7 +25,8 @@ def main() -> int:
     given.add_argument("--stride", type=int, default=1, help="try each N-th boundary only")
     given.add_argument("--json", action="store_true", help="print the figures as JSON")
     asked = given.parse_args()
-    began, figures, bad = time.monotonic(), {}, False
+    began, bad = time.monotonic(), False
+    figures: dict[str, dict[str, object]] = {}
     for kind in asked.on or JOURNALS:
         outcome = Outcome()
         with _journal(kind) as url:
@@ -38,6 +39,7 @@ def main() -> int:
             "missed": len(outcome.missed),
             "failed": len(outcome.failed),
             "slowest_s": round(outcome.slowest_s, 1),
+            "slowest": str(outcome.slowest),
         }
         _say(f"{kind}: {figures[kind]}")
     _say(f"{time.monotonic() - began:.0f} s")

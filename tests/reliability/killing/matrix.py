@@ -60,18 +60,24 @@ class Outcome:
         missed: cases whose boundary was not reached: threads take turns as they will.
         failed: what did not hold, by case.
         slowest_s: from the start again to the last invariant.
+        slowest: which case took that.
     """
 
     died: int = 0
     missed: list[Case] = field(default_factory=list)
     failed: dict[Case, list[str]] = field(default_factory=dict)
     slowest_s: float = 0.0
+    slowest: Case | None = None
+
+    def took(self, seconds: float, case: Case | None) -> None:
+        if seconds > self.slowest_s:
+            self.slowest_s, self.slowest = seconds, case
 
     def add(self, other: Outcome) -> None:
         self.died += other.died
         self.missed += other.missed
         self.failed |= other.failed
-        self.slowest_s = max(self.slowest_s, other.slowest_s)
+        self.took(other.slowest_s, other.slowest)
 
 
 @contextmanager
@@ -161,16 +167,17 @@ class Matrix:
         outcome.died += died
         if not died:
             outcome.missed.append(case)
-        began = time.monotonic()
         if case.way:
             world.cut_power(case.way)
+        began = time.monotonic()
+        if case.way:
             world.start("web")
         self._again(case.role)
         world.wait_for_web()
         if case.role == "web":
             world.deliver()  # nobody answered: somebody asks GitHub for it once more
         wrong = world.settled()
-        outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - began)
+        outcome.took(time.monotonic() - began, case)
         if wrong:
             outcome.failed[case] = wrong
         return not wrong
