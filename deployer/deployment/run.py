@@ -77,8 +77,8 @@ class Run:
     def __post_init__(self) -> None:
         parts, limits = self.parts, self.limits
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
-        self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
-        self._rollout = Rollout(parts, self._drain, self._step)
+        drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
+        self._rollout = Rollout(parts, drain, self._step)
         self._live = GoLive(parts, limits, self._step, self.beside, self.cut)
         self._holding = Holding(parts.journal)
         self._examination: Examination | None = None  # that is at work
