@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -157,6 +157,21 @@ class Matrix:
         for case in cases:
             if not self.try_(case):
                 break
+        return self.outcome
+
+    def try_some(self, cases: Sequence[Case], wanted: int, *, at: int = 0) -> Outcome:
+        """Try `wanted` of them, spread evenly from the `at`-th on.
+
+        Where one's boundary is not reached, those that follow it are tried until one's is.
+        """
+        stride = len(cases) // wanted
+        for number in range(at, at + wanted * stride, stride):
+            before = self.outcome.died
+            for case in islice(cycle(cases), number, number + stride):
+                if not self.try_(case):
+                    return self.outcome
+                if self.outcome.died > before:
+                    break
         return self.outcome
 
     def try_(self, case: Case) -> bool:
