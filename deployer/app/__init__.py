@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from structlog.typing import FilteringBoundLogger
 
-    from deployer.check.before_push import Checked
+    from deployer.check import Checked
     from deployer.core.reporting.troubles import Trouble
     from deployer.deployment.parts import Parts
     from deployer.edges.backup.databases import Databases
@@ -273,7 +273,7 @@ def check(here: Path, given: Sequence[str], tell: Callable[[str], None]) -> Chec
         WrongPlace: there is no class repository, or nothing at one of `given`.
         OperatorError: there is no Airflow that parses.
     """
-    from deployer.check.before_push import check as check_copy
+    from deployer.check import check as check_copy
     from deployer.edges.airflow.files import airflow_files
     from deployer.edges.embedded import students_machine
     from deployer.edges.embedded.settings import parsing_environment

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.check import before_push
+from deployer.check import Checked
+from deployer.check import check as check_copy
 from deployer.core.tree import limits
 from deployer.core.tree.limits import Weight
 from deployer.edges.embedded import environment, students_machine, uv
@@ -347,7 +348,7 @@ def test_of_a_working_copy_that_is_too_much_nothing_is_parsed(
     for name in "xy":
         clone.write(f"dags/{name}.py", HEAD)
     with pytest.raises(PusherError, match="the commit has more than 1 files"):
-        before_push.check(WorkingCopy(clone.root), FakeExaminer(), ())
+        check_copy(WorkingCopy(clone.root), FakeExaminer(), ())
 
 
 def test_a_file_name_that_is_no_utf8_is_left_out(clone: Clone) -> None:
@@ -371,9 +372,9 @@ def test_a_path_is_looked_for_from_here_and_from_the_root(clone: Clone) -> None:
 # --- what a push would have judged -----------------------------------------------------------
 
 
-def examined(clone: Clone, *places: str) -> tuple[before_push.Checked, FakeExaminer]:
+def examined(clone: Clone, *places: str) -> tuple[Checked, FakeExaminer]:
     examiner = FakeExaminer()
-    return before_push.check(WorkingCopy(clone.root), examiner, places), examiner
+    return check_copy(WorkingCopy(clone.root), examiner, places), examiner
 
 
 def test_only_the_given_files_and_what_uses_them_are_parsed(clone: Clone) -> None:

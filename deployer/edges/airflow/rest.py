@@ -1,7 +1,7 @@
 """The running Airflow over its REST API v2.
 
-The official client takes 1.5 s to import, so what does so, `airflow_calls` and
-`airflow_session`, is loaded at the first call: by the worker alone.
+The official client takes 1.5 s to import, so what does so, `calls` and
+`session`, is loaded at the first call: by the worker alone.
 """
 
 from __future__ import annotations
