@@ -106,10 +106,6 @@ def test_a_refusal_of_something_new_stands_after_a_few_tries(
     assert refusal_stands(attempts, age_s) is stands
 
 
-def test_jitter_stretches_the_doubling_alone() -> None:
-    assert retry_delay_s(3, 60.0, jitter=0.5) == pytest.approx(66.0)
-
-
 def test_what_a_bucket_keeps_is_left_by_who_can_wait() -> None:
     pace = Pace()
     for _ in range(BURST - BURST_KEPT):

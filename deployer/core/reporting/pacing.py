@@ -104,16 +104,14 @@ def closed_for_s(closed: Closed, *, ago_s: float) -> float:
     return max(0.0, min(closed.for_s, closed.for_s - ago_s))
 
 
-def retry_delay_s(attempts: int, after_s: float | None = None, *, jitter: float = 0.0) -> float:
+def retry_delay_s(attempts: int, after_s: float | None = None) -> float:
     """Return how long to wait after the `attempts`-th failure in a row, in seconds.
 
     Doubles from one second to five minutes. GitHub's own word `after_s` is always
     waited for, and the doubling comes on top: its "at least a minute, growing".
-    `jitter` stretches the doubling, 0.1 by a tenth.
     """
     doublings = min(max(attempts - 1, 0), _DOUBLINGS)
-    backoff_s = min(FIRST_RETRY_S * 2.0**doublings, LAST_RETRY_S)
-    return (after_s or 0.0) + backoff_s * (1.0 + jitter)
+    return (after_s or 0.0) + min(FIRST_RETRY_S * 2.0**doublings, LAST_RETRY_S)
 
 
 def refusal_stands(attempts: int, age_s: float) -> bool:
