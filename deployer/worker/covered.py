@@ -46,10 +46,14 @@ class CoveredCommits:
     carrying: Carrying
     _rosters: dict[str, str | None] = field(default_factory=dict)  # of a commit and of its past
 
-    def commit(self, sha: str, before: str | None) -> Commit:
-        """Return a commit with what differs from the tip named before it, else from `before`."""
+    def commit(self, sha: str, before: str | None, others: Collection[str] = ()) -> Commit:
+        """Return a commit with what differs from the tip named before it, else from `before`.
+
+        Git may show it before its delivery comes, which names that tip: of `others`, which answer
+        for themselves, the newest that it holds is taken for it.
+        """
         journal = self.parts.journal
-        named = journal.before_of(sha) or before
+        named = journal.before_of(sha) or self._newest(others, sha) or before
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = journal.open_contexts(sha)
@@ -58,6 +62,14 @@ class CoveredCommits:
             return Commit(sha, past.changed, self._notes(sha, past), open=told)
         except UnknownCommit:
             return Commit(sha, open=told)
+
+    def _newest(self, among: Collection[str], sha: str) -> str | None:
+        """Return the last of other commits that `sha` holds."""
+        found = None
+        for other in among:
+            if other != sha and self.is_on(sha, other) and self.is_on(other, found or other):
+                found = other
+        return found
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

@@ -82,7 +82,7 @@ class Deploying:
         # file changed by hand is mended, or a worker died over the files of a commit before.
         asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
         commits = [
-            self.covered.commit(sha, live.sha if live else None)
+            self.covered.commit(sha, live.sha if live else None, others=shas)
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]

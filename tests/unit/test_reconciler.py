@@ -248,6 +248,27 @@ def test_deliveries_out_of_order_deploy_the_tip_once(world: World) -> None:
     assert world.said(second)["airflow/deploy"][0] == "success"
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_push_that_git_shows_before_its_delivery_comes_answers_for_itself_alone(
+    world: World, *, swapped: bool
+) -> None:
+    world.breaks(TAXI)
+    before = world.repository.tip
+    first = world.push(TAXI)
+    second = world.push(HELLO)
+    announced = [(first, before), (second, first)]
+    for sha, base in reversed(announced) if swapped else announced:
+        world.deliver(sha, base)
+    third = world.push(WEATHER)
+    world.reconciler.turn()
+    assert world.judging(third).covers[-1] == third
+    for _ in range(2):
+        assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
+        assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
+        world.deliver(third, second)
+        world.reconciler.turn()
+
+
 def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(world: World) -> None:
     before = world.repository.tip
     first = world.push(TAXI)
