@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -50,10 +50,10 @@ class CoveredCommits:
         """Return a commit with what differs from the tip named before it, else from `before`.
 
         Git may show it before its delivery comes, which names that tip: of `others`, which answer
-        for themselves, the newest that it holds is taken for it.
+        for themselves, the newest that it holds is taken for it, if newer than `before`.
         """
         journal = self.parts.journal
-        named = journal.before_of(sha) or self._newest(others, sha) or before
+        named = journal.before_of(sha) or self._newest((before, *others), sha) or before
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = journal.open_contexts(sha)
@@ -63,13 +63,13 @@ class CoveredCommits:
         except UnknownCommit:
             return Commit(sha, open=told)
 
-    def _newest(self, among: Collection[str], sha: str) -> str | None:
+    def _newest(self, among: Iterable[str | None], sha: str) -> str | None:
         """Return the last of other commits that `sha` holds."""
-        found = None
-        for other in among:
-            if other != sha and self.is_on(sha, other) and self.is_on(other, found or other):
-                found = other
-        return found
+        newest = None
+        for one in among:
+            if one and one != sha and self.is_on(sha, one) and self.is_on(one, newest or one):
+                newest = one
+        return newest
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

@@ -186,6 +186,7 @@ class Port:
             elif method == "start":
                 for sha in kwargs["covers"]:
                     machine.begun.setdefault(sha, machine.clock.elapsed_s)
+                    machine.beside.setdefault(sha, frozenset(kwargs["covers"]) - {sha})
             if effect:
                 machine.leave(life)
             return answer
@@ -551,6 +552,7 @@ class Machine:
         self.met = Counter[str]()  # faults, and how often each happened
         self.repo = REPO
         self.begun: dict[str, float] = {}  # when commits were first deployed
+        self.beside: dict[str, frozenset[str]] = {}  # and what others were with them
         self.mended: list[str] = []  # what the worker itself found not to hold
         self.repository = SimRepository()
         self.releases = SimReleases(self)

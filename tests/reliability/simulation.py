@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +12,8 @@ from functools import partial
 import structlog
 
 from deployer.core.doctor import invariants as doctor
-from deployer.core.model import REQUIREMENTS
+from deployer.core.model import REQUIREMENTS, folder_of
+from deployer.core.reporting import contexts
 from tests.reliability import history as happenings
 from tests.reliability import texts
 from tests.reliability.history import History
@@ -262,11 +263,34 @@ def _pushed(machine: Machine) -> list[Pushed]:
 
 def _unwanted(machine: Machine, history: History) -> Iterator[str]:
     yield from machine.thawed
+    yield from _of_others(machine, but=_rejudged(machine, history))
     by_hand = any(isinstance(event, happenings.DeployByHand) for _, event in history.events)
     if not by_hand and not _may_repeat(history):
         for asked, times in machine.services.resolved.items():
             if times > 1:
                 yield f"{asked!r} was refused, and tried {times} times"
+
+
+def _of_others(machine: Machine, *, but: Collection[str]) -> Iterator[str]:
+    """Yield contexts of folders that a commit does not change, however little was known of it.
+
+    At most what differs from the newest commit that was live or answered for itself by then.
+    """
+    repository = machine.repository
+    for sha in {post.sha for post in machine.hub.posts if repository.knows(post.sha)} - {*but}:
+        named = machine.announced.get(sha)
+        began = machine.begun.get(sha, float("inf"))
+        live = [one for at, one in machine.published if at < began and repository.knows(one)]
+        line = repository.line(sha) - {sha}
+        held = [one for one in (*machine.beside.get(sha, ()), *live) if one in line]
+        newest = max(held, key=lambda one: len(repository.line(one)), default=None)
+        bases = {repository.parent(sha), newest, *(one for one in live[-1:] if one not in line)}
+        bases |= {base for base in (named.befores if named else ()) if base != sha}
+        changed = {path for base in bases for path in repository.changed(base, sha)}
+        own = contexts.of_folders({folder for path in changed if (folder := folder_of(path))})
+        told = {post.context for post in machine.hub.posts if post.sha == sha}
+        if strange := told - own.keys() - {contexts.DEPLOY}:
+            yield f"{sha[:7]} was told of what it does not change: {', '.join(sorted(strange))}"
 
 
 def _leftovers(machine: Machine) -> Iterator[str]:

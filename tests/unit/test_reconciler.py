@@ -269,6 +269,21 @@ def test_a_push_that_git_shows_before_its_delivery_comes_answers_for_itself_alon
         world.reconciler.turn()
 
 
+def test_a_late_delivery_of_what_is_live_is_not_what_came_before_a_newer_push(
+    world: World,
+) -> None:
+    before = world.repository.tip
+    late = world.push(TAXI)
+    live = world.announced(HELLO)
+    world.reconciler.turn()
+    newer = world.push(WEATHER)
+    world.deliver(late, before)
+    world.reconciler.turn()
+    assert world.journal.live() == Live(newer)
+    assert world.said(live).keys() == {"airflow/deploy", "airflow/class_demo"}
+    assert world.said(newer).keys() == {"airflow/deploy", "airflow/maria"}
+
+
 def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(world: World) -> None:
     before = world.repository.tip
     first = world.push(TAXI)
