@@ -135,7 +135,7 @@ class CoveredCommits:
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""
         for row in rows:
-            said = gone(self.commit(row.sha, row.base_sha), self.branch)
+            said = gone(self.commit(row.sha, None), self.branch)
             self._supersede(row.id, f"no longer on {self.branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)
 

@@ -63,6 +63,28 @@ FOUND = {
         ),
         (1677.72, Revert(back=2, delays=(0.01,))),
     ),
+    "a forced push removed what git alone had shown, and it was told of all that was not live": (
+        (
+            955.1,
+            Push(
+                (
+                    ("dags/ben/x.py", Kind.EMPTY, 36),
+                    ("dags/cleo/x.py", Kind.FINE, 32),
+                    ("dags/anna/x.py", Kind.BROKEN, 26),
+                ),
+                delays=(0.01,),
+            ),
+        ),
+        (
+            955.1,
+            Push(
+                (("dags/ben/x.py", Kind.SLOW, 18), ("include/helper.py", Kind.FINE, 5)),
+                delays=(),
+                bell=False,
+            ),
+        ),
+        (956.5, Push((("dags/ben/y.py", Kind.FINE, 31),), onto=3, delays=(0.01,))),
+    ),
     "the simulation took a freeze for older than a push because the clock was set": (
         (0.12, RollBack(back=1)),
         (0.14, Jump(seconds=3600.0)),
