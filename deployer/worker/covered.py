@@ -148,13 +148,15 @@ class CoveredCommits:
         left = []
         for row in rows:
             judged = self._first_that_held(row.sha, self.carrying.deployments)
-            commit = self.commit(row.sha, row.base_sha)
+            before, covers = (judged.base_sha, judged.covers) if judged else (None, ())
+            commit = self.commit(row.sha, row.base_sha or before, covers)
             if judged is None or self._unjudged(commit, judged):
                 left.append(row)
             elif judged.ending is None:
                 self.carrying.take_along(judged.id, row.id, commit)
             else:
-                why = f"deployed as part of {judged.sha[:7]}"
+                own = judged.sha == row.sha
+                why = "live already" if own else f"deployed as part of {judged.sha[:7]}"
                 self._supersede(row.id, why, self.final(commit, judged.ending))
         return left
 

@@ -9,7 +9,18 @@ from functools import partial
 import structlog
 
 from deployer.core.counts import counted
-from deployer.core.model import Deployment, Ending, Live, Running, State, Status, StepName, Trigger
+from deployer.core.model import (
+    Deployment,
+    Ending,
+    Live,
+    Running,
+    State,
+    Status,
+    StatusState,
+    StepName,
+    Trigger,
+)
+from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.parts import Limits, Parts, Result
 from deployer.deployment.run import Run
@@ -45,6 +56,7 @@ class Deploying:
         *,
         edits: Edits | None = None,
         redo: bool = False,
+        woken: bool = False,
         otherwise: Trigger = Trigger.POLL,
     ) -> Ending:
         """Deploy a tip; return how it ended, or how far it came.
@@ -55,6 +67,7 @@ class Deploying:
             wishes: by hand, which it answers.
             edits: what somebody changed by hand and is to be published anew.
             redo: all of it, whatever is live.
+            woken: by the delivery of another commit: the tip's own may be on its way.
             otherwise: what triggered it, if nobody asked.
         """
         journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
@@ -86,7 +99,9 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        fresh = [commit for commit in commits if commit.sha not in again]
+        early = woken and not wishes and self._is_early(tip)
+        told = [commit for commit in commits if commit.sha != tip or not early]
+        fresh = [commit for commit in told if commit.sha not in again]
         self._owe(deployment, [status for commit in fresh for status in pending(commit)])
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
@@ -109,11 +124,11 @@ class Deploying:
             cut_short = None
             if result.pending:
                 journal.set_verdicts(deployment, result.ending.verdicts)
-                cut_short = self.carrying.add(deployment, result, rows, commits)
+                cut_short = self.carrying.add(deployment, result, rows, told)
                 self._tell_slow(deployment, fresh, result)
             else:
                 live = self._with_pending(result.live)
-                self.end(deployment, commits, result.ending, supersedes=rows, live=live)
+                self.end(deployment, told, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
         finally:
             self.intake.unblock()
@@ -200,6 +215,19 @@ class Deploying:
             live=self._with_pending(self._now_live),
         )
 
+    def _is_early(self, tip: str) -> bool:
+        """Tell whether git shows a tip before its delivery has come, and so for what push it is.
+
+        What it is told hangs on the tip that its delivery names before it: it is told when that
+        has come (`end`; later, like any commit that is late), or is too late (`Reconciler._name`).
+        """
+        return self.parts.journal.shown(tip, DEPLOY) is None
+
+    def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
+        if tip in self.carrying.shas or any(commit.sha == tip for commit in commits):
+            return False
+        return self.parts.journal.shown(tip, DEPLOY) is StatusState.PENDING
+
     def end(
         self,
         deployment: int,
@@ -220,14 +248,12 @@ class Deploying:
             waited_s=(begun - since).total_seconds(),
             broke=self.covered.broke(deployment, base_sha, ending),
         )
-        journal.end(
-            deployment,
-            ending,
-            at=now,
-            statuses=[status for one in commits for status in self.covered.final(one, ending)],
-            supersedes=supersedes,
-            live=live,
-        )
+        said = [status for commit in commits for status in self.covered.final(commit, ending)]
+        with self.intake.lock:  # else the tip may be named right after the look, and told nothing
+            if record and self._was_named_meanwhile(ending.tip, commits):
+                named = self.covered.commit(ending.tip, base_sha, record.covers)
+                said += self.covered.final(named, ending)
+            journal.end(deployment, ending, at=now, statuses=said, supersedes=supersedes, live=live)
         self.parts.owed()
         log.info(
             "ended",

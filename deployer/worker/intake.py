@@ -12,6 +12,7 @@ from threading import Event, RLock
 import structlog
 
 from deployer.core.model import Deployment, Freeze, Trigger
+from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, frozen, pending, waiting
 from deployer.deployment.parts import Parts
 from deployer.ports import Announcement
@@ -59,10 +60,15 @@ class Intake:
                     self._last_wish = max(self._last_wish, announced.id)
                     continue
                 sha = announced.sha or ""
-                # A redelivery, or a push that the poll found first: answered already.
                 known = waiting.get(sha)
-                if known is None and live and live.sha == sha and (judged := journal.judging(sha)):
+                untold = journal.shown(sha, DEPLOY) is None
+                # A redelivery, or a push that the poll found first: answered already.
+                answered = live and live.sha == sha and not untold
+                if known is None and answered and (judged := journal.judging(sha)):
                     known = judged.id
+                if known is not None and untold:  # git showed it first: it is being deployed
+                    journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
+                    self._parts.owed()
                 if known is None:
                     known = self.queue(sha, announced.before, announced.trigger)
                     if why := self.freeze or self._in_the_way:

@@ -27,6 +27,8 @@ from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
 log = structlog.get_logger()
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
+NAMED_WITHIN = timedelta(seconds=5)
+"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 FETCH_EVERY_S = 60.0
 """For a delivery that got lost while slow files are waited for."""
 
@@ -105,8 +107,10 @@ class Reconciler:
         answered = [row for row in over if self._covered.answered(row.sha)]
         self._covered.close(answered)
         rows = [row for row in rows if row not in answered]
-        mine = any(row.sha == tip for row in rows)
-        covered = [row for row in rows if row.sha != tip and places[row.id] is Place.ON_BRANCH]
+        mine = any(row.sha == tip for row in rows) and not settled
+        covered = [
+            row for row in rows if (row.sha != tip or settled) and places[row.id] is Place.ON_BRANCH
+        ]
         self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
         self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
         wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
@@ -114,7 +118,9 @@ class Reconciler:
         if not (mine or wishes or behind):
             covered = self._covered.late(covered)
         if mine or wishes or behind or covered:
-            ending = self._deploying.deploy(fetched, covered, wishes, edits=edits)
+            others = [row for row in covered if row.sha != tip]
+            woken = any(row.sha != tip for row in rows)
+            ending = self._deploying.deploy(fetched, others, wishes, edits=edits, woken=woken)
             return self._after(ending, edits)
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
@@ -147,6 +153,8 @@ class Reconciler:
                 row.sha != fetched.tip for row in self._intake.rows()
             ):  # no delivery named it
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
+            live = self._parts.journal.live()
+            self._covered.late([row for row in self._intake.rows() if live and row.sha == live.sha])
             rows = self._intake.rows()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
             if untold:
@@ -230,7 +238,25 @@ class Reconciler:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.maintenance.clean_up()
-        return self.maintenance.mending_in_s
+        again = [self._name(), self.maintenance.mending_in_s]
+        return min((in_s for in_s in again if in_s is not None), default=None)
+
+    def _name(self) -> float | None:
+        """Name what is live in the place of its delivery, if that is late; return when it is.
+
+        Dying before that: the next worker finds it untold as well.
+        """
+        live = self._parts.journal.live()
+        if live is None or self._parts.journal.shown(live.sha, DEPLOY) is not None:
+            return None
+        judged = self._parts.journal.judging(live.sha)
+        if judged is None or judged.finished_at is None:
+            return None
+        ago = self._parts.clock.now() - judged.finished_at
+        if timedelta(0) <= ago < NAMED_WITHIN:  # below: the clock was set back
+            return (NAMED_WITHIN - ago).total_seconds()
+        self._intake.queue(live.sha, None, Trigger.POLL)
+        return 0.0
 
     def _is_behind(self, tip: str) -> bool:
         """Tell whether anything of `tip` is not live, or nobody is about to judge it."""

@@ -618,7 +618,7 @@ class FakeJournal:
             if d.state.ended
             and (d.finished_at or d.queued_at) < before
             and d.id not in kept
-            and live not in d.covers
+            and live not in {d.sha, *d.covers}
         ]
         for number in doomed:
             del self.records[number]

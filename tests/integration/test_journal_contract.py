@@ -1272,6 +1272,17 @@ def test_what_is_live_owed_in_error_or_not_over_is_kept_however_old(journal: Jou
     assert len(journal.deployments()) == 4
 
 
+def test_what_was_said_of_the_live_commit_is_kept_whoever_said_it(journal: Journal) -> None:
+    ended_one(journal, A)
+    journal.set_live(Live(A))
+    late = queued(journal, A)
+    journal.supersede(late, "live already", at=NOW, statuses=[status(StatusState.SUCCESS, sha=A)])
+    for owed in due(journal):
+        journal.posted(owed.id, at=NOW, target_url=None)
+    assert journal.prune(after(5)) == 0
+    assert journal.deployment(late) is not None
+
+
 def test_old_deliveries_are_removed_and_can_come_anew(journal: Journal) -> None:
     ignored(journal, "1")
     push(journal, "2")

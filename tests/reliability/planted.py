@@ -138,6 +138,11 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": frozenset()}))
 
 
+@planted("a tip is told before its delivery says of what")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Deploying, "_is_early", lambda self, tip: False)
+
+
 @planted("who is known by git alone answers for the pushes of others")
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CoveredCommits, "_newest", lambda self, among, sha: None)

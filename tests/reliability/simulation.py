@@ -23,6 +23,8 @@ from tests.reliability.texts import Kind
 
 SETTLED_WITHIN_S = 4 * 3600.0
 """GitHub takes 500 statuses an hour."""
+DELIVERED_WITHIN_S = 5.0
+"""As long as a tip that git shows is not told what its delivery would say otherwise."""
 QUIET_S = 400.0
 """The longest time between two tries of what failed."""
 CHANCE = (Kind.POISON,)
@@ -263,7 +265,8 @@ def _pushed(machine: Machine) -> list[Pushed]:
 
 def _unwanted(machine: Machine, history: History) -> Iterator[str]:
     yield from machine.thawed
-    yield from _of_others(machine, but=_rejudged(machine, history))
+    if not any(isinstance(event, happenings.Spoil) for _, event in history.events):
+        yield from _of_others(machine, but=_rejudged(machine, history))
     by_hand = any(isinstance(event, happenings.DeployByHand) for _, event in history.events)
     if not by_hand and not _may_repeat(history):
         for asked, times in machine.services.resolved.items():
@@ -272,24 +275,32 @@ def _unwanted(machine: Machine, history: History) -> Iterator[str]:
 
 
 def _of_others(machine: Machine, *, but: Collection[str]) -> Iterator[str]:
-    """Yield contexts of folders that a commit does not change, however little was known of it.
+    """Yield contexts of folders that a commit does not change.
 
-    At most what differs from the newest commit that was live or answered for itself by then.
+    Its delivery may not have come: then at most what differs from the newest commit that was live
+    or answered for itself by then.
     """
     repository = machine.repository
     for sha in {post.sha for post in machine.hub.posts if repository.knows(post.sha)} - {*but}:
+        posts = [post for post in machine.hub.posts if post.sha == sha]
         named = machine.announced.get(sha)
+        befores = set(named.befores) - {sha} if named else set()
+        bases = {repository.parent(sha), *befores}
         began = machine.begun.get(sha, float("inf"))
-        live = [one for at, one in machine.published if at < began and repository.knows(one)]
-        line = repository.line(sha) - {sha}
-        held = [one for one in (*machine.beside.get(sha, ()), *live) if one in line]
-        newest = max(held, key=lambda one: len(repository.line(one)), default=None)
-        bases = {repository.parent(sha), newest, *(one for one in live[-1:] if one not in line)}
-        bases |= {base for base in (named.befores if named else ()) if base != sha}
+        alone = not machine.beside.get(sha)
+        if (
+            named is None
+            or None in befores
+            or (named.at > began and (alone or named.at > began + DELIVERED_WITHIN_S))
+        ):
+            live = [one for at, one in machine.published if at < began and repository.knows(one)]
+            line = repository.line(sha) - {sha}
+            held = [one for one in (*machine.beside.get(sha, ()), *live) if one in line]
+            newest = max(held, key=lambda one: len(repository.line(one)), default=None)
+            bases |= {newest, *(one for one in live[-1:] if one not in line)}
         changed = {path for base in bases for path in repository.changed(base, sha)}
         own = contexts.of_folders({folder for path in changed if (folder := folder_of(path))})
-        told = {post.context for post in machine.hub.posts if post.sha == sha}
-        if strange := told - own.keys() - {contexts.DEPLOY}:
+        if strange := {post.context for post in posts} - own.keys() - {contexts.DEPLOY}:
             yield f"{sha[:7]} was told of what it does not change: {', '.join(sorted(strange))}"
 
 

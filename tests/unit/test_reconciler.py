@@ -248,25 +248,81 @@ def test_deliveries_out_of_order_deploy_the_tip_once(world: World) -> None:
     assert world.said(second)["airflow/deploy"][0] == "success"
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_a_push_that_git_shows_before_its_delivery_comes_answers_for_itself_alone(
-    world: World, *, swapped: bool
-) -> None:
-    world.breaks(TAXI)
-    before = world.repository.tip
-    first = world.push(TAXI)
+def shown_early(world: World) -> tuple[str, str, str]:
+    """Push three files at once; deploy them while only the first one's delivery has come."""
+    world.breaks(HELLO)
+    first = world.announced(TAXI)
     second = world.push(HELLO)
-    announced = [(first, before), (second, first)]
-    for sha, base in reversed(announced) if swapped else announced:
-        world.deliver(sha, base)
     third = world.push(WEATHER)
     world.reconciler.turn()
-    assert world.judging(third).covers[-1] == third
-    for _ in range(2):
-        assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
-        assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
-        world.deliver(third, second)
+    assert world.judging(first).sha == third
+    return first, second, third
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
+    world: World, *, late: bool
+) -> None:
+    first, second, third = shown_early(world)
+    assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
+    assert world.said(second) == world.said(third) == {}
+    deliveries = [(third, second), (second, first)]
+    for sha, before in deliveries if late else reversed(deliveries):
+        world.deliver(sha, before)
         world.reconciler.turn()
+    assert world.said(second).keys() == {"airflow/deploy", "airflow/class_demo"}
+    assert world.said(second)["airflow/class_demo"][0] == "failure"
+    assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
+    assert world.said(third)["airflow/deploy"][1].startswith("live: 2 of 3 files parsed")
+    assert len(world.releases.swaps) == 2
+
+
+def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.announced(TAXI)
+    second = world.push(WEATHER)
+    publish = world.releases.publish
+
+    def named_meanwhile(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        world.deliver(second, first)
+        world.reconciler.take_in()
+        assert world.said(second) == {"airflow/deploy": ("pending", "on its way to Airflow")}
+        return publish(*args, **kwargs)
+
+    monkeypatch.setattr(world.releases, "publish", named_meanwhile)
+    world.reconciler.turn()
+    assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
+    assert world.state(second) is State.SUCCEEDED
+
+
+def test_a_tip_whose_delivery_does_not_come_is_told_all_the_same(world: World) -> None:
+    first = world.announced(TAXI)
+    second = world.push(WEATHER)
+    wait_s = world.reconciler.turn()
+    assert wait_s is not None
+    world.clock.sleep(wait_s)
+    while world.reconciler.turn() == 0.0:
+        pass
+    assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
+    assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
+
+
+def test_a_tip_whose_delivery_comes_in_a_freeze_is_told_that_it_is_live(world: World) -> None:
+    _, second, third = shown_early(world)
+    world.freeze()
+    world.deliver(third, second)
+    world.reconciler.turn()
+    assert world.said(third)["airflow/deploy"][0] == "success"
+    assert world.journal.unfinished() == ()
+
+
+def test_a_tip_whose_delivery_comes_as_the_worker_dies_is_told_by_the_next(world: World) -> None:
+    _, second, third = shown_early(world)
+    world.deliver(third, second)
+    world.reconciler.take_in()
+    world.worker().turn()
+    assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
 
 
 def test_a_late_delivery_of_what_is_live_is_not_what_came_before_a_newer_push(
@@ -278,9 +334,13 @@ def test_a_late_delivery_of_what_is_live_is_not_what_came_before_a_newer_push(
     world.reconciler.turn()
     newer = world.push(WEATHER)
     world.deliver(late, before)
-    world.reconciler.turn()
+    wait_s = world.reconciler.turn()
     assert world.journal.live() == Live(newer)
     assert world.said(live).keys() == {"airflow/deploy", "airflow/class_demo"}
+    assert wait_s is not None
+    world.clock.sleep(wait_s)
+    while world.reconciler.turn() == 0.0:
+        pass
     assert world.said(newer).keys() == {"airflow/deploy", "airflow/maria"}
 
 

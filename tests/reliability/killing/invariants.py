@@ -14,7 +14,7 @@ from deployer.edges.journal import SqlJournal
 from deployer.errors import DeployerError
 
 if TYPE_CHECKING:
-    from tests.reliability.killing.world import Expected, World
+    from tests.reliability.killing.world import World
 
 DEPLOY = "airflow/deploy"
 OWN = re.compile(r"env|timeout|git|python[0-9.]*")
@@ -40,8 +40,7 @@ def _statuses(world: World) -> Iterator[str]:
         said: dict[str, list[tuple[str, str | None]]] = {}
         for status in world.hub.statuses(expected.sha):
             said.setdefault(status.context, []).append((status.state, status.description))
-        strange = said.keys() - expected.states.keys()
-        if strange and (strange := strange - _came_along(world, expected)):
+        if strange := said.keys() - expected.states.keys():
             yield f"{expected.sha[:7]} has contexts of nothing that it changes: {sorted(strange)}"
         for context, states in expected.states.items():
             words = said.get(context, [("nothing", None)])
@@ -50,22 +49,6 @@ def _statuses(world: World) -> Iterator[str]:
                 yield f"{expected.sha[:7]} {context} is to be {sorted(states)} once, was {words}"
             elif words[-1][0] == "success" and context != DEPLOY:
                 yield from _unproven(world, expected.texts, context)
-
-
-def _came_along(world: World, tip: Expected) -> set[str]:
-    """Return the contexts of pushes right before `tip` that nobody had named when it was begun.
-
-    git shows a push before its delivery comes, and nobody knows yet that it was one of its own.
-    """
-    came: set[str] = set()
-    with closing(SqlJournal.open(world.settings.journal_url, migrate=False)) as journal:
-        judged = journal.judging(tip.sha)
-        known = {judged.base_sha, *judged.covers} if judged else set()
-    for before in reversed(world.announced[: world.announced.index(tip)]):
-        if before.sha in known:
-            break
-        came |= before.states.keys()
-    return came
 
 
 def _unproven(world: World, texts: Mapping[str, str | None], context: str) -> Iterator[str]:

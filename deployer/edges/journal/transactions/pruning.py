@@ -74,6 +74,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
             deployments.c.id.not_in(decides),
             deployments.c.id.not_in(owed),
             deployments.c.id.not_in(live),
+            ~exists().where(worker.c.live_sha == deployments.c.sha),
             deployments.c.id.not_in(in_error),
         )
         .order_by(deployments.c.id)
