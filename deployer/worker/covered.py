@@ -154,9 +154,13 @@ class CoveredCommits:
                 left.append(row)
             elif judged.ending is None:
                 self.carrying.take_along(judged.id, row.id, commit)
+            elif judged.sha == row.sha:
+                said = self.final(commit, judged.ending)
+                self.parts.journal.owe(said, deployment=judged.id, at=self.parts.clock.now())
+                # Dying before this line: the row is of one that was answered before.
+                self._supersede(row.id, "live already", ())
             else:
-                own = judged.sha == row.sha
-                why = "live already" if own else f"deployed as part of {judged.sha[:7]}"
+                why = f"deployed as part of {judged.sha[:7]}"
                 self._supersede(row.id, why, self.final(commit, judged.ending))
         return left
 

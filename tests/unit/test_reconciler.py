@@ -274,6 +274,8 @@ def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
     assert world.said(second)["airflow/class_demo"][0] == "failure"
     assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
     assert world.said(third)["airflow/deploy"][1].startswith("live: 2 of 3 files parsed")
+    told = [s.status for s in world.judging(third).statuses if s.status.sha == third]
+    assert {status.context for status in told} == world.said(third).keys()
     assert len(world.releases.swaps) == 2
 
 
