@@ -447,6 +447,16 @@ def test_ending_ends_those_it_supersedes(journal: Journal) -> None:
     assert [found.id for found in journal.unfinished()] == [other]
 
 
+def test_one_that_was_superseded_shows_what_its_commit_was_told(journal: Journal) -> None:
+    one = queued(journal, A)
+    journal.owe([status(StatusState.PENDING, sha=A)], deployment=one, at=NOW)
+    last = started(journal, B, covers=(A, B))
+    said = [status(StatusState.SUCCESS, sha=A), status(StatusState.SUCCESS, sha=B)]
+    journal.end(last, Ending(B, State.SUCCEEDED), at=NOW, statuses=said, supersedes=[one])
+    assert [record.status for record in whole(journal, one).statuses] == said[:1]
+    assert [record.status for record in whole(journal, last).statuses] == said
+
+
 def test_an_end_tells_what_is_live_or_leaves_it(journal: Journal) -> None:
     first, second = started(journal, A), started(journal, B)
     live = Live(A, held=("dags/a/x.py",))

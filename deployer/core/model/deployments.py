@@ -85,7 +85,7 @@ class Deployment:
         plan: what it set out to do; empty until it is made.
         steps: those that are over, in their order.
         verdicts: one for each file that it was about.
-        statuses: what GitHub is told of the commits that it answers.
+        statuses: what GitHub is told of the commits that it answers; of `sha`, if superseded.
         running: the step at which it is; None: a quick one, or none.
         waits_for: what it waits for before it begins, e.g. `bc0a4e2: packages change`; None: its
             turn is next.

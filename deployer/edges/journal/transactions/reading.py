@@ -254,7 +254,7 @@ def _ids(connection: Connection, query: Select[int]) -> Sequence[int]:
 def _whole(
     connection: Connection, ids: Sequence[int], *, traces: bool = True
 ) -> tuple[Deployment, ...]:
-    """Return those of `ids` that exist, in the order of `ids`; always five statements.
+    """Return those of `ids` that exist, in the order of `ids`; always six statements.
 
     `traces`: whether those of errors are read; of many deployments they weigh too much.
     """
@@ -281,6 +281,15 @@ def _whole(
         .order_by(outbox.c.place, outbox.c.id),
         statements.c.deployment_id,
     )
+    # In whose place another answered: what its commit was told, whoever said it.
+    heard = parts(
+        select(deployments.c.id.label("deployment_id"), outbox)
+        .join(outbox, outbox.c.sha == deployments.c.sha)
+        .where(deployments.c.state == State.SUPERSEDED)
+        .order_by(outbox.c.place, outbox.c.id),
+        deployments.c.id,
+    )
+    said |= {number: rows for number, rows in heard.items() if rows}
     # Sorted here: the order of PostgreSQL's text depends on its locale.
     verdicts_of = {
         number: tuple(sorted(map(verdict_of, rows), key=lambda it: it.path))
