@@ -135,6 +135,7 @@ class CoveredCommits:
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""
         for row in rows:
+            # Where nobody named what came before it, what was live then says nothing of its push.
             said = gone(self.commit(row.sha, None), self.branch)
             self._supersede(row.id, f"no longer on {self.branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)

@@ -153,6 +153,7 @@ class Reconciler:
                 row.sha != fetched.tip for row in self._intake.rows()
             ):  # no delivery named it
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
+            # What went live before the freeze, and is named in it, waits for nothing.
             live = self._parts.journal.live()
             self._covered.late([row for row in self._intake.rows() if live and row.sha == live.sha])
             rows = self._intake.rows()

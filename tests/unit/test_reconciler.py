@@ -259,6 +259,14 @@ def shown_early(world: World) -> tuple[str, str, str]:
     return first, second, third
 
 
+def no_delivery_comes(world: World, wait_s: float | None) -> None:
+    """Let the time pass after which the worker itself names what is live: two turns do it."""
+    assert wait_s is not None
+    world.clock.sleep(wait_s)
+    assert world.reconciler.turn() == 0.0
+    assert world.reconciler.turn() is None
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
     world: World, *, late: bool
@@ -301,11 +309,7 @@ def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
 def test_a_tip_whose_delivery_does_not_come_is_told_all_the_same(world: World) -> None:
     first = world.announced(TAXI)
     second = world.push(WEATHER)
-    wait_s = world.reconciler.turn()
-    assert wait_s is not None
-    world.clock.sleep(wait_s)
-    while world.reconciler.turn() == 0.0:
-        pass
+    no_delivery_comes(world, world.reconciler.turn())
     assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
     assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
 
@@ -339,10 +343,7 @@ def test_a_late_delivery_of_what_is_live_is_not_what_came_before_a_newer_push(
     wait_s = world.reconciler.turn()
     assert world.journal.live() == Live(newer)
     assert world.said(live).keys() == {"airflow/deploy", "airflow/class_demo"}
-    assert wait_s is not None
-    world.clock.sleep(wait_s)
-    while world.reconciler.turn() == 0.0:
-        pass
+    no_delivery_comes(world, wait_s)
     assert world.said(newer).keys() == {"airflow/deploy", "airflow/maria"}
 
 
