@@ -13,7 +13,6 @@ from datetime import timedelta
 import structlog
 
 from deployer.core.model import DAG_PROCESSOR
-from deployer.core.verdicts import trace
 from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, ServicesError
 
@@ -25,10 +24,6 @@ SETTLED_S = 5.0
 REVIVE_AFTER_S = 3.0
 """Docker's restart policy starts a service again after 0.1 s and more; where there is none, or
 no Docker, nobody does."""
-LAST_LINES = 6
-"""With what it dies of an error, it ends; what it logged before, it survived."""
-OF_A_PARSER = ("BrokenPipeError", "ConnectionResetError", "EOFError")
-"""What one says whose dag-processor is gone."""
 STALE_AFTER = timedelta(seconds=30)
 """Without a heartbeat for so long it is stuck; it beats each 5 s, and Airflow itself calls it
 unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."""
@@ -112,22 +107,15 @@ class Guard:
             " see its log and restart it"
         )
 
-    def last_words(self) -> str:
-        """Return what its log ends with, or how it stands."""
-        try:
-            lines = self.parts.services.last_words(DAG_PROCESSOR).splitlines()
-            said = trace.last_error("\n".join(lines[-LAST_LINES:]))
-        except ServicesError as exc:
-            log.warning("no last words", reason=str(exc))
-            said = None
-        if said and not said.startswith(OF_A_PARSER):
-            return said
+    def how_it_ended(self) -> str:
+        """Return that in a few words; why is nowhere: what kills it leaves none in its log."""
         try:
             seen = self.parts.services.vitals(DAG_PROCESSOR)
-        except ServicesError:
-            return f"it {self._how()}"
+        except ServicesError as exc:
+            log.warning("dag-processor not seen", reason=str(exc))
+            return "it ended, and how can't be seen"
         if seen.life is not None:  # another one by now
-            return "it was killed, and its log does not say why"
+            return "it was killed"
         return f"it {seen.words}"
 
     def _how(self) -> str:

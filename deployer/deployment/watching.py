@@ -83,7 +83,7 @@ class Waiting:
         """Return `watch` with a verdict on each of its files, or with what there is when cut.
 
         Raises:
-            DagProcessorEnded: one of `lives` died; the message is its last words.
+            DagProcessorEnded: one of `lives` died; the message is how.
             AirflowError: no dag-processor of the class is there, or it is stuck; nothing is
                 known of the files.
         """
@@ -131,7 +131,7 @@ class Waiting:
         for life, left_s in self._away.items():
             if waited_s - left_s >= BACK_WITHIN_S:
                 log.warning("dag-processor ended", life=life)
-                raise DagProcessorEnded(self.guard.last_words())
+                raise DagProcessorEnded(self.guard.how_it_ended())
         if self.guard.fit():
             self._present_s = waited_s
         elif self.feed.present() or waited_s - self._present_s >= ABSENT_S:

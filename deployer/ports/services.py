@@ -85,13 +85,6 @@ class Processes(Protocol):
             ServicesError: it can't be told.
         """
 
-    def last_words(self, service: str) -> str:
-        """Return the end of a service's log before it ended last, without secrets.
-
-        Raises:
-            ServicesError: it can't be told.
-        """
-
     def revive(self, service: str) -> None:
         """Start a service that ended, as it is, if nobody else does and nobody stopped it.
 

@@ -23,7 +23,7 @@ class FakeServices:
         stack: text of the operator's own compose file, None: there is none.
         stack_unreadable: why it can't be read, None: it can.
         lives: how often each service was started.
-        ended: services that do not run, each with its last words.
+        ended: services that do not run.
         shaky: services that were started again a moment ago because they had ended.
         untold: why nothing can be said of a service's process, None: it can.
         revives: a service that ended can be started by `revive`.
@@ -40,12 +40,11 @@ class FakeServices:
         self.stack: str | None = None
         self.stack_unreadable: str | None = None
         self.lives: Counter[str] = Counter()
-        self.ended: dict[str, str] = {}
+        self.ended: set[str] = set()
         self.shaky: set[str] = set()
         self.untold: str | None = None
         self.revives = True
         self._built: str | None = None
-        self._last_words = ""
         self._on_trial = False
         self._healthy: str | None = text  # what ran before that trial
 
@@ -96,10 +95,9 @@ class FakeServices:
         self.idle.append(idle)
         return "put back"
 
-    def die(self, service: str, last_words: str) -> None:
+    def die(self, service: str) -> None:
         """Let a service end."""
-        self.ended[service] = last_words
-        self._last_words = last_words
+        self.ended.add(service)
 
     def vitals(self, service: str) -> Vitals:
         if self.untold:
@@ -109,10 +107,8 @@ class FakeServices:
         steady = service not in self.shaky
         return Vitals(f"life {self.lives[service]}", steady=steady, words="is running")
 
-    def last_words(self, service: str) -> str:
-        return self._last_words
-
     def revive(self, service: str) -> None:
-        if self.revives and self.ended.pop(service, None) is not None:
+        if self.revives and service in self.ended:
+            self.ended.remove(service)
             self.lives[service] += 1
             self.shaky.add(service)  # for a while

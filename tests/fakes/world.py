@@ -22,7 +22,6 @@ from tests.fakes.services import FakeServices
 
 TEACHER = "class@example.org"
 DAG = "from airflow.sdk import dag  # {}\n"
-LAST_WORDS = "Traceback (most recent call last):\nsqlalchemy.exc.DataError: value too long\n"
 """The end of the dag-processor's log when a file killed it."""
 SERVICES = ("airflow-scheduler", "airflow-dag-processor")
 
@@ -54,7 +53,7 @@ class ServedReleases(FakeReleases):
             },
         )
         if any(path in now and now[path].blob == tree.files[path].blob for path in self.poison):
-            self._services.die(DAG_PROCESSOR, LAST_WORDS)
+            self._services.die(DAG_PROCESSOR)
         return release
 
 
@@ -65,8 +64,8 @@ class ServedProcesses(FakeServices):
         super().__init__()
         self._feed = feed
 
-    def die(self, service: str, last_words: str) -> None:
-        super().die(service, last_words)
+    def die(self, service: str) -> None:
+        super().die(service)
         self._feed.leave()
 
     def revive(self, service: str) -> None:

@@ -52,7 +52,7 @@ def place(
                 services,
                 services.stack,
                 by_hand=partial(setattr, services, "text"),
-                end=lambda: services.die(SERVICES[0], "ImportError: of a sudden\n"),
+                end=lambda: services.die(SERVICES[0]),
             )
 
         yield fake
@@ -71,7 +71,7 @@ def place(
                 services,
                 Path(world.project.file).read_text(),
                 by_hand=partial(world.way.point, Slot.CURRENT),
-                end=lambda: world.end(SERVICES[0], "ImportError: of a sudden"),
+                end=lambda: world.end(SERVICES[0]),
             )
 
         yield compose
@@ -157,7 +157,7 @@ def test_the_operators_own_file_is_handed_out_as_it_is(rig: Rig) -> None:
     assert rig.services.own_stack() == rig.stack
 
 
-def test_a_service_that_ended_is_told_by_another_life_and_its_last_words(rig: Rig) -> None:
+def test_a_service_that_ended_is_told_by_another_life(rig: Rig) -> None:
     (service,) = SERVICES
     before = rig.services.vitals(service)
     assert before.life
@@ -166,7 +166,6 @@ def test_a_service_that_ended_is_told_by_another_life_and_its_last_words(rig: Ri
     ended = rig.make().vitals(service)
     assert ended.life != before.life
     assert not ended.steady
-    assert "ImportError: of a sudden" in rig.make().last_words(service)
     rig.make().revive(service)
     until = time.monotonic() + 60
     while rig.make().vitals(service).life is None:  # Docker waits a moment longer each time

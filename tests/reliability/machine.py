@@ -349,8 +349,8 @@ class SimServices(FakeServices):
     def built(self) -> str | None:
         return self._built
 
-    def die(self, service: str, last_words: str) -> None:
-        super().die(service, last_words)
+    def die(self, service: str) -> None:
+        super().die(service)
         self._machine.feed.leave()
 
     def revive(self, service: str) -> None:
@@ -787,7 +787,7 @@ class Machine:
         live = self.releases.live()
         if live and live.name == release:
             self.met["the dag-processor dies of a file"] += 1
-            self.services.die(DAG_PROCESSOR, "MemoryError")
+            self.services.die(DAG_PROCESSOR)
 
     def deliver(
         self, sha: str, before: str | None, *, forced: bool, bell: bool = True, guid: str = ""
@@ -878,7 +878,7 @@ class Machine:
                 self.spoil(way)
             case happenings.DagProcessorDies():
                 self.met["the dag-processor dies by chance"] += 1
-                self.services.die(DAG_PROCESSOR, "Killed")
+                self.services.die(DAG_PROCESSOR)
                 self.clock.after(2.0, partial(self.services.revive, DAG_PROCESSOR))
 
     def fault(self, part: str, more: int) -> None:

@@ -49,7 +49,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "edges/packages/installer_output.py": frozenset(
         {"reason_of", "reason_of_pip", "said_by_build", "last_line"}
     ),
-    "deployment/dag_processor.py": frozenset({"absence", "ailment", "last_words"}),
+    "deployment/dag_processor.py": frozenset({"absence", "ailment", "how_it_ended"}),
     "deployment/watching.py": frozenset({"_given_up"}),
     "worker/covered.py": frozenset({"refuse", "TAKEN_BACK"}),
     "deployment/run.py": frozenset({"_safely"}),

@@ -108,7 +108,7 @@ def test_services_that_do_not_agree_are_told_at_once_and_put_right_when_nobody_d
 
 def test_of_a_service_that_does_not_run_nothing_is_said(world: World) -> None:
     rebuilt(world, None)
-    world.services.die(SERVICES[0], "")
+    world.services.die(SERVICES[0])
     assert world.reconciler.turn() is None
     assert world.journal.pulse().drift == ""
 

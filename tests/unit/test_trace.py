@@ -606,31 +606,9 @@ def test_no_text_makes_reading_fail(text: str, path: str) -> None:
     assert "\n" not in error.message
 
 
-@pytest.mark.parametrize(
-    ("log", "last"),
-    [
-        ("starting\nlistening\n", None),
-        ("", None),
-        (
-            "x\nsqlalchemy.exc.DataError: (psycopg2.errors.NumericValueOutOfRange) out of range\ny",
-            "DataError: (psycopg2.errors.NumericValueOutOfRange) out of range",
-        ),
-        (
-            "PendingRollbackError: Original exception was: no NUL (Background on this error at: x)",
-            "no NUL",
-        ),
-        ("\u2502 ValueError: of a box        \u2502\n", "ValueError: of a box"),
-        ("KeyError: 'a'\nOSError: the last one\ntrailing words", "OSError: the last one"),
-    ],
-)
-def test_a_log_s_last_error_is_found(log: str, last: str | None) -> None:
-    assert trace.last_error(log) == last
-
-
 @pytest.mark.parametrize("piece", [" ", "_", "_.", "A.", "\u2502", "|", "x: "])
-def test_no_log_takes_long(piece: str) -> None:
+def test_no_trace_takes_long(piece: str) -> None:
     text = "ValueError: " + piece * (40_000 // len(piece))
     began = time.process_time()
-    trace.last_error(f'{text}"\n{text[12:]}x\n')
     trace.read(text, PATH)
     assert time.process_time() - began < 2

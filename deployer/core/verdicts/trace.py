@@ -12,7 +12,6 @@ processor.py:283) is one of
 from __future__ import annotations
 
 import re
-import string
 
 from deployer.core.model import ParseError
 from deployer.masking import anonymous
@@ -47,12 +46,6 @@ _FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
 _PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTILINE)  # YAML
 _IN_INI = re.compile(r"^(file: .+, line: \d+|\t\[line +\d+\]: .+)$", re.MULTILINE)  # configparser
 _PROPERTY = re.compile(r"^On (\w+\[.+\]):$", re.MULTILINE)  # jsonschema
-_LAST_WORDS = re.compile(
-    r"(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)): (?P<message>.*)"
-)
-_DRAWN_BEFORE, _DRAWN_AFTER = re.compile(r"[\W_]*"), f"{string.whitespace}│|"
-"""Of a box or a bar around it."""
-_ORIGINAL = re.compile(r"Original exception was: (.+?)(?: \(Background on this error.*)?$")
 _URL = r"(\w+://[^\s\"']+)"  # its path is nobody's here
 # What `edges.releases` names: a release, or what is laid out for an examination.
 _RELEASE = re.compile(
@@ -85,22 +78,6 @@ def read(trace: str, path: str) -> ParseError:
         _line("\n".join([*before, last]), path),
         trace=trace,
     )
-
-
-def last_error(log: str) -> str | None:
-    """Return the last line of a program's log that names an exception, None without one.
-
-    `type: message`, the type without its module; what a box or a bar around it draws is left
-    out. SQLAlchemy's last word is about a session that was used after an error: that error counts.
-    """
-    lines = (_DRAWN_BEFORE.sub("", line, 1).rstrip(_DRAWN_AFTER) for line in log.splitlines())
-    found = [match for line in lines if (match := _LAST_WORDS.fullmatch(line))]
-    if not found:
-        return None
-    name, message = found[-1]["type"].rpartition(".")[2], found[-1]["message"]
-    if original := _ORIGINAL.search(message):
-        return original[1][:MAX_MESSAGE]
-    return f"{name}: {message[:MAX_MESSAGE]}"
 
 
 def _own_part(block: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ _ONEOFF = "com.docker.compose.oneoff"
 _TWIN = re.compile(r"[0-9a-f]{12}_.+")
 _MOST_BYTES = 1 << 20  # of a text that is read out of one
 _LIVES = frozenset({"running", "restarting", "paused"})
+_LAST_LINES = 10  # of a log
 _LOG_LAG = timedelta(seconds=0.09)
 """A line may be stamped after the end of its program, which is started again after 0.1 s or more
 (github.com/moby/moby: restartmanager)."""
@@ -166,25 +167,25 @@ def stop_timeout_s(container: Container) -> float:
     return float(container.attrs["Config"].get("StopTimeout") or 0)
 
 
-def last_lines(container: Container, count: int = 10, *, of_last_end: bool = False) -> str:
+def last_lines(container: Container) -> str:
     """Return the end of its log: printable, without the secrets of its environment.
 
-    Of one that was started again and again, or with `of_last_end`, the end before its last
-    start: what it says since is not why it ended.
+    Of one that was started again and again, the end before its last start: what it says since
+    is not why it ended.
 
     Raises:
         ServicesError: the engine does not answer.
     """
     until = None
     seen = look(container)
-    if seen.restarts > (0 if of_last_end else 1):
+    if seen.restarts > 1:
         ended_at = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
         until = _between(ended_at, seen.started_at).timestamp()
     with asking(f"show the log of {container.name}"):
         # More of it, since the engine counts lines before it looks at their times.
-        said = container.logs(tail=10 * count, until=until)
+        said = container.logs(tail=10 * _LAST_LINES, until=until)
     text = clean(said.decode(errors="replace"), container.attrs["Config"]["Env"] or ())
-    return "\n".join(text.splitlines()[-count:])
+    return "\n".join(text.splitlines()[-_LAST_LINES:])
 
 
 def _between(ended_at: datetime, started_at: datetime) -> datetime:

@@ -36,8 +36,6 @@ _IDLE_STOP_S = 20
 it is killed after its grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
 _LOOK_S = 0.5
 _NO_POLICY = ("", "no")
-_LAST_LINES = 40
-"""Lines of a log that are looked through for why a service ended."""
 
 
 @dataclass(eq=False)
@@ -109,10 +107,6 @@ class ComposeServices:
             steady=all(seen.steady(now) for seen in looks),
             words=next((s.words() for s in looks if not s.steady(now)), looks[0].words()),
         )
-
-    def last_words(self, service: str) -> str:
-        containers = self._containers.of(service)
-        return "\n".join(last_lines(one, _LAST_LINES, of_last_end=True) for one in containers)
 
     def revive(self, service: str) -> None:
         for container in self._containers.of(service):

@@ -34,8 +34,6 @@ COMMANDS = {
 """Airflow's command by the name its service has in the class's docker-compose.yaml."""
 _LOOK_S = 0.1
 _STOP_S = 30.0
-_LAST_LINES = 40
-"""Lines of a log that are looked through for why a service ended."""
 
 
 class LocalAirflow:
@@ -196,10 +194,6 @@ class LocalAirflow:
         if process is None:
             return Vitals(None, steady=False, words="does not run")
         return Vitals(f"{process.pid} born {process.born}", steady=True, words="runs")
-
-    def last_words(self, service: str) -> str:
-        (name,) = _known([service])
-        return self._processes.last_lines(name, _LAST_LINES)
 
     def revive(self, service: str) -> None:
         self._start(_known([service]))

@@ -24,6 +24,7 @@ from deployer.errors import ServicesError
 
 _LOOK_S = 0.05
 _KILL_S = 5.0
+_LAST_LINES = 15  # of a log
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,12 @@ class Processes:
             (self._run / f"{name}.json").unlink(missing_ok=True)
         self._children[:] = [child for child in self._children if child.poll() is None]
 
-    def last_lines(self, name: str, count: int = 15) -> str:
+    def last_lines(self, name: str) -> str:
         """Return the end of the process's log."""
         try:
             with (self._logs / f"{name}.log").open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
-                return "\n".join(log.read().decode(errors="replace").splitlines()[-count:])
+                return "\n".join(log.read().decode(errors="replace").splitlines()[-_LAST_LINES:])
         except FileNotFoundError:
             return ""
 
