@@ -48,6 +48,8 @@ COMMANDS = {
 }
 """Where each command is, and what `deployer --help` says of it."""
 
+SERVICES = {"web", "worker"}
+
 
 def me() -> str:
     """Return who gives the command."""
@@ -68,7 +70,9 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        _import_structlog()
+        if cmd_name in SERVICES:
+            # structlog and httpx load rich where it is: 5 MB for what a service never draws.
+            sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # can't be imported then
         command: click.Command = getattr(
             import_module(f"deployer.cli.{module}"), cmd_name.replace("-", "_")
         )
@@ -104,19 +108,6 @@ def commands() -> None:
     Settings are environment variables DEPLOYER_…, or stand in the file that
     DEPLOYER_ENV_FILE names; the README lists them.
     """
-
-
-def _import_structlog() -> None:
-    """Import structlog without rich: 5 MB of each service, for tracebacks that nobody is shown.
-
-    What draws tables imports rich when it comes to that.
-    """
-    if "rich" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # `import rich` fails while it is there
-    import structlog  # noqa: F401, PLC0415  # before anybody else does
-
-    del sys.modules["rich"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
