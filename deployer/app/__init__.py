@@ -34,12 +34,11 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from deployer.check import Checked
-    from deployer.core.reporting.troubles import Trouble
+    from deployer.core.reporting.alerts import News
     from deployer.deployment.parts import Parts
     from deployer.edges.backup.databases import Databases
     from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
-    from deployer.worker.telling import Teller
 
 REDELIVER_S = 600.0
 """Between two looks for deliveries of GitHub's that never arrived."""
@@ -197,32 +196,39 @@ def messenger(settings: Settings) -> Messenger:
     return AppriseMessenger(settings.notify_urls)
 
 
-def tell(settings: Settings) -> tuple[tuple[Trouble, ...], tuple[str, ...]]:
-    """Tell the teacher what is new, by the journal and by a check-up; see `Teller.tell`.
+def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
+    """Tell the teacher what is new, by the journal and by a check-up, in one message.
+
+    Return it, and why some addresses did not take it.
 
     Raises:
         SettingsError: see `messenger`.
-        OperatorError: nobody took it.
-        JournalError: it fails, and that was told.
+        OperatorError: nobody took it, or it can't be remembered: the next run tells it again.
     """
-    from deployer.edges.messages import LastResort
+    from deployer.core.reporting.alerts import message, news
+    from deployer.edges.processes.lock import only_teller
+    from deployer.edges.told import Told
 
-    reach, findings, clock = messenger(settings), checkup(settings), SystemClock()
-    resort = LastResort(reach, settings.state_dir / "journal-failed", repo=settings.github_repo)
+    reach, memory = messenger(settings), Told(settings.state_dir)
+    with only_teller(settings.state_dir):
+        told = memory.read()
+        new = news(told, _wrong_in_journal(settings), checkup(settings))
+        if not new:
+            return new, ()
+        missed = reach.send(*message(new, repo=settings.github_repo, url=settings.public_url))
+        # Dying before this line tells it once more.
+        memory.write(new.added_to(told))
+        return new, missed
+
+
+def _wrong_in_journal(settings: Settings) -> dict[str, str]:
+    from deployer.core.reporting.alerts import JOURNAL, in_journal
+
     try:
-        told = _teller(settings, open_journal(settings, reading=True), reach).tell(findings)
+        journal = open_journal(settings, reading=True)
+        return in_journal(journal.standing(), journal.pulse(), SystemClock().now())
     except JournalError as exc:
-        resort.fails(exc, findings, clock.now())
-        raise
-    resort.works(clock.now())
-    return told
-
-
-def _teller(settings: Settings, journal: Journal, reach: Messenger) -> Teller:
-    from deployer.worker.telling import Teller
-
-    repo, url = settings.github_repo, settings.public_url
-    return Teller(journal, reach, SystemClock(), repo=repo, url=url)
+        return {JOURNAL: str(exc)}
 
 
 def backup(settings: Settings, place: Path, *, keep: int | None) -> Backup:
@@ -366,11 +372,6 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
         keep_days=settings.keep_days,
     )
     beside: list[Callable[[], float]] = []
-    if settings.notify_urls:
-        try:
-            beside.append(_teller(settings, parts.journal, messenger(settings)).look)
-        except SettingsError as exc:  # nothing that deployments wait for
-            _log().error("the teacher is told of nothing", reason=str(exc))
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, renew))
     listener = DoorbellListener(settings.state_dir / PLACE)

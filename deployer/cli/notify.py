@@ -1,4 +1,4 @@
-"""The command that a timer runs, so that the teacher hears also of a worker that is dead."""
+"""The command that a timer runs: it alone tells the teacher, so that a dead worker is told too."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def notify(*, test: bool) -> None:
         took = len(settings.notify_urls) - len(missed)
         click.echo(f"sent to {counted(took, 'address', 'addresses')}")
         raise SystemExit(1 if missed else 0)
-    said, missed = app.tell(settings)
+    news, missed = app.tell(settings)
     _complain(missed)
-    click.echo(f"told of {counted(said, 'thing')}" if said else "nothing new to tell")
+    click.echo(f"told of {counted(len(news), 'thing')}" if news else "nothing new to tell")
 
 
 def _complain(reasons: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.reporting.troubles import Standing, Trouble
+from deployer.core.reporting.alerts import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,21 +284,6 @@ class Journal(Protocol):
 
     def standing(self) -> Standing:
         """Return how the class stands, by its deployments."""
-
-    def take_news(
-        self, wrong: Mapping[str, str], fine: Collection[str], *, at: datetime
-    ) -> tuple[Trouble, ...]:
-        """Write down what is wrong or mended, and return what is to be told of it now.
-
-        See `troubles.noticed` and `troubles.news`. It is the caller's to tell: to others nothing
-        is returned until it says how that went, or is dead.
-        """
-
-    def news_sent(self, said: Collection[Trouble]) -> None:
-        """Say that these were told, see `troubles.after_telling`."""
-
-    def news_kept(self, said: Collection[Trouble]) -> None:
-        """Say that these could not be told: they still are to be."""
 
     # -- for everybody who asks
 

@@ -9,5 +9,4 @@ covered      what commits changed; how those end that get no deployment of their
 carried      deployments that were cut short
 maintenance  between two turns: packages, old releases, what must hold at any moment
 outbox       post what is owed
-telling      tell the teacher what is wrong, once
 """

@@ -35,9 +35,9 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
+from deployer.core.reporting.alerts import Standing
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
-from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
 from deployer.errors import DeployerError, JournalError
 from deployer.ports import Announcement
 
@@ -90,7 +90,6 @@ class FakeJournal:
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self._link_key = secrets.token_hex(32)
         self._logins: dict[str, datetime | None] = {}  # until when, by fingerprint
-        self._troubles: dict[str, Trouble] = {}
         self.broken = False
 
     # -- written by the web process and the command line
@@ -478,24 +477,6 @@ class FakeJournal:
             red=tuple(v for _, v in sorted(newest_verdicts.items()) if not v.good),
             waits=min(open_ones, key=lambda it: it[1], default=None),
         )
-
-    def take_news(
-        self, wrong: Mapping[str, str], fine: Collection[str], *, at: datetime
-    ) -> tuple[Trouble, ...]:
-        changed = noticed(self._troubles.values(), wrong, fine, at)
-        self._troubles |= {trouble.key: trouble for trouble in changed}
-        taken = news(self._troubles.values(), at)
-        self._troubles |= {one.key: replace(one, taken_at=at) for one in taken}
-        return taken
-
-    def news_sent(self, said: Collection[Trouble]) -> None:
-        for one in said:
-            left = after_telling(one, self._troubles.pop(one.key))
-            self._troubles |= {one.key: left} if left else {}
-
-    def news_kept(self, said: Collection[Trouble]) -> None:
-        for one in said:
-            self._troubles[one.key] = replace(self._troubles[one.key], taken_at=None)
 
     # -- for everybody who asks
 

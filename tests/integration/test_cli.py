@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -47,7 +48,7 @@ from deployer.demo.ports import free_port
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import PLACE as DOORBELL
 from deployer.edges.processes.doorbell import DoorbellListener
-from deployer.edges.processes.lock import only_worker
+from deployer.edges.processes.lock import TELLER, only_worker
 from deployer.errors import DeployerError, OperatorError
 from tests.integration.answering import Said, answering
 
@@ -501,20 +502,95 @@ def test_notify_tells_what_is_new_and_then_nothing(
     assert chat() == ["class/airflow-class: 5 to look at"]
 
 
+def healthy(journal: SqlJournal, *, drift: str = "") -> None:
+    """Let a worker be at work, for as long as the test takes."""
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    journal.beat(at=soon, tip=A, tip_checked_at=soon, drift=drift)
+
+
+def test_notify_tells_what_is_mended_once_and_what_comes_back_anew(
+    run: Run, journal: SqlJournal, chat: Callable[[], list[str]]
+) -> None:
+    said = []
+    for drift in ("", "packages differ", "", "packages differ"):
+        healthy(journal, drift=drift)
+        said += [run("notify").out for _ in range(2)]
+    assert said == ["told of 1 thing\n", "nothing new to tell\n"] * 4
+    assert chat() == [
+        "class/airflow-class: 1 to look at",  # the disk
+        "class/airflow-class: 1 to look at",
+        "class/airflow-class: 1 mended",
+        "class/airflow-class: 1 to look at",
+    ]
+
+
+def test_what_nobody_took_is_told_by_the_next_notify(
+    run: Run, journal: SqlJournal, chat: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy(journal)
+    address = os.environ["DEPLOYER_NOTIFY_URLS"]
+    monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", f"json://127.0.0.1:{free_port()}/nobody")
+    ended = run("notify")
+    assert ended.status == 3
+    assert "the teacher could not be told" in ended.err
+    monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", address)
+    assert [run("notify").out for _ in range(2)] == ["told of 1 thing\n", "nothing new to tell\n"]
+    assert chat() == ["class/airflow-class: 1 to look at"]
+
+
 def test_notify_tells_of_a_journal_that_fails_once_and_when_it_works(
     run: Run, state_dir: Path, chat: Callable[[], list[str]]
 ) -> None:
     file = state_dir / "deployer.db"
     file.write_bytes(b"no database" * 100)
-    assert [run("notify").status, run("notify").status] == [3, 3]
+    assert [run("notify").status, run("notify").status] == [0, 0]
     file.unlink()
     SqlJournal.open(f"sqlite:///{file}", migrate=True).close()
     assert run("notify").status == 0
     assert chat() == [
         "class/airflow-class: 2 to look at",
-        "class/airflow-class: 3 to look at",
-        "class/airflow-class: 1 mended",
+        "class/airflow-class: 2 to look at, 1 mended",
     ]
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"doctor: di', b"\xff"])
+def test_notify_tells_once_more_what_its_damaged_memory_does_not_hold(
+    run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]], damaged: bytes
+) -> None:
+    healthy(journal)
+    (state_dir / "told.json").write_bytes(damaged)
+    assert [run("notify").out for _ in range(2)] == ["told of 1 thing\n", "nothing new to tell\n"]
+    assert chat() == ["class/airflow-class: 1 to look at"]
+
+
+def test_notify_that_can_not_remember_what_it_told_says_so_and_tells_it_again(
+    run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]]
+) -> None:
+    healthy(journal)
+    (state_dir / "told.new").symlink_to("/dev/full")
+    for _ in range(2):
+        ended = run("notify")
+        assert ended.status == 3
+        assert "told.json can't be written: No space left on device" in ended.err
+    assert chat() == ["class/airflow-class: 1 to look at"] * 2
+    (state_dir / "told.json").mkdir()
+    assert "told.json can't be read: Is a directory" in run("notify").err
+
+
+def test_notify_looks_while_no_other_one_can(
+    run: Run, state_dir: Path, chat: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def checkup(_: object) -> tuple[Finding, ...]:
+        with (state_dir / TELLER).open() as file, pytest.raises(BlockingIOError) as raised:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(raised)
+        return ()
+
+    monkeypatch.setattr(app, "checkup", checkup)
+    assert run("notify").out == "told of 1 thing\n"
+    assert len(held) == len(chat()) == 1
 
 
 def test_notify_without_an_address_says_so_and_is_no_failure(run: Run) -> None:

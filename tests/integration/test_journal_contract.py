@@ -48,8 +48,8 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
+from deployer.core.reporting.alerts import Standing
 from deployer.core.reporting.pacing import patience, urgency
-from deployer.core.reporting.troubles import Standing
 from deployer.edges.journal import SqlJournal
 from deployer.errors import DeployerError, JournalError
 from deployer.ports import Journal
@@ -1452,43 +1452,6 @@ def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:
 def test_a_push_that_no_worker_has_seen_waits(journal: Journal) -> None:
     journal.request_deploy(A, Trigger.MANUAL)
     assert journal.standing().waits == (A, NOW)
-
-
-def test_a_trouble_is_told_once_and_once_more_when_it_is_mended(journal: Journal) -> None:
-    said = journal.take_news({"outbox": "old", "drift": "other packages"}, [], at=NOW)
-    assert [(one.key, one.words, one.since) for one in said] == [
-        ("drift", "other packages", NOW),
-        ("outbox", "old", NOW),
-    ]
-    journal.news_sent(said)
-    assert journal.take_news({"outbox": "older", "drift": "other"}, [], at=after(60)) == ()
-    mended = journal.take_news({"outbox": "older"}, [], at=after(90))
-    assert [(one.key, one.mended_at) for one in mended] == [("drift", after(90))]
-    journal.news_sent(mended)
-    assert journal.take_news({"outbox": "older"}, [], at=after(99)) == ()
-    assert len(journal.take_news({"outbox": "", "drift": "again"}, [], at=after(120))) == 1
-
-
-def test_news_are_one_tellers_until_they_are_sent_or_kept(journal: Journal) -> None:
-    said = journal.take_news({"outbox": "old"}, [], at=NOW)
-    assert journal.take_news({"outbox": "old", "tip": "old"}, [], at=after(1)) == ()
-    journal.news_kept(said)
-    assert len(journal.take_news({"outbox": "old", "tip": "old"}, [], at=after(2))) == 2
-
-
-def test_news_of_a_teller_that_died_are_taken_by_the_next(journal: Journal) -> None:
-    said = journal.take_news({"outbox": "old"}, [], at=NOW)
-    assert len(said) == 1
-    assert len(journal.take_news({"outbox": "old"}, [], at=after(121))) == 1
-
-
-def test_what_came_back_while_its_mending_was_told_is_told_anew(journal: Journal) -> None:
-    journal.news_sent(journal.take_news({"outbox": "old"}, [], at=NOW))
-    mended = journal.take_news({}, [], at=after(1))
-    journal.take_news({"outbox": "old"}, [], at=after(2))
-    journal.news_sent(mended)
-    (again,) = journal.take_news({"outbox": "old"}, [], at=after(3))
-    assert again.mended_at is None
 
 
 def _queued(journal: Journal, sha: str) -> int:

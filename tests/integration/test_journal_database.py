@@ -35,7 +35,6 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.reporting.troubles import Trouble
 from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database
 from deployer.edges.journal.schema import REVISIONS
@@ -582,9 +581,6 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "tally": lambda journal: journal.tally(),
     "prune": lambda journal: journal.prune(NOW),
     "standing": lambda journal: journal.standing(),
-    "take_news": lambda journal: journal.take_news({"x": "y"}, [], at=NOW),
-    "news_sent": lambda journal: journal.news_sent([Trouble("x", "y", NOW)]),
-    "news_kept": lambda journal: journal.news_kept([Trouble("x", "y", NOW)]),
 }
 
 

@@ -1,4 +1,4 @@
-"""One worker on one state."""
+"""One worker on one state, one teller at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.processes.lock import NAME, only_worker
+from deployer.edges.processes.lock import NAME, TELLER, only_teller, only_worker
 from deployer.errors import OperatorError, WorkerRunning
+from tests.integration.waiting import eventually
 
 BOUND_S = 60.0
 
@@ -120,3 +121,35 @@ def test_a_state_that_cannot_be_written_is_the_operators(tmp_path: Path) -> None
         only_worker(tmp_path / "file" / "state", tmp_path / "file" / "state"),
     ):
         pass
+
+
+# --- who tells the teacher ---------------------------------------------------------
+
+
+def test_a_second_teller_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with only_teller(tmp_path):
+            entered.set()
+
+    with only_teller(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        inode = (tmp_path / TELLER).stat().st_ino
+        eventually(lambda: is_waited_for(inode), BOUND_S)
+        assert not entered.is_set()
+    thread.join(BOUND_S)
+    assert entered.is_set()
+
+
+def is_waited_for(inode: int) -> bool:
+    """Tell whether somebody wants the lock of that file."""
+    # A line with an arrow is of one who waits (man 5 proc_locks).
+    locks = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f":{inode} " in line for line in locks)
+
+
+def test_a_teller_and_a_worker_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with only_worker(tmp_path, tmp_path), only_teller(tmp_path):
+        assert (tmp_path / TELLER).exists()

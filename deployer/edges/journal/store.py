@@ -20,6 +20,7 @@ from deployer.core.model import Freeze, Trigger
 from deployer.edges.journal import schema
 from deployer.edges.journal.engine import Database
 from deployer.edges.journal.transactions import (
+    alerts,
     auditing,
     deliveries,
     deployments,
@@ -28,7 +29,6 @@ from deployer.edges.journal.transactions import (
     outbox,
     pruning,
     reading,
-    troubles,
 )
 
 P = ParamSpec("P")
@@ -188,10 +188,7 @@ class SqlJournal:
 
     # -- what the teacher is told
 
-    standing = _reads(troubles.standing)
-    take_news = _writes(troubles.take)
-    news_sent = _writes(troubles.sent)
-    news_kept = _writes(troubles.kept)
+    standing = _reads(alerts.standing)
 
     # -- for everybody who asks
 

@@ -243,17 +243,6 @@ logins = Table(  # what lets a teacher in; for good without a time
     Column("until", UtcTime),
 )
 
-troubles = Table(  # of which the teacher was told, or is to be; until told that they are mended
-    "troubles",
-    metadata,
-    Column("key", CleanText, primary_key=True),
-    Column("words", CleanText, nullable=False),
-    Column("since", UtcTime, nullable=False),
-    Column("told", Boolean, nullable=False),
-    Column("mended_at", UtcTime),
-    Column("taken_at", UtcTime),
-)
-
 worker = Table(  # one row, made with the table
     "worker",
     metadata,

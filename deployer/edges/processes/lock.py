@@ -1,4 +1,4 @@
-"""One worker on one state and one checkout: locks that die with their process."""
+"""One worker on one state and one checkout, one teller: locks that die with their process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from deployer.errors import OperatorError, WorkerRunning
 
 NAME = "worker.lock"
+TELLER = "notify.lock"
 
 
 @contextmanager
@@ -23,28 +24,40 @@ def only_worker(state_dir: Path, checkout_dir: Path) -> Iterator[None]:
         WorkerRunning: another process holds one; the message names it.
         OperatorError: a lock's file can't be written or locked.
     """
-    with _lock(state_dir, "DEPLOYER_STATE_DIR"), ExitStack() as stack:
+    with _lock(state_dir / NAME, "DEPLOYER_STATE_DIR"), ExitStack() as stack:
         if checkout_dir.resolve() != state_dir.resolve():
-            stack.enter_context(_lock(checkout_dir, "DEPLOYER_CHECKOUT_DIR", mode=0o755))
+            stack.enter_context(_lock(checkout_dir / NAME, "DEPLOYER_CHECKOUT_DIR", mode=0o755))
         yield
 
 
 @contextmanager
-def _lock(directory: Path, setting: str, mode: int | None = None) -> Iterator[None]:
-    """Hold one; `mode`: of the directory, whatever the umask, if it has to be made."""
-    path = directory / NAME
+def only_teller(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of `deployer notify`; wait for another one, which is soon at its end.
+
+    Raises:
+        OperatorError: the lock's file can't be written or locked.
+    """
+    with _lock(state_dir / TELLER, "DEPLOYER_STATE_DIR", wait=True):
+        yield
+
+
+@contextmanager
+def _lock(
+    path: Path, setting: str, *, mode: int | None = None, wait: bool = False
+) -> Iterator[None]:
+    """Hold one; `mode`: of its directory, whatever the umask, if it has to be made."""
     try:
-        if not directory.is_dir():
-            directory.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
             if mode is not None:
-                directory.chmod(mode)
+                path.parent.chmod(mode)
         file = path.open("a+b", buffering=0)
     except OSError as exc:
         raise OperatorError(f"{path} can't be written: {exc.strerror}; see {setting}") from exc
     with file:
         try:
             # The kernel drops it with the process, kill -9 included (man 2 flock).
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as exc:
             raise WorkerRunning(
                 f"another worker holds {path}: {_holder(file)};"

@@ -129,15 +129,6 @@ CREATE TABLE steps (
     detail TEXT NOT NULL,
     CONSTRAINT fk_steps_deployment_id FOREIGN KEY(deployment_id) REFERENCES deployments (id)
 );
-CREATE TABLE troubles (
-    "key" TEXT NOT NULL,
-    words TEXT NOT NULL,
-    since DATETIME NOT NULL,
-    told BOOLEAN NOT NULL,
-    mended_at DATETIME,
-    taken_at DATETIME,
-    CONSTRAINT pk_troubles PRIMARY KEY ("key")
-);
 CREATE TABLE verdicts (
     deployment_id INTEGER NOT NULL,
     path TEXT NOT NULL,

@@ -7,6 +7,6 @@ marks        what is live, what was refused, pools emptied, the heartbeat
 reading      whole deployments
 auditing     what is not as it must be at any moment
 logins       who is let in, and the key that signs links
-troubles     what the teacher is told of
+alerts       how the class stands, of which the teacher is told
 pruning      what is old and decides nothing any more
 """

@@ -1,17 +1,14 @@
-"""What the teacher is told of: how the class stands, what is wrong, what was said of it."""
+"""How the class stands, of which the teacher is told."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, literal, select, update
+from sqlalchemy import Connection, Select, literal, select
 
 from deployer.core.model import Outcome, State, Verdict
-from deployer.core.reporting.troubles import Standing, Trouble, after_telling, news, noticed
-from deployer.edges.journal.tables import announcements, deployments, troubles, verdicts, worker
+from deployer.core.reporting.alerts import Standing
+from deployer.edges.journal.tables import announcements, deployments, verdicts
 from deployer.edges.journal.transactions.reading import UNFINISHED, VERDICT, verdict_of
 
 RED = [one for one in Outcome if not Verdict("", one).good]
@@ -70,42 +67,3 @@ def standing(connection: Connection) -> Standing:
         red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
         waits=min(((sha, at) for sha, at in waits), key=lambda it: it[1], default=None),
     )
-
-
-def take(
-    connection: Connection, wrong: Mapping[str, str], fine: Collection[str], *, at: datetime
-) -> tuple[Trouble, ...]:
-    known = _locked(connection)
-    changed = {one.key: one for one in noticed(known.values(), wrong, fine, at)}
-    taken = news((known | changed).values(), at)
-    changed |= {one.key: replace(one, taken_at=at) for one in taken}
-    _write(connection, changed.values())
-    return taken
-
-
-def sent(connection: Connection, said: Collection[Trouble]) -> None:
-    known = _locked(connection)
-    for one in said:
-        if one.key not in known:  # the journal was made anew meanwhile
-            continue
-        if left := after_telling(one, known[one.key]):
-            _write(connection, [left])
-        else:
-            connection.execute(delete(troubles).where(troubles.c.key == one.key))
-
-
-def kept(connection: Connection, said: Collection[Trouble]) -> None:
-    keys = [one.key for one in said]
-    connection.execute(update(troubles).where(troubles.c.key.in_(keys)).values(taken_at=None))
-
-
-def _locked(connection: Connection) -> dict[str, Trouble]:
-    """Return all that are known; no other process takes any until this transaction ends."""
-    connection.execute(select(worker.c.id).with_for_update())  # SQLite has one writer anyway
-    return {row.key: Trouble(*row) for row in connection.execute(select(troubles))}
-
-
-def _write(connection: Connection, some: Collection[Trouble]) -> None:
-    for one in some:
-        connection.execute(delete(troubles).where(troubles.c.key == one.key))
-        connection.execute(insert(troubles), asdict(one))

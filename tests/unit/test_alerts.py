@@ -9,23 +9,14 @@ import pytest
 
 from deployer.core.doctor.lines import Finding, Mark
 from deployer.core.model import Freeze, Outcome, ParseError, Pulse, State, Verdict
-from deployer.core.reporting.troubles import (
-    MOST,
-    Standing,
-    Trouble,
-    after_telling,
-    in_checkup,
-    in_journal,
-    message,
-    news,
-    noticed,
-)
+from deployer.core.reporting.alerts import MOST, News, Standing, in_journal, message, news
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 A = "a1b2c3d" + "0" * 33
 WELL = Pulse(NOW, A, NOW, NOW, A, None, 0)
 STANDS = Standing(12, A, State.SUCCEEDED)
-OLD = Trouble("outbox", "3 statuses wait", NOW, told=True)
+OLD = {"outbox": "3 statuses wait"}
+FULL = {"doctor: disk": "disk: full\n  -> make room"}
 
 
 def ago(minutes: float) -> datetime:
@@ -85,80 +76,91 @@ def test_stalls_and_drift_are_told() -> None:
     }
 
 
-def test_of_the_checkup_is_told_what_the_journal_does_not_tell() -> None:
-    found = in_checkup(
-        [
-            Finding("disk", Mark.FAILED, "full", "make room"),
-            Finding("clock", Mark.PASSED, "right"),
-            Finding("engine", Mark.SKIPPED, "no Docker"),
-            Finding("worker", Mark.FAILED, "no heartbeat", "start it"),
-        ]
-    )
-    assert found == ({"doctor: disk": "disk: full\n  -> make room"}, frozenset({"doctor: clock"}))
-
-
 # --- what is news ----------------------------------------------------------------
 
 
-def test_what_was_seen_before_is_not_noticed_again() -> None:
-    assert noticed([OLD], {"outbox": "4 statuses wait"}, (), NOW) == ()
+def test_what_is_wrong_is_told_of_the_journal_and_of_the_checkup() -> None:
+    findings = [
+        Finding("disk", Mark.FAILED, "full", "make room"),
+        Finding("clock", Mark.PASSED, "right"),
+        Finding("engine", Mark.SKIPPED, "no Docker"),
+    ]
+    assert news({}, OLD, findings) == News(wrong=OLD | FULL)
 
 
-def test_what_is_gone_is_mended() -> None:
-    assert noticed([OLD], {}, (), NOW) == (replace(OLD, mended_at=NOW),)
-    assert noticed([replace(OLD, mended_at=ago(1))], {}, (), NOW) == ()
+@pytest.mark.parametrize("name", ["journal", "packages", "worker"])
+def test_of_the_checkup_is_not_told_what_the_journal_tells(name: str) -> None:
+    assert not news({}, {}, [Finding(name, Mark.FAILED, "no heartbeat", "start it")])
 
 
-def test_a_line_of_the_checkup_is_mended_only_when_it_was_seen_to_pass() -> None:
-    full = Trouble("doctor: disk", "full", NOW, told=True)
-    assert noticed([full], {}, {"doctor: clock"}, NOW) == ()
-    assert noticed([full], {}, {"doctor: disk"}, NOW) == (replace(full, mended_at=NOW),)
+def test_what_was_told_is_not_told_again_in_other_words() -> None:
+    findings = [Finding("disk", Mark.FAILED, "fuller", "make more room")]
+    said = news(OLD | FULL, {"outbox": "4 statuses wait"}, findings)
+    assert not said
+    assert said.added_to(OLD | FULL) == OLD | FULL
 
 
-def test_what_comes_back_before_its_mending_was_told_is_no_news() -> None:
-    (back,) = noticed([replace(OLD, mended_at=ago(1))], {"outbox": "old"}, (), NOW)
-    assert back == OLD
-    assert not back.is_news
+def test_what_is_gone_is_told_as_mended_in_the_words_of_before() -> None:
+    said = news(OLD, {}, [])
+    assert said == News(mended=OLD)
+    assert said.added_to(OLD) == {}
 
 
-def test_what_was_mended_before_it_could_be_told_is_told_all_the_same() -> None:
-    (gone,) = noticed([replace(OLD, told=False)], {}, (), NOW)
-    assert news([gone], NOW) == (gone,)
+def test_what_is_told_is_remembered_beside_what_still_is_wrong() -> None:
+    told = {"tip": "old", **OLD}
+    said = news(told, {"tip": "older", "drift": "other packages"}, [])
+    assert said == News(wrong={"drift": "other packages"}, mended=OLD)
+    assert said.added_to(told) == {"tip": "old", "drift": "other packages"}
 
 
-def test_news_wait_while_somebody_is_about_to_tell() -> None:
-    taken = replace(OLD, told=False, taken_at=NOW)
-    new = Trouble("tip", "old", NOW)
-    assert news([taken, new], NOW + timedelta(seconds=119)) == ()
-    assert news([taken, new], NOW + timedelta(seconds=120)) == (taken, new)
+def test_what_comes_back_after_it_was_told_as_mended_is_told_anew() -> None:
+    told = news(OLD, {}, []).added_to(OLD)
+    assert news(told, OLD, []) == News(wrong=OLD)
 
 
-def test_a_clock_that_was_set_back_does_not_silence_anybody() -> None:
-    taken = replace(OLD, told=False, taken_at=NOW)
-    assert news([taken], ago(60)) == (taken,)
+@pytest.mark.parametrize(
+    "findings",
+    [
+        [],
+        [Finding("disk", Mark.SKIPPED, "can't be told: see engine")],
+        [Finding("disk", Mark.FAILED, "no answer within 30 s", "see whether it hangs")],
+        [Finding("clock", Mark.PASSED, "right")],
+    ],
+    ids=["not run", "skipped", "without an answer", "another one"],
+)
+def test_a_line_of_the_checkup_that_was_not_seen_to_pass_is_not_mended(
+    findings: list[Finding],
+) -> None:
+    said = news(FULL, {}, findings)
+    assert not said
+    assert said.added_to(FULL) == FULL
 
 
-def test_what_was_told_is_kept_until_its_mending_was_told() -> None:
-    taken = replace(OLD, told=False, taken_at=NOW)
-    assert after_telling(taken, taken) == OLD
-    mended = replace(OLD, mended_at=NOW)
-    assert after_telling(mended, mended) is None
-    assert after_telling(mended, OLD) == replace(OLD, told=False)
+def test_a_line_of_the_checkup_that_passes_is_mended() -> None:
+    assert news(FULL, {}, [Finding("disk", Mark.PASSED, "9 GiB free")]) == News(mended=FULL)
+
+
+def test_of_a_journal_that_fails_that_is_told_and_nothing_of_it_is_mended() -> None:
+    broken = {"journal": "it can't be read"}
+    said = news(OLD | FULL, broken, [Finding("disk", Mark.PASSED, "9 GiB free")])
+    assert said == News(wrong=broken, mended=FULL)
+    assert not news(OLD | broken, broken, [])
+    assert news(OLD | broken, {}, []) == News(mended=OLD | broken)
 
 
 # --- the message -----------------------------------------------------------------
 
 
 def test_a_message_names_the_class_and_each_thing() -> None:
-    gone = Trouble("doctor: disk", "disk: full\n  -> make room", NOW, mended_at=NOW)
-    assert message([OLD, gone], repo="class/airflow", url="https://class.example.org") == (
+    said = News(wrong=OLD, mended=FULL)
+    assert message(said, repo="class/airflow", url="https://class.example.org") == (
         "class/airflow: 1 to look at, 1 mended",
         "- 3 statuses wait\n- mended: disk: full\n\nMore: https://class.example.org",
     )
 
 
 def test_a_hundred_things_are_one_readable_message() -> None:
-    many = [Trouble(str(number), "x" * 1000, NOW) for number in range(100)]
+    many = News(wrong={str(number): "x" * 1000 for number in range(100)})
     title, text = message(many, repo="class/airflow", url=None)
     assert title == "class/airflow: 100 to look at"
     assert text.count("\n- ") == MOST
@@ -167,6 +169,6 @@ def test_a_hundred_things_are_one_readable_message() -> None:
 
 
 def test_a_students_words_call_nobody_in_the_chat() -> None:
-    _, text = message([replace(OLD, words="@here <!channel>")], repo="a/b", url=None)
+    _, text = message(News(wrong={"x": "@here <!channel>"}), repo="a/b", url=None)
     assert "@here" not in text
     assert "<!channel" not in text
