@@ -36,61 +36,48 @@ def logs(*, follow: bool, deployment: int | None) -> None:
     """Show the log of web and worker."""
     folder = config.load().state_dir / log_files.FOLDER
     render = log_files.human(colours=sys.stdout.isatty())
-    with ExitStack() as stack, suppress(KeyboardInterrupt):
-        tails = _new_tails(folder, {}, stack)
-        rotated = _rotated(folder, tails, stack)
-        if not tails and not rotated and not follow:
+    read: dict[int, int] = {}
+    with suppress(KeyboardInterrupt):
+        if not _listed(folder) and not follow:
             raise OperatorError(f"no log in {folder}: nothing has run on this state yet")
-        so_far = [*(whole_lines(file) for file in rotated), *(t.read() for t in tails.values())]
-        if not _print(so_far, deployment, render) and deployment and not follow:
+        if not _print(unread(folder, read), deployment, render) and deployment and not follow:
             raise DeployerError(
                 f"the log in {folder} holds nothing of deployment {deployment};"
                 " `deployer status` lists the last ones"
             )
         while follow:
             time.sleep(LOOK_EVERY_S)
-            tails |= _new_tails(folder, tails, stack)
-            _print([tail.read() for tail in tails.values()], deployment, render)
+            _print(unread(folder, read), deployment, render)
 
 
-class Tail:
-    """A process's log file, read on as it grows; when it is rotated, its successor.
+def unread(folder: Path, read: dict[int, int]) -> Iterator[Event]:
+    """Yield what was written since the last look, in the order in which it happened.
+
+    `read`: how far each file is read, by its inode, which it keeps when it is rotated.
 
     Raises:
-        FileNotFoundError, OperatorError
+        OperatorError: a file can't be read.
     """
+    files: dict[int, BinaryIO] = {}
+    with ExitStack() as stack:
+        for path in _listed(folder):
+            try:
+                file = stack.enter_context(path.open("rb"))
+            except FileNotFoundError:  # rotated just now: the next look finds it
+                continue
+            except OSError as exc:
+                raise OperatorError(f"the log {path} can't be read: {exc.strerror}") from exc
+            files[os.fstat(file.fileno()).st_ino] = file  # one rotated just now is there twice
+        events = (_unread_of(file, read) for file in files.values())
+        yield from heapq.merge(*events, key=lambda event: str(event.get("timestamp", "")))
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = _open(path)
 
-    def read(self) -> Iterator[Event]:
-        """Yield what was written since the last call."""
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)  # somebody emptied it
-        yield from whole_lines(self._file)
-        while successor := self._successor():
-            # Nobody writes to the old one any more: this is all of what it still holds.
-            yield from whole_lines(self._file)
-            self._file.close()
-            self._file = successor
-            yield from whole_lines(self._file)
-
-    def is_at(self, file: BinaryIO) -> bool:
-        return os.path.samestat(os.fstat(self._file.fileno()), os.fstat(file.fileno()))
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _successor(self) -> BinaryIO | None:
-        try:
-            file = _open(self._path)
-        except FileNotFoundError:  # renamed, and not made anew yet
-            return None
-        if self.is_at(file):
-            file.close()
-            return None
-        return file
+def _unread_of(file: BinaryIO, read: dict[int, int]) -> Iterator[Event]:
+    there = os.fstat(file.fileno())
+    start = read.get(there.st_ino, 0)
+    file.seek(start if start <= there.st_size else 0)  # emptied, or a new file of this inode
+    yield from whole_lines(file)
+    read[there.st_ino] = file.tell()
 
 
 def whole_lines(file: BinaryIO) -> Iterator[Event]:
@@ -106,50 +93,20 @@ def whole_lines(file: BinaryIO) -> Iterator[Event]:
     file.seek(-len(line), os.SEEK_CUR)
 
 
-def _new_tails(folder: Path, known: dict[Path, Tail], stack: ExitStack) -> dict[Path, Tail]:
-    found = {}
-    for path in _listed(folder, "*.jsonl"):
-        if path not in known:
-            with suppress(FileNotFoundError):
-                found[path] = Tail(path)
-                stack.callback(found[path].close)
-    return found
-
-
-def _rotated(folder: Path, tails: dict[Path, Tail], stack: ExitStack) -> list[BinaryIO]:
-    found = []
-    for path in _listed(folder, "*.jsonl.*"):
-        with suppress(FileNotFoundError):
-            file = stack.enter_context(_open(path))
-            # Rotated a moment ago: its tail reads it.
-            if not any(tail.is_at(file) for tail in tails.values()):
-                found.append(file)
-    return found
-
-
-def _listed(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that are there; of a folder that is not, none."""
+def _listed(folder: Path) -> list[Path]:
+    """Return the files that are there, rotated ones too; of a folder that is not, none."""
     try:
-        return sorted(path for path in folder.iterdir() if path.match(pattern))
+        return sorted(path for path in folder.iterdir() if path.match("*.jsonl*"))
     except FileNotFoundError:
         return []
     except OSError as exc:
         raise OperatorError(f"the log folder {folder} can't be read: {exc.strerror}") from exc
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise
-    except OSError as exc:
-        raise OperatorError(f"the log {path} can't be read: {exc.strerror}") from exc
-
-
-def _print(sources: list[Iterator[Event]], deployment: int | None, render: Processor) -> bool:
+def _print(events: Iterator[Event], deployment: int | None, render: Processor) -> bool:
     """Return whether there was something to print."""
     printed = False
-    for event in heapq.merge(*sources, key=lambda event: str(event.get("timestamp", ""))):
+    for event in events:
         if deployment is None or event.get("deployment") == deployment:
             click.echo(str(render(None, "", event)))
             printed = True

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from deployer import app, logs
 from deployer.cli import COMMANDS, deploy, main
-from deployer.cli.logs import Tail
+from deployer.cli.logs import unread
 from deployer.config import Settings
 from deployer.core.access import Secret, fingerprint
 from deployer.core.doctor.lines import Finding, Mark
@@ -1310,19 +1310,18 @@ def watched(process: subprocess.Popen[str]) -> Iterator[None]:
 # --- a log file that is being written ----------------------------------------------
 
 
-@contextmanager
-def tail_of(path: Path) -> Iterator[Callable[[], list[str]]]:
-    """Return what reads the names of the events that are new."""
-    tail = Tail(path)
-    try:
-        yield lambda: [found["event"] for found in tail.read()]
-    finally:
-        tail.close()
+@pytest.fixture
+def new(folder: Path) -> Callable[[], list[str]]:
+    """Return what looks for events that are new, and tells their names."""
+    read: dict[int, int] = {}
+    return lambda: [found["event"] for found in unread(folder, read)]
 
 
-def test_a_half_written_line_is_read_once_it_is_whole(folder: Path) -> None:
-    path, line = folder / "web.jsonl", event("halved", 1)
-    with path.open("w") as file, tail_of(path) as new:
+def test_a_half_written_line_is_read_once_it_is_whole(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
+    line = event("halved", 1)
+    with (folder / "web.jsonl").open("w") as file:
         file.write(line[:20])
         file.flush()
         assert new() == []
@@ -1335,49 +1334,62 @@ def test_a_half_written_line_is_read_once_it_is_whole(folder: Path) -> None:
         assert new() == []
 
 
-def test_what_was_written_before_and_after_a_rotation_is_read(folder: Path) -> None:
+def test_what_was_written_before_and_after_a_rotation_is_read(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
     path = folder / "web.jsonl"
     path.write_text(event("one", 1))
-    with tail_of(path) as new:
-        assert new() == ["one"]
-        with path.open("a") as file:
-            file.write(event("two", 2))
-        path.rename(folder / "web.jsonl.1")
-        assert new() == ["two"], "its successor is not there yet"
-        path.write_text(event("three", 3) + event("four", 4))
-        assert new() == ["three", "four"]
+    assert new() == ["one"]
+    with path.open("a") as file:
+        file.write(event("two", 2))
+    path.rename(folder / "web.jsonl.1")
+    assert new() == ["two"], "its successor is not there yet"
+    path.write_text(event("three", 3) + event("four", 4))
+    assert new() == ["three", "four"]
 
 
-def test_a_line_written_between_the_last_look_and_a_rotation_is_read(folder: Path) -> None:
+def test_lines_written_between_the_last_look_and_a_rotation_are_read_in_their_order(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
     path = folder / "web.jsonl"
-
-    class Overtaken(Tail):
-        """A tail in whose back the file is written to and rotated, after it saw its end."""
-
-        def _successor(self) -> BinaryIO | None:
-            if not path.with_suffix(".jsonl.1").exists():
-                with path.open("a") as file:
-                    file.write(event("late", 2))
-                path.rename(path.with_suffix(".jsonl.1"))
-                path.write_text(event("rotated", 3))
-            return super()._successor()
-
     path.write_text(event("early", 1))
-    tail = Overtaken(path)
-    assert [found["event"] for found in tail.read()] == ["early", "late", "rotated"]
-    tail.close()
+    assert new() == ["early"]
+    with path.open("a") as file:
+        file.write(event("late", 2))
+    path.rename(folder / "web.jsonl.1")
+    path.write_text(event("rotated", 3))
+    assert new() == ["late", "rotated"]
+    assert new() == []
 
 
-def test_a_log_that_somebody_emptied_is_read_from_its_start(folder: Path) -> None:
+def test_a_log_that_is_rotated_during_a_look_is_read_once(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
+    path = folder / "web.jsonl"
+    path.write_text(event("one", 1))
+    (folder / "web.jsonl.1").hardlink_to(path)  # opened by its old name, then by its new one
+    assert new() == ["one"]
+
+
+def test_a_log_that_goes_during_a_look_is_passed_over(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
+    (folder / "web.jsonl").symlink_to("removed")
+    (folder / "worker.jsonl").write_text(event("one", 1))
+    assert new() == ["one"]
+
+
+def test_a_log_that_somebody_emptied_is_read_from_its_start(
+    folder: Path, new: Callable[[], list[str]]
+) -> None:
     path = folder / "web.jsonl"
     path.write_text(event("one", 1) + event("two", 2))
-    with tail_of(path) as new:
-        assert new() == ["one", "two"]
-        path.write_text(event("three", 3))
-        assert new() == ["three"]
+    assert new() == ["one", "two"]
+    path.write_text(event("three", 3))
+    assert new() == ["three"]
 
 
-def test_a_log_that_cannot_be_read_is_named(folder: Path) -> None:
+def test_a_log_that_cannot_be_read_is_named(folder: Path, new: Callable[[], list[str]]) -> None:
     (folder / "web.jsonl").mkdir()
     with pytest.raises(OperatorError, match=r"web\.jsonl can't be read: Is a directory"):
-        Tail(folder / "web.jsonl")
+        new()
