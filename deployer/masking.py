@@ -3,12 +3,14 @@
 Pure. A student types them into a requirement's URL, and uv, pip and git quote it. A URL has
 two places for them: user information, which goes whole, and the values of a query (or of an
 unknown fragment), of which the names are left. A token whose maker gave it a known beginning
-goes wherever it stands. What is compared, hashed or installed never comes by here.
+goes wherever it stands, and so does each secret of our own, whose form is not fixed. What is
+compared, hashed or installed never comes by here.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MASK: Final = "****"
@@ -51,6 +53,14 @@ def masked(text: str) -> str:
     """Return `text` with `****` in place of credentials; again the same for what it returned."""
     text = _QUERY.sub(lambda found: found[1] + _values(found[2]), anonymous(text))
     return _FRAGMENT.sub(lambda found: found[1] + _values(found[2], known=_OF_PACKAGES), text)
+
+
+def without(secrets: Iterable[str | None], text: str) -> str:
+    """Return `text` with `****` in place of each of `secrets`; None and empty ones are none."""
+    # The longest first: one secret may be part of another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
 
 
 def printable(text: str) -> str:

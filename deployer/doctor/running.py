@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from deployer.core.doctor.lines import Ailment, Finding, Mark, NotApplicable
 from deployer.errors import DeployerError
+from deployer.masking import without
 
 BOUND_S: Final = 30.0
 """For all of them together; each has shorter bounds of its own for what it asks."""
@@ -113,7 +114,5 @@ def _finding(line: Line) -> Finding:
 
 
 def _clean(finding: Finding, secrets: Sequence[str]) -> Finding:
-    detail, remedy = finding.detail, finding.remedy
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        detail, remedy = detail.replace(secret, "***"), remedy.replace(secret, "***")
+    detail, remedy = without(secrets, finding.detail), without(secrets, finding.remedy)
     return Finding(finding.name, finding.state, detail, remedy)

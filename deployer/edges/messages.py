@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deployer.core.settings import Secret, secrets_within
 from deployer.errors import OperatorError, SettingsError
-from deployer.masking import masked
+from deployer.masking import masked, without
 
 if TYPE_CHECKING:
     from apprise import Apprise
@@ -61,9 +61,7 @@ class AppriseMessenger:
         finally:
             _LOGGER.removeHandler(heard)
         words = " ".join(heard.said) or "it took nothing, and Apprise does not say why"
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            words = words.replace(secret, "***")
-        return masked(words)[:MAX_REASON]
+        return masked(without(self._secrets, words))[:MAX_REASON]
 
 
 class _Heard(logging.Handler):

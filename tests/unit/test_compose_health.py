@@ -118,7 +118,7 @@ def test_log_lines_show_no_secret_of_the_containers_environment() -> None:
         "ODD_PASSWORD=abc",
     ]
     said = "key 8Kq5fernetkey= of 3.3.2-with-words\ncan't log in with swordfish, abc"
-    assert clean(said, environment) == "key *** of 3.3.2-with-words\ncan't log in with ***, abc"
+    assert clean(said, environment) == "key **** of 3.3.2-with-words\ncan't log in with ****, abc"
 
 
 def test_log_lines_hold_no_escape_sequence() -> None:

@@ -142,8 +142,8 @@ def test_no_secret_stands_in_a_finding() -> None:
         raise Ailment("the token hunter2hunter2 is odd", "replace hunter2hunter2")
 
     (found,) = run([Line("token", ask)], secrets=["", "hunter2", "hunter2hunter2"])
-    assert found.detail == "the token *** is odd"
-    assert found.remedy == "replace ***"
+    assert found.detail == "the token **** is odd"
+    assert found.remedy == "replace ****"
 
 
 # --- what several probes share -------------------------------------------------

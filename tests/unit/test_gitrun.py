@@ -31,7 +31,7 @@ def test_neither_the_token_nor_the_urls_password_is_shown() -> None:
 
     words = runner.redacted("fatal: https://bot:pass-word@host/ tok/en+1 tok%2Fen%2B1 pass-word")
 
-    assert words == "fatal: https://***@host/ *** *** ***"
+    assert words == "fatal: https://****@host/ **** **** ****"
 
 
 def test_the_account_of_an_ssh_url_is_no_secret_and_a_password_is() -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deployer.errors import DeployerError, GitError, NotHealthy, RequirementsRefused
-from deployer.masking import masked, printable
+from deployer.masking import masked, printable, without
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,10 @@ def test_a_line_of_the_log_is_json_after_it_as_before() -> None:
     event = {"a": "https://host", "b": ["https://host", "me@host"], "c": "'https://u:p'w@host'"}
     shown = json.loads(masked(json.dumps(event)))
     assert shown == event | {"c": "'https://****@host'"}
+
+
+def test_a_secret_that_is_known_is_masked_wherever_it_stands_the_longest_first() -> None:
+    assert without(["hush", "", None, "hush-hush"], "hush-hush, hush; xhush") == "****, ****; x****"
 
 
 def test_masking_twice_is_masking_once() -> None:

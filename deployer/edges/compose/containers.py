@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from deployer.core.model import Look
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 from deployer.edges.compose.ways.way import Instance
+from deployer.masking import without
 from deployer.ports.doctor import About, Seen
 
 # github.com/docker/compose: pkg/api/labels.go
@@ -204,9 +205,7 @@ def clean(text: str, environment: Sequence[str]) -> str:
     values = [value for name, value in pairs if _SECRET_NAME.search(name)]
     # The program that prints a password took it out of its URL before.
     secrets = {*values, *(_URL_PASSWORD.sub(r"\1", v) for v in values if "://" in v)}
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***")
+    text = without((one for one in secrets if len(one) >= _SHORTEST_SECRET), text)
     lines = _ESCAPE.sub("", text).splitlines()
     return "\n".join(
         "".join(c if c.isprintable() else " " for c in line).rstrip() for line in lines

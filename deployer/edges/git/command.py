@@ -26,6 +26,7 @@ from git.cmd import Git
 
 from deployer.core.settings import Secret, in_plain, scheme_of
 from deployer.errors import GitError, SettingsError
+from deployer.masking import without
 
 # What git may see of the worker's environment: where programs are, the machine's
 # certificates and proxies (gitenvironment: git(1), curl(1)), an ssh agent.
@@ -186,7 +187,7 @@ class GitRunner:
         token = in_plain(self._renew()) if _TOKEN in self._environment else None
         if token is None or token == self._environment[_TOKEN]:
             return False
-        self._secrets += _secrets(self._url, token)
+        self._secrets = self._secrets | _secrets(self._url, token)
         self._environment = self._environment | {_TOKEN: token}
         return True
 
@@ -243,8 +244,7 @@ class GitRunner:
 
     def redacted(self, words: str) -> str:
         """Return `words` fit to be shown: printable, cut to its end, secrets taken out."""
-        for secret in self._secrets:
-            words = words.replace(secret, "***")
+        words = without(self._secrets, words)
         # The host's own words are among git's: no escape sequence of theirs reaches a terminal.
         lines = words.strip().replace("\r", "\n")  # so does progress, which writes over itself
         printable = (c if c.isprintable() or c == "\n" else "?" for c in lines)
@@ -270,12 +270,11 @@ def _config_variables(config: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _secrets(url: str, token: str | None) -> tuple[str, ...]:
+def _secrets(url: str, token: str | None) -> set[str]:
     """Return what must not be shown: the token, what the URL holds before its `@`."""
     userinfo = urlsplit(url).netloc.rpartition("@")[0] if "://" in url else ""
     if url.startswith(
         "ssh://"
     ):  # its user is an account, `git` mostly; elsewhere it may be a token
         userinfo = userinfo.partition(":")[2]
-    secrets = {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}
-    return tuple(sorted(secrets - {""}, key=len, reverse=True))
+    return {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}

@@ -26,6 +26,7 @@ from deployer import __version__
 from deployer.core.model import Status, StatusRecord, StatusState
 from deployer.core.settings import Secret, in_plain
 from deployer.errors import GitHubUnreachable
+from deployer.masking import without
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 from deployer.ports.doctor import Answer
 
@@ -304,9 +305,7 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
-        secret = in_plain(self._token)
-        text = text.replace(secret, "[token]") if secret else text
-        text = " ".join(text.split())
+        text = " ".join(without([in_plain(self._token)], text).split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
 
