@@ -7,7 +7,6 @@ what that one may refer to is laid out for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
 
 from deployer.core.model import File, folder_of
 
@@ -51,5 +50,6 @@ def _imported(file: File) -> set[str]:
 
 def _modules(path: str) -> set[str]:
     """Return the names by which an import could mean this file: its own, or its package's."""
-    at = PurePosixPath(path)
-    return {at.stem, at.parent.name} if at.stem == "__init__" else {at.stem}
+    *_, package, name = ("", *path.split("/"))
+    stem = name.rpartition(".")[0] or name  # pathlib would take ten times as long
+    return {stem, package} if stem == "__init__" else {stem}
