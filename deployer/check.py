@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deployer.core.check import precheck
 from deployer.core.model import REQUIREMENTS, Tree, Verdict
-from deployer.core.planning import precheck
 from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner
 from deployer.ports.repository import Trial, WorkingCopy

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from deployer.check import Checked
-    from deployer.core.reporting.alerts import News
+    from deployer.core.alerts import News
     from deployer.deployment.parts import Parts
     from deployer.edges.backup.databases import Databases
     from deployer.edges.backup.making import Backup
@@ -205,7 +205,7 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
         SettingsError: see `messenger`.
         OperatorError: nobody took it, or it can't be remembered: the next run tells it again.
     """
-    from deployer.core.reporting.alerts import message, news
+    from deployer.core.alerts import message, news
     from deployer.edges.processes.lock import only_teller
     from deployer.edges.told import Told
 
@@ -222,7 +222,7 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
 
 
 def _wrong_in_journal(settings: Settings) -> dict[str, str]:
-    from deployer.core.reporting.alerts import JOURNAL, in_journal
+    from deployer.core.alerts import JOURNAL, in_journal
 
     try:
         journal = open_journal(settings, reading=True)

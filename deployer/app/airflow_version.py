@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deployer.airflow_version import AirflowVersion
 from deployer.app import doorbell, open_journal
 from deployer.app.airflow import compose_runner, in_compose
 from deployer.config import Settings
-from deployer.deployment.airflow_version import AirflowVersion
 from deployer.deployment.rollout import Drain
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.archive import own_as_around

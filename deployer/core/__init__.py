@@ -8,8 +8,10 @@ requirements  what a `requirements.txt` installs, and may ask for
 planning      live tree + tip -> steps; what is held
 verdicts      what the dag-processor tells -> verdicts
 reporting     an ending -> statuses, JSON; when to post
+check         what a push of a working copy would be told
 doctor        a line of `deployer doctor`; what a compose file must say
 access        who may see what
+alerts        what the teacher is told without having asked
 hooks         what the webhook has to be; which deliveries are asked for again
 counts        one file, two files
 settings      texts of settings, read

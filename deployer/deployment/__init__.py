@@ -3,7 +3,6 @@
 run              gather, plan, apply, judge
 holding          what is held of it, and why
 rollout          packages: prove, drain pools to 0 and back, swap, healthy or back
-airflow_version  another version of Airflow, healthy or taken back
 publication      make a release live, have it judged; take back what the dag-processor dies of
 watching         the wait for its verdicts: ask, listen, stop
 dag_processor    what is wrong with it, and how it comes back

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from deployer.core.alerts import Standing
 from deployer.core.doctor.invariants import Audit
 from deployer.core.model import (
     Closed,
@@ -29,7 +30,6 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.reporting.alerts import Standing
 
 
 @dataclass(frozen=True, slots=True)

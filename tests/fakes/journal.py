@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from deployer.core.alerts import Standing
 from deployer.core.doctor.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
@@ -35,7 +36,6 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.reporting.alerts import Standing
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.pacing import LAST_RETRY_S, patience, urgency
 from deployer.errors import DeployerError, JournalError

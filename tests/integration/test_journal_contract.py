@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from deployer.core.alerts import Standing
 from deployer.core.doctor.invariants import Audit
 from deployer.core.model import (
     Closed,
@@ -48,7 +49,6 @@ from deployer.core.model import (
     Trigger,
     Verdict,
 )
-from deployer.core.reporting.alerts import Standing
 from deployer.core.reporting.pacing import patience, urgency
 from deployer.edges.journal import SqlJournal
 from deployer.errors import DeployerError, JournalError

@@ -66,7 +66,7 @@ NO_STATUS: Final = (
     "edges/backup/",
     "edges/airflow/health.py",
     "edges/compose/other_airflow.py",
-    "deployment/airflow_version.py",
+    "airflow_version.py",
     "edges/class_repository/",
     "edges/embedded/students_machine.py",
     "edges/git/working_copy.py",

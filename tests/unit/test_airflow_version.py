@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from deployer.airflow_version import BY, AirflowVersion
 from deployer.core.airflow_version import image_of, naming
 from deployer.core.model import Trigger
-from deployer.deployment.airflow_version import BY, AirflowVersion
 from deployer.deployment.rollout import Drain
 from deployer.errors import AirflowKept, AirflowUnreachable, OperatorError, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deployer.core.alerts import MOST, News, Standing, in_journal, message, news
 from deployer.core.doctor.lines import Finding, Mark
 from deployer.core.model import Freeze, Outcome, ParseError, Pulse, State, Verdict
-from deployer.core.reporting.alerts import MOST, News, Standing, in_journal, message, news
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 A = "a1b2c3d" + "0" * 33

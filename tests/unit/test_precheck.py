@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from deployer.core.check.mendings import MENDINGS, mending
+from deployer.core.check.precheck import dag_files, judged, left_out, within
 from deployer.core.model import (
     Examined,
     Facts,
@@ -17,9 +19,7 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.planning.precheck import dag_files, judged, left_out, within
 from deployer.core.reporting.status import of_file
-from deployer.core.verdicts.mendings import MENDINGS, mending
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
 DAG = Facts(may_hold_dag=True)

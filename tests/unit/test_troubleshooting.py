@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.check.mendings import MENDINGS
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
 from deployer.core.reporting.status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
-from deployer.core.verdicts.mendings import MENDINGS
 from deployer.edges.compose.ways.proving import CHECKS
 from deployer.edges.parser.judging import harm
 from deployer.edges.parser.protocol import Answer, End, Limits

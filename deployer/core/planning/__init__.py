@@ -3,6 +3,5 @@
 plan             live tree + tip -> steps; what Airflow's search finds
 packages         which packages the class is to run on, and where it runs on others
 held             what is held though nobody parses it, or claims another's `dag_id`; what stays live
-precheck         the same for a working copy: what a push of it would have judged
 rollback         which earlier commit is gone back to
 """

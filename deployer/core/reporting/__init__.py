@@ -9,5 +9,4 @@ pacing           when the next write may go to GitHub, and which status goes nex
 git_words        why git failed, without the address
 readiness        is the deployer as a whole doing its job
 story            what became of a delivery or a commit
-alerts           what the teacher is told without having asked
 """

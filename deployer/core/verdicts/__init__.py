@@ -2,5 +2,4 @@
 
 watch            what was told of a release, folded into verdicts: one rule
 trace            a traceback -> error type, message, the student's own line
-mendings         how the commonest errors are mended
 """

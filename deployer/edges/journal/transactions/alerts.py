@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, literal, select
 
+from deployer.core.alerts import Standing
 from deployer.core.model import Outcome, State, Verdict
-from deployer.core.reporting.alerts import Standing
 from deployer.edges.journal.tables import announcements, deployments, verdicts
 from deployer.edges.journal.transactions.reading import UNFINISHED, VERDICT, verdict_of
 
