@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 JOURNAL: Final = "journal"
 SETTINGS: Final = "settings"
@@ -44,14 +44,14 @@ class Manifest:
     Attributes:
         made_by: version of the deployer.
         revision: of the journal's schema.
-        files: SHA-256 of each other file, by its name in the backup.
+        files: names of all that follow it.
     """
 
     origin: Origin
     made_by: str
     made_at: str
     revision: str
-    files: Mapping[str, str]
+    files: tuple[str, ...]
     format: int = FORMAT
     kind: str = _KIND
 
@@ -73,7 +73,8 @@ def read(text: bytes) -> Manifest | None:
     """Return the manifest, None: it is none of ours, or of a format that is to come."""
     try:
         told = json.loads(text)
-        manifest = Manifest(**told | {"origin": Origin(**told["origin"])})
+        names = tuple(map(str, told["files"]))
+        manifest = Manifest(**told | {"origin": Origin(**told["origin"]), "files": names})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return manifest if (manifest.kind, manifest.format) == (_KIND, FORMAT) else None

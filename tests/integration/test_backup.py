@@ -444,15 +444,34 @@ def truncated(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+def without_its_end(file: Path) -> None:
+    """Take a part of gzip's checksum off."""
+    file.write_bytes(file.read_bytes()[:-6])
+
+
 def flipped(file: Path) -> None:
-    """Change a byte of the journal, in an archive that is whole."""
-    raw = gzip.decompress(file.read_bytes())
-    file.write_bytes(gzip.compress(raw.replace(b"SQLite format 3", b"SQLite format 4", 1)))
+    """Change a byte of the journal, and let the checksum be that of before."""
+    whole = file.read_bytes()
+    raw = gzip.decompress(whole)
+    assert b"SQLite format 3" in raw
+    changed = gzip.compress(raw.replace(b"SQLite format 3", b"SQLite format 4", 1))
+    file.write_bytes(changed[:-8] + whole[-8:])
+
+
+def scratched(file: Path) -> None:
+    """Change a byte of the file."""
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
 
 
 def shortened(file: Path) -> None:
     """Take the last entry out of it."""
     rewritten(file, lambda entries: entries[:-1])
+
+
+def doubled(file: Path) -> None:
+    rewritten(file, lambda entries: [*entries, entries[-1]])
 
 
 def no_archive(file: Path) -> None:
@@ -493,8 +512,11 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
         (Path.unlink, "is not there"),
         (no_archive, "is damaged, or no backup"),
         (truncated, "is damaged"),
-        (flipped, "is damaged: journal"),
-        (shortened, "is damaged: journal"),
+        (without_its_end, "is damaged"),
+        (flipped, "is damaged, or no backup: CRC check failed"),
+        (scratched, "is damaged"),
+        (shortened, "is damaged, or no backup: journal"),
+        (doubled, "is damaged, or no backup: a name is in it twice"),
         (foreign, "is no backup that this deployer knows"),
         (with_entry(name="../outside"), "holds '../outside'"),
         (with_entry(name="/etc/outside"), "holds '/etc/outside'"),
@@ -505,7 +527,8 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
         (with_entry(name="settings/dev", type=tarfile.CHRTYPE), "'settings/dev'"),
     ],
     ids=[
-        "gone", "no archive", "truncated", "a byte changed", "an entry missing", "no manifest",
+        "gone", "no archive", "truncated", "its end cut off", "a byte changed",
+        "a byte of the file changed", "an entry missing", "an entry twice", "no manifest",
         "a parent's", "absolute", "out of the settings", "not in the manifest", "a link",
         "a hard link", "a device",
     ],

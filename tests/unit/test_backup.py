@@ -25,7 +25,7 @@ MANIFEST = Manifest(
     made_by="1.2.3",
     made_at="2026-03-01T12:00:00+00:00",
     revision="0001",
-    files={"journal": "aa", "databases/warehouse.dump": "bb", "databases/postgres.dump": "cc"},
+    files=("journal", "databases/warehouse.dump", "databases/postgres.dump"),
 )
 
 
@@ -44,7 +44,8 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
         b'{"origin": []}',
         json.dumps({"origin": {"repo": "a"}}).encode(),
         written(replace(MANIFEST, kind="somebody else's")).encode(),
-        written(replace(MANIFEST, format=2)).encode(),
+        written(replace(MANIFEST, format=1)).encode(),
+        written(replace(MANIFEST, format=3)).encode(),
     ],
 )
 def test_what_is_no_manifest_of_ours_is_none(text: bytes) -> None:

@@ -1,70 +1,49 @@
-"""The file of a backup: tar, gzip, first a manifest with the checksums of all that follows."""
+"""The file of a backup: tar in gzip, first the manifest that names all that follows."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
 import os
 import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Final
 
-from deployer.core.backup import MANIFEST, SETTINGS, Manifest, is_inside, read, written
+from deployer.core.backup import MANIFEST, SETTINGS, Manifest, is_inside, read
 from deployer.errors import DiskError, WrongPlace
 
-_MANIFEST_MOST = 16 << 20
-_PERMISSIONS = 0o777
+_MANIFEST_MOST: Final = 16 << 20
+_PERMISSIONS: Final = 0o777
 
 
-class Entry(NamedTuple):
-    """What a backup holds under a name; with its content, if that may change meanwhile."""
+def within(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Yield `directory` and all that lies in it, by the names that a backup has for them.
 
-    name: str
-    path: Path
-    content: bytes | None = None
-
-    def checksum(self) -> str | None:
-        """Return it, None: it is a directory."""
-        if self.content is not None:
-            return hashlib.sha256(self.content).hexdigest()
-        if self.path.is_dir():
-            return None
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def entries(directory: Path) -> Iterator[Entry]:
-    """Yield `directory` and all that lies in it; a link to a file is that file.
+    A link to a file is that file.
 
     Raises:
         OSError, DiskError: something can't be kept.
     """
-    yield Entry(SETTINGS, directory)
+    yield SETTINGS, directory
     for place, folders, names in os.walk(directory, onerror=_unread):
         for path in sorted(Path(place, name) for name in (*folders, *names)):
-            name = f"{SETTINGS}/{path.relative_to(directory).as_posix()}"
-            if path.is_file():
-                yield Entry(name, path, path.read_bytes())
-            elif path.is_dir() and not path.is_symlink():
-                yield Entry(name, path)
-            else:
+            if not path.is_file() and (path.is_symlink() or not path.is_dir()):
                 raise DiskError(
                     f"{path} can't be kept in a backup, it is no file of its own: move it out of"
                     f" {directory}, then again"
                 )
+            yield f"{SETTINGS}/{path.relative_to(directory).as_posix()}", path
 
 
 def _unread(exc: OSError) -> None:
     raise exc
 
 
-def write(file: Path, manifest: Manifest, contents: Iterable[Entry]) -> None:
+def write(file: Path, contents: Mapping[str, Path]) -> None:
     """Write a backup that nobody else may read; it has its name when all of it is on disk.
 
     Raises:
@@ -75,12 +54,8 @@ def write(file: Path, manifest: Manifest, contents: Iterable[Entry]) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             with tarfile.open(fileobj=stream, mode="w:gz", dereference=True) as tar:
-                text = written(manifest).encode()
-                first = tarfile.TarInfo(MANIFEST)
-                first.size, first.mode = len(text), 0o600
-                tar.addfile(first, io.BytesIO(text))
-                for entry in contents:
-                    _add(tar, entry)
+                for name, path in contents.items():
+                    tar.add(path, arcname=name, recursive=False)
             stream.flush()
             os.fsync(stream.fileno())
         Path(part).rename(file)
@@ -89,39 +64,44 @@ def write(file: Path, manifest: Manifest, contents: Iterable[Entry]) -> None:
     sync(file.parent)
 
 
-def _add(tar: tarfile.TarFile, entry: Entry) -> None:
-    if entry.content is None:
-        tar.add(entry.path, arcname=entry.name, recursive=False)
-        return
-    info = tar.gettarinfo(entry.path, arcname=entry.name)
-    info.size = len(entry.content)
-    tar.addfile(info, io.BytesIO(entry.content))
-
-
 def unpack(file: Path, *, settings: Path, rest: Path) -> Manifest:
-    """Unpack a backup, the teacher's files into `settings` and all else into `rest`; check it all.
+    """Unpack the teacher's files below `settings` and all else below `rest`; check it all.
 
-    Both are empty directories that nobody else can write to; what is in them is good if, and
-    only if, this returns.
+    Both are directories that nobody else can write to; what is unpacked is good if, and only
+    if, this returns. It is on disk then.
 
     Raises:
         WrongPlace: it is no backup, damaged, or holds what a backup never does.
         DiskError
     """
     try:
-        with tarfile.open(file, mode="r:gz") as tar:
+        with (
+            gzip.open(file) as stream,
+            tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar,
+        ):
             manifest = _manifest(file, tar)
-            found = dict(_unpacked(file, tar, manifest.files, settings, rest))
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as exc:
-        raise WrongPlace(f"{file} is damaged, or no backup: {exc}. Nothing was changed") from exc
+            found = list(_unpacked(file, tar, manifest, settings, rest))
+            # gzip compares its checksum with what it read when it comes to the end.
+            with Path(os.devnull).open("wb") as nowhere:
+                shutil.copyfileobj(stream, nowhere)
     except FileNotFoundError as exc:
         raise WrongPlace(f"{exc.filename} is not there. Nothing was changed") from exc
-    except OSError as exc:  # of gzip too
+    except gzip.BadGzipFile as exc:
+        raise _damaged(file, exc) from exc
+    except (OSError, tarfile.ExtractError) as exc:
         raise DiskError(f"{file} can't be unpacked: {exc}. Nothing was changed") from exc
-    if found != manifest.files:
-        wrong = min(found.items() ^ manifest.files.items())[0]
-        raise WrongPlace(f"{file} is damaged: {wrong}. Nothing was changed; take another backup")
+    except (tarfile.TarError, zlib.error, EOFError) as exc:
+        raise _damaged(file, exc) from exc
+    if sorted(found) != sorted(manifest.files):
+        wrong = min({*found} ^ {*manifest.files}, default="a name is in it twice")
+        raise _damaged(file, wrong)
     return manifest
+
+
+def _damaged(file: Path, why: object) -> WrongPlace:
+    return WrongPlace(
+        f"{file} is damaged, or no backup: {why}. Nothing was changed; take another backup"
+    )
 
 
 def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
@@ -133,50 +113,32 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
     if manifest is None:
         raise WrongPlace(
             f"{file} is no backup that this deployer knows: name one that `deployer backup` wrote,"
-            " and restore it with that version or a newer one. Nothing was changed"
+            " and restore it with that version. Nothing was changed"
         )
     return manifest
 
 
 def _unpacked(
-    file: Path, tar: tarfile.TarFile, known: Mapping[str, str], settings: Path, rest: Path
-) -> Iterator[tuple[str, str]]:
-    """Yield each file's name and checksum; only files and directories are ever made."""
+    file: Path, tar: tarfile.TarFile, manifest: Manifest, settings: Path, rest: Path
+) -> Iterator[str]:
+    """Yield each name; only files and directories are ever made.
+
+    Each gets its owner, by name where there is such a one: numbers differ between machines.
+    """
+    # Of names that lead nowhere else nothing needs to be filtered; Python 3.11.2 has no filters.
+    tar.extraction_filter = lambda member, _: member
     while member := tar.next():
         name = member.name
-        if not is_inside(name) or not (member.isdir() or (member.isreg() and name in known)):
+        known = is_inside(name) and name in manifest.files
+        if not known or not (member.isreg() or member.isdir()):
             raise WrongPlace(
                 f"{file} holds {name!r}, which no backup does: don't trust it. Nothing was changed"
             )
-        top, _, below = name.partition("/")
-        place = settings / below if top == SETTINGS else rest / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        stream = tar.extractfile(member)
-        if stream is None:
-            place.mkdir(exist_ok=True)
-        else:
-            yield name, _copied(stream, place)
-        if top == SETTINGS:
-            _own(place, member)
-
-
-def _copied(stream: IO[bytes], place: Path) -> str:
-    with place.open("xb+") as out:
-        shutil.copyfileobj(stream, out)
-        out.flush()
-        os.fsync(out.fileno())
-        out.seek(0)
-        return hashlib.file_digest(out, "sha256").hexdigest()
-
-
-def _own(place: Path, member: tarfile.TarInfo) -> None:
-    """Give it its owner, by name where there is such a one: numbers differ between machines."""
-    if os.geteuid() == 0:
-        with suppress(LookupError):
-            shutil.chown(place, user=member.uname or member.uid)
-        with suppress(LookupError):
-            shutil.chown(place, group=member.gname or member.gid)
-    place.chmod(member.mode & _PERMISSIONS)
+        member.mode &= _PERMISSIONS
+        place = settings if name.partition("/")[0] == SETTINGS else rest
+        tar.extract(member, place)
+        sync(place / name)
+        yield name
 
 
 def sync(place: Path) -> None:

@@ -12,7 +12,16 @@ from sqlalchemy import make_url
 
 from deployer import __version__
 from deployer.config import Settings
-from deployer.core.backup import DATABASES, JOURNAL, Manifest, Origin, name_at, too_many
+from deployer.core.backup import (
+    DATABASES,
+    JOURNAL,
+    MANIFEST,
+    Manifest,
+    Origin,
+    name_at,
+    too_many,
+    written,
+)
 from deployer.edges.backup import archive, journal
 from deployer.edges.backup.databases import Databases
 from deployer.edges.journal.schema import REVISIONS
@@ -55,16 +64,16 @@ def backup(
             file = place / name_at(now)
         _check(settings, place, file, keep)
         with archive.beside(file) as work:
-            kept = list(_gathered(settings, databases, work))
-            sums = {entry.name: entry.checksum() for entry in kept}
+            kept = dict(_gathered(settings, databases, work))
             manifest = Manifest(
                 origin=origin(settings),
                 made_by=__version__,
                 made_at=now.isoformat(timespec="seconds"),
                 revision=REVISIONS[-1],
-                files={name: known for name, known in sums.items() if known},
+                files=tuple(kept),
             )
-            archive.write(file, manifest, kept)
+            (work / MANIFEST).write_text(written(manifest))
+            archive.write(file, {MANIFEST: work / MANIFEST} | kept)
         removed = _rotated(place, keep) if keep else ()
         return Backup(file, file.stat().st_size, manifest, removed)
     except OSError as exc:
@@ -86,16 +95,16 @@ def _check(settings: Settings, place: Path, file: Path, keep: int | None) -> Non
         )
 
 
-def _gathered(settings: Settings, databases: Databases, work: Path) -> Iterator[archive.Entry]:
+def _gathered(settings: Settings, databases: Databases, work: Path) -> Iterator[tuple[str, Path]]:
     journal.copy(settings.journal_url, work / JOURNAL)
-    yield archive.Entry(JOURNAL, work / JOURNAL)
+    yield JOURNAL, work / JOURNAL
     if settings.services == "local":
         return
-    yield from archive.entries(settings.compose_file.absolute().parent)
+    yield from archive.within(settings.compose_file.absolute().parent)
     for service in databases.names():
         dumped = work / f"{service}.dump"
         databases.dump(service, dumped)
-        yield archive.Entry(f"{DATABASES}/{dumped.name}", dumped)
+        yield f"{DATABASES}/{dumped.name}", dumped
 
 
 def _rotated(directory: Path, keep: int) -> tuple[Path, ...]:

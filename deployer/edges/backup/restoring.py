@@ -44,19 +44,16 @@ def restore(
     with ExitStack() as held:
         held.enter_context(_without_worker(settings, databases.output))
         rest = held.enter_context(archive.beside(settings.state_dir / "restore"))
-        fresh = rest / SETTINGS
         with_stack = settings.services == "compose"
-        if with_stack:
-            fresh = held.enter_context(archive.beside(etc)) / SETTINGS
-        fresh.mkdir()
-        manifest = archive.unpack(file, settings=fresh, rest=rest)
+        near = held.enter_context(archive.beside(etc)) if with_stack else rest
+        manifest = archive.unpack(file, settings=near, rest=rest)
         if reason := against(manifest, origin(settings), REVISIONS):
             raise WrongPlace(f"{file} {reason}. Nothing was changed")
         agreed(manifest, _replaced(settings, manifest, etc if with_stack else None))
         if with_stack:
             if settings.compose_file.exists():
                 databases.stop_others()
-            with _in_place(fresh, etc, aside) as kept:
+            with _in_place(near / SETTINGS, etc, aside) as kept:
                 _load(databases, manifest.databases, rest / DATABASES, aside)
             tell(f"{etc} is the backup's{_kept(kept)}")
             for service in manifest.databases:
