@@ -29,12 +29,10 @@ class Origin:
     Attributes:
         repo: the class's, `owner/name`.
         services: as the setting says, `compose` or `local`.
-        journal: `sqlite` or `postgresql`.
     """
 
     repo: str
     services: str
-    journal: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,22 @@ from uuid import uuid4
 
 import click
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, insert, make_url, text
 
 from deployer import config
 from deployer.config import Settings
-from deployer.core.model import Live
+from deployer.core.model import Live, Trigger
 from deployer.edges.backup.databases import Databases
+from deployer.edges.backup.journal import ROWS_AT_A_TIME, JournalPlace
+from deployer.edges.backup.journal import put_back as put_journal_back
 from deployer.edges.backup.making import Backup
 from deployer.edges.backup.making import backup as back_up
 from deployer.edges.backup.restoring import restore as put_back
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.journal import SqlJournal
+from deployer.edges.journal.engine import Database
+from deployer.edges.journal.tables import announcements
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace
 
@@ -59,14 +63,21 @@ STACK = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of its own for a journal."""
-    if request.param == "sqlite":
-        (tmp_path / "state").mkdir()
-        yield f"sqlite:///{tmp_path}/state/deployer.db"
-        return
-    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    (tmp_path / "state").mkdir()
+    return f"sqlite:///{tmp_path}/state/deployer.db"
+
+
+@pytest.fixture
+def postgresql_url(postgres_url: str) -> Iterator[str]:
+    """A schema of its own for a journal."""
+    server = make_url(postgres_url).set(drivername="postgresql+psycopg")
     own = f"test_{uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -76,12 +87,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         )
         connection.execute(text(f"DROP SCHEMA {own} CASCADE"))
     engine.dispose()
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    (tmp_path / "state").mkdir()
-    return f"sqlite:///{tmp_path}/state/deployer.db"
 
 
 def settings_of(place: Path, url: str, *, services: str = "local", repo: str = "c/a") -> Settings:
@@ -149,6 +154,13 @@ def deliver(url: str, guid: str) -> None:
         journal.set_live(Live(A))
 
 
+def fill(url: str, pushes: int) -> None:
+    """Announce so many commits at once."""
+    row = {"sha": A, "forced": False, "trigger": Trigger.MANUAL, "received_at": NOW}
+    with closing(Database(url)) as database, database.writing() as connection:
+        connection.execute(insert(announcements), [row] * pushes)
+
+
 def is_known(url: str, guid: str) -> bool:
     """Tell whether a delivery is in the journal; its second time would be a duplicate."""
     with closing(SqlJournal.open(url, migrate=False)) as journal:
@@ -194,6 +206,60 @@ def test_the_journal_that_is_replaced_is_kept_aside(tmp_path: Path, url: str) ->
     kept = Path(told.rpartition(" ")[2])
     assert kept.name.endswith(ASIDE)
     assert b"after" in kept.read_bytes()
+
+
+def test_all_of_a_large_journal_comes_back_and_is_counted_on(tmp_path: Path, url: str) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "1")
+    fill(url, 2 * ROWS_AT_A_TIME)
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        known = journal.unseen()
+    here.backup(tmp_path / "b.tar.gz")
+    fill(url, 1)
+    here.restore(tmp_path / "b.tar.gz")
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        assert journal.unseen() == known
+        assert journal.request_deploy(None, Trigger.MANUAL) == known[-1].id + 1
+
+
+def test_a_backup_of_one_database_goes_into_the_other(
+    tmp_path: Path, sqlite_url: str, postgresql_url: str
+) -> None:
+    first, second = Class(tmp_path, sqlite_url, "local"), postgresql_url
+    deliver(sqlite_url, "1")
+    first.backup(tmp_path / "there.tar.gz")
+    moved = settings_of(tmp_path, second)
+    first.restore(tmp_path / "there.tar.gz", moved)
+    assert is_known(second, "1")
+    deliver(second, "2")
+    back_up(moved, first.databases, tmp_path / "back.tar.gz", keep=None, now=NOW)
+    first.restore(tmp_path / "back.tar.gz")
+    assert is_known(sqlite_url, "2")
+
+
+def test_what_postgresql_refuses_leaves_its_journal_as_it_was(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    deliver(postgresql_url, "1")
+    copied = tmp_path / "copy"
+    SqlJournal.open(f"sqlite:///{copied}", migrate=True).close()
+    with closing(sqlite3.connect(copied)) as damaged, damaged:
+        damaged.execute("INSERT INTO covers VALUES (7, 1, 'a')")  # of no deployment
+    with pytest.raises(JournalError, match="foreign key"):
+        put_journal_back(postgresql_url, copied, aside=ASIDE, state_dir=tmp_path)
+    assert is_known(postgresql_url, "1")
+
+
+def test_a_rebuilt_journal_takes_the_place_of_one_in_postgresql(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    deliver(postgresql_url, "1")
+    (tmp_path / "state").mkdir()
+    place = JournalPlace(postgresql_url, tmp_path / "state", ASIDE)
+    kept = place.rebuild(lambda journal: journal.set_packages("pandas"))
+    assert place.opened(lambda journal: (journal.packages(), journal.unseen())) == ("pandas", ())
+    assert kept == tmp_path / "state" / f"journal.{ASIDE}"
+    assert is_known(f"sqlite:///{kept}", "1")
 
 
 def test_a_journal_that_is_gone_is_restored(tmp_path: Path, sqlite_url: str) -> None:
@@ -458,6 +524,17 @@ def flipped(file: Path) -> None:
     file.write_bytes(changed[:-8] + whole[-8:])
 
 
+def of_no_journal(file: Path) -> None:
+    """Change a byte of the journal, in an archive that is whole."""
+    rewritten(
+        file,
+        lambda entries: [
+            (one, content.replace(b"SQLite format 3", b"SQLite format 4", 1))
+            for one, content in entries
+        ],
+    )
+
+
 def scratched(file: Path) -> None:
     """Change a byte of the file."""
     whole = bytearray(file.read_bytes())
@@ -515,6 +592,7 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
         (without_its_end, "is damaged"),
         (flipped, "is damaged, or no backup: CRC check failed"),
         (scratched, "is damaged"),
+        (of_no_journal, "the journal of the backup: "),
         (shortened, "is damaged, or no backup: journal"),
         (doubled, "is damaged, or no backup: a name is in it twice"),
         (foreign, "is no backup that this deployer knows"),
@@ -528,7 +606,8 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
     ],
     ids=[
         "gone", "no archive", "truncated", "its end cut off", "a byte changed",
-        "a byte of the file changed", "an entry missing", "an entry twice", "no manifest",
+        "a byte of the file changed", "a journal that is none", "an entry missing",
+        "an entry twice", "no manifest",
         "a parent's", "absolute", "out of the settings", "not in the manifest", "a link",
         "a hard link", "a device",
     ],

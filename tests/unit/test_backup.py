@@ -19,7 +19,7 @@ from deployer.core.backup import (
     written,
 )
 
-HERE = Origin("class/airflow", "compose", "sqlite")
+HERE = Origin("class/airflow", "compose")
 MANIFEST = Manifest(
     origin=HERE,
     made_by="1.2.3",
@@ -70,7 +70,6 @@ def test_a_backup_of_a_newer_deployer_is_refused() -> None:
     [
         (replace(HERE, repo="x/y"), "its repo is class/airflow, here it is x/y"),
         (replace(HERE, services="local"), "its services is compose, here it is local"),
-        (replace(HERE, journal="postgresql"), "its journal is sqlite, here it is postgresql"),
     ],
 )
 def test_a_backup_of_another_deployer_is_refused(here: Origin, words: str) -> None:

@@ -3,7 +3,7 @@
 making      `deployer backup`: what goes in, while everything runs
 restoring   `deployer restore`: what is looked at first, what is replaced, what is kept aside
 archive     the file: whole or not there; nothing of it is trusted before all of it is checked
-journal     a copy of SQLite's file, or a dump of PostgreSQL, and how it becomes the journal again
+journal     a copy of it, a SQLite file also of PostgreSQL, and how it becomes the journal again
 databases   Airflow's and the class's own, through the containers that they run in
 
 What a backup may hold, and which one is refused, is said in `core/backup.py`.

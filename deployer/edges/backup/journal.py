@@ -1,63 +1,64 @@
-"""The journal's part of a backup: a copy of SQLite's file, or what pg_dump says of our tables."""
+"""The journal's part of a backup: a SQLite file, whatever database the journal is in."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import inspect
+from sqlalchemy import Column, Connection, delete, func, insert, inspect, select
 
 from deployer.edges.backup.archive import beside, own_as_around, sync
 from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database, is_damage
-from deployer.edges.journal.tables import metadata
-from deployer.errors import JournalError
+from deployer.edges.journal.tables import metadata, worker
+from deployer.errors import JournalError, WrongPlace
 from deployer.ports import Journal
 
 T = TypeVar("T")
 
-WITHIN_S: Final = 900.0
-OURS: Final = (*metadata.tables, "alembic_version")
+ROWS_AT_A_TIME: Final = 1000
 _SIDES: Final = ("", "-wal", "-shm")
-_PSQL: Final = ("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
 
 
 def copy(url: str, into: Path) -> None:
-    """Write the journal as it is at one moment to `into`; others go on writing.
+    """Write the journal as it is at one moment to a SQLite file; others go on writing.
 
     Raises:
         JournalError: it can't be read, or is not of this version of the deployer.
     """
-    database = Database(url)
-    with closing(database):
+    with closing(Database(url)) as database:
         schema.ensure(database, migrate=False)
-        if database.file is None:
-            _dump(database, into, OURS)
-            return
-        with database.telling("copied"):
-            connection = database.engine.raw_connection()
-            try:
-                # https://sqlite.org/lang_vacuum.html: whole, in one read transaction, compact.
-                connection.cursor().execute("VACUUM INTO ?", (str(into),))
-            except sqlite3.Error as exc:
-                raise JournalError(f"the journal {database.name} can't be copied: {exc}") from exc
-            finally:
-                connection.close()
+        if database.file:
+            _vacuum(database, into)
+        else:
+            _export(database, into)
+
+
+def ready(copied: Path) -> None:
+    """Make a copy one of this version, in which nothing is known to be live.
+
+    The worker looks at everything anew then.
+
+    Raises:
+        WrongPlace: it is damaged.
+        JournalError
+    """
+    if wrong := damage(_sqlite(copied)):
+        raise WrongPlace(f"the journal of the backup: {wrong}. Nothing was changed")
+    with closing(SqlJournal.open(_sqlite(copied), migrate=True)) as journal:
+        journal.set_live(None)
 
 
 def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | None:
     """Make `copied` the journal again; return where the one before is kept, None: there was none.
 
-    What was live is not known afterwards: the worker looks at everything anew.
-    No worker may run. A web process may: it goes on in the new one. What is kept ends in `aside`;
-    of PostgreSQL it is a dump in `state_dir`.
+    No worker may run. A web process may: it goes on in the new one. What is kept is a SQLite
+    file whose name ends in `aside`; of PostgreSQL's it is in `state_dir`.
 
     Raises:
         JournalError: nothing was changed.
@@ -67,12 +68,34 @@ def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | N
         with closing(database):
             if database.file:
                 return _replace(database.file, copied, aside)
-            kept = _load(database, copied, state_dir / f"journal.{aside}")
+            return _load(database, copied, state_dir / f"journal.{aside}")
     except OSError as exc:
         raise JournalError(f"the journal {database.name} can't be replaced: {exc}") from exc
-    with closing(SqlJournal.open(url, migrate=True)) as journal:
-        journal.set_live(None)
-    return kept
+
+
+def damage(url: str) -> str | None:
+    """Tell what is wrong with SQLite's file; None: nothing, or it is PostgreSQL's own matter.
+
+    Raises:
+        JournalError: it can't be read, and that says nothing of what it holds.
+    """
+    database = Database(url)
+    file = database.file
+    if file is None:
+        return None
+    if not file.exists() or not file.stat().st_size:
+        return f"{file} is {'empty' if file.exists() else 'gone'}"
+    try:
+        with closing(database), database.reading() as connection:
+            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if said == "ok":
+                whole = inspect(connection).has_table(worker.name)
+                return None if whole else f"{file} has no tables"
+    except JournalError as exc:
+        if not is_damage(exc):
+            raise
+        said = str(exc)
+    return f"{file} is damaged ({said})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +107,7 @@ class JournalPlace:
     aside: str
 
     def damage(self) -> str | None:
-        """Tell what is wrong with SQLite's file; None: nothing, or it is PostgreSQL's own matter.
-
-        Raises:
-            JournalError: it can't be read, and that says nothing of what it holds.
-        """
-        database = Database(self.url)
-        file = database.file
-        if file is None:
-            return None
-        if not file.exists() or not file.stat().st_size:
-            return f"{file} is {'empty' if file.exists() else 'gone'}"
-        try:
-            with closing(database), database.reading() as connection:
-                said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-                if said == "ok":
-                    whole = inspect(connection).has_table(OURS[-1])
-                    return None if whole else f"{file} has no tables"
-        except JournalError as exc:
-            if not is_damage(exc):
-                raise
-            said = str(exc)
-        return f"{file} is damaged ({said})"
+        return damage(self.url)
 
     def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
         """Make a new journal, let `fill` fill it, and put it in its place; see `put_back`.
@@ -115,7 +117,7 @@ class JournalPlace:
         """
         with beside(self.state_dir / "rebuild") as place:
             made = place / "journal"
-            with closing(SqlJournal.open(f"sqlite:///{made}", migrate=True)) as journal:
+            with closing(SqlJournal.open(_sqlite(made), migrate=True)) as journal:
                 fill(journal)
             return put_back(self.url, made, aside=self.aside, state_dir=self.state_dir)
 
@@ -135,13 +137,6 @@ def move_aside(file: Path, aside: str) -> Path | None:
 
 
 def _replace(file: Path, copied: Path, aside: str) -> Path | None:
-    url = f"sqlite:///{copied}"
-    with closing(Database(url)) as database, database.reading() as connection:
-        wrong = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if wrong != "ok":
-            raise JournalError(f"the copy of the journal is damaged: {wrong}; take another backup")
-    with closing(SqlJournal.open(url, migrate=True)) as journal:
-        journal.set_live(None)
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.restored")
     shutil.copyfile(copied, fresh)
@@ -156,60 +151,62 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
 
 
 def _load(database: Database, copied: Path, kept: Path) -> Path | None:
-    with database.telling("read"), database.reading() as connection:
-        there = [name for name in OURS if name in inspect(connection).get_table_names()]
-    if there:
+    with database.reading() as connection:
+        is_there = inspect(connection).has_table(worker.name)
+    schema.ensure(database, migrate=True)
+    if is_there:
         kept.touch(mode=0o600)
-        _dump(database, kept, there)
-    ours = ", ".join(f'"{name}"' for name in OURS)
-    drop = f"--command=DROP TABLE IF EXISTS {ours} CASCADE"
-    with copied.open("rb") as given:
-        # One transaction: all of it, or nothing was changed.
-        _run(database, (*_PSQL, "--single-transaction", drop, "--file=-"), stdin=given)
-    return kept if there else None
+        _export(database, kept)
+    with (
+        closing(Database(_sqlite(copied))) as given,
+        given.reading() as source,
+        database.writing() as target,
+    ):
+        _transfer(source, target)
+    return kept if is_there else None
 
 
-def _dump(database: Database, into: Path, tables: Sequence[str]) -> None:
-    only = [f"--table={name}" for name in tables]
-    with into.open("wb") as out:
-        _run(database, ("pg_dump", "--no-owner", "--no-privileges", *only), stdout=out)
+def _vacuum(database: Database, into: Path) -> None:
+    with database.telling("copied"):
+        connection = database.engine.raw_connection()
+        try:
+            # https://sqlite.org/lang_vacuum.html: whole, in one read transaction, compact.
+            connection.cursor().execute("VACUUM INTO ?", (str(into),))
+        except sqlite3.Error as exc:
+            raise JournalError(f"the journal {database.name} can't be copied: {exc}") from exc
+        finally:
+            connection.close()
 
 
-def _run(
-    database: Database,
-    line: tuple[str, ...],
-    *,
-    stdin: IO[bytes] | int = subprocess.DEVNULL,
-    stdout: IO[bytes] | int = subprocess.DEVNULL,
-) -> None:
-    """Run one of PostgreSQL's own programs on the journal's database.
+def _export(database: Database, into: Path) -> None:
+    with closing(Database(_sqlite(into))) as made:
+        schema.ensure(made, migrate=True)
+        with database.reading() as source, made.writing() as target:
+            _transfer(source, target)
 
-    Raises:
-        JournalError
-    """
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - of the extra `postgres`
 
-    url = database.engine.url
-    options = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
-    password = options.pop("password", None)  # on a command line all could read it
-    secret = {"PGPASSWORD": str(password)} if password else {}
-    try:
-        done = subprocess.run(
-            (*line, f"--dbname={make_conninfo('', **options)}"),
-            env=os.environ | secret,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            timeout=WITHIN_S,
-            check=False,
-        )
-    except FileNotFoundError as exc:
-        raise JournalError(
-            f"{line[0]} is not installed: install PostgreSQL's client programs (postgresql-client),"
-            " of the server's version or newer"
-        ) from exc
-    except subprocess.TimeoutExpired as exc:
-        raise JournalError(f"{line[0]} did not end within {WITHIN_S:.0f} s") from exc
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        raise JournalError(f"the journal {database.name}: {line[0]} failed: {said[-1]}")
+def _transfer(source: Connection, target: Connection) -> None:
+    """Put the rows of one journal in the place of another's, in the caller's transactions."""
+    is_postgresql = target.dialect.name == "postgresql"
+    if is_postgresql:
+        # A web process may read on, and has its next delivery wait for the end of this.
+        target.exec_driver_sql(f"LOCK TABLE {', '.join(metadata.tables)} IN EXCLUSIVE MODE")
+        target.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    for table in reversed(metadata.sorted_tables):
+        target.execute(delete(table))
+    for table in metadata.sorted_tables:
+        rows = source.execute(select(table).execution_options(yield_per=ROWS_AT_A_TIME))
+        for some in rows.mappings().partitions():
+            target.execute(insert(table), [dict(row) for row in some])
+        if is_postgresql and table.autoincrement_column is not None:
+            _count_on(target, table.autoincrement_column)
+
+
+def _count_on(target: Connection, column: Column[int]) -> None:
+    """Have PostgreSQL number the next row after the largest that was written."""
+    sequence = func.pg_get_serial_sequence(column.table.name, column.name)
+    target.execute(select(func.setval(sequence, func.max(column))))
+
+
+def _sqlite(file: Path) -> str:
+    return f"sqlite:///{file}"

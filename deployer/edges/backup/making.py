@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from deployer import __version__
 from deployer.config import Settings
 from deployer.core.backup import (
@@ -43,8 +41,7 @@ class Backup:
 
 
 def origin(settings: Settings) -> Origin:
-    kind = make_url(settings.journal_url).get_backend_name()
-    return Origin(settings.github_repo, settings.services, kind)
+    return Origin(settings.github_repo, settings.services)
 
 
 def backup(

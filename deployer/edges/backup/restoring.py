@@ -49,6 +49,7 @@ def restore(
         manifest = archive.unpack(file, settings=near, rest=rest)
         if reason := against(manifest, origin(settings), REVISIONS):
             raise WrongPlace(f"{file} {reason}. Nothing was changed")
+        journal.ready(rest / JOURNAL)
         agreed(manifest, _replaced(settings, manifest, etc if with_stack else None))
         if with_stack:
             if settings.compose_file.exists():
