@@ -69,7 +69,6 @@ def _play(stage: Stage, out: Console) -> list[str]:
         for fault in found:
             out.print(Text(f"   wrong: {fault}", style="red"))
         wrong += [f"{act.title}: {fault}" for fault in found]
-    wrong += [f"GitHub's description is not met: {v}" for v in stage.hub.violations]
     return wrong
 
 

@@ -1,32 +1,25 @@
-"""GitHub's webhooks on loopback, each request held against GitHub's own description.
-
-`github_hooks.json` beside it is the part of that description that is needed (OPENAPI_LICENSE in
-`deployer/demo/github`).
-"""
+"""GitHub's webhooks on loopback, each request held against GitHub's own description."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from werkzeug.datastructures import Headers
 
-from deployer.demo.github.contract import Contract, Operation, header_mistakes
+from tests.github.contract import Contract, Operation, header_mistakes
 
 REPO, TOKEN = "class/airflow-class", "a-token-of-the-class"
-HOOKS = "/repos/{owner}/{repo}/hooks"
 Answer = tuple[int, Any]
 _MOMENT = "2026-03-01T09:00:00Z"
-_CONTRACT = Contract((Path(__file__).parent / "github_hooks.json").read_text())
+_CONTRACT = Contract()
 
 
 @dataclass
@@ -159,14 +152,16 @@ def github_hooks() -> Iterator[GitHubHooks]:
                 return 401, _error("Bad credentials"), ""
             if "/statuses/" in place:  # as the stand-in answers it
                 return 422, _error("No commit found for SHA"), ""
-            operation, path = _operation(self.command.lower(), place)
+            found = _CONTRACT.find(self.command, place)
+            assert found, place
+            operation, path = found
             body = json.loads(text) if text else None
             state.violations += _CONTRACT.parameter_mistakes(operation, path, query)
             state.violations += _CONTRACT.body_mistakes(operation, body)
             if self.command != "GET":
                 state.wrote.append(f"{self.command} {place}")
             code, said = state.answer(operation, path, query, body)
-            _CONTRACT.check_answer(operation, code, said)
+            state.violations += _CONTRACT.answer_mistakes(operation, code, said)
             links = ""
             if operation.path.endswith("/deliveries"):
                 start = int(query.get("cursor", 0)) + int(query.get("per_page", 30))
@@ -190,13 +185,3 @@ def github_hooks() -> Iterator[GitHubHooks]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def _operation(method: str, place: str) -> tuple[Operation, dict[str, str]]:
-    for end in ("", "/{hook_id}", "/{hook_id}/deliveries"):
-        for more in ("", "/{delivery_id}/attempts") if end.endswith("deliveries") else ("",):
-            path = f"{HOOKS}{end}{more}"
-            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path), place)
-            if found:
-                return _CONTRACT.operation(method, path), found.groupdict()
-    raise KeyError(place)

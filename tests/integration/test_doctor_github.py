@@ -18,6 +18,7 @@ from deployer.demo.ports import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub
 from deployer.errors import GitHubUnreachable
+from tests.github.watched import watched
 from tests.github_faults import Fault, Faults
 from tests.integration.answering import Answering, Said, answering
 
@@ -30,9 +31,9 @@ STATUSES = f"POST /repos/{REPO}/statuses/"
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[StandIn]:
-    with StandIn(tmp_path, repo=REPO, secret="s" * 16, token=TOKEN) as stand_in:
+    stand_in = StandIn(tmp_path, repo=REPO, secret="s" * 16, token=TOKEN)
+    with stand_in, watched(stand_in):
         yield stand_in
-        assert stand_in.violations == ()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import httpx
 
 from deployer.demo.github import StandIn
 from tests.classrepo import ClassRepo
+from tests.github.watched import watched
 from tests.loopback import LOOPBACK
 from tests.web_process import BOUND_S, REPO, SECRET, Web, environment, running
 
@@ -70,6 +71,7 @@ def classroom(folder: Path) -> Iterator[Classroom]:
     state, log = folder / "web", folder / "worker"
     with ExitStack() as until:
         hub = until.enter_context(StandIn(folder / "github", repo=REPO, secret=SECRET, token=TOKEN))
+        until.enter_context(watched(hub))
         more = {"DEPLOYER_PUBLIC_URL": "http://class.example"}
         web = until.enter_context(running(state, more=more))
         hub.webhook.url = f"http://{web.address}/webhook"

@@ -1,11 +1,9 @@
 """A stand-in for GitHub: one repository over smart HTTP, its webhook, its commit statuses.
 
-contract    requests and answers, held against GitHub's own OpenAPI description
 repository  a real bare git repository, served by `git http-backend`
 webhook     signed deliveries, as GitHub sends them
 statuses    the commit statuses, and waiting for one
 api         the REST API
-parts       what the pieces share
 server      the Flask app over all of it in a thread, for the demo and the tests
 """
 

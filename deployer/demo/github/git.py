@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, request
 
-from deployer.demo.github.contract import Json
-from deployer.demo.github.parts import Parts
-from deployer.demo.github.repository import NO_COMMIT
+from deployer.demo.github.repository import NO_COMMIT, BareRepository
+from deployer.demo.github.webhook import Webhook
 
 _HEADS = "refs/heads/"
 _REPOSITORY_ID = 1296269
@@ -27,24 +26,24 @@ class Push:
     pusher: str | None = None
 
 
-def git(parts: Parts) -> Blueprint:
+def git(repository: BareRepository, webhook: Webhook) -> Blueprint:
     blueprint = Blueprint("git", __name__)
     one_push_at_a_time = threading.Lock()
 
     @blueprint.route("/<owner>/<name>.git/<path:service>", methods=["GET", "POST"])
     def serve(owner: str, name: str, service: str) -> Response:
-        if not parts.is_here(owner, name):
+        if not repository.is_called(owner, name):
             abort(404)
         if service != "git-receive-pack":
-            return parts.repository.serve(request, service)
+            return repository.serve(request, service)
         # The refs before and after tell what this push did, and only this one.
         with one_push_at_a_time:
-            before = parts.repository.refs()
-            answer = parts.repository.serve(request, service)
-            after = parts.repository.refs()
+            before = repository.refs()
+            answer = repository.serve(request, service)
+            after = repository.refs()
         user = request.authorization.username if request.authorization else None
         for push in _pushes(before, after, pusher=user):
-            announce(parts, push)
+            announce(repository, webhook, push)
         return answer
 
     return blueprint
@@ -60,30 +59,29 @@ def _pushes(
             yield Push(ref, before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT), pusher)
 
 
-def announce(parts: Parts, push: Push) -> None:
+def announce(repository: BareRepository, webhook: Webhook, push: Push) -> None:
     """Have `push` delivered: of GitHub's payload, what one reads who asks git for the rest.
 
     A whole one is in `tests/unit/test_webhook.py`
     (https://docs.github.com/webhooks/webhook-events-and-payloads#push).
     """
-    repository, owner = parts.repository, parts.full_name.partition("/")[0]
+    owner = repository.full_name.partition("/")[0]
     created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
-
-    def payload() -> Json:
-        author = "" if deleted else repository.commits(push.after, most=1)[0].author
-        moved = not created and not deleted
-        return {
+    author = "" if deleted else repository.commits(push.after, most=1)[0].author
+    moved = not created and not deleted
+    webhook.send(
+        "push",
+        {
             "ref": push.ref,
             "before": push.before,
             "after": push.after,
-            "repository": {"id": _REPOSITORY_ID, "full_name": parts.full_name},
+            "repository": {"id": _REPOSITORY_ID, "full_name": repository.full_name},
             "pusher": {"name": push.pusher or _login(author) or owner},
             "created": created,
             "deleted": deleted,
             "forced": moved and not repository.is_ancestor(push.before, push.after),
-        }
-
-    parts.webhook.send("push", payload)
+        },
+    )
 
 
 def _login(name: str) -> str:

@@ -48,12 +48,16 @@ class BareRepository:
     branch = "main"
 
     def __init__(self, root: Path, full_name: str) -> None:
+        self.full_name = full_name
         self.path = root / f"{full_name}.git"
         if not (self.path / "HEAD").exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _run(["init", "--quiet", "--bare", f"--initial-branch={self.branch}", str(self.path)])
             for name, value in _SETTINGS.items():
                 self._git("config", name, value)
+
+    def is_called(self, owner: str, name: str) -> bool:
+        return f"{owner}/{name}".casefold() == self.full_name.casefold()
 
     def refs(self) -> dict[str, str]:
         """Return what each ref names, by full ref name."""

@@ -11,14 +11,13 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from flask import Flask, render_template
+from flask import Flask, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from deployer.demo.github.api import Api
+from deployer.demo.github.api import api, error
 from deployer.demo.github.git import git
-from deployer.demo.github.parts import Parts, base_url
 from deployer.demo.github.repository import BareRepository
-from deployer.demo.github.statuses import combined_state
+from deployer.demo.github.statuses import Statuses, combined_state
 from deployer.demo.github.webhook import Webhook
 
 STOP_S = 15.0
@@ -56,20 +55,13 @@ class StandIn:
         token: str,
         host: str = "127.0.0.1",
     ) -> None:
-        violations: list[str] = []
-        self._parts = Parts(
-            full_name=repo,
-            token=token,
-            repository=BareRepository(root, repo),
-            webhook=Webhook(secret, violations.append),
-            violations=violations,
-        )
-        self.webhook, self.repository = self._parts.webhook, self._parts.repository
-        self.statuses = self._parts.statuses.of
-        self.wait_for_status = self._parts.statuses.wait_for
+        self.webhook, self.repository = Webhook(secret), BareRepository(root, repo)
+        self._statuses = Statuses()
+        self.statuses, self.wait_for_status = self._statuses.of, self._statuses.wait_for
         app = Flask(__name__, static_folder=None)
-        app.register_blueprint(Api(self._parts).blueprint())
-        app.register_blueprint(git(self._parts))
+        app.register_blueprint(api(self.repository, self._statuses, token))
+        app.register_blueprint(git(self.repository, self.webhook))
+        app.register_error_handler(404, lambda _: (error(404, "Not Found"), 404))
         app.add_url_rule("/", view_func=self._page)
         self.server: BaseWSGIServer = make_server(
             host, 0, app, threaded=True, request_handler=_Handler
@@ -98,26 +90,20 @@ class StandIn:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    @property
-    def violations(self) -> tuple[str, ...]:
-        """Requests, and answers of our own, that are not as GitHub describes them."""
-        return tuple(self._parts.violations)
-
     def _page(self) -> str:
-        parts = self._parts
-        tip = parts.repository.commit_of(f"refs/heads/{parts.repository.branch}")
+        repository = self.repository
+        tip = repository.commit_of(f"refs/heads/{repository.branch}")
         rows = []
-        for commit in parts.repository.commits(tip, most=COMMITS_SHOWN) if tip else ():
-            latest = parts.statuses.latest(commit.sha)
+        for commit in repository.commits(tip, most=COMMITS_SHOWN) if tip else ():
+            latest = self._statuses.latest(commit.sha)
             rows.append((commit, combined_state(latest) if latest else None, latest))
         return render_template(
             "commits.html",
-            full_name=parts.full_name,
-            branch=parts.repository.branch,
-            git_url=f"{base_url()}/{parts.full_name}.git",
+            full_name=repository.full_name,
+            branch=repository.branch,
+            git_url=f"{request.host_url}{repository.full_name}.git",
             rows=rows,
-            deliveries=parts.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
-            violations=parts.violations,
+            deliveries=self.webhook.deliveries[: -DELIVERIES_SHOWN - 1 : -1],
         )
 
 

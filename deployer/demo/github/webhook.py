@@ -11,13 +11,11 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
-
-from deployer.demo.github.contract import Json
 
 HOOK_ID = 292430182
 TIMEOUT_S = 10.0
@@ -39,7 +37,7 @@ class Delivery:
     duration_s: float
     status: str
     status_code: int
-    payload: Json
+    payload: dict[str, Any]
 
 
 class Webhook:
@@ -51,33 +49,24 @@ class Webhook:
         deliveries: all that ended, oldest first.
     """
 
-    def __init__(self, secret: str, complain: Callable[[str], None]) -> None:
+    def __init__(self, secret: str) -> None:
         self.url: str | None = None
         self._secret = secret.encode()
-        self._complain = complain
         self.deliveries: list[Delivery] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="github-hookshot")
         # Deliveries come from the world outside: no proxy of this machine is involved.
         self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
 
-    def send(self, event: str, payload: Callable[[], Json]) -> None:
-        """Deliver an event soon; `payload` is called in the delivery thread."""
-        url, guid = self.url, str(uuid.uuid4())
-        if url is not None:
-            self._soon(lambda: self._deliver(url, event, guid, payload()))
+    def send(self, event: str, payload: dict[str, Any]) -> None:
+        """Deliver an event soon."""
+        if self.url is not None:
+            self._thread.submit(self._deliver, self.url, event, str(uuid.uuid4()), payload)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._client.close()
 
-    def _soon(self, work: Callable[[], None]) -> None:
-        self._thread.submit(work).add_done_callback(self._complain_of)
-
-    def _complain_of(self, work: Future[None]) -> None:
-        if not work.cancelled() and (error := work.exception()) is not None:
-            self._complain(f"delivery: {type(error).__name__}: {error}")
-
-    def _deliver(self, url: str, event: str, guid: str, payload: Json) -> None:
+    def _deliver(self, url: str, event: str, guid: str, payload: dict[str, Any]) -> None:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         headers = {

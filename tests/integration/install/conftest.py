@@ -9,6 +9,7 @@ import pytest
 
 from deployer.demo.github.server import StandIn
 from tests.compose_stack import POSTGRES_IMAGE, needs_docker
+from tests.github.watched import watched
 from tests.integration.install.vm import AIRFLOW, NAME, PROJECT, REPO, Vm
 
 STUDENTS = "amy\nbob   # who comes later\n"
@@ -33,7 +34,8 @@ def vm(caches: Path) -> Iterator[Vm]:
 def github(vm: Vm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """A stand-in that the VM reaches."""
     root = tmp_path_factory.mktemp("github")
-    with StandIn(root, repo=REPO, secret="s" * 32, token="a-token", host=vm.gateway) as github:
+    github = StandIn(root, repo=REPO, secret="s" * 32, token="a-token", host=vm.gateway)
+    with github, watched(github):
         yield github
 
 

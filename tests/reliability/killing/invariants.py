@@ -35,7 +35,7 @@ def broken(world: World) -> list[str]:
 
 def _statuses(world: World) -> Iterator[str]:
     """Each context of each announced commit: one final, of its colour, the last word."""
-    yield from world.hub.violations
+    yield from world.watch.violations
     for expected in world.announced:
         said: dict[str, list[tuple[str, str | None]]] = {}
         for status in world.hub.statuses(expected.sha):

@@ -24,6 +24,7 @@ from deployer.demo.github import StandIn
 from deployer.demo.github.git import Push, announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
+from tests.github.watched import Watch
 from tests.integration.waiting import eventually
 from tests.loopback import LOOPBACK
 from tests.reliability.killing import invariants, outside, power
@@ -79,6 +80,7 @@ class World:
             self.hub = stack.enter_context(
                 StandIn(self.folder / "github", repo=REPO, secret=SECRET, token=TOKEN)
             )
+            self.watch = Watch(self.hub)
             self.repo = ClassRepo(self.hub.repository.path)
             self.environment = self._environment()
             self.settings: Settings = load(self.environment)
@@ -133,7 +135,7 @@ class World:
 
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
-        announce(self.hub._parts, self._pushed)
+        announce(self.hub.repository, self.hub.webhook, self._pushed)
         self._delivered += 1
 
     # -- processes

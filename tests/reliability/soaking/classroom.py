@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from deployer.demo.github.git import Push, announce
 from deployer.demo.github.webhook import Delivery
 from deployer.demo.stage import REPO, Part, Stage, embedded
 from tests.classrepo import ClassRepo
+from tests.github.watched import Watch
 from tests.reliability.killing import invariants, outside
 from tests.reliability.killing.dag_processor import DagProcessor
 from tests.reliability.killing.world import Expected
@@ -130,6 +130,7 @@ class Classroom:
     def _outside(self, settings: Settings, _say: object) -> StandInAirflow:
         """Be called when the stand-in for GitHub runs, before web and worker do."""
         self.settings, self.hub = settings, self.stage.hub
+        self.watch = Watch(self.hub)
         self.checkout, self.state = settings.checkout_dir, settings.state_dir
         for proxy in (self.to_api, self.to_git):
             proxy.target = ("127.0.0.1", int(self.hub.url.rpartition(":")[2]))
@@ -243,7 +244,8 @@ class Classroom:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
         self._undelivered.add(sha)
-        announce(self.hub._parts, Push("refs/heads/main", before, sha))
+        pushed = Push("refs/heads/main", before, sha)
+        announce(self.hub.repository, self.hub.webhook, pushed)
 
     def _look(self) -> None:
         """Wait a moment; take note of verdicts, and ask again for what was not delivered."""
@@ -271,7 +273,7 @@ class Classroom:
                 # As GitHub's own button does: the same event once more, under its old name.
                 one = self._failed.pop()
                 self.redelivered += 1
-                hook._soon(partial(hook._deliver, str(hook.url), one.event, one.guid, one.payload))
+                hook._thread.submit(hook._deliver, str(hook.url), one.event, one.guid, one.payload)
 
     def pass_night(self) -> None:
         """Make all that the journal holds a day older; nobody is at work then."""

@@ -1,16 +1,17 @@
 """Hold requests and answers against GitHub's own OpenAPI description.
 
-`openapi.json` is the part that the stand-in serves, in GitHub's words
-(OPENAPI_LICENSE); this module reads it as JSON Schema.
+`openapi.json` is the part of it that the tests need, in GitHub's words (OPENAPI_LICENSE); this
+module reads it as JSON Schema.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,9 +20,10 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from werkzeug.datastructures import Headers
 
+from deployer.demo.github.api import API_VERSIONS
+
 Json = dict[str, Any]
 
-API_VERSIONS = {"2022-11-28", "2026-03-10"}
 _URN = "urn:github"
 _JSON = "application~1json"  # as a JSON pointer writes application/json
 
@@ -37,10 +39,6 @@ _GENERAL_ANSWERS = {
 _formats = FormatChecker(formats=())
 
 
-class ContractBroken(Exception):
-    """An answer of the stand-in is not one that GitHub would give."""
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path of the description, e.g. `post /repos/{owner}/{repo}/…`."""
@@ -54,28 +52,26 @@ class Operation:
 
 
 class Contract:
-    """GitHub's description, as far as the stand-in needs it; or another part of it, `text`."""
+    """GitHub's description, as far as the tests need it."""
 
-    def __init__(self, text: str | None = None) -> None:
-        text = text or (files(__package__) / "openapi.json").read_text("utf-8")
+    def __init__(self) -> None:
+        text = (Path(__file__).parent / "openapi.json").read_text("utf-8")
         self._description: Json = _as_json_schema(json.loads(text))
         self._registry: Registry[Any] = Registry().with_resource(
             _URN, DRAFT202012.create_resource(self._description)
         )
 
-    def operation(self, method: str, path: str) -> Operation:
-        """Return one operation.
+    def find(self, method: str, place: str) -> tuple[Operation, dict[str, str]] | None:
+        """Return the operation that a request is for, and the parameters in its path.
 
-        Raises:
-            KeyError: GitHub's description has no such operation, or our part of it.
+        None: GitHub's description has no such operation, or our part of it.
         """
-        return Operation(method, path, self._description["paths"][path][method])
-
-    def parameters(self, operation: Operation) -> Iterator[Json]:
-        """Yield the operation's parameters, references resolved."""
-        for parameter in operation.spec["parameters"]:
-            name = parameter.get("$ref", "").rpartition("/")[2]
-            yield self._description["components"]["parameters"][name] if name else parameter
+        for path, operations in self._description["paths"].items():
+            found = re.fullmatch(_pattern(path), place)
+            if found and method.lower() in operations:
+                operation = Operation(method.lower(), path, operations[method.lower()])
+                return operation, found.groupdict()
+        return None
 
     def parameter_mistakes(
         self, operation: Operation, path: Mapping[str, str], query: Mapping[str, str]
@@ -83,7 +79,7 @@ class Contract:
         """Return what is wrong with the parameters of a request, one line each."""
         given = {"path": path, "query": query}
         mistakes = []
-        for parameter in self.parameters(operation):
+        for parameter in self._parameters(operation):
             value = given[parameter["in"]].get(parameter["name"])
             if value is None:
                 if parameter.get("required"):
@@ -93,7 +89,7 @@ class Contract:
             number = schema["type"] == "integer" and value.isdigit()
             validator = Draft202012Validator(schema, format_checker=_formats)
             mistakes += _mistakes(validator, int(value) if number else value, parameter["name"])
-        known = {parameter["name"] for parameter in self.parameters(operation)}
+        known = {parameter["name"] for parameter in self._parameters(operation)}
         return mistakes + [f"{name}: not a parameter" for name in query if name not in known]
 
     def body_mistakes(self, operation: Operation, body: object) -> list[str]:
@@ -103,12 +99,8 @@ class Contract:
         pointer = f"{_pointer(operation)}/requestBody/content/{_JSON}/schema"
         return _mistakes(self._validator(pointer), body, "body")
 
-    def check_answer(self, operation: Operation, status: int, body: object) -> None:
-        """Check an answer that the stand-in is about to give.
-
-        Raises:
-            ContractBroken: GitHub's description has no such answer.
-        """
+    def answer_mistakes(self, operation: Operation, status: int, body: object) -> list[str]:
+        """Return why an answer is not one that GitHub would give, one line each."""
         responses = operation.spec["responses"]
         if str(status) in responses:
             name = responses[str(status)].get("$ref", "").rpartition("/")[2]
@@ -117,13 +109,17 @@ class Contract:
             name = _GENERAL_ANSWERS[status]
             pointer = ""
         else:
-            raise ContractBroken(f"{operation}: GitHub does not answer {status}")
+            return [f"GitHub does not answer {status}"]
         if name:
             pointer = f"/components/responses/{name}"
         validator = self._validator(f"{pointer}/content/{_JSON}/schema")
-        mistakes = _mistakes(validator, body, "answer")
-        if mistakes:
-            raise ContractBroken(f"{operation} {status}: {'; '.join(mistakes)}")
+        return [f"{status} {mistake}" for mistake in _mistakes(validator, body, "answer")]
+
+    def _parameters(self, operation: Operation) -> Iterator[Json]:
+        """Yield the operation's parameters, references resolved."""
+        for parameter in operation.spec["parameters"]:
+            name = parameter.get("$ref", "").rpartition("/")[2]
+            yield self._description["components"]["parameters"][name] if name else parameter
 
     def _validator(self, pointer: str) -> Draft202012Validator:
         return Draft202012Validator(
@@ -146,6 +142,11 @@ def header_mistakes(headers: Headers) -> list[str]:
     if headers.get("X-GitHub-Api-Version") not in API_VERSIONS:
         mistakes.append(f"X-GitHub-Api-Version: should be one of {sorted(API_VERSIONS)}")
     return mistakes
+
+
+def _pattern(path: str) -> str:
+    """Return what the places of a path match; a ref may have slashes (GitHub's x-multi-segment)."""
+    return re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.replace("{ref}", "(?P<ref>.+)"))
 
 
 def _pointer(operation: Operation) -> str:
