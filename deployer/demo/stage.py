@@ -10,11 +10,11 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import httpx
 
@@ -26,40 +26,14 @@ from deployer.demo.ports import free_port
 from deployer.demo.student import Student
 from deployer.errors import ServicesError
 
+if TYPE_CHECKING:
+    from deployer.edges.embedded.airflow import LocalAirflow
+
 REPO = "class/airflow-class"
 START_BOUND_S = 60.0
 ANSWER_BOUND_S = 30.0
 STOP_BOUND_S = 20.0
 LOOK_EVERY_S = 0.05
-
-
-class RunningAirflow(Protocol):
-    """The Airflow of a stage."""
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def username(self) -> str: ...
-
-    @property
-    def password(self) -> str: ...
-
-    def start(self) -> None:
-        """Start it; need not wait until it is healthy."""
-
-    def stop(self) -> None: ...
-
-    def pids(self) -> Mapping[str, int]:
-        """Return the process id of each service that lives."""
-
-    def wait_healthy(self, services: Sequence[str]) -> str:
-        """Wait, bounded, until `services` are healthy."""
-
-
-def embedded(settings: Settings, say: Callable[[str], None]) -> RunningAirflow:
-    """Return the Airflow that needs nothing but this machine."""
-    return local_airflow(settings, progress=say)
 
 
 @dataclass(slots=True)
@@ -116,18 +90,17 @@ class Stage:
     Attributes:
         say: told what takes longer than a moment.
         more: further settings for web and worker, `DEPLOYER_…`.
-        make_airflow: says which Airflow plays.
         module: what web and worker are run as.
     """
+
+    module: ClassVar[str] = "deployer"
 
     folder: Path
     say: Callable[[str], None]
     more: Mapping[str, str] = field(default_factory=dict)
-    make_airflow: Callable[[Settings, Callable[[str], None]], RunningAirflow] = embedded
-    module: str = "deployer"
     hub: StandIn = field(init=False)
     settings: Settings = field(init=False)
-    airflow: RunningAirflow = field(init=False)
+    airflow: LocalAirflow = field(init=False)
     web: Part = field(init=False)
     worker: Part = field(init=False)
     _client: httpx.Client = field(init=False)
@@ -157,6 +130,10 @@ class Stage:
         """Ask the deployer's web process."""
         return self._client.get(path)
 
+    def make_airflow(self) -> LocalAirflow:
+        """Return the Airflow that plays, which does not run yet."""
+        return local_airflow(self.settings, progress=self.say)
+
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         secret, token = secrets.token_hex(20), secrets.token_hex(20)
@@ -174,7 +151,7 @@ class Stage:
         )
         self._ending.callback(self._client.close)
 
-        self.airflow = self.make_airflow(self.settings, self.say)
+        self.airflow = self.make_airflow()
         self._ending.callback(self.airflow.stop)
         self.say("starting Airflow")
         self.airflow.start()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import httpx
 
-from deployer.demo.stage import RunningAirflow
+from deployer.edges.embedded.airflow import LocalAirflow
 
 T = TypeVar("T")
 Row: TypeAlias = Mapping[str, Any]
@@ -29,7 +29,7 @@ def until(look: Callable[[], T | None], what: str) -> T:
 class AskingAirflow:
     """Logged in; every answer that is not a success is raised."""
 
-    def __init__(self, airflow: RunningAirflow) -> None:
+    def __init__(self, airflow: LocalAirflow) -> None:
         self._http = httpx.Client(base_url=airflow.url, timeout=30, trust_env=False)
         login = {"username": airflow.username, "password": airflow.password}
         token = self._ask("POST", "/auth/token", login)["access_token"]

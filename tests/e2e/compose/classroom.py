@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import docker
 import httpx
@@ -19,6 +19,7 @@ from deployer.demo import samples
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.embedded.airflow import LocalAirflow
 from tests.compose_stack import ClassStack, Way
 from tests.e2e.watching import ENDS, worker_events
 from tests.github.watched import watched
@@ -30,7 +31,7 @@ SERVICES = ("airflow-scheduler", "airflow-apiserver", "airflow-dag-processor")
 
 @dataclass(slots=True)
 class StackAirflow:
-    """`stage.RunningAirflow` over a Compose stack."""
+    """What a stage asks of its Airflow, over a Compose stack."""
 
     stack: ClassStack
 
@@ -60,6 +61,16 @@ class StackAirflow:
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         return f"{', '.join(services)} healthy since `up --wait`"
+
+
+@dataclass(slots=True)
+class StackStage(Stage):
+    """A stage whose Airflow is a Compose stack."""
+
+    stack: ClassStack = field(kw_only=True)
+
+    def make_airflow(self) -> LocalAirflow:
+        return cast("LocalAirflow", StackAirflow(self.stack))
 
 
 @dataclass(slots=True)
@@ -260,7 +271,7 @@ def classroom(
         "DEPLOYER_HEALTH_TIMEOUT_S": f"{BOUND_S - 100:g}",  # a machine that has more to do
     }
     with (
-        Stage(folder, print, settings, lambda *_: StackAirflow(stack)) as stage,
+        StackStage(folder, print, settings, stack=stack) as stage,
         watched(stage.hub),
     ):
         room = Classroom(stage, stack)

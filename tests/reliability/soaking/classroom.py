@@ -7,16 +7,18 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, cast
 
+from deployer.app.airflow import local_airflow
 from deployer.config import Settings
 from deployer.demo.github.git import Push, announce
 from deployer.demo.github.webhook import Delivery
-from deployer.demo.stage import REPO, Part, Stage, embedded
+from deployer.demo.stage import REPO, Part, Stage
+from deployer.edges.embedded.airflow import LocalAirflow
 from tests.classrepo import ClassRepo
 from tests.github.watched import Watch
 from tests.reliability.killing import invariants, outside
@@ -73,6 +75,18 @@ class StandInAirflow:
         return ""
 
 
+@dataclass(slots=True)
+class SoakedStage(Stage):
+    """A stage whose Airflow is what `outside` returns."""
+
+    module: ClassVar[str] = process.__name__
+
+    outside: Callable[[], StandInAirflow] = field(kw_only=True)
+
+    def make_airflow(self) -> LocalAirflow:
+        return cast("LocalAirflow", self.outside())
+
+
 @dataclass
 class Classroom:
     """Use it as a context manager; `folder` is its own.
@@ -108,7 +122,7 @@ class Classroom:
             self.to_api = Proxy("answered", self.rate, self.seed + 1)
             self.to_git = Proxy("answered", self.rate, self.seed + 2)
             stack.enter_context(Proxies(self.to_web, self.to_api, self.to_git))
-            self.stage = Stage(
+            self.stage = SoakedStage(
                 self.folder,
                 lambda _: None,
                 {
@@ -120,16 +134,16 @@ class Classroom:
                     "DEPLOYER_KEEP_DAYS": "1",
                     "DEPLOYER_KEEP_RELEASES": str(KEEP_RELEASES),
                 },
-                self._outside,
-                process.__name__,
+                outside=self._outside,
             )
             stack.enter_context(self.stage)
             self._stack = stack.pop_all()
         return self
 
-    def _outside(self, settings: Settings, _say: object) -> StandInAirflow:
+    def _outside(self) -> StandInAirflow:
         """Be called when the stand-in for GitHub runs, before web and worker do."""
-        self.settings, self.hub = settings, self.stage.hub
+        settings = self.settings = self.stage.settings
+        self.hub = self.stage.hub
         self.watch = Watch(self.hub)
         self.checkout, self.state = settings.checkout_dir, settings.state_dir
         for proxy in (self.to_api, self.to_git):
@@ -313,7 +327,7 @@ class Classroom:
         stage = self.stage
         stage.worker.stop()
         self._stand_in.stop()
-        stage.airflow = embedded(self.settings, stage.say)
+        stage.airflow = local_airflow(self.settings, progress=stage.say)
         self._stack.callback(stage.airflow.stop)
         stage.airflow.start()
         stage.airflow.wait_healthy(self.settings.recreate_services)
