@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from deployer.check import Checked
     from deployer.core.alerts import News
     from deployer.deployment.parts import Parts
+    from deployer.doctor.running import Line
     from deployer.edges.backup.databases import Databases
     from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
@@ -146,13 +147,9 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
-    from deployer.app.doctor import all_that_is_asked
-    from deployer.doctor import lines
-    from deployer.doctor.running import run
+    from deployer.doctor import LINES
 
-    with ExitStack() as until:
-        world = all_that_is_asked(settings, until)
-        return run(lines(settings, world), secrets=_secrets(settings))
+    return _looked_at(settings, LINES)
 
 
 def repair(
@@ -175,14 +172,17 @@ def set_up_github(
     settings: Settings, *, dry_run: bool, anew: bool, redeliver: bool
 ) -> tuple[Finding, ...]:
     """Check the token, make or mend the webhook, and ask for lost deliveries again."""
-    from deployer.app.doctor import all_that_is_asked
     from deployer.doctor import github_lines
+
+    return _looked_at(settings, github_lines(dry_run=dry_run, anew=anew, redeliver=redeliver))
+
+
+def _looked_at(settings: Settings, lines: Sequence[Line]) -> tuple[Finding, ...]:
+    from deployer.app.doctor import all_that_is_asked
     from deployer.doctor.running import run
 
     with ExitStack() as until:
-        world = all_that_is_asked(settings, until)
-        lines = github_lines(settings, world, dry_run=dry_run, anew=anew, redeliver=redeliver)
-        return run(lines, secrets=_secrets(settings))
+        return run(lines, all_that_is_asked(settings, until), secrets=_secrets(settings))
 
 
 def messenger(settings: Settings) -> Messenger:

@@ -10,9 +10,9 @@ from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
 from deployer.core.doctor.lines import Ailment
 from deployer.core.settings import Secret, in_plain
-from deployer.doctor import World
 from deployer.doctor.hooks import OurHook
 from deployer.doctor.repair import Broken
+from deployer.doctor.world import World
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.journal import JournalPlace
@@ -53,10 +53,11 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         return in_compose(settings, reading=True).services.installed()
 
     return World(
+        settings=settings,
         compose=compose_runner(settings),
         engine=Containers(until.enter_context(closing(LazyClient())), settings.compose_project),
         own_stack=shared_file(settings.compose_file),
-        local=local,
+        processes=local.running if local else None,
         airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),
         credentials=credentials,
         installed=local.installed if local else installed,

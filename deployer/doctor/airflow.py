@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.doctor.world import World
 from deployer.errors import AirflowUnreachable
 from deployer.ports.doctor import AirflowAccount
 
@@ -51,13 +51,13 @@ _TOO_MUCH: Final = (
 )
 
 
-def health(airflow: AirflowAccount, now: datetime) -> str:
+def health(world: World) -> str:
     """Tell whether Airflow's parts are alive.
 
     Raises:
         Ailment: a part is not. AirflowError: no answer, or another program's.
     """
-    said = airflow.health()
+    said, now = world.airflow().health(), world.now()
     wrong = [] if said.database else ["its database is out of reach"]
     ages = []
     for part, name in _PARTS.items():
@@ -76,15 +76,30 @@ def health(airflow: AirflowAccount, now: datetime) -> str:
     return f"database healthy, heartbeats: {', '.join(ages)}"
 
 
-def log_in(airflow: AirflowAccount, username: str | None, password: str | None) -> AirflowAccount:
-    """Return `airflow`, logged in as it will be with this name and password.
+def account(world: World) -> str:
+    """Tell whether Airflow lets the account in.
 
     Raises:
-        Ailment: no name or password is set.
+        Ailment, NotApplicable, AirflowError
+    """
+    world.once(_logged_in)
+    return f"{world.credentials()[0]} is let in"
+
+
+def _logged_in(world: World) -> AirflowAccount:
+    """Return Airflow, logged in as the account.
+
+    Raises:
+        Ailment: no name or password is set, or the embedded Airflow has none yet.
         NotApplicable: Airflow does not answer.
         AirflowError: it does not let the account in.
     """
-    if not username or not password:
+    if world.processes and not world.processes():  # it may not even have made its password
+        raise Ailment(
+            "the embedded Airflow does not run", "start it: `deployer demo`; see services"
+        )
+    airflow = world.airflow()
+    if not all(world.credentials()):
         raise Ailment(
             "no account is set",
             "set DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD; where systemd hands the"
@@ -97,25 +112,29 @@ def log_in(airflow: AirflowAccount, username: str | None, password: str | None) 
     return airflow
 
 
-def rights(account: AirflowAccount, username: str) -> str:
+def rights(world: World) -> str:
     """Tell whether the account may do what the deployer does.
 
     Raises:
         Ailment: with each right that is missing. AirflowError
     """
-    missing = [right.name for right, allowed in _tried(account, _NEEDED) if not allowed]
+    username = world.credentials()[0]
+    missing = [right.name for right, allowed in _tried(world, _NEEDED) if not allowed]
     if missing:
         raise Ailment(f"{username} lacks: {', '.join(missing)}", _ROLE)
     return f"{username} may read DAGs, runs, tasks and pools, edit pools"
 
 
-def excess(account: AirflowAccount, username: str) -> str:
+def excess(world: World) -> str:
     """Tell whether the account may do no more than it needs.
 
     Raises:
         Ailment: with what it may. AirflowError
     """
-    allowed = [right.name for right, allowed in _tried(account, _TOO_MUCH) if allowed]
+    if world.processes is not None:
+        raise NotApplicable("SERVICES=local: the embedded Airflow has one account, an admin's")
+    username = world.credentials()[0]
+    allowed = [right.name for right, allowed in _tried(world, _TOO_MUCH) if allowed]
     if allowed:
         raise Ailment(
             f"{username} has more rights than it needs: it may {', '.join(allowed)}", _ROLE
@@ -123,8 +142,9 @@ def excess(account: AirflowAccount, username: str) -> str:
     return f"{username} may not {', '.join(right.name for right in _TOO_MUCH)}"
 
 
-def _tried(account: AirflowAccount, wanted: tuple[_Right, ...]) -> Iterator[tuple[_Right, bool]]:
+def _tried(world: World, wanted: tuple[_Right, ...]) -> Iterator[tuple[_Right, bool]]:
     """Yield each right, and whether the account has it."""
+    account = world.after("Airflow account", _logged_in)
     nobody = f"_doctor_{uuid.uuid4().hex}"  # a DAG or pool that nobody can have
     for right in wanted:
         status = account.status_of(right.method, right.path.format(nobody=nobody), right.body)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from datetime import timedelta
 from typing import Any, Final
 
+from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment
 from deployer.core.model import Look
+from deployer.doctor.world import World
 from deployer.errors import ServicesError
-from deployer.ports.doctor import About, Compose, Engine
+from deployer.ports.doctor import About
 
 OLDEST_ENGINE: Final = (20, 10)
 OLDEST_COMPOSE: Final = (2,)
@@ -24,38 +26,50 @@ INSTALL: Final = (
 )
 
 
-def engine_line(found: About) -> str:
+def about(world: World) -> About:
+    """Return what Docker says of itself; raises ServicesError."""
+    return world.engine.about()
+
+
+def ahead(world: World) -> timedelta:
+    """Return how far this machine's clock is ahead of Docker's; raises ServicesError."""
+    return timedelta(seconds=world.once(about).ahead_s)
+
+
+def engine(world: World) -> str:
     """Say which engine answers.
 
     Raises:
-        Ailment: it is too old.
+        Ailment: it is too old. ServicesError: none does.
     """
+    found = world.once(about)
     if numbers(found.version) < OLDEST_ENGINE:
         raise Ailment(f"Docker {found.version} answers", "install Docker 20.10 or newer")
     return f"Docker {found.version} answers"
 
 
-def plugin(compose: Compose) -> str:
+def plugin(world: World) -> str:
     """Say which Compose is there.
 
     Raises:
         Ailment: Compose v1. ServicesError: none.
     """
-    version = compose.version()
+    version = world.compose.version()
     if numbers(version) < OLDEST_COMPOSE:
         raise Ailment(f"Compose {version} is too old", INSTALL)
     return f"Compose {version}"
 
 
-def stack_of(compose: Compose, file: Path, command: str) -> Mapping[str, Any]:
+def stack(world: World) -> Mapping[str, Any]:
     """Return the operator's compose file as Compose understands it.
 
-    What Compose says is not passed on: at a mistake in an env file it quotes the file. `command`
-    shows it.
+    What Compose says is not passed on: at a mistake in an env file it quotes the file. The
+    command of the remedy shows it.
 
     Raises:
         Ailment: there is none, or Compose refuses it.
     """
+    file = world.settings.compose_file
     if not os.access(file, os.R_OK, effective_ids=True):
         raise Ailment(
             f"there is no {file}, or this user may not read it",
@@ -63,14 +77,29 @@ def stack_of(compose: Compose, file: Path, command: str) -> Mapping[str, Any]:
             " who may read it",
         )
     try:
-        return compose.config()
+        return world.compose.config()
     except ServicesError as exc:
         raise Ailment(
-            f"Compose refuses {file}", f"see what it says: {command} config --quiet"
+            f"Compose refuses {file}", f"see what it says: {_command(world)} config --quiet"
         ) from exc
 
 
-def services(engine: Engine, needed: Collection[str], command: str) -> str:
+def ways(world: World) -> str:
+    return stack_rules.services(world.once(stack), world.settings.recreate_services)
+
+
+def stopping(world: World) -> str:
+    return stack_rules.stopping(world.after("compose file", stack))
+
+
+def checkout(world: World) -> str:
+    settings = world.settings
+    directory = str(settings.checkout_dir.absolute())
+    found = world.after("compose file", stack)
+    return stack_rules.checkout(found, settings.recreate_services, directory)
+
+
+def services(world: World) -> str:
     """Tell whether the services that a rollout recreates run, and nothing of the project ails.
 
     A container that ended with status 0 did its work (`airflow-init`), but for what it says that
@@ -79,7 +108,11 @@ def services(engine: Engine, needed: Collection[str], command: str) -> str:
     Raises:
         Ailment: with each that is not well. ServicesError
     """
-    seen = sorted(engine.containers(), key=lambda one: one.service)
+    needed = world.settings.recreate_services
+    if world.processes is not None:
+        return _processes(world.processes(), needed)
+    world.after("engine", about)
+    seen = sorted(world.engine.containers(), key=lambda one: one.service)
     wrong = [
         f"{name} has no container" for name in sorted(set(needed) - {one.service for one in seen})
     ]
@@ -92,11 +125,21 @@ def services(engine: Engine, needed: Collection[str], command: str) -> str:
     if wrong:
         raise Ailment(
             "; ".join(wrong),
-            f"look at what it says: {command} logs; then start it: the same with `up -d`",
+            f"look at what it says: {_command(world)} logs; then start it: the same with `up -d`",
         )
     unchecked = [one.service for one in seen if one.service in needed and not one.look.health]
     note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
     return f"{', '.join(sorted(needed))} run and are healthy{note}"
+
+
+def _processes(living: Collection[str], needed: Collection[str]) -> str:
+    """Tell whether the embedded Airflow runs."""
+    dead = sorted(set(needed) - set(living))
+    if dead:
+        raise Ailment(
+            f"no process of {', '.join(dead)}", "start the embedded Airflow: `deployer demo`"
+        )
+    return f"{', '.join(needed)} run"
 
 
 def _ailing(look: Look, *, needed: bool) -> str | None:
@@ -109,6 +152,13 @@ def _ailing(look: Look, *, needed: bool) -> str | None:
             return None
         case _:
             return look.words()
+
+
+def _command(world: World) -> str:
+    settings = world.settings
+    return (
+        f"docker compose --project-name {settings.compose_project} --file {settings.compose_file}"
+    )
 
 
 def numbers(version: str) -> tuple[int, ...]:

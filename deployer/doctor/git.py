@@ -9,8 +9,8 @@ from typing import Final
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.doctor.stack_rules import drift
 from deployer.core.model import COMPOSE_FILE
+from deployer.doctor.world import World
 from deployer.errors import GitError, NothingPushed
-from deployer.ports.doctor import ClassRepository
 
 FETCH: Final = (
     "see DEPLOYER_REPO_URL and DEPLOYER_BRANCH, and that this machine reaches the host (proxy,"
@@ -20,13 +20,14 @@ FETCH: Final = (
 OVERLOADED: Final = "see whether its disk is overloaded"
 
 
-def host(repository: ClassRepository, branch: str) -> str:
+def host(world: World) -> str:
     """Tell whether the branch can be fetched.
 
     Raises:
         NotApplicable: it is empty.
         GitError
     """
+    repository, branch = world.repository, world.settings.branch
     try:
         return f"{repository.host} has {branch}, its tip is {repository.tip_at_host()[:7]}"
     except NothingPushed as exc:
@@ -35,13 +36,14 @@ def host(repository: ClassRepository, branch: str) -> str:
         ) from exc
 
 
-def mirror(repository: ClassRepository, branch: str) -> str:
+def mirror(world: World) -> str:
     """Tell whether the mirror is whole and can be written by this user.
 
     Raises:
         Ailment, GitError
     """
     own = "run doctor as the worker's user, or give that user the directory (chown -R)"
+    repository, branch = world.repository, world.settings.branch
     path = repository.path
     try:
         made = _exists(path / "HEAD")
@@ -62,13 +64,14 @@ def mirror(repository: ClassRepository, branch: str) -> str:
     return f"{path} is whole and writable, {branch} is at {tip[:7]}"
 
 
-def compare_stack(repository: ClassRepository, branch: str, own: Path) -> str:
+def compare_stack(world: World) -> str:
     """Tell whether the repository's compose file is the operator's.
 
     Raises:
-        NotApplicable: there is no mirror yet, or `own` can't be read.
+        NotApplicable: there is no mirror yet, or the operator's copy can't be read.
         Ailment: they differ.
     """
+    repository, branch, own = world.repository, world.settings.branch, world.own_stack
     try:
         pushed = repository.pushed(COMPOSE_FILE)
         text = own.read_text(encoding="utf-8", errors="replace")

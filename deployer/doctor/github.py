@@ -7,14 +7,15 @@ SHA", to one that has it. Nothing is written either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
 from deployer.core.doctor.lines import Ailment
-from deployer.ports.doctor import Answer, Server
+from deployer.doctor.world import World
+from deployer.ports.doctor import Answer
 
 NO_COMMIT: Final = "0" * 40
 FEW_REQUESTS: Final = 100
@@ -31,37 +32,37 @@ AWAY: Final = (
 _LATER: Final = "wait; if it lasts, look at GitHub's status page. Statuses wait in the outbox"
 
 
-def asked(github: Server, repo: str, *, token: bool) -> Answer:
-    """Return what GitHub says to a status that can't be; to nobody in particular without a token.
+def _asked(world: World) -> tuple[Answer, datetime]:
+    """Return what GitHub says to a status that can't be, and when.
+
+    To nobody in particular without a token.
 
     Raises:
         OperatorError: it does not answer.
     """
-    if not token:
-        return github.ask("HEAD", "/")
+    if world.settings.github_token is None:
+        return world.github.ask("HEAD", "/"), world.now()
     said = "Asked by `deployer doctor`."
     body = {"state": "pending", "context": "airflow/doctor", "description": said}
-    return github.ask("POST", f"/repos/{repo}/statuses/{NO_COMMIT}", body)
+    path = f"/repos/{world.settings.github_repo}/statuses/{NO_COMMIT}"
+    return world.github.ask("POST", path, body), world.now()
 
 
-def token(
-    github: Server, repo: str, ask: Callable[[], tuple[Answer, datetime]], *, token: bool
-) -> str:
+def token(world: World) -> str:
     """Tell whether the token may post commit statuses, for how long and how often.
-
-    `ask` returns what GitHub said when it was `asked`, and when that was.
 
     Raises:
         Ailment, OperatorError
     """
+    repo = world.settings.github_repo
     make = _MADE.format(repo=repo)
-    if not token:
+    if world.settings.github_token is None:
         raise Ailment(
             "there is no token: commit statuses stay in the outbox, nobody is told on GitHub",
             f"{make}; where systemd hands it to the worker as a credential, run doctor with"
             " DEPLOYER_GITHUB_TOKEN_FILE",
         )
-    answer, now = ask()
+    answer, now = world.once(_asked)
     code = answer.status
     if code == HTTPStatus.UNPROCESSABLE_ENTITY:
         return _standing(repo, answer, now)
@@ -74,16 +75,25 @@ def token(
             f"{repo} has moved ({code})", "set DEPLOYER_GITHUB_REPO to its new name and restart"
         )
     if code in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
-        raise _refused(github, repo, answer)
+        raise _refused(world, repo, answer)
     raise Ailment(f"GitHub answered {code}", _LATER)
 
 
-def ahead(answer: Answer, now: datetime) -> timedelta:
-    """Return how far `now`, when GitHub answered, is ahead of GitHub's clock; to the second.
+def failed_deliveries(world: World) -> str:
+    return world.hook.deliveries(world.now())
+
+
+def redelivered(world: World) -> str:
+    return world.hook.redeliver(world.now())
+
+
+def ahead(world: World) -> timedelta:
+    """Return how far this machine's clock is ahead of GitHub's; to the second.
 
     Raises:
-        Ailment: the answer has no date.
+        Ailment: the answer has no date. OperatorError: there is none.
     """
+    answer, now = world.once(_asked)
     # RFC 9110, 6.6.1: an origin server with a clock sends `Date` with every answer below 500.
     try:
         return now - parsedate_to_datetime(answer.headers["date"])
@@ -91,9 +101,9 @@ def ahead(answer: Answer, now: datetime) -> timedelta:
         raise Ailment("GitHub's answer has no date", AWAY) from exc
 
 
-def _refused(github: Server, repo: str, refusal: Answer) -> Ailment:
+def _refused(world: World, repo: str, refusal: Answer) -> Ailment:
     """Find out what the token lacks: the repository, or the right to write statuses."""
-    if github.ask("GET", f"/repos/{repo}").status == HTTPStatus.OK:
+    if world.github.ask("GET", f"/repos/{repo}").status == HTTPStatus.OK:
         needed = refusal.headers.get("x-accepted-github-permissions")
         return Ailment(
             f"the token sees {repo} but may not write its commit statuses"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -11,26 +11,27 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.errors import DeployerError
-from deployer.ports.doctor import Server
+from deployer.doctor import docker, github
+from deployer.doctor.world import World
+from deployer.errors import DeployerError, OperatorError
+from deployer.ports.doctor import Answer
 
 GIB: Final = 1024**3
+LEAST_GIB: Final = 1.0
+LEAST_FOR_IMAGES_GIB: Final = 5.0
+"""An image of Airflow takes 2 GiB or less, and three are kept at the most."""
 MOST_SKEW: Final = timedelta(seconds=30)
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
-def disk(places: Mapping[str, tuple[Path, float]]) -> str:
-    """Tell how much room is left.
-
-    Args:
-        places: by what lies there, its directory and the least that should be free, in GiB. One
-            that does not exist yet counts where it will be made.
+def disk(world: World) -> str:
+    """Tell how much room is left. A directory that does not exist yet counts where it will be made.
 
     Raises:
         Ailment: with the figures.
     """
     figures, low = [], []
-    for name, (path, least) in places.items():
+    for name, path, least in _places(world):
         try:
             there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
             free = shutil.disk_usage(there).free / GIB
@@ -50,20 +51,33 @@ def disk(places: Mapping[str, tuple[Path, float]]) -> str:
     return ", ".join(figures)
 
 
-def clock(references: Mapping[str, Callable[[], timedelta]]) -> str:
-    """Tell whether this machine's clock is right.
+def _places(world: World) -> list[tuple[str, Path, float]]:
+    """Return what lies there, its directory and the least that should be free, in GiB."""
+    places = [
+        ("CHECKOUT_DIR", world.settings.checkout_dir, LEAST_GIB),
+        ("STATE_DIR", world.settings.state_dir, LEAST_GIB),
+    ]
+    with suppress(DeployerError, OSError):  # told in the line `engine`; hidden from this user
+        # An engine elsewhere (DOCKER_HOST) has its data there.
+        if world.processes is None and (data := world.once(docker.about).data).exists():
+            places.append(("Docker", data, LEAST_FOR_IMAGES_GIB))
+    return places
 
-    Args:
-        references: by name, what returns how far this machine is ahead of it, or raises.
+
+def clock(world: World) -> str:
+    """Tell whether this machine's clock is right.
 
     Raises:
         NotApplicable: none of them answers.
         Ailment
     """
+    references = {"GitHub": github.ahead}
+    if world.processes is None:
+        references["Docker"] = docker.ahead
     ahead: dict[str, timedelta] = {}
     for name, measure in references.items():
         try:
-            ahead[name] = measure()
+            ahead[name] = measure(world)
         except DeployerError:
             continue  # told in a line of its own
     if not ahead:
@@ -77,30 +91,30 @@ def clock(references: Mapping[str, Callable[[], timedelta]]) -> str:
     return f"within {MOST_SKEW.total_seconds():g} s of {' and '.join(ahead)}"
 
 
-def public_address(url: str | None, server: Server) -> str:
+def public_address(world: World) -> str:
     """Tell whether the deployer is there for the world, with its pages closed to strangers.
 
     Raises:
         NotApplicable: PUBLIC_URL is not set.
-        Ailment: another program's answer; the proxy makes strangers look like this machine.
-        OperatorError: no answer.
+        Ailment: no answer, or another program's; the proxy makes strangers look like this machine.
     """
+    url = world.settings.public_url
     if not url:
         raise NotApplicable(
             "DEPLOYER_PUBLIC_URL is not set: statuses on GitHub link to no page of the deployer"
         )
-    answer = server.ask("GET", "/healthz")
+    answer = _answer(world, "/healthz")
     if answer.moved:
         raise Ailment(
             f"{url}/healthz leads elsewhere, to {answer.headers['location']}",
             "set DEPLOYER_PUBLIC_URL to the address that answers itself",
         )
     if answer.status != HTTPStatus.OK:
-        raise Ailment(f"{url}/healthz answered {answer.status}", way_to(url))
+        raise Ailment(f"{url}/healthz answered {answer.status}", _way_to(url))
     parts = urlsplit(url)
     if parts.hostname in _LOOPBACK:  # where all is open
         return f"{url} answers"
-    asked = server.ask("GET", "/readyz")
+    asked = _answer(world, "/readyz")
     if asked.status != HTTPStatus.FORBIDDEN:
         raise Ailment(
             f"{url}/ is not closed to strangers: /readyz answered {asked.status}, not 403",
@@ -110,7 +124,14 @@ def public_address(url: str | None, server: Server) -> str:
     return f"{url} answers" + ("; over http, which anyone on the way can read" if plain else "")
 
 
-def way_to(url: str | None) -> str:
+def _answer(world: World, path: str) -> Answer:
+    try:
+        return world.public.ask("GET", path)
+    except OperatorError as exc:
+        raise Ailment(str(exc), _way_to(world.settings.public_url)) from exc
+
+
+def _way_to(url: str | None) -> str:
     """Return what to do where the public address does not answer as it should."""
     return (
         "see that the web process runs (systemctl status deployer-web) and that the proxy in"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from deployer.core.doctor.invariants import Audit, violations
@@ -13,7 +13,9 @@ from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import Hearing, Pulse
 from deployer.core.planning import packages
 from deployer.core.reporting import readiness
-from deployer.ports.doctor import Memory
+from deployer.doctor import docker
+from deployer.doctor.world import World
+from deployer.errors import DeployerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +37,34 @@ _CONNECTED_WITHIN: Final = timedelta(seconds=15)
 _LOOK_S: Final = 0.5
 
 
-def read(journal: Memory) -> Traces:
+def read(world: World) -> Traces:
     """Read the journal, and change nothing.
 
     Raises:
         JournalError: it can't be read.
     """
-    now = datetime.now(UTC)
-    return Traces(journal.pulse(), journal.hearing(), journal.packages(), journal.audit(now))
+    journal = world.journal()
+    return Traces(
+        journal.pulse(), journal.hearing(), journal.packages(), journal.audit(world.now())
+    )
 
 
-def journal_line(_traces: Traces) -> str:
+def _traces(world: World) -> Traces:
+    return world.after("journal", read)
+
+
+def journal(world: World) -> str:
+    world.once(read)
     return "can be read, its tables are up to date"
 
 
-def invariants(traces: Traces) -> str:
+def invariants(world: World) -> str:
     """Tell whether the journal holds what it must at any moment.
 
     Raises:
         Ailment: something of it does not.
     """
+    traces = _traces(world)
     if wrong := "; ".join(violations(traces.audit)):
         raise Ailment(
             wrong,
@@ -65,13 +75,14 @@ def invariants(traces: Traces) -> str:
     return "no commit is forgotten, what is live is judged, no row is without another"
 
 
-def worker(traces: Traces, now: datetime) -> str:
+def worker(world: World) -> str:
     """Tell whether the worker lives and does its job.
 
     Raises:
         Ailment: with the reasons that `/readyz` gives, too.
         NotApplicable: it runs, and could fetch nothing yet.
     """
+    traces, now = _traces(world), world.now()
     against = readiness.reasons(traces.pulse, now)
     if list(readiness.by_name(traces.pulse, now)) == ["tip"] and not traces.pulse.tip_checked_at:
         raise NotApplicable("it runs, and has fetched nothing yet: see repository")
@@ -85,11 +96,7 @@ def worker(traces: Traces, now: datetime) -> str:
     return f"heartbeat {_ago(now - beat_at)} ago, tip checked, nothing overdue"
 
 
-def parse_feed(
-    ask: Callable[[], Pulse],
-    now: Callable[[], datetime],
-    sleep: Callable[[float], None] = time.sleep,
-) -> str:
+def parse_feed(world: World, sleep: Callable[[float], None] = time.sleep) -> str:
     """Tell whether the class's dag-processor is connected, of which every verdict comes.
 
     Of a worker that has just started it is not told yet: it connects within a second, and the next
@@ -99,12 +106,14 @@ def parse_feed(
         Ailment: none is, or one that can't tell.
         NotApplicable: the worker, at which it connects, does not run.
     """
-    until = now() + _CONNECTED_WITHIN
+    if not _traces(world).pulse.processors and world.processes is None:
+        world.after("engine", docker.about)
+    until = world.now() + _CONNECTED_WITHIN
     while True:
-        pulse = ask()
-        if pulse.beat_at is None or now() - pulse.beat_at > readiness.BEAT_STALE:
+        pulse, now = world.journal().pulse(), world.now()
+        if pulse.beat_at is None or now - pulse.beat_at > readiness.BEAT_STALE:
             raise NotApplicable("can't be told: see worker")
-        if pulse.processors or now() > until:
+        if pulse.processors or now > until:
             break
         sleep(_LOOK_S)
     unfit = [came for came in pulse.processors if came.unfit]
@@ -129,18 +138,20 @@ def parse_feed(
     return f"{who} connected, Airflow {versions}"
 
 
-def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
+def same_packages(world: World) -> str:
     """Tell whether Airflow runs on the packages that the last deployment left it with.
-
-    `ask` tells the requirements that it runs on, None: that is not known.
 
     Raises:
         Ailment: it runs on others.
         NotApplicable: there is nothing to compare.
     """
+    traces = _traces(world)
     if traces.packages is None:
         raise NotApplicable("can't be told: nothing was deployed yet")
-    installed = ask()
+    if world.processes is None:
+        world.after("engine", docker.about)
+        world.after("compose file", docker.stack)
+    installed = world.installed()
     seen = traces.pulse.drift
     if installed is None and not seen:
         raise NotApplicable(
@@ -157,18 +168,15 @@ def same_packages(traces: Traces, ask: Callable[[], str | None]) -> str:
     return "those of the live commit"
 
 
-def secret(configured: Collection[object], traces: Traces | None) -> str:
+def secret(world: World) -> str:
     """Tell whether there is a secret that signs GitHub's deliveries.
-
-    `traces`: None if the journal can't be read.
 
     Raises:
         Ailment: there is none, and no signed delivery was ever accepted.
     """
-    if configured:
-        count = len(configured)
+    if count := len(world.settings.webhook_secret):
         return "one is set" if count == 1 else f"{count} are set, any of them is accepted"
-    if traces and traces.hearing.last_at:
+    if _heard(world):
         # The web process alone is given it, perhaps as a credential of systemd.
         return "not among the settings given here; the web process has one, it accepted deliveries"
     raise Ailment(
@@ -179,14 +187,15 @@ def secret(configured: Collection[object], traces: Traces | None) -> str:
     )
 
 
-def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | None) -> str:
+def deliveries(world: World) -> str:
     """Tell whether GitHub's deliveries arrive.
 
     Raises:
         Ailment: none ever did, the last push came without, or they come under a new name.
     """
+    traces, now, repo = _traces(world), world.now(), world.settings.github_repo
     last_at, missed_at = traces.hearing.last_at, traces.hearing.missed_at
-    address = f"{public_url or 'https://ADDRESS'}/webhook"
+    address = f"{world.settings.public_url or 'https://ADDRESS'}/webhook"
     if last_at is None:
         raise Ailment(
             "no signed delivery has ever been accepted",
@@ -204,6 +213,14 @@ def deliveries(traces: Traces, now: datetime, *, repo: str, public_url: str | No
     if renamed := readiness.renamed(traces.pulse, repo):
         raise Ailment("they come under a new name of the repository", renamed)
     return f"the last was accepted {_ago(now - last_at)} ago"
+
+
+def _heard(world: World) -> bool:
+    """Tell whether a signed delivery was ever accepted, as far as the journal can be read."""
+    try:
+        return world.once(read).hearing.last_at is not None
+    except DeployerError:  # told in a line of its own
+        return False
 
 
 def _ago(age: timedelta) -> str:

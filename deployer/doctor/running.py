@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from deployer.core.doctor.lines import Ailment, Finding, Mark, NotApplicable
+from deployer.doctor.world import World
 from deployer.errors import DeployerError
 from deployer.masking import without
 
@@ -17,8 +17,7 @@ BOUND_S: Final = 30.0
 """For all of them together; each has shorter bounds of its own for what it asks."""
 
 AGAIN: Final = "do as it says, then run doctor again"
-
-T = TypeVar("T")
+_LOCAL: Final = "SERVICES=local: Airflow runs as processes of this machine, without Docker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,52 +28,27 @@ class Line:
         name: stable, for scripts.
         ask: returns what it found in one sentence, or raises a DeployerError.
         cure: what to do about an error that does not say so itself.
+        containers: there is something to look at only where Airflow runs in containers.
     """
 
     name: str
-    ask: Callable[[], str]
+    ask: Callable[[World], str]
     cure: str = ""
-
-
-class Shared(Generic[T]):
-    """What several lines need, got once. The line `owner` tells why it can't be had."""
-
-    def __init__(self, owner: str, get: Callable[[], T]) -> None:
-        self._owner = owner
-        self._get = get
-        self._lock = threading.Lock()
-        self._got: Future[T] = Future()
-
-    def get(self) -> T:
-        """Return it, or raise what getting it raised."""
-        with self._lock:
-            if not self._got.done():
-                try:
-                    self._got.set_result(self._get())
-                except DeployerError as exc:
-                    self._got.set_exception(exc)
-        return self._got.result()
-
-    def or_skip(self) -> T:
-        """Return it.
-
-        Raises:
-            NotApplicable: it can't be had; said once, by its owner.
-        """
-        try:
-            return self.get()
-        except DeployerError as exc:
-            raise NotApplicable(f"can't be told: see {self._owner}") from exc
+    containers: bool = False
 
 
 def run(
-    lines: Sequence[Line], *, secrets: Sequence[str] = (), bound_s: float = BOUND_S
+    lines: Sequence[Line],
+    world: World,
+    *,
+    secrets: Sequence[str] = (),
+    bound_s: float = BOUND_S,
 ) -> tuple[Finding, ...]:
     """Return a finding for each line, in their order. `secrets` stand in none of them."""
     found: dict[str, Finding] = {}
 
     def look(line: Line) -> None:
-        found[line.name] = _clean(_finding(line), secrets)
+        found[line.name] = _clean(_finding(line, world), secrets)
 
     # Daemons: one that hangs in the kernel (a dead NFS server) must not keep the process.
     threads = [threading.Thread(target=look, args=(line,), daemon=True) for line in lines]
@@ -95,9 +69,11 @@ def run(
     )
 
 
-def _finding(line: Line) -> Finding:
+def _finding(line: Line, world: World) -> Finding:
+    if line.containers and world.processes is not None:
+        return Finding(line.name, Mark.SKIPPED, _LOCAL)
     try:
-        return Finding(line.name, Mark.PASSED, line.ask())
+        return Finding(line.name, Mark.PASSED, line.ask(world))
     except NotApplicable as exc:
         return Finding(line.name, Mark.SKIPPED, str(exc))
     except Ailment as exc:

@@ -17,9 +17,10 @@ from deployer.config import Settings
 from deployer.core.doctor.lines import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
 from deployer.doctor import airflow
+from deployer.doctor.world import World as Asked
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
-from deployer.ports.doctor import AirflowAccount
+from tests.doctor_world import nothing_but
 from tests.integration.airflow_world import World
 from tests.integration.answering import Answering, Said, answering
 
@@ -60,12 +61,15 @@ def server() -> Iterator[Answering]:
         yield served
 
 
-def rest(url: str, name: str | None = "deployer", timeout_s: float = 60) -> AirflowRest:
-    return AirflowRest(url, name, "a password", timeout_s=timeout_s)
+def rest(url: str, name: str | None = "deployer") -> AirflowRest:
+    return AirflowRest(url, name, "a password", timeout_s=60)
 
 
-def logged_in(server: Answering, timeout_s: float = 60) -> AirflowAccount:
-    return airflow.log_in(rest(server.url, timeout_s=timeout_s), "deployer", "a password")
+def there(url: str, *account: str | None) -> Asked:
+    name, password = account or ("deployer", "a password")
+    return nothing_but(
+        airflow=lambda: rest(url, name), credentials=lambda: (name, password), now=lambda: NOW
+    )
 
 
 def nobody_there() -> str:
@@ -77,7 +81,7 @@ def nobody_there() -> str:
 
 def test_a_healthy_airflow_passes_with_its_heartbeats(server: Answering) -> None:
     server.answers["GET /api/v2/monitor/health"] = Said(200, healthy())
-    said = airflow.health(rest(server.url), NOW)
+    said = airflow.health(there(server.url))
     assert said == "database healthy, heartbeats: the scheduler 4 s ago, the dag-processor 4 s ago"
 
 
@@ -103,7 +107,7 @@ def test_an_ailing_part_is_named(
 ) -> None:
     server.answers["GET /api/v2/monitor/health"] = Said(200, healthy(**changes))
     with pytest.raises(Ailment) as told:
-        airflow.health(rest(server.url), NOW)
+        airflow.health(there(server.url))
     assert told.value.detail == detail
     assert "restart it" in told.value.remedy
 
@@ -112,13 +116,13 @@ def test_an_ailing_part_is_named(
 def test_another_program_at_the_address_is_told(server: Answering, said: Said) -> None:
     server.answers["GET /api/v2/monitor/health"] = said
     with pytest.raises(AirflowError, match=f"{server.url} (answered|is no Airflow)"):
-        airflow.health(rest(server.url), NOW)
+        airflow.health(there(server.url))
     assert "DEPLOYER_AIRFLOW_URL" in airflow.AWAY
 
 
 def test_an_airflow_that_is_away_is_told() -> None:
     with pytest.raises(AirflowUnreachable, match="Airflow does not answer at"):
-        airflow.health(rest(nobody_there()), NOW)
+        airflow.health(there(nobody_there()))
 
 
 # --- the account ---------------------------------------------------------------
@@ -129,7 +133,7 @@ def test_an_account_that_is_not_set_is_told(
     server: Answering, name: str | None, password: str | None
 ) -> None:
     with pytest.raises(Ailment, match="no account is set") as told:
-        airflow.log_in(rest(server.url, name), name, password)
+        airflow.account(there(server.url, name, password))
     assert "DEPLOYER_AIRFLOW_USERNAME" in told.value.remedy
     assert server.asked == []
 
@@ -137,7 +141,7 @@ def test_an_account_that_is_not_set_is_told(
 def test_a_wrong_password_is_told(server: Answering) -> None:
     server.answers["POST /auth/token"] = Said(401, {"detail": "Invalid credentials"})
     with pytest.raises(AirflowError, match=r"does not let deployer in \(401\)") as told:
-        logged_in(server)
+        airflow.account(there(server.url))
     assert "DEPLOYER_AIRFLOW_PASSWORD" in str(told.value)
 
 
@@ -145,31 +149,29 @@ def test_a_wrong_password_is_told(server: Answering) -> None:
 def test_a_login_that_is_none_is_told(server: Answering, said: Said) -> None:
     server.answers["POST /auth/token"] = said
     with pytest.raises(AirflowError, match=f"answered {said.status} to token"):
-        logged_in(server)
+        airflow.account(there(server.url))
 
 
 def test_nothing_is_said_of_an_account_while_airflow_is_away() -> None:
     with pytest.raises(NotApplicable, match="see Airflow health"):
-        airflow.log_in(rest(nobody_there()), "deployer", "a password")
+        airflow.account(there(nobody_there()))
 
 
 # --- its rights ----------------------------------------------------------------
 
 
 def test_the_role_deployer_has_all_rights_and_no_more(server: Answering) -> None:
-    account = logged_in(server)
-    assert airflow.rights(account, "deployer") == (
-        "deployer may read DAGs, runs, tasks and pools, edit pools"
-    )
-    excess = airflow.excess(account, "deployer")
+    account = there(server.url)
+    assert airflow.rights(account) == ("deployer may read DAGs, runs, tasks and pools, edit pools")
+    excess = airflow.excess(account)
     for right in ("read connections", "read variables", "pause DAGs", "start DAG runs"):
         assert right in excess
 
 
 def test_rights_are_tried_on_what_does_not_exist(server: Answering) -> None:
-    account = logged_in(server)
-    airflow.rights(account, "deployer")
-    airflow.excess(account, "deployer")
+    account = there(server.url)
+    airflow.rights(account)
+    airflow.excess(account)
     written = [asked for asked in server.asked[1:] if asked.method != "GET"]
     assert len(written) == 3
     assert all("/_doctor_" in asked.path for asked in written)
@@ -190,7 +192,7 @@ def test_each_missing_right_is_named(server: Answering, refused: str, right: str
     server.answers.pop(refused, None)
     server.answers = {refused: FORBIDDEN, **server.answers}
     with pytest.raises(Ailment) as told:
-        airflow.rights(logged_in(server), "deployer")
+        airflow.rights(there(server.url))
     assert told.value.detail == f"deployer lacks: {right}"
     assert "the role Deployer" in told.value.remedy
 
@@ -209,7 +211,7 @@ def test_each_right_too_many_is_named(
 ) -> None:
     server.answers |= allowed
     with pytest.raises(Ailment) as told:
-        airflow.excess(logged_in(server), "deployer")
+        airflow.excess(there(server.url))
     assert told.value.detail == f"deployer has more rights than it needs: it may {what}"
     assert "and no other" in told.value.remedy
 
@@ -217,7 +219,7 @@ def test_each_right_too_many_is_named(
 def test_an_answer_that_decides_nothing_is_told(server: Answering) -> None:
     server.answers["GET /api/v2/pools"] = Said(418)
     with pytest.raises(Ailment, match='answered 418 when "can read on Pools" was tried') as told:
-        airflow.rights(logged_in(server), "deployer")
+        airflow.rights(there(server.url))
     assert "api-server's log" in told.value.remedy
 
 
@@ -241,7 +243,10 @@ def test_the_embedded_airflow_is_well(world: World, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.airflow
 def test_an_admin_has_more_rights_than_the_deployer_needs(world: World) -> None:
-    account = AirflowRest(world.local.url, world.local.username, world.local.password)
+    admin = world.local.username, world.local.password
+    account = nothing_but(
+        airflow=lambda: AirflowRest(world.local.url, *admin), credentials=lambda: admin
+    )
     what = "read connections, read variables, pause DAGs, start DAG runs"
     with pytest.raises(Ailment, match=what):
-        airflow.excess(account, "deployer")
+        airflow.excess(account)

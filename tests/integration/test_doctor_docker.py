@@ -25,6 +25,7 @@ from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
 from deployer.ports.doctor import About
+from tests.doctor_world import nothing_but
 
 BOUND_S = 60.0
 SLEEPS = {"image": "class-deployer/postgres:test", "entrypoint": ["sleep", "600"], "init": True}
@@ -111,7 +112,9 @@ def compose(file: Path = Path("docker-compose.yaml")) -> ComposeRunner:
 
 def look(project: Project, *needed: str) -> str:
     with containers(project.name) as engine:
-        return docker.services(engine, needed, "docker compose")
+        return docker.services(
+            nothing_but(engine=engine, recreate_services=needed, compose_project=project.name)
+        )
 
 
 def told_of(project: Project, *needed: str) -> Ailment:
@@ -139,7 +142,7 @@ def script(path: Path, text: str) -> None:
 def test_an_engine_that_answers_passes(engine: None) -> None:
     with containers() as asked:
         found = asked.about()
-    assert docker.engine_line(found) == f"Docker {found.version} answers"
+        assert docker.engine(nothing_but(engine=asked)) == f"Docker {found.version} answers"
     assert found.data.is_absolute()
     assert abs(found.ahead_s) < 30
 
@@ -148,15 +151,25 @@ def test_an_engine_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     # Not a socket in the file system: docker-py leaves one unclosed that does not connect.
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
     engine = Containers(LazyClient(), "class")
-    for ask in (engine.about, lambda: docker.services(engine, ["well"], "docker compose")):
+    for ask in (engine.containers, lambda: docker.engine(nothing_but(engine=engine))):
         with pytest.raises(ServicesError, match="Docker did not answer"):
             ask()
     assert "systemctl start docker" in docker.START
 
 
+class Old:
+    """An engine of long ago."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def about(self) -> About:
+        return About("19.03.15", self.data, 0)
+
+
 def test_an_old_engine_is_told(tmp_path: Path) -> None:
     with pytest.raises(Ailment, match=r"Docker 19\.03\.15 answers") as told:
-        docker.engine_line(About("19.03.15", tmp_path, 0))
+        docker.engine(nothing_but(engine=Old(tmp_path)))
     assert told.value.remedy == "install Docker 20.10 or newer"
 
 
@@ -165,25 +178,25 @@ def test_an_old_engine_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_a_compose_of_version_2_passes(engine: None) -> None:
-    assert docker.plugin(compose()).startswith("Compose ")
+    assert docker.plugin(nothing_but(compose=compose())).startswith("Compose ")
 
 
 def test_no_docker_command_is_told(fake_docker: Path) -> None:
     with pytest.raises(ServicesError, match="docker can't be started"):
-        docker.plugin(compose())
+        docker.plugin(nothing_but(compose=compose()))
     assert "install Compose v2" in docker.INSTALL
 
 
 def test_a_docker_without_compose_is_told(fake_docker: Path) -> None:
     script(fake_docker, "exit 1")
     with pytest.raises(ServicesError, match="docker has no `compose`"):
-        docker.plugin(compose())
+        docker.plugin(nothing_but(compose=compose()))
 
 
 def test_an_old_compose_is_told(fake_docker: Path) -> None:
     script(fake_docker, "echo 1.29.2")
     with pytest.raises(Ailment, match=r"1\.29\.2 is too old") as told:
-        docker.plugin(compose())
+        docker.plugin(nothing_but(compose=compose()))
     assert "docker-compose-plugin" in told.value.remedy
 
 
@@ -193,7 +206,7 @@ def test_a_compose_that_hangs_is_ended_with_its_children(
     monkeypatch.setattr(runner, "_ASK_S", 0.2)
     script(fake_docker, "/bin/sleep 60 &\nwait")
     with pytest.raises(ServicesError, match=r"did not finish within 0\.2 s"):
-        docker.plugin(compose())
+        docker.plugin(nothing_but(compose=compose()))
 
 
 def test_compose_gets_no_setting_of_the_deployer(
@@ -201,7 +214,7 @@ def test_compose_gets_no_setting_of_the_deployer(
 ) -> None:
     monkeypatch.setenv("DEPLOYER_GITHUB_TOKEN", "2.99")
     script(fake_docker, 'echo "${DEPLOYER_GITHUB_TOKEN:-2.0}"')
-    assert docker.plugin(compose()) == "Compose 2.0"
+    assert docker.plugin(nothing_but(compose=compose())) == "Compose 2.0"
 
 
 # --- the compose file ------------------------------------------------------------------
@@ -211,13 +224,13 @@ def test_compose_gets_no_setting_of_the_deployer(
 def test_a_file_is_read_as_compose_understands_it(engine: None, tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yaml"
     file.write_text(json.dumps({"services": {"well": {**SLEEPS, "stop_grace_period": "90s"}}}))
-    read = docker.stack_of(compose(file), file, "docker compose")
+    read = docker.stack(nothing_but(compose=compose(file), compose_file=file))
     assert read["services"]["well"]["stop_grace_period"] == "1m30s"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(Ailment, match="there is no ") as told:
-        docker.stack_of(compose(), tmp_path / "docker-compose.yaml", "docker compose")
+        docker.stack(nothing_but(compose=compose(), compose_file=tmp_path / "docker-compose.yaml"))
     assert "DEPLOYER_COMPOSE_FILE" in told.value.remedy
 
 
@@ -229,8 +242,8 @@ def test_a_file_that_compose_refuses_is_told_without_its_secrets(
     file.write_text(json.dumps({"services": {"well": SLEEPS}}))
     (tmp_path / ".env").write_text("A PASSWORD=hunter2hunter2\n")
     with pytest.raises(Ailment, match="Compose refuses") as told:
-        docker.stack_of(compose(file), file, "docker compose")
-    assert "docker compose config --quiet" in told.value.remedy
+        docker.stack(nothing_but(compose=compose(file), compose_file=file))
+    assert f"--file {file} config --quiet" in told.value.remedy
     assert "hunter2" not in str(told.value)
 
 
@@ -244,7 +257,8 @@ def test_containers_that_ail_are_named_each(project: Project) -> None:
         "missing has no container; crashed ended with exit code 3; sick is unhealthy; "
         "done: passed over: line 3"
     )
-    assert "docker compose logs" in told.remedy
+    assert f"docker compose --project-name {project.name} --file " in told.remedy
+    assert ".yaml logs; then start it" in told.remedy
 
 
 @pytest.mark.docker

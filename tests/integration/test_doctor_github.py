@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from deployer.demo.ports import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub
 from deployer.errors import GitHubUnreachable
+from tests.doctor_world import nothing_but
 from tests.github.watched import watched
 from tests.github_faults import Fault, Faults
 from tests.integration.answering import Answering, Said, answering
@@ -44,14 +44,16 @@ def server() -> Iterator[Answering]:
 
 def token(url: str, secret: str | None = TOKEN, repo: str = REPO) -> str:
     """Return what is said of a token."""
-    with closing(GitHub(url, repo, Secret(secret) if secret else None)) as client:
-        ask = partial(github.asked, client, repo, token=secret is not None)
-        return github.token(client, repo, lambda: (ask(), NOW), token=secret is not None)
+    given = Secret(secret) if secret else None
+    with closing(GitHub(url, repo, given)) as client:
+        return github.token(
+            nothing_but(github=client, github_repo=repo, github_token=given, now=lambda: NOW)
+        )
 
 
 def ahead(url: str, now: datetime) -> timedelta:
     with closing(GitHub(url, REPO, None)) as client:
-        return github.ahead(github.asked(client, REPO, token=False), now)
+        return github.ahead(nothing_but(github=client, now=lambda: now))
 
 
 def told_of(url: str, *, secret: str | None = TOKEN, repo: str = REPO) -> Ailment:

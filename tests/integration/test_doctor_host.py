@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,14 @@ import pytest
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.demo.ports import free_port
 from deployer.doctor import host
+from deployer.doctor.world import World
 from deployer.edges.http import HttpServer
 from deployer.errors import OperatorError
+from deployer.ports.doctor import About, Answer
+from tests.doctor_world import nothing_but
 from tests.integration.answering import Answering, Said, answering
+
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -22,39 +29,84 @@ def server() -> Iterator[Answering]:
         yield served
 
 
+@dataclass
+class Clock:
+    """GitHub or Docker; this machine is `ahead_s` ahead of it, None: nobody answers."""
+
+    ahead_s: float | None
+    data: Path
+
+    def ask(self, *_: object) -> Answer:
+        at = NOW - timedelta(seconds=self._ahead_s())
+        return Answer(200, {"date": format_datetime(at, usegmt=True)})
+
+    def about(self) -> About:
+        return About("27", self.data, self._ahead_s())
+
+    def _ahead_s(self) -> float:
+        if self.ahead_s is None:
+            raise OperatorError("no answer")
+        return self.ahead_s
+
+
+def machine(
+    place: Path = Path(),
+    *,
+    data: Path | None = None,
+    github_s: float | None = 0,
+    docker_s: float | None = 0,
+) -> World:
+    return nothing_but(
+        now=lambda: NOW,
+        github=Clock(github_s, place),
+        engine=Clock(docker_s, data or place),
+        checkout_dir=place / "not" / "yet",
+        state_dir=place,
+    )
+
+
+def public(url: str) -> World:
+    return nothing_but(public=HttpServer(url), public_url=url)
+
+
 # --- disk ------------------------------------------------------------------------
 
 
 def test_room_enough_passes_with_the_figures(tmp_path: Path) -> None:
-    said = host.disk({"CHECKOUT_DIR": (tmp_path / "not" / "yet", 0), "STATE_DIR": (tmp_path, 0)})
-    checkout, state = said.split(", ")
+    said = host.disk(machine(tmp_path))
+    checkout, state, docker = said.split(", ")
     assert checkout.startswith("CHECKOUT_DIR ")
     assert state.removeprefix("STATE_DIR ").endswith(" GiB free")
+    assert docker.startswith("Docker ")
 
 
-def test_a_full_disk_is_told_with_the_figures(tmp_path: Path) -> None:
+def test_where_docker_keeps_its_images_is_left_out_if_it_is_elsewhere(tmp_path: Path) -> None:
+    assert "Docker" not in host.disk(machine(tmp_path, data=tmp_path / "elsewhere"))
+    assert "Docker" not in host.disk(machine(tmp_path, docker_s=None))
+
+
+def test_a_full_disk_is_told_with_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "LEAST_FOR_IMAGES_GIB", 1e6)
     with pytest.raises(Ailment) as told:
-        host.disk({"STATE_DIR": (tmp_path, 0), "Docker": (tmp_path, 1e6)})
+        host.disk(machine(tmp_path))
     assert told.value.detail.startswith(f"Docker ({tmp_path}) has ")
     assert told.value.detail.endswith(" GiB free, 1e+06 are needed")
     assert "make room" in told.value.remedy
 
 
 def test_a_directory_that_cannot_be_looked_at_is_told() -> None:
-    with pytest.raises(Ailment, match=r"STATE_DIR .* can't be looked at") as told:
-        host.disk({"STATE_DIR": (Path("/", "x" * 300), 0)})
+    with pytest.raises(Ailment, match=r"CHECKOUT_DIR .* can't be looked at") as told:
+        host.disk(machine(Path("/", "x" * 300)))
     assert "as the worker's user" in told.value.remedy
 
 
 # --- clock -----------------------------------------------------------------------
 
 
-def away() -> timedelta:
-    raise Ailment("no answer", "wait")
-
-
 def test_a_clock_that_agrees_passes() -> None:
-    said = host.clock({"GitHub": lambda: timedelta(seconds=30), "Docker": timedelta})
+    said = host.clock(machine(github_s=30))
     assert said == "within 30 s of GitHub and Docker"
 
 
@@ -64,30 +116,30 @@ def test_a_clock_that_agrees_passes() -> None:
 )
 def test_a_clock_that_is_wrong_is_told(ahead_s: float, detail: str) -> None:
     with pytest.raises(Ailment) as told:
-        host.clock({"GitHub": lambda: timedelta(seconds=ahead_s), "Docker": timedelta})
+        host.clock(machine(github_s=ahead_s))
     assert detail in told.value.detail
     assert "timedatectl" in told.value.remedy
 
 
 def test_a_reference_that_is_away_is_left_out() -> None:
-    assert host.clock({"GitHub": away, "Docker": timedelta}) == "within 30 s of Docker"
+    assert host.clock(machine(github_s=None)) == "within 30 s of Docker"
 
 
 def test_without_a_reference_nothing_is_said() -> None:
-    with pytest.raises(NotApplicable, match="no answer from GitHub"):
-        host.clock({"GitHub": away})
+    with pytest.raises(NotApplicable, match="no answer from GitHub, Docker"):
+        host.clock(machine(github_s=None, docker_s=None))
 
 
 # --- public address ----------------------------------------------------------------
 
 
 def test_a_public_address_that_answers_passes(server: Answering) -> None:
-    assert host.public_address(server.url, HttpServer(server.url)) == f"{server.url} answers"
+    assert host.public_address(public(server.url)) == f"{server.url} answers"
 
 
 def test_no_public_address_is_skipped_with_a_hint() -> None:
     with pytest.raises(NotApplicable, match="DEPLOYER_PUBLIC_URL is not set"):
-        host.public_address(None, HttpServer(""))
+        host.public_address(nothing_but())
 
 
 @pytest.mark.parametrize(
@@ -103,16 +155,16 @@ def test_another_program_at_the_public_address_is_told(
 ) -> None:
     server.answers["GET /healthz"] = said
     with pytest.raises(Ailment) as told:
-        host.public_address(server.url, HttpServer(server.url))
+        host.public_address(public(server.url))
     assert detail in told.value.detail
     assert told.value.remedy
 
 
 def test_a_public_address_where_nobody_answers_is_told() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(OperatorError, match=f"no answer from {url}/healthz"):
-        host.public_address(url, HttpServer(url))
-    assert "deployer-web" in host.way_to(url)
+    with pytest.raises(Ailment, match=f"no answer from {url}/healthz") as told:
+        host.public_address(public(url))
+    assert f"passes {url}/ on to DEPLOYER_BIND" in told.value.remedy
 
 
 @pytest.fixture
@@ -133,11 +185,11 @@ def test_pages_that_are_open_to_the_world_are_told(world: Answering, status: int
     with pytest.raises(
         Ailment, match=f"not closed to strangers: /readyz answered {status}"
     ) as told:
-        host.public_address("http://class.example", HttpServer("http://class.example"))
+        host.public_address(public("http://class.example"))
     assert "X-Forwarded-For" in told.value.remedy
 
 
 @pytest.mark.usefixtures("world")
 def test_plain_http_to_the_world_is_mentioned() -> None:
-    said = host.public_address("http://class.example", HttpServer("http://class.example"))
+    said = host.public_address(public("http://class.example"))
     assert said == "http://class.example answers; over http, which anyone on the way can read"

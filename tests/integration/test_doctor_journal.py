@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
 from deployer.core.model import Live, ProcessorCame, Trigger
+from deployer.core.settings import Secret
 from deployer.doctor import journal as checkup
+from deployer.doctor.world import World
 from deployer.edges.journal import SqlJournal
 from deployer.errors import JournalError
+from tests.doctor_world import REPO, nothing_but
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 A, B = "a" * 40, "b" * 40
-REPO = "class/airflow-class"
+SECRETS = (Secret("s" * 16), Secret("t" * 16))
 
 
 class Watch:
@@ -81,9 +85,15 @@ def beat(journal: SqlJournal, at: datetime, *processors: ProcessorCame) -> None:
     journal.beat(at=at, tip_checked_at=at, processors=processors)
 
 
-def read(url: str) -> checkup.Traces:
-    with closing(SqlJournal.open(url, migrate=False)) as journal:
-        return checkup.read(journal)
+def look(line: Callable[[World], str], url: str, **more: object) -> str:
+    """Return what a line says; Airflow runs on this machine and needs no engine."""
+    with ExitStack() as until:
+        asked = {
+            "journal": lambda: until.enter_context(closing(SqlJournal.open(url, migrate=False))),
+            "processes": tuple,
+            "now": lambda: NOW,
+        }
+        return line(nothing_but(**asked | more))
 
 
 def parse_feed(url: str, meanwhile: Callable[[float], None] | None = None) -> str:
@@ -95,12 +105,15 @@ def parse_feed(url: str, meanwhile: Callable[[float], None] | None = None) -> st
         now += timedelta(seconds=seconds)
         (meanwhile or (lambda _: None))(seconds)
 
-    return checkup.parse_feed(lambda: read(url).pulse, lambda: now, sleep)
+    return look(partial(checkup.parse_feed, sleep=sleep), url, now=lambda: now)
+
+
+def same_packages(url: str, installed: str | None) -> str:
+    return look(checkup.same_packages, url, installed=lambda: installed)
 
 
 def deliveries(url: str) -> str:
-    traces = read(url)
-    return checkup.deliveries(traces, NOW, repo=REPO, public_url="https://class.example")
+    return look(checkup.deliveries, url, public_url="https://class.example")
 
 
 # --- the journal and the worker ------------------------------------------------------
@@ -108,17 +121,17 @@ def deliveries(url: str) -> str:
 
 def test_a_journal_that_is_not_there_is_told_and_not_made(url: str, tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="can't be read"):
-        read(url)
+        look(checkup.journal, url)
     assert "DEPLOYER_STATE_DIR" in checkup.MAKE
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_that_can_be_read_passes(journal: SqlJournal, url: str) -> None:
-    assert "can be read" in checkup.journal_line(read(url))
+    assert "can be read" in look(checkup.journal, url)
 
 
 def test_a_journal_that_holds_what_it_must_passes(journal: SqlJournal, url: str) -> None:
-    assert "no commit is forgotten" in checkup.invariants(read(url))
+    assert "no commit is forgotten" in look(checkup.invariants, url)
 
 
 def test_a_journal_that_does_not_hold_what_it_must_is_told_with_who_mends_it(
@@ -129,7 +142,7 @@ def test_a_journal_that_does_not_hold_what_it_must_is_told_with_who_mends_it(
         database.execute("INSERT INTO covers (deployment_id, position, sha) VALUES (7, 0, 'x')")
         database.commit()
     with pytest.raises(Ailment) as told:
-        checkup.invariants(read(url))
+        look(checkup.invariants, url)
     assert told.value.detail == (
         "aaaaaaa is said to be live and judged, and no deployment has judged it;"
         " rows of covers name rows that are not there"
@@ -139,7 +152,7 @@ def test_a_journal_that_does_not_hold_what_it_must_is_told_with_who_mends_it(
 
 def test_a_fresh_heartbeat_passes(journal: SqlJournal, url: str) -> None:
     beat(journal, NOW - timedelta(seconds=3))
-    assert checkup.worker(read(url), NOW).startswith("heartbeat 3 s ago")
+    assert look(checkup.worker, url).startswith("heartbeat 3 s ago")
 
 
 def test_a_connected_dag_processor_passes(journal: SqlJournal, url: str) -> None:
@@ -176,7 +189,7 @@ def test_an_airflow_that_lacks_something_is_told_by_name(journal: SqlJournal, ur
 
 def test_packages_of_the_live_commit_pass(journal: SqlJournal, url: str) -> None:
     journal.set_packages("cowsay")
-    assert checkup.same_packages(read(url), lambda: "CowSay\n") == ("those of the live commit")
+    assert same_packages(url, "CowSay\n") == ("those of the live commit")
 
 
 def test_other_packages_than_those_of_the_live_commit_are_told(
@@ -184,22 +197,22 @@ def test_other_packages_than_those_of_the_live_commit_are_told(
 ) -> None:
     journal.set_packages("cowsay")
     with pytest.raises(Ailment, match=r"packages differ .* \(cowsay\)") as told:
-        checkup.same_packages(read(url), lambda: "")
+        same_packages(url, "")
     assert "by itself" in told.value.remedy
     journal.beat(at=NOW, drift="packages differ; they can't be put back: it was yanked")
     with pytest.raises(Ailment, match="it was yanked"):
-        checkup.same_packages(read(url), lambda: "")
+        same_packages(url, "")
     journal.beat(at=NOW, drift="a service runs on other packages")
     with pytest.raises(Ailment, match="a service runs on other packages"):
-        checkup.same_packages(read(url), lambda: None)
+        same_packages(url, None)
 
 
 def test_packages_that_are_not_known_are_no_ailment(journal: SqlJournal, url: str) -> None:
     with pytest.raises(NotApplicable, match="nothing was deployed yet"):
-        checkup.same_packages(read(url), lambda: "")
+        same_packages(url, "")
     journal.set_packages("cowsay")
     with pytest.raises(NotApplicable, match="see services"):
-        checkup.same_packages(read(url), lambda: None)
+        same_packages(url, None)
 
 
 def test_without_a_worker_nothing_can_be_told_of_the_feed(journal: SqlJournal, url: str) -> None:
@@ -218,7 +231,7 @@ def test_a_worker_that_is_away_is_told(
     if age:
         beat(journal, NOW - age)
     with pytest.raises(Ailment) as told:
-        checkup.worker(read(url), NOW)
+        look(checkup.worker, url)
     assert detail in told.value.detail
     assert "systemctl status deployer-worker" in told.value.remedy
 
@@ -226,28 +239,28 @@ def test_a_worker_that_is_away_is_told(
 def test_a_worker_that_could_fetch_nothing_yet_is_no_ailment(journal: SqlJournal, url: str) -> None:
     journal.beat(at=NOW)
     with pytest.raises(NotApplicable, match="has fetched nothing yet: see repository"):
-        checkup.worker(read(url), NOW)
+        look(checkup.worker, url)
 
 
 # --- the webhook ---------------------------------------------------------------------
 
 
 def test_a_secret_that_is_set_passes(journal: SqlJournal, url: str) -> None:
-    assert checkup.secret(["s" * 16], None) == "one is set"
-    assert checkup.secret(["s" * 16, "t" * 16], None).startswith("2 are set")
+    assert checkup.secret(nothing_but(webhook_secret=SECRETS[:1])) == "one is set"
+    assert checkup.secret(nothing_but(webhook_secret=SECRETS)).startswith("2 are set")
 
 
 def test_a_secret_that_only_the_web_process_has_is_proven_by_its_deliveries(
     journal: SqlJournal, url: str
 ) -> None:
     pinged(journal)
-    assert "the web process has one" in checkup.secret([], read(url))
+    assert "the web process has one" in look(checkup.secret, url)
 
 
 def test_no_secret_at_all_is_told(journal: SqlJournal, url: str) -> None:
-    for traces in (read(url), None):
+    for place in (url, f"{url}.nowhere"):
         with pytest.raises(Ailment, match="none is set") as told:
-            checkup.secret([], traces)
+            look(checkup.secret, place)
         assert "DEPLOYER_WEBHOOK_SECRET" in told.value.remedy
 
 

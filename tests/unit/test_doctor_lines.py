@@ -17,19 +17,21 @@ from deployer.core.doctor.lines import (
     summary,
 )
 from deployer.doctor.docker import numbers
-from deployer.doctor.running import Line, Shared, run
+from deployer.doctor.running import Line, run
+from deployer.doctor.world import World
 from deployer.errors import GitError
+from tests.doctor_world import nothing_but
 
 WELL = Finding("disk", Mark.PASSED, "9 GiB free")
 ILL = Finding("clock", Mark.FAILED, "40 s behind", "switch it on")
 NOTHING = Finding("engine", Mark.SKIPPED, "there is no Docker")
 
 
-def ask_nothing() -> str:
+def ask_nothing(_: World) -> str:
     raise NotApplicable("there is no Docker")
 
 
-def ask_ill() -> str:
+def ask_ill(_: World) -> str:
     raise Ailment("40 s behind", "switch it on")
 
 
@@ -89,25 +91,25 @@ def test_each_probe_gives_a_finding_in_the_order_asked() -> None:
     probes = (
         Line("engine", ask_nothing),
         Line("clock", ask_ill),
-        Line("disk", lambda: "9 GiB free"),
+        Line("disk", lambda _: "9 GiB free"),
     )
-    assert run(probes) == (NOTHING, ILL, WELL)
+    assert run(probes, nothing_but()) == (NOTHING, ILL, WELL)
 
 
 def test_an_error_of_ours_is_a_failed_line_with_its_words() -> None:
-    def ask() -> str:
+    def ask(_: World) -> str:
         raise GitError("git is not installed")
 
-    (found,) = run([Line("mirror", ask)])
+    (found,) = run([Line("mirror", ask)], nothing_but())
     assert (found.state, found.detail) == (Mark.FAILED, "git is not installed")
     assert found.remedy
 
 
 def test_a_bug_in_one_probe_leaves_the_others_standing() -> None:
-    def ask() -> str:
+    def ask(_: World) -> str:
         raise ZeroDivisionError("oops")
 
-    broken, well = run([Line("clock", ask), Line("disk", lambda: "9 GiB free")])
+    broken, well = run([Line("clock", ask), Line("disk", lambda _: "9 GiB free")], nothing_but())
     assert broken.state is Mark.FAILED
     assert "ZeroDivisionError: oops" in broken.detail
     assert "report this" in broken.remedy
@@ -117,11 +119,13 @@ def test_a_bug_in_one_probe_leaves_the_others_standing() -> None:
 def test_a_probe_that_hangs_holds_up_nobody() -> None:
     for_ever = threading.Event()
 
-    def ask() -> str:
+    def ask(_: World) -> str:
         for_ever.wait(60)
         return "at last"
 
-    hung, well = run([Line("clock", ask), Line("disk", lambda: "9 GiB free")], bound_s=2)
+    hung, well = run(
+        [Line("clock", ask), Line("disk", lambda _: "9 GiB free")], nothing_but(), bound_s=2
+    )
     for_ever.set()
     assert (hung.state, hung.detail) == (Mark.FAILED, "no answer within 2 s")
     assert well == WELL
@@ -130,18 +134,18 @@ def test_a_probe_that_hangs_holds_up_nobody() -> None:
 def test_probes_run_side_by_side() -> None:
     both = threading.Barrier(2, timeout=20)
 
-    def ask() -> str:
+    def ask(_: World) -> str:
         both.wait()
         return "met"
 
-    assert {f.state for f in run([Line("a", ask), Line("b", ask)])} == {Mark.PASSED}
+    assert {f.state for f in run([Line("a", ask), Line("b", ask)], nothing_but())} == {Mark.PASSED}
 
 
 def test_no_secret_stands_in_a_finding() -> None:
-    def ask() -> str:
+    def ask(_: World) -> str:
         raise Ailment("the token hunter2hunter2 is odd", "replace hunter2hunter2")
 
-    (found,) = run([Line("token", ask)], secrets=["", "hunter2", "hunter2hunter2"])
+    (found,) = run([Line("token", ask)], nothing_but(), secrets=["", "hunter2", "hunter2hunter2"])
     assert found.detail == "the token **** is odd"
     assert found.remedy == "replace ****"
 
@@ -151,22 +155,48 @@ def test_no_secret_stands_in_a_finding() -> None:
 
 def test_what_is_shared_is_got_once() -> None:
     counted = itertools.count(1)
-    shared = Shared("engine", lambda: next(counted))
-    assert (shared.get(), shared.or_skip(), shared.get()) == (1, 1, 1)
+    world = nothing_but()
+
+    def get(_: World) -> int:
+        return next(counted)
+
+    assert (world.once(get), world.after("engine", get), world.once(get)) == (1, 1, 1)
+    assert nothing_but().once(get) == 2
 
 
 def test_what_cannot_be_had_fails_its_owner_and_skips_the_others() -> None:
     tries: list[int] = []
 
-    def get() -> str:
+    def get(_: World) -> str:
         tries.append(1)
         raise Ailment("Docker does not answer", "start it")
 
-    shared = Shared("engine", get)
-    owner, other = run([Line("engine", shared.get), Line("services", shared.or_skip)])
+    owner, other = run(
+        [
+            Line("engine", lambda world: world.once(get)),
+            Line("services", lambda world: world.after("engine", get)),
+        ],
+        nothing_but(),
+    )
     assert (owner.state, owner.remedy) == (Mark.FAILED, "start it")
     assert (other.state, other.detail) == (Mark.SKIPPED, "can't be told: see engine")
     assert tries == [1]
+
+
+def test_a_bug_in_what_is_shared_is_told_by_all_who_need_it() -> None:
+    def get(_: World) -> str:
+        raise ZeroDivisionError("oops")
+
+    found = run([Line(name, lambda world: world.once(get)) for name in "ab"], nothing_but())
+    assert all("ZeroDivisionError: oops" in one.detail for one in found)
+
+
+def test_without_containers_their_lines_have_nothing_to_look_at() -> None:
+    line = Line("engine", ask_ill, containers=True)
+    (here,) = run([line], nothing_but())
+    (nowhere,) = run([line], nothing_but(processes=tuple))
+    assert (here.state, nowhere.state) == (Mark.FAILED, Mark.SKIPPED)
+    assert "SERVICES=local" in nowhere.detail
 
 
 @pytest.mark.parametrize(
