@@ -1,7 +1,7 @@
 """Change Airflow's packages: proven first, then swapped, healthy or taken back.
 
 What the class runs on is not touched before the new packages are proven. Dying anywhere in
-here leaves either set running, and `Packages.installed` does not know of a set that was not
+here leaves either set running, and `Services.installed` does not know of a set that was not
 found healthy, so the next deployment does it all again.
 
 Airflow's tasks come to their end before its scheduler is stopped: pools are emptied, so that

@@ -29,11 +29,4 @@ from deployer.ports.journal import Announcement, Journal
 from deployer.ports.messenger import Messenger
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
-from deployer.ports.services import (
-    OtherAirflow,
-    OwnStack,
-    Packages,
-    Processes,
-    Recreation,
-    Services,
-)
+from deployer.ports.services import OtherAirflow, Services

@@ -1,4 +1,4 @@
-"""Airflow's packages and processes: a port for each that asks for a part of them."""
+"""Airflow's packages and processes, and another version of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import Protocol
 from deployer.core.model import Vitals
 
 
-class Packages(Protocol):
-    """What Airflow runs on, and what it could run on."""
+class Services(Protocol):
+    """Airflow's services: the packages they run on, their processes, the operator's own file.
+
+    One engine implements all of it.
+    """
+
+    # -- what they run on, and could run on
 
     def tidy(self) -> None:
         """Remove what a deployment that died left behind; safe to call at any time.
@@ -44,9 +49,7 @@ class Packages(Protocol):
             DiskError: there is no room for it.
         """
 
-
-class Recreation(Protocol):
-    """Airflow's services, moved from one set of packages to another."""
+    # -- from one set of packages to another
 
     def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
         """Stop `services` and start them on what was built; return one line about it.
@@ -74,9 +77,7 @@ class Recreation(Protocol):
             ServicesError
         """
 
-
-class Processes(Protocol):
-    """Airflow's services as processes that may end."""
+    # -- processes that may end
 
     def vitals(self, service: str) -> Vitals:
         """Return how one service's process stands.
@@ -91,10 +92,6 @@ class Processes(Protocol):
         Raises:
             ServicesError
         """
-
-
-class OwnStack(Protocol):
-    """The operator's compose file."""
 
     def own_stack(self) -> str | None:
         """Return the text of the operator's own compose file, None where there is none.
@@ -121,7 +118,7 @@ class OtherAirflow(Protocol):
         """Return the version that was named last and is not forgotten, None: there is none."""
 
     def name(self, version: str) -> None:
-        """Let the next `Packages.build` be of `version`.
+        """Let the next `Services.build` be of `version`.
 
         Raises:
             AirflowKept: the stack has no place for it, and what to change.
@@ -151,7 +148,3 @@ class OtherAirflow(Protocol):
 
     def forget(self) -> None:
         """Remove what was kept."""
-
-
-class Services(Packages, Recreation, Processes, OwnStack, Protocol):
-    """All that a deployment asks for: one engine implements it whole."""
