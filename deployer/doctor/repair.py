@@ -17,7 +17,7 @@ from deployer.core.doctor.repair import rebuilt
 from deployer.core.model import Trigger
 from deployer.errors import DeployerError
 from deployer.ports import Edits, Journal
-from deployer.ports.doctor import JournalPlace, MirroredBranch, PublishedReleases, ToldStatuses
+from deployer.ports.doctor import ClassRepository, JournalPlace, PublishedReleases, ToldStatuses
 
 LATELY: Final = 50
 """Commits of the branch whose statuses GitHub is asked for."""
@@ -34,7 +34,7 @@ class Broken:
     """
 
     ref: str
-    repository: MirroredBranch
+    repository: ClassRepository
     journal: JournalPlace
     statuses: ToldStatuses | None
     releases: PublishedReleases

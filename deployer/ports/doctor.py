@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from deployer.core.doctor.invariants import Audit
-from deployer.core.model import Health, Hearing, Look, Pulse, StatusRecord
+from deployer.core.model import Health, Hearing, Look, StatusRecord
 from deployer.ports.journal import Journal
-from deployer.ports.releases import Edits, Release
+from deployer.ports.releases import Edits, Releases
 
 T = TypeVar("T")
 
@@ -117,8 +115,20 @@ class ClassRepository(Protocol):
     def check(self) -> str | None:
         """Read the mirror through; return the branch's tip, None: it is damaged or lacks it.
 
+        Where it returns None, the next `fetch` makes the mirror anew.
+
         Raises:
             GitError: it takes too long.
+        """
+
+    def fetch(self) -> str:
+        """As of `Repository`."""
+
+    def latest(self, most: int) -> tuple[str, ...]:
+        """Return the branch's commits, newest first.
+
+        Raises:
+            GitError: there is no mirror that can be read.
         """
 
     def pushed(self, path: str) -> str | None:
@@ -129,37 +139,14 @@ class ClassRepository(Protocol):
         """
 
 
-class Memory(Protocol):
-    """What the journal remembers; each raises JournalError."""
+class Memory(Journal, Protocol):
+    """The journal, and what is read of it for doctor alone."""
 
-    def pulse(self) -> Pulse: ...
-    def hearing(self) -> Hearing: ...
-    def packages(self) -> str | None: ...
-    def audit(self, at: datetime) -> Audit: ...
-
-
-class LocalProcesses(Protocol):
-    """The embedded Airflow of SERVICES=local."""
-
-    def running(self) -> Collection[str]:
-        """Return the services whose process lives."""
+    def hearing(self) -> Hearing:
+        """Return how well deliveries arrive; raises JournalError."""
 
 
 # -- what `deployer doctor --repair` mends
-
-
-class MirroredBranch(Protocol):
-    """The mirror at `path`; each raises GitError."""
-
-    path: Path
-
-    def check(self) -> str | None:
-        """As of `ClassRepository`; where it returns None, the next `fetch` makes it anew."""
-
-    def fetch(self) -> str: ...
-
-    def latest(self, most: int) -> tuple[str, ...]:
-        """Return the branch's commits, newest first."""
 
 
 class JournalPlace(Protocol):
@@ -185,16 +172,11 @@ class ToldStatuses(Protocol):
         """
 
 
-class PublishedReleases(Protocol):
+class PublishedReleases(Releases, Protocol):
     """The releases on disk; each raises DiskError."""
-
-    def live(self) -> Release | None: ...
 
     def edits(self, *, mend: bool = True) -> Edits | None:
         """As of `Releases`; without `mend` nothing is led back, only said."""
 
     def torn(self) -> tuple[str, ...]:
         """Return the half-written releases, which `prune` removes."""
-
-    def beyond(self, keep: int) -> tuple[str, ...]: ...
-    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]: ...
