@@ -27,7 +27,7 @@ from deployer.edges.git import repository as gitrepo
 from deployer.edges.git.command import GitRunner
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
-from deployer.errors import GitError, SettingsError, UnknownCommit
+from deployer.errors import GitError, UnknownCommit
 from tests.classrepo import ClassRepo
 
 TOKEN = "ghs_made/up+secret"
@@ -462,14 +462,6 @@ def test_the_id_of_something_that_is_no_commit_is_an_unknown_commit(
     for other in (blob, host.git("rev-parse", "main^{tree}").decode().strip()):
         with pytest.raises(UnknownCommit):
             repository.tree(other)
-
-
-@pytest.mark.parametrize("branch", ["--upload-pack=touch x", "-d", "a b", "a..b", ""])
-def test_a_branch_that_looks_like_an_option_is_a_mistake_of_the_settings(
-    tmp_path: Path, branch: str
-) -> None:
-    with pytest.raises(SettingsError, match="DEPLOYER_BRANCH"):
-        GitRepository(Mirror("https://host/x", branch, tmp_path))
 
 
 # --- what a tree costs

@@ -211,9 +211,20 @@ def test_one_mistake_is_not_reported_twice() -> None:
             ("branch", bad)
             for bad in ("-x", "a..b", "a/.b", "a.lock/b", "HEAD", "a b", "/a", "é\nb")
         ),
+        *(("branch", bad) for bad in ("--upload-pack=touch x", "-d")),
         *(
             ("repo_url", bad)
-            for bad in ("-oProxyCommand=x", "ext::sh -c x", "ftp://h/x", "http://[")
+            for bad in ("--upload-pack=touch /x", "fd::17", "git://host/o/n.git", "https://h/x\ny")
+        ),
+        *(
+            ("repo_url", bad)
+            for bad in (
+                "-oProxyCommand=x",
+                "ext::sh -c x",
+                "ftp://h/x",
+                "http://[",
+                "https://h/\x1b[2J",
+            )
         ),
         *(("github_api_url", bad) for bad in ("api.github.com", "ftp://h", "http://", "//h")),
         *(

@@ -1,29 +1,8 @@
-"""What git is given: which URLs and branches, and what of its words is shown."""
+"""What of git's words is shown."""
 
 from __future__ import annotations
 
-import pytest
-
 from deployer.edges.git.command import GitRunner
-from deployer.errors import SettingsError
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "ext::sh -c id",
-        "fd::17",
-        "git://host/o/n.git",
-        "ftp://host/x",
-        "--upload-pack=touch /x",
-        "https://h/x\n",
-        "https://h/\u001b[2J",
-    ],
-)
-def test_a_url_that_git_could_take_for_something_else_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="DEPLOYER_REPO_URL"):
-        GitRunner(url)
 
 
 def test_neither_the_token_nor_the_urls_password_is_shown() -> None:

@@ -25,7 +25,7 @@ from urllib.parse import quote, urlsplit
 from git.cmd import Git
 
 from deployer.core.settings import Secret, in_plain, scheme_of
-from deployer.errors import GitError, SettingsError
+from deployer.errors import GitError
 from deployer.masking import without
 
 # What git may see of the worker's environment: where programs are, the machine's
@@ -112,15 +112,8 @@ class GitRunner:
         """Take the remote's URL and the token that its host asks for, if any.
 
         `renew`: returns the token as it is now where it comes from.
-
-        Raises:
-            SettingsError: git would not fetch from such a URL, or should not.
         """
         scheme = scheme_of(url)
-        if scheme is None:
-            raise SettingsError(
-                ["DEPLOYER_REPO_URL: git fetches from https, http, ssh or file here"]
-            )
         config = {
             "core.hooksPath": os.devnull,
             "gc.autoDetach": "false",  # we are the only writer, and know when we write

@@ -16,10 +16,10 @@ from typing import Final, ParamSpec, TypeVar
 import structlog
 
 from deployer.core.reporting.git_words import cause
-from deployer.core.settings import Secret, is_branch
+from deployer.core.settings import Secret
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import GitObjects, GitUnread
-from deployer.errors import GitError, NothingPushed, SettingsError, UnknownCommit
+from deployer.errors import GitError, NothingPushed, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
 _CHECK_S: Final = 20.0  # of reading it through while a person waits
@@ -49,13 +49,7 @@ class Mirror:
         renew: Callable[[], Secret | None] = lambda: None,
         silent_s: float = SILENT_S,
     ) -> None:
-        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`.
-
-        Raises:
-            SettingsError: `url` or `branch` is nothing that git should be given.
-        """
-        if not is_branch(branch):
-            raise SettingsError([f"DEPLOYER_BRANCH: {branch!r} can't be the name of a branch"])
+        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`."""
         self._git = GitRunner(url, token=token, renew=renew)
         self.host = self._git.redacted(url)
         self._url = url
