@@ -24,7 +24,7 @@ from deployer.config import Settings
 from deployer.core.backup import Manifest
 from deployer.core.doctor.lines import Finding
 from deployer.core.model import REQUIREMENTS
-from deployer.core.settings import Secret, in_plain, passwords_within, secrets_within
+from deployer.core.settings import Secret, passwords_within, secrets_within
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import DeployerError, JournalError, SettingsError
 from deployer.ports import Bell, Journal, Messenger
@@ -45,7 +45,7 @@ REDELIVER_S = 600.0
 """Between two looks for deliveries of GitHub's that never arrived."""
 LONGER_S = 3600.0
 """The same after it could not be told, mostly for want of a right."""
-Renew = Callable[[], Secret | None]
+Token = Callable[[], Secret | None]
 GUNICORN_GIVES_UP = 3
 """A worker's exit status at which gunicorn's master ends too, with the same (arbiter.py)."""
 
@@ -120,25 +120,38 @@ def run_worker(settings: Settings) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        with _worker(settings, signals, partial(token_now, os.environ, hide)) as worker:
+        token = TokenNow(os.environ, settings.github_token, hide)
+        with _worker(settings, signals, token) as worker:
             _log().info("worker starts", repo=settings.github_repo, branch=settings.branch)
             worker.run()
             _log().info("worker stops")
 
 
-def token_now(environ: Mapping[str, str], hide: Callable[[str], None]) -> Secret | None:
-    """Return GitHub's token as it is now where it comes from, None: it can't be told.
+class TokenNow:
+    """GitHub's token as it is now where it comes from; the last that was there if it is not.
 
-    `hide`: told of it, so that it stands in no log.
+    Args:
+        token: as it was read at the start.
+        hide: told of another one, so that it stands in no log.
     """
-    try:
-        token = config.load(environ).github_token
-    except SettingsError as exc:
-        _log().warning("the token can't be read again", reason=str(exc))
-        return None
-    if token:
-        hide(token.get_secret_value())
-    return token
+
+    def __init__(
+        self, environ: Mapping[str, str], token: Secret | None, hide: Callable[[str], None]
+    ) -> None:
+        self._environ = environ
+        self._token = token
+        self._hide = hide
+
+    def __call__(self) -> Secret | None:
+        try:
+            token = config.load(self._environ).github_token
+        except SettingsError as exc:
+            _log().warning("the token can't be read again", reason=str(exc))
+            return self._token
+        if token and token != self._token:
+            self._hide(token.get_secret_value())
+            self._token = token
+        return self._token
 
 
 def checkup(settings: Settings) -> tuple[Finding, ...]:
@@ -346,7 +359,7 @@ def web_app(settings: Settings) -> Flask:
 
 
 @contextmanager
-def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Worker]:
+def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Worker]:
     from deployer.deployment.parts import Limits
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import PLACE, DoorbellListener
@@ -354,12 +367,10 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
     from deployer.worker.process import Worker
     from deployer.worker.reconciler import Reconciler
 
-    parts = _parts(settings, signals, renew)
+    parts = _parts(settings, signals, token)
     outbox = None
     if settings.github_token:
-        board = GitHub(
-            settings.github_api_url, settings.github_repo, settings.github_token, renew=renew
-        )
+        board = GitHub(settings.github_api_url, settings.github_repo, token)
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
         _log().warning("no GITHUB_TOKEN: statuses stay in the outbox")
@@ -373,7 +384,7 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
     )
     beside: list[Callable[[], float]] = []
     if settings.github_token and settings.public_url:
-        beside.append(partial(_redeliver, settings, renew))
+        beside.append(partial(_redeliver, settings, token))
     listener = DoorbellListener(settings.state_dir / PLACE)
     reconciler = Reconciler(parts, limits, settings.branch)
     try:
@@ -393,11 +404,11 @@ def _worker(settings: Settings, signals: Signals, renew: Renew) -> Iterator[Work
         parts.examiner.close()
 
 
-def _redeliver(settings: Settings, renew: Renew) -> float:
+def _redeliver(settings: Settings, token: Token) -> float:
     """Ask for lost deliveries again; return in how many seconds to look again."""
     from deployer.app.doctor import our_hook
 
-    hook = our_hook(settings, renew() or settings.github_token)
+    hook = our_hook(settings, token())
     try:
         asked = hook.ask_again(SystemClock().now())
     except DeployerError as exc:  # `doctor` says so too
@@ -408,7 +419,7 @@ def _redeliver(settings: Settings, renew: Renew) -> float:
     return REDELIVER_S
 
 
-def _parts(settings: Settings, signals: Signals, renew: Renew) -> Parts:
+def _parts(settings: Settings, signals: Signals, token: Token) -> Parts:
     from deployer.deployment.parts import Parts
     from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
     from deployer.edges.airflow.rest import AirflowRest
@@ -417,9 +428,8 @@ def _parts(settings: Settings, signals: Signals, renew: Renew) -> Parts:
     from deployer.edges.parser.examiner import IsolatedExaminer
     from deployer.edges.releases.store import ReleaseStore
 
-    token = in_plain(settings.github_token)
     checkout = settings.checkout_dir
-    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=token, renew=renew)
+    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=token)
     repository = GitRepository(mirror)
     releases = ReleaseStore(checkout, repository)
     host = on_this_machine(settings) if settings.services == "local" else in_compose(settings)

@@ -37,8 +37,7 @@ HOST_ANSWERS_S = 15.0
 def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
     """Return what `deployer doctor` asks; opened when it is asked, closed when `until` ends."""
     local = local_airflow(settings) if settings.services == "local" else None
-    token = in_plain(settings.github_token)
-    github = GitHub(settings.github_api_url, settings.github_repo, settings.github_token)
+    github = GitHub(settings.github_api_url, settings.github_repo, lambda: settings.github_token)
 
     def credentials() -> tuple[str | None, str | None]:
         username, password = settings.airflow_username, in_plain(settings.airflow_password)
@@ -65,7 +64,7 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         hook=our_hook(settings, settings.github_token),
         repository=Mirror(
             *(settings.repo_url, settings.branch, settings.checkout_dir),
-            token=token,
+            token=lambda: settings.github_token,
             silent_s=HOST_ANSWERS_S,
         ),
         journal=lambda: until.enter_context(
@@ -96,8 +95,8 @@ def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
     """
     checkout, state, token = settings.checkout_dir, settings.state_dir, settings.github_token
     now = datetime.now(UTC)
-    board = GitHub(settings.github_api_url, settings.github_repo, token)
-    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=in_plain(token))
+    board = GitHub(settings.github_api_url, settings.github_repo, lambda: token)
+    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=lambda: token)
     with only_worker(state, checkout), closing(board):
         yield Broken(
             ref=f"refs/heads/{settings.branch}",

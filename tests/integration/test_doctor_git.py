@@ -12,6 +12,7 @@ import pytest
 from git import Repo
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
 from deployer.doctor import git
@@ -99,7 +100,7 @@ def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_host_that_refuses_is_told_without_the_token(tmp_path: Path) -> None:
     with StandIn(tmp_path, secret="s" * 16, token="x") as github:
         Faults(github).add(Fault(status=403, on="git", times=5))
-        refused = Mirror(github.git_url, "main", tmp_path, token="tok-en-tok-en")
+        refused = Mirror(github.git_url, "main", tmp_path, token=lambda: Secret("tok-en-tok-en"))
         with pytest.raises(GitError, match="403") as told:
             git.host(seen(refused))
     assert "`Contents: read`" in git.FETCH

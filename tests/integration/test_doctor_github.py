@@ -45,14 +45,14 @@ def server() -> Iterator[Answering]:
 def token(url: str, secret: str | None = TOKEN, repo: str = REPO) -> str:
     """Return what is said of a token."""
     given = Secret(secret) if secret else None
-    with closing(GitHub(url, repo, given)) as client:
+    with closing(GitHub(url, repo, lambda: given)) as client:
         return github.token(
             nothing_but(github=client, github_repo=repo, github_token=given, now=lambda: NOW)
         )
 
 
 def ahead(url: str, now: datetime) -> timedelta:
-    with closing(GitHub(url, REPO, None)) as client:
+    with closing(GitHub(url, REPO, lambda: None)) as client:
         return github.ahead(nothing_but(github=client, now=lambda: now))
 
 

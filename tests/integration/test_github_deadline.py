@@ -70,7 +70,9 @@ def test_an_answer_without_an_end_is_given_up_and_its_connection_not_reused(
     first: bytes, drip: bytes
 ) -> None:
     with server(first, drip) as (url, came):
-        board = GitHub(url, "class/airflow-class", Secret("not-a-real-token"), deadline_s=BOUND_S)
+        board = GitHub(
+            url, "class/airflow-class", lambda: Secret("not-a-real-token"), deadline_s=BOUND_S
+        )
         began = time.monotonic()
         answer = board.post(STATUS, None)
         took_s = time.monotonic() - began

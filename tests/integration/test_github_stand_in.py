@@ -343,7 +343,7 @@ def test_statuses_are_kept_and_listed_as_github_does(github: StandIn, lasse: Stu
 def test_a_status_wakes_who_waits_for_it(github: StandIn, lasse: Student) -> None:
     sha = lasse.commit("a", "1")
     lasse.push()
-    board = GitHub(github.url, REPO, Secret(TOKEN))
+    board = GitHub(github.url, REPO, lambda: Secret(TOKEN))
     poster = threading.Thread(
         target=board.post, args=(Status(sha, "airflow/deploy", StatusState.SUCCESS, "live"), None)
     )
@@ -537,7 +537,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
     sha = lasse.commit("a", "1")
     lasse.push()
     status = Status(sha, "airflow/deploy", StatusState.PENDING, "queued")
-    board = GitHub(github.url, REPO, Secret(TOKEN))
+    board = GitHub(github.url, REPO, lambda: Secret(TOKEN))
     faults = Faults(github)
     faults.add(Fault(status=500, times=2))
     faults.add(Fault(status=403, headers={"retry-after": "9"}))
@@ -555,7 +555,7 @@ def test_faults_are_met_once_each_in_order_and_then_it_works(
 def test_a_slow_github_is_given_up(github: StandIn) -> None:
     Faults(github).add(Fault(delay_s=60.0))
     with httpx.Client(timeout=httpx.Timeout(BOUND_S, read=0.2)) as client:
-        board = GitHub(github.url, REPO, Secret(TOKEN), client=client)
+        board = GitHub(github.url, REPO, lambda: Secret(TOKEN), client=client)
 
         answer = board.post(Status("f" * 40, "airflow/deploy", StatusState.ERROR, "x"), None)
 
@@ -566,7 +566,7 @@ def test_a_slow_github_is_given_up(github: StandIn) -> None:
 def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lasse: Student) -> None:
     sha = lasse.commit("a", "1")
     lasse.push()
-    board = GitHub(github.url, "class/old-name", Secret(TOKEN))
+    board = GitHub(github.url, "class/old-name", lambda: Secret(TOKEN))
     new_home = f"{github.url}/repos/{REPO}/statuses/{sha}"
     Faults(github).add(Fault(status=301, headers={"Location": new_home}))
 

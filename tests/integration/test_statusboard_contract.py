@@ -65,7 +65,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     stand_in = StandIn(tmp_path, repo=REPO, secret="s" * 16, token="a-token")
     with stand_in, watched(stand_in):
         sha = _first_commit(stand_in.repository.path)
-        board, faults = GitHub(stand_in.url, REPO, Secret("a-token")), Faults(stand_in)
+        board, faults = GitHub(stand_in.url, REPO, lambda: Secret("a-token")), Faults(stand_in)
         yield Rig(
             board=board,
             sha=sha,

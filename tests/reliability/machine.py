@@ -604,7 +604,7 @@ class Machine:
         return GitHub(
             "https://api.github.test",
             "class/dags",
-            Secret("a-token-of-a-test"),
+            lambda: Secret("a-token-of-a-test"),
             client=client,
             now=lambda: self.clock.now().timestamp(),
         )

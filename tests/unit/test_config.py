@@ -555,16 +555,19 @@ def expected_in_readme(name: str) -> str:
     return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 
 
-def test_a_token_is_read_again_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_token_is_read_again_where_it_comes_from_and_the_last_one_stays(tmp_path: Path) -> None:
     file, hidden = tmp_path / "token", list[str]()
     environ = LEAST | {"DEPLOYER_GITHUB_TOKEN_FILE": str(file)}
+    token_now = app.TokenNow(environ, Secret("first-token"), hidden.append)
     for token in ("first-token", "second-token"):
         file.write_text(f"{token}\n")
-        assert app.token_now(environ, hidden.append) == Secret(token)
-    assert hidden == ["first-token", "second-token"]
+        assert token_now() == Secret(token)
+    assert hidden == ["second-token"]
+    file.write_text("")
+    assert token_now() == Secret("second-token")
     file.unlink()
     with capture_logs():
-        assert app.token_now(environ, hidden.append) is None
+        assert token_now() == Secret("second-token")
 
 
 def test_addresses_of_apprise_may_hold_commas_and_are_secrets() -> None:

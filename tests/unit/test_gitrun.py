@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from deployer.core.settings import Secret
 from deployer.edges.git.command import GitRunner
 
 
 def test_neither_the_token_nor_the_urls_password_is_shown() -> None:
-    runner = GitRunner("https://bot:pass-word@host/o/n.git", token="tok/en+1")
+    url = "https://bot:pass-word@host/o/n.git"
+    runner = GitRunner(url, token=lambda: Secret("tok/en+1"))
 
-    words = runner.redacted("fatal: https://bot:pass-word@host/ tok/en+1 tok%2Fen%2B1 pass-word")
+    ran = runner.run(f"{url} tok/en+1 tok%2Fen%2B1 pass-word", timeout_s=20, asks_host=True)
 
-    assert words == "fatal: https://****@host/ **** **** ****"
+    said = "git: 'https://****@host/o/n.git **** **** ****' is not a git command"
+    assert ran.words.startswith(said)
 
 
 def test_the_account_of_an_ssh_url_is_no_secret_and_a_password_is() -> None:

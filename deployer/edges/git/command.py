@@ -43,6 +43,21 @@ _PASSED: Final = frozenset(
 # repository of another user, a proxy, a certificate. What only reads must not depend on it.
 _ORDINARY: Final = frozenset({"HOME", "XDG_CONFIG_HOME"})
 _ISOLATED: Final = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+_ENVIRONMENT: Final = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+}
+_CONFIG: Final = {
+    "core.hooksPath": os.devnull,
+    "gc.autoDetach": "false",  # we are the only writer, and know when we write
+    # What the ordinary configuration must not turn on: see `edges.git.mirror`.
+    "fetch.fsckObjects": "false",
+    "protocol.allow": "never",
+    # A host that lets drops fall is not silent, and yet to be given up.
+    "http.lowSpeedLimit": "1000",  # bytes a second
+    "http.lowSpeedTime": "20",  # seconds
+}
 _TOKEN: Final = "DEPLOYER_GIT_TOKEN"  # noqa: S105 - the variable's name, not a secret
 # `get` is the one request a helper must answer (gitcredentials(7)). GitHub takes any user
 # name beside a token; this one is what its own Actions use.
@@ -102,44 +117,13 @@ class Ran:
 class GitRunner:
     """Runs git commands for one remote URL."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        renew: Callable[[], Secret | None] = lambda: None,
-    ) -> None:
-        """Take the remote's URL and the token that its host asks for, if any.
+    def __init__(self, url: str, *, token: Callable[[], Secret | None] = lambda: None) -> None:
+        """Take the remote's URL, and what returns the token that its host asks for, if any.
 
-        `renew`: returns the token as it is now where it comes from.
+        It is asked for before each command that asks the host.
         """
-        scheme = scheme_of(url)
-        config = {
-            "core.hooksPath": os.devnull,
-            "gc.autoDetach": "false",  # we are the only writer, and know when we write
-            # What the ordinary configuration must not turn on: see `edges.git.mirror`.
-            "fetch.fsckObjects": "false",
-            "protocol.allow": "never",
-            f"protocol.{scheme}.allow": "always",
-            # A host that lets drops fall is not silent, and yet to be given up.
-            "http.lowSpeedLimit": "1000",  # bytes a second
-            "http.lowSpeedTime": "20",  # seconds
-        }
-        environment = {
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
-        }
-        self._secrets = _secrets(url, token)
-        self._url, self._renew = url, renew
-        if token and scheme in {"http", "https"}:
-            # Bound to the host: after a redirect to another one, git finds no helper.
-            host = urlsplit(url).netloc.rpartition("@")[2]
-            # No other helper before it, nor one that would keep the token.
-            config["credential.helper"] = ""
-            config[f"credential.{scheme}://{host}.helper"] = _HELPER
-            environment[_TOKEN] = token
-        self._environment = environment | _config_variables(config)
+        self._url, self._token = url, token
+        self._secrets = _secrets(url, None)
 
     def run(self, *args: str, timeout_s: float, asks_host: bool = False) -> Ran:
         """Run `git args…` to its end and return how it ended; never raises for its status.
@@ -149,10 +133,11 @@ class GitRunner:
         Raises:
             GitError: git is not installed.
         """
+        environment = self._environment(asks_host=asks_host)
         try:
             status, out, words = Git().execute(
-                self._command(args, timeout_s, asks_host=asks_host),
-                env=self._variables(asks_host=asks_host),
+                _command(args, environment, timeout_s, asks_host=asks_host),
+                env=environment,
                 with_extended_output=True,
                 with_exceptions=False,
                 stdout_as_string=False,
@@ -165,29 +150,13 @@ class GitRunner:
     def follow(self, *args: str, silent_s: float, timeout_s: float) -> Ran:
         """Ask the host with `git args…`; once nothing has come for `silent_s`, it has timed out.
 
-        If it fails and the token is another one by now, ask once more: git's exit status does not
-        tell a host that refuses from one that is away.
-
         Raises:
             GitError: git is not installed.
         """
-        ran = self._followed(args, silent_s, timeout_s)
-        if ran.status != 0 and self._has_another_token():
-            ran = self._followed(args, silent_s, timeout_s)
-        return ran
-
-    def _has_another_token(self) -> bool:
-        token = in_plain(self._renew()) if _TOKEN in self._environment else None
-        if token is None or token == self._environment[_TOKEN]:
-            return False
-        self._secrets = self._secrets | _secrets(self._url, token)
-        self._environment = self._environment | {_TOKEN: token}
-        return True
-
-    def _followed(self, args: tuple[str, ...], silent_s: float, timeout_s: float) -> Ran:
+        environment = self._environment(asks_host=True)
         process = Git().execute(
-            self._command(args, timeout_s, asks_host=True),
-            env=self._variables(asks_host=True),
+            _command(args, environment, timeout_s, asks_host=True),
+            env=environment,
             as_process=True,
         )
         said, words = process.stderr, b""
@@ -212,8 +181,9 @@ class GitRunner:
 
     def start(self, *args: str) -> Git.AutoInterrupt:
         """Start `git args…`, its three pipes open; it ends when nobody holds what is returned."""
+        environment = self._environment()
         return Git().execute(
-            self._command(args), istream=PIPE, env=self._variables(), as_process=True
+            _command(args, environment), istream=PIPE, env=environment, as_process=True
         )
 
     def _ran(self, status: int, out: bytes, words: str) -> Ran:
@@ -221,19 +191,25 @@ class GitRunner:
             raise GitError("git is not installed, or not in the PATH of the worker")
         return Ran(status, out, self.redacted(words))
 
-    def _command(
-        self, args: tuple[str, ...], timeout_s: float | None = None, *, asks_host: bool = False
-    ) -> list[str]:
-        kept = {*_PASSED, *self._environment, *(_ORDINARY if asks_host else _ISOLATED)}
-        unset = [f"--unset={name}" for name in os.environ if name not in kept]
-        bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
-        return ["env", *unset, *bound, "git", *args]
-
-    def _variables(self, *, asks_host: bool = False) -> dict[str, str]:
+    def _environment(self, *, asks_host: bool = False) -> dict[str, str]:
+        """Return the variables that git is given beside those that are passed on."""
+        scheme = scheme_of(self._url)
+        config = _CONFIG | {f"protocol.{scheme}.allow": "always"}
+        environment = dict(_ENVIRONMENT)
         # Debian's git links curl with GnuTLS, which reads no SSL_CERT_FILE.
-        bundle = os.environ.get("GIT_SSL_CAINFO") or os.environ.get("SSL_CERT_FILE")
-        shown = {"GIT_SSL_CAINFO": bundle} if bundle else {}
-        return self._environment | shown | ({} if asks_host else _ISOLATED)
+        if bundle := os.environ.get("GIT_SSL_CAINFO") or os.environ.get("SSL_CERT_FILE"):
+            environment["GIT_SSL_CAINFO"] = bundle
+        if not asks_host:
+            return environment | _ISOLATED | _config_variables(config)
+        token = in_plain(self._token())
+        self._secrets = _secrets(self._url, token)
+        if token and scheme in {"http", "https"}:
+            # Bound to the host: after a redirect to another one, git finds no helper.
+            host = urlsplit(self._url).netloc.rpartition("@")[2]
+            # No other helper before it, nor one that would keep the token.
+            config |= {"credential.helper": "", f"credential.{scheme}://{host}.helper": _HELPER}
+            environment[_TOKEN] = token
+        return environment | _config_variables(config)
 
     def redacted(self, words: str) -> str:
         """Return `words` fit to be shown: printable, cut to its end, secrets taken out."""
@@ -242,6 +218,20 @@ class GitRunner:
         lines = words.strip().replace("\r", "\n")  # so does progress, which writes over itself
         printable = (c if c.isprintable() or c == "\n" else "?" for c in lines)
         return "".join(printable)[-_SHOWN_CHARACTERS:]
+
+
+def _command(
+    args: tuple[str, ...],
+    environment: Mapping[str, str],
+    timeout_s: float | None = None,
+    *,
+    asks_host: bool = False,
+) -> list[str]:
+    """Return the command line; it takes out of the worker's environment what git has no need of."""
+    kept = {*_PASSED, *environment, *(_ORDINARY if asks_host else ())}
+    unset = [f"--unset={name}" for name in os.environ if name not in kept]
+    bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
+    return ["env", *unset, *bound, "git", *args]
 
 
 def _bytes_read(group: int) -> int:

@@ -45,12 +45,11 @@ class Mirror:
         branch: str,
         directory: Path,
         *,
-        token: str | None = None,
-        renew: Callable[[], Secret | None] = lambda: None,
+        token: Callable[[], Secret | None] = lambda: None,
         silent_s: float = SILENT_S,
     ) -> None:
-        """Touch nothing yet; the first `fetch` makes the mirror. `renew`: see `GitRunner`."""
-        self._git = GitRunner(url, token=token, renew=renew)
+        """Touch nothing yet; the first `fetch` makes the mirror. `token`: see `GitRunner`."""
+        self._git = GitRunner(url, token=token)
         self.host = self._git.redacted(url)
         self._url = url
         self._branch = branch

@@ -32,7 +32,7 @@ class Hooks:
 
     def __init__(self, api_url: str, repo: str, token: Secret) -> None:
         # One a request: `GitHub` is for one thread, and lines of a check-up ask side by side.
-        self._github = partial(GitHub, api_url, repo, token)
+        self._github = partial(GitHub, api_url, repo, lambda: token)
         self._path = f"/repos/{repo}/hooks"
 
     def all(self) -> tuple[Hook, ...]:

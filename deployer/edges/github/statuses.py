@@ -68,10 +68,9 @@ class GitHub:
     Args:
         api_url: `https://api.github.com`, an Enterprise Server's `…/api/v3`, or a stand-in.
         repo: `owner/name`.
-        token: needs *Commit statuses: write*. Sent to `api_url`'s host alone and found in
-            no message: it is redacted by value, since GitHub keeps no fixed form. None: nobody's.
-        renew: returns the token as it is now where it comes from, None: it is not there. Asked
-            when GitHub does not take the one it had.
+        token: returns it as it is now, None: requests are nobody's. It needs *Commit statuses:
+            write*, is sent to `api_url`'s host alone and found in no message: it is redacted by
+            value, since GitHub keeps no fixed form.
         client: one to use instead of an own; it must not follow redirects by itself.
         now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
@@ -81,9 +80,8 @@ class GitHub:
         self,
         api_url: str,
         repo: str,
-        token: Secret | None,
+        token: Callable[[], Secret | None],
         *,
-        renew: Callable[[], Secret | None] = lambda: None,
         client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
@@ -92,7 +90,7 @@ class GitHub:
         self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
         self._token = token
-        self._renew = renew
+        self._sent: Secret | None = None  # with the last request
         self._client = client or _new_client()
         self._now = now
         self._deadline_s = deadline_s
@@ -197,8 +195,6 @@ class GitHub:
         """Send, following redirects (a renamed repository) with method and body kept."""
         for _ in range(MAX_HOPS):
             answer = self._ask(url, body, ends_at)
-            if answer.status_code == HTTPStatus.UNAUTHORIZED and self._has_another_token():
-                answer = self._ask(url, body, ends_at)
             if answer.status_code not in _MOVED:
                 return self._classify(answer)
             location = httpx.URL(url).join(answer.headers.get("location", ""))
@@ -213,25 +209,18 @@ class GitHub:
             self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
 
-    def _has_another_token(self) -> bool:
-        token = self._renew()
-        if token is None or token == self._token:
-            return False
-        self._token = token
-        log.info("github.token", hint="GitHub refused the old one; it was read again")
-        return True
-
     def _ask(
         self, url: str, body: Mapping[str, object] | None, ends_at: float, method: str = "POST"
     ) -> httpx.Response:
         left_s = ends_at - time.monotonic()
         if left_s <= 0:
             raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+        self._sent = self._token()
         with self._client.stream(
             method,
             url,
             json=body,
-            headers=_headers_of(in_plain(self._token)),
+            headers=_headers_of(in_plain(self._sent)),
             timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
@@ -305,7 +294,7 @@ class GitHub:
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
-        text = " ".join(without([in_plain(self._token)], text).split())
+        text = " ".join(without([in_plain(self._sent)], text).split())
         return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
 
 
