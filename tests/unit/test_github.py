@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-import structlog.testing
 
 from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
@@ -274,16 +273,6 @@ def test_a_renamed_repository_is_followed_with_method_and_body(status: int, loca
     assert [request.method for request in seen] == ["POST", "POST"]
     assert seen[0].content == seen[1].content
     assert "authorization" in seen[1].headers
-
-
-def test_a_renamed_repository_is_logged_once() -> None:
-    github, _ = renamed(301, f"{API}/repositories/7/statuses/x")
-
-    with structlog.testing.capture_logs() as logs:
-        github.post(STATUS, None)
-        github.post(STATUS, None)
-
-    assert [line["event"] for line in logs] == ["github.moved"]
 
 
 @pytest.mark.parametrize(

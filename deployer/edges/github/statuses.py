@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
-import structlog
 
 from deployer import __version__
 from deployer.core.model import Status, StatusRecord, StatusState
@@ -59,8 +58,6 @@ _MOVED = {
 }
 _LIMITED = {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
-log = structlog.get_logger(__name__)
-
 
 class GitHub:
     """The commit statuses of one repository. Use from one thread at a time.
@@ -95,7 +92,6 @@ class GitHub:
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
-        self._moved_to = ""
 
     def close(self) -> None:
         self._client.close()
@@ -206,7 +202,6 @@ class GitHub:
                     )
                 )
             url = str(location)
-            self._note_move(url)
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
 
     def _ask(
@@ -239,17 +234,6 @@ class GitHub:
                 not in {b"content-encoding", b"content-length", b"transfer-encoding"}
             ]
             return httpx.Response(answer.status_code, headers=headers, content=bytes(read))
-
-    def _note_move(self, location: str) -> None:
-        new_home = location.rsplit("/", 1)[0]
-        if new_home != self._moved_to:
-            self._moved_to = new_home
-            log.warning(
-                "github.moved",
-                repo=self._repo,
-                to=self._clean(new_home),
-                hint="set DEPLOYER_GITHUB_REPO to the new name",
-            )
 
     def _classify(self, answer: httpx.Response) -> Posted:
         code = answer.status_code
