@@ -9,7 +9,6 @@
     │   ├── AirflowError
     │   │   ├── AirflowUnreachable
     │   │   └── DagProcessorEnded
-    │   ├── GitHubUnreachable
     │   ├── ServicesError
     │   │   └── NotHealthy
     │   ├── PlanError
@@ -93,10 +92,6 @@ class DagProcessorEnded(AirflowError):
 
 class MayNot(OperatorError):
     """GitHub's token has no right to that; a hidden thing is a 404."""
-
-
-class GitHubUnreachable(OperatorError):
-    """No answer from GitHub within the bound."""
 
 
 class ServicesError(OperatorError):

@@ -168,7 +168,7 @@ class ToldStatuses(Protocol):
         """Return a commit's statuses, newest first.
 
         Raises:
-            GitHubUnreachable
+            OperatorError: it does not tell.
         """
 
 

@@ -16,7 +16,7 @@ from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub
-from deployer.errors import GitHubUnreachable
+from deployer.errors import OperatorError
 from tests.doctor_world import nothing_but
 from tests.github.watched import watched
 from tests.github_faults import Fault, Faults
@@ -118,7 +118,7 @@ def test_a_bad_day_of_github_is_told(stand_in: StandIn) -> None:
 
 def test_a_dropped_connection_is_told(stand_in: StandIn) -> None:
     Faults(stand_in).add(Fault(drop=True))
-    with pytest.raises(GitHubUnreachable, match="no answer from"):
+    with pytest.raises(OperatorError, match="no answer from"):
         token(stand_in.url)
     assert "DEPLOYER_GITHUB_API_URL" in github.AWAY
 
@@ -210,6 +210,6 @@ def test_an_answer_without_a_sound_date_is_told(server: Answering) -> None:
 
 
 def test_a_github_out_of_reach_is_told() -> None:
-    with pytest.raises(GitHubUnreachable, match="no answer"):
+    with pytest.raises(OperatorError, match="no answer"):
         token(f"http://127.0.0.1:{free_port()}")
     assert "outbox" in github.AWAY

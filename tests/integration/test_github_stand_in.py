@@ -560,7 +560,7 @@ def test_a_slow_github_is_given_up(github: StandIn) -> None:
         answer = board.post(Status("f" * 40, "airflow/deploy", StatusState.ERROR, "x"), None)
 
     assert isinstance(answer, RetryLater)
-    assert "ReadTimeout" in answer.reason
+    assert answer.reason == "no answer from GitHub: ReadTimeout: timed out"
 
 
 def test_a_renamed_repository_is_followed_on_the_same_host(github: StandIn, lasse: Student) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -273,6 +274,23 @@ def test_a_renamed_repository_is_followed_with_method_and_body(status: int, loca
     assert [request.method for request in seen] == ["POST", "POST"]
     assert seen[0].content == seen[1].content
     assert "authorization" in seen[1].headers
+
+
+def test_after_the_deadline_no_redirect_is_followed() -> None:
+    seen: list[httpx.Request] = []
+
+    def github(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        for timer in threading.enumerate():
+            if isinstance(timer, threading.Timer):
+                timer.join(10)
+        return httpx.Response(301, headers={"location": f"{API}/repositories/7/statuses/x"})
+
+    client = httpx.Client(transport=httpx.MockTransport(github))
+    slow = GitHub(API, "class/a", lambda: None, client=client, deadline_s=0.05)
+
+    assert "was not over after 0.05 s" in retry(slow.post(STATUS, None)).reason
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ import httpx
 from deployer import __version__
 from deployer.core.model import Status, StatusRecord, StatusState
 from deployer.core.settings import Secret, in_plain
-from deployer.errors import GitHubUnreachable
+from deployer.errors import OperatorError
 from deployer.masking import without
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 from deployer.ports.doctor import Answer
@@ -92,6 +92,7 @@ class GitHub:
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
+        self._over = threading.Event()  # the deadline of the request under way has passed
 
     def close(self) -> None:
         self._client.close()
@@ -109,16 +110,12 @@ class GitHub:
         }
         if target_url is not None:
             body["target_url"] = target_url
-        ends_at = time.monotonic() + self._deadline_s
         try:
-            with self._cut_off():
-                return self._send(url, body, ends_at)
-        except (httpx.RequestError, httpx.InvalidURL) as exc:
+            with self._within_the_deadline():
+                return self._send(url, body)
+        except OperatorError as exc:
             # If we die or time out here GitHub may have taken it: posted twice, shown once.
-            said = f"{type(exc).__name__}: {exc}"
-            if time.monotonic() >= ends_at:
-                said = f"the request was not over after {self._deadline_s:g} s"
-            return RetryLater(self._clean(f"no answer from GitHub: {said}"))
+            return RetryLater(str(exc))
 
     def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
         answer = self.request(method, path, body)
@@ -130,28 +127,23 @@ class GitHub:
         """Return GitHub's answer, whatever its status; redirects are not followed.
 
         Raises:
-            GitHubUnreachable: none came in time.
+            OperatorError: none came in time.
         """
-        ends_at = time.monotonic() + self._deadline_s
-        try:
-            with self._cut_off():
-                return self._ask(f"{self._api_url}{path}", body, ends_at, method)
-        except (httpx.RequestError, httpx.InvalidURL) as exc:
-            said = " ".join(str(exc).split()) or type(exc).__name__
-            raise GitHubUnreachable(self._clean(f"no answer from GitHub: {said}")) from exc
+        with self._within_the_deadline():
+            return self._ask(f"{self._api_url}{path}", body, method)
 
     def told(self, sha: str) -> tuple[StatusRecord, ...]:
         """Return the statuses of a commit, newest first.
 
         Raises:
-            GitHubUnreachable: it does not tell.
+            OperatorError: it does not tell.
         """
         found: list[StatusRecord] = []
         for page in range(1, MOST_PAGES + 1):
             path = f"/repos/{self._repo}/commits/{sha}/statuses?per_page={PAGE}&page={page}"
             answer = self.request("GET", path)
             if answer.status_code != HTTPStatus.OK:
-                raise GitHubUnreachable(self.refusal(answer))
+                raise OperatorError(self.refusal(answer))
             found += [_record(sha, shown) for shown in answer.json()]
             if len(found) < page * PAGE:
                 break
@@ -163,34 +155,43 @@ class GitHub:
         return self._clean(said)
 
     @contextmanager
-    def _cut_off(self) -> Iterator[None]:
+    def _within_the_deadline(self) -> Iterator[None]:
         """Shut the connection down when the deadline has passed: timeouts bound one read alone.
 
         The blocked read then ends at once, and a connection that is shut down is never reused.
+
+        Raises:
+            OperatorError: there is no answer.
         """
-
-        def cut() -> None:
-            if self._socket is not None:
-                with suppress(OSError):  # it is closed already
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(self._deadline_s, cut)
+        self._over = threading.Event()
+        timer = threading.Timer(self._deadline_s, self._cut_off, [self._over])
         timer.daemon = True
         timer.start()
         try:
             yield
+        except (httpx.RequestError, httpx.InvalidURL) as exc:
+            said = f"{type(exc).__name__}: {exc}"
+            if self._over.is_set():
+                said = f"the request was not over after {self._deadline_s:g} s"
+            raise OperatorError(self._clean(f"no answer from GitHub: {said}")) from exc
         finally:
             timer.cancel()
+
+    def _cut_off(self, over: threading.Event) -> None:
+        over.set()
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep hold of the socket (https://www.encode.io/httpcore/extensions/#trace)."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
 
-    def _send(self, url: str, body: Mapping[str, str], ends_at: float) -> Posted:
+    def _send(self, url: str, body: Mapping[str, str]) -> Posted:
         """Send, following redirects (a renamed repository) with method and body kept."""
         for _ in range(MAX_HOPS):
-            answer = self._ask(url, body, ends_at)
+            answer = self._ask(url, body)
             if answer.status_code not in _MOVED:
                 return self._classify(answer)
             location = httpx.URL(url).join(answer.headers.get("location", ""))
@@ -205,18 +206,16 @@ class GitHub:
         return RetryLater(f"GitHub redirected {MAX_HOPS} times in a row")
 
     def _ask(
-        self, url: str, body: Mapping[str, object] | None, ends_at: float, method: str = "POST"
+        self, url: str, body: Mapping[str, object] | None, method: str = "POST"
     ) -> httpx.Response:
-        left_s = ends_at - time.monotonic()
-        if left_s <= 0:
-            raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
+        if self._over.is_set():
+            raise httpx.ReadTimeout("the deadline passed between two redirects")
         self._sent = self._token()
         with self._client.stream(
             method,
             url,
             json=body,
             headers=_headers_of(in_plain(self._sent)),
-            timeout=min(TIMEOUT_S, left_s),
             extensions={"trace": self._trace},
         ) as answer:
             read = bytearray()
@@ -224,8 +223,6 @@ class GitHub:
                 read += part
                 if len(read) > MAX_BODY:
                     raise httpx.ReadError(f"its answer is longer than {MAX_BODY} bytes")
-                if time.monotonic() > ends_at:
-                    raise httpx.ReadTimeout(f"not over after {self._deadline_s:g} s")
             # Decoded already, so without the headers that say how. As bytes: a proxy's may be any.
             headers = [
                 (name, value)
