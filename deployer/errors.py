@@ -5,13 +5,14 @@
     │   └── RequirementsRefused
     ├── OperatorError          the teacher's side; tried again on its own
     │   ├── GitError
+    │   │   ├── NothingPushed
     │   │   └── UnknownCommit
     │   ├── AirflowError
     │   │   ├── AirflowUnreachable
     │   │   └── DagProcessorEnded
+    │   ├── MayNot
     │   ├── ServicesError
     │   │   └── NotHealthy
-    │   ├── PlanError
     │   ├── PreflightError
     │   ├── DiskError
     │   └── JournalError
@@ -100,10 +101,6 @@ class ServicesError(OperatorError):
 
 class NotHealthy(ServicesError):
     """Airflow's processes or containers were started, and do not work; ends with log lines."""
-
-
-class PlanError(OperatorError):
-    """There is no way from what is live to the tip with the settings as they are."""
 
 
 class PreflightError(OperatorError):

@@ -25,7 +25,7 @@ from deployer.core.model import (
 from deployer.core.planning.plan import plan
 from deployer.core.requirements import meaning as requirements
 from deployer.core.tree.facts import facts
-from deployer.errors import PlanError
+from deployer.errors import OperatorError
 
 DAG = "from airflow.sdk import DAG\n"
 SERVICES = ("airflow-scheduler", "airflow-dag-processor")
@@ -364,7 +364,7 @@ def test_requirements_refused_as_a_whole_name_no_line() -> None:
 
 def test_moving_packages_without_services_to_recreate_is_the_operators_mistake() -> None:
     tip = tree({}, requirements="pandas")
-    with pytest.raises(PlanError, match="RECREATE_SERVICES"):
+    with pytest.raises(OperatorError, match="RECREATE_SERVICES"):
         plan(None, tip, installed="", refusals={}, services=())
     assert plan(None, tip, installed="pandas", refusals={}, services=()).recreate == ()
 

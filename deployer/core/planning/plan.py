@@ -23,7 +23,7 @@ from deployer.core.model import (
 )
 from deployer.core.planning.packages import decide
 from deployer.core.tree.ignores import Ignores
-from deployer.errors import PlanError
+from deployer.errors import OperatorError
 
 
 def plan(
@@ -58,7 +58,7 @@ def plan(
     The tip is published even if no file moved: `current` names the commit that is live.
 
     Raises:
-        PlanError: packages must move and `services` is empty.
+        OperatorError: packages must move and `services` is empty.
     """
     dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
     lapsed = {*dag_files, *deleted} if live else set()
@@ -72,7 +72,7 @@ def plan(
         dag_files, deleted = _dag_files(live, tip, packages_move=True, held=held, pending=pending)
     recreate = services if packages.move else ()
     if packages.move and not services:
-        raise PlanError("packages must move and no service is named; set RECREATE_SERVICES")
+        raise OperatorError("packages must move and no service is named; set RECREATE_SERVICES")
 
     steps: list[Step] = []
     if dag_files:
