@@ -145,10 +145,7 @@ class ReleaseStore:
         live, expected = _led_to(self._current), _led_to(self._expected)
         said = []
         with _disk_errors("what is live was changed by hand and can't be mended"):
-            if expected is None and mend and self._live_name():
-                # A deployer before did not write it down.
-                _point(self._expected, Path(str(live)))
-            elif expected and not release_dir.is_whole(self._releases / expected):
+            if expected and not release_dir.is_whole(self._releases / expected):
                 return Edits(f"the live release {expected} was removed, or its manifest was")
             elif expected and live != expected:
                 found = f"led to {live}" if live else "was removed"
