@@ -12,7 +12,8 @@ from deployer.ports.doctor import Answer
 TIMEOUT_S = 8.0
 """For connecting, and for each read."""
 
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+PAST_THE_PROXY = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+"""An httpx client's `mounts`: a proxy of the environment is for the world outside alone."""
 
 
 class HttpServer:
@@ -24,7 +25,7 @@ class HttpServer:
     def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
         url = f"{self._url}{path}"
         try:
-            with httpx.Client(timeout=TIMEOUT_S, mounts=dict.fromkeys(_LOOPBACK)) as client:
+            with httpx.Client(timeout=TIMEOUT_S, mounts=PAST_THE_PROXY) as client:
                 answer = client.request(method, url, json=body)
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             said = " ".join(str(exc).split()) or type(exc).__name__

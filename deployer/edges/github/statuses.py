@@ -24,6 +24,7 @@ import httpx
 from deployer import __version__
 from deployer.core.model import Status, StatusRecord, StatusState
 from deployer.core.settings import Secret, in_plain
+from deployer.edges.http import PAST_THE_PROXY
 from deployer.errors import OperatorError
 from deployer.masking import without
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
@@ -291,12 +292,11 @@ def _headers_of(secret: str | None) -> dict[str, str]:
 
 
 def _new_client() -> httpx.Client:
-    # A proxy of the environment is for the world outside, never for a stand-in on loopback.
     return httpx.Client(
         timeout=TIMEOUT_S,
         follow_redirects=False,
         limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
-        mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
+        mounts=PAST_THE_PROXY,
     )
 
 
