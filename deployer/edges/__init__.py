@@ -15,4 +15,5 @@ told              what was sent there
 class_repository  a class's own repository, written
 backup            all that can not be made anew, in one file
 http              one server, asked without following redirects
+disk              what is written is on it, or a DiskError
 """

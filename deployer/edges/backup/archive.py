@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.backup import MANIFEST, SETTINGS, Manifest, is_inside, read
+from deployer.edges.disk import flush
 from deployer.errors import DiskError, WrongPlace
 
 _MANIFEST_MOST: Final = 16 << 20
@@ -61,7 +62,7 @@ def write(file: Path, contents: Mapping[str, Path]) -> None:
         Path(part).rename(file)
     finally:
         Path(part).unlink(missing_ok=True)
-    sync(file.parent)
+    flush(file.parent)
 
 
 def unpack(file: Path, *, settings: Path, rest: Path) -> Manifest:
@@ -137,17 +138,8 @@ def _unpacked(
         member.mode &= _PERMISSIONS
         place = settings if name.partition("/")[0] == SETTINGS else rest
         tar.extract(member, place)
-        sync(place / name)
+        flush(place / name)
         yield name
-
-
-def sync(place: Path) -> None:
-    """Have what a file holds, or the names in a directory, on disk."""
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Column, Connection, delete, func, insert, inspect, select
 
-from deployer.edges.backup.archive import beside, own_as_around, sync
+from deployer.edges.backup.archive import beside, own_as_around
+from deployer.edges.disk import flush
 from deployer.edges.journal import SqlJournal, schema
 from deployer.edges.journal.engine import Database, is_damage
 from deployer.edges.journal.tables import metadata, worker
@@ -142,11 +143,11 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     shutil.copyfile(copied, fresh)
     own_as_around(fresh)
     fresh.chmod(0o660)
-    sync(fresh)
+    flush(fresh)
     # Dying between these leaves no journal, and both beside it by their names.
     kept = move_aside(file, aside)
     fresh.rename(file)
-    sync(file.parent)
+    flush(file.parent)
     return kept
 
 

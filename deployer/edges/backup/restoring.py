@@ -15,6 +15,7 @@ from deployer.core.backup import DATABASES, JOURNAL, SETTINGS, Manifest, against
 from deployer.edges.backup import archive, journal
 from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.making import origin
+from deployer.edges.disk import flush
 from deployer.edges.journal.schema import REVISIONS
 from deployer.edges.processes import lock
 from deployer.errors import DiskError, WrongPlace
@@ -97,7 +98,7 @@ def _in_place(fresh: Path, etc: Path, aside: str) -> Iterator[Path | None]:
             etc.rename(kept)
         # Dying here leaves no settings, and the old ones beside them by their name.
         fresh.rename(etc)
-        archive.sync(etc.parent)
+        flush(etc.parent)
     except OSError as exc:
         with suppress(OSError):
             if kept and kept.exists():

@@ -20,6 +20,7 @@ from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.tree import contents
 from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, publishable
+from deployer.edges.disk import disk_errors
 from deployer.errors import DiskError, WrongPlace
 
 UNCOMMITTED: Final = "0" * 40
@@ -28,6 +29,7 @@ GIT_TIMEOUT_S: Final = 60.0
 
 _PUBLISHED: Final = (DAGS.rstrip("/"), INCLUDE.rstrip("/"), REQUIREMENTS)
 _FILE: Final = "100644"
+_HINT: Final = "see that the file can be read, and that the disk has room"
 # Python writes these beside a file that is run, where no .gitignore speaks of them.
 _NOBODY_MEANS: Final = ("__pycache__/", "*.pyc", "*.pyo")
 
@@ -90,7 +92,7 @@ class WorkingCopy:
         Raises:
             DiskError: a file can't be read.
         """
-        with _disk_errors():
+        with disk_errors(_HINT):
             entries = list(self._entries())
             linked = (entry.blob for entry in entries if entry.mode == LINK)
             targets = {blob: os.fsencode((self.root / blob).readlink()) for blob in linked}
@@ -112,7 +114,7 @@ class WorkingCopy:
         """
         wanted = [word.encode() for word in words]
         found = []
-        with _disk_errors():
+        with disk_errors(_HINT):
             for path in paths:
                 content = _content(self.root / tree.files[path].blob)
                 if any(word in content for word in wanted):
@@ -126,12 +128,12 @@ class WorkingCopy:
         Raises:
             DiskError: it can't be made.
         """
-        with _disk_errors():
+        with disk_errors(_HINT):
             made = tempfile.TemporaryDirectory(prefix="deployer-check-", ignore_cleanup_errors=True)
         with made as named:
             # Resolved: a trace must name it as it is named here, to be cut out.
             place = Path(named).resolve()
-            with _disk_errors():
+            with disk_errors(_HINT):
                 for path in surroundings(tree.files, paths):
                     copy = place / path
                     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -190,13 +192,3 @@ def _content(file: Path) -> bytes:
     """Return a file's content, or as much of it as shows that it is too large."""
     with file.open("rb") as stream:
         return stream.read(contents.MAX_FILE_MB * 1_000_000 + 1)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise DiskError(
-            f"{exc}; see that the file can be read, and that the disk has room"
-        ) from exc

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS
+from deployer.edges.disk import flush
 
 _MANIFEST: Final = ".manifest.json"
 _SYNC_ABOVE: Final = 64
@@ -131,15 +132,6 @@ def make_whole(contents: Contents, written: Collection[Path]) -> None:
     }
     _write(manifest, json.dumps(said).encode(), 0o644)
     flush(manifest)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file's content, or a directory's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folders(root: Path, files: Iterable[str]) -> None:

@@ -29,6 +29,7 @@ from typing import Final
 from deployer.core.counts import counted
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
+from deployer.edges.disk import disk_errors, flush
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents
 from deployer.edges.releases.wanted import With, wanted
@@ -78,7 +79,7 @@ class ReleaseStore:
         if live and same and not fresh | changed:
             return Release(live.root.name, live.sha)
         source = With(requirements, self._source)
-        with _disk_errors("the release before stays live"):
+        with disk_errors("the release before stays live"):
             self._make_root()
             if live and changed:
                 self._keep_aside(live, changed)
@@ -121,13 +122,13 @@ class ReleaseStore:
         sizes = self._source.sizes(frozenset(data.values()))
         large = {path for path, blob in data.items() if sizes[blob] > LARGE_BYTES}
         files = {path: tree.files[path].blob for path in surroundings(tree.files, paths, large)}
-        with _disk_errors("nothing was published"):
+        with disk_errors("nothing was published"):
             self._make_root()
             self._make_sure_of_room(list(files.values()), self._source)
             root = Path(tempfile.mkdtemp(prefix=_TMP, dir=self._releases))
         self._laid_out.add(root.name)
         try:
-            with _disk_errors("nothing was published"):
+            with disk_errors("nothing was published"):
                 executable = frozenset(path for path in files if tree.files[path].executable)
                 new = Contents(root, tree.sha, files, executable)
                 release_dir.fill(new, like=None, moved=files, source=self._source)
@@ -144,10 +145,10 @@ class ReleaseStore:
         """
         live, expected = _led_to(self._current), _led_to(self._expected)
         said = []
-        with _disk_errors("what is live was changed by hand and can't be mended"):
+        with disk_errors("what is live was changed by hand and can't be mended"):
             if expected and not release_dir.is_whole(self._releases / expected):
                 return Edits(f"the live release {expected} was removed, or its manifest was")
-            elif expected and live != expected:
+            if expected and live != expected:
                 found = f"led to {live}" if live else "was removed"
                 if not mend:
                     return Edits(f"`current` {found}: let it lead to {expected}", frozenset())
@@ -172,7 +173,7 @@ class ReleaseStore:
         return Edits("; ".join(said), changed) if said else None
 
     def restore(self, name: str | None) -> None:
-        with _disk_errors("what was live stays live"):
+        with disk_errors("what was live stays live"):
             if name is None:
                 self._current.unlink(missing_ok=True)
                 self._expected.unlink(missing_ok=True)
@@ -183,7 +184,7 @@ class ReleaseStore:
 
     def confirm(self, name: str) -> None:
         if name != self.proven():
-            with _disk_errors("it stays live as it is"):
+            with disk_errors("it stays live as it is"):
                 _point(self._proven, Path(name))
 
     def proven(self) -> str | None:
@@ -204,7 +205,7 @@ class ReleaseStore:
         Raises:
             DiskError
         """
-        with _disk_errors("what is live is not concerned"):
+        with disk_errors("what is live is not concerned"):
             return tuple(self._sorted_out(keep)[1])
 
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
@@ -213,7 +214,7 @@ class ReleaseStore:
         Raises:
             DiskError: one can't be removed, all others are; the next call tries again.
         """
-        with _disk_errors("what is live is not concerned"):
+        with disk_errors("what is live is not concerned"):
             torn, old = self._sorted_out(keep)
             doomed = [*torn, *(name for name in old if name not in in_use)]
             stuck: OSError | None = None
@@ -282,7 +283,7 @@ class ReleaseStore:
         # Dying before that line: `edits` leads back to the one before, and all is redone.
         # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
         with suppress(OSError):  # it is live all the same
-            release_dir.flush(self._directory)
+            flush(self._directory)
 
     def _keep_aside(self, release: Contents, paths: Collection[str]) -> None:
         """Keep what stands in the place of `paths`: somebody's work, perhaps."""
@@ -324,7 +325,7 @@ class ReleaseStore:
             log.seek(max(end - 1, 0))
             torn = log.read(1) not in {b"", b"\n"}  # a crash in the middle of a line
             log.write(b"\n" * torn + name.encode() + b"\n")
-        release_dir.flush(self._log)
+        flush(self._log)
 
     def _free_name(self, sha: str) -> str:
         taken = {*self._published(), *(entry.name for entry in self._releases.iterdir())}
@@ -356,11 +357,3 @@ def _touch(paths: Collection[Path]) -> None:
     now = time.time_ns()
     for path in paths:
         os.utime(path, ns=(now, now))
-
-
-@contextmanager
-def _disk_errors(consequence: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise DiskError(f"{exc}; {consequence}") from exc

@@ -1,0 +1,28 @@
+"""What several edges need of the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployer.errors import DiskError
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a directory's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_errors(then: str) -> Iterator[None]:
+    """Raise a DiskError in the place of the system's errors; `then`: what follows, or may help."""
+    try:
+        yield
+    except OSError as exc:
+        raise DiskError(f"{exc}; {then}") from exc
