@@ -1,4 +1,4 @@
-"""One release on disk: how its directory is filled, and what tells a whole one from a torn one.
+"""One release on disk: what it is made of, how its directory is filled, when it is whole.
 
     <release>/dags/…  include/…  requirements.txt    what the commit holds
     <release>/.manifest.json                         written last: with it the release is whole
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS
+from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
+from deployer.core.planning.held import staying
 from deployer.edges.disk import flush
 
 _MANIFEST: Final = ".manifest.json"
@@ -54,6 +55,24 @@ class Contents:
     executable: frozenset[str] = frozenset()
 
 
+class With:
+    """Blobs, and one more content that comes from no commit."""
+
+    def __init__(self, content: bytes, source: Blobs) -> None:
+        self._id = blob_id(content)
+        self._content = content
+        self._source = source
+
+    def sizes(self, ids: Collection[str]) -> Mapping[str, int]:
+        of_commit = self._source.sizes([blob for blob in ids if blob != self._id])
+        return {**of_commit, self._id: len(self._content)}
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        if self._id in ids:
+            yield self._id, self._content
+        yield from self._source.blobs([blob for blob in ids if blob != self._id])
+
+
 def blob_id(content: bytes) -> str:
     """Return the id that git gives to a file of this content."""
     return hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
@@ -71,6 +90,25 @@ def contents(root: Path) -> Contents | None:
         return Contents(root, sha, files, frozenset(manifest.get("executable", ())))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def wanted(
+    tree: Tree, live: Contents | None, held: Collection[str]
+) -> tuple[dict[str, str], frozenset[str], bytes]:
+    """Return the blob id of each file of the release, which may be executed, and the text of its
+    requirements.
+    """
+    files = {path: file.blob for path, file in tree.files.items() if path not in held}
+    executable = {path for path in files if tree.files[path].executable}
+    if live:
+        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
+        files |= {path: live.files[path] for path in old}
+        executable = (executable - old) | (live.executable & old)
+    # The text as it was understood, which is what is installed, whatever the file's encoding.
+    requirements = (tree.requirements or "").encode()
+    if tree.requirements is not None:
+        files[REQUIREMENTS] = blob_id(requirements)
+    return files, frozenset(executable), requirements
 
 
 def moved(new: Contents, like: Contents | None, fresh: Collection[str]) -> frozenset[str]:

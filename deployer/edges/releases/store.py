@@ -31,8 +31,7 @@ from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
 from deployer.edges.disk import disk_errors, flush
 from deployer.edges.releases import directory as release_dir
-from deployer.edges.releases.directory import Blobs, Contents
-from deployer.edges.releases.wanted import With, wanted
+from deployer.edges.releases.directory import Blobs, Contents, With
 from deployer.edges.releases.watch import ReleaseWatch
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
@@ -72,7 +71,7 @@ class ReleaseStore:
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         """As the port says. What is live already, with nothing to touch, is left as it is."""
         live = self._live_contents()
-        files, executable, requirements = wanted(tree, live, held)
+        files, executable, requirements = release_dir.wanted(tree, live, held)
         fresh = frozenset(touch).intersection(files)
         changed = self._watch.changed(live) if live else frozenset()
         same = live and (live.sha, live.files, live.executable) == (tree.sha, files, executable)
