@@ -1,10 +1,12 @@
-"""What git says of a failure, shortened to why."""
+"""What is shown of git's words."""
 
 from __future__ import annotations
 
 import pytest
 
-from deployer.core.reporting.git_words import cause
+from deployer.core.settings import Secret
+from deployer.edges.git.command import GitRunner
+from deployer.edges.git.words import cause, redacted, secrets_of
 
 URL = "https://github.com/o/class.git"
 NO_ACCESS = (
@@ -84,3 +86,31 @@ def test_an_address_that_is_a_path_is_left_out_too() -> None:
 def test_places_in_the_mirror_are_told() -> None:
     words = "error: cannot lock ref 'refs/heads/main': Unable to create '/m/x.lock': File exists"
     assert cause(words, URL) == words.removeprefix("error: ")
+
+
+# -- secrets
+
+
+def test_neither_the_token_nor_the_urls_password_is_shown() -> None:
+    url = "https://bot:pass-word@host/o/n.git"
+    runner = GitRunner(url, token=lambda: Secret("tok/en+1"))
+
+    ran = runner.run(f"{url} tok/en+1 tok%2Fen%2B1 pass-word", timeout_s=20, asks_host=True)
+
+    said = "git: 'https://****@host/o/n.git **** **** ****' is not a git command"
+    assert ran.words.startswith(said)
+
+
+def test_the_account_of_an_ssh_url_is_no_secret_and_a_password_is() -> None:
+    words = "git@host: Permission denied (hush); o/n.git"
+    assert redacted(words, secrets_of("ssh://git@host/o/n.git", None)) == words
+    assert "hush" not in redacted(words, secrets_of("ssh://git:hush@host/o/n.git", None))
+
+
+def test_lines_that_end_in_a_carriage_return_are_lines() -> None:
+    said = redacted("ssh: refused\r\nReceiving 1%\rfatal: no", ())
+    assert said.split() == ["ssh:", "refused", "Receiving", "1%", "fatal:", "no"]
+
+
+def test_what_a_host_says_cannot_steer_a_terminal() -> None:
+    assert redacted("remote: \x1b[2Jhello\n\udcff", ()) == "remote: ?[2Jhello\n?"

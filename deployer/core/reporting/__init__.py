@@ -6,7 +6,6 @@ render           a deployment as the contract's JSON
 ownership        whose files a commit changes: a note, never a refusal
 roster           `roster.yaml`: who is who
 pacing           when the next write may go to GitHub, and which status goes next
-git_words        why git failed, without the address
 readiness        is the deployer as a whole doing its job
 story            what became of a delivery or a commit
 """

@@ -1,4 +1,4 @@
-"""Run git, and nothing but git, with a fixed environment, a bound and no secret on show.
+"""Run git, and nothing but git, with a fixed environment and a bound.
 
 GitPython is the runner. It hands its own environment on to git, so each command goes
 through coreutils' `env -u`, which takes out all that git has no need of: `GIT_*`
@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from git.cmd import Git
 
 from deployer.core.settings import Secret, in_plain, scheme_of
+from deployer.edges.git.words import redacted, secrets_of
 from deployer.errors import GitError
-from deployer.masking import without
 
 # What git may see of the worker's environment: where programs are, the machine's
 # certificates and proxies (gitenvironment: git(1), curl(1)), an ssh agent.
@@ -69,7 +69,6 @@ _HELPER: Final = (
 
 _TIMED_OUT: Final = frozenset({124, 137})  # timeout(1): ended by SIGTERM, by SIGKILL
 _NOT_FOUND: Final = 127  # env(1), timeout(1)
-_SHOWN_CHARACTERS: Final = 600  # of git's own words in an error
 _READ_AT_ONCE: Final = 65_536  # bytes
 _LOOKS: Final = 8  # whether bytes came, in the time for which there may be none
 # git's exit status is 128 whatever happened; these words are the kernel's, not git's.
@@ -123,7 +122,7 @@ class GitRunner:
         It is asked for before each command that asks the host.
         """
         self._url, self._token = url, token
-        self._secrets = _secrets(url, None)
+        self._secrets = secrets_of(url, None)
 
     def run(self, *args: str, timeout_s: float, asks_host: bool = False) -> Ran:
         """Run `git args…` to its end and return how it ended; never raises for its status.
@@ -202,7 +201,7 @@ class GitRunner:
         if not asks_host:
             return environment | _ISOLATED | _config_variables(config)
         token = in_plain(self._token())
-        self._secrets = _secrets(self._url, token)
+        self._secrets = secrets_of(self._url, token)
         if token and scheme in {"http", "https"}:
             # Bound to the host: after a redirect to another one, git finds no helper.
             host = urlsplit(self._url).netloc.rpartition("@")[2]
@@ -213,11 +212,7 @@ class GitRunner:
 
     def redacted(self, words: str) -> str:
         """Return `words` fit to be shown: printable, cut to its end, secrets taken out."""
-        words = without(self._secrets, words)
-        # The host's own words are among git's: no escape sequence of theirs reaches a terminal.
-        lines = words.strip().replace("\r", "\n")  # so does progress, which writes over itself
-        printable = (c if c.isprintable() or c == "\n" else "?" for c in lines)
-        return "".join(printable)[-_SHOWN_CHARACTERS:]
+        return redacted(words, self._secrets)
 
 
 def _command(
@@ -251,13 +246,3 @@ def _config_variables(config: Mapping[str, str]) -> dict[str, str]:
         variables[f"GIT_CONFIG_KEY_{number}"] = key
         variables[f"GIT_CONFIG_VALUE_{number}"] = value
     return variables
-
-
-def _secrets(url: str, token: str | None) -> set[str]:
-    """Return what must not be shown: the token, what the URL holds before its `@`."""
-    userinfo = urlsplit(url).netloc.rpartition("@")[0] if "://" in url else ""
-    if url.startswith(
-        "ssh://"
-    ):  # its user is an account, `git` mostly; elsewhere it may be a token
-        userinfo = userinfo.partition(":")[2]
-    return {token or "", quote(token or "", safe=""), userinfo, userinfo.partition(":")[2]}

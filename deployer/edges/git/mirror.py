@@ -15,10 +15,10 @@ from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
-from deployer.core.reporting.git_words import cause
 from deployer.core.settings import Secret
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import GitObjects, GitUnread
+from deployer.edges.git.words import cause
 from deployer.errors import GitError, NothingPushed, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds
