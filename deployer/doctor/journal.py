@@ -10,7 +10,7 @@ from typing import Final
 
 from deployer.core.doctor.invariants import Audit, violations
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.model import Hearing, Pulse
+from deployer.core.model import Pulse
 from deployer.core.planning import packages
 from deployer.core.reporting import readiness
 from deployer.doctor import docker
@@ -23,7 +23,6 @@ class Traces:
     """What was read of the journal, at one moment."""
 
     pulse: Pulse
-    hearing: Hearing
     packages: str | None
     audit: Audit
 
@@ -44,9 +43,7 @@ def read(world: World) -> Traces:
         JournalError: it can't be read.
     """
     journal = world.journal()
-    return Traces(
-        journal.pulse(), journal.hearing(), journal.packages(), journal.audit(world.now())
-    )
+    return Traces(journal.pulse(), journal.packages(), journal.audit(world.now()))
 
 
 def _traces(world: World) -> Traces:
@@ -191,34 +188,27 @@ def deliveries(world: World) -> str:
     """Tell whether GitHub's deliveries arrive.
 
     Raises:
-        Ailment: none ever did, the last push came without, or they come under a new name.
+        Ailment: none ever did, or they come under a new name.
     """
-    traces, now, repo = _traces(world), world.now(), world.settings.github_repo
-    last_at, missed_at = traces.hearing.last_at, traces.hearing.missed_at
-    address = f"{world.settings.public_url or 'https://ADDRESS'}/webhook"
+    traces, repo = _traces(world), world.settings.github_repo
+    last_at = traces.pulse.delivered_at
     if last_at is None:
+        address = f"{world.settings.public_url or 'https://ADDRESS'}/webhook"
         raise Ailment(
             "no signed delivery has ever been accepted",
             f"on GitHub, {repo}, Settings, Webhooks: add {address}, content type"
             " application/json, the secret of DEPLOYER_WEBHOOK_SECRET, event `push`; its ping then"
             " shows up here",
         )
-    if missed_at and missed_at > last_at:
-        raise Ailment(
-            f"the newest deployment ({_ago(now - missed_at)} ago) was found by polling, the last"
-            f" delivery came {_ago(now - last_at)} ago",
-            f"on GitHub, {repo}, Settings, Webhooks, {address}: see Recent Deliveries and what"
-            " answered them (401: the secrets differ; 202 `ignored`: a new name perhaps)",
-        )
     if renamed := readiness.renamed(traces.pulse, repo):
         raise Ailment("they come under a new name of the repository", renamed)
-    return f"the last was accepted {_ago(now - last_at)} ago"
+    return f"the last was accepted {_ago(world.now() - last_at)} ago"
 
 
 def _heard(world: World) -> bool:
     """Tell whether a signed delivery was ever accepted, as far as the journal can be read."""
     try:
-        return world.once(read).hearing.last_at is not None
+        return world.once(read).pulse.delivered_at is not None
     except DeployerError:  # told in a line of its own
         return False
 

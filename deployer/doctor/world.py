@@ -14,7 +14,8 @@ from deployer.config import Settings
 from deployer.core.doctor.lines import NotApplicable
 from deployer.doctor.hooks import OurHook
 from deployer.errors import DeployerError
-from deployer.ports.doctor import AirflowAccount, ClassRepository, Compose, Engine, Memory, Server
+from deployer.ports import Journal
+from deployer.ports.doctor import AirflowAccount, ClassRepository, Compose, Engine, Server
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class World:
     github: Server
     hook: OurHook
     repository: ClassRepository
-    journal: Callable[[], Memory]
+    journal: Callable[[], Journal]
     public: Server
     now: Callable[[], datetime] = _now
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from deployer.core.model import Health, Hearing, Look, StatusRecord
+from deployer.core.model import Health, Look, StatusRecord
 from deployer.ports.journal import Journal
 from deployer.ports.releases import Edits, Releases
 
@@ -137,13 +137,6 @@ class ClassRepository(Protocol):
         Raises:
             GitError: there is no mirror that can be read.
         """
-
-
-class Memory(Journal, Protocol):
-    """The journal, and what is read of it for doctor alone."""
-
-    def hearing(self) -> Hearing:
-        """Return how well deliveries arrive; raises JournalError."""
 
 
 # -- what `deployer doctor --repair` mends

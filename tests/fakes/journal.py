@@ -103,6 +103,7 @@ class FakeJournal:
             if self._results.get(guid, "ignored") != "ignored":
                 return False
             self._results[guid] = result
+            self._pulse = replace(self._pulse, delivered_at=self._now())
             named = {name: str(payload[name]) for name in ("after", "pusher") if payload.get(name)}
             self._deliveries[guid] = Heard(
                 self._now(),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.model import Live, ProcessorCame, Trigger
+from deployer.core.model import Live, ProcessorCame
 from deployer.core.settings import Secret
 from deployer.doctor import journal as checkup
 from deployer.doctor.world import World
@@ -25,29 +25,15 @@ A, B = "a" * 40, "b" * 40
 SECRETS = (Secret("s" * 16), Secret("t" * 16))
 
 
-class Watch:
-    """The journal's clock; deliveries are stamped by it."""
-
-    def __init__(self) -> None:
-        self.now = NOW - timedelta(hours=5)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def watch() -> Watch:
-    return Watch()
-
-
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/deployer.db"
 
 
 @pytest.fixture
-def journal(url: str, watch: Watch) -> Iterator[SqlJournal]:
-    journal = SqlJournal.open(url, migrate=True, now=watch)
+def journal(url: str) -> Iterator[SqlJournal]:
+    """Deliveries that it is given came five hours ago."""
+    journal = SqlJournal.open(url, migrate=True, now=lambda: NOW - timedelta(hours=5))
     yield journal
     journal.close()
 
@@ -73,12 +59,6 @@ def pushed(journal: SqlJournal, sha: str, repo: str = REPO) -> None:
 
 def pinged(journal: SqlJournal) -> None:
     journal.record_delivery(guid="ping", event="ping", result="ignored", reason="", payload={})
-
-
-def queued(
-    journal: SqlJournal, sha: str, trigger: Trigger, at: datetime, base: str | None = B
-) -> None:
-    journal.queue(sha, base_sha=base, ref="refs/heads/main", trigger=trigger, at=at)
 
 
 def beat(journal: SqlJournal, at: datetime, *processors: ProcessorCame) -> None:
@@ -277,52 +257,8 @@ def test_a_webhook_that_was_never_set_up_is_told_with_its_address(
     assert "add https://class.example/webhook, content type application/json" in told.value.remedy
 
 
-def test_a_push_that_only_polling_found_is_told(
-    journal: SqlJournal, url: str, watch: Watch
-) -> None:
-    pushed(journal, B)
-    queued(journal, B, Trigger.WEBHOOK, watch())
-    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
-    with pytest.raises(Ailment) as told:
-        deliveries(url)
-    assert told.value.detail == (
-        "the newest deployment (3 min ago) was found by polling, the last delivery came 5 h ago"
-    )
-    assert "Recent Deliveries" in told.value.remedy
-
-
 def test_pushes_under_a_new_name_are_told_with_the_setting(journal: SqlJournal, url: str) -> None:
     pushed(journal, A, "school/new-name")
     with pytest.raises(Ailment, match="they come under a new name of the repository") as told:
         deliveries(url)
     assert "set DEPLOYER_GITHUB_REPO=school/new-name and restart" in told.value.remedy
-
-
-def test_a_delivery_after_one_that_was_lost_passes(
-    journal: SqlJournal, url: str, watch: Watch
-) -> None:
-    queued(journal, A, Trigger.POLL, watch() - timedelta(minutes=3))
-    pinged(journal)
-    assert deliveries(url) == "the last was accepted 5 h ago"
-
-
-def test_an_announced_push_that_polling_tries_again_passes(journal: SqlJournal, url: str) -> None:
-    pushed(journal, A)
-    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
-    assert deliveries(url) == "the last was accepted 5 h ago"
-
-
-def test_the_very_first_deployment_need_not_be_announced(journal: SqlJournal, url: str) -> None:
-    pinged(journal)
-    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3), base=None)
-    assert deliveries(url) == "the last was accepted 5 h ago"
-
-
-def test_a_wish_of_the_teacher_hides_no_lost_push(
-    journal: SqlJournal, url: str, watch: Watch
-) -> None:
-    pinged(journal)
-    queued(journal, A, Trigger.POLL, NOW - timedelta(minutes=3))
-    queued(journal, A, Trigger.MANUAL, NOW)
-    with pytest.raises(Ailment, match="found by polling"):
-        deliveries(url)

@@ -864,6 +864,12 @@ def pushed_as(journal: Journal, guid: str, result: str, origin: Origin) -> None:
     journal.record_delivery(guid=guid, event="push", result=result, reason="", payload=payload)
 
 
+def test_the_pulse_tells_when_the_newest_delivery_came(journal: Journal) -> None:
+    assert journal.pulse().delivered_at is None
+    pushed_as(journal, "1", "ignored", Origin(None, "a/new", "a/old"))
+    assert journal.pulse().delivered_at == NOW
+
+
 def test_the_pulse_tells_where_the_newest_accepted_push_came_from(journal: Journal) -> None:
     old, new = Origin(2**63 - 1, "a/old", "a/old"), Origin(None, "a/new", "a/old")
     pushed_as(journal, "1", "ignored", new)

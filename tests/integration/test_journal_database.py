@@ -512,7 +512,6 @@ def test_an_error_tells_neither_the_statement_nor_what_was_to_be_written(
 
 
 CALLS: dict[str, Callable[[SqlJournal], Any]] = {
-    "hearing": lambda journal: journal.hearing(),
     "record_delivery": lambda journal: push(journal, "1"),
     "request_deploy": lambda journal: journal.request_deploy(A, Trigger.MANUAL),
     "freeze": lambda journal: journal.freeze("x", by="y", until=None),

@@ -17,7 +17,6 @@ verdicts     how one file ended, and what proves it
 from deployer.core.model.deployments import (
     Deployment,
     Heard,
-    Hearing,
     Origin,
     Pulse,
     Running,

@@ -186,6 +186,7 @@ class Pulse:
         processors: the dag-processors that are connected, as of the heartbeat.
         drift: how the packages that run differ from those of what is live; empty: they do not.
         edited: what somebody changed by hand in what is live, until it is mended.
+        delivered_at: when the newest delivery was accepted, None: none ever was.
         pushed: where the newest accepted push came from, None: not known.
         freeze: the last one that nobody ended; its time may be over.
     """
@@ -200,20 +201,6 @@ class Pulse:
     processors: tuple[ProcessorCame, ...] = ()
     drift: str = ""
     edited: str = ""
+    delivered_at: datetime | None = None
     pushed: Origin | None = None
     freeze: Freeze | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Hearing:
-    """How well GitHub's deliveries arrive.
-
-    Attributes:
-        last_at: when the last one was accepted, None: none ever was.
-        missed_at: when the newest deployment of a push was queued, if no delivery announced its
-            commit: polling found it. None: one did. The very first one has nothing to be
-            announced against and does not count.
-    """
-
-    last_at: datetime | None
-    missed_at: datetime | None

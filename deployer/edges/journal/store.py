@@ -203,4 +203,3 @@ class SqlJournal:
     audit = _reads(auditing.audit)
     pulse = _reads(marks.pulse)
     tally = _reads(reading.tally)
-    hearing = _reads(reading.hearing)

@@ -178,12 +178,15 @@ def pulse(connection: Connection) -> Pulse:
         .order_by(announcements.c.id.desc())
         .limit(1)
     ).one_or_none()
+    # Not by time, of which there is no index: one that is redelivered keeps its place.
+    newest = select(deliveries.c.received_at).order_by(deliveries.c.id.desc()).limit(1)
     return made(
         Pulse,
         seen._asdict(),
         oldest_owed=oldest,
         owed=owed,
         processors=tuple(made(ProcessorCame, came) for came in seen.processors),
+        delivered_at=connection.execute(newest).scalar(),
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
         freeze=_freeze(connection),
     )

@@ -22,7 +22,6 @@ from sqlalchemy import (
 from deployer.core.model import (
     Deployment,
     Heard,
-    Hearing,
     Outcome,
     ParseError,
     Proof,
@@ -70,29 +69,6 @@ VERDICT: Final = (
     _error["line"].as_integer().label("line"),
 )
 _TRACE: Final = _error["trace"].as_string().label("trace")
-
-
-def hearing(connection: Connection) -> Hearing:
-    """Return how well deliveries arrive; for `deployer doctor` alone."""
-    newest = connection.execute(
-        select(deployments.c.sha, deployments.c.trigger, deployments.c.queued_at)
-        .where(
-            deployments.c.trigger.in_([Trigger.WEBHOOK, Trigger.POLL]),
-            deployments.c.base_sha.is_not(None),
-        )
-        .order_by(deployments.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    missed_at = None
-    if newest is not None and newest.trigger == Trigger.POLL:
-        # A deployment that is tried again is triggered by the poll, though it was announced.
-        announced = select(announcements.c.id).where(
-            announcements.c.sha == newest.sha, announcements.c.delivery.is_not(None)
-        )
-        if connection.execute(announced.limit(1)).one_or_none() is None:
-            missed_at = newest.queued_at
-    last_at = connection.execute(select(func.max(deliveries.c.received_at))).scalar_one()
-    return Hearing(last_at, missed_at)
 
 
 def whole(connection: Connection, deployment: int) -> Deployment | None:
