@@ -18,7 +18,6 @@ from deployer.doctor.world import World
 from deployer.ports.doctor import Answer
 
 NO_COMMIT: Final = "0" * 40
-FEW_REQUESTS: Final = 100
 SOON: Final = timedelta(days=7)
 
 _MADE: Final = (
@@ -49,7 +48,7 @@ def _asked(world: World) -> tuple[Answer, datetime]:
 
 
 def token(world: World) -> str:
-    """Tell whether the token may post commit statuses, for how long and how often.
+    """Tell whether the token may post commit statuses, and for how long.
 
     Raises:
         Ailment, OperatorError
@@ -129,27 +128,14 @@ def _limited(answer: Answer) -> bool:
 
 
 def _standing(repo: str, answer: Answer, now: datetime) -> str:
-    """Say what the headers tell of a token that has the right."""
-    said = [f"may write commit statuses of {repo}"]
-    left = answer.headers.get("x-ratelimit-remaining", "")
-    if left.isdigit():
-        said.append(f"{left} requests left this hour")
-        if int(left) < FEW_REQUESTS:
-            raise Ailment(
-                f"only {left} requests are left this hour",
-                "find out who else uses this token, or make one for the deployer alone",
-            )
-    scopes = answer.headers.get("x-oauth-scopes")
-    if scopes:
-        said.append(f"a classic token ({scopes}): a fine-grained one can be given less")
+    """Say until when a token that has the right is good."""
+    may = f"may write commit statuses of {repo}"
     expires = _expiry(answer.headers)
-    if expires:
-        said.append(f"expires {expires:%Y-%m-%d}")
-        if expires - now < SOON:
-            raise Ailment(
-                f"the token expires {expires:%Y-%m-%d %H:%M} UTC", _MADE.format(repo=repo)
-            )
-    return ", ".join(said)
+    if expires is None:
+        return may
+    if expires - now < SOON:
+        raise Ailment(f"the token expires {expires:%Y-%m-%d %H:%M} UTC", _MADE.format(repo=repo))
+    return f"{may}, expires {expires:%Y-%m-%d}"
 
 
 def _expiry(headers: Mapping[str, str]) -> datetime | None:
