@@ -250,19 +250,13 @@ class GitRepository:
         self, wanted: Collection[tuple[str, str]], sizes: Mapping[str, int]
     ) -> dict[tuple[str, str], Read]:
         """Return what each blob says as each kind of file; only unknown ones are read."""
-        reads = {}
-        unknown: dict[str, list[str]] = {}
-        for blob, kind in wanted:
-            known = self._known.get((blob, kind)) or self._known_before.get((blob, kind))
-            known = known or contents.too_large(sizes[blob])
-            if known is None:
-                unknown.setdefault(blob, []).append(kind)
-            else:
-                reads[blob, kind] = known
-        for blob, kinds in unknown.items():
-            content = self._mirror.content("blob", blob)
-            reads |= {(blob, kind): contents.read(kind, content) for kind in kinds}
-        return reads
+        return {
+            (blob, kind): self._known.get((blob, kind))
+            or self._known_before.get((blob, kind))
+            or contents.too_large(sizes[blob])
+            or contents.read(kind, self._mirror.content("blob", blob))
+            for blob, kind in wanted
+        }
 
     def _require(self, sha: str) -> None:
         if self._mirror.named(f"{_checked(sha)}^{{commit}}") is None:
