@@ -17,7 +17,7 @@ from unittest.mock import patch
 from deployer import app, config
 from deployer.app.airflow import Host
 from deployer.config import Settings
-from deployer.core.requirements.gate import safe_requirements
+from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.parser.local import LocalParser
 from tests.fakes.airflow import FakeAirflow

@@ -291,19 +291,19 @@ def test_pip_is_given_just_what_uv_adds_from_where_uv_had_it() -> None:
 # As uv 0.13.9 printed it, of what is in the text below it.
 ADDED_MASKED = """\
  + six @ https://someone:****@host.example/six.whl?token=abc
- + tool==1.0 (from git+https://****@host.example/tool@main)
+ + tool==1.0 (from https://****@host.example/tool.zip)
 """
 WITH_CREDENTIALS = """\
 Six @ https://someone:hunter2@host.example/six.whl?token=abc
 six @ https://host.example/other.whl ; python_version < "3"
-tool @ git+https://hunter2@host.example/tool@main
+tool @ https://hunter2@host.example/tool.zip
 """
 
 
 def test_pip_is_given_the_credentials_that_uv_masks() -> None:
     assert pins(WITH_CREDENTIALS, ADDED_MASKED) == (
         "six @ https://someone:hunter2@host.example/six.whl?token=abc\n"
-        "tool @ git+https://hunter2@host.example/tool@main\n"
+        "tool @ https://hunter2@host.example/tool.zip\n"
     )
 
 

@@ -87,7 +87,7 @@ def judged(
     claimed = {one.path: one.reason for one in duplicates(files, {})}
     files = [replace(one, advice=(*one.advice, *_conflicts(one, files))) for one in files]
     asked = parsed(requirements)
-    packages = asked.by_name.keys() if asked else ()
+    packages = asked.names if asked else ()
     return tuple(_verdict(one, one.harm or claimed.get(one.path), packages) for one in files)
 
 

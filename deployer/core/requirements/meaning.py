@@ -1,10 +1,12 @@
-"""Read `requirements.txt` and tell whether two of them install the same.
+"""Read `requirements.txt`, refuse what a class may not ask for, and tell whether two are the same.
 
 Pure. `lines` takes the file apart as pip does; each requirement is then read
 by `packaging`. In doubt two spellings count as different: that costs a rebuild, while
 taking different ones for equal would leave the class on its old packages.
 
-An option is read and compared, not judged: that is `gate`'s.
+A class asks for packages of the index, or from a URL over https. Whatever reaches beyond the
+packages it names is refused, whichever Python it would be installed into: options, files of
+the machine that installs, and `${NAME}`, which an installer would replace by its environment.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ import hashlib
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from operator import attrgetter
 
 from packaging.requirements import Requirement
@@ -23,14 +25,13 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from deployer.core.model import RequirementsDiff
-from deployer.core.requirements.lines import Line, Option, read_lines, shown
+from deployer.core.requirements.lines import read_lines, shown
 from deployer.errors import RequirementsRefused
 from deployer.masking import masked
 
-# What pip takes for a URL, a path or an archive before it tries a name
-# (pip 26.3, `_internal/req/constructors.py`); `${NAME}` can become any of them.
-_URL = re.compile(r"(?:https?|ftp|file|ssh|sftp|git|hg|bzr|svn|[a-z]+\+[a-z-]+):", re.IGNORECASE)
-_PATH = re.compile(r"\.|[\w.+~-]*/|\$\{")
+_OPTION = re.compile(r"--[a-z-]{1,30}|-.?")
+_HASH = re.compile(r"(?:sha256|sha384|sha512):[0-9a-fA-F]+")
+# What pip takes for a file before it tries a name (pip 26.3, `_internal/req/constructors.py`).
 _ARCHIVES = (
     ".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz",
     ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma",
@@ -50,7 +51,6 @@ class Package:
         url: of `name @ url`.
         marker: with canonical quotes and spaces.
         hashes: `sha256:…`, sorted.
-        settings: values of `--config-settings`, in order.
         text: in one line, with the author's spelling of name and versions.
         line: its first line's number, from 1.
     """
@@ -61,7 +61,6 @@ class Package:
     url: str | None
     marker: str | None
     hashes: tuple[str, ...]
-    settings: tuple[str, ...]
     text: str = field(compare=False)
     line: int = field(compare=False)
 
@@ -69,11 +68,6 @@ class Package:
     def shown(self) -> str:
         """Its text for people, without credentials."""
         return masked(self.text)
-
-    @property
-    def key(self) -> str:
-        """What it is known by in a diff."""
-        return self.name
 
     @property
     def canonical(self) -> tuple[object, ...]:
@@ -85,7 +79,6 @@ class Package:
             self.url or "",
             self.marker or "",
             self.hashes,
-            self.settings,
         )
 
 
@@ -95,24 +88,19 @@ class Requirements:
 
     Attributes:
         packages: sorted, each once.
-        options: in the text's order, which matters to pip.
     """
 
     packages: tuple[Package, ...] = ()
-    options: tuple[Option, ...] = ()
 
     @property
-    def by_name(self) -> dict[str, tuple[Package, ...]]:
-        """Packages by name; several for a name that is asked for more than once."""
-        return {n: tuple(same) for n, same in groupby(self.packages, attrgetter("name"))}
+    def names(self) -> frozenset[str]:
+        return frozenset(package.name for package in self.packages)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 in hex, the same for two texts just if they are equal."""
-        canonical = [
-            [package.canonical for package in self.packages],
-            [(option.flag, option.value) for option in self.options],
-        ]
+        # The empty lists held options once. The journal knows by this hash what was refused.
+        canonical = [[[*package.canonical, []] for package in self.packages], []]
         return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()
 
 
@@ -120,23 +108,29 @@ def parse(text: str) -> Requirements:
     """Return what `text` asks for.
 
     Raises:
-        RequirementsRefused: a line can't be read. Nothing else is raised.
+        RequirementsRefused: with the first line that is not allowed, or can't be read. Nothing
+            else is raised.
     """
-    packages: dict[Package, None] = {}
-    options: list[Option] = []
-    for line in read_lines(text):
-        if line.wanted and not _is_place(line):
-            packages.setdefault(_package(line))
-            continue
-        for option in (_place(line),) if line.wanted else line.options:
-            # Said twice in a row is said once; further apart, the order may matter.
-            if options[-1:] != [option]:
-                options.append(option)
-    return Requirements(tuple(sorted(packages, key=attrgetter("canonical"))), tuple(options))
+    found: dict[Package, None] = {}
+    for number, line in read_lines(text):
+        found.setdefault(_package(line, number))
+    return Requirements(tuple(sorted(found, key=attrgetter("canonical"))))
+
+
+def safe_requirements(text: str) -> str:
+    """Return `text` as an installer is given it: one requirement a line.
+
+    It reads what was checked here and nothing else, so it cannot understand a line otherwise.
+
+    Raises:
+        RequirementsRefused
+    """
+    packages = sorted(parse(text).packages, key=attrgetter("line"))
+    return "".join(f"{package.text}\n" for package in packages)
 
 
 def moved(old: Requirements | None, new: Requirements) -> tuple[str, ...]:
-    """Return the names that differ (an option's flag), sorted. None: nothing is installed."""
+    """Return the names that differ, sorted. None: nothing is installed."""
     return tuple(sorted(_moved(old, new)))
 
 
@@ -144,7 +138,7 @@ def diff(old: Requirements | None, new: Requirements) -> RequirementsDiff:
     """Return how `new` differs from `old`, in lines; empty just if they are equal.
 
     What came or was replaced is shown as `new` has it, what is gone as `old` had it.
-    Options that only changed places are all shown as changed. None: nothing is installed.
+    None: nothing is installed.
     """
     added: set[str] = set()
     removed: set[str] = set()
@@ -159,64 +153,78 @@ def diff(old: Requirements | None, new: Requirements) -> RequirementsDiff:
 
 
 def _moved(old: Requirements | None, new: Requirements) -> dict[str, tuple[set[str], set[str]]]:
-    """Return, by key, the lines that are gone and those that came."""
-    old = old or Requirements()
-    before: set[Package | Option] = {*old.packages, *old.options}
-    after: set[Package | Option] = {*new.packages, *new.options}
-    if before == after and old != new:  # the same options in another order
-        gone, come = set[Package | Option](old.options), set[Package | Option](new.options)
-    else:
-        gone, come = before - after, after - before
+    """Return, by name, the lines that are gone and those that came."""
+    before, after = set(old.packages if old else ()), set(new.packages)
     found = defaultdict[str, tuple[set[str], set[str]]](lambda: (set(), set()))
-    for one in gone:
-        found[one.key][0].add(one.shown)
-    for one in come:
-        found[one.key][1].add(one.shown)
+    for package in before - after:
+        found[package.name][0].add(package.shown)
+    for package in after - before:
+        found[package.name][1].add(package.shown)
     return dict(found)
 
 
-def _is_place(line: Line) -> bool:
-    """Tell whether a line names a URL or path to install and no package."""
-    if _URL.match(line.wanted) or _PATH.match(line.wanted):
-        return True
-    place = line.wanted.partition(";")[0].rstrip()
-    if place.endswith("]"):
-        place = place.rpartition("[")[0].rstrip()
-    return "@" not in place and place.lower().endswith(_ARCHIVES)
-
-
-def _place(line: Line) -> Option:
-    value = [*line.wanted.split(), *(option.text for option in line.options)]
-    return Option("", " ".join(value), line.number)
-
-
-def _package(line: Line) -> Package:
-    if "\\" in line.wanted:
-        raise RequirementsRefused("holds a backslash that does not end it", line=line.number)
+def _package(line: str, number: int) -> Package:
+    if "${" in line:
+        raise RequirementsRefused("environment variables are not allowed here", line=number)
+    words = line.split(" ")  # and at nothing else: so does pip
+    at = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
+    wanted = " ".join(words[:at]).strip()
+    hashes = list(_hashes(" ".join(words[at:]).split(), number))
+    if hashes and not wanted:
+        raise RequirementsRefused("--hash stands behind no requirement", line=number)
+    if "\\" in wanted:
+        raise RequirementsRefused("holds a backslash that does not end it", line=number)
     try:
-        read = Requirement(line.wanted)
+        read = Requirement(wanted)
         # Canonical first: packaging's own str() trips over versions that Version refuses.
         specifiers = {_canonical(specifier) for specifier in read.specifier}
         marker = str(read.marker) if read.marker else None
         name = canonicalize_name(read.name, validate=True)
     except (ValueError, RecursionError) as exc:
         why = masked(str(exc).partition("\n")[0])[:_LONGEST_WHY]
-        if _SINGLE_EQUALS.match(line.wanted):
+        if _SINGLE_EQUALS.match(wanted):
             why = "a version is asked for with '==', not '='"
-        reason = f"{shown(line.wanted)} is no requirement: {why}"
-        raise RequirementsRefused(reason, line=line.number) from exc
-    values = [(option.flag, option.value or "") for option in line.options]
+        raise RequirementsRefused(f"{shown(wanted)} is no requirement: {why}", line=number) from exc
+    if _is_archive(wanted):
+        raise RequirementsRefused(f"{shown(wanted)} is no requirement but a file", line=number)
+    if read.url and not read.url.lower().startswith("https://"):
+        raise RequirementsRefused(
+            f"{name} must come from the package index or over https", line=number
+        )
     return Package(
         name=name,
         extras=tuple(sorted({canonicalize_name(extra) for extra in read.extras})),
         specifiers=tuple(sorted(specifiers)),
         url=read.url,
         marker=marker,
-        hashes=tuple(sorted({value for flag, value in values if flag == "--hash"})),
-        settings=tuple(value for flag, value in values if flag == "--config-settings"),
-        text=" ".join([str(read), *(option.text for option in line.options)]),
-        line=line.number,
+        hashes=tuple(sorted(set(hashes))),
+        text=" ".join([str(read), *(f"--hash {value}" for value in hashes)]),
+        line=number,
     )
+
+
+def _hashes(options: Sequence[str], number: int) -> Iterator[str]:
+    """Yield the values of `--hash`, the one option that there may be, and behind a package only."""
+    words = iter(options)
+    for word in words:
+        flag, glued, value = word.partition("=")
+        if flag != "--hash":
+            found = _OPTION.match(word)
+            option = found[0] if found else shown(word)
+            raise RequirementsRefused(f"option {option} is not allowed, only packages", line=number)
+        given = value if glued else next(words, "")
+        if not _HASH.fullmatch(given):
+            reason = f"holds {shown(given)}, which is no hash of sha256, sha384 or sha512"
+            raise RequirementsRefused(reason, line=number)
+        yield given
+
+
+def _is_archive(wanted: str) -> bool:
+    """Tell whether pip would look for a file of this name; it may be a package's as well."""
+    place = wanted.partition(";")[0].rstrip()
+    if place.endswith("]"):
+        place = place.rpartition("[")[0].rstrip()
+    return "@" not in place and place.lower().endswith(_ARCHIVES)
 
 
 def _canonical(specifier: Specifier) -> str:

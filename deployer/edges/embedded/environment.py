@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
-from deployer.core.requirements.gate import safe_requirements
+from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.embedded import uv
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
 from deployer.edges.packages.room import check_room

@@ -2,7 +2,7 @@
 
 `requirements.txt` comes with a push, and uv runs on the operator's machine. So that a push
 can neither run code there nor read the operator's files: only wheels are installed (no
-setup script ever runs), the text is checked first (`deployer.core.requirements.gate`), and the
+setup script ever runs), the text is checked first (`deployer.core.requirements.meaning`), and the
 environment is cut down to what uv needs.
 """
 

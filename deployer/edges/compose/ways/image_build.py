@@ -19,7 +19,7 @@ from docker.errors import APIError
 from urllib3.exceptions import ReadTimeoutError
 
 from deployer.core.requirements.blame import End, Ended, ended_in_time
-from deployer.core.requirements.gate import safe_requirements
+from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.ways.throwaway import Limits, archive, remove_container

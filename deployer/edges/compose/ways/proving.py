@@ -13,7 +13,7 @@ from pathlib import Path
 from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
-from deployer.core.requirements.gate import safe_requirements
+from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.ways.throwaway import Limits, run_throwaway
 from deployer.edges.packages.installer_output import added, last_line, refusal
