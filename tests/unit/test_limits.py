@@ -9,11 +9,11 @@ from deployer.core.tree import limits
 from deployer.core.tree.limits import (
     PER_COMMIT,
     PER_FOLDER,
-    Files,
     TooMuch,
     Weight,
     judged,
     of_files,
+    weight_of,
 )
 
 OTTO = "dags/otto"
@@ -32,7 +32,7 @@ def files(folder: str, count: int, size: int = 1) -> dict[str, int]:
 
 
 def test_a_folder_weighs_what_is_in_it_however_deep() -> None:
-    assert Files({"a/b/x": 1, "a/y": 2, "z": 4}).weight == Weight(files=3, folders=3, size=7)
+    assert weight_of({"a/b/x": 1, "a/y": 2, "z": 4}) == Weight(files=3, folders=3, size=7)
 
 
 def test_what_no_disk_could_hold_is_not_counted_on() -> None:
@@ -77,10 +77,11 @@ def test_the_innermost_folder_that_is_to_blame_is_named(heavy: str, blamed: str)
     assert found.held[OTTO].startswith(f"{OTTO}/{blamed} has 11 files, more than 10 files: ")
 
 
-def test_a_virtual_environment_is_named_as_a_whole_whatever_its_name_is() -> None:
-    env = {f"{OTTO}/env/pyvenv.cfg": 1} | files(f"{OTTO}/env/lib", 11)
+@pytest.mark.parametrize("name", [".venv", "venv", "env"])
+def test_a_virtual_environment_is_named_as_a_whole(name: str) -> None:
+    env = {f"{OTTO}/{name}/pyvenv.cfg": 1} | files(f"{OTTO}/{name}/lib", 11)
     found = of_files(files(OTTO, 2) | env)
-    assert found.held[OTTO].startswith(f"{OTTO}/env has 12 files")
+    assert found.held[OTTO].startswith(f"{OTTO}/{name} has 12 files")
 
 
 def test_no_single_folder_is_blamed_where_the_rest_would_be_too_much_as_well() -> None:
@@ -131,20 +132,13 @@ def test_where_the_sum_is_too_much_the_heaviest_folders_are_left_out_and_the_oth
 def test_a_commit_of_more_folders_than_there_may_be_is_refused_before_all_are_weighed() -> None:
     weighed = []
 
-    class Large:
-        is_environment = False
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-            self.folders: dict[str, Large] = {}
-
-        @property
-        def weight(self) -> Weight:
-            weighed.append(self.name)
-            return Weight(files=1_000_000, folders=1)
+    def weigh(name: str) -> Weight:
+        weighed.append(name)
+        return Weight(files=1_000_000, folders=1)
 
     names = [f"{DAGS}s{number}" for number in range(1_000)]
-    found = judged(((name, Large(name)) for name in names), Weight())
+    folders = ((name, name) for name in names)
+    found = judged(folders, Weight(), weigh=weigh, inside=lambda _: {})
     assert found.refused is not None
     assert "more than 12 folders" in found.refused
     assert len(set(weighed)) == 13

@@ -8,18 +8,21 @@ too many files or folders directly in `dags/` nothing is published.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, TypeVar
 
 from deployer.core.model import DAGS, INCLUDE
 from deployer.core.tree.publishable import MAX_PATH_BYTES
 
 Dimension = Literal["files", "folders", "size"]
+Folder = TypeVar("Folder")
+"""What stands for a folder: the id of its tree, or the sizes of its files."""
 
 _COUNTED_TO: Final = 10**15
 """A few kilobytes may stand for a number of files of as many digits."""
+_ENVIRONMENTS: Final = {"venv", "env"}
+"""What Python's virtual environments are called where the name has no dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +45,6 @@ PER_FOLDER: Final = Weight(files=5_000, folders=1_000, size=500_000_000)
 PER_COMMIT: Final = Weight(files=50_000, folders=10_000, size=4_000_000_000)
 
 
-class Folder(Protocol):
-    """A folder that can be looked into without listing all that is in it."""
-
-    @property
-    def weight(self) -> Weight:
-        """Return what is in it."""
-
-    @property
-    def folders(self) -> Mapping[str, Folder]:
-        """Return the folders directly in it, by name."""
-
-    @property
-    def is_environment(self) -> bool:
-        """Tell whether it is a virtual environment of Python's (PEP 405: it has a pyvenv.cfg)."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """A `Folder` of files that are listed already: the size of each, by its path inside."""
-
-    sizes: Mapping[str, int]
-
-    @cached_property
-    def weight(self) -> Weight:
-        folders = {""}
-        for path in self.sizes:
-            while path := path.rpartition("/")[0]:
-                folders.add(path)
-        return Weight(len(self.sizes), len(folders), sum(self.sizes.values()))
-
-    @cached_property
-    def folders(self) -> Mapping[str, Files]:
-        return {name: Files(sizes) for name, sizes in _by_first_name(self.sizes).items()}
-
-    @property
-    def is_environment(self) -> bool:
-        return "pyvenv.cfg" in self.sizes
-
-
 @dataclass(frozen=True, slots=True)
 class TooMuch:
     """What is too much for a release.
@@ -97,21 +61,30 @@ class TooMuch:
 NOTHING: Final = TooMuch()
 
 
-def judged(folders: Iterable[tuple[str, Folder]], loose: Weight) -> TooMuch:
+def judged(
+    folders: Iterable[tuple[str, Folder]],
+    loose: Weight,
+    *,
+    weigh: Callable[[Folder], Weight],
+    inside: Callable[[Folder], Mapping[str, Folder]],
+) -> TooMuch:
     """Judge a commit by its `folders`, each with its path; `loose` lies directly in `dags/`.
 
-    Where all together are too much, the heaviest are left out: nobody else has to wait for them.
+    `inside` tells the folders directly in one, by name. Where all together are too much, the
+    heaviest are left out: nobody else has to wait for them.
     """
     held: dict[str, str] = {}
     weights: dict[str, Weight] = {}
     total = loose
     for path, folder in folders:
-        if reason := _excess(path, folder):
-            held[path] = reason
+        weight = weigh(folder)
+        if too_much := _exceeded(weight, PER_FOLDER):
+            at, blamed = _to_blame(path, folder, too_much, weigh, inside)
+            held[path] = _excess(path, at, blamed, too_much)
             total += Weight(folders=1)
         else:
-            weights[path] = folder.weight
-            total += folder.weight
+            weights[path] = weight
+            total += weight
         if len(held) + len(weights) > PER_COMMIT.folders:  # there may be a million of them
             break
     while too_much := _exceeded(total, PER_COMMIT):
@@ -143,12 +116,23 @@ def of_files(sizes: Mapping[str, int]) -> TooMuch:
         folders[INCLUDE.rstrip("/")] = include
     loose = [size for name, size in dags.items() if "/" not in name]
     return judged(
-        ((path, Files(files)) for path, files in folders.items()),
+        folders.items(),
         Weight(files=len(loose), size=sum(loose)),
+        weigh=weight_of,
+        inside=_by_first_name,
     )
 
 
-def _by_first_name(sizes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def weight_of(sizes: Mapping[str, int]) -> Weight:
+    """Return the weight of a folder by the size of each file, by its path inside."""
+    folders = {""}
+    for path in sizes:
+        while path := path.rpartition("/")[0]:
+            folders.add(path)
+    return Weight(len(sizes), len(folders), sum(sizes.values()))
+
+
+def _by_first_name(sizes: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
     """Return what lies in each folder, by its path there; not what lies in none."""
     found: dict[str, dict[str, int]] = {}
     for path, size in sizes.items():
@@ -168,36 +152,37 @@ def _of(weight: Weight, dimension: Dimension) -> int:
     return found
 
 
-def _excess(path: str, folder: Folder) -> str | None:
-    """Return why the folder is left out as a whole, None if it is not."""
-    too_much = _exceeded(folder.weight, PER_FOLDER)
-    if too_much is None:
-        return None
-    at, inner = _to_blame(path, folder, too_much)
-    has = f"{at} has {_count(inner.weight, too_much)}, more than {_count(PER_FOLDER, too_much)}"
-    if at == path:
-        return f"{has}: git rm -r --cached what is no code"
-    return f"{has}: git rm -r --cached {shlex.quote(at)} and add it to .gitignore"
-
-
-def _to_blame(path: str, folder: Folder, too_much: Dimension) -> tuple[str, Folder]:
-    """Return the innermost folder without which the rest would not be too much.
+def _to_blame(
+    path: str,
+    folder: Folder,
+    too_much: Dimension,
+    weigh: Callable[[Folder], Weight],
+    inside: Callable[[Folder], Mapping[str, Folder]],
+) -> tuple[str, Weight]:
+    """Return the innermost folder without which the rest would not be too much, and its weight.
 
     A hidden one, or a virtual environment, is one thing: nobody takes a part of it away.
     """
-
-    def heavy(one: Folder) -> int:
-        return _of(one.weight, too_much)
-
-    spare = heavy(folder) - _of(PER_FOLDER, too_much)
-    while folder.folders and not folder.is_environment and len(path) < MAX_PATH_BYTES:
-        name, inner = max(folder.folders.items(), key=lambda item: heavy(item[1]))
-        if heavy(inner) < spare or heavy(inner) * 2 < heavy(folder):
+    weight = weigh(folder)
+    spare = _of(weight, too_much) - _of(PER_FOLDER, too_much)
+    while (folders := inside(folder)) and len(path) < MAX_PATH_BYTES:
+        weights = {name: weigh(one) for name, one in folders.items()}
+        name = max(weights, key=lambda name: _of(weights[name], too_much))
+        most = _of(weights[name], too_much)
+        if most < spare or most * 2 < _of(weight, too_much):
             break
-        path, folder = f"{path}/{name}", inner
-        if name.startswith("."):
+        path, folder, weight = f"{path}/{name}", folders[name], weights[name]
+        if name.startswith(".") or name in _ENVIRONMENTS:
             break
-    return path, folder
+    return path, weight
+
+
+def _excess(path: str, at: str, weight: Weight, too_much: Dimension) -> str:
+    """Say why the folder `path` is left out as a whole, where `at` in it has that weight."""
+    has = f"{at} has {_count(weight, too_much)}, more than {_count(PER_FOLDER, too_much)}"
+    if at == path:
+        return f"{has}: git rm -r --cached what is no code"
+    return f"{has}: git rm -r --cached {shlex.quote(at)} and add it to .gitignore"
 
 
 def _count(weight: Weight, dimension: Dimension) -> str:

@@ -30,7 +30,7 @@ from deployer.core.tree.limits import TooMuch, Weight
 from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, publishable, shown
 from deployer.edges.git.command import Ran
 from deployer.edges.git.mirror import Mirror
-from deployer.edges.git.trees import GitFolder, GitTrees
+from deployer.edges.git.trees import GitTrees
 from deployer.errors import GitError, UnknownCommit
 
 P = ParamSpec("P")
@@ -181,10 +181,12 @@ class GitRepository:
     def _read(self, sha: str) -> Tree:
         top = self._git_trees.entries(self._root(sha))
         aside = _aside(top)
-        weighed = (
-            (shown(path), GitFolder(self._git_trees, tree)) for path, tree in self._folders(top)
+        too_much = limits.judged(
+            ((shown(path), tree) for path, tree in self._folders(top)),
+            self._loose(top),
+            weigh=self._git_trees.weight,
+            inside=self._git_trees.folders,
         )
-        too_much = limits.judged(weighed, self._loose(top))
         # A commit of a million folders is refused: these are few.
         folders = {} if too_much.refused else dict(self._folders(top))
         entries = [] if too_much.refused else list(self._listed(top, folders, too_much))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -74,6 +73,10 @@ class GitTrees:
             to_weigh.pop()
         return self._weights[tree]
 
+    def folders(self, tree: str) -> dict[str, str]:
+        """Return the trees directly in a tree, by name."""
+        return {shown(e.path): e.blob for e in self.entries(tree) if e.mode == FOLDER}
+
     def below(self, tree: str, path: bytes, but: Collection[bytes]) -> Iterator[Entry]:
         """Yield all files of a tree that stands at `path`, but for what is in folders `but`.
 
@@ -117,31 +120,6 @@ class GitTrees:
             for name in sorted(folders, key=_first):
                 to_compare.append((b"%s%s/" % (path, name), *folders[name]))
         return sorted(paths)
-
-
-@dataclass(frozen=True, slots=True)
-class GitFolder:
-    """One tree, as `core.tree.limits` looks into it."""
-
-    trees: GitTrees
-    tree: str
-
-    @property
-    def weight(self) -> Weight:
-        return self.trees.weight(self.tree)
-
-    @property
-    def folders(self) -> Mapping[str, GitFolder]:
-        entries = self.trees.entries(self.tree)
-        return {
-            shown(entry.path): GitFolder(self.trees, entry.blob)
-            for entry in entries
-            if entry.mode == FOLDER
-        }
-
-    @property
-    def is_environment(self) -> bool:
-        return any(entry.path == b"pyvenv.cfg" for entry in self.trees.entries(self.tree))
 
 
 def _first(name: bytes) -> tuple[bool, bytes]:
