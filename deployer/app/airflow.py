@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from deployer.config import Settings
 from deployer.core.settings import in_plain
-from deployer.errors import ServicesError, SettingsError
+from deployer.core.stack import Stack
+from deployer.errors import SettingsError
 from deployer.ports import Services
 
 if TYPE_CHECKING:
     from deployer.edges.compose.runner import ComposeRunner
-    from deployer.edges.compose.stack import Stack
     from deployer.edges.compose.ways.proving import Prover
     from deployer.edges.compose.ways.way import Way
     from deployer.edges.embedded.airflow import LocalAirflow
@@ -129,19 +129,11 @@ def choose_way(
     """
     from deployer.edges.compose.ways.image import ImageWay
     from deployer.edges.compose.ways.plain import PlainWay
-    from deployer.edges.packages.slots import Slot
 
     stack = read()
-    image = stack.image(services)
-    if stack.plain(services):
+    image, repository = stack.image(services), stack.built(services)
+    if repository is None:
         return PlainWay(prover, packages, image)
-    stack.base(image)  # a mistake there is told at the start
-    repository, _, tag = image.rpartition(":")
-    if tag != Slot.CURRENT:
-        raise ServicesError(
-            f"{stack.file}: the image {image} must be named NAME:{Slot.CURRENT}, since the deployer"
-            " builds it and moves that tag"
-        )
     return ImageWay(prover, repository, lambda: read().base(image))
 
 

@@ -13,6 +13,7 @@ doctor        a line of `deployer doctor`; what a compose file must say
 access        who may see what
 alerts        what the teacher is told without having asked
 hooks         what the webhook has to be; which deliveries are asked for again
+stack         the operator's compose file, and by which way packages come into its services
 counts        one file, two files
 settings      texts of settings, read
 new_class     what a class's own repository begins with

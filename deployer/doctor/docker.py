@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment
 from deployer.core.model import Look
+from deployer.core.stack import Stack, parse
 from deployer.doctor.world import World
 from deployer.errors import ServicesError
 from deployer.ports.doctor import About
@@ -60,7 +61,7 @@ def plugin(world: World) -> str:
     return f"Compose {version}"
 
 
-def stack(world: World) -> Mapping[str, Any]:
+def stack(world: World) -> Stack:
     """Return the operator's compose file as Compose understands it.
 
     What Compose says is not passed on: at a mistake in an env file it quotes the file. The
@@ -77,7 +78,7 @@ def stack(world: World) -> Mapping[str, Any]:
             " who may read it",
         )
     try:
-        return world.compose.config()
+        return parse(file, world.compose.config())
     except ServicesError as exc:
         raise Ailment(
             f"Compose refuses {file}", f"see what it says: {_command(world)} config --quiet"
@@ -85,7 +86,7 @@ def stack(world: World) -> Mapping[str, Any]:
 
 
 def ways(world: World) -> str:
-    return stack_rules.services(world.once(stack), world.settings.recreate_services)
+    return stack_rules.packages(world.once(stack), world.settings.recreate_services)
 
 
 def stopping(world: World) -> str:

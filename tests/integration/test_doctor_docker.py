@@ -225,7 +225,7 @@ def test_a_file_is_read_as_compose_understands_it(engine: None, tmp_path: Path) 
     file = tmp_path / "docker-compose.yaml"
     file.write_text(json.dumps({"services": {"well": {**SLEEPS, "stop_grace_period": "90s"}}}))
     read = docker.stack(nothing_but(compose=compose(file), compose_file=file))
-    assert read["services"]["well"]["stop_grace_period"] == "1m30s"
+    assert read.services["well"].stop_grace_s == 90
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from deployer.core import stack
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment
 from deployer.core.model import Listed, ParseEnd, ParseResult, ProcessorLeft, Told
@@ -43,8 +44,7 @@ from deployer.core.verdicts import trace
 from deployer.core.webhook import FORM, JSON, Push, receive
 from deployer.edges.airflow import parse_feed
 from deployer.edges.airflow.parse_feed import ParseFeedListener
-from deployer.edges.compose import stack
-from deployer.errors import RequirementsRefused, WebhookRejected
+from deployer.errors import RequirementsRefused, ServicesError, WebhookRejected
 
 LONGEST_S = 2.0
 """CPU seconds; a machine that is busy with something else does not count."""
@@ -490,7 +490,7 @@ ENTRIES = st.fixed_dictionaries(
         "command": st.none() | st.lists(st.sampled_from(["scheduler", "é", ""])),
         "environment": st.none()
         | st.dictionaries(
-            st.sampled_from([stack_rules.PIP_AT_START, "DUMB_INIT_SETSID", "A"]),
+            st.sampled_from([stack.PIP_AT_START, "DUMB_INIT_SETSID", "A"]),
             st.none() | st.sampled_from(["0", "", "x$$y"]),
         ),
         "stop_grace_period": SECONDS.map(lambda s: f"{s // 3600}h{s // 60 % 60}m{s % 60}s"),
@@ -518,18 +518,18 @@ def compose(given: tuple[str, str, dict[str, Any], int]) -> None:
     differs = stack_rules.drift(pushed, own) is not None
     assert not (differs and pushed == own)
     assert stack_rules.drift(pushed, pushed + " \r\n") is None or "\n" not in pushed.strip()
-    assert stack_rules.seconds(f"{seconds // 60}m{seconds % 60}s") == seconds
+    assert stack.seconds(f"{seconds // 60}m{seconds % 60}s") == seconds
     said = json.loads(json.dumps({"services": services}))
     read = stack.parse(Path("x.yaml"), said)
     assert read.services.keys() == services.keys()
     assert "x$y" not in repr(read)
     rules: tuple[Callable[[], str], ...] = (
-        lambda: stack_rules.services(said, NEEDED),
-        lambda: stack_rules.stopping(said),
-        lambda: stack_rules.checkout(said, NEEDED, "/srv/class"),
+        lambda: stack_rules.packages(read, NEEDED),
+        lambda: stack_rules.stopping(read),
+        lambda: stack_rules.checkout(read, NEEDED, "/srv/class"),
     )
     for rule in rules:
-        with suppress(Ailment):
+        with suppress(Ailment, ServicesError):
             assert "\n" not in rule()
 
 

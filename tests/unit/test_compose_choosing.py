@@ -12,9 +12,8 @@ from docker.client import DockerClient
 from docker.errors import APIError
 
 from deployer.app.airflow import choose_way
-from deployer.core.doctor.stack_rules import PIP_AT_START
+from deployer.core.stack import PIP_AT_START, Service, Stack
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.stack import Service, Stack
 from deployer.edges.compose.ways.image import ImageWay
 from deployer.edges.compose.ways.plain import PlainWay
 from deployer.edges.compose.ways.proving import Bounds, Prover

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployer.core.doctor.lines import Ailment
-from deployer.core.doctor.stack_rules import checkout, seconds, services, stopping
+from deployer.core.doctor.stack_rules import checkout, packages, stopping
+from deployer.core.stack import Stack, parse
+from deployer.errors import ServicesError
 
+FILE = Path("/etc/deployer/docker-compose.yaml")
 CHECKOUT = "/srv/class-airflow"
 NEEDED = ("airflow-scheduler", "airflow-dag-processor")
 MOUNT = {"type": "bind", "source": CHECKOUT, "target": "/opt/class", "read_only": True}
-GOOD: dict[str, Any] = {
+SERVICES: dict[str, Any] = {
     "services": {
         "airflow-scheduler": {
             "command": ["scheduler"],
@@ -30,33 +34,36 @@ GOOD: dict[str, Any] = {
         },
         "airflow-init": {
             "image": "class-airflow:current",
-            "build": {"context": "/etc/deployer"},
+            "build": {"args": {"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.2"}},
         },
         "postgres": {"command": None, "image": "postgres:16"},
     }
 }
 
 
-def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+GOOD = parse(FILE, SERVICES)
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> Stack:
     """Return the good stack with its services changed."""
-    stack = copy.deepcopy(GOOD)
-    change(stack["services"])
-    return stack
+    config = copy.deepcopy(SERVICES)
+    change(config["services"])
+    return parse(FILE, config)
 
 
-def plain(text: str, *names: str) -> dict[str, Any]:
+def plain(text: str, *names: str, **entry: str) -> Stack:
     def change(found: dict[str, Any]) -> None:
         for name in names:
-            found[name]["environment"] = {"_PIP_ADDITIONAL_REQUIREMENTS": text}
+            found[name] |= {"environment": {"_PIP_ADDITIONAL_REQUIREMENTS": text}, **entry}
 
     return changed(change)
 
 
-# --- services and ways ---------------------------------------------------------
+# --- ways of packages --------------------------------------------------------------
 
 
 def test_services_whose_image_one_of_the_file_builds_go_the_image_way() -> None:
-    assert services(GOOD, NEEDED).startswith("image way")
+    assert packages(GOOD, NEEDED).startswith("image way")
 
 
 def test_services_that_each_build_their_image_go_the_image_way() -> None:
@@ -64,48 +71,79 @@ def test_services_that_each_build_their_image_go_the_image_way() -> None:
         for name in NEEDED:
             found[name]["build"] = found["airflow-init"]["build"]
 
-    assert services(changed(change), NEEDED).startswith("image way")
+    assert packages(changed(change), NEEDED).startswith("image way")
 
 
 def test_services_that_install_at_start_go_the_plain_way() -> None:
-    assert services(plain("--requirement x", *NEEDED), NEEDED).startswith("plain way")
+    stack = plain("--requirement x", *NEEDED, image="apache/airflow:3.3.2")
+    assert packages(stack, NEEDED).startswith("plain way")
 
 
 def test_an_empty_list_to_install_is_not_the_plain_way() -> None:
-    assert services(plain("  ", *NEEDED), NEEDED).startswith("image way")
+    assert packages(plain("", *NEEDED), NEEDED).startswith("image way")
+
+
+def renamed(image: str) -> Stack:
+    return changed(lambda found: [one.update(image=image) for one in found.values()])
 
 
 @pytest.mark.parametrize(
-    ("stack", "detail", "remedy"),
+    ("stack", "told"),
     [
         pytest.param(
             changed(lambda found: found.pop("airflow-scheduler")),
-            "it has no airflow-scheduler",
-            "DEPLOYER_RECREATE_SERVICES",
+            "has no service airflow-scheduler: set DEPLOYER_RECREATE_SERVICES",
             id="a service is missing",
         ),
-        pytest.param({}, "it has no airflow-dag-processor, airflow-scheduler", "", id="empty"),
+        pytest.param(
+            parse(FILE, {}), "has no service airflow-scheduler, airflow-dag-processor", id="empty"
+        ),
         pytest.param(
             plain("pandas", "airflow-scheduler"),
-            "only airflow-scheduler",
-            "to all of them",
+            "airflow-scheduler set _PIP_ADDITIONAL_REQUIREMENTS and airflow-dag-processor do not",
             id="both ways at once",
         ),
         pytest.param(
-            changed(lambda found: found["airflow-dag-processor"].update(image="other:1")),
-            "airflow-dag-processor: their image has no `build:`",
-            "take `build:`",
+            changed(lambda found: found.pop("airflow-init")),
+            "give a service with the image class-airflow:current a `build`",
             id="no way at all",
+        ),
+        pytest.param(
+            changed(lambda found: found["airflow-init"].update(build={"context": "."})),
+            "one and the same argument AIRFLOW_IMAGE_NAME",
+            id="of no Airflow",
+        ),
+        pytest.param(
+            changed(
+                lambda found: found["airflow-scheduler"].update(
+                    build={"args": {"AIRFLOW_IMAGE_NAME": "apache/airflow:3.3.1"}}
+                )
+            ),
+            "one and the same argument AIRFLOW_IMAGE_NAME",
+            id="of two Airflows",
+        ),
+        pytest.param(
+            changed(lambda found: found["airflow-dag-processor"].update(image="other:1")),
+            "give airflow-scheduler, airflow-dag-processor one and the same `image`",
+            id="two images",
+        ),
+        pytest.param(
+            plain("pandas", *NEEDED, image=""),
+            "one and the same `image`",
+            id="the plain way of no image",
+        ),
+        pytest.param(
+            renamed("class-airflow:latest"),
+            "class-airflow:latest must be named NAME:current",
+            id="a tag that is not moved",
         ),
     ],
 )
-def test_packages_that_could_not_be_moved_are_told(
-    stack: dict[str, Any], detail: str, remedy: str
-) -> None:
-    with pytest.raises(Ailment) as told:
-        services(stack, NEEDED)
-    assert detail in told.value.detail
-    assert remedy in told.value.remedy
+def test_a_file_with_which_the_worker_does_not_start_is_told(stack: Stack, told: str) -> None:
+    with pytest.raises(ServicesError) as caught:
+        packages(stack, NEEDED)
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(str(FILE))
 
 
 # --- stopping ------------------------------------------------------------------
@@ -154,13 +192,6 @@ def test_a_scheduler_is_known_by_its_command_too() -> None:
 def test_a_stack_without_a_scheduler_is_told() -> None:
     with pytest.raises(Ailment, match="no service is Airflow's scheduler"):
         stopping(changed(lambda found: found.pop("airflow-scheduler")))
-
-
-@pytest.mark.parametrize(
-    ("duration", "expected"), [("1m0s", 60), ("1h0m10s", 3610), ("1.5s", 1.5), ("500ms", 0.5)]
-)
-def test_durations_are_read_as_compose_prints_them(duration: str, expected: float) -> None:
-    assert seconds(duration) == expected
 
 
 # --- the checkout --------------------------------------------------------------

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from deployer.core.stack import TAG
 from deployer.errors import DiskError
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ T = TypeVar("T")
 class Slot(StrEnum):
     """The names; what has none of them is rubbish."""
 
-    CURRENT = "current"
+    CURRENT = TAG
     NEXT = "next"
     PREVIOUS = "previous"
 

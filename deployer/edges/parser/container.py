@@ -25,6 +25,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from deployer.core.stack import PIP_AT_START
 from deployer.edges.parser.local import SETTINGS
 from deployer.edges.parser.process import Child, ParserProcess
 from deployer.errors import PreflightError
@@ -106,7 +107,7 @@ def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
         way = ("--network", NETWORK)
         command = ("python", script)
         mounts.append((place.checkout_dir / "packages", PACKAGES))
-        env["_PIP_ADDITIONAL_REQUIREMENTS"] = place.pip_requirements
+        env[PIP_AT_START] = place.pip_requirements
         # Else the entrypoint starts Airflow first, to see if its database is there
         # (airflow.apache.org/docs/docker-stack/entrypoint.html).
         env["CONNECTION_CHECK_MAX_COUNT"] = "0"

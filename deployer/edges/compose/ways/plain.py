@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.core.requirements.blame import End
+from deployer.core.stack import PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.ways.proving import CHECKS, Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
@@ -111,7 +112,7 @@ class PlainWay:
             within_s=self.prover.bounds.build_s,
             network=self.prover.bounds.index_network,
             environment={
-                "_PIP_ADDITIONAL_REQUIREMENTS": at_start(made.name),
+                PIP_AT_START: at_start(made.name),
                 "PYTHONPATH": _FILES,
             },
             volumes={self.directory.absolute(): MOUNTED, airflow_files(): _FILES},

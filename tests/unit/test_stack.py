@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployer.core.doctor.stack_rules import PIP_AT_START
-from deployer.edges.compose.stack import (
-    Service,
-    Stack,
-    parse,
-    shared_file,
-)
+from deployer.core.stack import PIP_AT_START, Mount, Service, Stack, parse, seconds
+from deployer.edges.compose.stack import shared_file
 from deployer.errors import ServicesError
 
 FILE = Path("/etc/deployer/docker-compose.yaml")
@@ -31,13 +26,23 @@ def test_a_service_is_read_with_all_that_matters_here() -> None:
             # Compose doubles each $, and has no value for what `.env` does not set.
             "environment": {"A": "a$$b", "AIRFLOW_CONN_AZURE_PG": None},
             "stop_grace_period": "10m0s",
+            "command": ["scheduler"],
+            "volumes": [
+                {"type": "bind", "source": "/srv", "target": "/opt/class", "read_only": True},
+                {"type": "tmpfs", "target": "/tmp"},  # noqa: S108 - the container's
+            ],
             "healthcheck": {"test": ["CMD", "true"], "interval": "3s"},
         }
     )
     assert read.services["scheduler"] == Service(
         image="class-airflow:current",
         build_args={"AIRFLOW_IMAGE_NAME": "x:1"},
+        command=("scheduler",),
         environment={"A": "a$b"},
+        mounts=(
+            Mount("/srv", "/opt/class", bind=True, read_only=True),
+            Mount("", "/tmp", bind=False, read_only=False),  # noqa: S108
+        ),
         stop_grace_s=600.0,
     )
 
@@ -55,6 +60,13 @@ def test_a_stack_without_services_has_none() -> None:
 def test_secrets_of_the_environment_are_not_shown() -> None:
     read = stack(db={"environment": {"POSTGRES_PASSWORD": "swordfish"}})
     assert "swordfish" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"), [("1m0s", 60), ("1h0m10s", 3610), ("1.5s", 1.5), ("500ms", 0.5)]
+)
+def test_durations_are_read_as_compose_prints_them(duration: str, expected: float) -> None:
+    assert seconds(duration) == expected
 
 
 def test_the_way_is_plain_where_containers_install_packages_themselves() -> None:
