@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.core.model import WHOLE_DIRECTORY, Facts
+from deployer.core.model import ANYTHING, WHOLE_DIRECTORY, Facts
 from deployer.core.tree.facts import LARGEST_PARSED, facts
 
 PATH = "dags/lasse/taxi.py"
@@ -50,8 +50,6 @@ def zipped() -> bytes:
 )
 def test_each_form_of_import_statement_is_found(text: str, found: set[tuple[int, str]]) -> None:
     assert imports(text) == found
-    # ... and by pattern, where the rest of the file can't be parsed.
-    assert imports(f"{text}\n{UNPARSABLE.decode()}") == found
 
 
 @pytest.mark.parametrize(
@@ -133,20 +131,17 @@ def test_encodings_are_read_as_python_does(content: bytes) -> None:
         "huge",
     ],
 )
-def test_text_that_cannot_be_parsed_still_tells_its_imports_and_paths(rest: bytes) -> None:
-    start = b"from airflow.sdk import DAG\nfrom .a import b\nP = 'include/sql'\n"
+def test_text_that_cannot_be_parsed_may_import_and_read_whatever_it_names(rest: bytes) -> None:
+    start = b"\xef\xbb\xbffrom airflow.sdk import DAG\nfrom .a import b\nP = 'x/my-sql/q.sql'\n"
     read = facts(PATH, start + rest)
-    assert read.imports == {(0, "airflow.sdk"), (0, "airflow.sdk.DAG"), (1, "a"), (1, "a.b")}
-    assert read.mentions >= {"include", "sql"}
+    assert read.imports == {ANYTHING}
+    assert read.mentions >= {"airflow.sdk", "airflow", "sdk", "a", "b", "x", "my-sql", "q.sql"}
+    assert read.mentions >= {WHOLE_DIRECTORY, "include"}
     assert read.may_hold_dag
 
 
-def test_a_byte_order_mark_does_not_hide_the_first_import_of_unparsable_text() -> None:
-    assert facts(PATH, b"\xef\xbb\xbfimport a\n" + UNPARSABLE).imports == {(0, "a")}
-
-
 def test_an_unknown_encoding_does_not_raise() -> None:
-    assert facts(PATH, b"# coding: klingon\nimport a").imports == {(0, "a")}
+    assert facts(PATH, b"# coding: klingon\nimport a").imports == {ANYTHING}
 
 
 def test_odd_escapes_of_a_student_raise_no_warning() -> None:
@@ -161,11 +156,6 @@ def test_odd_escapes_of_a_student_raise_no_warning() -> None:
 def test_no_content_makes_it_raise(content: bytes) -> None:
     assert isinstance(facts(PATH, content), Facts)
     assert isinstance(facts("dags/lasse/archive", content), Facts)
-
-
-@given(st.text(alphabet="from import.as,()*#\n ab\\\"'", max_size=200))
-def test_no_text_like_imports_makes_the_patterns_raise(text: str) -> None:
-    assert isinstance(facts(PATH, UNPARSABLE + text.encode()), Facts)
 
 
 # --- mentions --------------------------------------------------------------

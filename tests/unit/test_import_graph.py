@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core.dependencies.import_graph import importers
+from deployer.core.dependencies import affected
+from deployer.core.dependencies.import_graph import importers, outsiders
 from deployer.core.model import File
 from deployer.core.tree.facts import facts
 
@@ -30,42 +31,65 @@ def files_of(texts: dict[str, str]) -> dict[str, File]:
 TAXI = "dags/lasse/taxi.py"
 
 
-@pytest.mark.parametrize(
-    ("statement", "moved"),
-    [
-        ("import helpers", "dags/helpers.py"),
-        ("import helpers", "dags/helpers/__init__.py"),
-        ("import lasse.helpers", "dags/lasse/helpers.py"),
-        ("import lasse.helpers", "dags/lasse/helpers/__init__.py"),
-        ("import lasse.helpers", "dags/lasse/__init__.py"),
-        ("import lasse.a.b.c", "dags/lasse/a/__init__.py"),
-        ("import lasse.a.b.c", "dags/lasse/a/b.py"),  # in place of the package
-        ("import lasse.helpers", "dags/lasse/helpers.cpython-312-x86_64-linux-gnu.so"),
-        ("import lasse.helpers", "dags/lasse/helpers.pyc"),
-        ("from lasse import helpers", "dags/lasse/helpers.py"),
-        ("from lasse.helpers import f", "dags/lasse/helpers.py"),
-        ("from lasse.helpers import f", "dags/lasse/helpers/f.py"),
-        ("from lasse import *", "dags/lasse/anything.py"),
-        ("from lasse import *", "dags/lasse/anything/__init__.py"),
-        ("import dags.lasse.helpers", "dags/lasse/helpers.py"),
-        ("import dags.lasse.helpers", "dags/__init__.py"),
-        ("from include.sql import text", "include/sql.py"),
-        ("from include import sql", "include/__init__.py"),
-        ("import include.sql", "dags/include/sql.py"),
-        ("from .helpers import f", "dags/lasse/helpers.py"),
-        ("from . import helpers", "dags/lasse/helpers.py"),
-        ("from . import helpers", "dags/lasse/__init__.py"),
-        ("from .. import shared", "dags/shared.py"),
-        ("from ..maria.helpers import f", "dags/maria/helpers.py"),
-        ("from .a.b import f", "dags/lasse/a/__init__.py"),
-        ("def f():\n    import lasse.helpers", "dags/lasse/helpers.py"),
-        ("importlib.import_module('lasse.helpers')", "dags/lasse/helpers.py"),
-    ],
-)
+LOOKED_AT = [
+    ("import helpers", "dags/helpers.py"),
+    ("import helpers", "dags/helpers/__init__.py"),
+    ("import lasse.helpers", "dags/lasse/helpers.py"),
+    ("import lasse.helpers", "dags/lasse/helpers/__init__.py"),
+    ("import lasse.helpers", "dags/lasse/__init__.py"),
+    ("import lasse.a.b.c", "dags/lasse/a/__init__.py"),
+    ("import lasse.a.b.c", "dags/lasse/a/b.py"),  # in place of the package
+    ("import lasse.helpers", "dags/lasse/helpers.cpython-312-x86_64-linux-gnu.so"),
+    ("import lasse.helpers", "dags/lasse/helpers.pyc"),
+    ("from lasse import helpers", "dags/lasse/helpers.py"),
+    ("from lasse.helpers import f", "dags/lasse/helpers.py"),
+    ("from lasse.helpers import f", "dags/lasse/helpers/f.py"),
+    ("from lasse import *", "dags/lasse/anything.py"),
+    ("from lasse import *", "dags/lasse/anything/__init__.py"),
+    ("import dags.lasse.helpers", "dags/lasse/helpers.py"),
+    ("import dags.lasse.helpers", "dags/__init__.py"),
+    ("from include.sql import text", "include/sql.py"),
+    ("from include import sql", "include/__init__.py"),
+    ("import include.sql", "dags/include/sql.py"),
+    ("from .helpers import f", "dags/lasse/helpers.py"),
+    ("from . import helpers", "dags/lasse/helpers.py"),
+    ("from . import helpers", "dags/lasse/__init__.py"),
+    ("from .. import shared", "dags/shared.py"),
+    ("from ..maria.helpers import f", "dags/maria/helpers.py"),
+    ("from .a.b import f", "dags/lasse/a/__init__.py"),
+    ("def f():\n    import lasse.helpers", "dags/lasse/helpers.py"),
+    ("importlib.import_module('lasse.helpers')", "dags/lasse/helpers.py"),
+]
+
+
+@pytest.mark.parametrize(("statement", "moved"), LOOKED_AT)
 def test_what_an_import_looks_at_concerns_the_importer(statement: str, moved: str) -> None:
     # The moved file is not in the tree: that is how a deletion looks, and the place is
     # the same for an addition.
     assert importers(tree(dags__lasse__taxi=statement), [moved]) == {TAXI}
+
+
+@pytest.mark.parametrize(
+    ("statement", "moved"),
+    [
+        *LOOKED_AT,
+        ("from include.a.b import c", "include/a/b/c.py"),
+        ("from maria import helpers", "dags/maria/lib/helpers.py"),
+        ("sys.path.append(f'{dags}/maria-b')\nimport helpers", "dags/maria-b/helpers.py"),
+    ],
+)
+def test_so_it_is_where_the_text_cannot_be_parsed(statement: str, moved: str) -> None:
+    newer = f"{statement}\ndef of_a_newer_python(:\n"
+    assert TAXI in affected.stirred(tree(dags__lasse__taxi=newer), [moved])
+
+
+def test_what_imports_something_of_others_is_an_outsider_and_so_is_what_cannot_be_parsed() -> None:
+    files = tree(
+        dags__lasse__taxi="import pandas",
+        dags__lasse__fares="def of_a_newer_python(:",
+        dags__lasse__bikes="import os\nfrom airflow.sdk import dag\nimport lasse.taxi",
+    )
+    assert outsiders(files) == {TAXI, "dags/lasse/fares.py"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ from deployer.core.model.plans import (
 from deployer.core.model.sights import Busy, Health, Look, Vitals
 from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
+    ANYTHING,
     COMPOSE_FILE,
     DAG_PROCESSOR,
     DAGS,

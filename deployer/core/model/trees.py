@@ -15,6 +15,8 @@ DAG_PROCESSOR = "airflow-dag-processor"
 
 WHOLE_DIRECTORY = "*/"
 """Among the mentions of a file: it lists some directory, whatever is in it."""
+ANYTHING = (0, "*")
+"""Among the imports of a file: it may import whatever there is."""
 
 
 def folder_of(path: str) -> str | None:
@@ -31,7 +33,8 @@ class Facts:
 
     Attributes:
         imports: one entry an import statement's name, as `(level, dotted name)`;
-            `from .a import b` gives `(1, "a")` and `(1, "a.b")`, for `b` may be a module.
+            `from .a import b` gives `(1, "a")` and `(1, "a.b")`, for `b` may be a module;
+            or `ANYTHING`.
         mentions: path components found in string constants, as they are written, and
             `WHOLE_DIRECTORY`.
         may_hold_dag: Airflow's safe mode would look at it (`airflow`, and `dag` or `asset`),

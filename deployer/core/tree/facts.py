@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-from deployer.core.model import WHOLE_DIRECTORY, Facts
+from deployer.core.model import ANYTHING, WHOLE_DIRECTORY, Facts
 
 LARGEST_PARSED = 300_000
-"""Bytes. A syntax tree takes some 250 times its text; past this, patterns look at the start."""
+"""Bytes. A syntax tree takes some 250 times its text; past this, words of its start count."""
 
 _LONGEST_STRING = 10_000
 """Characters. What is longer is data, not a path."""
@@ -32,14 +32,8 @@ _MOST_NAMED = 200
 _LONGEST_NAME = 255
 """Characters. No file has a longer name, no module worth following either."""
 
-# Import lines, for text that this Python can't parse but Airflow's newer one may.
-_IMPORT = re.compile(r"^[ \t]*import[ \t]+([^\n#]+)", re.MULTILINE)
-_FROM = re.compile(
-    r"^[ \t]*from[ \t]+(\.*)(\w[\w.]*)?[ \t]*import\b[ \t]*(\([^)]{0,2000}\)|[^\n#]*)",
-    re.MULTILINE,
-)
-_IMPORTED_NAME = re.compile(r"(\*|\w+)(?:[ \t]+as[ \t]+\w+)?")
-_QUOTED = re.compile(r"""["']([^"'\n]{1,1000})["']""")
+# Of a text that can't be parsed: names of files and folders, and of modules in dotted ones.
+_WORDS = (re.compile(r"[\w.-]{1,255}"), re.compile(r"[\w-]{1,255}"))
 
 # Before these a word of a command is a file or a module, though it has neither slash nor dot.
 _LAUNCHING = frozenset({"-m", "import", "from", "sh", "bash", "python", "python3", "source"})
@@ -68,8 +62,8 @@ def facts(path: str, content: bytes) -> Facts:
     where a module is imported whose name is put together. A zip may import and read anything.
 
     Text that can't be parsed (a syntax error, a null byte, a wrong encoding, nested
-    too deep, larger than `LARGEST_PARSED`) is searched by pattern, since Airflow's
-    Python may be newer than ours and accept it.
+    too deep, larger than `LARGEST_PARSED`) may import and read whatever its words name, since
+    Airflow's Python may be newer than ours and accept it.
     """
     if _is_zip(content):
         return Facts(mentions=frozenset({WHOLE_DIRECTORY, "include"}), may_hold_dag=True)
@@ -84,16 +78,13 @@ def facts(path: str, content: bytes) -> Facts:
         return Facts(mentions=frozenset(found))
     may_hold_dag = _in_safe_mode(content)
     tree = _syntax_tree(content)
-    if tree is not None:
-        return _facts(_imports(tree), _strings(tree), may_hold_dag=may_hold_dag)
-    text = content[:LARGEST_PARSED].decode("utf-8-sig", errors="replace")
-    return _facts(_imports_by_pattern(text), _QUOTED.findall(text), may_hold_dag=may_hold_dag)
-
-
-def _facts(
-    imports: Iterable[tuple[int, str]], strings: Iterable[str], *, may_hold_dag: bool
-) -> Facts:
-    return Facts(frozenset(imports), frozenset(_components(strings)), may_hold_dag)
+    if tree is None:
+        text = content[:LARGEST_PARSED].decode(errors="replace")
+        words = (word for pattern in _WORDS for word in pattern.findall(text))
+        named = frozenset({WHOLE_DIRECTORY, "include", *words})
+        return Facts(frozenset({ANYTHING}), named, may_hold_dag)
+    strings = frozenset(_components(_strings(tree)))
+    return Facts(frozenset(_imports(tree)), strings, may_hold_dag)
 
 
 def _is_zip(content: bytes) -> bool:
@@ -147,15 +138,6 @@ def _from(level: int, module: str, names: Iterable[str]) -> Iterator[tuple[int, 
         yield level, module
         for name in names:
             yield level, f"{module}.{name}" if module else name
-
-
-def _imports_by_pattern(text: str) -> Iterator[tuple[int, str]]:
-    for statement in _IMPORT.findall(text):
-        for part in statement.split(","):
-            for name in part.split()[:1]:
-                yield from _from(0, name, ())
-    for dots, module, names in _FROM.findall(text):
-        yield from _from(len(dots), module, _IMPORTED_NAME.findall(names))
 
 
 def _strings(tree: ast.Module) -> Iterator[str]:
