@@ -90,7 +90,6 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
             image=packages.image,
             project=settings.compose_project,
             checkout_dir=checkout,
-            # Always of this version of the deployer, whatever the image was built by.
             files=airflow_files(),
             pip_requirements=packages.at_start,
             env={f"AIRFLOW__{name}": value for name, value in SETTINGS.items()},

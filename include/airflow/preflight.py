@@ -19,7 +19,7 @@ hundredths.
 
 Protocol. First line out, once Airflow is imported:
 
-    {"ready": true, "protocol": 4, "airflow": "3.3.2", "import_s": 4.6}
+    {"ready": true}
 
 A request: `root` is laid out as a release, `paths` lie under its `dags/`, `id` is a number that
 all answers to it carry:
@@ -35,7 +35,7 @@ first. Two answers a file, when it starts and as it ends, then one that all are 
     {"id": 1, "path": "dags/a/x.py", "ended": "reported", "code": null, "dag_ids": ["a"],
      "brought": {"a": "dags/a/made_in.py"}, "assets": [["trips", "s3://a/trips"]],
      "errors": {"a/x.py": "Traceback …"}, "advice": ["DAG 'a' has no owner: …"],
-     "run_s": 0.06, "max_rss_bytes": 141000000}
+     "run_s": 0.06}
     {"id": 1, "done": true}
 
 `{"cancel": 1}` ends what runs of a request and drops the rest; it is done once nothing runs.
@@ -77,7 +77,6 @@ from preflight_warden import (
     watch_over,
 )
 
-PROTOCOL = 4
 MARGIN_S = 10.0
 """What a warden may take beyond the bound of its parser, or to end it when it is told to."""
 
@@ -85,7 +84,6 @@ MARGIN_S = 10.0
 def main() -> None:
     """Serve requests until standard input ends."""
     requests, answers = _take_standard_streams()
-    began = time.monotonic()
     gc.disable()  # nothing of this is garbage; to look for it takes an eighth of the time
     import preflight_parser  # noqa: PLC0415  # Airflow, once its output can do no harm
 
@@ -99,14 +97,7 @@ def main() -> None:
     def answer(value: dict[str, Any]) -> None:
         os.write(answers, json.dumps(value).encode() + b"\n")
 
-    answer(
-        {
-            "ready": True,
-            "protocol": PROTOCOL,
-            "airflow": preflight_parser.AIRFLOW_VERSION,
-            "import_s": round(time.monotonic() - began, 3),
-        }
-    )
+    answer({"ready": True})
     Server(requests, answer, preflight_parser.run).serve()
 
 

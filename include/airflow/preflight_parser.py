@@ -46,8 +46,6 @@ from class_warnings import pools_to_see, sentence
 from preflight_rows import assets_of, harm_to_database
 from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
-__all__ = ["AIRFLOW_VERSION", "run", "warm_up"]
-
 REPORT = 3
 """The descriptor of the report, right after the standard ones."""
 MAX_TRACE = 20_000

@@ -163,7 +163,6 @@ def _watch(task: Task, parser: Parser) -> dict[str, Any]:
     return {
         **_how_it_ended(cut, status, _believed(read_report(report)), left=left),
         "run_s": round(run_s, 3),
-        "max_rss_bytes": max_rss,
     }
 
 

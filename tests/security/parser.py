@@ -37,7 +37,7 @@ def main() -> None:
     def say(**message: object) -> None:
         print(json.dumps(message), flush=True)  # noqa: T201 - the protocol
 
-    say(ready=True, protocol=4, airflow="3.3.2", import_s=0.0)
+    say(ready=True)
     for line in sys.stdin:
         asked = json.loads(line)
         number = asked.get("id")

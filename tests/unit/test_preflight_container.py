@@ -17,12 +17,15 @@ from deployer.edges.parser.container import ContainerParser, ContainerPlace, run
 from deployer.errors import PreflightError
 
 PLACE = ContainerPlace(
-    "class-airflow:current", "class", Path("/srv/class"), env={"AIRFLOW__A__B": "c"}
+    "class-airflow:current",
+    "class",
+    Path("/srv/class"),
+    files=Path("/opt/files"),
+    env={"AIRFLOW__A__B": "c"},
 )
 PLAIN = replace(
     PLACE,
     image="apache/airflow:3.3.2",
-    files=Path("/opt/files"),
     pip_requirements="--requirement /opt/class/packages/current/requirements.txt",
 )
 
@@ -74,10 +77,8 @@ def test_it_is_given_no_more_cores_than_there_are(
 
 def test_releases_are_mounted_where_they_are_and_nothing_can_be_written() -> None:
     assert options(run_argv(PLACE, "n"), "--mount") == [
-        "type=bind,source=/srv/class,target=/srv/class,readonly"
-    ]
-    assert options(run_argv(replace(PLACE, files=Path("/opt/files")), "n"), "--mount")[1:] == [
-        "type=bind,source=/opt/files,target=/opt/deployer/airflow,readonly"
+        "type=bind,source=/srv/class,target=/srv/class,readonly",
+        "type=bind,source=/opt/files,target=/opt/deployer/airflow,readonly",
     ]
 
 

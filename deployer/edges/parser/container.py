@@ -71,8 +71,8 @@ class ContainerPlace:
         image: the class's, with Airflow.
         project: COMPOSE_PROJECT; names and labels the container.
         checkout_dir: CHECKOUT_DIR, which has the same absolute path inside.
-        files: the deployer's own files for Airflow, mounted into it; None: those that the
-            image holds. Mounted, they are always of this version of the deployer.
+        files: the deployer's own files for Airflow, mounted into it: always of this version of
+            the deployer, whatever the image was built by.
         pip_requirements: `_PIP_ADDITIONAL_REQUIREMENTS` of the plain way; None: the packages
             are in the image.
         env: added to the settings that every parser has; no secret, students' code sees it.
@@ -81,7 +81,7 @@ class ContainerPlace:
     image: str
     project: str
     checkout_dir: Path
-    files: Path | None = None
+    files: Path
     pip_requirements: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,9 +90,7 @@ def run_argv(place: ContainerPlace, name: str) -> tuple[str, ...]:
     """Return the command that runs a parser in a new container called `name`."""
     script = f"{FILES}/preflight.py"
     env = {**SETTINGS, "PYTHONPATH": FILES, "AIRFLOW_HOME": _TMP, **place.env}
-    mounts = [(place.checkout_dir, str(place.checkout_dir))]
-    if place.files:
-        mounts.append((place.files, FILES))
+    mounts = [(place.checkout_dir, str(place.checkout_dir)), (place.files, FILES)]
     if place.pip_requirements is None:
         command: tuple[str, ...] = (script,)
         # Students' programs may run from /tmp in Airflow too; Docker's default is noexec.

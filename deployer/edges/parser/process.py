@@ -17,7 +17,6 @@ from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any
 
 from deployer.edges.parser import protocol
 from deployer.edges.parser.protocol import Answer, Done, Limits, ParserGone, Said, Started
@@ -108,7 +107,7 @@ class ParserProcess:
         self._asking = Lock()  # of the two before it and `why_gone`
         self._writing = Lock()
         self._is_ready = False
-        self._readiness: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._readiness: SimpleQueue[bool] = SimpleQueue()
         _remove_homes_of_the_dead()
         # Never the same twice: a file could leave a configuration behind for the next one.
         self._home = Path(tempfile.mkdtemp(prefix=f"{HOME}{_owner()}-"))
@@ -182,21 +181,13 @@ class ParserProcess:
 
     def _get_ready(self, timeout_s: float) -> None:
         try:
-            ready = self._readiness.get(timeout=timeout_s)
+            ready, why = self._readiness.get(timeout=timeout_s), self.why_gone or ""
         except Empty:
-            ready, why = None, f"it was not ready within {timeout_s:g} s; is the machine busy?"
-        else:
-            why = self.why_gone or ""
-        if ready is None:
+            ready, why = False, f"it was not ready within {timeout_s:g} s; is the machine busy?"
+        if not ready:
             said = self._last_words()
             self.close()
             raise PreflightError(f"the isolated parser did not start: {why}: {said}")
-        if ready.get("protocol") != protocol.PROTOCOL:
-            self.close()
-            raise PreflightError(
-                "the isolated parser is that of another version of the deployer: "
-                "build the class's image anew with this one's files"
-            )
 
     def _last_words(self) -> str:
         text = (self._home / "parser.log").read_text(errors="replace")
@@ -238,7 +229,7 @@ class ParserProcess:
             asked = list(self._asked.values())
         for question in asked:
             question.inbox.put(None)
-        self._readiness.put(None)
+        self._readiness.put(False)
 
     def _lines(self) -> Iterator[bytes]:
         """Yield its lines from the first of the protocol's on: an image's entrypoint may print."""
@@ -254,10 +245,9 @@ class ParserProcess:
         self.heard_at = time.monotonic()
         if not self._is_ready:
             with contextlib.suppress(ParserGone):
-                said = protocol.parsed(line)
-                self._is_ready = bool(said.get("ready"))
+                self._is_ready = bool(protocol.parsed(line).get("ready"))
             if self._is_ready:
-                self._readiness.put(said)
+                self._readiness.put(True)
             return
         number, told = protocol.read(line)
         with self._asking:

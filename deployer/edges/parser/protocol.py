@@ -12,8 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-PROTOCOL = 4
-
 
 class ParserGone(Exception):
     """The parser died, fell silent or talks nonsense in the middle of a request."""

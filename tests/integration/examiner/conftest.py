@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -22,7 +23,7 @@ from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT,
 AIRFLOW_IMAGE = "class-deployer/airflow:test"
 IMAGE, BUILT_IMAGE = "f-examiner:current", "f-examiner:next"
 PROJECT = "f-examiner"
-# Like the class's own: the parser's files inside, what it imports compiled.
+# Like the class's own: what the parser imports is compiled.
 DOCKERFILE = f"""\
 FROM {AIRFLOW_IMAGE}
 LABEL class-deployer.project={PROJECT}
@@ -32,7 +33,7 @@ RUN python /opt/deployer/airflow/preflight.py </dev/null
 """
 BUILT_DOCKERFILE = f"""\
 FROM {IMAGE}
-COPY {NEW}.py /opt/deployer/airflow/
+RUN touch "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/{NEW}.py"
 """
 SETTINGS = {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S)}
 
@@ -105,7 +106,6 @@ def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
         shutil.copy(file, class_image / "airflow")
     (class_image / "airflow" / "airflow_local_settings.py").write_text(POLICY)
     (class_image / "Dockerfile").write_text(DOCKERFILE)
-    (built_image / f"{NEW}.py").touch()
     (built_image / "Dockerfile").write_text(BUILT_DOCKERFILE)
     engine.images.build(path=str(class_image), tag=IMAGE, rm=True)
     engine.images.build(path=str(built_image), tag=BUILT_IMAGE, rm=True)
@@ -113,16 +113,18 @@ def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def place(image: str, tmp_path_factory: pytest.TempPathFactory) -> ContainerPlace:
+def place(
+    image: str, class_files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ContainerPlace:
     checkout = tmp_path_factory.mktemp("checkout")
     checkout.chmod(0o755)
     (checkout / "releases").mkdir()
-    return ContainerPlace(image, PROJECT, checkout, env=SETTINGS)
+    return ContainerPlace(image, PROJECT, checkout, class_files, env=SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def warm_container(place: ContainerPlace) -> Iterator[IsolatedExaminer]:
-    built = ContainerPlace(BUILT_IMAGE, PROJECT, place.checkout_dir, env=SETTINGS)
+    built = replace(place, image=BUILT_IMAGE)
     examiner = IsolatedExaminer(
         now=ContainerParser(lambda: place),
         built=ContainerParser(lambda: built),

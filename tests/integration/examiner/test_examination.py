@@ -37,7 +37,7 @@ def outcome(name):
     return {"ended": "reported", "dag_ids": [name]}
 
 print("what an entrypoint prints")
-say(ready=True, protocol=4)
+say(ready=True)
 for line in sys.stdin:
     asked = json.loads(line)
     names = [pathlib.Path(path).stem for path in asked["paths"]]

@@ -32,7 +32,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
-place = ContainerPlace(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+place = ContainerPlace(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
 process = ContainerParser(lambda: place).start()
 print("ready", flush=True)
 time.sleep(600)
@@ -190,7 +190,8 @@ def test_no_container_outlives_a_worker_that_was_killed(
     engine: docker.DockerClient, image: str, place: ContainerPlace, tmp_path: Path
 ) -> None:
     project = f"{PROJECT}-killed"
-    argv = (sys.executable, "-c", WORKER, image, project, str(place.checkout_dir))
+    paths = (str(place.checkout_dir), str(place.files))
+    argv = (sys.executable, "-c", WORKER, image, project, *paths)
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env) as worker:
         try:

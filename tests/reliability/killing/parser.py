@@ -26,7 +26,7 @@ def say(**value: object) -> None:
 
 
 def main() -> None:
-    say(ready=True, protocol=4, airflow="none", import_s=0.0)
+    say(ready=True)
     for line in sys.stdin:
         asked = json.loads(line)
         if "cancel" in asked:
