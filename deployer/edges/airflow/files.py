@@ -1,4 +1,4 @@
-"""Where the files are that Airflow runs on the deployer's behalf."""
+"""Where the files are that the deployer's installation carries beside its own modules."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 def airflow_files() -> Path:
     """Return the directory to be put on Airflow's PYTHONPATH (`class_bundle.py`, …).
 
-    The wheel carries it inside the package as `_airflow`; a checkout has it as
-    `include/airflow`. It is the deployer's own copy in both, never a release's.
+    It is the deployer's own copy, never a release's.
 
     Raises:
-        ServicesError: neither is there.
+        ServicesError
     """
-    for place in (_PACKAGE / "_airflow", _PACKAGE.parent / "include" / "airflow"):
-        if (place / "class_bundle.py").is_file():
-            return place
-    raise ServicesError(f"{_PACKAGE} holds no _airflow/class_bundle.py: install the deployer again")
+    return carried("_airflow", "include/airflow", "class_bundle.py")
 
 
 def dockerfile() -> Path:
     """Return the deployer's own Dockerfile of the class's image.
 
     Raises:
-        ServicesError: it is not there.
+        ServicesError
     """
-    for place in (_PACKAGE / "_stack", _PACKAGE.parent):
-        if (place / "Dockerfile").is_file():
-            return place / "Dockerfile"
-    raise ServicesError(f"{_PACKAGE} holds no _stack/Dockerfile: install the deployer again")
+    return carried("_stack", "", "Dockerfile") / "Dockerfile"
+
+
+def carried(in_wheel: str, in_checkout: str, proof: str) -> Path:
+    """Return a directory that the wheel carries inside the package, a checkout beside it.
+
+    `proof`: what is in it.
+
+    Raises:
+        ServicesError: neither is there.
+    """
+    for place in (_PACKAGE / in_wheel, _PACKAGE.parent / in_checkout):
+        if (place / proof).exists():
+            return place
+    raise ServicesError(f"{_PACKAGE} holds no {in_wheel}/{proof}: install the deployer again")

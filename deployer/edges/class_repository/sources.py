@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.airflow.files import airflow_files
-from deployer.errors import OperatorError
+from deployer.edges.airflow.files import airflow_files, carried
 
-_PACKAGE: Final = Path(__file__).resolve().parents[2]
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 
 SAMPLES: Final = ("dags", "include/taxi", "include/dbt_project", "requirements.txt")
@@ -33,7 +31,7 @@ def samples() -> dict[str, bytes]:
     """Return the files that run, by path.
 
     Raises:
-        OperatorError: the installation does not carry them.
+        ServicesError: the installation does not carry them.
     """
     return _read(SAMPLES)
 
@@ -42,7 +40,7 @@ def sources() -> dict[str, bytes]:
     """Return all that a class's repository is made of, by its path there.
 
     Raises:
-        OperatorError: the installation does not carry it.
+        ServicesError: the installation does not carry it.
     """
     rules = {f"include/airflow/{name}": (airflow_files() / name).read_bytes() for name in _RULES}
     texts = {
@@ -54,12 +52,8 @@ def sources() -> dict[str, bytes]:
 
 
 def _read(parts: tuple[str, ...]) -> dict[str, bytes]:
-    """Read files and directories: the wheel has them in `_class`, a checkout at its root."""
-    root = next(
-        (r for r in (_PACKAGE / "_class", _PACKAGE.parent) if (r / SAMPLES[0]).is_dir()), None
-    )
-    if root is None:
-        raise OperatorError(f"{_PACKAGE} holds no sample DAGs: install the deployer again")
+    """Read files and directories."""
+    root = carried("_class", "", SAMPLES[0])
     found = [file for part in parts for file in (root / part, *sorted((root / part).rglob("*")))]
     return {
         file.relative_to(root).as_posix(): file.read_bytes()
