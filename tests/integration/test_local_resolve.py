@@ -18,8 +18,9 @@ from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> BaseEnvironment:
-    made = BaseEnvironment(tmp_path / "cache")
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseEnvironment:
+    monkeypatch.setattr(environment, "default_cache", lambda: tmp_path / "cache")
+    made = BaseEnvironment()
     made.python = Path(sys.executable)
     made.pins = tmp_path / "pins.txt"
     made.pins.write_text("")

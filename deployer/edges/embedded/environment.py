@@ -39,16 +39,16 @@ _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
 
 
 class BaseEnvironment:
-    """Airflow as locked, shared by all places of this user; kept in `cache` between runs."""
+    """Airflow as locked, shared by all places of this user; kept in a cache between runs."""
 
-    def __init__(self, cache: Path | None = None) -> None:
+    def __init__(self) -> None:
         text = LOCK.read_bytes()
         version = re.search(rb"^apache-airflow==(\S+)", text, flags=re.MULTILINE)
         self.version = version[1].decode() if version else ""
         python = f"py{sys.version_info.major}.{sys.version_info.minor}"
         self.key = hashlib.sha256(text).hexdigest()[:12]
         name = f"airflow-{self.version}-{python}-{self.key}"
-        self.directory = (cache or default_cache()).absolute() / name
+        self.directory = default_cache().absolute() / name
         self.venv = self.directory / "venv"
         self.python = self.venv / "bin" / "python"
         self.pins = self.directory / "pins.txt"

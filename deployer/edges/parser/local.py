@@ -12,12 +12,9 @@ START_TIMEOUT_S = 90.0  # a cold import of Airflow without bytecode took 10 s on
 PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 SETTINGS: Mapping[str, str] = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",  # in memory, never opened
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # nobody reads it; a tenth of a parse's time
-    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "15",
-    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "30",
 }
-"""What Airflow is told in every parser, unless the caller says otherwise."""
+"""What Airflow is told in every parser, beside the class's own settings."""
 
 
 class LocalParser:

@@ -35,7 +35,10 @@ BUILT_DOCKERFILE = f"""\
 FROM {IMAGE}
 RUN touch "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/{NEW}.py"
 """
-SETTINGS = {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S)}
+SETTINGS = {
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S),
+    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "30",
+}
 
 
 @pytest.fixture(scope="module")
