@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from class_levels import DUPLICATE, RULES, Agreement, Level, Limits
+from class_levels import DUPLICATE, Agreement, Level, Limits
 
 DEFAULT_OWNER = "airflow"
 """What Airflow calls an owner whom nobody named (`[operators] default_owner`)."""
@@ -141,11 +141,11 @@ _BROKEN: Mapping[str, Callable[[Dag, Limits], str | None]] = {
 
 
 def violations(dag: Dag, agreed: Agreement) -> tuple[Violation, ...]:
-    """Return what one DAG does against the agreement, in the order of `RULES`."""
+    """Return what one DAG does against the agreement, in the order of `Levels`."""
     found = (
         (rule, level, _BROKEN[rule](dag, agreed.limits))
-        for rule in RULES
-        if rule != DUPLICATE and (level := agreed.levels[rule]) is not Level.OFF
+        for rule, level in agreed.levels
+        if rule != DUPLICATE and level is not Level.OFF
     )
     return tuple(
         Violation(rule, dag.path, dag.dag_id, sentence, level)
@@ -156,7 +156,7 @@ def violations(dag: Dag, agreed: Agreement) -> tuple[Violation, ...]:
 
 def duplicates(dags: Iterable[Dag], agreed: Agreement) -> tuple[Violation, ...]:
     """Return for each DAG of a tree the other files that have its dag_id, told to all of them."""
-    level = agreed.levels[DUPLICATE]
+    level = agreed.levels.duplicate
     if level is Level.OFF:
         return ()
     by_id: dict[str, list[str]] = {}
