@@ -16,8 +16,11 @@ from typing import IO
 import pytest
 
 from deployer.edges.compose.commands import CONFIG, Project, up
+from deployer.edges.compose.engine import ENGINE
 from deployer.edges.compose.runner import ComposeRunner
-from deployer.errors import ServicesError
+from deployer.edges.parser import container
+from deployer.edges.parser.container import ContainerParser, ContainerPlace
+from deployer.errors import PreflightError, ServicesError
 from tests.integration.waiting import eventually
 
 BOUND_S = 20.0
@@ -155,6 +158,44 @@ def test_what_is_asked_for_comes_without_the_warnings_beside_it(
 ) -> None:
     (programs / "plugin").write_text("echo 'variable is not set' >&2; echo '{}'\n")
     assert runner.ask(CONFIG) == "{}\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "config"),
+    [
+        ({"DOCKER_HOST": "tcp://engine:2376", "DOCKER_TLS_VERIFY": "1"}, "/home/x/.docker"),
+        ({"DOCKER_CONTEXT": "away"}, "/home/x/.docker"),
+        ({"DOCKER_CONFIG": "/etc/docker-cli", "DOCKER_CERT_PATH": "/etc/certs"}, "/etc/docker-cli"),
+    ],
+)
+def test_compose_and_the_isolated_parser_are_told_the_same_engine(
+    programs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, str],
+    config: str,
+) -> None:
+    (programs / "plugin").write_text("exit 0")
+    for name in ENGINE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**told, "HOME": "/home/x", "PATH": f"{programs}:/usr/bin:/bin"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(container, "_remove_orphans", lambda *_: None)  # it asks a real engine
+    wanted = {**told, "DOCKER_CONFIG": config}
+
+    make_runner(tmp_path, programs).ask(CONFIG)
+    assert engine_told(programs) == wanted
+    place = ContainerPlace("class-airflow:current", "class", tmp_path, tmp_path)
+    with pytest.raises(PreflightError, match="it died"):
+        ContainerParser(lambda: place).start()
+    assert engine_told(programs) == wanted
+
+
+def engine_told(programs: Path) -> dict[str, str]:
+    """Return what the stand-in for `docker` was told last of an engine."""
+    lines = (programs / "environment").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: value for name, value in told.items() if name in ENGINE}
 
 
 def test_compose_sees_no_secret_of_the_deployers(runner: ComposeRunner, programs: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Final
 
 import docker
 import urllib3
@@ -14,6 +15,21 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from deployer.errors import ServicesError
+
+ENGINE: Final = (
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
+    *("DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+)
+"""Variables that say which engine it is, to the `docker` command as to the SDK."""
+
+
+def which_engine(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a `docker` command has to be told to talk to the engine that `environ` means.
+
+    DOCKER_CONFIG always, for the command may be given another home.
+    """
+    home = {"DOCKER_CONFIG": f"{environ['HOME']}/.docker"} if "HOME" in environ else {}
+    return home | {name: environ[name] for name in ENGINE if environ.get(name)}
 
 
 class LazyClient(DockerClient):

@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from deployer.edges.compose.commands import CONFIG, VERSION, Command, Project, argv
+from deployer.edges.compose.engine import which_engine
 from deployer.errors import ServicesError
 
-PASSED = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK"),
-    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
-)
-"""What Compose may see of the deployer's environment: how to reach the engine, and no secret,
-since a compose file can put any variable into a container."""
+PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
+"""What Compose may see of the deployer's environment beside which engine it is: no secret, since
+a compose file can put any variable into a container."""
 _ASK_S = 20.0
 _LOOK_S = 0.1
 _SHOWN_LINES = 5
@@ -40,13 +38,14 @@ class ComposeRunner:
     Args:
         project: whose commands these are.
         output: file for what Compose says; its directory is made. It is also the lock.
-        environ: of which Compose sees `PASSED`.
+        environ: of which Compose sees `PASSED`, and which engine it is.
     """
 
     def __init__(self, project: Project, output: Path, *, environ: Mapping[str, str]) -> None:
         self.project = project
         self.output = output
-        self._environment = {name: environ[name] for name in PASSED if name in environ}
+        passed = {name: environ[name] for name in PASSED if name in environ}
+        self._environment = passed | which_engine(environ)
 
     def ask(self, command: Command) -> str:
         """Run a command that changes nothing; return what it prints.

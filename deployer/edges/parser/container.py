@@ -26,6 +26,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from deployer.core.stack import PIP_AT_START
+from deployer.edges.compose.engine import which_engine
 from deployer.edges.parser.local import SETTINGS
 from deployer.edges.parser.process import Child, ParserProcess
 from deployer.errors import PreflightError
@@ -43,10 +44,6 @@ ENGINE_TIMEOUT_S: Final = 30
 END_S: Final = 3.0
 _OURS: Final = secrets.token_hex(4)
 """In the names of this process's containers."""
-
-_OF_DOCKER: Final = ("PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
-"""Which engine: what the SDK reads too (docker.from_env), so that both talk to the same."""
-
 
 _TMP: Final = "/tmp"  # noqa: S108  # the container's own
 TMP_MB: Final = 256
@@ -159,7 +156,7 @@ class ContainerParser:
         installs = place.pip_requirements is not None
         process = ParserProcess(
             run_argv(place, name),
-            {key: os.environ[key] for key in _OF_DOCKER if key in os.environ},
+            {"PATH": os.environ.get("PATH", os.defpath), **which_engine(os.environ)},
             start_timeout_s=INSTALL_TIMEOUT_S if installs else START_TIMEOUT_S,
             # The kernel would count those of all containers that have this user.
             more_processes=None,
