@@ -19,6 +19,12 @@ PIP_AT_START: Final = "_PIP_ADDITIONAL_REQUIREMENTS"
 """Airflow's own image installs this at each start: the plain way."""
 TAG: Final = "current"
 """Of the image that is built: the image way."""
+MOUNTED_AT: Final = "/opt/class"
+"""Where all Airflow containers see CHECKOUT_DIR; the class's bundle looks there."""
+PACKAGES: Final = f"{MOUNTED_AT}/packages"
+"""Where they see the packages of the plain way."""
+FILES: Final = "/opt/deployer/airflow"
+"""Where they have the deployer's own files for Airflow."""
 # docs.docker.com/reference/compose-file/services: stop_grace_period
 _DEFAULT_GRACE_S: Final = 10.0
 _PARTS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

@@ -500,7 +500,7 @@ ENTRIES = st.fixed_dictionaries(
                 {
                     "type": st.sampled_from(["bind", "volume"]),
                     "source": st.sampled_from(["/srv", "/srv/class", "logs", "/"]),
-                    "target": st.sampled_from([stack_rules.MOUNTED_AT, "/x"]),
+                    "target": st.sampled_from([stack.MOUNTED_AT, "/x"]),
                 },
                 optional={"read_only": st.booleans()},
             ),

@@ -14,10 +14,8 @@ from typing import Final
 
 from deployer.core.doctor.lines import Ailment
 from deployer.core.model import COMPOSE_FILE
-from deployer.core.stack import PIP_AT_START, Mount, Service, Stack
+from deployer.core.stack import MOUNTED_AT, PIP_AT_START, Mount, Service, Stack
 
-MOUNTED_AT: Final = "/opt/class"
-"""Where all Airflow containers see CHECKOUT_DIR; the class's bundle looks there."""
 GRACE_S: Final = 60.0
 """A task that runs when the scheduler is stopped needs about this long to end by itself."""
 

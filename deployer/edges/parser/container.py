@@ -25,16 +25,12 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from deployer.core.stack import PIP_AT_START
+from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.compose.engine import which_engine
 from deployer.edges.parser.local import SETTINGS
 from deployer.edges.parser.process import Child, ParserProcess
 from deployer.errors import PreflightError
 
-FILES: Final = "/opt/deployer/airflow"
-"""Where containers have the deployer's own files for Airflow."""
-PACKAGES: Final = "/opt/class/packages"
-"""Where containers have `CHECKOUT_DIR/packages`."""
 LABEL: Final = "class-deployer.parser"
 """Not the one by which throwaway containers are removed: this one is kept warm."""
 NETWORK: Final = "bridge"

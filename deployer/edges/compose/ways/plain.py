@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.core.requirements.blame import End
-from deployer.core.stack import PIP_AT_START
+from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.ways.proving import CHECKS, Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
@@ -25,9 +25,6 @@ from deployer.edges.compose.ways.way import Instance, Packages
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 
-MOUNTED = "/opt/class/packages"
-"""Where Airflow's containers see the directory."""
-_FILES = "/opt/deployer/airflow"
 _TEXT, _PINS, _PROVEN = "requirements.in", "requirements.txt", "proven.txt"
 
 
@@ -37,7 +34,7 @@ def at_start(directory: str) -> str:
     As in docker-compose.plain.yaml. The pins are all that is added, so nothing is looked up.
     """
     told = "--disable-pip-version-check --no-deps --requirement"
-    return f"{told} {MOUNTED}/{directory}/{_PINS}"
+    return f"{told} {PACKAGES}/{directory}/{_PINS}"
 
 
 @dataclass(eq=False)
@@ -113,9 +110,9 @@ class PlainWay:
             network=self.prover.bounds.index_network,
             environment={
                 PIP_AT_START: at_start(made.name),
-                "PYTHONPATH": _FILES,
+                "PYTHONPATH": FILES,
             },
-            volumes={self.directory.absolute(): MOUNTED, airflow_files(): _FILES},
+            volumes={self.directory.absolute(): PACKAGES, airflow_files(): FILES},
         )
         if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
             because = blaming(text, reason_of_pip(ended.text))

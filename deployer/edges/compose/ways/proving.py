@@ -14,6 +14,7 @@ from docker import DockerClient
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.meaning import safe_requirements
+from deployer.core.stack import FILES
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.ways.throwaway import Limits, run_throwaway
 from deployer.edges.packages.installer_output import added, last_line, refusal
@@ -39,7 +40,7 @@ uv pip install --offline --dry-run "apache-airflow==${{AIRFLOW_VERSION}}" \
     --constraint "${{HOME}}/constraints.txt" || exit 43
 mapfile -t new < <(LC_ALL=C comm -13 <(printf '%s\\n' "$@" | LC_ALL=C sort) <({_LIST}))
 [ ${{#new[@]}} = 0 ] || printf ' + %s\\n' "${{new[@]}}"
-python /opt/deployer/airflow/import_check.py "${{new[@]%%==*}}" || exit 44
+python {FILES}/import_check.py "${{new[@]%%==*}}" || exit 44
 """
 CHECKS = {
     41: "Airflow's start",
