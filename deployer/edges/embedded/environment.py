@@ -26,8 +26,7 @@ from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.embedded import uv
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
-from deployer.edges.packages.room import check_room
-from deployer.edges.packages.slots import LinkSlots, Slot
+from deployer.edges.packages.slots import LinkSlots, Slot, check_room
 from deployer.errors import RequirementsRefused, ServicesError
 
 LOCK = Path(__file__).with_name("airflow.txt")

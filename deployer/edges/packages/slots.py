@@ -3,7 +3,7 @@
 
 What a name leads to is its holder's affair: an image, or a numbered directory (`LinkSlots`). In
 the order of the steps below, dying between two of them leaves names with which the same calls
-again do no harm.
+again do no harm. `check_room` sees that there is room for a `next`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from deployer.core.stack import TAG
 from deployer.errors import DiskError
 
 T = TypeVar("T")
+
+_GIB = 1 << 30
 
 
 class Slot(StrEnum):
@@ -132,3 +134,20 @@ class LinkSlots(Slots[Path]):
         for entry in found:
             if entry.name.isdigit() and entry not in named:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def check_room(directory: Path, needs_bytes: int, free_some: str) -> None:
+    """See that the disk of `directory` has room for a build: if not, no author is to blame.
+
+    Raises:
+        DiskError: with both figures, and how to `free_some`.
+    """
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError:  # on another machine
+        return
+    if free < needs_bytes:
+        raise DiskError(
+            f"{directory} has {free / _GIB:.1f} GiB free and a build of packages needs "
+            f"{needs_bytes / _GIB:.1f} GiB: free some with {free_some}or a larger disk"
+        )

@@ -18,7 +18,7 @@ from deployer.core.stack import FILES
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.ways.throwaway import Limits, run_throwaway
 from deployer.edges.packages.installer_output import added, last_line, refusal
-from deployer.edges.packages.room import check_room
+from deployer.edges.packages.slots import check_room
 from deployer.errors import RequirementsRefused, ServicesError
 
 _TEXT = "tmp/class-requirements.txt"  # below `/`, in a container of our own
