@@ -9,8 +9,8 @@ A warm Airflow, started when it is first needed, forks one process a file
   and says the last word itself.
 
 examiner     `IsolatedExaminer`, the port's one real implementation
-examination  one examination, which goes on by itself; how it is found out which file did what
-news         how one who waits hears of it, or is nudged
+examination  one examination, which goes on by itself; how it is found out which file did what;
+             how one who waits hears of it, or is nudged
 judging      what is to be said of a file whose parse ended so or so
 asking       one parser kept warm, and one aside
 process      a parser as a child process, asked by several threads

@@ -18,12 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 
 from deployer.core.model import Examined
 from deployer.edges.parser import judging
 from deployer.edges.parser.asking import WarmParser
-from deployer.edges.parser.news import News
 from deployer.edges.parser.process import Question
 from deployer.edges.parser.protocol import Answer, End, Limits, ParserGone, Started
 from deployer.errors import PreflightError
@@ -37,6 +36,41 @@ MOST_IN_VAIN = 10
 too, each of them once."""
 END_S = 15.0
 """More than a warden's own margin."""
+
+
+class News:
+    """Wakes those who wait for examinations, or are to look at something more urgent.
+
+    For several threads.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._nudges = 0
+        self._told = 0
+
+    def spread(self) -> None:
+        """Have those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def nudge(self) -> None:
+        """Have all who wait return; if none does, then the next one."""
+        with self._changed:
+            self._nudges += 1
+            self._changed.notify_all()
+
+    def wait(self, over: Callable[[], bool], timeout_s: float) -> None:
+        """Return when it is over, after a nudge or that time.
+
+        A nudge is only used up by a wait that it ended: who got what they waited for goes on
+        with that, and does not look up.
+        """
+        with self._changed:
+            told = self._told
+            self._changed.wait_for(lambda: over() or self._nudges > told, timeout_s)
+            if not over():
+                self._told = self._nudges
 
 
 class _PackagesMoved(Exception):

@@ -11,8 +11,7 @@ from weakref import WeakSet
 
 from deployer.core.model import Examined, Tree
 from deployer.edges.parser.asking import WarmParser, Where
-from deployer.edges.parser.examination import RunningExamination
-from deployer.edges.parser.news import News
+from deployer.edges.parser.examination import News, RunningExamination
 from deployer.edges.parser.protocol import Limits
 
 
