@@ -17,8 +17,8 @@ from deployer.ports import Services
 
 if TYPE_CHECKING:
     from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.ways import Way
     from deployer.edges.compose.ways.proving import Prover
-    from deployer.edges.compose.ways.way import Way
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
 

@@ -27,7 +27,7 @@ from deployer.edges.compose.commands import Project
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.services import ComposeServices
-from deployer.edges.compose.ways.way import Instance, Packages
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import RequirementsRefused
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.compose.engine import LazyClient
+from deployer.edges.compose.ways import Instance
 from deployer.edges.compose.ways.plain import PlainWay
 from deployer.edges.compose.ways.proving import Bounds, Prover
-from deployer.edges.compose.ways.way import Instance
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 
 from deployer.core.model import Look
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
-from deployer.edges.compose.ways.way import Instance
+from deployer.edges.compose.ways import Instance
 from deployer.masking import without
 from deployer.ports.doctor import About, Seen
 

@@ -25,7 +25,7 @@ from deployer.edges.compose.containers import (
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
-from deployer.edges.compose.ways.way import Way
+from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
 from deployer.errors import NotHealthy
 

@@ -1,9 +1,90 @@
-"""How a class's packages are proven, and how they get into Airflow's containers.
+"""The two ways in which a class's packages get into Airflow's containers, and what each must do.
 
-way          what a way must do
-image        packages are in an image
-plain        containers install proven pins at each start
+image        an image is built of `requirements.txt`, and the containers run it
+plain        the containers install a list of pinned packages themselves at each start
 image_build  build an image of our own files and one text
 proving      what is asked of packages, and whose fault a no is
 throwaway    a container for one command
+
+Both ways prove first and move later, by the three names of `deployer.edges.packages.slots`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from deployer.edges.packages.slots import Slot, Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What a container needs to have one set of packages.
+
+    Attributes:
+        image: its name.
+        at_start: `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
+    """
+
+    image: str
+    at_start: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A container of a service, as it was listed.
+
+    Attributes:
+        runs: it does.
+        image: the id of what it was made of.
+        made_at: when, in seconds since the epoch; one that is started again keeps it.
+        text: reads a text file in there by its absolute path, empty: there is none.
+    """
+
+    runs: bool
+    image: str
+    made_at: float
+    text: Callable[[str], str]
+
+
+class Way(Protocol):
+    """How packages are proven and moved; every method may be called again after a crash."""
+
+    @property
+    def slots(self) -> Slots[Any]:
+        """The names by which they move."""
+
+    def packages(self, slot: Slot) -> Packages:
+        """Return what a container needs to have what `slot` leads to."""
+
+    def installed(self, containers: Sequence[Instance]) -> str | None:
+        """Return the class's text on which all of `containers` run, None if it is not known.
+
+        `containers` are those of the services that are recreated, as just listed; there is at
+        least one. What a stopped one runs on is not known, nor what was not found healthy
+        (`confirm`); what was made of no text is known to be none.
+
+        Raises:
+            ServicesError: the engine does not answer.
+        """
+
+    def on_current(self, container: Instance) -> bool:
+        """Tell whether a container runs, and surely on what `current` leads to."""
+
+    def resolve(self, text: str) -> tuple[str, ...]:
+        """Return the distributions that `text` adds to what runs; changes nothing.
+
+        Raises:
+            RequirementsRefused, ServicesError
+        """
+
+    def build(self, text: str) -> tuple[str, ...]:
+        """Make `next` of `text` and prove that it works; return what it adds.
+
+        Raises:
+            RequirementsRefused, ServicesError, DiskError
+        """
+
+    def tidy(self) -> None:
+        """Remove what a call that died left behind, and what no name leads to any more."""

@@ -10,10 +10,10 @@ from docker import DockerClient
 from docker.errors import ImageNotFound
 
 from deployer.edges.compose.engine import asking
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.compose.ways.image_build import build_image, context, remove_leftovers
 from deployer.edges.compose.ways.proving import Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
-from deployer.edges.compose.ways.way import Instance, Packages
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
 
@@ -51,7 +51,7 @@ class ImageSlots(Slots[str]):
 
 @dataclass(eq=False)
 class ImageWay:
-    """Implements `way.Way`.
+    """Implements `ways.Way`.
 
     Attributes:
         prover: of the project whose throwaway containers and nameless images are tidied.
@@ -86,7 +86,7 @@ class ImageWay:
         return added(self.prover.resolve(self._running_image(), text))
 
     def build(self, text: str) -> tuple[str, ...]:
-        """See `way.Way`; dying in here leaves a nameless image, which `tidy` removes."""
+        """See `ways.Way`; dying in here leaves a nameless image, which `tidy` removes."""
         prover, bounds = self.prover, self.prover.bounds
         packed = context(prover.project, text)
         prover.check_room()

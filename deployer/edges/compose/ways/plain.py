@@ -19,9 +19,9 @@ from pathlib import Path
 from deployer.core.requirements.blame import End
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
+from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.compose.ways.proving import CHECKS, Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
-from deployer.edges.compose.ways.way import Instance, Packages
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 
@@ -39,7 +39,7 @@ def at_start(directory: str) -> str:
 
 @dataclass(eq=False)
 class PlainWay:
-    """Implements `way.Way`.
+    """Implements `ways.Way`.
 
     Attributes:
         prover: of the project whose throwaway containers are tidied.
@@ -88,7 +88,7 @@ class PlainWay:
         return added(self.prover.resolve(self.image, text))
 
     def build(self, text: str) -> tuple[str, ...]:
-        """See `way.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
+        """See `ways.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
         self.prover.check_room()
         said = self.prover.resolve(self.image, text)
         self.slots.remove_unnamed()
