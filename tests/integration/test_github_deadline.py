@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -87,4 +88,23 @@ def test_an_answer_without_an_end_is_given_up_and_its_connection_not_reused(
         assert took_s < BOUND_S + 2
         assert board.post(STATUS, None) == Accepted()
         assert came == [0, 1]
+        board.close()
+
+
+def test_a_connection_that_stands_after_the_deadline_is_given_up_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as it is called
+        assert over.wait(30)
+        return resolve(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with server(HEAD + b"content-length: 100000000\r\n\r\n", b" " * 8) as (url, _):
+        board = GitHub(url, "class/airflow-class", lambda: None, deadline_s=BOUND_S)
+        threading.Timer(2 * BOUND_S, over.set).start()
+        answer = board.post(STATUS, None)
+        assert answer == RetryLater(f"no answer from GitHub: {LATE}")
         board.close()

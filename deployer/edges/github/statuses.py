@@ -188,6 +188,8 @@ class GitHub:
         """Keep hold of the socket (https://www.encode.io/httpcore/extensions/#trace)."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
+            if self._over.is_set():  # a name server may take longer than all that is given
+                self._cut_off(self._over)
 
     def _send(self, url: str, body: Mapping[str, str]) -> Posted:
         """Send, following redirects (a renamed repository) with method and body kept."""
