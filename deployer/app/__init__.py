@@ -216,7 +216,8 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
 
     Raises:
         SettingsError: see `messenger`.
-        OperatorError: nobody took it, or it can't be remembered: the next run tells it again.
+        OperatorError: nobody took it: the next run tells it again; another one is at work; it
+            can't be remembered, and was told within the last hour.
     """
     from deployer.core.alerts import message, news
     from deployer.edges.processes.lock import only_teller
@@ -228,9 +229,10 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
         new = news(told, _wrong_in_journal(settings), checkup(settings))
         if not new:
             return new, ()
+        memory.write(new.added_to(told))
         missed = reach.send(*message(new, repo=settings.github_repo, url=settings.public_url))
         # Dying before this line tells it once more.
-        memory.write(new.added_to(told))
+        memory.keep()
         return new, missed
 
 

@@ -553,7 +553,11 @@ def test_notify_tells_of_a_journal_that_fails_once_and_when_it_works(
     ]
 
 
-@pytest.mark.parametrize("damaged", [b"", b'{"doctor: di', b"\xff"])
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b'{"doctor: di', b"\xff", b"[]", b"null", b'{"a": 1}', b"[" * 100_000],
+    ids=["nothing", "half", "no text", "a list", "null", "a number", "deep"],
+)
 def test_notify_tells_once_more_what_its_damaged_memory_does_not_hold(
     run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]], damaged: bytes
 ) -> None:
@@ -563,18 +567,40 @@ def test_notify_tells_once_more_what_its_damaged_memory_does_not_hold(
     assert chat() == ["class/airflow-class: 1 to look at"]
 
 
-def test_notify_that_can_not_remember_what_it_told_says_so_and_tells_it_again(
+def test_notify_on_a_full_disk_tells_once_an_hour_and_says_why(
     run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]]
 ) -> None:
     healthy(journal)
     (state_dir / "told.new").symlink_to("/dev/full")
-    for _ in range(2):
-        ended = run("notify")
-        assert ended.status == 3
-        assert "told.json can't be written: No space left on device" in ended.err
+    assert run("notify").out == "told of 1 thing\n"
+    (state_dir / "told.new").symlink_to("/dev/full")
+    again = run("notify")
+    assert again.status == 3
+    assert "told.json can't be written: No space left on device; until it can" in again.err
+    assert chat() == ["class/airflow-class: 1 to look at"]
+    os.utime(state_dir / "told.json", (0, 0))
+    (state_dir / "told.new").symlink_to("/dev/full")
+    assert run("notify").status == 0
     assert chat() == ["class/airflow-class: 1 to look at"] * 2
+
+
+def test_notify_tells_of_a_state_in_which_nothing_can_be_written(
+    run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]]
+) -> None:
+    healthy(journal)
+    for name in (TELLER, "told.new"):  # for root too, whom no mode keeps from writing
+        (state_dir / name).mkdir()
+    assert run("notify").out == "told of 1 thing\n"
+    assert chat() == ["class/airflow-class: 1 to look at"]
+
+
+def test_notify_that_can_not_read_what_it_told_says_so(
+    run: Run, state_dir: Path, journal: SqlJournal, chat: Callable[[], list[str]]
+) -> None:
+    healthy(journal)
     (state_dir / "told.json").mkdir()
     assert "told.json can't be read: Is a directory" in run("notify").err
+    assert chat() == []
 
 
 def test_notify_looks_while_no_other_one_can(

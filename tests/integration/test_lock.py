@@ -15,7 +15,6 @@ import pytest
 
 from deployer.edges.processes.lock import NAME, TELLER, only_teller, only_worker
 from deployer.errors import OperatorError, WorkerRunning
-from tests.integration.waiting import eventually
 
 BOUND_S = 60.0
 
@@ -126,28 +125,15 @@ def test_a_state_that_cannot_be_written_is_the_operators(tmp_path: Path) -> None
 # --- who tells the teacher ---------------------------------------------------------
 
 
-def test_a_second_teller_waits_for_the_first(tmp_path: Path) -> None:
-    entered = threading.Event()
-
-    def second() -> None:
-        with only_teller(tmp_path):
-            entered.set()
-
+def test_a_second_teller_is_told_of_the_first(tmp_path: Path) -> None:
+    with (
+        only_teller(tmp_path),
+        pytest.raises(OperatorError, match="another `deployer notify` is at work"),
+        only_teller(tmp_path),
+    ):
+        pass
     with only_teller(tmp_path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        inode = (tmp_path / TELLER).stat().st_ino
-        eventually(lambda: is_waited_for(inode), BOUND_S)
-        assert not entered.is_set()
-    thread.join(BOUND_S)
-    assert entered.is_set()
-
-
-def is_waited_for(inode: int) -> bool:
-    """Tell whether somebody wants the lock of that file."""
-    # A line with an arrow is of one who waits (man 5 proc_locks).
-    locks = Path("/proc/locks").read_text().splitlines()
-    return any("->" in line and f":{inode} " in line for line in locks)
+        assert (tmp_path / TELLER).exists()
 
 
 def test_a_teller_and_a_worker_do_not_wait_for_each_other(tmp_path: Path) -> None:

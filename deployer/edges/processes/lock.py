@@ -32,19 +32,25 @@ def only_worker(state_dir: Path, checkout_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def only_teller(state_dir: Path) -> Iterator[None]:
-    """Hold the lock of `deployer notify`; wait for another one, which is soon at its end.
+    """Hold the lock of `deployer notify`; go on without it where it can't be had.
+
+    That the disk can't be written is what the teacher is to hear of.
 
     Raises:
-        OperatorError: the lock's file can't be written or locked.
+        OperatorError: another one is at work.
     """
-    with _lock(state_dir / TELLER, "DEPLOYER_STATE_DIR", wait=True):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_lock(state_dir / TELLER, "DEPLOYER_STATE_DIR"))
+        except WorkerRunning as exc:
+            raise OperatorError("another `deployer notify` is at work, and tells the same") from exc
+        except OperatorError:
+            pass
         yield
 
 
 @contextmanager
-def _lock(
-    path: Path, setting: str, *, mode: int | None = None, wait: bool = False
-) -> Iterator[None]:
+def _lock(path: Path, setting: str, *, mode: int | None = None) -> Iterator[None]:
     """Hold one; `mode`: of its directory, whatever the umask, if it has to be made."""
     try:
         if not path.parent.is_dir():
@@ -57,7 +63,7 @@ def _lock(
     with file:
         try:
             # The kernel drops it with the process, kill -9 included (man 2 flock).
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise WorkerRunning(
                 f"another worker holds {path}: {_holder(file)};"
