@@ -45,6 +45,13 @@ def test_all_parts_of_a_requirement_are_read() -> None:
     assert package.hashes == (f"sha256:{B}", f"sha512:{A}")
 
 
+@pytest.mark.parametrize(
+    "given", [f'--hash="sha256:{A}"', f"--hash='sha256:{A}'", f'"--hash=sha256:{A}"']
+)
+def test_a_hash_in_quotes_is_read_as_pip_reads_it(given: str) -> None:
+    assert parse(f"six {given}") == parse(f"six --hash=sha256:{A}")
+
+
 def test_a_direct_url_is_read_with_its_fragment_and_marker() -> None:
     url = "https://example.org/x-1.whl#sha256=abc"
     (package,) = parse(f"X @ {url} ; os_name == 'posix'  # why").packages

@@ -8,7 +8,7 @@ from deployer.core.requirements.lines import MAX_CHARS, MAX_LINE
 from deployer.core.requirements.meaning import Requirements, parse, safe_requirements
 from deployer.errors import RequirementsRefused
 
-A = "a" * 64
+A, B = "a" * 64, "b" * 64
 
 
 def refused(text: str) -> RequirementsRefused:
@@ -26,8 +26,8 @@ REFUSED = {
     "-rbase.txt": "option -r is not allowed",
     "-r \\\n b.txt": "option -r is not allowed",
     "-r": "option -r is not allowed",
-    "-r 'a": "option -r is not allowed",
-    "-r a\\ # x": "option -r is not allowed",
+    "-r 'a": "leaves a quote or a backslash open",
+    "-r a\\ # x": "leaves a quote or a backslash open",
     "--requirement base.txt": "option --requirement is not allowed",
     "--requirement=base.txt": "option --requirement is not allowed",
     "-c constraints.txt": "option -c is not allowed",
@@ -64,13 +64,16 @@ REFUSED = {
     "six -C k=v": "option -C is not allowed",
     "six --config-settings=a=b": "option --config-settings is not allowed",
     f"six --hash=sha256:{A} --pre": "option --pre is not allowed",
-    f"six --hash=sha256:{A} rich": "option 'rich' is not allowed, only packages",
+    f"six --hash=sha256:{A} rich": "more than options behind a requirement is not allowed",
+    f"six --hash=sha256:{A} https://u:hunter2 b@h/x": "more than options behind a requirement",
     # hashes
     f"--hash=sha256:{A}": "--hash stands behind no requirement",
-    f"six --hash=md5:{A}": "which is no hash of sha256, sha384 or sha512",
-    f"six --hash='sha256:{A}'": "which is no hash",
-    "six --hash=": "holds '', which is no hash",
-    "six --hash": "holds '', which is no hash",
+    f"six --hash=md5:{A}": "--hash is none of sha256, sha384 or sha512",
+    "six --hash=": "--hash is none of",
+    "six --hash": "--hash is none of",
+    "six --hash='https://u:hunter2 b@h/x'": "--hash is none of",
+    f"six --hash='sha256:{A}": "leaves a quote or a backslash open",
+    f"six --hash=sha256:{A}\u00a0--hash=sha256:{B}": "--hash is none of",
     # variables, which an installer replaces by its environment
     "${X}": "environment variables are not allowed here",
     "${HOME}/pkg": "environment variables are not allowed here",

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -169,7 +170,7 @@ def _package(line: str, number: int) -> Package:
     words = line.split(" ")  # and at nothing else: so does pip
     at = next((n for n, word in enumerate(words) if word.startswith("-")), len(words))
     wanted = " ".join(words[:at]).strip()
-    hashes = list(_hashes(" ".join(words[at:]).split(), number))
+    hashes = list(_hashes(" ".join(words[at:]), number))
     if hashes and not wanted:
         raise RequirementsRefused("--hash stands behind no requirement", line=number)
     if "\\" in wanted:
@@ -203,19 +204,24 @@ def _package(line: str, number: int) -> Package:
     )
 
 
-def _hashes(options: Sequence[str], number: int) -> Iterator[str]:
-    """Yield the values of `--hash`, the one option that there may be, and behind a package only."""
-    words = iter(options)
+def _hashes(options: str, number: int) -> Iterator[str]:
+    """Yield the values of `--hash`, the one option that there may be, and behind a package only.
+
+    What else stands there is not quoted: it may be a part of a URL with a password.
+    """
+    try:
+        words = iter(shlex.split(options))  # as pip does
+    except ValueError as exc:
+        raise RequirementsRefused("leaves a quote or a backslash open", line=number) from exc
     for word in words:
         flag, glued, value = word.partition("=")
         if flag != "--hash":
             found = _OPTION.match(word)
-            option = found[0] if found else shown(word)
-            raise RequirementsRefused(f"option {option} is not allowed, only packages", line=number)
+            option = f"option {found[0]}" if found else "more than options behind a requirement"
+            raise RequirementsRefused(f"{option} is not allowed, only packages", line=number)
         given = value if glued else next(words, "")
         if not _HASH.fullmatch(given):
-            reason = f"holds {shown(given)}, which is no hash of sha256, sha384 or sha512"
-            raise RequirementsRefused(reason, line=number)
+            raise RequirementsRefused("--hash is none of sha256, sha384 or sha512", line=number)
         yield given
 
 
