@@ -85,7 +85,8 @@ class Stack:
         Raises:
             ServicesError: some do, and some do not.
         """
-        plain = [name for name in services if self.services[name].environment.get(PIP_AT_START)]
+        given = {name: self.services[name].environment.get(PIP_AT_START, "") for name in services}
+        plain = [name for name in services if given[name].strip()]
         others = [name for name in services if name not in plain]
         if plain and others:
             raise ServicesError(

@@ -71,7 +71,7 @@ def test_durations_are_read_as_compose_prints_them(duration: str, expected: floa
 
 def test_the_way_is_plain_where_containers_install_packages_themselves() -> None:
     plain = {"environment": {PIP_AT_START: "--requirement x"}}
-    empty = {"environment": {PIP_AT_START: ""}}
+    empty = {"environment": {PIP_AT_START: "  "}}
     both = stack(scheduler=plain, api=plain, db={})
     assert both.plain(["scheduler", "api"])
     assert not stack(scheduler=empty, api={}).plain(["scheduler", "api"])
