@@ -259,3 +259,9 @@ def test_a_zip_that_python_refuses_to_look_at_holds_none() -> None:
         b"PK\x06\x07" + bytes(4 + 8) + (2).to_bytes(4, "little") + b"PK\x05\x06" + bytes(18)
     )
     assert facts("dags/lasse/pack.zip", spanning_two_disks) == Facts()
+
+
+@pytest.mark.parametrize("path", ["dags/my dir/q.sql", "dags/an@na/q.sql"])
+def test_a_text_that_can_not_be_parsed_mentions_the_parts_of_its_strings(path: str) -> None:
+    found = facts("any.py", f"open('{path}')\nthis is no Python".encode())
+    assert set(path.split("/")) <= found.mentions

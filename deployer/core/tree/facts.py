@@ -34,6 +34,7 @@ _LONGEST_NAME = 255
 
 # Of a text that can't be parsed: names of files and folders, and of modules in dotted ones.
 _WORDS = (re.compile(r"[\w.-]{1,255}"), re.compile(r"[\w-]{1,255}"))
+_QUOTED = re.compile(r"[\"']([^\"'\n]{1,1000})(?=[\"'])")
 
 # Before these a word of a command is a file or a module, though it has neither slash nor dot.
 _LAUNCHING = frozenset({"-m", "import", "from", "sh", "bash", "python", "python3", "source"})
@@ -81,7 +82,8 @@ def facts(path: str, content: bytes) -> Facts:
     if tree is None:
         text = content[:LARGEST_PARSED].decode(errors="replace")
         words = (word for pattern in _WORDS for word in pattern.findall(text))
-        named = frozenset({WHOLE_DIRECTORY, "include", *words})
+        in_strings = (part for text in _QUOTED.findall(text) for part in text.split("/"))
+        named = frozenset({WHOLE_DIRECTORY, "include", *words, *in_strings})
         return Facts(frozenset({ANYTHING}), named, may_hold_dag)
     strings = frozenset(_components(_strings(tree)))
     return Facts(frozenset(_imports(tree)), strings, may_hold_dag)
