@@ -118,8 +118,8 @@ def rights(world: World) -> str:
     Raises:
         Ailment: with each right that is missing. AirflowError
     """
-    username = world.credentials()[0]
     missing = [right.name for right, allowed in _tried(world, _NEEDED) if not allowed]
+    username = world.credentials()[0]
     if missing:
         raise Ailment(f"{username} lacks: {', '.join(missing)}", _ROLE)
     return f"{username} may read DAGs, runs, tasks and pools, edit pools"
@@ -133,8 +133,8 @@ def excess(world: World) -> str:
     """
     if world.processes is not None:
         raise NotApplicable("SERVICES=local: the embedded Airflow has one account, an admin's")
-    username = world.credentials()[0]
     allowed = [right.name for right, allowed in _tried(world, _TOO_MUCH) if allowed]
+    username = world.credentials()[0]
     if allowed:
         raise Ailment(
             f"{username} has more rights than it needs: it may {', '.join(allowed)}", _ROLE
