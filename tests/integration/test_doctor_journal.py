@@ -249,6 +249,14 @@ def test_a_delivery_that_came_passes_with_its_age(journal: SqlJournal, url: str)
     assert deliveries(url) == "the last was accepted 5 h ago"
 
 
+def test_a_delivery_that_came_again_counts_from_then_on(journal: SqlJournal, url: str) -> None:
+    pinged(journal)
+    pushed(journal, A)
+    with closing(SqlJournal.open(url, migrate=False, now=lambda: NOW)) as later:
+        pinged(later)
+    assert deliveries(url) == "the last was accepted 0 s ago"
+
+
 def test_a_webhook_that_was_never_set_up_is_told_with_its_address(
     journal: SqlJournal, url: str
 ) -> None:
