@@ -11,7 +11,9 @@ import json
 import os
 import sqlite3
 import tarfile
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +36,7 @@ from deployer.edges.compose.commands import Project
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.engine import Database
-from deployer.edges.journal.tables import announcements
+from deployer.edges.journal.tables import announcements, deliveries
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace
 
@@ -248,6 +250,58 @@ def test_what_postgresql_refuses_leaves_its_journal_as_it_was(
     with pytest.raises(JournalError, match="foreign key"):
         put_journal_back(postgresql_url, copied, aside=ASIDE, state_dir=tmp_path)
     assert is_known(postgresql_url, "1")
+    assert not [path for path in tmp_path.iterdir() if ASIDE in path.name]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "is_kept"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", True),
+        ("ALTER TABLE deliveries ADD COLUMN more text NOT NULL DEFAULT ''", True),
+        ("ALTER TABLE deliveries RENAME pusher TO who", True),
+        ("CREATE TABLE later (guid text REFERENCES deliveries (guid))", True),
+        ("DROP TABLE alembic_version", True),
+        ("DROP TABLE condemned", True),
+        ("DROP TABLE worker", True),
+        ("DROP TABLE deployments CASCADE", True),
+        ("ALTER TABLE freezes ALTER since TYPE text", True),
+        ("DROP TABLE deliveries CASCADE", False),
+        ("ALTER TABLE deliveries DROP COLUMN event", False),
+        ("ALTER TABLE deliveries ALTER received_at TYPE text", False),
+    ],
+)
+def test_whatever_is_in_postgresql_is_replaced_and_kept_as_far_as_it_can_be_read(
+    tmp_path: Path, postgresql_url: str, spoil: str, *, is_kept: bool
+) -> None:
+    here = Class(tmp_path, postgresql_url, "local")
+    deliver(postgresql_url, "before")
+    here.backup(tmp_path / "b.tar.gz")
+    deliver(postgresql_url, "after")
+    with closing(Database(postgresql_url)) as database, database.writing() as connection:
+        connection.exec_driver_sql(spoil)
+    here.restore(tmp_path / "b.tar.gz")
+    assert is_known(postgresql_url, "before")
+    assert not is_known(postgresql_url, "after")
+    assert is_known(f"sqlite:///{tmp_path}/state/journal.{ASIDE}", "after") == is_kept
+
+
+def test_what_is_accepted_before_the_journal_is_locked_is_kept(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    here = Class(tmp_path, postgresql_url, "local")
+    deliver(postgresql_url, "before")
+    here.backup(tmp_path / "b.tar.gz")
+    row = {"guid": "late", "event": "push", "result": "queued", "reason": "", "received_at": NOW}
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'deliveries'::regclass AND NOT granted"
+    with closing(Database(postgresql_url)) as web, ThreadPoolExecutor() as pool:
+        with web.writing() as connection:
+            connection.execute(insert(deliveries), [row])
+            restoring = pool.submit(here.restore, tmp_path / "b.tar.gz")
+            while not restoring.done() and not connection.exec_driver_sql(waits).all():
+                time.sleep(0.01)
+        restoring.result()
+    assert not is_known(postgresql_url, "late")
+    assert is_known(f"sqlite:///{tmp_path}/state/journal.{ASIDE}", "late")
 
 
 def test_a_rebuilt_journal_takes_the_place_of_one_in_postgresql(
@@ -298,12 +352,13 @@ def test_a_backup_is_made_while_others_write(tmp_path: Path, sqlite_url: str) ->
     assert is_known(sqlite_url, "1")
 
 
-def test_a_web_process_goes_on_in_the_restored_journal(tmp_path: Path, sqlite_url: str) -> None:
-    here = Class(tmp_path, sqlite_url, "local")
-    deliver(sqlite_url, "1")
+def test_a_web_process_goes_on_in_the_restored_journal(tmp_path: Path, url: str) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "1")
     here.backup(tmp_path / "b.tar.gz")
-    with closing(SqlJournal.open(sqlite_url, migrate=True)) as web:
-        assert web.live() == Live(A)
+    with closing(SqlJournal.open(url, migrate=True)) as web:
+        for _ in range(10):  # psycopg prepares what it has asked five times
+            assert web.live() == Live(A)
         here.restore(tmp_path / "b.tar.gz")
         assert web.live() is None
 

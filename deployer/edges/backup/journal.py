@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import Column, Connection, delete, func, insert, inspect, select
+from sqlalchemy import Column, Connection, Table, delete, func, insert, inspect, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from deployer.edges.backup.archive import beside, own_as_around
 from deployer.edges.disk import flush
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 ROWS_AT_A_TIME: Final = 1000
 _SIDES: Final = ("", "-wal", "-shm")
+_UNREADABLE: Final = (SQLAlchemyError, AttributeError, LookupError, TypeError, ValueError)
+"""What rows of another schema raise."""
 
 
 def copy(url: str, into: Path) -> None:
@@ -58,11 +61,15 @@ def ready(copied: Path) -> None:
 def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | None:
     """Make `copied` the journal again; return where the one before is kept, None: there was none.
 
-    No worker may run. A web process may: it goes on in the new one. What is kept is a SQLite
-    file whose name ends in `aside`; of PostgreSQL's it is in `state_dir`.
+    No worker may run. A web process may: it goes on in the new one. While PostgreSQL's is replaced
+    it waits, and what it only wanted to read then may fail once.
+
+    What is kept is a SQLite file whose name ends in `aside`. Of PostgreSQL's it is in `state_dir`
+    and holds what can be read: what is replaced may lack a table, or be a newer deployer's.
+    Tables that only a newer one knows stay where they are.
 
     Raises:
-        JournalError: nothing was changed.
+        JournalError, DiskError: nothing was changed.
     """
     database = Database(url)
     try:
@@ -152,19 +159,47 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
 
 
 def _load(database: Database, copied: Path, kept: Path) -> Path | None:
-    with database.reading() as connection:
-        is_there = inspect(connection).has_table(worker.name)
-    schema.ensure(database, migrate=True)
-    if is_there:
-        kept.touch(mode=0o600)
-        _export(database, kept)
+    """Replace PostgreSQL's journal, of whatever schema it is, in one transaction."""
     with (
         closing(Database(_sqlite(copied))) as given,
         given.reading() as source,
         database.writing() as target,
+        beside(kept) as place,
     ):
+        found = schema.lock(target)
+        target.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        if found:
+            _keep(target, place / "journal")
+            target.exec_driver_sql(f"DROP TABLE {', '.join(found)} CASCADE")
+        schema.make(target)
         _transfer(source, target)
-    return kept if is_there else None
+        if found:
+            # Dying here leaves a copy of a journal that is still in its place.
+            (place / "journal").rename(kept)
+            flush(kept.parent)
+    return kept if found else None
+
+
+def _keep(source: Connection, into: Path) -> None:
+    """Write what can be read of a journal: it may be torn, or a newer deployer's.
+
+    That is the tables and columns that this one knows. A table whose rows lack what they need
+    here, be it a column or a row of another table, is left out.
+    """
+    into.touch(mode=0o600)
+    there = inspect(source)
+    with closing(Database(_sqlite(into))) as made:
+        schema.ensure(made, migrate=True)
+        with made.writing() as target:
+            for table in metadata.sorted_tables:
+                try:
+                    names = {column["name"] for column in there.get_columns(table.name)}
+                    with source.begin_nested(), target.begin_nested():
+                        _copy(source, target, table, names)
+                except OperationalError:  # a full disk, a connection that is lost
+                    raise
+                except _UNREADABLE:
+                    continue
 
 
 def _vacuum(database: Database, into: Path) -> None:
@@ -187,20 +222,20 @@ def _export(database: Database, into: Path) -> None:
 
 
 def _transfer(source: Connection, target: Connection) -> None:
-    """Put the rows of one journal in the place of another's, in the caller's transactions."""
-    is_postgresql = target.dialect.name == "postgresql"
-    if is_postgresql:
-        # A web process may read on, and has its next delivery wait for the end of this.
-        target.exec_driver_sql(f"LOCK TABLE {', '.join(metadata.tables)} IN EXCLUSIVE MODE")
-        target.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    for table in reversed(metadata.sorted_tables):
-        target.execute(delete(table))
+    """Put the rows of one journal into another that is new, in the caller's transactions."""
     for table in metadata.sorted_tables:
-        rows = source.execute(select(table).execution_options(yield_per=ROWS_AT_A_TIME))
+        _copy(source, target, table, table.columns.keys())
+        if target.dialect.name == "postgresql" and table.autoincrement_column is not None:
+            _count_on(target, table.autoincrement_column)
+
+
+def _copy(source: Connection, target: Connection, table: Table, names: Collection[str]) -> None:
+    target.execute(delete(table))  # a new journal has a row of its own
+    columns = [column for column in table.columns if column.name in names]
+    asked = select(*columns).execution_options(yield_per=ROWS_AT_A_TIME)
+    with source.execute(asked) as rows:
         for some in rows.mappings().partitions():
             target.execute(insert(table), [dict(row) for row in some])
-        if is_postgresql and table.autoincrement_column is not None:
-            _count_on(target, table.autoincrement_column)
 
 
 def _count_on(target: Connection, column: Column[int]) -> None:

@@ -57,7 +57,7 @@ def ensure(database: Database, *, migrate: bool) -> None:
         if connection.dialect.name == "postgresql":
             # Large tables may take long.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            _wait_for_others(connection)
         # Asked again: another process may have done it while this one waited.
         found = _revision(connection, database.name)
         if found is None:
@@ -82,6 +82,24 @@ def _revision(connection: Connection, name: str) -> str | None:
             "made before it was installed"
         )
     return found
+
+
+def lock(connection: Connection) -> list[str]:
+    """Have PostgreSQL's journal, of whatever schema it is, to the connection's transaction alone.
+
+    Return which of our tables are there.
+    """
+    _wait_for_others(connection)
+    there = inspect(connection).get_table_names()
+    found = [name for name in (*tables.metadata.tables, _VERSION.name) if name in there]
+    if found:
+        connection.exec_driver_sql(f"LOCK TABLE {', '.join(found)} IN ACCESS EXCLUSIVE MODE")
+    return found
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Have PostgreSQL's schema changed by nobody else until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
 def make(connection: Connection) -> None:
