@@ -5,6 +5,7 @@ tests/integration/test_backup_databases.py has the real one.
 
 from __future__ import annotations
 
+import grp
 import gzip
 import io
 import json
@@ -26,6 +27,7 @@ from sqlalchemy import create_engine, insert, make_url, text
 from deployer import config
 from deployer.config import Settings
 from deployer.core.model import Live, Trigger
+from deployer.edges.backup import archive
 from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.journal import ROWS_AT_A_TIME, JournalPlace
 from deployer.edges.backup.journal import put_back as put_journal_back
@@ -470,6 +472,29 @@ def test_settings_come_back_with_their_modes_and_the_old_ones_stay_beside(
         ".env", "docker-compose.yaml", "include",
     ]  # fmt: skip
     assert (tmp_path / f"etc.{ASIDE}" / ".env").read_text() == "AIRFLOW_FERNET_KEY=second\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_settings_come_back_with_owners_that_are_known_here_and_no_others(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    file = here.backup(tmp_path / "b.tar.gz").file
+
+    def change(entries: Entries) -> Entries:
+        for one, _ in entries:
+            one.uid, one.gid, one.uname, one.gname = 2**40, 12345, "nobody-here", "daemon"
+        return entries
+
+    rewritten(file, change)
+    (tmp_path / "near").mkdir()
+    (tmp_path / "rest").mkdir()
+    archive.unpack(file, settings=tmp_path / "near", rest=tmp_path / "rest")
+    of_settings = {(p.stat().st_uid, p.stat().st_gid) for p in (tmp_path / "near").rglob("*")}
+    assert of_settings == {(0, grp.getgrnam("daemon").gr_gid)}
+    of_others = {(p.stat().st_uid, p.stat().st_gid) for p in (tmp_path / "rest").rglob("*")}
+    assert of_others == {(0, 0)}
 
 
 def test_airflow_stops_before_all_databases_are_loaded_and_only_then_swapped(

@@ -124,7 +124,8 @@ def _unpacked(
 ) -> Iterator[str]:
     """Yield each name; only files and directories are ever made.
 
-    Each gets its owner, by name where there is such a one: numbers differ between machines.
+    Settings get their owner by name, if there is such a one here. All else is whose this process
+    is: the number of another machine may be anybody's.
     """
     # Of names that lead nowhere else nothing needs to be filtered; Python 3.11.2 has no filters.
     tar.extraction_filter = lambda member, _: member
@@ -136,7 +137,11 @@ def _unpacked(
                 f"{file} holds {name!r}, which no backup does: don't trust it. Nothing was changed"
             )
         member.mode &= _PERMISSIONS
-        place = settings if name.partition("/")[0] == SETTINGS else rest
+        member.uid = member.gid = 0
+        place = settings
+        if name.partition("/")[0] != SETTINGS:
+            place = rest
+            member.uname = member.gname = ""
         tar.extract(member, place)
         flush(place / name)
         yield name
