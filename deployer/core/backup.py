@@ -72,8 +72,9 @@ def read(text: bytes) -> Manifest | None:
     try:
         told = json.loads(text)
         names = tuple(map(str, told["files"]))
-        manifest = Manifest(**told | {"origin": Origin(**told["origin"]), "files": names})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        origin = Origin(**{name: str(value) for name, value in told["origin"].items()})
+        manifest = Manifest(**told | {"origin": origin, "files": names})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return manifest if (manifest.kind, manifest.format) == (_KIND, FORMAT) else None
 

@@ -649,6 +649,42 @@ def with_entry(**fields: object) -> Callable[[Path], None]:
     return damage
 
 
+def with_journal_of(**fields: object) -> Callable[[Path], None]:
+    """Change the journal's entry."""
+
+    def damage(file: Path) -> None:
+        def change(entries: Entries) -> Entries:
+            for name, value in fields.items():
+                setattr(entries[-1][0], name, value)
+            return entries
+
+        rewritten(file, change)
+
+    return damage
+
+
+def with_deep_manifest(file: Path) -> None:
+    def change(entries: Entries) -> Entries:
+        deep = b"[" * 200_000
+        entries[0][0].size = len(deep)
+        return [(entries[0][0], deep), *entries[1:]]
+
+    rewritten(file, change)
+
+
+def with_endless_names(file: Path) -> None:
+    """Name an entry a thousand times, which tarfile reads one within the other."""
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 1
+    with tarfile.open(file) as tar:
+        tar.next()
+        second = tar.next()
+        assert second
+    raw, at = gzip.decompress(file.read_bytes()), second.offset
+    named = long.tobuf() + b"x".ljust(tarfile.BLOCKSIZE, b"\0")
+    file.write_bytes(gzip.compress(raw[:at] + 1000 * named + raw[at:]))
+
+
 Entries = list[tuple[tarfile.TarInfo, bytes]]
 
 
@@ -683,6 +719,13 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
         (with_entry(name="settings/l", type=tarfile.SYMTYPE, linkname="/etc"), "settings/l"),
         (with_entry(name="journal", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "'journal'"),
         (with_entry(name="settings/dev", type=tarfile.CHRTYPE), "'settings/dev'"),
+        (with_journal_of(pax_headers={"mtime": "1e30"}), "is damaged, or no backup"),
+        (with_journal_of(pax_headers={"mtime": "inf"}), "is damaged, or no backup"),
+        (with_journal_of(pax_headers={"mtime": "nan"}), "is damaged, or no backup"),
+        (with_journal_of(pax_headers={"GNU.sparse.map": "0,1,a", "GNU.sparse.size": "9"}),
+         "is damaged, or no backup"),
+        (with_endless_names, "is damaged, or no backup"),
+        (with_deep_manifest, "is no backup that this deployer knows"),
     ],
     ids=[
         "gone", "no archive", "truncated", "its end cut off", "a byte changed",
@@ -690,6 +733,8 @@ def rewritten(file: Path, change: Callable[[Entries], Entries]) -> None:
         "an entry twice", "no manifest",
         "a parent's", "absolute", "out of the settings", "not in the manifest", "a link",
         "a hard link", "a device",
+        "a time that none is", "no end of time", "no time", "a bad map of a file's holes",
+        "names without end", "a manifest without end",
     ],
 )  # fmt: skip
 def test_what_is_no_good_backup_is_refused_and_changes_nothing(

@@ -46,10 +46,18 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
         written(replace(MANIFEST, kind="somebody else's")).encode(),
         written(replace(MANIFEST, format=1)).encode(),
         written(replace(MANIFEST, format=3)).encode(),
+        b"[" * 200_000,
     ],
 )
 def test_what_is_no_manifest_of_ours_is_none(text: bytes) -> None:
     assert read(text) is None
+
+
+def test_an_origin_nested_without_end_is_another() -> None:
+    text = written(MANIFEST).replace('"compose"', "[" * 800 + "]" * 800)
+    manifest = read(text.encode())
+    assert manifest
+    assert "is of another deployer" in str(against(manifest, HERE, ["0001"]))
 
 
 def test_the_databases_of_a_backup_are_told_by_their_service() -> None:

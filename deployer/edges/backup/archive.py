@@ -19,6 +19,15 @@ from deployer.errors import DiskError, WrongPlace
 
 _MANIFEST_MOST: Final = 16 << 20
 _PERMISSIONS: Final = 0o777
+# The last three: what is no number, one too large, headers within headers.
+_DAMAGE: Final = (
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
 
 
 def within(directory: Path) -> Iterator[tuple[str, Path]]:
@@ -91,7 +100,7 @@ def unpack(file: Path, *, settings: Path, rest: Path) -> Manifest:
         raise _damaged(file, exc) from exc
     except (OSError, tarfile.ExtractError) as exc:
         raise DiskError(f"{file} can't be unpacked: {exc}. Nothing was changed") from exc
-    except (tarfile.TarError, zlib.error, EOFError) as exc:
+    except _DAMAGE as exc:
         raise _damaged(file, exc) from exc
     if sorted(found) != sorted(manifest.files):
         wrong = min({*found} ^ {*manifest.files}, default="a name is in it twice")
