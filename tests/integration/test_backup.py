@@ -497,6 +497,24 @@ def test_settings_come_back_with_owners_that_are_known_here_and_no_others(
     assert of_others == {(0, 0)}
 
 
+def test_what_is_unpacked_is_on_disk_a_directory_after_what_is_in_it(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    file = here.backup(tmp_path / "b.tar.gz").file
+    there = tmp_path / "there"
+    there.mkdir()
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        archive, "flush", lambda path: flushed.append(path.relative_to(there).as_posix())
+    )
+    manifest = archive.unpack(file, settings=there, rest=there)
+    assert sorted(flushed) == sorted(manifest.files)
+    for name in ("settings/include/start.py", "settings/include", "settings/.env"):
+        assert flushed.index(name) < flushed.index(str(Path(name).parent))
+
+
 def test_airflow_stops_before_all_databases_are_loaded_and_only_then_swapped(
     tmp_path: Path, sqlite_url: str
 ) -> None:

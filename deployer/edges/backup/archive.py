@@ -138,6 +138,7 @@ def _unpacked(
     """
     # Of names that lead nowhere else nothing needs to be filtered; Python 3.11.2 has no filters.
     tar.extraction_filter = lambda member, _: member
+    made: list[Path] = []
     while member := tar.next():
         name = member.name
         known = is_inside(name) and name in manifest.files
@@ -152,8 +153,10 @@ def _unpacked(
             place = rest
             member.uname = member.gname = ""
         tar.extract(member, place)
-        flush(place / name)
+        made.append(place / name)
         yield name
+    for path in reversed(made):  # a directory after what is in it
+        flush(path)
 
 
 @contextmanager
