@@ -19,8 +19,8 @@ LOOKED_BACK = 200
 def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     """Make an earlier commit live again, with its packages, and freeze.
 
-    Without SHA: the last one before what is live of which every file was good. With SHA, which may
-    be shortened to 7 digits: that one; it must have been live. `deployer unfreeze` deploys the tip.
+    Without SHA: the last one before what is live that succeeded. With SHA, which may be shortened
+    to 7 digits: that one; it must have been live. `deployer unfreeze` deploys the tip.
     """
     settings = config.load()
     journal = app.open_journal(settings)
