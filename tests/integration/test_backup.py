@@ -12,9 +12,8 @@ import json
 import os
 import sqlite3
 import tarfile
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,7 +299,7 @@ def test_what_is_accepted_before_the_journal_is_locked_is_kept(
             connection.execute(insert(deliveries), [row])
             restoring = pool.submit(here.restore, tmp_path / "b.tar.gz")
             while not restoring.done() and not connection.exec_driver_sql(waits).all():
-                time.sleep(0.01)
+                wait([restoring], timeout=0.01)
         restoring.result()
     assert not is_known(postgresql_url, "late")
     assert is_known(f"sqlite:///{tmp_path}/state/journal.{ASIDE}", "late")

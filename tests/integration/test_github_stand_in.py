@@ -479,7 +479,8 @@ def test_half_a_body_is_the_networks_and_not_recorded(github: StandIn) -> None:
 
 
 def test_a_target_url_of_null_is_githubs(github: StandIn) -> None:
-    post_status(github, "f" * 40, {"state": "success", "target_url": None})
+    answer = post_status(github, "f" * 40, {"state": "success", "target_url": None})
+    assert answer.json()["message"].startswith("No commit found")
 
 
 @pytest.mark.parametrize(
