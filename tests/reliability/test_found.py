@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reliability.history import DagProcessorDies, Event, History, Jump, Push, Revert, RollBack
+from tests.reliability.history import (
+    DagProcessorDies,
+    Event,
+    History,
+    Jump,
+    Push,
+    Reset,
+    Revert,
+    RollBack,
+)
 from tests.reliability.simulation import play, silence
 from tests.reliability.texts import HELPER, Kind
 
@@ -88,6 +97,11 @@ FOUND = {
     "the simulation took a freeze for older than a push because the clock was set": (
         (0.12, RollBack(back=1)),
         (0.14, Jump(seconds=3600.0)),
+    ),
+    "the simulation took what a rollback makes live for a push, as the branch went back to it": (
+        (30.0, RollBack(back=1)),
+        (30.04, Push((("dags/anna/x.py", Kind.BROKEN, 3),), merges=3, delays=(0.01,), bell=False)),
+        (30.06, Reset(back=4, delays=(0.01,))),
     ),
     "between two equal words others were owed, and never posted": (
         (
