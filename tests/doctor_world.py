@@ -12,7 +12,7 @@ REPO = "class/airflow-class"
 REPO_URL = "https://github.com/class/airflow-class.git"
 
 
-def nothing_but(**parts: Any) -> World:  # noqa: ANN401
+def nothing_but(**parts: Any) -> World:  # noqa: ANN401 - each part has a type of its own
     """Return a world of which only `parts` are there: its own by name, all others are settings."""
     ours = {one.name for one in fields(World)}
     settings = {name: value for name, value in parts.items() if name not in ours}

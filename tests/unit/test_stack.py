@@ -41,7 +41,7 @@ def test_a_service_is_read_with_all_that_matters_here() -> None:
         environment={"A": "a$b"},
         mounts=(
             Mount("/srv", "/opt/class", bind=True, read_only=True),
-            Mount("", "/tmp", bind=False, read_only=False),  # noqa: S108
+            Mount("", "/tmp", bind=False, read_only=False),  # noqa: S108 - likewise
         ),
         stop_grace_s=600.0,
     )
