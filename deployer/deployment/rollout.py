@@ -21,7 +21,6 @@ from typing import TypeVar
 import structlog
 
 from deployer.core.model import Busy, Examined, Refusal, StepName, Tree
-from deployer.core.planning.packages import parsed
 from deployer.core.requirements import meaning
 from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
@@ -249,16 +248,6 @@ class Rollout:
             note.text = self._services.put_back(services, idle=idle)
         with self._step(StepName.HEALTH) as note:
             note.text = self._services.wait_healthy(services)
-
-
-def refusals(journal: Journal, tip: Tree, kept: str | None) -> dict[str, Refusal]:
-    """Return why the requirements that may have to be installed were refused, by fingerprint."""
-    found = {}
-    for text in (tip.requirements or "", kept or ""):
-        asked = parsed(text)  # None: the plan says so itself
-        if asked and (refusal := journal.refusal(asked.fingerprint)):
-            found[asked.fingerprint] = refusal
-    return found
 
 
 def in_words(busy: Sequence[Busy]) -> str:

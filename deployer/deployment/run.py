@@ -36,7 +36,7 @@ from deployer.core.planning.plan import in_words, plan
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Limits, Parts, Pending, Result
 from deployer.deployment.publication import GoLive, Wanted
-from deployer.deployment.rollout import Drain, Rollout, refusals
+from deployer.deployment.rollout import Drain, Rollout
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
@@ -58,7 +58,6 @@ class Run:
         edited: paths that are live otherwise than published, somebody changed them by hand.
         answers_for: paths that the answered commits changed, also if they are live as they are
             now: who changed a file is told what it does.
-        retry_refused: try requirements again that were refused before.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
     """
@@ -72,7 +71,6 @@ class Run:
     notes: Sequence[str] = ()
     edited: frozenset[str] = frozenset()
     answers_for: frozenset[str] = frozenset()
-    retry_refused: bool = False
 
     def __post_init__(self) -> None:
         parts, limits = self.parts, self.limits
@@ -123,7 +121,7 @@ class Run:
                 old,
                 tip,
                 installed=installed,
-                refusals={} if self.retry_refused else refusals(journal, tip, kept),
+                refusals=journal.refusals(),
                 services=self.limits.services,
                 kept=kept,
                 held=live.held if live else (),
@@ -132,6 +130,8 @@ class Run:
                 else (),
             )
             journal.set_plan(self.deployment, the_plan)
+            for requirements in the_plan.lapsed:
+                journal.lift(requirements)
             why = packages.why(kept, installed) if the_plan.recreate else None
             note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
         self._rollout.refused = the_plan.refused

@@ -178,13 +178,13 @@ class Journal(Protocol):
     def forced_away(self, sha: str) -> bool:
         """Tell whether a forced push replaced `sha`, and nobody announced it again since."""
 
-    def refusal(self, requirements_hash: str) -> Refusal | None:
-        """Return why this text was refused before, None if it was not."""
+    def refusals(self) -> Mapping[str, Refusal]:
+        """Return why requirements were refused before, by fingerprint."""
 
     def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None: ...
 
     def lift(self, requirements_hash: str) -> None:
-        """Forget that this text was refused: it is installed."""
+        """Forget that this text was refused: it is installed, or its refusal lapsed."""
 
     def condemn(self, files: Mapping[str, str], reason: str, *, at: datetime) -> None:
         """Remember that the dag-processor died of `files`, blob ids by path, and how."""
@@ -193,7 +193,7 @@ class Journal(Protocol):
         """Return why the dag-processor died, by path and blob id of what it died of."""
 
     def pardon(self) -> None:
-        """Forget what the dag-processor died of: somebody asks for all of it once more."""
+        """Forget what the dag-processor died of, and all refusals: somebody asks for all anew."""
 
     def drained(self) -> Mapping[str, int]:
         """Return the slots that pools had before they were emptied; empty: none is."""

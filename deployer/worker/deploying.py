@@ -118,7 +118,6 @@ class Deploying:
                 notes=[edits.words, *notes] if edits else notes,
                 edited=(edits and edits.paths) or frozenset(),
                 answers_for=frozenset(path for commit in commits for path in commit.changed),
-                retry_refused=anew,
             )
             result = run(tip)
             cut_short = None

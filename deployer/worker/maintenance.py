@@ -11,7 +11,6 @@ from deployer.core.doctor.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
 from deployer.deployment.parts import Limits, Parts
-from deployer.deployment.rollout import refusals
 from deployer.errors import DeployerError
 from deployer.worker.intake import Intake
 
@@ -129,7 +128,7 @@ class Maintenance:
         if not is_live:
             return drift, "the tip of the branch is not live"
         tree = parts.repository.tree(tip)
-        refused = refusals(parts.journal, tree, kept)
+        refused = parts.journal.refusals()
         decided = packages.decide(installed, tree, refused, kept=kept)
         if decided.move:
             return drift, ""
@@ -137,7 +136,9 @@ class Maintenance:
         if installed is not None and decided.refused is None:
             parts.journal.set_packages(installed)
             return "", ""
-        return drift, list(refused.values())[-1].reason
+        before = packages.parsed(kept)
+        hindrance = before and refused.get(before.fingerprint)
+        return drift, hindrance.reason if hindrance else decided.refused or ""
 
     def _all_run(self) -> bool:
         return all(self._parts.services.vitals(service).life for service in self._limits.services)

@@ -83,8 +83,7 @@ class Outbox:
             "context": status.context,
             "state": str(status.state),
         }
-        age_s = (now - owed.owed_since).total_seconds()
-        if isinstance(answer, RefusedForGood) and not refusal_stands(owed.attempts + 1, age_s):
+        if isinstance(answer, RefusedForGood) and not refusal_stands(owed.attempts + 1):
             answer = RetryLater(answer.reason)
         match answer:
             case Accepted():

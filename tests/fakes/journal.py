@@ -293,8 +293,8 @@ class FakeJournal:
         removed = max((m.id for m in made if m.before == sha and m.forced), default=0)
         return removed > max((m.id for m in made if m.sha == sha), default=0)
 
-    def refusal(self, requirements_hash: str) -> Refusal | None:
-        return self._refusals.get(requirements_hash)
+    def refusals(self) -> Mapping[str, Refusal]:
+        return dict(self._refusals)
 
     def lift(self, requirements_hash: str) -> None:
         self._refusals.pop(requirements_hash, None)
@@ -304,6 +304,7 @@ class FakeJournal:
 
     def pardon(self) -> None:
         self._condemned.clear()
+        self._refusals.clear()
 
     def condemned(self) -> Mapping[tuple[str, str], str]:
         return dict(self._condemned)

@@ -732,7 +732,7 @@ def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: 
     assert journal.live() is None
 
 
-def test_what_the_dag_processor_died_of_is_remembered_by_path_and_content(
+def test_what_the_dag_processor_died_of_is_remembered_until_somebody_asks_for_all_anew(
     journal: Journal,
 ) -> None:
     assert journal.condemned() == {}
@@ -744,20 +744,23 @@ def test_what_the_dag_processor_died_of_is_remembered_by_path_and_content(
         ("dags/a/y.py", "b2"): "DataError",
         ("dags/a/x.py", "b3"): "KeyError",
     }
+    journal.refuse("hash", Refusal("no such package"), at=NOW)
     journal.pardon()
     assert journal.condemned() == {}
+    assert journal.refusals() == {}
 
 
 def test_a_refusal_is_remembered_with_its_latest_reason(journal: Journal) -> None:
-    assert journal.refusal("hash") is None
-    journal.refuse("hash", Refusal("no such package"), at=NOW)
+    assert journal.refusals() == {}
+    none = Refusal("no such package")
+    journal.refuse("hash", none, at=NOW)
+    journal.refuse("other", none, at=NOW)
     spoils = Refusal("with it dags/lasse/cow.py no longer parses", "dags/lasse/cow.py")
     journal.refuse("hash", spoils, at=after(1))
-    assert journal.refusal("hash") == spoils
-    assert journal.refusal("other") is None
+    assert journal.refusals() == {"hash": spoils, "other": none}
     journal.lift("hash")
-    journal.lift("other")
-    assert journal.refusal("hash") is None
+    journal.lift("unknown")
+    assert journal.refusals() == {"other": none}
 
 
 def test_the_packages_that_the_class_runs_on_are_kept_to_the_letter(journal: Journal) -> None:

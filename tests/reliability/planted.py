@@ -24,6 +24,7 @@ from deployer.core.model import (
     StepName,
     Verdict,
 )
+from deployer.core.planning import plan as planning
 from deployer.core.reporting import status
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending
@@ -304,7 +305,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("a refusal is forgotten")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(running, "refusals", lambda *a: {})
+    right = planning.plan
+    patch.setattr(running, "plan", lambda *a, refusals, **kw: right(*a, refusals={}, **kw))
 
 
 @planted("the packages that were asked for are noted, not those that run")

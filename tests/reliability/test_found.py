@@ -7,6 +7,7 @@ import pytest
 from tests.reliability.history import (
     DagProcessorDies,
     Event,
+    Fault,
     History,
     Jump,
     Push,
@@ -112,6 +113,67 @@ FOUND = {
             30.02,
             Push((("dags/top.py", Kind.CLAIM, 1),), packages=("sick", 1), merges=1, bell=False),
         ),
+    ),
+    "a refusal for a file's sake stood though the file had moved beside other requirements": (
+        (
+            0.0,
+            Push(
+                (("dags/anna/y.py", Kind.BROKEN, 37), ("dags/anna/x.py", Kind.FINE, 13)),
+                ("sick", 1),
+                delays=(0.01,),
+            ),
+        ),
+        (
+            0.1,
+            Push(
+                (("dags/ben/x.py", Kind.FINE, 16), ("dags/ben/y.py", Kind.PICKY, 18)),
+                delays=(0.01,),
+            ),
+        ),
+        (
+            475.42,
+            Push(
+                (
+                    ("dags/anna/y.py", Kind.PICKY, 4),
+                    ("dags/anna/x.py", Kind.BROKEN, 14),
+                    ("dags/cleo/x.py", Kind.FINE, 31),
+                ),
+                merges=3,
+                delays=(0.01, 0.01),
+            ),
+        ),
+        (480.42, Push((("dags/anna/x.py", Kind.PICKY, 29),), delays=(0.01,))),
+        (481.42, Push((("dags/top.py", Kind.EMPTY, 46),), ("fine", 3), onto=3, delays=(0.3, 900))),
+        (
+            486.74,
+            Push(
+                (
+                    ("dags/ben/x.py", Kind.FINE, 0),
+                    ("dags/anna/y.py", Kind.PICKY, 21),
+                    ("dags/cleo/x.py", Kind.FINE, 14),
+                ),
+                ("fine", 2),
+                delays=(0.01,),
+            ),
+        ),
+        (
+            491.74,
+            Push((("dags/ben/y.py", Kind.FINE, 42),), onto=2, merges=3, delays=(0.01,), bell=False),
+        ),
+        (
+            891.94,
+            Push(
+                (("dags/cleo/x.py", Kind.FINE, 5), ("dags/anna/x.py", Kind.FINE, 35)),
+                ("fine", 2),
+                merges=3,
+                delays=(0.01,),
+            ),
+        ),
+    ),
+    "the clock was set while GitHub did not know the commit yet": (
+        (0.0, Push((("dags/ben/x.py", Kind.PICKY, 2),), delays=(0.01,))),
+        (0.02, Fault("github unknown commit", for_s=4.0)),
+        (1.02, Jump(seconds=3600.0)),
     ),
 }
 

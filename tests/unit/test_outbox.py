@@ -12,9 +12,8 @@ from deployer.core.model import Status, StatusRecord, StatusState, Trigger
 from deployer.core.reporting.pacing import (
     BURST,
     BURST_KEPT,
-    NEW_S,
     SLOW_S,
-    TRIES_WHEN_NEW,
+    TRIES_IF_REFUSED,
     WINDOW,
     WINDOW_S,
 )
@@ -296,7 +295,7 @@ def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
 
 
 def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) -> None:
-    post.board.answers += [RefusedForGood("No commit found for SHA")] * TRIES_WHEN_NEW
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * TRIES_IF_REFUSED
     post.owe(1)
     post.outbox.post_next()
     post.clock.sleep(1)
@@ -304,7 +303,7 @@ def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) ->
         post.clock.sleep(post.outbox.post_next())
     post.owe(2)
     assert post.go_on(3600) == [2]
-    assert post.board.tries == TRIES_WHEN_NEW + 1
+    assert post.board.tries == TRIES_IF_REFUSED + 1
     assert post.owed() == 0
     refused = post.records()[0]
     assert (refused.posted_at, refused.error) == (None, "No commit found for SHA")
@@ -317,12 +316,13 @@ def test_a_commit_that_github_does_not_know_yet_is_told_a_little_later(post: Pos
     assert (post.board.tries, post.records()[0].error) == (3, None)
 
 
-def test_what_is_refused_though_it_is_old_is_not_tried_again(post: Post) -> None:
+def test_a_commit_that_github_does_not_know_yet_is_told_though_the_clock_is_set_just_then(
+    post: Post,
+) -> None:
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * 2
     post.owe(1)
-    post.clock.sleep(NEW_S)
-    post.board.answers.append(RefusedForGood("No commit found for SHA"))
-    assert post.go_on(3600) == []
-    assert (post.board.tries, post.owed()) == (1, 0)
+    post.clock.jump(3600)
+    assert post.go_on(10) == [1]
 
 
 def test_what_is_owed_outlives_the_worker(post: Post) -> None:

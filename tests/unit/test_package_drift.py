@@ -195,6 +195,15 @@ def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World)
     )
 
 
+def test_one_service_rebuilt_below_requirements_that_nobody_can_read_is_told(world: World) -> None:
+    require(world, "pandas=2.0\n")
+    world.reconciler.turn()
+    rebuilt(world, None)  # one of them: no text is that of all
+    looks_later(world)
+    drift = world.journal.pulse().drift
+    assert drift.startswith(f"{UNLIKE}; they can't be put back: requirements.txt:1 ")
+
+
 def test_packages_that_come_back_in_another_form_are_no_reason_to_restart_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -451,6 +451,21 @@ def test_a_refusal_for_a_file_s_sake_outlives_the_pushes_of_others(world: World)
     assert len(world.examiner.asked_on_built) == tried
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_refusal_for_a_file_s_sake_lapses_though_the_file_moves_beside_other_requirements(
+    world: World, *, by_hand: bool
+) -> None:
+    text = refused_for_the_sake_of_a_file(world)
+    world.repository.push({WEATHER: "import numpy\n", "requirements.txt": "numpy\n"})
+    if by_hand:
+        world.wish()
+    world.reconciler.turn()
+    world.examiner.finds_on_built(WEATHER, dag_ids=("weather",))
+    packages(world, text)
+    world.reconciler.turn()
+    assert world.services.text == text
+
+
 def test_what_was_installed_at_last_is_not_refused_when_it_comes_again(world: World) -> None:
     world.services.refuses["pandas\n"] = "no internet on that day"
     packages(world)

@@ -82,6 +82,8 @@ class Plan:
         requirements: difference between what is installed and what the tip asks for.
         recreate: services to recreate, empty if the packages stay.
         refused: why the tip's `requirements.txt` is not even tried, None if it is fine.
+        lapsed: fingerprints of requirements that were refused for the sake of a file, and may be
+            tried again: it is another by now, or gone.
         left_out: copied from the tip's tree.
         steps: the work, in order.
     """
@@ -91,5 +93,6 @@ class Plan:
     requirements: RequirementsDiff = RequirementsDiff()
     recreate: tuple[str, ...] = ()
     refused: str | None = None
+    lapsed: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -47,7 +47,7 @@ def plan(
             tip's is resolved and the services recreated.
         refusals: why requirements were refused before, by fingerprint; these are not tried
             again, the packages stay as they are. One for a file's sake lapses when the file,
-            or what it imports, moves.
+            or what it imports, moves, whatever the tip requires.
         services: what to recreate when packages move, in this order.
         kept: text of what the class ran on when the last deployment ended. If the tip's is
             refused, this is what has to run.
@@ -61,11 +61,11 @@ def plan(
         OperatorError: packages must move and `services` is empty.
     """
     dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
-    lapsed = {*dag_files, *deleted} if live else set()
+    moved = {*dag_files, *deleted} if live else set()
     standing = {
         key: why
         for key, why in refusals.items()
-        if why.path is None or (why.path in tip.files and why.path not in lapsed)
+        if why.path is None or (why.path in tip.files and why.path not in moved)
     }
     packages = decide(installed, tip, standing, kept=kept)
     if packages.move:
@@ -91,6 +91,7 @@ def plan(
         requirements=packages.diff,
         recreate=recreate,
         refused=packages.refused,
+        lapsed=tuple(sorted(refusals.keys() - standing.keys())),
         left_out=tip.left_out,
         steps=tuple(steps),
     )

@@ -40,8 +40,7 @@ SLOW_S = WINDOW_S / AT_ONCE
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
-TRIES_WHEN_NEW = 5
-NEW_S = 60.0
+TRIES_IF_REFUSED = 5
 _DOUBLINGS = math.ceil(math.log2(LAST_RETRY_S / FIRST_RETRY_S))
 
 
@@ -114,13 +113,13 @@ def retry_delay_s(attempts: int, after_s: float | None = None) -> float:
     return (after_s or 0.0) + min(FIRST_RETRY_S * 2.0**doublings, LAST_RETRY_S)
 
 
-def refusal_stands(attempts: int, age_s: float) -> bool:
+def refusal_stands(attempts: int) -> bool:
     """Tell whether GitHub's refusal of a status is its last word, at the `attempts`-th try.
 
-    It refuses a commit that was pushed seconds ago and is not known everywhere yet as it
-    refuses one that is not there.
+    It refuses a commit that was pushed seconds ago and is not known everywhere yet as it refuses
+    one that is not there. How old a commit is is not asked: a clock may be set just then.
     """
-    return attempts >= TRIES_WHEN_NEW or age_s >= NEW_S
+    return attempts >= TRIES_IF_REFUSED
 
 
 OVERTAKINGS = 3

@@ -153,7 +153,7 @@ class SqlJournal:
     set_live = _writes(marks.set_live)
     packages = _reads(marks.packages)
     set_packages = _writes(marks.set_packages)
-    refusal = _reads(marks.refusal)
+    refusals = _reads(marks.all_refusals)
     refuse = _writes(marks.refuse)
     lift = _writes(marks.lift)
     condemn = _writes(marks.condemn)

@@ -64,13 +64,9 @@ def set_packages(connection: Connection, text: str) -> None:
     connection.execute(update(worker).values(packages=text))
 
 
-def refusal(connection: Connection, requirements_hash: str) -> Refusal | None:
-    row = connection.execute(
-        select(refusals.c.reason, refusals.c.path).where(
-            refusals.c.fingerprint == requirements_hash
-        )
-    ).one_or_none()
-    return Refusal(row.reason, row.path) if row else None
+def all_refusals(connection: Connection) -> dict[str, Refusal]:
+    rows = connection.execute(select(refusals.c.fingerprint, refusals.c.reason, refusals.c.path))
+    return {row.fingerprint: Refusal(row.reason, row.path) for row in rows}
 
 
 def refuse(
@@ -95,6 +91,7 @@ def condemn(connection: Connection, files: Mapping[str, str], reason: str, *, at
 
 def pardon(connection: Connection) -> None:
     connection.execute(delete(condemned))
+    connection.execute(delete(refusals))
 
 
 def all_condemned(connection: Connection) -> dict[tuple[str, str], str]:
