@@ -69,8 +69,10 @@ class Holding:
         """Hold what is known to hurt; return of what the dag-processor died, asked about or not."""
         condemned = rules.condemned(tip, self._journal.condemned())
         told = {path: why for path, why in condemned.items() if path in the_plan.dag_files}
-        for path, reason in (rules.unpublishable(old, the_plan) | told).items():
+        for path, reason in rules.unpublishable(old, the_plan).items():
             self.hold(path, reason, Proof.NONE)
+        for path, reason in told.items():
+            self.hold(path, reason, Proof.NONE, of=rules.DIED)
         return frozenset(condemned)
 
     def hold_modules(
@@ -91,8 +93,8 @@ class Holding:
             else:
                 self.modules |= {module}
 
-    def hold(self, path: str, reason: str, proof: Proof) -> None:
-        error = ParseError("Held", reason)
+    def hold(self, path: str, reason: str, proof: Proof, of: str = "Held") -> None:
+        error = ParseError(of, reason)
         self.held[path] = Verdict(path, Outcome.HELD, error=error, proof=proof)
 
     def _had_by(self, examined: Sequence[Examined], tip: Tree) -> dict[str, frozenset[str]]:

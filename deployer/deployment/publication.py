@@ -79,15 +79,10 @@ class GoLive:
         self._died_of = ""
 
     @property
-    def died_of(self) -> str:
-        """Why something was taken back, in a few words; empty if nothing was."""
-        return self._died_of if self.taken_back else ""
-
-    @property
     def reason(self) -> str:
-        """The same as a sentence about one of the paths."""
+        """Why something was taken back, as a sentence about one of the paths."""
         whose = "it" if len(self.taken_back) == 1 else "this push"
-        return f"Airflow's dag-processor died of {whose}: {self.died_of}"
+        return f"Airflow's dag-processor died of {whose}: {self._died_of}"
 
     def publish(self, wanted: Wanted) -> None:
         """Make it the live release.

@@ -203,7 +203,6 @@ class Run:
                 verdicts=verdicts,
                 refused=self._rollout.refused,
                 duplicates=holding.duplicates,
-                died_of=live.died_of,
             ),
             live=Live(
                 tip.sha,
@@ -241,7 +240,7 @@ class Run:
     def _judge(self, wanted: Wanted, step: Parse) -> None:
         self._live.judge(wanted, step)
         for path in self._live.taken_back:
-            self._holding.hold(path, self._live.reason, Proof.NONE)
+            self._holding.hold(path, self._live.reason, Proof.NONE, of=rules.DIED)
 
     # -- small parts
 

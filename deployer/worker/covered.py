@@ -50,10 +50,13 @@ class CoveredCommits:
         """Return a commit with what differs from the tip named before it, else from `before`.
 
         Git may show it before its delivery comes, which names that tip: of `others`, which answer
-        for themselves, the newest that it holds is taken for it, if newer than `before`.
+        for themselves, the newest that it holds is taken for it, if newer than `before`. A `before`
+        that holds it says nothing, unless the branch went back to it.
         """
         journal = self.parts.journal
-        named = journal.before_of(sha) or self._newest((before, *others), sha) or before
+        named = journal.before_of(sha) or self._newest((before, *others), sha)
+        if before and not (self.is_on(before, sha) and self._is_past(sha, others)):
+            named = named or before
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = journal.open_contexts(sha)
@@ -70,6 +73,9 @@ class CoveredCommits:
             if one and one != sha and self.is_on(sha, one) and self.is_on(one, newest or one):
                 newest = one
         return newest
+
+    def _is_past(self, sha: str, others: Iterable[str]) -> bool:
+        return any(one != sha and self.is_on(one, sha) for one in others)
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

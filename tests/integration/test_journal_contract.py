@@ -365,7 +365,6 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
             Duplicate("dags/a/x.py", "x", "dags/b/x.py", both=True),
             Duplicate("dags/a/y.py", "y", "dags/b/y.py", imported=True),
         ),
-        died_of="it was killed",
     )
     journal.end(number, ending, at=after(9), statuses=[PENDING])
     found = whole(journal, number)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.reliability.history import (
+    Crash,
     DagProcessorDies,
+    DeleteBranch,
     Event,
+    FailOnce,
     Fault,
     History,
     Jump,
@@ -174,6 +177,40 @@ FOUND = {
         (0.0, Push((("dags/ben/x.py", Kind.PICKY, 2),), delays=(0.01,))),
         (0.02, Fault("github unknown commit", for_s=4.0)),
         (1.02, Jump(seconds=3600.0)),
+    ),
+    "a commit that a crash had left unjudged was told what came after it and was live": (
+        (0.0, Crash(boundary=22, away_s=30.0)),
+        (
+            30.1,
+            Push((("dags/anna/x.py", Kind.SLOW, 8),), ("unbuildable", 2), merges=2, delays=(5.0,)),
+        ),
+        (31.1, Push((), ("fine", 3), merges=1, delays=(0.01,))),
+        (31.1, DeleteBranch(for_s=100.0)),
+        (61.1, Crash(boundary=33, away_s=0.1)),
+    ),
+    "the same where a forced push had removed what was live": (
+        (0.0, Crash(boundary=16, away_s=30.0)),
+        (
+            1.0,
+            Push(
+                (("dags/ben/x.py", Kind.CRAWL, 3), ("include/helper.py", Kind.FINE, 3)),
+                delays=(0.01,),
+            ),
+        ),
+        (31.0, Push((("dags/cleo/x.py", Kind.FINE, 1),), onto=2, delays=(0.01,))),
+    ),
+    "after the packages of before were put back, a red push that had been taken back was green": (
+        (
+            1.0,
+            Push(
+                (("dags/anna/x.py", Kind.FINE, 2), ("dags/cleo/x.py", Kind.POISON, 2)),
+                ("fine", 2),
+                delays=(0.01, 0.01),
+            ),
+        ),
+        (1.3, Push((), ("unbuildable", 1), delays=(0.3, 900.0), bell=False)),
+        (1.4, FailOnce("releases.publish")),
+        (1.42, Push((("dags/anna/y.py", Kind.FINE, 2),), delays=(0.01,), bell=False)),
     ),
 }
 

@@ -68,7 +68,7 @@ def test_its_commit_is_told_what_is_known(world: World) -> None:
     assert world.said(sha) == {
         "airflow/deploy": (
             "failure",
-            "not live: Airflow's dag-processor died of this push: it ended with exit code 1",
+            "not live: Airflow's dag-processor died of it: it ended with exit code 1",
         ),
         "airflow/lasse": (
             "failure",
@@ -338,6 +338,18 @@ def test_how_it_ended_is_not_told_where_nobody_can_see_it(world: World) -> None:
     world.services.untold = "Docker does not answer"
     guard = Guard(world.parts, timeout_s=1)
     assert guard.how_it_ended() == "it ended, and how can't be seen"
+
+
+def test_it_is_told_the_same_if_it_is_deployed_once_more(world: World) -> None:
+    sha = poisoned(world, TAXI)
+    world.reconciler.turn()
+    told = world.said(sha)
+    assert told["airflow/deploy"][1].startswith("not live: Airflow's dag-processor died of this")
+    world.services.text = "numpy\n"  # somebody rebuilt the image
+    world.clock.sleep(world.reconciler.turn() or 0.0)
+    world.reconciler.turn()
+    assert len(world.journal.deployments()) == 3
+    assert world.said(sha) == told
 
 
 def test_what_it_died_of_stays_out_though_nobody_knows_any_more_what_is_live(world: World) -> None:

@@ -76,7 +76,6 @@ class Ending:
         refused: why `requirements.txt` was not installed, None if it was or did not move.
         reason: why it failed, for `failed` and `error`.
         duplicates: files held because another has their `dag_id`.
-        died_of: why what changed was taken back after it was live; empty if it was not.
         broke: files that are bad now and were good before, though their own text did not move.
     """
 
@@ -87,6 +86,5 @@ class Ending:
     refused: str | None = None
     reason: str = ""
     duplicates: tuple[Duplicate, ...] = ()
-    died_of: str = ""
     broke: tuple[str, ...] = ()
     waited_s: float = 0.0

@@ -11,6 +11,9 @@ from dataclasses import replace
 from deployer.core.dependencies import affected
 from deployer.core.model import Duplicate, Examined, Live, Plan, Tree, folder_of
 
+DIED = "DagProcessorDied"
+"""Type of the error of a file that is held since the dag-processor died of it."""
+
 
 def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     """Return those of the `live` paths whose place in the tip can't be published.

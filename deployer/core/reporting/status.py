@@ -25,7 +25,7 @@ from deployer.core.model import (
     Verdict,
     folder_of,
 )
-from deployer.core.planning.held import notes
+from deployer.core.planning.held import DIED, notes
 from deployer.core.reporting import contexts
 from deployer.core.reporting.contexts import DEPLOY
 
@@ -144,8 +144,8 @@ def _deploy(commit: Commit, ending: Ending) -> Status:
             faults = []
             if ending.refused and commit.touches_requirements:
                 faults.append(f"{ending.refused}; packages kept")
-            if ending.died_of and _was_taken_back(commit, ending):
-                faults.append(_died(ending))
+            if died := _died(commit, ending):
+                faults.append(f"not live: {died}")
             elif own := _of_no_folder(commit, ending):
                 faults.append(_bad(own, ""))
             if harmed := _harmed(commit, ending):
@@ -189,13 +189,11 @@ def _is_among(changed: Collection[str], path: str) -> bool:
     return path in changed or (path[-1] == "/" and any(p.startswith(path) for p in changed))
 
 
-def _was_taken_back(commit: Commit, ending: Ending) -> bool:
-    held = {v.path for v in ending.verdicts if v.outcome is Outcome.HELD}
-    return not held.isdisjoint(commit.changed)
-
-
-def _died(ending: Ending) -> str:
-    return f"not live: Airflow's dag-processor died of this push: {ending.died_of}"
+def _died(commit: Commit, ending: Ending) -> str:
+    """Return how the dag-processor died of a commit, now or before, if none of it is live."""
+    own = [v for v in ending.verdicts if v.path in commit.changed]
+    reasons = [v.error.message for v in own if v.error and v.error.type == DIED]
+    return reasons[0] if reasons and all(v.outcome is Outcome.HELD for v in own) else ""
 
 
 def _notes(commit: Commit, ending: Ending) -> list[str]:

@@ -36,7 +36,7 @@ _ROWS = {
         "SELECT i, sha, printf('%040x', i - 1), 'refs/heads/main', 'webhook', 'succeeded', at, at, "
         "at, '', json_object('dag_files', json_array('dags/' || folder || '/a.py')), "
         "json_object('seconds', 0.4, 'waited_s', 0.4, 'refused', NULL, 'reason', '', "
-        "'died_of', '', 'broke', json('[]'), 'duplicates', json('[]')) FROM d"
+        "'broke', json('[]'), 'duplicates', json('[]')) FROM d"
     ),
     'announcements (delivery, sha, forced, "trigger", received_at, deployment_id)': (
         "SELECT 'guid-' || i, sha, 0, 'webhook', at, i FROM d"
