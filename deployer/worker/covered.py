@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -46,36 +46,38 @@ class CoveredCommits:
     carrying: Carrying
     _rosters: dict[str, str | None] = field(default_factory=dict)  # of a commit and of its past
 
-    def commit(self, sha: str, before: str | None, others: Collection[str] = ()) -> Commit:
+    def commit(self, sha: str, before: str | None, others: Sequence[str] = ()) -> Commit:
         """Return a commit with what differs from the tip named before it, else from `before`.
 
-        Git may show it before its delivery comes, which names that tip: of `others`, which answer
-        for themselves, the newest that it holds is taken for it, if newer than `before`. A `before`
-        that holds it says nothing, unless the branch went back to it.
+        Git may show it before its delivery comes, which names that tip; of `others`, which answer
+        for themselves, one may be that.
         """
-        journal = self.parts.journal
-        named = journal.before_of(sha) or self._newest((before, *others), sha)
-        if before and not (self.is_on(before, sha) and self._is_past(sha, others)):
-            named = named or before
+        named = self.parts.journal.before_of(sha) or self._came_of(sha, before, others)
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
-        told = journal.open_contexts(sha)
+        told = self.parts.journal.open_contexts(sha)
         try:
             past = self.parts.repository.history(base, sha)
             return Commit(sha, past.changed, self._notes(sha, past), open=told)
         except UnknownCommit:
             return Commit(sha, open=told)
 
-    def _newest(self, among: Iterable[str | None], sha: str) -> str | None:
-        """Return the last of other commits that `sha` holds."""
-        newest = None
-        for one in among:
-            if one and one != sha and self.is_on(sha, one) and self.is_on(one, newest or one):
-                newest = one
-        return newest
+    def _came_of(self, sha: str, before: str | None, others: Sequence[str]) -> str | None:
+        """Return the newest that `sha` holds of `before` and of what is newer, else `before`.
 
-    def _is_past(self, sha: str, others: Iterable[str]) -> bool:
-        return any(one != sha and self.is_on(one, sha) for one in others)
+        None where that came after it: holds it, though the branch did not go back to it.
+        """
+        before = before if before != sha else None
+        newest = before if before and self.is_on(sha, before) else None
+        for one in others:
+            if one == sha or not self.is_on(sha, one):
+                continue
+            if self.is_on(one, newest) if newest else not (before and self.is_on(before, one)):
+                newest = one
+        if newest or not before:
+            return newest
+        is_past = any(one != sha and self.is_on(one, sha) for one in others)
+        return None if is_past and self.is_on(before, sha) else before
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

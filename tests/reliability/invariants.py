@@ -172,8 +172,8 @@ def _never_rewritten(found: Evidence) -> Iterator[str]:
             continue
         where = f"{said.sha[:7]} {said.context}"
         if was.words == said.words:
-            # A `pending` may have had other words meanwhile that were never posted.
-            if not found.repeats and was.state in FINAL:
+            # What may change may have had other words meanwhile that were never posted.
+            if not found.repeats and was.state in FINAL and said.sha not in rejudged:
                 yield f"{where} was told twice that it is {said.state}: {said.description}"
         elif said.state == "pending" and was.state in FINAL and said.sha not in rejudged:
             yield f"{where} was {was.state}, and pending again"

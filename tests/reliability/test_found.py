@@ -17,6 +17,7 @@ from tests.reliability.history import (
     Reset,
     Revert,
     RollBack,
+    Unfreeze,
 )
 from tests.reliability.simulation import play, silence
 from tests.reliability.texts import HELPER, Kind
@@ -116,6 +117,20 @@ FOUND = {
             30.02,
             Push((("dags/top.py", Kind.CLAIM, 1),), packages=("sick", 1), merges=1, bell=False),
         ),
+    ),
+    "between two equal verdicts a rollback was owed, and never posted": (
+        (30.0, Push((("dags/cleo/x.py", Kind.CRAWL, 23),), onto=2, delays=(0.3, 900.0))),
+        (35.0, Push((("dags/anna/x.py", Kind.EMPTY, 25),), delays=(5.0,))),
+        (40.0, RollBack(back=2)),
+        (40.3, Fault("github 429", for_s=120.0)),
+        (40.3, Unfreeze()),
+    ),
+    "of two commits before a tip that nobody named, the older one was taken for what it came of": (
+        (510.0, Push((("dags/anna/x.py", Kind.FINE, 35),), delays=(130.0,), bell=False)),
+        (510.0, Push((("dags/ben/y.py", Kind.SLOW, 5),), delays=(0.3, 900.0))),
+        (540.0, Push((("dags/cleo/x.py", Kind.BROKEN, 30),), delays=(0.01,))),
+        (610.02, Push((("dags/cleo/x.py", Kind.BROKEN, 22),), delays=(0.01,))),
+        (611.02, Push((), ("fine", 2), onto=2, merges=2, delays=(), bell=False)),
     ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
