@@ -138,6 +138,7 @@ class Rollout:
         Raises:
             ServicesError, DiskError, PreflightError
         """
+        self._built = None
         try:
             with self._step(StepName.RESOLVE) as note:
                 self._services.tidy()

@@ -148,7 +148,7 @@ class Run:
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
-                    self._rollout.recreate(step.services, known=installed is not None)
+                    self._recreate(step.services, tip, the_plan.refused, installed, kept)
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
                     self._live.publish(wanted)
@@ -236,6 +236,24 @@ class Run:
             else:
                 examination.end()
                 self._examination = None
+
+    def _recreate(
+        self,
+        services: Sequence[str],
+        tip: Tree,
+        refused: str | None,
+        installed: str | None,
+        kept: str | None,
+    ) -> None:
+        rollout, known = self._rollout, installed is not None
+        rollout.recreate(services, known=known)
+        if rollout.refused == refused:
+            return
+        # Others than those of before may run: somebody changed them, or a deployment died.
+        back = packages.decide(installed, tip, self.parts.journal.refusals(), kept=kept).text
+        if back is not None:
+            rollout.prove(back, tip, self._holding.examined)
+            rollout.recreate(services, known=known)
 
     def _judge(self, wanted: Wanted, step: Parse) -> None:
         self._live.judge(wanted, step)

@@ -94,8 +94,10 @@ class Deploying:
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
         # file changed by hand is mended, or a worker died over the files of a commit before.
         asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
+        # Where it is not known what is live, it may be what was when a deployment began that died.
+        before = {row.sha: row.base_sha for row in covered} if live is None else {}
         commits = [
-            self.covered.commit(sha, live.sha if live else None, others=shas)
+            self.covered.commit(sha, live.sha if live else before.get(sha), others=shas)
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]

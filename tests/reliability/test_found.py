@@ -132,6 +132,19 @@ FOUND = {
         (610.02, Push((("dags/cleo/x.py", Kind.BROKEN, 22),), delays=(0.01,))),
         (611.02, Push((), ("fine", 2), onto=2, merges=2, delays=(), bell=False)),
     ),
+    "a tip was compared with a commit that came late, as a crash had made what was live unknown": (
+        (0.3, Push((("dags/anna/x.py", Kind.FINE, 0),), delays=(130.0,))),
+        (30.32, Crash(boundary=3, away_s=0.1)),
+        (60.32, Push((("dags/ben/x.py", Kind.EMPTY, 3),), delays=(0.01, 0.01))),
+        (130.32, Push((("dags/anna/x.py", Kind.EMPTY, 1),), delays=(5.0,))),
+        (130.42, Crash(boundary=14, away_s=0.1)),
+        (130.52, Push((("dags/top.py", Kind.FINE, 2),), delays=(0.01,))),
+    ),
+    "a push whose packages were refused was judged with those that a failed deployment had left": (
+        (70.0, Push((), ("fine", 2), onto=2, merges=1, delays=(5.0,))),
+        (70.32, FailOnce("releases.publish")),
+        (75.34, Push((("dags/cleo/x.py", Kind.PICKY, 3),), ("sick", 3), delays=(0.01,))),
+    ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
             0.0,

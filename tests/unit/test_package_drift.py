@@ -158,27 +158,26 @@ def test_where_the_live_commits_own_are_refused_those_of_before_come_back(world:
     assert world.said(sha) == said
 
 
-def test_a_push_that_is_refused_while_others_run_is_followed_by_those_of_before(
+def test_a_push_that_is_refused_while_others_run_is_judged_with_those_of_before(
     world: World,
 ) -> None:
     rebuilt(world)
     world.services.refuses["broken\n"] = "there is no such package"
     require(world, "broken\n")
-    looks_later(world)
-    assert world.services.text == COW
-
-
-def test_a_refused_push_long_after_they_were_gone_is_followed_by_those_of_before(
-    world: World,
-) -> None:
-    rebuilt(world)
-    world.reconciler.turn()
-    world.clock.sleep(BY_HAND_S)
-    world.services.refuses["broken\n"] = "there is no such package"
-    require(world, "broken\n")
-    assert world.reconciler.turn() == 0
     assert world.reconciler.turn() is None
     assert world.services.text == COW
+    assert len(world.journal.deployments()) == 3
+
+
+def test_if_those_of_before_are_refused_as_well_what_ran_stays(world: World) -> None:
+    rebuilt(world, "numpy\n")
+    world.services.breaks.add("sick\n")
+    world.services.refuses[COW] = "it was yanked"
+    sha = require(world, "sick\n")
+    world.reconciler.turn()
+    assert world.services.text == "numpy\n"
+    assert world.services.recreated == [SERVICES, SERVICES]  # and back
+    assert "Airflow does not start with it" in world.said(sha)["airflow/deploy"][1]
 
 
 def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World) -> None:

@@ -13,7 +13,7 @@ from airflow_client.client.api_client import ApiClient
 
 from deployer.errors import AirflowError, AirflowUnreachable
 
-OK, CREATED, FORBIDDEN, NOT_FOUND, CONFLICT = 200, 201, 403, 404, 409
+OK, CREATED, FORBIDDEN, NOT_FOUND = 200, 201, 403, 404
 NOT_LOGGED_IN = {401, FORBIDDEN}
 """A token that ran out is a 401; one signed with a key of before, a 403, like a missing right
 (airflow/api_fastapi/core_api/security.py)."""
