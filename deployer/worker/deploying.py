@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 EXAMINED_S = 0.2
 """For one look whether files that take long have been examined."""
+NAMED_WITHIN = timedelta(seconds=5)
+"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 
 
 @dataclass(eq=False)
@@ -47,6 +50,7 @@ class Deploying:
     carrying: Carrying
     covered: CoveredCommits
     _now_live: Live | None = None  # while those are ended that are judged with it
+    _first_seen: tuple[str, float] = ("", 0.0)  # the tip, and when, on the monotonic clock
 
     def deploy(
         self,
@@ -67,7 +71,8 @@ class Deploying:
             wishes: by hand, which it answers.
             edits: what somebody changed by hand and is to be published anew.
             redo: all of it, whatever is live.
-            woken: by the delivery of another commit: the tip's own may be on its way.
+            woken: by the delivery of another commit: the tip's own may be on its way, as it may
+                while others are in `error`, for whose sake git is asked again.
             otherwise: what triggered it, if nobody asked.
         """
         journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
@@ -77,8 +82,8 @@ class Deploying:
         with self.intake.lock:
             mine = next((row for row in self.intake.rows() if row.sha == tip), None)
             if mine is None:
-                asked = [*(wish.trigger for wish in wishes), *(row.trigger for row in covered[-1:])]
-                why = next(iter(asked), otherwise)
+                asking: list[Announcement | Deployment] = [*wishes, *covered[-1:]]
+                why = asking[0].trigger if asking else otherwise
                 deployment = self.intake.queue(tip, live.sha if live else None, why)
             else:
                 deployment = mine.id
@@ -92,8 +97,9 @@ class Deploying:
         journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
         journal.add_step(deployment, fetched.step)
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
-        # file changed by hand is mended, or a worker died over the files of a commit before.
-        asked_for = anew or redo or ((mine or wishes) and not (live and live.sha == tip))
+        # file changed by hand is mended, or a worker died over that or a commit before.
+        asked = wishes or (mine and mine.trigger is not Trigger.POLL)
+        asked_for = anew or redo or (asked and not (live and live.sha == tip))
         # Where it is not known what is live, it may be what was when a deployment began that died.
         before = {row.sha: row.base_sha for row in covered} if live is None else {}
         commits = [
@@ -101,7 +107,7 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = woken and not wishes and self._is_early(tip)
+        early = (woken or again) and not wishes and self._is_early(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
         self._owe(deployment, [status for commit in fresh for status in pending(commit)])
@@ -222,7 +228,11 @@ class Deploying:
         What it is told hangs on the tip that its delivery names before it: it is told when that
         has come (`end`; later, like any commit that is late), or is too late (`Reconciler._name`).
         """
-        return self.parts.journal.shown(tip, DEPLOY) is None
+        now = self.parts.clock.monotonic()
+        if self._first_seen[0] != tip:
+            self._first_seen = (tip, now)
+        seen_ago = timedelta(seconds=now - self._first_seen[1])
+        return seen_ago < NAMED_WITHIN and self.parts.journal.shown(tip, DEPLOY) is None
 
     def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
         if tip in self.carrying.shas or any(commit.sha == tip for commit in commits):

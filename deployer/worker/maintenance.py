@@ -11,6 +11,7 @@ from deployer.core.doctor.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
 from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.rollout import Drain
 from deployer.errors import DeployerError
 from deployer.worker.intake import Intake
 
@@ -42,6 +43,7 @@ class Maintenance:
         self.deployed: str | None = None
         self._parts = parts
         self._limits = limits
+        self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
         self._prune_due_at = 0.0  # monotonic
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._release_due_at = float("inf")  # monotonic
@@ -60,6 +62,22 @@ class Maintenance:
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
         self._parts.services.tidy()
         self._parts.examiner.warm_up()
+
+    def end_rollout(self) -> None:
+        """End a rollout that died and that nobody has begun again: its commit is gone, say.
+
+        Dying in here: it is done once more, the pools' slots are in the journal until all is well.
+        """
+        parts, services = self._parts, self._limits.services
+        if not parts.journal.drained():
+            return
+        try:
+            if parts.services.installed() is None:
+                parts.services.put_back(services)
+                parts.services.wait_healthy(services)
+            self._drain.reopen()
+        except DeployerError as exc:
+            log.warning("rollout not ended", reason=str(exc))
 
     def make_ready(self) -> None:
         """Make ready for the next deployment: packages may have moved under the parser."""

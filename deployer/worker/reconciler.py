@@ -19,7 +19,7 @@ from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
 from deployer.worker.covered import TAKEN_BACK, CoveredCommits
-from deployer.worker.deploying import Deploying
+from deployer.worker.deploying import NAMED_WITHIN, Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
 from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
@@ -27,8 +27,6 @@ from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
 log = structlog.get_logger()
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
-NAMED_WITHIN = timedelta(seconds=5)
-"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 FETCH_EVERY_S = 60.0
 """For a delivery that got lost while slow files are waited for."""
 
@@ -234,6 +232,7 @@ class Reconciler:
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
+        self.maintenance.end_rollout()
         self.maintenance.make_ready()
         if self._carrying:
             return 0.0
@@ -301,6 +300,7 @@ class Reconciler:
         """End what waits for git; the next turn that reaches it covers the same commits."""
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
+        self.maintenance.end_rollout()
         waiting = self._intake.rows()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
         if not rows or self._intake.freeze:  # what is frozen does not wait for git

@@ -8,6 +8,7 @@ from tests.reliability.history import (
     Crash,
     DagProcessorDies,
     DeleteBranch,
+    Edited,
     Event,
     FailOnce,
     Fault,
@@ -144,6 +145,23 @@ FOUND = {
         (70.0, Push((), ("fine", 2), onto=2, merges=1, delays=(5.0,))),
         (70.32, FailOnce("releases.publish")),
         (75.34, Push((("dags/cleo/x.py", Kind.PICKY, 3),), ("sick", 3), delays=(0.01,))),
+    ),
+    "a worker died while pools were empty, and the branch went back to what was live": (
+        (70.0, Crash(boundary=77, away_s=30.0)),
+        (70.04, Push((("dags/anna/y.py", Kind.BROKEN, 2),), ("fine", 2), delays=(0.01,))),
+        (100.04, Reset(back=2, delays=(0.01,))),
+    ),
+    "a deployment that mended a file changed by hand failed once, and told its commit anew": (
+        (0.0, Push((("dags/anna/x.py", Kind.EMPTY, 2),), delays=(0.01,))),
+        (401.0, FailOnce("journal.end")),
+        (401.02, Edited("dags/anna/x.py")),
+        (836.32, Push((("dags/top.py", Kind.FINE, 2),), onto=2, delays=(0.01, 0.01))),
+    ),
+    "a tip was found for others' sake, who were in error, before its delivery came": (
+        (406.1, Fault("parser", for_s=15.0)),
+        (406.2, Push((("dags/ben/y.py", Kind.FINE, 13),), onto=2, delays=(0.01,))),
+        (406.3, Push((("dags/cleo/x.py", Kind.FINE, 8),), delays=())),
+        (411.3, Push((("dags/anna/y.py", Kind.FINE, 0),), delays=(5.0,))),
     ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (

@@ -194,6 +194,44 @@ def test_a_pool_that_somebody_refilled_meanwhile_is_left_as_it_is(world: World) 
     assert world.journal.drained() == {}
 
 
+@pytest.mark.parametrize("why", ["its commit is gone", "git does not answer"])
+def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def die(_: object) -> str:
+        raise KilledError
+
+    live = world.repository.tip
+    packages(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "wait_healthy", die)
+        with pytest.raises(KilledError):
+            world.reconciler.turn()
+    assert (world.services.text, world.services.installed()) == ("pandas\n", None)
+    if why == "its commit is gone":
+        world.repository.tip = live
+    else:
+        world.repository.down = "no route to host"
+    worker = world.worker()
+    worker.turn()
+    worker.turn()
+    assert world.airflow.slots == POOLS
+    assert world.services.installed() == ""
+    assert world.journal.drained() == {}
+
+
+def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> None:
+    world.announced(TAXI)
+    world.reconciler.turn()
+    world.airflow.slots["default_pool"] = 0
+    world.journal.set_drained({"default_pool": 128})
+    world.airflow.reachable = False
+    assert world.reconciler.turn() is None
+    world.airflow.reachable = True
+    assert world.reconciler.turn() is None
+    assert world.airflow.slots == POOLS
+
+
 def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_for(
     world: World,
 ) -> None:
