@@ -173,7 +173,7 @@ def _never_rewritten(found: Evidence) -> Iterator[str]:
         where = f"{said.sha[:7]} {said.context}"
         if was.words == said.words:
             # What may change may have had other words meanwhile that were never posted.
-            if not found.repeats and was.state in FINAL and said.sha not in rejudged:
+            if not found.repeats and was.state in JUDGED and said.sha not in rejudged:
                 yield f"{where} was told twice that it is {said.state}: {said.description}"
         elif said.state == "pending" and was.state in FINAL and said.sha not in rejudged:
             yield f"{where} was {was.state}, and pending again"
