@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from deployer.core.airflow_version import BY
 from deployer.core.model import State, Trigger
 from deployer.deployment.rollout import Drain, in_words
 from deployer.errors import AirflowError, AirflowKept, DeployerError, OperatorError
 from deployer.ports import Bell, Clock, Journal, OtherAirflow, Services
 
-BY = "deployer airflow-version"
 AT_WORK_S = 1800.0
 """For a deployment at work, which may wait for tasks and build packages."""
 ASKS_GIT_S = 120.0

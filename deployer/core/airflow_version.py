@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+BY = "deployer airflow-version"
+"""Who freezes meanwhile, empties the pools and stops the services: nobody else gives them back."""
 SETTING = "AIRFLOW_IMAGE_NAME"
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 _TAG = re.compile(rf"(?P<name>.+:){VERSION.pattern}(?P<more>-[\w.-]+)?")

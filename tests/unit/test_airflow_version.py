@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from deployer.airflow_version import BY, AirflowVersion
-from deployer.core.airflow_version import image_of, naming
+from deployer.airflow_version import AirflowVersion
+from deployer.core.airflow_version import BY, image_of, naming
 from deployer.core.model import Trigger
 from deployer.deployment.rollout import Drain
 from deployer.errors import AirflowKept, AirflowUnreachable, OperatorError, ServicesError

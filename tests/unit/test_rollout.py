@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from deployer.core.airflow_version import BY
 from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord
 from deployer.errors import AirflowUnreachable, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
@@ -230,6 +231,20 @@ def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> Non
     world.airflow.reachable = True
     assert world.reconciler.turn() is None
     assert world.airflow.slots == POOLS
+
+
+def test_pools_that_are_empty_while_another_airflow_is_put_in_are_let_be(world: World) -> None:
+    world.announced(TAXI)
+    world.reconciler.turn()
+    world.journal.freeze("Airflow 3.4.0 is installed", by=BY, until=None)
+    world.airflow.slots["default_pool"] = 0
+    world.journal.set_drained({"default_pool": 128})
+    world.services.text = None
+    world.reconciler.turn()
+    world.repository.down = "no route to host"
+    world.reconciler.turn()
+    assert world.airflow.slots["default_pool"] == 0
+    assert world.services.recreated == []
 
 
 def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_for(
