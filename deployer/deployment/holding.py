@@ -80,18 +80,25 @@ class Holding:
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
 
-        `among`: the paths that may be, None: all that moved.
+        Who needs what is held only until a file was examined waits with it: else he would be
+        judged with what is live meanwhile. `among`: the paths that may be, None: all that moved.
         """
         harms = {result.path: result.harm for result in self.examined if result.harm}
-        needing = harms.keys() | self.unexamined
-        found = affected.modules(old, tip, needing, held=live.held if live else ())
-        for module, path in found.items():
-            if among is not None and module not in among:
-                continue
-            if path in harms:
-                self.hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
-            else:
-                self.modules |= {module}
+        well = {result.path for result in self.examined} - harms.keys()
+        while True:
+            needing = harms.keys() | self.unexamined
+            found = affected.modules(old, tip, needing, held=live.held if live else ())
+            for module, path in found.items():
+                if among is not None and module not in among:
+                    continue
+                if path in harms:
+                    self.hold(module, f"with it {path} {harms[path]}", Proof.PREFLIGHT)
+                else:
+                    self.modules |= {module}
+            waiting = affected.stirred(tip.files, self.modules) & well - self.unexamined
+            if not waiting:
+                return
+            self.unexamined |= waiting
 
     def hold(self, path: str, reason: str, proof: Proof, of: str = "Held") -> None:
         error = ParseError(of, reason)

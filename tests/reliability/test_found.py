@@ -163,6 +163,35 @@ FOUND = {
         (406.3, Push((("dags/cleo/x.py", Kind.FINE, 8),), delays=())),
         (411.3, Push((("dags/anna/y.py", Kind.FINE, 0),), delays=(5.0,))),
     ),
+    "a file was judged with a module's live version, as the new one waited for a slow file": (
+        (
+            470.44,
+            Push(
+                (("dags/ben/y.py", Kind.CRAWL, 2), (HELPER, Kind.FINE, 48)),
+                merges=3,
+                delays=(5.0,),
+            ),
+        ),
+        (
+            475.44,
+            Push((("dags/ben/y.py", Kind.CRAWL, 4), (HELPER, Kind.BROKEN, 47)), delays=(0.01,)),
+        ),
+        (
+            505.44,
+            Push(
+                (
+                    ("dags/ben/x.py", Kind.CRAWL, 17),
+                    ("dags/anna/x.py", Kind.FINE, 20),
+                    (HELPER, Kind.FINE, 21),
+                ),
+                delays=(0.01,),
+            ),
+        ),
+        (
+            506.44,
+            Push((("dags/cleo/x.py", Kind.PICKY, 6), (HELPER, Kind.FINE, 16)), delays=(0.01,)),
+        ),
+    ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
             0.0,

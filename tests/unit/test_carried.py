@@ -312,6 +312,24 @@ def test_what_moved_under_a_file_that_is_not_yet_examined_waits_with_it(world: W
     assert world.said(changed)["airflow/lasse"] == GREEN_SLOW
 
 
+def test_who_needs_a_module_that_waits_is_judged_with_it_and_not_with_what_is_live_meanwhile(
+    world: World,
+) -> None:
+    push, tools = world.repository.push, "include/tools.py"
+    dag = "import airflow, dag\nimport tools\n"
+    world.deliver(push({SLOW: dag, WEATHER: dag, tools: "1"}))
+    world.reconciler.turn()
+    world.examiner.slow = {SLOW: 100}
+    world.deliver(push({tools: "2"}))
+    pushed_meanwhile(world, 3, BIKE)
+    world.reconciler.turn()
+    world.reconciler.turn()
+    assert world.releases.published[-1][2] == {SLOW, WEATHER, tools}
+    turn_until_rest(world, at_most=1000)
+    assert world.releases.published[-1][2] == frozenset()
+    assert {SLOW, WEATHER} <= world.releases.published[-1][1]
+
+
 def test_a_slow_file_that_turns_out_to_hurt_others_is_held_and_its_live_version_stays(
     world: World,
 ) -> None:
