@@ -146,7 +146,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who is known by git alone answers for the pushes of others")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(CoveredCommits, "_newest", lambda self, among, sha: None)
+    patch.setattr(CoveredCommits, "_came_of", lambda self, sha, before, others: before)
 
 
 @planted("a final status is overwritten")
