@@ -196,10 +196,14 @@ class CoveredCommits:
         )
 
     def forgotten(self, tip: str) -> list[str]:
-        """Return the commits on the branch that were last said to be in `error`."""
+        """Return the commits on the branch whose last deployment was in `error`."""
         shas = dict.fromkeys(sha for _, sha in self.parts.journal.in_error())
         carried = self.carrying.shas
-        return [sha for sha in shas if sha not in carried and self.is_on(tip, sha)]
+        return [  # one with a verdict was covered by what mended something else
+            sha
+            for sha in shas
+            if sha not in carried and not self.answered(sha) and self.is_on(tip, sha)
+        ]
 
     def tell_forgotten(self, tip: str) -> None:
         """Answer commits in `error` anew, now that `tip` is live and judged.
@@ -215,6 +219,8 @@ class CoveredCommits:
         for failed, shas in in_error.items():
             said: list[Status] = []
             for sha in shas:
+                if self.answered(sha):
+                    continue
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
                 if not self.is_on(tip, sha):

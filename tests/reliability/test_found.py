@@ -192,6 +192,29 @@ FOUND = {
             Push((("dags/cleo/x.py", Kind.PICKY, 6), (HELPER, Kind.FINE, 16)), delays=(0.01,)),
         ),
     ),
+    "a module stayed held with a file that needed it no longer": (
+        (861.7, Push(((HELPER, Kind.FINE, 2),), delays=(0.3, 900.0))),
+        (891.7, Push((("dags/top.py", Kind.HARM, 2), (HELPER, Kind.FINE, 2)), delays=(130.0,))),
+        (892.7, Push((("dags/anna/x.py", Kind.HARM, 2),), delays=(130.0,))),
+        (892.7, Push((("dags/ben/x.py", Kind.FINE, 2),), delays=(0.01,))),
+        (
+            892.7,
+            Push(
+                (("dags/top.py", Kind.FINE, 1), (HELPER, Kind.BROKEN, 2)), merges=2, delays=(0.01,)
+            ),
+        ),
+        (893.7, Push((("dags/anna/y.py", Kind.FINE, 2),), onto=3, merges=1, delays=(0.01,))),
+        (894.7, Push((("dags/top.py", Kind.EMPTY, 1),), delays=(0.01,))),
+    ),
+    "a file changed by hand could not be mended, and its commit, a green one, was told an error": (
+        (0.0, Push((("dags/anna/x.py", Kind.EMPTY, 2),), ("fine", 1), delays=(0.01, 0.01))),
+        (70.0, Push((), ("unbuildable", 1), delays=(0.01,))),
+        (75.0, Push((), ("refused", 1), delays=(0.01,))),
+        (76.0, Push((("dags/top.py", Kind.FINE, 0),), ("fine", 1), onto=1, delays=(0.01,))),
+        (86.1, Edited("dags/anna/x.py")),
+        (86.2, Fault("parser", for_s=700.0)),
+        (198.5, Revert(back=2, delays=(130.0,))),
+    ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
             0.0,

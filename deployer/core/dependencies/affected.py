@@ -58,12 +58,23 @@ def modules(
     return found
 
 
-def woken(files: Mapping[str, File], held: Collection[str], moving: Collection[str]) -> set[str]:
-    """Return those of `held` that some file of `moving` needs: they have to be judged anew."""
+def woken(
+    before: Mapping[str, File],
+    after: Mapping[str, File],
+    held: Collection[str],
+    moving: Collection[str],
+) -> set[str]:
+    """Return those of `held` that some file of `moving` needs, or needed before.
+
+    They have to be judged anew: it may have been the one for whose sake they are held.
+    """
     return {
         path
         for path in held
-        if path in files and not (stirred(files, {path}) - {path}).isdisjoint(moving)
+        if path in after
+        and any(
+            not (stirred(files, {path}) - {path}).isdisjoint(moving) for files in (before, after)
+        )
     }
 
 

@@ -94,7 +94,8 @@ def carried(live: Live | None, old: Tree | None, plan: Plan, tip: Tree) -> froze
     """
     if live is None or old is None:
         return frozenset()
-    again = {*plan.dag_files, *affected.woken(tip.files, live.held, plan.dag_files)}
+    moving = {*plan.dag_files, *plan.deleted}
+    again = moving | affected.woken(old.files, tip.files, live.held, moving)
     return frozenset(
         path
         for path in live.held

@@ -119,7 +119,7 @@ def _dag_files(
         outsiders = import_graph.outsiders(tip.files)
         stirred |= outsiders | import_graph.importers(tip.files, outsiders)
     # A module that is held is let go for all who need it, or for none.
-    while again := affected.woken(tip.files, held, stirred) - stirred:
+    while again := affected.woken(live.files, tip.files, held, stirred) - stirred:
         stirred |= affected.stirred(tip.files, again)
     # Where nothing stirred, only another ignore file can make a difference.
     suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
