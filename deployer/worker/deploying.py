@@ -94,16 +94,17 @@ class Deploying:
         if anew or redo:
             journal.set_live(None)
         shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
-        journal.start(deployment, at=clock.now(), base_sha=live.sha if live else None, covers=shas)
+        # Where it is not known what is live, it may be what was when a deployment began that died.
+        died = [row for row in (*covered, mine) if row and row.state is State.RUNNING]
+        before = dict.fromkeys(shas, live.sha) if live else {one.sha: one.base_sha for one in died}
+        journal.start(deployment, at=clock.now(), base_sha=before.get(tip), covers=shas)
         journal.add_step(deployment, fetched.step)
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
         # file changed by hand is mended, or a worker died over that or a commit before.
         asked = wishes or (mine and mine.trigger is not Trigger.POLL)
         asked_for = anew or redo or (asked and not (live and live.sha == tip))
-        # Where it is not known what is live, it may be what was when a deployment began that died.
-        before = {row.sha: row.base_sha for row in covered} if live is None else {}
         commits = [
-            self.covered.commit(sha, live.sha if live else before.get(sha), others=shas)
+            self.covered.commit(sha, before.get(sha), others=shas)
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]

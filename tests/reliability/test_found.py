@@ -215,6 +215,12 @@ FOUND = {
         (86.2, Fault("parser", for_s=700.0)),
         (198.5, Revert(back=2, delays=(130.0,))),
     ),
+    "what was live became unknown while a tip was deployed, which was told late": (
+        (400.0, Push((("dags/cleo/x.py", Kind.FINE, 2),), delays=(0.3, 900.0))),
+        (400.0, Push((("dags/cleo/x.py", Kind.FINE, 3),), merges=1, delays=(0.01,))),
+        (400.3, Crash(boundary=52, away_s=0.1)),
+        (400.32, Push((("dags/anna/x.py", Kind.FINE, 2),), delays=(130.0,))),
+    ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
             0.0,
