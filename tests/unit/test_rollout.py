@@ -195,12 +195,15 @@ def test_a_pool_that_somebody_refilled_meanwhile_is_left_as_it_is(world: World) 
     assert world.journal.drained() == {}
 
 
-@pytest.mark.parametrize("why", ["its commit is gone", "git does not answer"])
+@pytest.mark.parametrize("why", ["its commit is gone", "git does not answer", "it fails before"])
 def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
     world: World, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     def die(_: object) -> str:
         raise KilledError
+
+    def fail() -> None:
+        raise ServicesError("the disk of Docker is full")
 
     live = world.repository.tip
     packages(world)
@@ -211,8 +214,10 @@ def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
     assert (world.services.text, world.services.installed()) == ("pandas\n", None)
     if why == "its commit is gone":
         world.repository.tip = live
-    else:
+    elif why == "git does not answer":
         world.repository.down = "no route to host"
+    else:
+        monkeypatch.setattr(world.services, "tidy", fail)
     worker = world.worker()
     worker.turn()
     worker.turn()
