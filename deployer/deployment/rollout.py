@@ -189,7 +189,7 @@ class Rollout:
         self._drain.reopen()
 
     def leave(self, asked: str, kept: str | None, installed: str | None) -> None:
-        """Write down on which packages this deployment leaves the class."""
+        """Write down on which packages the class runs with what is live now."""
         runs_on = asked if self.refused is None else installed if kept is None else kept
         if runs_on is not None and runs_on != kept:
             self._journal.set_packages(runs_on)

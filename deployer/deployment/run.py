@@ -152,11 +152,12 @@ class Run:
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
                     self._live.publish(wanted)
+                    # Dying here leaves those of before noted beside what is live.
+                    self._rollout.leave(tip.requirements or "", kept, installed)
                 case Parse():
                     self._judge(wanted, step)
                 case _ as never:
                     assert_never(never)
-        self._rollout.leave(tip.requirements or "", kept, installed)
         newly_refused = self._rollout.refused and (
             old is None
             or old.requirements != tip.requirements

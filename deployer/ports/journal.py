@@ -153,9 +153,9 @@ class Journal(Protocol):
     def set_live(self, live: Live | None) -> None: ...
 
     def packages(self) -> str | None:
-        """Return the requirements on which the class ran when the last deployment ended.
+        """Return the requirements on which the class ran when a commit went live last.
 
-        None: none has ended since this is written down.
+        None: none has since this is written down.
         """
 
     def set_packages(self, text: str) -> None: ...

@@ -221,6 +221,13 @@ FOUND = {
         (400.3, Crash(boundary=52, away_s=0.1)),
         (400.32, Push((("dags/anna/x.py", Kind.FINE, 2),), delays=(130.0,))),
     ),
+    "those of before were other packages, as a deployment went live that was never judged": (
+        (475.4, Push((("dags/ben/x.py", Kind.EMPTY, 7),), ("fine", 2), delays=(130.0,))),
+        (875.5, Fault("feed silent", for_s=700.0)),
+        (945.5, Revert(back=1, delays=(0.01,))),
+        (946.5, Push((("dags/cleo/x.py", Kind.PICKY, 36),), delays=(0.01,))),
+        (979.52, Push((), ("unbuildable", 1), delays=(0.01,))),
+    ),
     "a refusal for a file's sake stood though the file had moved beside other requirements": (
         (
             0.0,

@@ -49,7 +49,7 @@ def plan(
             again, the packages stay as they are. One for a file's sake lapses when the file,
             or what it imports, moves, whatever the tip requires.
         services: what to recreate when packages move, in this order.
-        kept: text of what the class ran on when the last deployment ended. If the tip's is
+        kept: text of what the class ran on when `live` went live. If the tip's is
             refused, this is what has to run.
         held: what of `live` is not live as it is there.
         pending: what is to be judged though it did not move: nobody has judged it, nor will but
