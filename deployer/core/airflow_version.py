@@ -1,4 +1,4 @@
-"""Which image is another version of the class's Airflow, and the `.env` that names it."""
+"""Another version of the class's Airflow: its image, the `.env` that names it, who puts it in."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Maintenance:
         self._parts.examiner.warm_up()
 
     def end_rollout(self) -> None:
-        """End a rollout that died and that nobody has begun again: its commit is gone, say.
+        """End a rollout that died, where no deployment has done it: its commit is gone, say.
 
         Dying in here: it is done once more, the pools' slots are in the journal until all is well.
         """
