@@ -37,6 +37,12 @@ STUDENTS = {"amy": "amy-and-her-cat", "bob": "bob:likes:colons"}
 """Names and passwords in the class's list."""
 UP_TIMEOUT_S = 600
 COMPOSE_TIMEOUT_S = 300
+SERVICES = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "postgres")
+WAITING = """
+SELECT pid, client_addr, state, now() - xact_start AS since, pg_blocking_pids(pid) AS blocked_by,
+       left(query, 200) AS query
+FROM pg_stat_activity WHERE datname = 'airflow' AND state <> 'idle' ORDER BY xact_start
+"""
 FILES = ("docker-compose.yaml", "docker-compose.plain.yaml", "Dockerfile", ".dockerignore")
 
 
@@ -176,6 +182,17 @@ class ClassStack:
         """Return the services that Docker calls healthy right now."""
         rows = map(json.loads, self.compose("ps", "--format", "json").stdout.splitlines())
         return {row["Service"] for row in rows if row["Health"] == "healthy"}
+
+    def state(self) -> str:
+        """Return how its services are, and the last words of those that are not healthy."""
+        unwell = sorted({*SERVICES} - self.healthy())
+        argv = ["logs", "--no-color", "--tail=40", *unwell]
+        said = [self.compose("ps", "--all", check=False).stdout]
+        said += [self.compose(*argv, check=False).stdout] if unwell else []
+        # What waits for a lock in the database, and for whom.
+        psql = ["psql", "--host=/tmp", "--username=airflow", "--command", WAITING]
+        said += [self.compose("exec", "-T", "postgres", *psql, check=False).stdout]
+        return "\n".join(said)
 
     def logs(self, service: str) -> str:
         """Return what a service's container wrote, both streams."""

@@ -82,7 +82,9 @@ class FakeFeed:
         if self._alive:
             self._alive = False
             self._due.clear()
-            self._told.append(ProcessorLeft(self._life, ended))
+            self._told.append(ProcessorLeft(self._life, ended=False))
+            if ended:
+                self._told.append(ProcessorLeft(self._life, ended=True))
 
     def come(self, *, anew: bool = True) -> None:
         """Let a dag-processor connect; `anew`: it is another life."""

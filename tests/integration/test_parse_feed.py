@@ -39,18 +39,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "srv" / PLACE
 
 
-@pytest.fixture(autouse=True)
-def lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Don't give time to end to this process, which most peers are of."""
-    monkeypatch.setattr(parse_feed, "ENDS_WITHIN_S", 0.01)
-
-
-@pytest.fixture
-def ends(lives_on: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a process all the time that it may take to end on a busy machine."""
-    monkeypatch.setattr(parse_feed, "ENDS_WITHIN_S", BOUND_S)
-
-
 @pytest.fixture
 def feed(path: Path) -> Iterator[ParseFeedListener]:
     made = ParseFeedListener(path)
@@ -243,7 +231,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.usefixtures("ends")
 @pytest.mark.parametrize("how", ["killed", "over"])
 def test_one_whose_process_ended_has_left_for_good(
     feed: ParseFeedListener, path: Path, how: str
@@ -257,6 +244,43 @@ def test_one_whose_process_ended_has_left_for_good(
             process.go()
         until(feed, ProcessorLeft("one", ended=True))
         assert feed.present() == {}
+
+
+CLOSES = f"{CONNECTS}end.close()\nsys.stdin.readline()\n"
+
+
+def test_one_that_closes_and_ends_later_is_told_to_have_ended_then(
+    feed: ParseFeedListener, path: Path
+) -> None:
+    with Process(CLOSES, path) as process:
+        came(feed, "one")
+        process.go()
+        assert until(feed, ProcessorLeft("one", ended=False)) == [
+            ProcessorCame("one", "3.3.2"),
+            ProcessorLeft("one", ended=False),
+        ]
+        process.go()
+        assert until(feed, left := ProcessorLeft("one", ended=True)) == [left]
+
+
+def watched_processes() -> int:
+    """Return how many processes this one has a descriptor of."""
+    places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.path.lexists(p) and "pidfd" in os.readlink(p) for p in places)
+
+
+def test_of_those_that_close_without_ending_so_many_are_watched_and_the_oldest_go(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse_feed, "MOST_LEFT", 2)
+    before, feed = watched_processes(), ParseFeedListener(path)
+    for life in ("one", "two", "three", "two"):
+        with Peer(path, life):
+            came(feed, life)
+        until(feed, ProcessorLeft(life, ended=False))
+    eventually(lambda: watched_processes() == before + 2, BOUND_S)
+    feed.close()
+    assert watched_processes() == before
 
 
 def test_one_that_only_closed_may_come_again(feed: ParseFeedListener, path: Path) -> None:
@@ -778,7 +802,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.usefixtures("ends")
 def test_a_parser_that_outlives_its_dag_processor_does_not_hold_the_connection(
     feed: ParseFeedListener, path: Path
 ) -> None:
@@ -791,7 +814,11 @@ def test_a_parser_that_outlives_its_dag_processor_does_not_hold_the_connection(
             left = ProcessorLeft("one", ended=True)
             told = until(feed, left)
             os.kill(child, 0)  # raises if it does not live
-            assert told == [ProcessorCame("one", "3.3.2"), left]
+            assert told == [
+                ProcessorCame("one", "3.3.2"),
+                ProcessorLeft("one", ended=False),
+                left,
+            ]
         finally:
             os.kill(child, 9)
 

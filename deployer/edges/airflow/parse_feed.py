@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import selectors
 import socket
 import stat
@@ -17,6 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -46,8 +46,8 @@ MOST_UNREAD = 64 << 20
 MOST_CONNECTIONS = 64
 MOST_TOLD = 100_000
 """Things told that nobody has taken yet; the oldest go, and would be told again if asked for."""
-ENDS_WITHIN_S = 0.5
-"""A process closes its connections a moment before it has ended."""
+MOST_LEFT = 64
+"""Processes that closed their connection and have not ended, whose end would be told."""
 _CHUNK = 1 << 18
 _UCRED = "3i"
 """pid, uid and gid of who connected (man 7 unix, SO_PEERCRED)."""
@@ -55,7 +55,11 @@ _ALONE, _WITH_GROUP = 0o2700, 0o2750
 
 
 class _Connection:
-    """One dag-processor, from its connecting to its leaving."""
+    """One dag-processor, from its connecting to its leaving.
+
+    Attributes:
+        process: a descriptor of the process at the other end, -1: none could be had.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
@@ -64,18 +68,23 @@ class _Connection:
         self.came: ProcessorCame | None = None
         pid = struct.unpack(_UCRED, end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         try:
-            self._process = os.pidfd_open(pid)
+            self.process = os.pidfd_open(pid)
         except OSError:  # in another world of processes, or ended already
-            self._process = -1
+            self.process = -1
 
-    def close(self) -> bool:
-        """Close it; return whether the process at its other end is known to have ended."""
+    def close(self) -> None:
         self.end.close()
-        if self._process < 0:
-            return False
-        ended, _, _ = select.select([self._process], [], [], ENDS_WITHIN_S)
-        os.close(self._process)
-        return bool(ended)
+        if self.process >= 0:
+            os.close(self.process)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A dag-processor whose connection is closed and whose process lives: it ends a moment
+    later, as a rule."""
+
+    life: str
+    process: int
 
 
 class ParseFeedListener:
@@ -106,6 +115,7 @@ class ParseFeedListener:
         self._nudged = False
         self._asked: bytes | None = None
         self._connections: list[_Connection] = []
+        self._left: deque[_Left] = deque()
         self._closing = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
@@ -162,6 +172,8 @@ class ParseFeedListener:
                     match key.data:
                         case _Connection() as connection:
                             self._attend(connection)
+                        case _Left() as left:
+                            self._end(left)
                         case _ if key.fileobj is self._listener:
                             self._accept()
                         case _:
@@ -173,7 +185,9 @@ class ParseFeedListener:
                     for connection in [c for c in self._connections if c.came]:
                         self._send(connection, asked or b"")
         for connection in self._connections:
-            connection.end.close()
+            connection.close()
+        for left in self._left:
+            os.close(left.process)
         os.close(self._wake)
 
     def _accept(self) -> None:
@@ -227,6 +241,8 @@ class ParseFeedListener:
 
     def _greet(self, connection: _Connection, came: ProcessorCame) -> None:
         log.info("dag-processor connected", life=came.life, airflow=came.airflow, unfit=came.unfit)
+        for left in [left for left in self._left if left.life == came.life]:
+            self._forget(left)
         with self._news:
             connection.came = came
             self._tell(came)
@@ -258,12 +274,37 @@ class ParseFeedListener:
         self._selector.unregister(connection.end)
         with self._news:
             self._connections.remove(connection)
-        ended = connection.close()
         came = connection.came
         if came and came.life not in self.present():  # it may have come again meanwhile
-            log.info("dag-processor disconnected", life=came.life, ended=ended)
-            with self._news:
-                self._tell(ProcessorLeft(came.life, ended))
+            self._lost(_Left(came.life, connection.process))
+            connection.end.close()
+        else:
+            connection.close()
+
+    def _lost(self, left: _Left) -> None:
+        """Tell that a dag-processor is gone, and of its process once it has ended."""
+        log.info("dag-processor disconnected", life=left.life)
+        with self._news:
+            self._tell(ProcessorLeft(left.life, ended=False))
+        if left.process < 0:
+            return
+        if len(self._left) >= MOST_LEFT:
+            self._forget(self._left[0])
+        self._left.append(left)
+        self._selector.register(left.process, selectors.EVENT_READ, left)  # man 2 pidfd_open
+
+    def _end(self, left: _Left) -> None:
+        if left not in self._left:  # forgotten in this same turn of the loop
+            return
+        self._forget(left)
+        log.info("dag-processor ended", life=left.life)
+        with self._news:
+            self._tell(ProcessorLeft(left.life, ended=True))
+
+    def _forget(self, left: _Left) -> None:
+        self._left.remove(left)
+        self._selector.unregister(left.process)
+        os.close(left.process)
 
     def _tell(self, told: Told) -> None:
         self._told.append(told)

@@ -74,12 +74,12 @@ class Class:
         """Run something in a service's container."""
         return self.stack.compose("exec", "-T", service, *argv).stdout
 
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, f"never within {PATIENCE_S:g} s: {what}"
-        time.sleep(0.1)
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not holds():
+            if time.monotonic() > end:
+                pytest.fail(f"never within {PATIENCE_S:g} s: {what}\n{self.stack.state()}")
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,9 @@ def test_a_dag_processor_that_is_killed_has_ended_and_comes_again(a_class: Class
 
 def test_all_services_are_healthy(a_class: Class) -> None:
     services = {*AIRFLOW, "postgres", "warehouse"}
-    wait_until(lambda: a_class.stack.healthy() == services, "all services are healthy at once")
+    a_class.wait_until(
+        lambda: a_class.stack.healthy() == services, "all services are healthy at once"
+    )
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,9 @@ def test_a_student_runs_a_dag_that_reads_the_warehouse_and_its_log(
     amy.patch("/dags/amy_reads?update_mask=is_paused", json={"is_paused": False}).raise_for_status()
     run = amy.post("/dags/amy_reads/dagRuns", json={"logical_date": None}).raise_for_status().json()
     path = f"/dags/amy_reads/dagRuns/{run['dag_run_id']}"
-    wait_until(lambda: amy.get(path).json()["state"] in {"success", "failed"}, "the run ends")
+    a_class.wait_until(
+        lambda: amy.get(path).json()["state"] in {"success", "failed"}, "the run ends"
+    )
 
     def log() -> str:
         accept = {"Accept": "application/json"}
@@ -369,7 +373,7 @@ def test_a_student_runs_a_dag_that_reads_the_warehouse_and_its_log(
 
     assert amy.get(path).json()["state"] == "success", log()
     # What a task prints comes by another way than how it ended.
-    wait_until(lambda: "answer (42,)" in log(), "the log has what the task printed")
+    a_class.wait_until(lambda: "answer (42,)" in log(), "the log has what the task printed")
 
 
 def test_the_accounts_follow_their_list(a_class: Class) -> None:
