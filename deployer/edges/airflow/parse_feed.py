@@ -127,6 +127,7 @@ class ParseFeedListener:
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
+        os.close(self._wake)  # not in the thread, which may have seen the end before it is woken
 
     # -- ports.ParseFeed
 
@@ -188,7 +189,6 @@ class ParseFeedListener:
             connection.close()
         for left in self._left:
             os.close(left.process)
-        os.close(self._wake)
 
     def _accept(self) -> None:
         with suppress(OSError):
