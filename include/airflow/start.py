@@ -10,6 +10,7 @@ The same as `airflow …`, but for what the services of a class are better witho
   (github.com/apache/airflow, scripts/docker/entrypoint_prod.sh, KILL_TIMEOUT). A class that
   chose the plain way means it.
 - There, too, each start would compile Airflow anew (`compiled.py`).
+- A scheduler that is to end may wait for ever (`class_executor.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main() -> None:
     if sys.argv[1] == "dag-processor" and (reason := _class_dag_processor()):
         sys.stderr.write(f"Airflow's own dag-processor runs, not the class's: {reason}\n")
         _say_unfit(reason)
+    if sys.argv[1] == "scheduler":
+        _have_it_end()
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
     airflow()
@@ -56,6 +59,15 @@ def _class_dag_processor() -> str:
     if missing:
         return f"it has no {', '.join(missing)} as in Airflow 3.3"
     sys.exit(class_dag_processor.run())
+
+
+def _have_it_end() -> None:
+    try:
+        import class_executor  # noqa: PLC0415  # Airflow, after the above
+
+        class_executor.end_whole()
+    except Exception as exc:  # noqa: BLE001  # whatever another Airflow lacks, the class has a scheduler
+        sys.stderr.write(f"Airflow's own way to end runs: {type(exc).__name__}: {exc}\n")
 
 
 def _say_unfit(reason: str) -> None:

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from deployer.core.model import DAGS, Listed, ParseResult, Told
+from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.embedded.airflow import LocalAirflow
+from deployer.edges.embedded.settings import parsing_environment
 from deployer.ports import ParseFeed
 
 T = TypeVar("T")
 PATIENCE_S = 120.0
 API_TIMEOUT_S = 60.0
 """Of one call: the deployer itself asks again after 5 s, most tests ask once."""
+
+
+def ran(airflow_python: Path, script: str, home: Path) -> Any:  # noqa: ANN401  # as it says
+    """Return what a script says as JSON in its last line, run in Airflow's environment."""
+    done = subprocess.run(
+        [str(airflow_python), "-c", script],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            **parsing_environment(airflow_files()),
+            "AIRFLOW_HOME": str(home),
+        },
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def dag_text(dag_id: str, *, head: str = "", body: str = "") -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,12 +16,12 @@ from deployer.demo.ports import free_port
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.embedded.airflow import LocalAirflow
-from deployer.edges.embedded.settings import parsing_environment
 from tests.integration.airflow_world import (
     FIRST_DAG_ID,
     FIRST_FILES,
     PATIENCE_S,
     HandMadeReleases,
+    ran,
 )
 from tests.integration.waiting import eventually
 
@@ -56,26 +54,6 @@ said["overridden"] = sorted(
 said["seams"] = sorted(ours._SEAMS)
 print("\\n" + json.dumps(said))
 """
-
-
-def ran(airflow_python: Path, script: str, home: Path) -> Any:  # noqa: ANN401  # as it says
-    """Return what a script says as JSON in its last line, run as the dag-processor would be."""
-    done = subprocess.run(
-        [str(airflow_python), "-c", script],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            **parsing_environment(airflow_files()),
-            "AIRFLOW_HOME": str(home),
-        },
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

@@ -181,11 +181,16 @@ class Classroom:
         answer = LOOPBACK.request(method, url, json=body, headers=self._headers)
         return answer.raise_for_status().json()
 
-    def trigger(self, dag_id: str) -> str:
-        """Unpause a DAG, trigger a run, and return its id once all its tasks run."""
+    def begin(self, dag_id: str) -> str:
+        """Unpause a DAG, trigger a run, and return its id."""
         self.airflow("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
         run = self.airflow("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})
         run_id: str = run["dag_run_id"]
+        return run_id
+
+    def trigger(self, dag_id: str) -> str:
+        """Begin a run, and return its id once all its tasks run."""
+        run_id = self.begin(dag_id)
 
         def running() -> bool:
             states = [task["state"] for task in self.tasks(dag_id, run_id)]

@@ -428,9 +428,8 @@ def test_nothing_that_a_release_holds_runs_inside_scheduler_or_api_server(a_clas
     a_class.wait_for_dag("x_tries", release)
     # They would run at a start at the latest.
     a_class.stack.compose(
-        # A scheduler may wait for a task that is none, for all of its ten minutes of grace.
-        "up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--timeout", "20",
-        "--wait", "airflow-scheduler", "airflow-apiserver",
+        "up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--wait",
+        "airflow-scheduler", "airflow-apiserver",
         timeout_s=UP_TIMEOUT_S,
     )  # fmt: skip
     a_class.publish({"dags/x/later.py": dag_text("x_later")})

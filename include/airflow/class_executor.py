@@ -1,0 +1,32 @@
+"""Have the scheduler end when it is told to, or can't go on: it is started again only then.
+
+Airflow 3.3.2 (`airflow/executors/local_executor.py`, `LocalExecutor.end`) sends its workers as
+many words to end as it finds alive, one worker after the other. One that takes such a word and
+is gone before its own turn leaves another one without. For that one the scheduler waits for
+ever: nothing of the class runs, and no policy of restarts sees it end. Nor does it read results
+meanwhile, without which who has many can't end (github.com/apache/airflow/issues/67870).
+"""
+
+from __future__ import annotations
+
+from multiprocessing.connection import wait
+
+from airflow.executors.local_executor import LocalExecutor
+
+_LOOK_S = 0.1
+"""How often results are read while a task goes on; who ends is seen at once."""
+
+
+def end_whole() -> None:
+    """Have Airflow's own `end` find workers that have all ended."""
+    theirs = LocalExecutor.end
+
+    def end(self: LocalExecutor) -> None:
+        for _ in self.workers:
+            self.activity_queue.put(None)
+        while alive := [worker.sentinel for worker in self.workers.values() if worker.is_alive()]:
+            self._read_results()
+            wait(alive, timeout=_LOOK_S)
+        theirs(self)
+
+    LocalExecutor.end = end

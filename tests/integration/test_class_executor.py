@@ -1,0 +1,86 @@
+"""The scheduler's executor ends, in the Airflow that is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.airflow_world import ran
+
+pytestmark = pytest.mark.airflow
+
+# Workers in place of processes: the last one that lives takes each word to end.
+WORKERS = """
+import os
+import class_executor
+from airflow.executors.local_executor import LocalExecutor
+
+class Worker:
+    def __init__(self):
+        self.sentinel, self.end = os.pipe()
+        self.alive = True
+    def is_alive(self):
+        return self.alive
+    def ended(self):
+        self.alive = False
+        os.close(self.end)
+    def join(self):
+        assert not self.alive, "it is waited for without an end"
+    def close(self):
+        pass
+
+class Words:
+    def put(self, word):
+        alive = [worker for worker in workers if worker.alive]
+        if alive:
+            alive[-1].ended()
+    def close(self):
+        pass
+
+class Results:
+    def empty(self):
+        return True
+    def close(self):
+        pass
+
+class_executor.end_whole()
+executor = LocalExecutor(parallelism=3)
+executor.activity_queue, executor.result_queue = Words(), Results()
+workers = [Worker(), Worker(), Worker()]
+executor.workers = dict(enumerate(workers))
+"""
+
+ENDS = f"""{WORKERS}
+executor.end()
+print([worker.alive for worker in workers].count(False))
+"""
+
+# One whose results fill the pipe ends when they have been read, and not before.
+READS = f"""{WORKERS}
+class Full(Results):
+    left = 3
+    def empty(self):
+        return not self.left
+    def get(self):
+        self.left -= 1
+        if not self.left:
+            workers[0].ended()
+        return ("key", "success", None)
+
+class ToOthers(Words):
+    def put(self, word):
+        if any(worker.alive for worker in workers[1:]):
+            super().put(word)
+
+executor.activity_queue, executor.result_queue = ToOthers(), Full()
+executor.end()
+print([worker.alive for worker in workers].count(False))
+"""
+
+
+@pytest.mark.parametrize("script", [ENDS, READS], ids=["words", "results"])
+def test_an_executor_ends_whoever_takes_the_words_and_whatever_is_left_to_read(
+    airflow_python: Path, tmp_path: Path, script: str
+) -> None:
+    assert ran(airflow_python, script, tmp_path) == 3
