@@ -103,7 +103,7 @@ class AirflowVersion:
         self.packages.recreate(())  # the image has its name, and no service runs on it yet
         # Dying here leaves a database that only the new version can read, and the one before.
         self.other.migrate()
-        self.tell(self.packages.recreate(self.services, idle=True))
+        self.tell(self.packages.recreate(self.services))
         self.tell(self.packages.wait_healthy(self.services))
 
     def _end(self, begun: str) -> None:
@@ -130,7 +130,7 @@ class AirflowVersion:
 
     def _go_back(self) -> None:
         self.other.take_back()
-        self.packages.put_back(self.services, idle=True)
+        self.packages.put_back(self.services)
         self.packages.wait_healthy(self.services)
         self.other.forget()
 

@@ -164,7 +164,8 @@ class Rollout:
             self.stay(services, known=known)
             return
         try:
-            self._move(services, idle=self._empty_pools())
+            self._empty_pools()
+            self._move(services)
         except RequirementsRefused as exc:
             self._refuse(self._built, exc)
         except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
@@ -185,7 +186,7 @@ class Rollout:
             ServicesError, AirflowError
         """
         if self.refused and not known:
-            self._put_back(services, idle=False)
+            self._put_back(services)
         self._drain.reopen()
 
     def leave(self, asked: str, kept: str | None, installed: str | None) -> None:
@@ -211,8 +212,8 @@ class Rollout:
                 reason = f"with it {result.path} {result.harm}"
                 raise RequirementsRefused(reason, path=result.path)
 
-    def _empty_pools(self) -> bool:
-        """Let nothing new start, and wait for what runs; return whether no task is left."""
+    def _empty_pools(self) -> None:
+        """Let nothing new start, and wait for what runs."""
         with self._step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
@@ -220,11 +221,10 @@ class Rollout:
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
-                return False
+                return
             note.text = f"still running: {in_words(left)}" if left else "no task runs"
-            return not left
 
-    def _move(self, services: Sequence[str], *, idle: bool) -> None:
+    def _move(self, services: Sequence[str]) -> None:
         """Recreate `services` on what was built, or on what they ran before.
 
         Raises:
@@ -234,19 +234,19 @@ class Rollout:
         try:
             with self._step(StepName.RECREATE) as note:
                 # Dying here leaves services on either set of packages.
-                note.text = self._services.recreate(services, idle=idle)
+                note.text = self._services.recreate(services)
             with self._step(StepName.HEALTH) as note:
                 note.text = self._services.wait_healthy(services)
         except ServicesError as exc:
-            self._put_back(services, idle=idle)
+            self._put_back(services)
             # Those before are healthy: it was the new ones, unless the engine was away meanwhile.
             if isinstance(exc, NotHealthy):
                 raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
             raise
 
-    def _put_back(self, services: Sequence[str], *, idle: bool) -> None:
+    def _put_back(self, services: Sequence[str]) -> None:
         with self._step(StepName.ROLLBACK) as note:
-            note.text = self._services.put_back(services, idle=idle)
+            note.text = self._services.put_back(services)
         with self._step(StepName.HEALTH) as note:
             note.text = self._services.wait_healthy(services)
 

@@ -51,11 +51,11 @@ class Services(Protocol):
 
     # -- from one set of packages to another
 
-    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def recreate(self, services: Sequence[str]) -> str:
         """Stop `services` and start them on what was built; return one line about it.
 
-        One that runs on it already may be left alone. `idle`: no task runs, so none needs
-        more than a moment to stop; else each has as long as the operator gave it.
+        Each has as long to stop as the operator gave it; one that runs on it already may be
+        left alone.
 
         Raises:
             NotHealthy: one of them does not start on it; those after it were not touched.
@@ -70,7 +70,7 @@ class Services(Protocol):
             ServicesError: it can't be told.
         """
 
-    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def put_back(self, services: Sequence[str]) -> str:
         """Go back to the packages before the last `build` and recreate `services`, likewise.
 
         Raises:

@@ -18,7 +18,6 @@ class FakeServices:
         breaks: texts that install and with which Airflow does not start.
         down: why nothing can be recreated (no Docker, say), None: it can.
         recreated: what was recreated, in order.
-        idle: whether tasks were said to be over, at each of these.
         litter: how many things a deployment that died left behind.
         stack: text of the operator's own compose file, None: there is none.
         stack_unreadable: why it can't be read, None: it can.
@@ -35,7 +34,6 @@ class FakeServices:
         self.breaks: set[str] = set()
         self.down: str | None = None
         self.recreated: list[tuple[str, ...]] = []
-        self.idle: list[bool] = []
         self.litter = 0
         self.stack: str | None = None
         self.stack_unreadable: str | None = None
@@ -68,7 +66,7 @@ class FakeServices:
         self._built = text
         return "built"
 
-    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def recreate(self, services: Sequence[str]) -> str:
         if self.down:
             raise ServicesError(self.down)
         if self._built is not None:
@@ -76,7 +74,6 @@ class FakeServices:
                 self._healthy = self.text
             self.text, self._built, self._on_trial = self._built, None, True
         self.recreated.append(tuple(services))
-        self.idle.append(idle)
         return "recreated"
 
     def wait_healthy(self, services: Sequence[str]) -> str:
@@ -85,14 +82,13 @@ class FakeServices:
         self._on_trial = False
         return "healthy"
 
-    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def put_back(self, services: Sequence[str]) -> str:
         if self.down:
             raise ServicesError(self.down)
         self._built = None
         if self._on_trial:
             self.text, self._on_trial = self._healthy, False
         self.recreated.append(tuple(services))
-        self.idle.append(idle)
         return "put back"
 
     def die(self, service: str) -> None:

@@ -18,10 +18,9 @@ from threading import Thread
 
 import pytest
 
-from deployer.edges.compose.commands import Command, Project, up
+from deployer.edges.compose.commands import Project
 from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import NotHealthy, ServicesError
 from tests.integration.compose_world import (
     SERVICES,
@@ -107,23 +106,6 @@ def test_only_what_is_asked_for_is_recreated(world: ComposeWorld) -> None:
     assert [name for name in before if before[name] != after[name]] == [
         f"{world.project.name}-{SCHEDULER}-1"
     ]
-
-
-def test_where_no_task_runs_a_stop_is_bounded_and_none_is_given_more_time_than_its_own(
-    world: ComposeWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[Command] = []
-    run = ComposeRunner.run
-
-    def recorded(self: ComposeRunner, command: Command, *, within_s: float) -> None:
-        ran.append(command)
-        run(self, command, within_s=within_s)
-
-    monkeypatch.setattr(ComposeRunner, "run", recorded)
-    scheduler, api_server = SERVICES[:2]
-    for idle in (True, False):
-        world.services().recreate([scheduler, api_server], idle=idle)
-    assert ran == [up(scheduler, 20), up(api_server), up(scheduler), up(api_server)]
 
 
 def test_a_service_without_a_container_gets_one(world: ComposeWorld) -> None:

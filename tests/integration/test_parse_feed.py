@@ -265,8 +265,7 @@ def test_one_that_closes_and_ends_later_is_told_to_have_ended_then(
 
 def watched_processes() -> int:
     """Return how many processes this one has a descriptor of."""
-    places = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
-    return sum(os.path.lexists(p) and "pidfd" in os.readlink(p) for p in places)
+    return sum("pidfd" in os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir())
 
 
 def test_of_those_that_close_without_ending_so_many_are_watched_and_the_oldest_go(

@@ -323,9 +323,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("packages with which Airflow does not start stay")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def move(self: Rollout, services: Sequence[str], *, idle: bool) -> None:
+    def move(self: Rollout, services: Sequence[str]) -> None:
         try:
-            self._services.recreate(services, idle=idle)
+            self._services.recreate(services)
             self._services.wait_healthy(services)
         except ServicesError as exc:
             raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc

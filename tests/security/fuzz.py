@@ -42,7 +42,6 @@ from deployer.core.requirements import meaning
 from deployer.core.tree import ignores
 from deployer.core.verdicts import trace
 from deployer.core.webhook import FORM, JSON, Push, receive
-from deployer.edges.airflow import parse_feed
 from deployer.edges.airflow.parse_feed import ParseFeedListener
 from deployer.errors import RequirementsRefused, ServicesError, WebhookRejected
 
@@ -422,7 +421,6 @@ class Feed:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fuzz-")
         self._path = Path(self._folder.name, "feed.sock")
-        parse_feed.ENDS_WITHIN_S = 0  # whoever is dropped here never ends, which is waited for
         self._listener = ParseFeedListener(self._path)
         self._listener.ask("r", first=[])
         self._lives = itertools.count()

@@ -108,7 +108,7 @@ class Stack(FakeServices):
             self.did.append("drained")
         return "built"
 
-    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def recreate(self, services: Sequence[str]) -> str:
         if self._next:
             self._previous, self.image, self._next = self.image, self._next, None
         self.up = self.up or bool(services)
@@ -121,7 +121,7 @@ class Stack(FakeServices):
         self._previous = None
         return "healthy"
 
-    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
+    def put_back(self, services: Sequence[str]) -> str:
         self._next = None
         if self._previous:
             self.image, self._previous = self._previous, None

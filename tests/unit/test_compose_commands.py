@@ -26,12 +26,6 @@ def test_a_service_is_recreated_alone_from_what_is_here_already_in_its_own_time(
     assert "--timeout" not in line
 
 
-def test_a_service_in_which_no_task_runs_may_be_given_less_time() -> None:
-    line = argv(PROJECT, up("airflow-scheduler", stop_within_s=60))
-    assert line[line.index("--timeout") + 1] == "60"
-    assert line[-2:] == ("--", "airflow-scheduler")
-
-
 def test_the_file_is_read_as_compose_understands_it() -> None:
     assert argv(PROJECT, CONFIG) == (*BEGINS, "config", "--format", "json")
 

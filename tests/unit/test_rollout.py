@@ -50,9 +50,9 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
     seen: list[dict[str, int]] = []
     recreate = world.services.recreate
 
-    def look(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def look(services: tuple[str, ...]) -> str:
         seen.append(dict(world.airflow.slots))
-        return recreate(services, idle=idle)
+        return recreate(services)
 
     monkeypatch.setattr(world.services, "recreate", look)
     packages(world)
@@ -68,7 +68,6 @@ def test_running_tasks_are_waited_for_before_anything_is_recreated(world: World)
     world.reconciler.turn()
     assert world.airflow.tasks == []
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
-    assert world.services.idle == [True]
     assert world.clock.elapsed_s >= 29
 
 
@@ -105,7 +104,6 @@ def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World)
     world.reconciler.turn()
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
-    assert world.services.idle == [False]
     assert world.clock.elapsed_s == pytest.approx(300, abs=5)
 
 
@@ -115,9 +113,9 @@ def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
     world.airflow.reachable = False
     recreate = world.services.recreate
 
-    def mended(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def mended(services: tuple[str, ...]) -> str:
         world.airflow.reachable = True
-        return recreate(services, idle=idle)
+        return recreate(services)
 
     monkeypatch.setattr(world.services, "recreate", mended)
     sha = packages(world)
@@ -140,7 +138,6 @@ def test_a_drain_goes_on_when_airflow_has_no_answer_for_a_moment(
     sha = packages(world)
     world.reconciler.turn()
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
-    assert world.services.idle == [True]
     assert world.airflow.slots == POOLS
 
 
@@ -402,9 +399,9 @@ def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
     world.services.breaks.add("breaks\n")
     put_back = world.services.put_back
 
-    def cut_off(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def cut_off(services: tuple[str, ...]) -> str:
         world.airflow.reachable = False
-        return put_back(services, idle=idle)
+        return put_back(services)
 
     monkeypatch.setattr(world.services, "put_back", cut_off)
     sha = packages(world, "breaks\n")
@@ -423,7 +420,7 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
 ) -> None:
     world.services.breaks.add("breaks\n")
 
-    def fails(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def fails(services: tuple[str, ...]) -> str:
         raise ServicesError("Docker does not answer")
 
     with monkeypatch.context() as patched:
@@ -438,7 +435,7 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
 def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(services: tuple[str, ...], *, idle: bool = False) -> str:
+    def away(services: tuple[str, ...]) -> str:
         raise ServicesError("Docker does not answer")
 
     with monkeypatch.context() as patched:

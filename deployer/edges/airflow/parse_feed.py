@@ -81,7 +81,8 @@ class _Connection:
 @dataclass(frozen=True, slots=True)
 class _Left:
     """A dag-processor whose connection is closed and whose process lives: it ends a moment
-    later, as a rule."""
+    later, as a rule.
+    """
 
     life: str
     process: int

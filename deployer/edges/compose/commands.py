@@ -31,13 +31,11 @@ VERSION: Final = ("version", "--short")
 """Print which Compose this is; reads no file."""
 
 
-def up(service: str, stop_within_s: int | None = None) -> Command:
+def up(service: str) -> Command:
     """Recreate one service, whatever it runs on, and start it; does not wait for its health.
 
     Compose makes the new container, stops the old one, removes it, and only then starts the
     new: never two at once.
-
-    `stop_within_s`: how long the old one may take to stop; None: its own `stop_grace_period`.
 
     Raises:
         ServicesError: a service's name is none.
@@ -48,7 +46,6 @@ def up(service: str, stop_within_s: int | None = None) -> Command:
     # a missing image is an error, and never somebody else's of the same name.
     return (
         *("up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
-        *(() if stop_within_s is None else ("--timeout", str(stop_within_s))),
         *("--pull", "never", "--", service),
     )
 

@@ -31,9 +31,6 @@ from deployer.errors import NotHealthy
 
 _MARGIN_S = 120.0
 """What Compose may take beyond a service's own stop: making and starting a container."""
-_IDLE_STOP_S = 20
-"""At most, where no task runs. A scheduler without one was seen to wait for one all the same, until
-it is killed after its grace of ten minutes (Airflow 3.3.2, LocalExecutor)."""
 _LOOK_S = 0.5
 _NO_POLICY = ("", "no")
 
@@ -79,11 +76,11 @@ class ComposeServices:
     def build(self, text: str) -> str:
         return f"built: {listed(self.way.build(text))}"
 
-    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self.way.slots.advance, idle=idle)
+    def recreate(self, services: Sequence[str]) -> str:
+        return self._move(services, self.way.slots.advance)
 
-    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:
-        return self._move(services, self.way.slots.go_back, idle=idle)
+    def put_back(self, services: Sequence[str]) -> str:
+        return self._move(services, self.way.slots.go_back)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -117,7 +114,7 @@ class ComposeServices:
 
     # -- inside
 
-    def _move(self, services: Sequence[str], move: Callable[[], None], *, idle: bool) -> str:
+    def _move(self, services: Sequence[str], move: Callable[[], None]) -> str:
         """Move the packages, then recreate; dying anywhere, the same call again ends the same."""
         stack = read_stack(self.runner, services)
         self._await_orphan()
@@ -130,9 +127,8 @@ class ComposeServices:
             # Dying in here leaves what Compose makes of it; `_await_orphan` waits for that.
             self._containers.remove_twins([service])
             own_s = stack.services[service].stop_grace_s
-            least = _IDLE_STOP_S if idle and own_s > _IDLE_STOP_S else None
             within_s = max(own_s, self._grace_s(service)) + _MARGIN_S
-            self.runner.run(up(service, least), within_s=within_s)
+            self.runner.run(up(service), within_s=within_s)
             # The next one only now: what breaks one service takes no other down with it, and
             # the api-server, while it is away, has the machine for itself.
             self._wait(partial(self._not_up, [service], vouched_for=False))

@@ -158,10 +158,10 @@ class LocalAirflow:
         new = self._environments.build(text, self.airflow_environment(), in_use=self._in_use())
         return f"built: {listed(new)}"
 
-    def recreate(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - its bound is short in any case
+    def recreate(self, services: Sequence[str]) -> str:
         return self._restart(services, self._environments.slots.advance)
 
-    def put_back(self, services: Sequence[str], *, idle: bool = False) -> str:  # noqa: ARG002 - likewise
+    def put_back(self, services: Sequence[str]) -> str:
         return self._restart(services, self._environments.slots.go_back)
 
     def wait_healthy(self, services: Sequence[str]) -> str:
