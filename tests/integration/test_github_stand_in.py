@@ -315,6 +315,15 @@ def test_a_receiver_out_of_reach_is_kept_as_502(
     assert (delivery.status, delivery.status_code) == ("failed to connect", 502)
 
 
+def test_what_can_not_be_sent_at_all_fails_who_sends_it(github: StandIn) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        github.webhook.send("push", {"ref": "refs/heads/\udce9"})
+    github.webhook.url = "http://[::1:80/"
+    with pytest.raises(httpx.InvalidURL):
+        github.webhook.send("ping", {})
+    assert github.webhook.deliveries == []
+
+
 def test_another_repository_is_not_found(github: StandIn, lasse: Student) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         lasse.git("ls-remote", f"{github.url}/class/other.git")

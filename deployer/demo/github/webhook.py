@@ -57,16 +57,21 @@ class Webhook:
         # Deliveries come from the world outside: no proxy of this machine is involved.
         self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
 
-    def send(self, event: str, payload: dict[str, Any]) -> None:
-        """Deliver an event soon."""
+    def send(self, event: str, payload: dict[str, Any], guid: str | None = None) -> None:
+        """Deliver an event soon; what can't be sent at all fails here, not unseen in the thread.
+
+        `guid`: of the delivery that is redelivered.
+        """
         if self.url is not None:
-            self._thread.submit(self._deliver, self.url, event, str(uuid.uuid4()), payload)
+            guid = guid or str(uuid.uuid4())
+            request = self._request(self.url, event, guid, payload)
+            self._thread.submit(self._deliver, request, event, guid, payload)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._client.close()
 
-    def _deliver(self, url: str, event: str, guid: str, payload: dict[str, Any]) -> None:
+    def _request(self, url: str, event: str, guid: str, payload: dict[str, Any]) -> httpx.Request:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         headers = {
@@ -78,8 +83,13 @@ class Webhook:
             "X-GitHub-Hook-ID": str(HOOK_ID),
             "X-Hub-Signature-256": f"sha256={signature}",
         }
+        return self._client.build_request("POST", url, content=body, headers=headers)
+
+    def _deliver(
+        self, request: httpx.Request, event: str, guid: str, payload: dict[str, Any]
+    ) -> None:
         started_s = time.monotonic()
-        status, status_code = self._post(url, body, headers)
+        status, status_code = self._send(request)
         self.deliveries.append(
             Delivery(
                 guid=guid,
@@ -91,9 +101,9 @@ class Webhook:
             )
         )
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[str, int]:
+    def _send(self, request: httpx.Request) -> tuple[str, int]:
         try:
-            answer = self._client.post(url, content=body, headers=headers)
+            answer = self._client.send(request)
         except httpx.TimeoutException:
             return "timed out", 504
         except httpx.RequestError:

@@ -287,7 +287,7 @@ class Classroom:
                 # As GitHub's own button does: the same event once more, under its old name.
                 one = self._failed.pop()
                 self.redelivered += 1
-                hook._thread.submit(hook._deliver, str(hook.url), one.event, one.guid, one.payload)
+                hook.send(one.event, one.payload, one.guid)
 
     def pass_night(self) -> None:
         """Make all that the journal holds a day older; nobody is at work then."""
