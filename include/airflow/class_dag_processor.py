@@ -116,6 +116,8 @@ class ClassDagProcessor(DagFileProcessorManager):
     _heard_at: float = attrs.field(factory=time.monotonic, init=False)
     """When this process was last on its way to hear parsers."""
     _alarm: int = attrs.field(default=-1, init=False)
+    _to_end: int = attrs.field(default=0, init=False)
+    """The signal by which it was told to."""
 
     # -- the start
 
@@ -153,6 +155,22 @@ class ClassDagProcessor(DagFileProcessorManager):
             "release": self._release(),
             "unfit": None,
         }
+
+    # -- the end
+
+    def _exit_gracefully(self, signum: int, frame: object) -> None:  # noqa: ARG002  # the base's
+        """End between two turns: Airflow's own raises SystemExit wherever the signal comes.
+
+        At a fork Python drops that (`logging` takes part in each, by `os.register_at_fork`), and
+        the process goes on until it is killed.
+        """
+        self._to_end = signum
+        self._wake()
+
+    def max_runs_reached(self) -> bool:
+        if self._to_end:
+            super()._exit_gracefully(self._to_end, None)
+        return bool(super().max_runs_reached())
 
     # -- what the worker asks for
 
@@ -617,6 +635,8 @@ _SEAMS: Mapping[str, tuple[str, ...]] = {
     "terminate_orphan_processes": ("present",),
     "_kill_timed_out_processors": (),
     "_collect_results": (),
+    "_exit_gracefully": ("signum", "frame"),
+    "max_runs_reached": (),
 }
 _STATE = (
     "selector",

@@ -147,7 +147,10 @@ def _tasks_of_this_user() -> int:
 def _watch(task: Task, parser: Parser) -> dict[str, Any]:
     report = os.memfd_create("report")
     began = time.monotonic()
+    # At a fork Python drops what a signal's handler raises: `logging` takes part in each.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     pid = os.fork()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     if pid == 0:
         parser(task, report)
     most_rss = _rss_bytes(os.getpid()) + task.limits.memory_bytes

@@ -115,6 +115,32 @@ def test_while_the_manager_hears_nobody_no_parser_is_over_its_time_and_none_is_a
     assert unanswered == {"0": {"meanwhile": False}, "60": {"meanwhile": True}}
 
 
+# Whatever the handler raised here would be dropped: it is Python's own call at a fork.
+TOLD_AT_A_FORK = """
+import os
+import signal
+import class_dag_processor as ours
+
+manager = ours.ClassDagProcessor(max_runs=-1)
+manager._get_team_names = lambda names: {}
+manager.prepare_process_context()
+manager.register_exit_signals()
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
+if (child := os.fork()) == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+woken = [key.fileobj for key, _ in manager.selector.select(timeout=0)] == [manager._alarm]
+try:
+    manager.max_runs_reached()
+except SystemExit as ended:
+    print(f"[{ended.code}, {str(woken).lower()}]")
+"""
+
+
+def test_a_word_to_end_that_comes_at_a_fork_ends_it(airflow_python: Path, tmp_path: Path) -> None:
+    assert ran(airflow_python, TOLD_AT_A_FORK, tmp_path) == [0, True]
+
+
 # Airflow's own does as well with this as before.
 OTHERWISE = """
 import sys

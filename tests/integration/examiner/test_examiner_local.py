@@ -117,6 +117,34 @@ def test_processes_that_fork_faster_than_they_are_counted_end_with_their_group()
     assert said.stdout.splitlines() == ["killed: True", "none is left"]
 
 
+# The server dies while the warden forks the parser.
+TOLD_AT_A_FORK = """
+import os, signal, sys, time
+from pathlib import Path
+import preflight_warden as warden
+scratch = sys.argv[1]
+limits = warden.Limits(wall_s=20, memory_bytes=1 << 30, more_processes=None)
+task = warden.Task(root="/", path="x.py", scratch=scratch, limits=limits)
+result = os.memfd_create("result")
+server = os.getpid()
+os.register_at_fork(
+    after_in_parent=lambda: os.getpid() == server or signal.raise_signal(signal.SIGTERM)
+)
+if os.fork() == 0:
+    warden.watch_over(task, lambda *_: time.sleep(1000), result, server=server)
+os.wait()
+print(warden.read_report(result), Path(scratch).exists())
+"""
+
+
+def test_a_parser_ends_whose_warden_is_told_to_while_it_forks_it(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(SCRIPT.parent)}
+    argv = (sys.executable, "-c", TOLD_AT_A_FORK, str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout == "None False\n"
+
+
 # --- every kind of file ----------------------------------------------------
 
 
