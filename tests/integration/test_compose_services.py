@@ -198,13 +198,17 @@ def test_what_a_killed_compose_leaves_is_removed_and_stops_no_later_recreate(
     world.services().tidy()
     assert not twins(world)
     # The same once more, without anybody tidying in between.
-    world.client.containers.create(
+    made = world.client.containers.create(
         "class-deployer/postgres:test", name=twin, labels=world.container(SCHEDULER).labels
     )
+    made.reload()
+    volumes = {mount["Name"] for mount in made.attrs["Mounts"]}
+    assert volumes
     (world.way.directory / "busy").unlink()
     world.services().recreate([SCHEDULER])
     world.services().wait_healthy([SCHEDULER])
     assert not twins(world)
+    assert volumes.isdisjoint(volume.name for volume in world.client.volumes.list())
     assert world.container(UNRELATED).id == unrelated
 
 

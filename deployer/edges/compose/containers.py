@@ -92,7 +92,7 @@ class Containers:
             for twin in filter(_is_twin, self._all(service)):
                 if twin.status not in _LIVES:
                     with asking(f"remove {twin.name}"), suppress(NotFound):
-                        twin.remove()
+                        twin.remove(v=True)  # but no volume that another one has too
 
     def _all(self, service: str | None = None) -> list[Container]:
         labels = [f"{_PROJECT}={self._project}", f"{_ONEOFF}=False"]

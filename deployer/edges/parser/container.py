@@ -179,7 +179,7 @@ def _remove_orphans(project: str, ours: str) -> None:
         ):
             if not str(container.name).startswith(ours):
                 with suppress(APIError):  # it goes this moment
-                    container.remove(force=True)
+                    container.remove(force=True, v=True)
 
 
 def _installed_at_start(place: ContainerPlace) -> Iterator[Path]:
