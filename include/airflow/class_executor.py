@@ -18,14 +18,18 @@ _LOOK_S = 0.1
 
 
 def end_whole() -> None:
-    """Have Airflow's own `end` find workers that have all ended."""
-    theirs = LocalExecutor.end
+    """Have Airflow's own `end` find workers that have all ended.
+
+    Raises:
+        AttributeError: another Airflow's has not what this builds on.
+    """
+    theirs, read_results = LocalExecutor.end, LocalExecutor._read_results  # noqa: SLF001  # as `end`
 
     def end(self: LocalExecutor) -> None:
         for _ in self.workers:
             self.activity_queue.put(None)
         while alive := [worker.sentinel for worker in self.workers.values() if worker.is_alive()]:
-            self._read_results()
+            read_results(self)
             wait(alive, timeout=_LOOK_S)
         theirs(self)
 

@@ -79,6 +79,24 @@ print([worker.alive for worker in workers].count(False))
 """
 
 
+# Airflow's own way to end is better than no scheduler.
+OTHERWISE = """
+import start
+from airflow.executors.local_executor import LocalExecutor
+
+theirs = LocalExecutor.end
+del LocalExecutor._read_results
+start._have_it_end()
+print(int(LocalExecutor.end is theirs))
+"""
+
+
+def test_on_another_airflow_the_scheduler_ends_in_its_own_way(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    assert ran(airflow_python, OTHERWISE, tmp_path) == 1
+
+
 @pytest.mark.parametrize("script", [ENDS, READS], ids=["words", "results"])
 def test_an_executor_ends_whoever_takes_the_words_and_whatever_is_left_to_read(
     airflow_python: Path, tmp_path: Path, script: str

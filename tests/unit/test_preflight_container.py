@@ -126,5 +126,5 @@ def test_before_a_parser_starts_those_of_a_killed_worker_are_removed_and_its_own
     asked = engine.containers.list.call_args.kwargs
     assert asked["all"]
     assert asked["filters"] == {"label": "class-deployer.parser=class"}
-    orphan.remove.assert_called_once_with(force=True)
+    orphan.remove.assert_called_once_with(force=True, v=True)
     ours.remove.assert_not_called()
