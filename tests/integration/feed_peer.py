@@ -14,7 +14,7 @@ from typing import Any, Self
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.processes.unix_socket import address_of
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 LISTED = {"listed": {"release": "r1", "files": ["a/x.py", "a/y.py"]}}
 
 

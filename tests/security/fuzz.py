@@ -50,7 +50,7 @@ LONGEST_S = 2.0
 MOST_MB = 250
 ROUND = 2_000
 """Inputs between which nothing is kept: hypothesis remembers all of a round."""
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 SECRET = "a secret of thirty-two characters"
 REPO = "teacher/class-airflow"
