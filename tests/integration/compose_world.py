@@ -228,7 +228,6 @@ def write_stack(
         "healthcheck": {"test": ["CMD", "test", "-e", "/tmp/is_up"], "interval": "1h"},  # noqa: S108
     }
     services = {name: dict(base) for name in (*names, UNRELATED)}
-    services["airflow-scheduler"]["stop_grace_period"] = "10m"
     # Airflow vouches for it: as much is known of it without a check of Docker's.
     services.get("airflow-dag-processor", {}).pop("healthcheck", None)
     file.write_text(json.dumps({"services": services}))
