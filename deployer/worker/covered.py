@@ -74,10 +74,21 @@ class CoveredCommits:
                 continue
             if self.is_on(one, newest) if newest else not (before and self.is_on(before, one)):
                 newest = one
+        if newest and newest != before:
+            # An old one that was named late is not what it came of, if one in between was a tip.
+            for one in self._tips_before(sha):
+                if one != sha and self.is_on(one, newest) and self.is_on(sha, one):
+                    newest = one
         if newest or not before:
             return newest
         is_past = any(one != sha and self.is_on(one, sha) for one in others)
         return None if is_past and self.is_on(before, sha) else before
+
+    def _tips_before(self, sha: str) -> tuple[str, ...]:
+        """Return the tips of deployments begun before the first known of `sha`, newest first."""
+        known = self.parts.journal.deployments(limit=LOOKED_BACK)
+        first = min((d.id for d in known if sha in {d.sha, *d.covers}), default=0)
+        return tuple(dict.fromkeys(d.sha for d in known if d.id < first))
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

@@ -60,6 +60,14 @@ class Reconciler:
 
     def turn(self) -> float | None:
         """Do what there is to do; return in how many seconds to try again, None: at the poll."""
+        try:
+            return self._turn()
+        except Exception:
+            # It may know less of what was cut short than the journal: as after a crash, that says.
+            self._carrying.drop()
+            raise
+
+    def _turn(self) -> float | None:
         self.take_in()
         if self._carrying and not self._is_due():
             return 0.0 if self._deploying.go_on(self._is_due) else self._later()

@@ -323,6 +323,57 @@ FOUND = {
         (1.4, FailOnce("releases.publish")),
         (1.42, Push((("dags/anna/y.py", Kind.FINE, 2),), delays=(0.01,), bell=False)),
     ),
+    "an old commit named late was what a forced push that nobody had named came of": (
+        (5.3, Push((("dags/ben/y.py", Kind.FINE, 2),), delays=(130.0,), bell=False)),
+        (
+            10.3,
+            Push(
+                (
+                    ("dags/cleo/x.py", Kind.POISON, 1),
+                    ("dags/anna/x.py", Kind.FINE, 3),
+                    ("dags/top.py", Kind.FINE, 2),
+                ),
+                merges=2,
+                delays=(0.01,),
+            ),
+        ),
+        (80.3, Push((("dags/ben/y.py", Kind.HARM, 1),), merges=2, delays=(0.01,))),
+        (
+            80.3,
+            Push(
+                (("dags/ben/x.py", Kind.BROKEN, 1), ("dags/anna/x.py", Kind.FINE, 0)),
+                merges=1,
+                delays=(5.0,),
+            ),
+        ),
+        (81.3, Push((("dags/anna/y.py", Kind.FINE, 3),), delays=(0.01,))),
+        (
+            81.3,
+            Push(
+                (("dags/ben/y.py", Kind.SLOW, 1), ("dags/anna/x.py", Kind.HARM, 3)),
+                onto=3,
+                delays=(130.0,),
+            ),
+        ),
+        (86.7, Fault("feed cut", for_s=700.0)),
+        (86.7, Revert(back=1, delays=(0.3, 900.0))),
+    ),
+    "after a turn that failed, a commit waited for a file that a later push had seen to": (
+        (
+            0.0,
+            Push(
+                (
+                    ("dags/anna/y.py", Kind.CRAWL, 1),
+                    ("dags/ben/x.py", Kind.FINE, 0),
+                    ("dags/ben/y.py", Kind.POISON, 1),
+                ),
+                delays=(0.01,),
+            ),
+        ),
+        (0.3, Push((("dags/cleo/x.py", Kind.BROKEN, 1),), delays=(0.01, 0.01))),
+        (0.4, FailOnce("journal.end")),
+        (0.42, Push((("dags/anna/y.py", Kind.FINE, 0),), delays=(5.0,))),
+    ),
 }
 
 
