@@ -37,7 +37,6 @@ STUDENTS = {"amy": "amy-and-her-cat", "bob": "bob:likes:colons"}
 """Names and passwords in the class's list."""
 UP_TIMEOUT_S = 600
 COMPOSE_TIMEOUT_S = 300
-SERVICES = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "postgres")
 WAITING = """
 SELECT pid, client_addr, state, now() - xact_start AS since, pg_blocking_pids(pid) AS blocked_by,
        left(query, 200) AS query
@@ -180,12 +179,15 @@ class ClassStack:
 
     def healthy(self) -> set[str]:
         """Return the services that Docker calls healthy right now."""
-        rows = map(json.loads, self.compose("ps", "--format", "json").stdout.splitlines())
-        return {row["Service"] for row in rows if row["Health"] == "healthy"}
+        return {name for name, health in self._health().items() if health == "healthy"}
+
+    def _health(self, *more: str) -> dict[str, str]:
+        rows = map(json.loads, self.compose("ps", *more, "--format", "json").stdout.splitlines())
+        return {row["Service"]: row["Health"] for row in rows}
 
     def state(self) -> str:
         """Return how its services are, and the last words of those that are not healthy."""
-        unwell = sorted({*SERVICES} - self.healthy())
+        unwell = [name for name, said in self._health("--all").items() if said != "healthy"]
         argv = ["logs", "--no-color", "--tail=40", *unwell]
         said = [self.compose("ps", "--all", check=False).stdout]
         said += [self.compose(*argv, check=False).stdout] if unwell else []

@@ -77,7 +77,7 @@ class CoveredCommits:
         if newest and newest != before:
             # An old one that was named late is not what it came of, if one in between was a tip.
             for one in self._tips_before(sha):
-                if one != sha and self.is_on(one, newest) and self.is_on(sha, one):
+                if self.is_on(one, newest) and self.is_on(sha, one):
                     newest = one
         if newest or not before:
             return newest

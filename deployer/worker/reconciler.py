@@ -63,7 +63,7 @@ class Reconciler:
         try:
             return self._turn()
         except Exception:
-            # It may know less of what was cut short than the journal: as after a crash, that says.
+            # It may be behind the journal, which says what is pending, as after a crash.
             self._carrying.drop()
             raise
 

@@ -23,7 +23,7 @@ def end_whole() -> None:
     Raises:
         AttributeError: another Airflow's has not what this builds on.
     """
-    theirs, read_results = LocalExecutor.end, LocalExecutor._read_results  # noqa: SLF001  # as `end`
+    theirs, read_results = LocalExecutor.end, LocalExecutor._read_results  # noqa: SLF001  # nothing else reads them
 
     def end(self: LocalExecutor) -> None:
         for _ in self.workers:

@@ -25,7 +25,7 @@ class ProcessorCame:
 
 @dataclass(frozen=True, slots=True)
 class ProcessorLeft:
-    """Its connection closed; `ended`: its process is known to have ended."""
+    """Its connection closed; told again, with `ended`, once its process is known to have ended."""
 
     life: str
     ended: bool

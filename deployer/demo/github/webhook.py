@@ -89,7 +89,7 @@ class Webhook:
         self, request: httpx.Request, event: str, guid: str, payload: dict[str, Any]
     ) -> None:
         started_s = time.monotonic()
-        status, status_code = self._send(request)
+        status, status_code = self._post(request)
         self.deliveries.append(
             Delivery(
                 guid=guid,
@@ -101,7 +101,7 @@ class Webhook:
             )
         )
 
-    def _send(self, request: httpx.Request) -> tuple[str, int]:
+    def _post(self, request: httpx.Request) -> tuple[str, int]:
         try:
             answer = self._client.send(request)
         except httpx.TimeoutException:
