@@ -71,6 +71,7 @@ class GoLive:
         self._beside = beside
         self._cut = cut
         self._before: str | None = None  # the release to go back to
+        self._runs_on: str | None = None
         self._release = ""
         self._lives: frozenset[str] = frozenset()  # that were well when it went live
         self._published_at = 0.0  # monotonic
@@ -84,8 +85,8 @@ class GoLive:
         whose = "it" if len(self.taken_back) == 1 else "this push"
         return f"Airflow's dag-processor died of {whose}: {self._died_of}"
 
-    def publish(self, wanted: Wanted) -> None:
-        """Make it the live release.
+    def publish(self, wanted: Wanted, runs_on: str | None = None) -> None:
+        """Make it the live release; `runs_on`: the packages that run with it, if they are known.
 
         Raises:
             DiskError: nothing was swapped.
@@ -96,6 +97,7 @@ class GoLive:
         if live and not judged and live.name != self._before and self._guard.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
             self._take_back("it was not well, and nobody had judged what is live")
+        self._runs_on = runs_on
         self._publish(wanted)
 
     def rejoin(self) -> None:
@@ -135,8 +137,10 @@ class GoLive:
         with self._step(StepName.PUBLISH) as note:
             # From here on what is live is not known until it is judged: dying before or
             # after the rename makes the next deployment redo everything.
-            before = self._journal.live()
+            before, packages = self._journal.live(), self._journal.packages()
             self._journal.set_live(None)
+            # Dying here leaves those of before noted, and nobody knows what is live.
+            self._note(self._runs_on, packages)
             self._lives = self._guard.fit()
             try:
                 release = self._releases.publish(
@@ -147,10 +151,15 @@ class GoLive:
                 )
             except DiskError:  # nothing was swapped: to redo everything would need more room yet
                 self._journal.set_live(before)
+                self._note(packages, self._runs_on)
                 raise
             self._release = release.name
             self._published_at = self._clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
+
+    def _note(self, packages: str | None, noted: str | None) -> None:
+        if packages is not None and packages != noted:
+            self._journal.set_packages(packages)
 
     def _parse(self, wanted: Wanted, parse: Parse) -> Watch:
         with self._step(StepName.PARSE) as note:

@@ -62,9 +62,12 @@ class Drain:
             AirflowUnreachable: it does not answer; a later call goes on where this one stopped.
             AirflowError
         """
-        slots = {name: size for name, size in self._patiently(self.airflow.pools).items() if size}
         # A pool that was emptied by a drain that died is known from then, and from nowhere else.
-        self.journal.set_drained({**self.journal.drained(), **slots})
+        kept = self.journal.drained() or {}
+        # Dying in what follows: this says that it is to be ended, also where no pool is known.
+        self.journal.set_drained(kept or None)
+        slots = {name: size for name, size in self._patiently(self.airflow.pools).items() if size}
+        self.journal.set_drained({**kept, **slots} or None)
         for name in slots:
             # Dying here leaves some pools empty, all of them in the journal.
             self._patiently(partial(self.airflow.resize_pool, name, 0))
@@ -90,21 +93,23 @@ class Drain:
             self.clock.sleep(LOOK_EVERY_S)
         return ()
 
-    def reopen(self) -> None:
+    def reopen(self, *, over: bool = True) -> None:
         """Give each pool its slots back, unless somebody did so meanwhile.
+
+        `over`: that is the rollout's end; else it stays to be ended.
 
         Raises:
             AirflowError: the slots stay in the journal.
         """
         kept = self.journal.drained()
-        if not kept:
-            return
-        now = self._patiently(self.airflow.pools)
-        for name, size in kept.items():
-            if now.get(name) == 0:
-                self._patiently(partial(self.airflow.resize_pool, name, size))
-        self.journal.set_drained({})
-        log.info("pools have their slots back", pools=dict(kept))
+        if kept:
+            now = self._patiently(self.airflow.pools)
+            for name, size in kept.items():
+                if now.get(name) == 0:
+                    self._patiently(partial(self.airflow.resize_pool, name, size))
+            log.info("pools have their slots back", pools=dict(kept))
+        if kept != {}:
+            self.journal.set_drained({} if over else None)
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         until = self.clock.monotonic() + PATIENCE_S
@@ -170,7 +175,7 @@ class Rollout:
             self._refuse(self._built, exc)
         except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
             with suppress(AirflowError):
-                self._drain.reopen()
+                self._drain.reopen(over=False)
             raise
         else:
             self._journal.lift(meaning.parse(self._built).fingerprint)
@@ -189,11 +194,9 @@ class Rollout:
             self._put_back(services)
         self._drain.reopen()
 
-    def leave(self, asked: str, kept: str | None, installed: str | None) -> None:
-        """Write down on which packages the class runs with what is live now."""
-        runs_on = asked if self.refused is None else installed if kept is None else kept
-        if runs_on is not None and runs_on != kept:
-            self._journal.set_packages(runs_on)
+    def runs_on(self, asked: str, kept: str | None, installed: str | None) -> str | None:
+        """Return the packages on which the class runs with what goes live, None: not known."""
+        return asked if self.refused is None else installed if kept is None else kept
 
     def _refuse(self, text: str, why: RequirementsRefused) -> None:
         # Where the tip's own text is refused already, that is what its author is told.

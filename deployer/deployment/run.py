@@ -151,9 +151,8 @@ class Run:
                     self._recreate(step.services, tip, the_plan.refused, installed, kept)
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
-                    self._live.publish(wanted)
-                    # Dying here leaves those of before noted beside what is live.
-                    self._rollout.leave(tip.requirements or "", kept, installed)
+                    runs_on = self._rollout.runs_on(tip.requirements or "", kept, installed)
+                    self._live.publish(wanted, runs_on)
                 case Parse():
                     self._judge(wanted, step)
                 case _ as never:

@@ -195,11 +195,17 @@ class Journal(Protocol):
     def pardon(self) -> None:
         """Forget what the dag-processor died of, and all refusals: somebody asks for all anew."""
 
-    def drained(self) -> Mapping[str, int]:
-        """Return the slots that pools had before they were emptied; empty: none is."""
+    def drained(self) -> Mapping[str, int] | None:
+        """Return the slots that pools had before a rollout emptied them; empty: none is at work.
 
-    def set_drained(self, slots: Mapping[str, int]) -> None:
-        """Keep the slots of pools that are about to be emptied; empty: they have them back."""
+        None: one is, and Airflow did not say which pools it has.
+        """
+
+    def set_drained(self, slots: Mapping[str, int] | None) -> None:
+        """Say that a rollout is at work, and the slots of pools that it is about to empty.
+
+        Empty: it is over, they have them back.
+        """
 
     def beat(
         self,

@@ -69,7 +69,7 @@ class Maintenance:
         Dying in here: it is done once more, the pools' slots are in the journal until all is well.
         """
         parts, services = self._parts, self._limits.services
-        if not parts.journal.drained():
+        if parts.journal.drained() == {}:
             return
         try:
             if parts.services.installed() is None:

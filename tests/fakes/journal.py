@@ -86,7 +86,7 @@ class FakeJournal:
         self._refusals: dict[str, Refusal] = {}
         self._condemned: dict[tuple[str, str], str] = {}
         self._closed: Closed | None = None
-        self._drained: dict[str, int] = {}
+        self._drained: dict[str, int] | None = {}
         self._pulse = Pulse(None, None, None, None, None, None, 0)
         self._link_key = secrets.token_hex(32)
         self._logins: dict[str, datetime | None] = {}  # until when, by fingerprint
@@ -312,11 +312,11 @@ class FakeJournal:
     def refuse(self, requirements_hash: str, refusal: Refusal, *, at: datetime) -> None:
         self._refusals[requirements_hash] = refusal
 
-    def drained(self) -> Mapping[str, int]:
-        return dict(self._drained)
+    def drained(self) -> Mapping[str, int] | None:
+        return self._drained
 
-    def set_drained(self, slots: Mapping[str, int]) -> None:
-        self._drained = dict(slots)
+    def set_drained(self, slots: Mapping[str, int] | None) -> None:
+        self._drained = None if slots is None else dict(slots)
 
     def beat(
         self,

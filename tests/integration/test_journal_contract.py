@@ -777,6 +777,8 @@ def test_the_slots_of_emptied_pools_are_kept_until_they_have_them_back(journal: 
     assert journal.drained() == slots
     journal.set_drained({"default_pool": 3})
     assert journal.drained() == {"default_pool": 3}
+    journal.set_drained(None)
+    assert journal.drained() is None
     journal.set_drained({})
     assert journal.drained() == {}
 

@@ -320,8 +320,8 @@ def _leftovers(machine: Machine) -> Iterator[str]:
 def _inconsistent(machine: Machine) -> Iterator[str]:
     journal = machine.journal
     yield from doctor.violations(journal.audit(machine.clock.now()))
-    if drained := journal.drained():
-        yield f"pools are drained: {dict(drained)}"
+    if (drained := journal.drained()) != {}:
+        yield f"a rollout is said to be at work, pools drained: {drained}"
     kept, installed = journal.packages(), machine.services.installed()
     if None not in (kept, installed) and kept != installed:
         yield f"{installed!r} runs, and it says {kept!r}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from deployer.core.model import ParseError, State, StepName, Tree
 from deployer.core.planning.packages import UNLIKE
 from deployer.errors import PusherError, ServicesError
+from deployer.ports import Release
 from deployer.worker.maintenance import BY_HAND_S, ONE_BY_ONE_S
 from tests.fakes.world import SERVICES, World
 
@@ -14,6 +17,10 @@ POLL_S = 60.0
 TAXI = "dags/lasse/taxi.py"
 COW = "cowsay==6.1\n"
 DIFFER = "packages differ from those of the live commit (cowsay): the image was rebuilt"
+
+
+class Killed(BaseException):
+    """The process dies: no handler of the deployer's runs."""
 
 
 @pytest.fixture
@@ -324,3 +331,34 @@ def test_a_class_whose_first_requirements_are_refused_keeps_what_it_started_with
     rebuilt(world)
     looks_later(world)
     assert world.services.text == COW
+
+
+def test_what_runs_with_what_is_live_is_noted_though_the_worker_died_right_after_the_swap(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = world.releases.publish
+
+    def publish_and_die(*args: Any, **more: Any) -> Release:  # noqa: ANN401  # as the port has them
+        publish(*args, **more)
+        raise Killed
+
+    require(world, "emoji\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.releases, "publish", publish_and_die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    world.services.refuses["broken\n"] = "there is no such package"
+    require(world, "broken\n")
+    world.services.recreated.clear()
+    world.worker().turn()
+    assert (world.services.text, world.services.recreated) == ("emoji\n", [])
+    assert world.journal.packages() == "emoji\n"
+
+
+def test_packages_whose_files_did_not_go_live_are_not_those_of_the_live_commit(
+    world: World,
+) -> None:
+    require(world, "emoji\n")
+    world.releases.full = True
+    world.reconciler.turn()
+    assert (world.services.text, world.journal.packages()) == ("emoji\n", COW)

@@ -223,6 +223,44 @@ def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
     assert world.journal.drained() == {}
 
 
+def test_a_rollout_that_died_is_ended_though_airflow_had_no_answer_when_it_began(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_: object) -> str:
+        raise KilledError
+
+    live = world.repository.tip
+    world.airflow.reachable = False
+    packages(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "wait_healthy", die)
+        with pytest.raises(KilledError):
+            world.reconciler.turn()
+    world.repository.tip = live
+    world.worker().turn()
+    assert world.services.installed() == ""
+    assert world.journal.drained() == {}
+
+
+def test_a_rollout_that_docker_left_in_the_middle_is_ended_though_its_commit_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_away(_: object) -> str:
+        world.services.down = "Docker does not answer"
+        raise ServicesError("Docker does not answer")
+
+    live = world.repository.tip
+    packages(world)
+    monkeypatch.setattr(world.services, "wait_healthy", goes_away)
+    world.reconciler.turn()
+    monkeypatch.undo()
+    world.repository.tip, world.services.down = live, None
+    world.clock.sleep(60)
+    world.reconciler.turn()
+    assert world.services.installed() == ""
+    assert world.airflow.slots == POOLS
+
+
 def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> None:
     world.announced(TAXI)
     world.reconciler.turn()

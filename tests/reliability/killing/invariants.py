@@ -91,7 +91,7 @@ def _journal(world: World) -> Iterator[str]:
                 "announced, and nobody looked": journal.unseen(),
                 "not ended": [(row.id, str(row.state)) for row in journal.unfinished()],
                 "statuses are owed": journal.pulse().owed,
-                "pools are said to be drained": journal.drained(),
+                "a rollout is said to be at work": journal.drained() != {},
                 "known to be live": live
                 if live is None or live.sha != world.repo.tip() or live.pending
                 else (),

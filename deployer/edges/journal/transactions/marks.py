@@ -99,12 +99,13 @@ def all_condemned(connection: Connection) -> dict[tuple[str, str], str]:
     return {(row.path, row.blob): row.reason for row in rows}
 
 
-def drained(connection: Connection) -> dict[str, int]:
-    return dict(connection.execute(select(worker.c.drained)).scalar_one())
+def drained(connection: Connection) -> dict[str, int] | None:
+    slots: dict[str, int] | None = connection.execute(select(worker.c.drained)).scalar_one()
+    return slots
 
 
-def set_drained(connection: Connection, slots: Mapping[str, int]) -> None:
-    connection.execute(update(worker).values(drained=dict(slots)))
+def set_drained(connection: Connection, slots: Mapping[str, int] | None) -> None:
+    connection.execute(update(worker).values(drained=slots and dict(slots)))
 
 
 def freeze(connection: Connection, new: Freeze) -> Freeze:
