@@ -70,6 +70,7 @@ class Settings:
 
 
 _ENV_FILE = f"{PREFIX}ENV_FILE"
+_UNREAD = "can't be read: "
 _NAMES = {f"{PREFIX}{one.name.upper()}": one.name for one in fields(Settings)}
 _FILES = {f"{PREFIX}{name.upper()}_FILE": name for name in SECRETS}
 
@@ -99,7 +100,8 @@ def load(environ: Mapping[str, str] = os.environ, *, needs: tuple[str, ...] = ()
                 mistakes.append(f"{where} {exc}")
         # What could not be read was given, or may have been.
         elif (one.default is MISSING or one.name in needs) and not any(
-            mistake.startswith((key, _ENV_FILE)) for mistake in mistakes
+            mistake.startswith(key) or (mistake.startswith(_ENV_FILE) and _UNREAD in mistake)
+            for mistake in mistakes
         ):
             mistakes.append(f"{where} is {'required' if text is None else 'empty'}")
     # Outside of the `except`: a reader's own frames hold what was given.
@@ -138,7 +140,7 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
             # Not `dotenv_values`: that passes over what it does not understand.
             lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as exc:
-        mistakes.append(f"{_ENV_FILE} {path} can't be read: {_reason(exc)}")
+        mistakes.append(f"{_ENV_FILE} {path} {_UNREAD}{_reason(exc)}")
         return {}
     for line in lines:
         if line.error:
@@ -177,7 +179,7 @@ def _secret(key: str, path: Path, mistakes: list[str]) -> tuple[str, str | None]
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        mistakes.append(f"{where} can't be read: {_reason(exc)}")
+        mistakes.append(f"{where} {_UNREAD}{_reason(exc)}")
         return where, None
     if len(text.splitlines()) > 1:
         mistakes.append(f"{where} holds more than one line")

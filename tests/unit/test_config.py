@@ -357,11 +357,12 @@ def test_mistakes_in_the_file_are_reported_with_all_others(tmp_path: Path) -> No
     given_there = env_file(
         path, "DEPLOYER_GITHUB_REPO=x\n\n\n=oops\nDEPLOYER_BRNACH=main\nDEPLOYER_ENV_FILE=more\n"
     )
-    assert mistakes(given_there) == (
+    assert mistakes(given_there, needs=("webhook_secret",)) == (
         "DEPLOYER_BRNACH is not a setting of the deployer; did you mean DEPLOYER_BRANCH?",
         f"DEPLOYER_ENV_FILE {path}, line 4: can't be understood",
         "DEPLOYER_ENV_FILE is not a setting of the deployer",
         "DEPLOYER_GITHUB_REPO must be owner/name",
+        "DEPLOYER_WEBHOOK_SECRET is required",
     )
 
 
