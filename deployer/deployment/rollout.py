@@ -55,6 +55,10 @@ class Drain:
     clock: Clock
     timeout_s: float
 
+    def begin(self) -> None:
+        """Say that services are about to move: who dies, or fails, in that has it ended."""
+        self.journal.set_drained(self.journal.drained() or None)
+
     def close(self) -> None:
         """Take all slots from all pools.
 
@@ -62,12 +66,10 @@ class Drain:
             AirflowUnreachable: it does not answer; a later call goes on where this one stopped.
             AirflowError
         """
-        # A pool that was emptied by a drain that died is known from then, and from nowhere else.
-        kept = self.journal.drained() or {}
-        # Dying in what follows: this says that it is to be ended, also where no pool is known.
-        self.journal.set_drained(kept or None)
+        self.begin()
         slots = {name: size for name, size in self._patiently(self.airflow.pools).items() if size}
-        self.journal.set_drained({**kept, **slots} or None)
+        # A pool that was emptied by a drain that died is known from then, and from nowhere else.
+        self.journal.set_drained({**(self.journal.drained() or {}), **slots} or None)
         for name in slots:
             # Dying here leaves some pools empty, all of them in the journal.
             self._patiently(partial(self.airflow.resize_pool, name, 0))
@@ -191,6 +193,7 @@ class Rollout:
             ServicesError, AirflowError
         """
         if self.refused and not known:
+            self._drain.begin()
             self._put_back(services)
         self._drain.reopen()
 

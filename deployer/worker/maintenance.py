@@ -37,10 +37,12 @@ class Maintenance:
 
     Attributes:
         deployed: a tip for whose successor nothing is made ready yet.
+        untidy: what died, or failed, may have left something of a rollout in Docker.
     """
 
     def __init__(self, parts: Parts, limits: Limits) -> None:
         self.deployed: str | None = None
+        self.untidy = True
         self._parts = parts
         self._limits = limits
         self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
@@ -60,7 +62,7 @@ class Maintenance:
             ServicesError, PreflightError: the turns meet it again.
         """
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
-        self._parts.services.tidy()
+        self._tidy()
         self._parts.examiner.warm_up()
 
     def end_rollout(self) -> None:
@@ -163,8 +165,17 @@ class Maintenance:
 
     def clean_up(self) -> None:
         """Remove what is old, a part at a time, once it has been quiet for a while."""
+        if self.untidy:
+            try:
+                self._tidy()
+            except DeployerError as exc:
+                log.warning("not tidied", reason=str(exc))
         self._prune_journal()
         self._clean_up_releases()
+
+    def _tidy(self) -> None:
+        self._parts.services.tidy()
+        self.untidy = False
 
     def _prune_journal(self) -> None:
         now = self._parts.clock.monotonic()

@@ -298,6 +298,7 @@ class Reconciler:
     def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:
         """Return when to look again after a deployment, which mended `edits`."""
         if ending.state is State.ERROR:
+            self.maintenance.untidy = True
             self._end_rollout()
             return self._later()
         if edits:

@@ -217,6 +217,9 @@ CLASSICS = {
     "packages that are refused, upon such": History(
         ((0.5, Push(packages=("sick", 2))), (0.6, Push(packages=("refused", 2))))
     ),
+    "packages, while Docker goes away and then their commit": History(
+        ((0.5, Push(packages=("fine", 2))), (0.8, Fault("docker", 60.0)), (1.0, Reset(1)))
+    ),
     "a deadly file": History(((0.5, _DEADLY),)),
     "a forced push": History(((0.5, _FILES), (3.0, Reset(1)))),
     "a rollback": History(((0.5, _ONE), (3.0, RollBack(1)), (5.0, Unfreeze()))),

@@ -43,6 +43,7 @@ from deployer.core.model import (
     Told,
     Tree,
     Trigger,
+    Vitals,
 )
 from deployer.core.settings import Secret
 from deployer.core.webhook import Elsewhere, Ignored, Push, settle
@@ -99,6 +100,8 @@ EFFECTS: Mapping[str, frozenset[str]] = {
     ),
     "board": frozenset({"post"}),
 }
+MOVES = frozenset({"recreate", "put_back"})
+"""Calls that stop services before they start them: what ends one half-way leaves them so."""
 ERRORS: Mapping[str, type[DeployerError]] = {
     "repository": GitError,
     "releases": DiskError,
@@ -173,6 +176,7 @@ class Port:
             return call
         machine, name, life = self._machine, self._name, self._life
         effect = method in EFFECTS[name]
+        moves = name == "services" and method in MOVES
 
         def guarded(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - whatever it takes
             try:
@@ -180,6 +184,7 @@ class Port:
                 answer = call(*args, **kwargs)
             except DeployerError:
                 machine.met_failure(name, method)
+                machine.services.stopped |= moves
                 raise
             if method == "audit":
                 machine.mended += violations(answer)
@@ -188,7 +193,9 @@ class Port:
                     machine.begun.setdefault(sha, machine.clock.elapsed_s)
                     machine.beside.setdefault(sha, frozenset(kwargs["covers"]) - {sha})
             if effect:
+                machine.services.stopped |= moves  # for who is killed in the middle of it
                 machine.leave(life)
+                machine.services.stopped &= not moves
             return answer
 
         setattr(self, method, guarded)
@@ -319,12 +326,21 @@ class SimReleases(FakeReleases):
 
 
 class SimServices(FakeServices):
-    """Packages that the texts describe."""
+    """Packages that the texts describe; `stopped`: services do not run since they moved."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__()
+        self.stopped = False
         self.resolved: Counter[str] = Counter()  # what was refused, and how often
         self._machine = machine
+
+    def installed(self) -> str | None:
+        return None if self.stopped else super().installed()
+
+    def vitals(self, service: str) -> Vitals:
+        if self.stopped and service != DAG_PROCESSOR:
+            return Vitals(None, steady=False, words="ended with exit code 137")
+        return super().vitals(service)
 
     def resolve(self, text: str) -> str:
         if "refused" in text:
@@ -335,6 +351,8 @@ class SimServices(FakeServices):
     def build(self, text: str) -> str:
         self.litter += 1  # until it is over
         self._machine.leave(self._machine.life)
+        if self._machine.is_broken("services"):
+            raise ServicesError("Docker went away in the middle of a build")
         self.litter -= 1
         if "unbuildable" in text:
             raise RequirementsRefused("pip check: conflict")
@@ -620,8 +638,11 @@ class Machine:
             self._fail.discard(f"{port}.{method}")
             raise ERRORS[port](f"{port}.{method} failed")
         spared = port == "journal" and not effect  # what is on disk can be read
-        if self._broken.get(port) and not spared and method != "own_stack":
+        if self.is_broken(port) and not spared and method != "own_stack":
             raise ERRORS[port](f"{port} is broken")
+
+    def is_broken(self, port: str) -> bool:
+        return bool(self._broken.get(port))
 
     def met_failure(self, port: str, method: str) -> None:
         """Count a fault that the worker met, not one that passed while it had nothing to do."""

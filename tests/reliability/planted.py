@@ -319,6 +319,21 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Drain, "reopen", lambda self: None)
 
 
+@planted("a rollout that died is left alone")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Maintenance, "end_rollout", lambda self: None)
+
+
+@planted("a rollout that Docker left in the middle is taken for over")
+def _(patch: pytest.MonkeyPatch) -> None:
+    right = Drain.reopen
+
+    def reopen(self: Drain, *, over: bool = True) -> None:  # as it is called
+        right(self)
+
+    patch.setattr(Drain, "reopen", reopen)
+
+
 @planted("packages with which Airflow does not start stay")
 def _(patch: pytest.MonkeyPatch) -> None:
     def move(self: Rollout, services: Sequence[str]) -> None:

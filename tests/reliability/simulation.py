@@ -311,7 +311,9 @@ def _leftovers(machine: Machine) -> Iterator[str]:
         yield "an examination"
     if machine.feed.asked:
         yield "what the dag-processor is asked for"
-    if machine.services.installed() is None:
+    if machine.services.stopped:
+        yield "services that do not run"
+    elif machine.services.installed() is None:
         yield "packages that nobody found healthy"
     if old := machine.releases.beyond(3):
         yield f"releases: {', '.join(name[:7] for name in old)}"

@@ -261,6 +261,26 @@ def test_a_rollout_that_docker_left_in_the_middle_is_ended_though_its_commit_is_
     assert world.airflow.slots == POOLS
 
 
+def test_services_that_docker_left_on_their_way_back_are_put_back_though_the_commit_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_away(_: object) -> str:
+        raise ServicesError("Docker does not answer")
+
+    world.services.refuses["nosuch\n"] = "no such package"
+    live, world.services.text = world.repository.tip, None  # a service was stopped by hand
+    packages(world, "nosuch\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "wait_healthy", goes_away)
+        world.reconciler.turn()
+    world.repository.tip = live
+    world.clock.sleep(60)
+    world.services.recreated.clear()
+    world.reconciler.turn()
+    assert world.services.recreated == [SERVICES]
+    assert world.journal.drained() == {}
+
+
 def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> None:
     world.announced(TAXI)
     world.reconciler.turn()
@@ -585,6 +605,37 @@ def test_what_died_half_way_is_tidied_when_the_worker_starts(world: World) -> No
     world.reconciler.maintenance.prepare()
     assert world.services.litter == 0
     assert world.examiner.warm
+
+
+@pytest.mark.parametrize("why", ["a worker that died", "a build that failed"])
+def test_what_could_not_be_tidied_as_docker_was_away_is_tidied_when_nobody_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    def away() -> None:
+        raise ServicesError("Docker does not answer")
+
+    def fails(_: object) -> str:
+        world.services.litter = 1
+        raise ServicesError("Docker does not answer")
+
+    live = world.repository.tip
+    if why == "a build that failed":
+        monkeypatch.setattr(world.services, "build", fails)
+        packages(world)
+        world.reconciler.turn()
+        world.repository.tip = live
+    else:
+        world.services.litter = 1
+        worker = world.worker()
+        with monkeypatch.context() as patched:
+            patched.setattr(world.services, "tidy", away)
+            with pytest.raises(ServicesError):
+                worker.maintenance.prepare()
+            worker.turn()
+        world.reconciler = worker
+    world.clock.sleep(60)
+    world.reconciler.turn()
+    assert world.services.litter == 0
 
 
 @pytest.mark.parametrize(
