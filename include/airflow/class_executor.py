@@ -5,12 +5,17 @@ many words to end as it finds alive, one worker after the other. One that takes 
 is gone before its own turn leaves another one without. For that one the scheduler waits for
 ever: nothing of the class runs, and no policy of restarts sees it end. Nor does it read results
 meanwhile, without which who has many can't end (github.com/apache/airflow/issues/67870).
+
+And the scheduler's own word to end raises SystemExit in a signal's handler, which Python drops
+within its calls at a fork. So a scheduler that was told as it forked a worker went on.
 """
 
 from __future__ import annotations
 
 from multiprocessing.connection import wait
+from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGINT, SIGTERM, pthread_sigmask
 
+from airflow.executors import local_executor
 from airflow.executors.local_executor import LocalExecutor
 
 _LOOK_S = 0.1
@@ -34,3 +39,22 @@ def end_whole() -> None:
         theirs(self)
 
     LocalExecutor.end = end
+    _hear_words_that_come_at_a_fork()
+
+
+def _hear_words_that_come_at_a_fork() -> None:
+    spawn, run, words = LocalExecutor._spawn_worker, local_executor._run_worker, {SIGTERM, SIGINT}  # noqa: SLF001  # likewise
+
+    def spawn_first(self: LocalExecutor) -> None:
+        before = pthread_sigmask(SIG_BLOCK, words)
+        try:
+            spawn(self)
+        finally:
+            pthread_sigmask(SIG_SETMASK, before)
+
+    def run_unmasked(*args: object, **kwargs: object) -> None:
+        pthread_sigmask(SIG_UNBLOCK, words)
+        run(*args, **kwargs)
+
+    LocalExecutor._spawn_worker = spawn_first  # noqa: SLF001
+    local_executor._run_worker = run_unmasked  # noqa: SLF001

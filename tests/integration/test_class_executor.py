@@ -97,6 +97,33 @@ def test_on_another_airflow_the_scheduler_ends_in_its_own_way(
     assert ran(airflow_python, OTHERWISE, tmp_path) == 1
 
 
+# The word comes within the fork, where Python drops what a signal's handler raises.
+FORKS = """
+import os, signal, sys
+import class_executor
+from airflow.executors.local_executor import LocalExecutor
+
+words = [signal.SIGTERM]
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+os.register_at_fork(before=lambda: words and os.kill(os.getpid(), words.pop()))
+class_executor.end_whole()
+executor, heard = LocalExecutor(parallelism=1), 0
+try:
+    executor.start()
+except SystemExit:
+    heard = 1
+for pid in executor.workers:
+    os.kill(pid, signal.SIGKILL)
+print(heard)
+"""
+
+
+def test_a_word_to_end_that_comes_as_a_worker_is_forked_is_heard(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    assert ran(airflow_python, FORKS, tmp_path) == 1
+
+
 @pytest.mark.parametrize("script", [ENDS, READS], ids=["words", "results"])
 def test_an_executor_ends_whoever_takes_the_words_and_whatever_is_left_to_read(
     airflow_python: Path, tmp_path: Path, script: str
