@@ -147,5 +147,9 @@ class AirflowKept(DeployerError):
     """Another version of Airflow was asked for, and is not put in; the message says why."""
 
 
+class NotNow(DeployerError):
+    """Something is at work that has to end first; the message names it."""
+
+
 class WorkerRunning(DeployerError):
     """Another worker holds this state; the message names it."""

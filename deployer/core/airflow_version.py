@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import re
 
+from deployer.core.model import Freeze
+from deployer.errors import NotNow
+
 BY = "deployer airflow-version"
 """Who freezes meanwhile, empties the pools and stops the services: nobody else gives them back."""
 SETTING = "AIRFLOW_IMAGE_NAME"
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 _TAG = re.compile(rf"(?P<name>.+:){VERSION.pattern}(?P<more>-[\w.-]+)?")
 _LINE = re.compile(rf"^[ \t]*(export\s+)?{SETTING}\s*=.*\n?", re.MULTILINE)
+
+
+def leave_to_it(held: Freeze | None, by: str) -> None:
+    """See that nobody else takes the place of its freeze: the worker would see to the services.
+
+    Raises:
+        NotNow
+    """
+    if held and held.by == BY != by:
+        raise NotNow(
+            f"frozen by `{BY}`: {held.words}; wait until that has ended, or, if it died, run it"
+            " again, which ends it"
+        )
 
 
 def image_of(version: str, base: str) -> str | None:

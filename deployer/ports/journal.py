@@ -78,10 +78,17 @@ class Journal(Protocol):
         """Say that nothing is deployed from now on, in place of what was said before.
 
         What was rolled back stays so.
+
+        Raises:
+            NotNow: another Airflow is put in, which ends its own freeze.
         """
 
     def roll_back(self, sha: str, why: str, *, by: str) -> int:
-        """Freeze with `sha` live, and write the wish for it; return the announcement's id."""
+        """Freeze with `sha` live, and write the wish for it; return the announcement's id.
+
+        Raises:
+            NotNow: as for `freeze`.
+        """
 
     def unfreeze(self, *, by: str) -> Freeze | None:
         """End the freeze and return it, None: none holds."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from deployer.core.airflow_version import leave_to_it
 from deployer.core.alerts import Standing
 from deployer.core.doctor.invariants import LATELY, Audit
 from deployer.core.model import (
@@ -143,10 +144,12 @@ class FakeJournal:
 
     def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
         held = self.frozen(self._now())
+        leave_to_it(held, by)
         self._freeze = Freeze(why, by, self._now(), until, held.sha if held else None)
         return self._freeze
 
     def roll_back(self, sha: str, why: str, *, by: str) -> int:
+        leave_to_it(self.frozen(self._now()), by)
         self._freeze = Freeze(why, by, self._now(), sha=sha)
         return self.request_deploy(sha, Trigger.ROLLBACK)
 

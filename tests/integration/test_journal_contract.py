@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from deployer.core.airflow_version import BY
 from deployer.core.alerts import Standing
 from deployer.core.doctor.invariants import Audit
 from deployer.core.model import (
@@ -51,7 +52,7 @@ from deployer.core.model import (
 )
 from deployer.core.reporting.pacing import patience, urgency
 from deployer.edges.journal import SqlJournal
-from deployer.errors import DeployerError, JournalError
+from deployer.errors import DeployerError, JournalError, NotNow
 from deployer.ports import Journal
 from tests.fakes.journal import FakeJournal
 
@@ -289,6 +290,19 @@ def test_a_second_freeze_takes_the_place_of_the_first(journal: Journal) -> None:
     assert journal.frozen(NOW) == second
     journal.unfreeze(by="maria")
     assert journal.frozen(NOW) is None
+
+
+def test_the_freeze_in_which_another_airflow_is_put_in_is_nobody_elses_to_replace(
+    journal: Journal,
+) -> None:
+    journal.freeze("Airflow 3.3.3 is installed", by=BY, until=None)
+    again = journal.freeze("Airflow 3.3.4 is installed", by=BY, until=None)
+    with pytest.raises(NotNow, match="frozen by `deployer airflow-version`"):
+        journal.freeze("exam", by="lasse", until=None)
+    with pytest.raises(NotNow):
+        journal.roll_back(A, "exam", by="lasse")
+    assert journal.frozen(NOW) == again
+    assert journal.unseen() == ()
 
 
 def test_the_tip_before_is_that_of_the_newest_announcement(journal: Journal) -> None:

@@ -259,7 +259,7 @@ worker = Table(  # one row, made with the table
     Column("tip_since", UtcTime),
     Column("closed_at", UtcTime),  # GitHub's own word on when to come back
     Column("closed_for_s", Float),
-    Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool, or null
+    Column("drained", JSON, nullable=False, server_default="{}"),  # slots by pool
     Column("processors", JSON, nullable=False, server_default="[]"),  # see `marks`
     Column("edited", CleanText, nullable=False, server_default=""),
     Column("link_key", CleanText, nullable=False),  # made with the row; signs the links of statuses

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from deployer.core.airflow_version import leave_to_it
 from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
 from deployer.edges.journal.codec import made
 from deployer.edges.journal.tables import (
@@ -99,16 +100,21 @@ def all_condemned(connection: Connection) -> dict[tuple[str, str], str]:
     return {(row.path, row.blob): row.reason for row in rows}
 
 
+_NOT_KNOWN = {"": 0}  # no pool's name; 0.2.0, to which somebody may go back, passes over it
+
+
 def drained(connection: Connection) -> dict[str, int] | None:
-    slots: dict[str, int] | None = connection.execute(select(worker.c.drained)).scalar_one()
-    return slots
+    slots: dict[str, int] = connection.execute(select(worker.c.drained)).scalar_one()
+    return None if slots == _NOT_KNOWN else slots
 
 
 def set_drained(connection: Connection, slots: Mapping[str, int] | None) -> None:
-    connection.execute(update(worker).values(drained=slots and dict(slots)))
+    kept = _NOT_KNOWN if slots is None else dict(slots)
+    connection.execute(update(worker).values(drained=kept))
 
 
 def freeze(connection: Connection, new: Freeze) -> Freeze:
+    leave_to_it(frozen(connection, new.since), new.by)
     before = unfreeze(connection, by=new.by, at=new.since)
     if before and not new.sha:  # what was rolled back stays so
         new = replace(new, sha=before.sha)
