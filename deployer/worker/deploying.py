@@ -131,8 +131,9 @@ class Deploying:
             result = run(tip)
             cut_short = None
             if result.pending:
-                journal.set_verdicts(deployment, result.ending.verdicts)
+                # Before anything that may fail: the turn that does drops what is carried.
                 cut_short = self.carrying.add(deployment, result, rows, told)
+                journal.set_verdicts(deployment, result.ending.verdicts)
                 self._tell_slow(deployment, fresh, result)
             else:
                 live = self._with_pending(result.live)

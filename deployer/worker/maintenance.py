@@ -95,15 +95,13 @@ class Maintenance:
             log.warning("parser not warm", reason=str(exc))
 
     def is_mending_due(self, tip: str) -> bool:
-        """Compare packages, and tell whether a deployment of `tip` is due that mends them.
-
-        It is told once: whoever hears it makes that deployment.
-        """
+        """Compare packages, and tell whether a deployment of `tip` is due that mends them."""
         self._compare_packages(tip)
-        if self.mending_in_s != 0:
-            return False
+        return self.mending_in_s == 0
+
+    def mended(self, tip: str) -> None:
+        """Take note that there was such a deployment: another one would not help either."""
         self._tried = tip
-        return True
 
     @property
     def mending_in_s(self) -> float | None:

@@ -134,7 +134,9 @@ class Reconciler:
         if Place.UNSEEN in {*places.values(), *asked.values()}:
             return FETCH_AGAIN_S
         if not self._carrying and self.maintenance.is_mending_due(tip):
-            return self._after(self._deploying.deploy(fetched, redo=True))
+            ending = self._deploying.deploy(fetched, redo=True)
+            self.maintenance.mended(tip)
+            return self._after(ending)
         return self._rest()
 
     def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
@@ -151,7 +153,9 @@ class Reconciler:
             if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
         ]
         if begun and not freeze.sha:  # a worker before this one died in it
-            tip = begun[-1].sha
+            tip, live = begun[-1].sha, self._parts.journal.live()
+            if live and self._covered.is_on(live.sha, tip):  # one that was cut short, and carried
+                tip = live.sha
             held = [row for row in rows if row.sha != tip]
             covered = [row for row in held if self._covered.is_on(tip, row.sha)]
             return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))

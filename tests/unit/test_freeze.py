@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployer.core.model import Freeze, Live, State, StatusState, Trigger
+from deployer.core.model import Deployment, Freeze, Live, State, StatusState, Trigger
 from deployer.core.reporting.render import freeze_as_json
 from deployer.core.reporting.status import Commit, frozen
-from deployer.errors import GitError
+from deployer.errors import GitError, JournalError
 from tests.fakes.world import World
 
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
@@ -231,3 +231,35 @@ def test_a_deployment_that_died_before_the_freeze_is_finished_and_nothing_newer(
     assert world.state(begun) is State.SUCCEEDED
     assert world.said(covered)["airflow/deploy"][0] == "success"
     assert world.said(later)["airflow/deploy"] == SAYS
+
+
+@pytest.mark.parametrize("how", ["it is another", "a turn of it fails"])
+def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def other() -> None:
+        newer.append(world.announced(WEATHER))
+        world.reconciler.take_in()
+
+    def fails() -> tuple[Deployment, ...]:
+        raise JournalError("database is locked")
+
+    newer: list[str] = []
+    world.examiner.slow[TAXI] = 600.0
+    older = world.announced(TAXI)
+    world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
+    world.reconciler.turn()
+    world.reconciler.turn()
+    assert (world.state(older), world.state(newer[0])) == (State.RUNNING, State.SUCCEEDED)
+    world.freeze("exam")
+    if how == "it is another":
+        world.reconciler = world.worker()
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(world.journal, "unfinished", fails)
+            with pytest.raises(JournalError):
+                world.reconciler.turn()
+    world.reconciler.turn()
+    live = world.releases.live()
+    assert live is not None
+    assert live.sha == newer[0]

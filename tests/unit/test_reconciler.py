@@ -19,7 +19,7 @@ from deployer.core.model import (
     StepName,
     Trigger,
 )
-from deployer.errors import DiskError, GitError, PusherError
+from deployer.errors import DiskError, GitError, JournalError, PusherError
 from deployer.ports import Edits
 from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
 from tests.fakes.feed import Broken
@@ -1416,3 +1416,22 @@ def test_the_journal_is_looked_through_once_an_hour(world: World) -> None:
     world.clock.sleep(PRUNE_EVERY_S)
     maintenance.clean_up()
     assert world.journal.judging(first) is None
+
+
+def test_no_examination_is_left_at_work_by_a_turn_that_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other() -> None:
+        world.announced(WEATHER)
+        world.reconciler.take_in()
+
+    def fails(*_: object) -> None:
+        raise JournalError("the disk is full")
+
+    world.examiner.slow[TAXI] = 600.0
+    world.announced(TAXI)
+    world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
+    monkeypatch.setattr(world.journal, "set_verdicts", fails)
+    with pytest.raises(JournalError):
+        world.reconciler.turn()
+    assert not world.examiner.under_way
