@@ -81,14 +81,25 @@ class CoveredCommits:
                     newest = one
         if newest or not before:
             return newest
+        if back := self._went_back_to(sha, before):
+            return back
         is_past = any(one != sha and self.is_on(one, sha) for one in others)
         return None if is_past and self.is_on(before, sha) else before
+
+    def _went_back_to(self, sha: str, before: str) -> str | None:
+        """Return the tip after `before` to which the branch was set back, and pushed to then."""
+        for one in self._tips_before(sha):
+            if one == before:
+                return None
+            if self.is_on(sha, one):
+                return one
+        return None
 
     def _tips_before(self, sha: str) -> tuple[str, ...]:
         """Return the tips of deployments begun before the first known of `sha`, newest first."""
         known = self.parts.journal.deployments(limit=LOOKED_BACK)
         first = min((d.id for d in known if sha in {d.sha, *d.covers}), default=0)
-        return tuple(dict.fromkeys(d.sha for d in known if d.id < first))
+        return tuple(dict.fromkeys(d.sha for d in known if d.id < first and d.started_at))
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None
