@@ -150,8 +150,9 @@ class GoLive:
                     held=wanted.held,
                 )
             except DiskError:  # nothing was swapped: to redo everything would need more room yet
-                self._journal.set_live(before)
                 self._note(packages, self._runs_on)
+                # Last: who dies before that redoes everything.
+                self._journal.set_live(before)
                 raise
             self._release = release.name
             self._published_at = self._clock.monotonic()

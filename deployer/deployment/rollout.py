@@ -21,6 +21,7 @@ from typing import TypeVar
 import structlog
 
 from deployer.core.model import Busy, Examined, Refusal, StepName, Tree
+from deployer.core.planning import packages
 from deployer.core.requirements import meaning
 from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
@@ -197,9 +198,19 @@ class Rollout:
             self._put_back(services)
         self._drain.reopen()
 
-    def runs_on(self, asked: str, kept: str | None, installed: str | None) -> str | None:
-        """Return the packages on which the class runs with what goes live, None: not known."""
-        return asked if self.refused is None else installed if kept is None else kept
+    def runs_on(self, asked: str, kept: str | None) -> str | None:
+        """Return the packages that belong to what goes live, None: that is not known.
+
+        Raises:
+            ServicesError
+        """
+        if self.refused is None:
+            return asked
+        # Refused and `kept` all the same: they are the live commit's own, and are gone.
+        known = packages.parsed(kept)
+        if known is not None and known == packages.parsed(asked):
+            return kept
+        return self._services.installed()
 
     def _refuse(self, text: str, why: RequirementsRefused) -> None:
         # Where the tip's own text is refused already, that is what its author is told.

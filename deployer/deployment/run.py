@@ -151,7 +151,7 @@ class Run:
                     self._recreate(step.services, tip, the_plan.refused, installed, kept)
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
-                    runs_on = self._rollout.runs_on(tip.requirements or "", kept, installed)
+                    runs_on = self._rollout.runs_on(tip.requirements or "", kept)
                     self._live.publish(wanted, runs_on)
                 case Parse():
                     self._judge(wanted, step)

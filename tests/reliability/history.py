@@ -314,7 +314,14 @@ def draw(seed: int) -> History:
     return replace(drawn, events=tuple(events))
 
 
+def draw_rollouts(seed: int) -> History:
+    """Return another history of a seed: packages move, and what may come in between is close by."""
+    return _DrawRollouts(random.Random(seed)).history()  # noqa: S311 - for play
+
+
 class _Draw:
+    gaps: tuple[float, ...] = GAPS
+
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         harmless = [Kind.FINE, Kind.FINE, Kind.EMPTY, Kind.BROKEN]
@@ -349,7 +356,7 @@ class _Draw:
         for _ in range(dice.choice((3, 6, 10, 16))):
             (maker,) = dice.choices(makers, weights)
             events.append((round(at, 2), maker()))
-            at += dice.choice(GAPS)
+            at += dice.choice(self.gaps)
         return History(
             tuple(events),
             sql=dice.random() < 0.03,
@@ -424,3 +431,24 @@ class _Draw:
     def _crash(self) -> Event:
         dice = self._dice
         return Crash(dice.randint(1, dice.choice((4, 30, 80))), dice.choice((0.1, 1.0, 30.0)))
+
+
+class _DrawRollouts(_Draw):
+    gaps = (0.02, 0.05, 0.1, 0.2, 0.3, 1.0, 5.0, 30.0, 70.0, 300.0)
+
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__(dice)
+        self._packages = True
+        self._faults = [*FAULTS]
+        self._calls = [*CALLS]
+        self._makers = [
+            (self._push, 4.0),
+            (self._reset, 2),
+            (self._revert, 1),
+            (self._steer, 1.5),
+            (self._fault, 2),
+            (self._fail_once, 1.5),
+            (self._crash, 2),
+            (DagProcessorDies, 0.4),
+            (lambda: Task(dice.choice((1, 5, 30))), 0.5),
+        ]

@@ -311,7 +311,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("the packages that were asked for are noted, not those that run")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Rollout, "runs_on", lambda self, asked, kept, installed: asked)
+    patch.setattr(Rollout, "runs_on", lambda self, asked, kept: asked)
 
 
 @planted("pools do not get their slots back")

@@ -12,6 +12,7 @@ from tests.reliability.history import (
     Event,
     FailOnce,
     Fault,
+    Freeze,
     History,
     Jump,
     Push,
@@ -357,6 +358,73 @@ FOUND = {
         ),
         (86.7, Fault("feed cut", for_s=700.0)),
         (86.7, Revert(back=1, delays=(0.3, 900.0))),
+    ),
+    "packages were noted whose files a full disk had kept from going live, when the worker died": (
+        (0.5, Push(packages=("fine", 2))),
+        (0.7, FailOnce("releases.publish")),
+        (0.75, Crash(boundary=71, away_s=0.1)),
+        (0.95, Push(packages=("unbuildable", 3))),
+        (1.0, Reset(2)),
+    ),
+    "packages were noted that had been put in place by a deployment whose note of them failed": (
+        (80.0, Push(packages=("fine", 2), merges=1)),
+        (380.24, FailOnce("journal.set_packages")),
+        (380.44, Reset(1, delays=(0.01, 0.01))),
+        (
+            380.64,
+            Push(
+                (
+                    ("dags/ben/y.py", Kind.SLOW, 2),
+                    ("dags/ben/x.py", Kind.PICKY, 2),
+                    ("dags/cleo/x.py", Kind.FINE, 2),
+                ),
+                packages=("sick", 3),
+                delays=(5.0,),
+            ),
+        ),
+    ),
+    "packages were not put back, as the turn that was to do it failed": (
+        (400.35, Push(packages=("fine", 2), delays=(0.3, 900.0))),
+        (400.65, Push((("dags/ben/x.py", Kind.BROKEN, 1),), packages=("fine", 1), delays=())),
+        (400.67, Fault("disk", for_s=700.0)),
+        (400.72, Revert(1)),
+        (
+            400.74,
+            Push(
+                (
+                    ("dags/anna/y.py", Kind.FINE, 2),
+                    ("dags/ben/x.py", Kind.BROKEN, 1),
+                    ("dags/cleo/x.py", Kind.EMPTY, 1),
+                )
+            ),
+        ),
+        (700.79, Freeze(for_s=600.0)),
+        (771.09, FailOnce("journal.set_live")),
+        (841.29, Reset(4)),
+    ),
+    "a tip without its delivery came of one to which the branch had been set back": (
+        (
+            331.82,
+            Push(
+                (("dags/ben/y.py", Kind.HARM, 1), ("dags/anna/y.py", Kind.EMPTY, 2)),
+                packages=("fine", 1),
+            ),
+        ),
+        (337.82, Reset(1)),
+        (337.87, Fault("docker", for_s=15.0)),
+        (
+            342.87,
+            Push(
+                (
+                    ("dags/anna/x.py", Kind.HARM, 3),
+                    ("dags/anna/y.py", Kind.HARM, 1),
+                    ("dags/top.py", Kind.FINE, 2),
+                ),
+                delays=(5.0,),
+                bell=False,
+            ),
+        ),
+        (343.07, Revert(1)),
     ),
     "after a turn that failed, a commit waited for a file that a later push had seen to": (
         (

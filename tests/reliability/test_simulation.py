@@ -19,6 +19,7 @@ from tests.reliability.history import (
     Push,
     Spoil,
     draw,
+    draw_rollouts,
     failing,
 )
 from tests.reliability.planted import BUDGET, PLANTED, find
@@ -33,14 +34,23 @@ def _silent() -> Iterator[None]:
 
 
 def test_nothing_announced_is_lost_or_told_wrong() -> None:
-    met = Counter[str]()
-    for seed in range(BUDGET):
-        played = play(draw(seed))
-        met += played.met
+    assert met(draw, BUDGET) >= EVERY_FAULT
+
+
+def test_nothing_is_lost_or_told_wrong_whatever_comes_between_the_steps_of_a_rollout() -> None:
+    assert met(draw_rollouts, 150) >= {"a crash", "docker", "disk", "a forced push"}
+
+
+def met(drawing: Callable[[int], History], histories: int) -> set[str]:
+    """Play them, and return which faults the worker met."""
+    found = Counter[str]()
+    for seed in range(histories):
+        played = play(drawing(seed))
+        found += played.met
         if played.wrong:
-            smaller = shrunk(draw(seed), lambda history: bool(play(history).wrong))
+            smaller = shrunk(drawing(seed), lambda history: bool(play(history).wrong))
             pytest.fail(f"seed {seed}\n{as_test(smaller, '; '.join(play(smaller).wrong))}")
-    assert set(met) >= EVERY_FAULT
+    return set(found)
 
 
 @pytest.mark.parametrize("call", STEPS)

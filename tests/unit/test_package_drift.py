@@ -8,7 +8,7 @@ import pytest
 
 from deployer.core.model import ParseError, State, StepName, Tree
 from deployer.core.planning.packages import UNLIKE
-from deployer.errors import PusherError, ServicesError
+from deployer.errors import JournalError, PusherError, ServicesError
 from deployer.ports import Release
 from deployer.worker.maintenance import BY_HAND_S, ONE_BY_ONE_S
 from tests.fakes.world import SERVICES, World
@@ -362,3 +362,31 @@ def test_packages_whose_files_did_not_go_live_are_not_those_of_the_live_commit(
     world.releases.full = True
     world.reconciler.turn()
     assert (world.services.text, world.journal.packages()) == ("emoji\n", COW)
+
+
+def test_packages_that_stay_as_those_of_before_are_refused_too_are_those_of_the_live_commit(
+    world: World,
+) -> None:
+    rebuilt(world, "emoji\n")
+    world.services.refuses |= {COW: "the index lost it", "broken\n": "there is no such package"}
+    sha = require(world, "broken\n")
+    world.reconciler.turn()
+    assert world.state(sha) is State.BROKEN
+    assert (world.services.text, world.journal.packages()) == ("emoji\n", "emoji\n")
+    assert world.journal.pulse().drift == ""
+
+
+def test_packages_are_put_back_though_the_turn_that_was_to_do_it_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise JournalError("the disk is full")
+
+    rebuilt(world)
+    world.clock.sleep(world.reconciler.turn() or POLL_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.journal, "set_live", fails)
+        with pytest.raises(JournalError):
+            world.reconciler.turn()
+    world.reconciler.turn()
+    assert world.services.text == COW
