@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, Live, State, StatusState, Trigger
 from deployer.core.reporting.render import freeze_as_json
 from deployer.core.reporting.status import Commit, frozen
-from deployer.errors import GitError, JournalError
+from deployer.errors import GitError, JournalError, NotNow
 from tests.fakes.world import World
 
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
@@ -263,3 +264,11 @@ def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
     live = world.releases.live()
     assert live is not None
     assert live.sha == newer[0]
+
+
+def test_who_freezes_while_another_airflow_is_put_in_is_told_to_wait(world: World) -> None:
+    world.journal.freeze("Airflow 3.3.3 is installed", by=BY, until=None)
+    with pytest.raises(NotNow, match="wait until that has ended"):
+        world.freeze()
+    with pytest.raises(NotNow):
+        world.roll_back("a" * 40)
