@@ -205,7 +205,7 @@ class Journal(Protocol):
     def drained(self) -> Mapping[str, int] | None:
         """Return the slots that pools had before a rollout emptied them; empty: none is at work.
 
-        None: one is, and Airflow did not say which pools it has.
+        None: one is, or was left to be ended, and no pool is known to be empty.
         """
 
     def set_drained(self, slots: Mapping[str, int] | None) -> None:

@@ -99,7 +99,7 @@ class Maintenance:
         self._compare_packages(tip)
         return self.mending_in_s == 0
 
-    def mended(self, tip: str) -> None:
+    def tried_to_mend(self, tip: str) -> None:
         """Take note that there was such a deployment: another one would not help either."""
         self._tried = tip
 

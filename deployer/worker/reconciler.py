@@ -135,7 +135,7 @@ class Reconciler:
             return FETCH_AGAIN_S
         if not self._carrying and self.maintenance.is_mending_due(tip):
             ending = self._deploying.deploy(fetched, redo=True)
-            self.maintenance.mended(tip)
+            self.maintenance.tried_to_mend(tip)
             return self._after(ending)
         return self._rest()
 

@@ -23,7 +23,7 @@ _LOOK_S = 0.1
 
 
 def end_whole() -> None:
-    """Have Airflow's own `end` find workers that have all ended.
+    """Have Airflow's own `end` find workers that have all ended, and each word to end be heard.
 
     Raises:
         AttributeError: another Airflow's has not what this builds on.
@@ -56,5 +56,5 @@ def _hear_words_that_come_at_a_fork() -> None:
         pthread_sigmask(SIG_UNBLOCK, words)
         run(*args, **kwargs)
 
-    LocalExecutor._spawn_worker = spawn_first  # noqa: SLF001
-    local_executor._run_worker = run_unmasked  # noqa: SLF001
+    LocalExecutor._spawn_worker = spawn_first  # noqa: SLF001  # likewise
+    local_executor._run_worker = run_unmasked  # noqa: SLF001  # likewise

@@ -328,7 +328,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     right = Drain.reopen
 
-    def reopen(self: Drain, *, over: bool = True) -> None:  # as it is called
+    def reopen(self: Drain, *, over: bool = True) -> None:
         right(self)
 
     patch.setattr(Drain, "reopen", reopen)
