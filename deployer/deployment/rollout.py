@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import structlog
 
-from deployer.core.model import Busy, Examined, Refusal, StepName, Tree
+from deployer.core.model import SCHEDULER, Busy, Examined, Refusal, StepName, Tree
 from deployer.core.planning import packages
 from deployer.core.requirements import meaning
 from deployer.deployment.parts import Parts
@@ -75,19 +75,23 @@ class Drain:
             # Dying here leaves some pools empty, all of them in the journal.
             self._patiently(partial(self.airflow.resize_pool, name, 0))
 
-    def wait(self, tell: Callable[[str], None]) -> tuple[Busy, ...]:
+    def wait(
+        self, tell: Callable[[str], None], lives: Callable[[], bool] = lambda: True
+    ) -> tuple[Busy, ...]:
         """Wait until the executor has no task; return those it has when the time is over.
 
-        `tell` is given a few words on who is waited for, now and then.
+        `tell` is given a few words on who is waited for, now and then. `lives`: what would note
+        that they end does; else they are returned at once.
 
         Raises:
             AirflowError
+            ServicesError: of `lives`.
         """
         began = self.clock.monotonic()
         told, told_at = "", float("-inf")
         while busy := self._patiently(self.airflow.busy):
             now = self.clock.monotonic()
-            if now - began >= self.timeout_s:
+            if now - began >= self.timeout_s or not lives():
                 return busy
             words = f"packages change; waiting for {in_words(busy)}"
             if words != told and now - told_at >= TELL_EVERY_S:
@@ -172,7 +176,7 @@ class Rollout:
             self.stay(services, known=known)
             return
         try:
-            self._empty_pools()
+            self._empty_pools(services)
             self._move(services)
         except RequirementsRefused as exc:
             self._refuse(self._built, exc)
@@ -229,24 +233,51 @@ class Rollout:
                 reason = f"with it {result.path} {result.harm}"
                 raise RequirementsRefused(reason, path=result.path)
 
-    def _empty_pools(self) -> None:
-        """Let nothing new start, and wait for what runs."""
+    def _empty_pools(self, services: Sequence[str]) -> None:
+        """Let nothing new start, and wait for what runs.
+
+        Raises:
+            ServicesError
+        """
+
+        def lives() -> bool:
+            # What its executor runs ends with it, and nobody else would take note of an end.
+            return SCHEDULER not in services or self._services.vitals(SCHEDULER).life is not None
+
         with self._step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
-                left = self._drain.wait(note.tell)
+                left = self._drain.wait(note.tell, lives)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
                 return
-            note.text = f"still running: {in_words(left)}" if left else "no task runs"
+            note.text = "no task runs"
+            if left:
+                why = "still running" if lives() else "not waited for, no scheduler runs"
+                note.text = f"{why}: {in_words(left)}"
 
     def _move(self, services: Sequence[str]) -> None:
         """Recreate `services` on what was built, or on what they ran before.
 
         Raises:
-            RequirementsRefused: Airflow did not start; it runs again on the packages before.
+            RequirementsRefused: Airflow did not start, twice, and both times did on the packages
+                before, on which it runs.
             ServicesError: it may not run at all.
+        """
+        why = self._try(services, keep=True)
+        if why:  # by chance, perhaps: its database was away (docs/decisions/017)
+            why = self._try(services)
+        if why:
+            raise RequirementsRefused(f"Airflow does not start with it: {why}") from why
+
+    def _try(self, services: Sequence[str], *, keep: bool = False) -> NotHealthy | None:
+        """Recreate `services` on what was built; else put them back, and return why.
+
+        `keep`: what was built can be tried again then.
+
+        Raises:
+            ServicesError: they may not run at all.
         """
         try:
             with self._step(StepName.RECREATE) as note:
@@ -254,16 +285,17 @@ class Rollout:
                 note.text = self._services.recreate(services)
             with self._step(StepName.HEALTH) as note:
                 note.text = self._services.wait_healthy(services)
-        except ServicesError as exc:
+        except NotHealthy as exc:
+            self._put_back(services, keep=keep)
+            return exc
+        except ServicesError:
             self._put_back(services)
-            # Those before are healthy: it was the new ones, unless the engine was away meanwhile.
-            if isinstance(exc, NotHealthy):
-                raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
             raise
+        return None
 
-    def _put_back(self, services: Sequence[str]) -> None:
+    def _put_back(self, services: Sequence[str], *, keep: bool = False) -> None:
         with self._step(StepName.ROLLBACK) as note:
-            note.text = self._services.put_back(services)
+            note.text = self._services.put_back(services, keep=keep)
         with self._step(StepName.HEALTH) as note:
             note.text = self._services.wait_healthy(services)
 

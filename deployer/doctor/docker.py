@@ -130,7 +130,9 @@ def services(world: World) -> str:
         )
     unchecked = [one.service for one in seen if one.service in needed and not one.look.health]
     note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
-    return f"{', '.join(sorted(needed))} run and are healthy{note}"
+    starting = [one.service for one in seen if one.look.health == "starting"]
+    how = f"run, and start: {', '.join(starting)}" if starting else "run and are healthy"
+    return f"{', '.join(sorted(needed))} {how}{note}"
 
 
 def _processes(living: Collection[str], needed: Collection[str]) -> str:
@@ -145,7 +147,7 @@ def _processes(living: Collection[str], needed: Collection[str]) -> str:
 
 def _ailing(look: Look, *, needed: bool) -> str | None:
     match look.status, look.health:
-        case "running", None | "none" | "healthy":
+        case "running", None | "none" | "healthy" | "starting":  # for a while; unhealthy then
             return None
         case "running", health:
             return f"is {health}"

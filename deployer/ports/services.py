@@ -70,8 +70,10 @@ class Services(Protocol):
             ServicesError: it can't be told.
         """
 
-    def put_back(self, services: Sequence[str]) -> str:
+    def put_back(self, services: Sequence[str], *, keep: bool = False) -> str:
         """Go back to the packages before the last `build` and recreate `services`, likewise.
+
+        `keep`: the next `recreate` tries what was built once more.
 
         Raises:
             ServicesError

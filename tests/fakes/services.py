@@ -82,10 +82,13 @@ class FakeServices:
         self._on_trial = False
         return "healthy"
 
-    def put_back(self, services: Sequence[str]) -> str:
+    def put_back(self, services: Sequence[str], *, keep: bool = False) -> str:
         if self.down:
             raise ServicesError(self.down)
-        self._built = None
+        if not keep:
+            self._built = None
+        elif self._on_trial:
+            self._built = self.text
         if self._on_trial:
             self.text, self._on_trial = self._healthy, False
         self.recreated.append(tuple(services))

@@ -243,8 +243,9 @@ def test_a_service_that_ends_again_and_again_is_told_at_once_with_its_log_lines(
     with pytest.raises(NotHealthy) as caught:
         services.recreate(SERVICES)
     first, *lines = str(caught.value).splitlines()
-    assert re.fullmatch(r"airflow-scheduler ends again and again: \d restarts", first)
-    assert lines[-1] == "ImportError: broken by a package"
+    error = "ImportError: broken by a package"
+    assert re.fullmatch(rf"airflow-scheduler ends again and again: \d restarts: {error}", first)
+    assert lines[-1] == error
     assert len(lines) <= 10
     # What breaks the first takes no other down.
     assert {name: world.container(name).id for name in others} == others

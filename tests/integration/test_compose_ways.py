@@ -210,6 +210,17 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.installed([instance(by_hand)]) == ""
 
 
+def test_an_image_whose_name_somebody_took_away_is_told_with_what_to_do(
+    client: DockerClient, project: str
+) -> None:
+    way = image_way(client, project)
+    client.images.get(AIRFLOW).tag(project, tag="current")
+    container = started(client, project, f"{project}:current")
+    way.slots.drop(Slot.CURRENT)
+    with pytest.raises(ServicesError, match=rf"no image {project}:current: .*docker compose build"):
+        way.installed([instance(container)])
+
+
 def test_what_cannot_be_installed_is_refused_with_its_line_and_nothing_is_named(
     client: DockerClient, project: str
 ) -> None:

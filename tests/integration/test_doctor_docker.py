@@ -33,6 +33,7 @@ QUICK = {"interval": "1s", "timeout": "20s"}
 SERVICES = {
     "well": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], **QUICK}},
     "sick": {**SLEEPS, "healthcheck": {"test": ["CMD", "false"], **QUICK, "retries": 1}},
+    "young": {**SLEEPS, "healthcheck": {"test": ["CMD", "true"], "interval": "1h"}},
     "unchecked": SLEEPS,
     "done": {**SLEEPS, "entrypoint": ["sh", "-c", "echo fine; echo passed over: line 3 >&2"]},
     "crashed": {**SLEEPS, "entrypoint": ["sh", "-c", "exit 3"]},
@@ -88,6 +89,7 @@ def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     file.write_text(json.dumps({"services": SERVICES}))  # JSON is YAML
     made = Project(f"e-doctor-{uuid.uuid4().hex[:8]}", file)
     expected = {"well": "healthy", "sick": "unhealthy", "unchecked": "running"}
+    expected |= {"young": "starting"}
     expected |= {"done": "exited", "crashed": "exited"}
     try:
         made.compose("up", "--detach")
@@ -269,6 +271,10 @@ def test_a_service_that_should_run_and_ended_well_is_told(project: Project) -> N
 @pytest.mark.docker
 def test_containers_that_run_and_are_healthy_pass(project: Project) -> None:
     project.compose("rm", "--stop", "--force", "sick", "crashed", "done")
+    assert look(project, "well", "young", "unchecked") == (
+        "unchecked, well, young run, and start: young; without a health check: unchecked"
+    )
+    project.compose("rm", "--stop", "--force", "young")
     assert look(project, "well", "unchecked") == (
         "unchecked, well run and are healthy; without a health check: unchecked"
     )

@@ -129,6 +129,16 @@ def test_packages_with_which_airflow_does_not_start_are_put_back(rig: Rig) -> No
     assert services.installed() == ""
 
 
+def test_what_is_put_back_from_can_be_tried_once_more_without_another_build(rig: Rig) -> None:
+    rig.services.build("duckdb\n")
+    rig.services.recreate(SERVICES)
+    rig.services.put_back(SERVICES, keep=True)
+    rig.services.wait_healthy(SERVICES)
+    assert rig.services.installed() == ""
+    start(rig.services)
+    assert rig.services.installed() == "duckdb\n"
+
+
 def test_putting_back_what_was_only_built_forgets_it(rig: Rig) -> None:
     rig.services.build("scipy\n")
     rig.services.put_back(SERVICES)

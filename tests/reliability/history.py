@@ -214,6 +214,9 @@ CLASSICS = {
     "slow files": History(((0.5, _SLOW), (1.0, _OTHERS), (7.0, _OTHERS))),
     "packages": History(((0.5, Push(packages=("fine", 2))),)),
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
+    "packages, while services are ill for a moment": History(
+        ((0.5, FailOnce("services.wait_healthy")), (0.6, Push(packages=("fine", 2))))
+    ),
     "packages that are refused, upon such": History(
         ((0.5, Push(packages=("sick", 2))), (0.6, Push(packages=("refused", 2))))
     ),

@@ -636,7 +636,9 @@ class Machine:
             self._boundary(life)
         if f"{port}.{method}" in self._fail:
             self._fail.discard(f"{port}.{method}")
-            raise ERRORS[port](f"{port}.{method} failed")
+            # Services may be ill for a moment, for what no packages did.
+            error = NotHealthy if method == "wait_healthy" else ERRORS[port]
+            raise error(f"{port}.{method} failed")
         spared = port == "journal" and not effect  # what is on disk can be read
         if self.is_broken(port) and not spared and method != "own_stack":
             raise ERRORS[port](f"{port} is broken")

@@ -346,6 +346,15 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rollout, "_move", move)
 
 
+@planted("packages are blamed when Airflow did not start once")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def move(self: Rollout, services: Sequence[str]) -> None:
+        if why := self._try(services):
+            raise RequirementsRefused(f"Airflow does not start with it: {why}") from why
+
+    patch.setattr(Rollout, "_move", move)
+
+
 @planted("requirements that are refused colour nobody")
 def _(patch: pytest.MonkeyPatch) -> None:
     final = status.final

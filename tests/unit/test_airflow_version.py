@@ -121,7 +121,7 @@ class Stack(FakeServices):
         self._previous = None
         return "healthy"
 
-    def put_back(self, services: Sequence[str]) -> str:
+    def put_back(self, services: Sequence[str], *, keep: bool = False) -> str:
         self._next = None
         if self._previous:
             self.image, self._previous = self._previous, None

@@ -183,7 +183,7 @@ def test_if_those_of_before_are_refused_as_well_what_ran_stays(world: World) -> 
     sha = require(world, "sick\n")
     world.reconciler.turn()
     assert world.services.text == "numpy\n"
-    assert world.services.recreated == [SERVICES, SERVICES]  # and back
+    assert world.services.recreated == [SERVICES, SERVICES] * 2  # and back, twice
     assert "Airflow does not start with it" in world.said(sha)["airflow/deploy"][1]
 
 

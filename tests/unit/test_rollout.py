@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import count
 
 import pytest
 
 from deployer.core.airflow_version import BY
 from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord
-from deployer.errors import AirflowUnreachable, ServicesError
+from deployer.errors import AirflowUnreachable, NotHealthy, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.world import SERVICES, World
 
@@ -105,6 +106,36 @@ def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World)
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
     assert world.clock.elapsed_s == pytest.approx(300, abs=5)
+
+
+def test_tasks_are_not_waited_for_that_no_scheduler_runs(world: World) -> None:
+    world.services.text = None  # somebody removed it
+    world.services.ended.add("airflow-scheduler")
+    world.airflow.tasks = [Task("lasse_taxi", "ingest")]
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    said = "not waited for, no scheduler runs: lasse_taxi.ingest"
+    assert steps(world, sha)[StepName.DRAIN].detail == said
+    assert world.clock.elapsed_s < 60
+
+
+def test_tasks_are_waited_for_no_longer_when_the_scheduler_ends_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.airflow.tasks = [Task("lasse_taxi", "ingest")]
+    looks, busy = count(), world.airflow.busy
+
+    def look() -> tuple[Busy, ...]:
+        if next(looks) == 5:
+            world.services.ended.add("airflow-scheduler")
+        return busy()
+
+    monkeypatch.setattr(world.airflow, "busy", look)
+    packages(world)
+    world.reconciler.turn()
+    assert 4 <= world.clock.elapsed_s < 60
+    assert world.services.installed() == "pandas\n"
 
 
 def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
@@ -457,9 +488,9 @@ def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
     world.services.breaks.add("breaks\n")
     put_back = world.services.put_back
 
-    def cut_off(services: tuple[str, ...]) -> str:
+    def cut_off(services: tuple[str, ...], *, keep: bool) -> str:
         world.airflow.reachable = False
-        return put_back(services)
+        return put_back(services, keep=keep)
 
     monkeypatch.setattr(world.services, "put_back", cut_off)
     sha = packages(world, "breaks\n")
@@ -478,7 +509,7 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
 ) -> None:
     world.services.breaks.add("breaks\n")
 
-    def fails(services: tuple[str, ...]) -> str:
+    def fails(services: tuple[str, ...], *, keep: bool = False) -> str:
         raise ServicesError("Docker does not answer")
 
     with monkeypatch.context() as patched:
@@ -488,6 +519,62 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
     assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
     world.reconciler.turn()
     assert world.services.text == ""
+
+
+def ends_by_chance(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_looks: Collection[int]
+) -> None:
+    """Let services end in some looks for their health, whatever packages they run on."""
+    wait_healthy, looks = world.services.wait_healthy, count()
+
+    def look(services: tuple[str, ...]) -> str:
+        if next(looks) in in_looks:
+            raise NotHealthy("airflow-scheduler ends again and again: 2 restarts")
+        return wait_healthy(services)
+
+    monkeypatch.setattr(world.services, "wait_healthy", look)
+
+
+def test_packages_are_not_blamed_for_services_that_end_once_by_chance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_by_chance(world, monkeypatch, in_looks={0})
+    sha = packages(world)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+    assert world.services.installed() == "pandas\n"
+    assert world.journal.refusals() == {}
+    back = [s.name for s in world.judging(sha).steps if s.state == "failed"]
+    assert back == [StepName.HEALTH]
+
+
+@pytest.mark.parametrize("in_looks", [{0, 1}, {0, 2, 3}], ids=["at once", "the second time"])
+def test_packages_are_not_blamed_where_airflow_does_not_start_without_them_either(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_looks: Collection[int]
+) -> None:
+    ends_by_chance(world, monkeypatch, in_looks)
+    sha = packages(world)
+    assert world.reconciler.turn() == 5.0
+    assert world.said(sha)["airflow/deploy"][0] == "error"
+    assert world.journal.refusals() == {}
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "success"
+    assert world.services.installed() == "pandas\n"
+
+
+def test_what_can_not_be_told_to_be_the_packages_fault_is_not_tried_again_without_a_build(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(services: tuple[str, ...]) -> str:
+        raise ServicesError("airflow-scheduler has no container: was it removed by hand?")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "wait_healthy", gone)
+        packages(world)
+        world.reconciler.turn()
+    recreated = len(world.services.recreated)
+    world.services.recreate(SERVICES)
+    assert (len(world.services.recreated), world.services.text) == (recreated + 1, "")
 
 
 def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(

@@ -64,6 +64,23 @@ def test_what_was_built_becomes_current_and_what_ran_can_be_gone_back_to() -> No
     assert names.named == {Slot.CURRENT: RUNS}
 
 
+def test_what_is_gone_back_from_can_be_tried_once_more() -> None:
+    names = Names(current=RUNS, next=NEW)
+    names.advance()
+    names.go_back(keep=True)
+    assert names.named == {Slot.CURRENT: RUNS, Slot.NEXT: NEW}
+    names.advance()
+    assert names.named == {Slot.CURRENT: NEW, Slot.PREVIOUS: RUNS}
+
+
+def test_a_first_build_can_be_tried_once_more() -> None:
+    names = Names(next=NEW)
+    names.advance()
+    names.go_back(keep=True)
+    names.advance()
+    assert names.named == {Slot.CURRENT: NEW}
+
+
 def test_without_a_build_nothing_advances() -> None:
     names = Names(current=RUNS)
     names.advance()
@@ -134,6 +151,17 @@ def test_dying_while_it_goes_back_the_next_try_ends_as_if_it_had_not(effects: in
     names = Names(current=RUNS, next=NEW)
     names.advance()
     dying_after(effects, Names.go_back, names)
+    names.go_back()
+    assert names.named == {Slot.CURRENT: RUNS}
+
+
+@pytest.mark.parametrize("effects", range(4))
+def test_dying_while_it_goes_back_to_try_once_more_the_way_back_leads_to_what_ran(
+    effects: int,
+) -> None:
+    names = Names(current=RUNS, next=NEW)
+    names.advance()
+    dying_after(effects, lambda names: names.go_back(keep=True), names)
     names.go_back()
     assert names.named == {Slot.CURRENT: RUNS}
 

@@ -612,3 +612,29 @@ def test_no_trace_takes_long(piece: str) -> None:
     began = time.process_time()
     trace.read(text, PATH)
     assert time.process_time() - began < 2
+
+
+LOG = """
+  File "/home/airflow/site-packages/psycopg2/__init__.py", line 122, in connect
+    conn = _connect(dsn, connection_factory=connection_factory, **kwasync)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) no host
+(Background on this error at: a page)
+""".strip("\n")
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (LOG, f"{LOG.splitlines()[3]}\n{LOG}"),
+        ("begins\nends", "ends\nbegins\nends"),
+        ("ImportError: broken", "ImportError: broken"),
+    ],
+    ids=["a trace", "no trace", "one line"],
+)
+def test_what_a_program_ended_of_stands_in_the_first_line(log: str, told: str) -> None:
+    assert trace.ended("it ended", log) == f"it ended: {told}"
+
+
+def test_what_ended_without_a_word_is_told_without_one() -> None:
+    assert trace.ended("it ended", "") == "it ended"

@@ -56,6 +56,7 @@ from deployer.core.model.trees import (
     INCLUDE,
     REQUIREMENTS,
     ROSTER,
+    SCHEDULER,
     WHOLE_DIRECTORY,
     Authored,
     Facts,

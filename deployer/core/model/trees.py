@@ -12,6 +12,8 @@ COMPOSE_FILE = "docker-compose.yaml"
 ROSTER = "roster.yaml"
 DAG_PROCESSOR = "airflow-dag-processor"
 """The service that parses; named so in the class's docker-compose.yaml and the embedded Airflow."""
+SCHEDULER = "airflow-scheduler"
+"""Likewise; tasks run in it (LocalExecutor)."""
 
 WHOLE_DIRECTORY = "*/"
 """Among the mentions of a file: it lists some directory, whatever is in it."""

@@ -41,6 +41,7 @@ _MEMBERS = re.compile(r"^  \+-\+-", re.MULTILINE)  # where the exceptions inside
 _MEMBER = re.compile(r"^ +\| ((?!Exception Group |Traceback )[A-Za-z_][\w.]*: .*)", re.MULTILINE)
 _BAR = re.compile(r"^  \| ", re.MULTILINE)  # what a group's own lines begin with
 _ERROR = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?:: ?(?P<message>.*))?")
+_NAMED = re.compile(r"[A-Za-z_][\w.]*: \S")
 _FIELDS = re.compile(r"\d+ validation errors? for ")  # pydantic
 _FIELD = re.compile(r"^(\S.*)?\n?  (?! )(.+?)(?: \[type=.*)?$", re.MULTILINE)
 _PLACE = re.compile(r'^(\S.*)\n +(in ".*", (?:line|position) [^:\n]*)', re.MULTILINE)  # YAML
@@ -78,6 +79,18 @@ def read(trace: str, path: str) -> ParseError:
         _line("\n".join([*before, last]), path),
         trace=trace,
     )
+
+
+def ended(what: str, log: str) -> str:
+    """Return `what` a program did, with the line of its log that says best why; the log follows.
+
+    Of a trace that is the error: frames above it are indented, what hints below it has no name.
+    """
+    lines = log.splitlines()
+    said = [line for line in lines if line and not line[0].isspace()]
+    named = [line for line in said if _NAMED.match(line)]
+    first = ": ".join([what, *(named or said)[-1:]])
+    return "\n".join([first, *(lines if len(lines) > 1 else ())])
 
 
 def _own_part(block: str) -> tuple[str, str]:

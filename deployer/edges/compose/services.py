@@ -12,6 +12,7 @@ from itertools import chain
 from docker.client import DockerClient
 
 from deployer.core.model import Vitals
+from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
@@ -27,7 +28,7 @@ from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
-from deployer.errors import NotHealthy
+from deployer.errors import NotHealthy, ServicesError
 
 _MARGIN_S = 120.0
 """What Compose may take beyond a service's own stop: making and starting a container."""
@@ -79,8 +80,8 @@ class ComposeServices:
     def recreate(self, services: Sequence[str]) -> str:
         return self._move(services, self.way.slots.advance)
 
-    def put_back(self, services: Sequence[str]) -> str:
-        return self._move(services, self.way.slots.go_back)
+    def put_back(self, services: Sequence[str], *, keep: bool = False) -> str:
+        return self._move(services, partial(self.way.slots.go_back, keep=keep))
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -176,7 +177,7 @@ class ComposeServices:
 
         Raises:
             NotHealthy: one of them will never be.
-            ServicesError
+            ServicesError: one of them is not there, or the engine does not answer.
         """
         now = datetime.now(UTC)
         waiting: dict[str, str] = {}
@@ -184,7 +185,8 @@ class ComposeServices:
             containers = self._containers.of(service)
             looks = [look(container) for container in containers]
             if not looks:
-                raise NotHealthy(f"{service} has no container: was it removed by hand?")
+                # No packages do that.
+                raise ServicesError(f"{service} has no container: was it removed by hand?")
             for seen in looks:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
@@ -212,4 +214,4 @@ class ComposeServices:
 
     def _failed(self, service: str, what: str) -> NotHealthy:
         lines = [last_lines(container) for container in self._containers.of(service)[:1]]
-        return NotHealthy("\n".join([f"{service} {what}", *lines]))
+        return NotHealthy(trace.ended(f"{service} {what}", "\n".join(lines)))

@@ -14,9 +14,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from deployer.core.model import Vitals
+from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
@@ -161,8 +163,8 @@ class LocalAirflow:
     def recreate(self, services: Sequence[str]) -> str:
         return self._restart(services, self._environments.slots.advance)
 
-    def put_back(self, services: Sequence[str]) -> str:
-        return self._restart(services, self._environments.slots.go_back)
+    def put_back(self, services: Sequence[str], *, keep: bool = False) -> str:
+        return self._restart(services, partial(self._environments.slots.go_back, keep=keep))
 
     def wait_healthy(self, services: Sequence[str]) -> str:
         began = time.monotonic()
@@ -172,17 +174,14 @@ class LocalAirflow:
             running = self._running()
             for name in waiting:
                 if name not in running:
-                    raise NotHealthy(f"{name} ended:\n{self._processes.last_lines(name)}")
+                    raise self._failed(name, "ended")
             silent = health.unhealthy(
                 self.url, {name: running[name].started_at for name in waiting}
             )
             waiting = [name for name in waiting if name in silent]
             if waiting and time.monotonic() - began > self._health_timeout_s:
                 name = waiting[0]
-                raise NotHealthy(
-                    f"{name} is not healthy after {self._health_timeout_s:g} s:\n"
-                    f"{self._processes.last_lines(name)}"
-                )
+                raise self._failed(name, f"is not healthy after {self._health_timeout_s:g} s")
             if waiting:
                 time.sleep(_LOOK_S)
         self._environments.slots.confirm()
@@ -208,6 +207,9 @@ class LocalAirflow:
         move()
         self._start(names)
         return f"{', '.join(names)} restarted in {time.monotonic() - began:.1f} s"
+
+    def _failed(self, name: str, what: str) -> NotHealthy:
+        return NotHealthy(trace.ended(f"{name} {what}", self._processes.last_lines(name)))
 
     def _start(self, names: Sequence[str]) -> None:
         env = self.airflow_environment()

@@ -58,10 +58,16 @@ class Slots(ABC, Generic[T]):
         self.point(Slot.CURRENT, new)
         self.drop(Slot.NEXT)
 
-    def go_back(self) -> None:
-        """Undo the last build, and what was advanced since the last `confirm`."""
-        self.drop(Slot.NEXT)
-        before = self.target(Slot.PREVIOUS)
+    def go_back(self, *, keep: bool = False) -> None:
+        """Undo the last build, and what was advanced since the last `confirm`.
+
+        `keep`: what was advanced is `next` again.
+        """
+        before, tried = self.target(Slot.PREVIOUS), self.target(Slot.CURRENT)
+        if not keep:
+            self.drop(Slot.NEXT)
+        elif before is not None and tried is not None:
+            self.point(Slot.NEXT, tried)
         if before is not None:
             self.point(Slot.CURRENT, before)
             self.drop(Slot.PREVIOUS)

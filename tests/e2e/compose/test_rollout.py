@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,21 @@ def test_packages_that_break_airflows_start_are_taken_back_though_the_worker_die
     after = room.push("lasse", "Go on", {"dags/lasse/healed.py": samples.dag("lasse", "healed")})
     assert is_green(room.ends(after, "lasse"))
     assert room.pools()["default_pool"] > 0
+
+
+def test_a_service_stopped_by_hand_just_as_it_starts_on_new_packages_is_not_their_fault(
+    image_class: Classroom,
+) -> None:
+    room, name = image_class, "airflow-scheduler"
+    running = partial(room.stack.compose, "ps", "--quiet", "--status", "running", name)
+    before = running().stdout
+    push = room.push("maria", "Grey", asked_for("humanize"))
+    wait_until(lambda: running().stdout not in {before, ""}, "another one runs")
+    room.stack.compose("stop", name)
+    assert is_green(room.ends(push))
+    assert "rollback" in room.steps(push)
+    listed = room.stack.compose("exec", "-T", "airflow-scheduler", "pip", "list")
+    assert "humanize" in listed.stdout
 
 
 def test_a_worker_killed_in_any_step_converges_to_the_tip(image_class: Classroom) -> None:

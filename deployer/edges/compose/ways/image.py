@@ -16,6 +16,7 @@ from deployer.edges.compose.ways.proving import Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
+from deployer.errors import ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"
 """Where an image holds the class's text it was built of."""
@@ -72,6 +73,11 @@ class ImageWay:
 
     def installed(self, containers: Sequence[Instance]) -> str | None:
         current = self.slots.healthy()
+        if current is None and self.slots.target(Slot.PREVIOUS) is None:
+            raise ServicesError(
+                f"the Docker engine has no image {self.slots.name(Slot.CURRENT)}: make the class's"
+                " with `docker compose build`"
+            )
         # One on another image was not recreated when the name moved: somebody died there.
         if current is None or not all(map(self.on_current, containers)):
             return None
