@@ -82,7 +82,7 @@ def watch_over(task: Task, parser: Parser, result: int, *, server: int) -> NoRet
     """Be the warden of one parser: write what became of it into `result`, and end."""
     try:
         # The server may die: then the parser must not live on. SIGTERM runs the `finally`.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        signal.signal(signal.SIGTERM, _end)
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
@@ -99,6 +99,12 @@ def watch_over(task: Task, parser: Parser, result: int, *, server: int) -> NoRet
         say(result, {"ended": "setup", "what": repr(exc)})
     finally:
         os._exit(0)
+
+
+def _end(*_: object) -> NoReturn:
+    # Told twice (the server dies as well) it would leave the `finally` with the parser alive.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def _move_to(scratch: str) -> None:

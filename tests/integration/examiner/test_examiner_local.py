@@ -145,6 +145,24 @@ def test_a_parser_ends_whose_warden_is_told_to_while_it_forks_it(tmp_path: Path)
     assert said.stdout == "None False\n"
 
 
+# And is told once more, by the server's death, while it kills the parser.
+TOLD_TWICE = TOLD_AT_A_FORK.replace(
+    "server = os.getpid()",
+    """server = os.getpid()
+warden.prctl(warden.PR_SET_CHILD_SUBREAPER, 1)
+reap = warden.reap
+warden.reap = lambda **kwargs: (signal.raise_signal(signal.SIGTERM), reap(**kwargs))[1]""",
+).replace("Path(scratch).exists()", "Path(scratch).exists(), warden.children()")
+
+
+def test_a_parser_ends_whose_warden_is_told_to_twice(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(SCRIPT.parent)}
+    argv = (sys.executable, "-c", TOLD_TWICE, str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout == "None False []\n"
+
+
 # --- every kind of file ----------------------------------------------------
 
 
