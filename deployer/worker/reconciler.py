@@ -153,11 +153,13 @@ class Reconciler:
             if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
         ]
         if begun and not freeze.sha:  # a worker before this one died in it
-            tip, live = begun[-1].sha, self._parts.journal.live()
-            if live and self._covered.is_on(live.sha, tip):  # one that was cut short, and carried
-                tip = live.sha
-            held = [row for row in rows if row.sha != tip]
-            covered = [row for row in held if self._covered.is_on(tip, row.sha)]
+            tip, live, is_on = begun[-1].sha, self._parts.journal.live(), self._covered.is_on
+            if live and is_on(live.sha, tip) and is_on(fetched.tip, live.sha):
+                tip = live.sha  # what was begun was cut short, and carried
+            held = [row for row in rows if row.sha != tip and is_on(tip, row.sha)]
+            answered = [row for row in held if self._covered.answered(row.sha)]
+            self._covered.close(answered)
+            covered = [row for row in held if row not in answered]
             return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
             if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(

@@ -442,6 +442,13 @@ FOUND = {
         (0.4, FailOnce("journal.end")),
         (0.42, Push((("dags/anna/y.py", Kind.FINE, 0),), delays=(5.0,))),
     ),
+    "in a freeze, the way back to an answered commit that had failed left it pending": (
+        (0.1, Push((("dags/ben/x.py", Kind.POISON, 23),), packages=("fine", 3))),
+        (30.1, Reset(1)),
+        (30.17, Freeze(2.0)),
+        (30.37, FailOnce("services.recreate")),
+        (30.47, FailOnce("journal.end")),
+    ),
 }
 
 

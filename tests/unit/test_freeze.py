@@ -234,6 +234,32 @@ def test_a_deployment_that_died_before_the_freeze_is_finished_and_nothing_newer(
     assert world.said(later)["airflow/deploy"] == SAYS
 
 
+@pytest.mark.parametrize("then", ["it stays so", "it is set forward"])
+def test_a_way_back_that_a_worker_died_in_before_the_freeze_is_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    older = world.announced(TAXI)
+    world.reconciler.turn()
+    newer = world.announced(WEATHER)
+    world.reconciler.turn()
+    world.repository.tip = older
+    world.deliver(older, newer, forced=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, "set_plan", die)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    world.freeze()
+    if then == "it is set forward":
+        world.repository.tip = newer
+    reconciler = world.worker()
+    for _ in range(3):
+        reconciler.turn()
+    assert "pending" not in {state for state, _ in world.said(older).values()}
+    live = world.journal.live()
+    assert live is not None
+    assert live.sha == world.repository.tip
+
+
 @pytest.mark.parametrize("how", ["it is another", "a turn of it fails"])
 def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
