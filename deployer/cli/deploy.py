@@ -10,6 +10,7 @@ import click
 
 from deployer import app, config
 from deployer.cli import arguments, tables
+from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE, reasons
 from deployer.errors import DeployerError, OperatorError
@@ -37,7 +38,9 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     settings = config.load()
     journal = app.open_journal(settings)
     if freeze := journal.frozen(datetime.now(UTC)):
-        raise DeployerError(f"{_frozen(freeze)}; `deployer unfreeze` deploys the tip")
+        its_own = freeze.by == BY
+        then = "wait until that has ended" if its_own else "`deployer unfreeze` deploys the tip"
+        raise DeployerError(f"{_frozen(freeze)}; {then}")
     wish = journal.request_deploy(sha, Trigger.MANUAL)
     app.doorbell(settings).ring()
     if not wait:
@@ -47,9 +50,12 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     report(journal, wish)
 
 
-def report(journal: Journal, wish: int) -> NoReturn:
-    """Wait for what answers a wish, show it, and exit as it ended."""
-    ended = _wait(journal, wish)
+def report(journal: Journal, wish: int, *, goal: str | None = None) -> NoReturn:
+    """Wait for what answers a wish, show it, and exit as it ended.
+
+    `goal`: the commit to which it rolls back.
+    """
+    ended = _wait(journal, wish, goal)
     tables.show(ended)
     raise SystemExit(EXIT_OF.get(ended.state, 0))
 
@@ -58,7 +64,7 @@ def _frozen(freeze: Freeze) -> str:
     return f"frozen by {freeze.by}: {freeze.words}"
 
 
-def _wait(journal: Journal, wish: int) -> Deployment:
+def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
     """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
 
     Raises:
@@ -78,7 +84,7 @@ def _wait(journal: Journal, wish: int) -> Deployment:
         if answer is not None and answer.state.ended:
             return answer
         freeze = journal.frozen(datetime.now(UTC))
-        if answer is None and freeze and freeze.sha is None:
+        if answer is None and freeze and goal is None:
             raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
         pulse = journal.pulse()
         beat_at = pulse.beat_at

@@ -37,5 +37,5 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     if wait:
         from deployer.cli.deploy import report  # noqa: PLC0415 - all else need not wait for tables
 
-        report(journal, wish)
+        report(journal, wish, goal=goal)
     click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")

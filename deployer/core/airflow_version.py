@@ -16,7 +16,7 @@ _LINE = re.compile(rf"^[ \t]*(export\s+)?{SETTING}\s*=.*\n?", re.MULTILINE)
 
 
 def leave_to_it(held: Freeze | None, by: str) -> None:
-    """See that nobody else takes the place of its freeze: the worker would see to the services.
+    """See that nobody else ends its freeze, or takes its place: the worker would start services.
 
     Raises:
         NotNow

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
+from deployer.core.counts import counted
 from deployer.core.doctor import stack_rules
 from deployer.core.doctor.lines import Ailment
 from deployer.core.model import Look
@@ -147,10 +148,13 @@ def _processes(living: Collection[str], needed: Collection[str]) -> str:
 
 def _ailing(look: Look, *, needed: bool) -> str | None:
     match look.status, look.health:
-        case "running", None | "none" | "healthy" | "starting":  # for a while; unhealthy then
+        case "running", None | "none" | "healthy":
+            return None
+        case "running", "starting" if look.restarts <= 1:  # it may start before what it needs
             return None
         case "running", health:
-            return f"is {health}"
+            again = f", {counted(look.restarts, 'time')} started again" if look.restarts else ""
+            return f"is {health}{again}"
         case "exited", _ if look.exit_code == 0 and not needed:
             return None
         case _:

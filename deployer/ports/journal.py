@@ -91,7 +91,11 @@ class Journal(Protocol):
         """
 
     def unfreeze(self, *, by: str) -> Freeze | None:
-        """End the freeze and return it, None: none holds."""
+        """End the freeze and return it, None: none holds.
+
+        Raises:
+            NotNow: as for `freeze`.
+        """
 
     # -- the worker's
 

@@ -153,7 +153,8 @@ class Reconciler:
             if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
         ]
         if begun and not freeze.sha:  # a worker before this one died in it
-            tip, live, is_on = begun[-1].sha, self._parts.journal.live(), self._covered.is_on
+            tip, is_on = begun[-1].sha, self._covered.is_on
+            live = self._parts.journal.live() or self._parts.releases.live()
             if live and is_on(live.sha, tip) and is_on(fetched.tip, live.sha):
                 tip = live.sha  # what was begun was cut short, and carried
             held = [row for row in rows if row.sha != tip and is_on(tip, row.sha)]

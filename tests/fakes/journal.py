@@ -154,7 +154,9 @@ class FakeJournal:
         return self.request_deploy(sha, Trigger.ROLLBACK)
 
     def unfreeze(self, *, by: str) -> Freeze | None:
-        held, self._freeze = self.frozen(self._now()), None
+        held = self.frozen(self._now())
+        leave_to_it(held, by)
+        self._freeze = None
         return held
 
     # -- the worker's

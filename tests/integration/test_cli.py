@@ -27,6 +27,7 @@ from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import unread
 from deployer.config import Settings
 from deployer.core.access import Secret, fingerprint
+from deployer.core.airflow_version import BY
 from deployer.core.doctor.lines import Finding, Mark
 from deployer.core.model import (
     Ending,
@@ -769,6 +770,28 @@ def test_a_wish_that_a_freeze_overtakes_is_kept_and_not_waited_for(
     with pytest.raises(DeployerError, match="frozen by lasse: exam; the wish is kept"):
         deploy._wait(journal, wish)
     assert len(journal.unseen()) == 1
+
+
+def test_a_wish_that_a_rollback_overtakes_is_kept_and_not_waited_for(
+    journal: SqlJournal,
+) -> None:
+    wish = journal.request_deploy(None, Trigger.MANUAL)
+    journal.roll_back(A, "exam", by="lasse")
+    with pytest.raises(DeployerError, match=r"frozen by lasse: rolled back .*; the wish is kept"):
+        deploy._wait(journal, wish)
+
+
+def test_a_deployment_by_hand_while_another_airflow_is_put_in_is_not_sent_to_unfreeze(
+    run: Run, journal: SqlJournal
+) -> None:
+    journal.freeze("Airflow 3.3.3 is installed", by=BY, until=None)
+    ended = run("deploy")
+    assert ended.status == 1
+    assert ended.err == (
+        "deployer: frozen by deployer airflow-version: Airflow 3.3.3 is installed;"
+        " wait until that has ended\n"
+    )
+    assert run("unfreeze").status == 1
 
 
 # --- rollback --------------------------------------------------------------------

@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import docker as sdk
 import pytest
 
 from deployer.core.doctor.lines import Ailment
+from deployer.core.model import Look
 from deployer.demo.ports import free_port
 from deployer.doctor import docker
 from deployer.edges.compose import runner
@@ -24,7 +26,7 @@ from deployer.edges.compose.containers import Containers
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.errors import ServicesError
-from deployer.ports.doctor import About
+from deployer.ports.doctor import About, Seen
 from tests.doctor_world import nothing_but
 
 BOUND_S = 60.0
@@ -287,3 +289,26 @@ def test_a_paused_container_is_told(project: Project) -> None:
         assert "unchecked is paused" in told_of(project, "unchecked").detail
     finally:
         project.compose("unpause", "unchecked")
+
+
+class Listed:
+    """An engine with one container."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def about(self) -> About:
+        return About("28.2.2", Path("/var/lib/docker"), 0.0)
+
+    def containers(self) -> tuple[Seen, ...]:
+        return (Seen("well", self._look),)
+
+
+def test_one_that_ends_again_and_again_is_told_also_while_it_starts() -> None:
+    starts = partial(Look, "running", "starting")
+    once = nothing_but(engine=Listed(starts(restarts=1)), recreate_services=("well",))
+    assert docker.services(once) == "well run, and start: well"
+    with pytest.raises(Ailment, match="well is starting, 41 times started again"):
+        docker.services(
+            nothing_but(engine=Listed(starts(restarts=41)), recreate_services=("well",))
+        )

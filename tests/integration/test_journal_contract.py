@@ -301,6 +301,8 @@ def test_the_freeze_in_which_another_airflow_is_put_in_is_nobody_elses_to_replac
         journal.freeze("exam", by="lasse", until=None)
     with pytest.raises(NotNow):
         journal.roll_back(A, "exam", by="lasse")
+    with pytest.raises(NotNow):
+        journal.unfreeze(by="lasse")
     assert journal.frozen(NOW) == again
     assert journal.unseen() == ()
 

@@ -313,10 +313,10 @@ class SimReleases(FakeReleases):
         }
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
-        before = self.swaps[-1] if self.swaps else None
+        before = self.live()
         release = super().publish(tree, touch=touch, held=held)
-        self._machine.went_live(tree.sha)
-        if release.name != before:
+        self._machine.went_live(tree.sha, before.sha if before else None)
+        if before is None or release.name != before.name:
             self._machine.look_at_live()
         return release
 
@@ -791,7 +791,7 @@ class Machine:
     def tell(self, words: str) -> None:
         self.said.append(f"{self.clock.elapsed_s:9.2f} {words}")
 
-    def went_live(self, sha: str) -> None:
+    def went_live(self, sha: str, before: str | None) -> None:
         self.published.append((self.clock.elapsed_s, sha))
         freeze = self.journal.frozen(self.clock.now())
         began_s, ends_s = self.frozen_s
@@ -803,6 +803,12 @@ class Machine:
         # What a rollback names goes live in its own freeze, whoever pushes it again meanwhile.
         if freeze and freeze.sha != sha and pushed_in_it and self.clock.elapsed_s < ends_s:
             self.thawed.append(f"{sha[:7]} was pushed in a freeze, and went live")
+        tip = self.repository.tip
+        frozen = freeze and not freeze.sha and began_s < self.clock.elapsed_s < ends_s
+        if frozen and tip and before and before != sha:
+            contains = self.repository.contains
+            if contains(before, sha) and contains(tip, before):
+                self.thawed.append(f"{sha[:7]} took {before[:7]} off in a freeze")
 
     def look_at_live(self) -> None:
         """Let the dag-processor die of what is live now, if it does."""

@@ -10,7 +10,8 @@ from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, Live, State, StatusState, Trigger
 from deployer.core.reporting.render import freeze_as_json
 from deployer.core.reporting.status import Commit, frozen
-from deployer.errors import GitError, JournalError, NotNow
+from deployer.deployment.publication import GoLive
+from deployer.errors import AirflowError, GitError, JournalError, NotNow
 from tests.fakes.world import World
 
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
@@ -292,9 +293,38 @@ def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
     assert live.sha == newer[0]
 
 
+def test_in_a_freeze_a_later_push_whose_deployment_failed_is_not_taken_off_by_an_older_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other() -> None:
+        newer.append(world.announced(WEATHER))
+        world.reconciler.take_in()
+
+    def silent(*_: object) -> None:
+        raise AirflowError("the dag-processor had no heartbeat for 30 s")
+
+    newer: list[str] = []
+    world.examiner.slow[TAXI] = 600.0
+    older = world.announced(TAXI)
+    world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
+    world.reconciler.turn()
+    with monkeypatch.context() as patched:
+        patched.setattr(GoLive, "judge", silent)
+        world.reconciler.turn()
+    assert (world.state(older), world.state(newer[0])) == (State.RUNNING, State.ERROR)
+    world.freeze("exam")
+    world.reconciler.turn()
+    live = world.releases.live()
+    assert live is not None
+    assert live.sha == newer[0]
+    assert world.said(newer[0])["airflow/deploy"][0] == "success"
+
+
 def test_who_freezes_while_another_airflow_is_put_in_is_told_to_wait(world: World) -> None:
     world.journal.freeze("Airflow 3.3.3 is installed", by=BY, until=None)
     with pytest.raises(NotNow, match="wait until that has ended"):
         world.freeze()
     with pytest.raises(NotNow):
         world.roll_back("a" * 40)
+    with pytest.raises(NotNow):
+        world.unfreeze()

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from deployer.core.airflow_version import BY
-from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord
+from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord, Vitals
 from deployer.errors import AirflowUnreachable, NotHealthy, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.world import SERVICES, World
@@ -136,6 +136,24 @@ def test_tasks_are_waited_for_no_longer_when_the_scheduler_ends_meanwhile(
     world.reconciler.turn()
     assert 4 <= world.clock.elapsed_s < 60
     assert world.services.installed() == "pandas\n"
+
+
+def test_tasks_are_waited_for_though_docker_has_no_answer_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.airflow.tasks = [Task("lasse_taxi", "ingest", looks=30)]
+    vitals, looks = world.services.vitals, count()
+
+    def look(service: str) -> Vitals:
+        if next(looks) == 10:
+            raise ServicesError("the Docker engine did not answer")
+        return vitals(service)
+
+    monkeypatch.setattr(world.services, "vitals", look)
+    sha = packages(world)
+    world.reconciler.turn()
+    assert world.state(sha) is State.SUCCEEDED
+    assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
 
 
 def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(

@@ -114,7 +114,6 @@ def set_drained(connection: Connection, slots: Mapping[str, int] | None) -> None
 
 
 def freeze(connection: Connection, new: Freeze) -> Freeze:
-    leave_to_it(frozen(connection, new.since), new.by)
     before = unfreeze(connection, by=new.by, at=new.since)
     if before and not new.sha:  # what was rolled back stays so
         new = replace(new, sha=before.sha)
@@ -124,6 +123,7 @@ def freeze(connection: Connection, new: Freeze) -> Freeze:
 
 def unfreeze(connection: Connection, *, by: str, at: datetime) -> Freeze | None:
     held = frozen(connection, at)
+    leave_to_it(held, by)
     connection.execute(
         update(freezes).where(freezes.c.ended_at.is_(None)).values(ended_at=at, ended_by=by)
     )
