@@ -128,6 +128,7 @@ class Run:
                 pending=self.answers_for | frozenset(live.pending) - self.beside.paths
                 if live
                 else (),
+                judged=journal.judged() if old is None else (),
             )
             journal.set_plan(self.deployment, the_plan)
             for requirements in the_plan.lapsed:

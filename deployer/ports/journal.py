@@ -174,6 +174,9 @@ class Journal(Protocol):
     def were_good(self, paths: Collection[str], *, before: int) -> frozenset[str]:
         """Return those of `paths` whose newest verdict before deployment `before` was good."""
 
+    def judged(self) -> frozenset[str]:
+        """Return the files whose newest verdict is another than that they were deleted."""
+
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the files whose last good verdict names each of `dag_ids`, if any does.
 

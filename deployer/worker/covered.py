@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -28,6 +29,7 @@ from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
 from deployer.worker.intake import Intake
+from deployer.worker.tip import NAMED_WITHIN
 
 log = structlog.get_logger()
 
@@ -219,13 +221,26 @@ class CoveredCommits:
 
     def forgotten(self, tip: str) -> list[str]:
         """Return the commits on the branch whose last deployment was in `error`."""
-        shas = dict.fromkeys(sha for _, sha in self.parts.journal.in_error())
         carried = self.carrying.shas
-        return [  # one with a verdict was covered by what mended something else
+        shas = dict.fromkeys(
             sha
-            for sha in shas
-            if sha not in carried and not self.answered(sha) and self.is_on(tip, sha)
-        ]
+            for failed, sha in self.parts.journal.in_error()
+            if sha not in carried and not self._may_be_named(failed, sha)
+        )
+        # One with a verdict was covered by what mended something else.
+        return [sha for sha in shas if not self.answered(sha) and self.is_on(tip, sha)]
+
+    def _may_be_named(self, failed: int, sha: str) -> bool:
+        """Tell whether the delivery of a commit that git showed before may be on its way.
+
+        Its deployment failed, and it was told nothing: of what hangs on that delivery.
+        """
+        if self.parts.journal.shown(sha, DEPLOY) is not None:
+            return False
+        deployment = self.parts.journal.deployment(failed)
+        ended_at = deployment and deployment.finished_at
+        since = self.parts.clock.now() - ended_at if ended_at else NAMED_WITHIN
+        return timedelta(0) <= since < NAMED_WITHIN
 
     def tell_forgotten(self, tip: str) -> None:
         """Answer commits in `error` anew, now that `tip` is live and judged.
@@ -243,6 +258,8 @@ class CoveredCommits:
             for sha in shas:
                 if self.answered(sha):
                     continue
+                if self._may_be_named(failed, sha):
+                    break
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
                 if not self.is_on(tip, sha):

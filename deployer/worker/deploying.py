@@ -28,16 +28,14 @@ from deployer.deployment.run import Run
 from deployer.errors import PreflightError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
-from deployer.worker.covered import CoveredCommits
+from deployer.worker.covered import LOOKED_BACK, CoveredCommits
 from deployer.worker.intake import Intake
-from deployer.worker.tip import Fetched
+from deployer.worker.tip import NAMED_WITHIN, Fetched
 
 log = structlog.get_logger()
 
 EXAMINED_S = 0.2
 """For one look whether files that take long have been examined."""
-NAMED_WITHIN = timedelta(seconds=5)
-"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 
 
 @dataclass(eq=False)
@@ -50,6 +48,7 @@ class Deploying:
     carrying: Carrying
     covered: CoveredCommits
     _now_live: Live | None = None  # while those are ended that are judged with it
+    _begun: int = 0  # the largest number of one that was begun, 0: not known yet
     _first_seen: tuple[str, float] = ("", 0.0)  # the tip, and when, on the monotonic clock
 
     def deploy(
@@ -79,14 +78,11 @@ class Deploying:
         live = journal.live()
         anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
         again = self.covered.forgotten(tip)
+        asking: list[Announcement | Deployment] = [*wishes, *covered[-1:]]
+        why = asking[0].trigger if asking else otherwise
         with self.intake.lock:
-            mine = next((row for row in self.intake.rows() if row.sha == tip), None)
-            if mine is None:
-                asking: list[Announcement | Deployment] = [*wishes, *covered[-1:]]
-                why = asking[0].trigger if asking else otherwise
-                deployment = self.intake.queue(tip, live.sha if live else None, why)
-            else:
-                deployment = mine.id
+            deployment, same = self._row_of(tip, live.sha if live else None, why)
+            mine = same[-1] if same else None
             for wish in wishes:
                 journal.attach(wish.id, deployment)
         if anew:
@@ -108,7 +104,7 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = (woken or again) and not wishes and self._is_early(tip)
+        early = (woken or journal.in_error()) and not wishes and self._is_early(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
         self._owe(deployment, [status for commit in fresh for status in pending(commit)])
@@ -116,7 +112,7 @@ class Deploying:
         try:
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
-            rows = [row.id for row in covered]
+            rows = [row.id for row in (*same, *covered) if row.id != deployment]
             run = Run(
                 self.parts,
                 self.limits,
@@ -143,6 +139,27 @@ class Deploying:
             self.intake.unblock()
             structlog.contextvars.unbind_contextvars("deployment")
         return result.ending
+
+    def _row_of(
+        self, tip: str, base_sha: str | None, why: Trigger
+    ) -> tuple[int, Sequence[Deployment]]:
+        """Return the number under which a tip is deployed, and the rows of it that wait.
+
+        It is larger than that of any that was begun before: by it everybody tells what is newer,
+        and what waits in a freeze has its own from before a rollback.
+        """
+        if not self._begun:
+            known = self.parts.journal.deployments(limit=LOOKED_BACK)
+            self._begun = max((one.id for one in known if one.started_at), default=0)
+        same = [row for row in self.intake.rows() if row.sha == tip]
+        if not same:
+            number = self.intake.queue(tip, base_sha, why)
+        elif (mine := same[-1]).id < self._begun:
+            number = self.intake.queue(tip, mine.base_sha, mine.trigger, mine.queued_at)
+        else:
+            number = mine.id
+        self._begun = max(self._begun, number)
+        return number, same
 
     def _owe(self, deployment: int, statuses: Sequence[Status]) -> None:
         now = self.parts.clock.now()

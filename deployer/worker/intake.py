@@ -7,6 +7,7 @@ upon it holds `Intake.lock` meanwhile.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from threading import Event, RLock
 
 import structlog
@@ -99,13 +100,15 @@ class Intake:
             log.info("no longer frozen")
         return True
 
-    def queue(self, sha: str, base_sha: str | None, trigger: Trigger) -> int:
+    def queue(
+        self, sha: str, base_sha: str | None, trigger: Trigger, at: datetime | None = None
+    ) -> int:
         return self._journal.queue(
             sha,
             base_sha=base_sha,
             ref=f"refs/heads/{self._branch}",
             trigger=trigger,
-            at=self._clock.now(),
+            at=at or self._clock.now(),
         )
 
     def rows(self) -> list[Deployment]:

@@ -20,10 +20,10 @@ from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
 from deployer.worker.covered import TAKEN_BACK, CoveredCommits
-from deployer.worker.deploying import NAMED_WITHIN, Deploying
+from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
-from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Fetched, Place, Tip
+from deployer.worker.tip import FETCH_AGAIN_S, NAMED_WITHIN, REPLICATION, Fetched, Place, Tip
 
 log = structlog.get_logger()
 

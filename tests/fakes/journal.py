@@ -278,6 +278,10 @@ class FakeJournal:
                 newest.update({verdict.path: verdict for verdict in record.verdicts})
         return frozenset(path for path in paths if path in newest and newest[path].good)
 
+    def judged(self) -> frozenset[str]:
+        newest = {v.path: v for record in self.records.values() for v in record.verdicts}
+        return frozenset(p for p, v in newest.items() if v.outcome is not Outcome.DELETED)
+
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         good = {v.path: v for d in self.records.values() for v in d.verdicts if v.good}
         having = {

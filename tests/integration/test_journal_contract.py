@@ -672,6 +672,15 @@ def test_what_was_good_is_told_from_the_newest_verdict_before_a_deployment(
     assert journal.were_good([], before=this) == frozenset()
 
 
+def test_a_file_is_judged_until_it_is_told_to_be_deleted(journal: Journal) -> None:
+    old, new = started(journal, A), started(journal, B)
+    judged = [verdict("dags/a/x.py"), Verdict("dags/a/y.py", Outcome.BROKEN)]
+    journal.set_verdicts(old, [*judged, Verdict("dags/a/z.py", Outcome.DELETED)])
+    assert journal.judged() == {"dags/a/x.py", "dags/a/y.py"}
+    journal.set_verdicts(new, [Verdict("dags/a/y.py", Outcome.DELETED)])
+    assert journal.judged() == {"dags/a/x.py"}
+
+
 def test_a_dag_id_is_that_of_the_file_whose_last_good_verdict_names_it(journal: Journal) -> None:
     x, y, z = "dags/a/x.py", "dags/b/y.py", "dags/c/z.py"
     journal.set_verdicts(started(journal, A), [verdict(x, "one", "two"), verdict(y, "three")])

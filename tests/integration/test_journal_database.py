@@ -540,6 +540,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "forced_away": lambda journal: journal.forced_away(A),
     "in_error": lambda journal: journal.in_error(),
     "were_good": lambda journal: journal.were_good(["x"], before=2),
+    "judged": lambda journal: journal.judged(),
     "refusals": lambda journal: journal.refusals(),
     "refuse": lambda journal: journal.refuse("x", Refusal("y"), at=NOW),
     "lift": lambda journal: journal.lift("x"),

@@ -449,6 +449,14 @@ FOUND = {
         (30.37, FailOnce("services.recreate")),
         (30.47, FailOnce("journal.end")),
     ),
+    "a tip that failed before its delivery came was told with the next push": (
+        (0.0, Revert(2, delays=())),
+        (5.0, Reset(1)),
+        (5.02, Push((("dags/cleo/x.py", Kind.EMPTY, 1),), onto=1, delays=(5.0,))),
+        (5.04, Push(packages=("sick", 2), delays=(5.0,))),
+        (5.24, FailOnce("examiner.examine")),
+        (5.34, Push((("dags/ben/x.py", Kind.FINE, 0),), delays=(0.3, 900.0))),
+    ),
 }
 
 

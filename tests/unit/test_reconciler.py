@@ -95,6 +95,22 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
 
 
+def test_a_file_that_is_deleted_while_it_is_not_known_what_is_live_is_told_too(
+    world: World,
+) -> None:
+    world.breaks(TAXI)
+    world.announced(TAXI)
+    world.reconciler.turn()
+    before = world.repository.tip
+    sha = world.repository.push({TAXI: None})
+    world.deliver(sha, before)
+    world.wish()
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
+    assert world.journal.standing().red == ()
+    assert world.journal.judged() == {WEATHER}
+
+
 def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: World) -> None:
     asked = len(world.feed.asked)
     sha = world.announced("README.md")

@@ -12,6 +12,7 @@ from deployer.errors import GitError
 from tests.fakes.world import World
 
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"
+IMPORTS = "# airflow dag\nfrom include import h\n"
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 
@@ -167,6 +168,60 @@ def test_a_rollback_to_what_is_live_changes_nothing_and_is_answered(world: World
     assert answer is not None
     assert (answer.state, answer.verdicts) == (GOOD, ())
     assert world.journal.live() == Live(live)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_waited_in_the_freeze_is_newer_than_a_rollback_that_overtook_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, dies: bool
+) -> None:
+    good, _ = two_more(world)
+    world.freeze()
+    waits = world.announced(TAXI)
+    rest(world)
+    world.roll_back(good)
+    rest(world)
+    world.breaks(TAXI)
+    world.unfreeze()
+    if dies:
+        with monkeypatch.context() as patch:
+            patch.setattr(world.journal, "end", die)
+            with pytest.raises(Killed):
+                world.reconciler.turn()
+        world.reconciler = world.worker()
+    rest(world)
+    newest, *_ = world.journal.deployments(limit=9)
+    assert (newest.sha, newest.state) == (waits, State.BROKEN)
+    standing = world.journal.standing()
+    assert (standing.deployment, [v.path for v in standing.red]) == (newest.id, [TAXI])
+    assert world.journal.unfinished() == ()
+    assert world.said(waits)["airflow/lasse"][0] == "failure"
+
+
+def test_who_changes_a_helper_after_a_rollback_did_not_break_what_was_broken_before(
+    world: World,
+) -> None:
+    world.repository.push({"include/h.py": "x = 1\n"})
+    world.repository.push({TAXI: f"{IMPORTS}# good\n"})
+    rest(world)
+    live = world.journal.live()
+    assert live is not None
+    world.breaks(TAXI)
+    world.repository.push({TAXI: f"{IMPORTS}# broken\n"})
+    rest(world)
+    world.freeze()
+    world.announced(WEATHER)
+    rest(world)
+    world.releases.contents.pop(TAXI)
+    world.roll_back(live.sha)
+    rest(world)
+    world.breaks(TAXI)
+    world.unfreeze()
+    rest(world)
+    before = world.repository.tip
+    hers = world.repository.push({"include/h.py": "x = 2\n"})
+    world.deliver(hers, before)
+    rest(world)
+    assert world.said(hers)["airflow/deploy"][0] == "success"
 
 
 def test_a_rollback_does_not_need_git(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

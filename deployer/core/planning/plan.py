@@ -7,6 +7,7 @@ Pure: no clock, disk or network. `deployer.deployment.run` gathers both trees, c
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from deployer.core.dependencies import affected, import_graph
 from deployer.core.model import (
@@ -36,6 +37,7 @@ def plan(
     kept: str | None = None,
     held: Collection[str] = (),
     pending: Collection[str] = (),
+    judged: Collection[str] = (),
 ) -> Plan:
     """Return what brings `live` to `tip`.
 
@@ -54,13 +56,16 @@ def plan(
         held: what of `live` is not live as it is there.
         pending: what is to be judged though it did not move: nobody has judged it, nor will but
             for this deployment, or somebody asks who put it back.
+        judged: DAG files that have a verdict; where `live` is not known, those that are no more
+            are taken for deleted.
 
     The tip is published even if no file moved: `current` names the commit that is live.
 
     Raises:
         OperatorError: packages must move and `services` is empty.
     """
-    dag_files, deleted = _dag_files(live, tip, packages_move=False, held=held, pending=pending)
+    files_of = partial(_dag_files, live, tip, held=held, pending=pending, judged=judged)
+    dag_files, deleted = files_of(packages_move=False)
     moved = {*dag_files, *deleted} if live else set()
     standing = {
         key: why
@@ -69,7 +74,7 @@ def plan(
     }
     packages = decide(installed, tip, standing, kept=kept)
     if packages.move:
-        dag_files, deleted = _dag_files(live, tip, packages_move=True, held=held, pending=pending)
+        dag_files, deleted = files_of(packages_move=True)
     recreate = services if packages.move else ()
     if packages.move and not services:
         raise OperatorError("packages must move and no service is named; set RECREATE_SERVICES")
@@ -107,11 +112,13 @@ def _dag_files(
     packages_move: bool,
     held: Collection[str],
     pending: Collection[str],
+    judged: Collection[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the DAG files to parse again, and those that were live and are no more."""
     now = Discovery(tip)
     if live is None:
-        return tuple(sorted(path for path in tip.files if now.finds(path))), ()
+        found = {path for path in tip.files if now.finds(path)}
+        return tuple(sorted(found)), tuple(sorted(frozenset(judged) - found))
 
     moved = affected.differing(live.files, tip.files) | (live.files.keys() - tip.files.keys())
     stirred = affected.stirred(tip.files, moved | (frozenset(pending) & tip.files.keys()))

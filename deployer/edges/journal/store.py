@@ -144,6 +144,7 @@ class SqlJournal:
     end = _writes(deployments.end)
     supersede = _writes(deployments.supersede)
     were_good = _reads(deployments.were_good)
+    judged = _reads(deployments.judged)
     files_of = _reads(deployments.files_of)
     pusher_of = _reads(deployments.pusher_of)
     before_of = _reads(deployments.before_of)

@@ -273,6 +273,11 @@ def were_good(connection: Connection, paths: Collection[str], *, before: int) ->
     return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
 
 
+def judged(connection: Connection) -> frozenset[str]:
+    there = newest_verdicts().where(verdicts.c.outcome != Outcome.DELETED)
+    return frozenset(row.path for row in connection.execute(there))
+
+
 def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
     """Return the query for the newest verdict on each path, among those that meet `which`."""
     newest = (
