@@ -15,7 +15,7 @@ from airflow_client.client.api.dag_version_api import DagVersionApi
 from airflow_client.client.api_client import ApiClient
 
 from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
-from deployer.errors import RequirementsRefused, ServicesError
+from deployer.errors import DiskError, RequirementsRefused, ServicesError
 from tests.integration.airflow_world import PATIENCE_S, World, broken_text, dag_text
 from tests.integration.waiting import eventually
 
@@ -281,6 +281,22 @@ def test_a_package_is_built_beside_and_put_back_until_airflow_was_healthy_with_i
 
 
 # -- processes
+
+
+def test_services_whose_packages_can_not_be_moved_are_started_on_those_they_had(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise DiskError("No space left on device")
+
+    service = "airflow-dag-processor"
+    before = world.local.vitals(service).life
+    with monkeypatch.context() as patch:
+        patch.setattr(world.local._environments.slots, "advance", full)
+        with pytest.raises(DiskError):
+            world.local.recreate([service])
+    assert world.local.vitals(service).life not in {before, None}
+    world.local.wait_healthy([service])
 
 
 def test_a_second_instance_takes_over_what_runs(world: World) -> None:

@@ -204,8 +204,10 @@ class LocalAirflow:
         began = time.monotonic()
         names = _known(services)
         self._processes.stop(names, within_s=_STOP_S)
-        move()
-        self._start(names)
+        try:
+            move()
+        finally:  # on what they had, where the disk is full
+            self._start(names)
         return f"{', '.join(names)} restarted in {time.monotonic() - began:.1f} s"
 
     def _failed(self, name: str, what: str) -> NotHealthy:
