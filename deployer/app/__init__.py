@@ -454,7 +454,7 @@ def _secrets(settings: Settings) -> list[str]:
         *settings.webhook_secret,
         settings.github_token,
         settings.airflow_password,
-        settings.database_url,
+        settings.database_url if settings.journal_url.startswith("postgresql") else None,
     ]
     within = list(passwords_within(settings.journal_url))
     for url in settings.notify_urls:

@@ -17,7 +17,7 @@ class Services(Protocol):
     # -- what they run on, and could run on
 
     def tidy(self) -> None:
-        """Remove what a deployment that died left behind; safe to call at any time.
+        """Remove what a deployment that died left behind, what it built included.
 
         Raises:
             ServicesError

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from deployer.core.airflow_version import BY
 from deployer.core.doctor.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
@@ -51,6 +52,7 @@ class Maintenance:
         self._release_due_at = float("inf")  # monotonic
         self._asked = 0  # about how many, since the last deployment
         self._drift = ""
+        self._not_compared = ""
         self._drifted_at = 0.0  # monotonic, as is the next
         self._mend_at: float | None = None
         self._tried: str | None = None  # the tip that was to mend that drift
@@ -116,8 +118,11 @@ class Maintenance:
         try:
             drift, hindrance = self._drifted(tip)
         except DeployerError as exc:
-            log.warning("packages not compared", reason=str(exc))
+            if str(exc) != self._not_compared:
+                log.warning("packages not compared", reason=str(exc))
+            self._not_compared = str(exc)
             return
+        self._not_compared = ""
         if drift != self._drift:
             self._drift, self._drifted_at, self._tried = drift, now, None
         if drift and not hindrance and self._tried == tip:
@@ -172,8 +177,10 @@ class Maintenance:
         self._clean_up_releases()
 
     def _tidy(self) -> None:
-        self._parts.services.tidy()
-        self.untidy = False
+        freeze = self._parts.journal.frozen(self._parts.clock.now())
+        if freeze is None or freeze.by != BY:  # what that builds is not ours
+            self._parts.services.tidy()
+            self.untidy = False
 
     def _prune_journal(self) -> None:
         now = self._parts.clock.monotonic()

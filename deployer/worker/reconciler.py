@@ -132,7 +132,8 @@ class Reconciler:
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
         if Place.UNSEEN in {*places.values(), *asked.values()}:
-            return FETCH_AGAIN_S
+            named_in_s = self._name()
+            return FETCH_AGAIN_S if named_in_s is None else min(FETCH_AGAIN_S, named_in_s)
         if not self._carrying and self.maintenance.is_mending_due(tip):
             ending = self._deploying.deploy(fetched, redo=True)
             self.maintenance.tried_to_mend(tip)

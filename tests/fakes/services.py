@@ -48,6 +48,7 @@ class FakeServices:
 
     def tidy(self) -> None:
         self.litter = 0
+        self._built = None
 
     def own_stack(self) -> str | None:
         if self.stack_unreadable:

@@ -331,6 +331,17 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["2", "current"]
 
 
+def test_a_plain_list_that_somebody_removed_is_told_with_what_to_do(
+    client: DockerClient, project: str, tmp_path: Path
+) -> None:
+    way = plain_way(client, project, tmp_path)
+    way.ensure_current()
+    container = started(client, project, AIRFLOW)
+    (tmp_path / "current").unlink()
+    with pytest.raises(ServicesError, match="current leads nowhere: restart the worker"):
+        way.installed([instance(container)])
+
+
 def test_a_package_whose_build_fails_is_refused_in_the_plain_way_too(
     client: DockerClient, project: str, tmp_path: Path
 ) -> None:

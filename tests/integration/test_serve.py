@@ -66,6 +66,14 @@ def test_a_delivery_outlives_a_kill_right_after_its_202(tmp_path: Path) -> None:
     assert web.known() == {"guid-1"}
 
 
+def test_one_that_was_killed_leaves_its_port_to_the_next(tmp_path: Path) -> None:
+    with running(tmp_path) as killed:
+        killed.process.kill()
+        killed.process.wait(BOUND_S)
+        with running(tmp_path, killed.address) as web:
+            assert web.deliver("guid-1") == 202
+
+
 def test_one_connection_takes_one_delivery_after_another(web: Web) -> None:
     with web.connect() as client:
         for sent, status in (

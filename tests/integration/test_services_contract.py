@@ -153,12 +153,14 @@ def test_a_refused_text_changes_nothing(rig: Rig) -> None:
     assert rig.services.installed() == ""
 
 
-def test_tidying_changes_nothing_that_runs_or_was_built(rig: Rig) -> None:
+def test_tidying_forgets_what_was_only_built_and_changes_nothing_that_runs(rig: Rig) -> None:
     rig.services.build("polars\n")
     rig.services.tidy()
     assert rig.services.installed() == ""
-    rig.services.recreate(SERVICES)
-    rig.services.wait_healthy(SERVICES)
+    start(rig.services)
+    assert rig.services.installed() == ""
+    rig.services.build("polars\n")
+    start(rig.services)
     rig.services.tidy()
     assert rig.services.installed() == "polars\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from deployer.core.model import ParseError, State, StepName, Tree
 from deployer.core.planning.packages import UNLIKE
@@ -185,6 +186,20 @@ def test_if_those_of_before_are_refused_as_well_what_ran_stays(world: World) -> 
     assert world.services.text == "numpy\n"
     assert world.services.recreated == [SERVICES, SERVICES] * 2  # and back, twice
     assert "Airflow does not start with it" in world.said(sha)["airflow/deploy"][1]
+
+
+def test_that_packages_can_not_be_compared_is_logged_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> str:
+        raise ServicesError("the Docker engine has no image class-airflow:current")
+
+    monkeypatch.setattr(world.services, "installed", missing)
+    with capture_logs() as said:
+        for _ in range(5):
+            world.clock.sleep(60)
+            world.reconciler.turn()
+    assert [one["event"] for one in said].count("packages not compared") == 1
 
 
 def test_packages_that_can_not_be_put_back_are_tried_once_and_told(world: World) -> None:

@@ -575,6 +575,17 @@ def test_a_push_whose_delivery_was_lost_is_found_by_the_poll(world: World) -> No
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
+def test_a_lost_delivery_is_not_waited_for_while_git_does_not_show_another_commit(
+    world: World,
+) -> None:
+    world.deliver("f" * 40, world.repository.tip)
+    sha = world.push(TAXI)
+    until = world.clock.elapsed_s + 10.0
+    while world.clock.elapsed_s < until:
+        world.clock.sleep(world.reconciler.turn() or 0.01)
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
 def test_a_commit_that_a_forced_push_removed_ends_as_error(world: World) -> None:
     base = world.repository.tip
     removed = world.announced(TAXI)

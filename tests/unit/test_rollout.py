@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from itertools import count
 
 import pytest
@@ -578,6 +579,41 @@ def test_packages_are_not_blamed_where_airflow_does_not_start_without_them_eithe
     world.reconciler.turn()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.services.installed() == "pandas\n"
+
+
+@pytest.mark.parametrize("then", ["the worker dies", "those of before do not start"])
+def test_what_was_built_is_not_kept_for_a_second_try_that_nobody_makes(
+    world: World, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    dies = then == "the worker dies"
+    looks = iter([NotHealthy("ended"), KilledError() if dies else NotHealthy("no database")])
+
+    def look(_: object) -> str:
+        raise next(looks)
+
+    live = world.repository.tip
+    packages(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services, "wait_healthy", look)
+        with pytest.raises(KilledError) if dies else nullcontext():
+            world.reconciler.turn()
+    world.repository.tip = live  # by force
+    worker = world.worker()
+    for _ in range(3):
+        world.clock.sleep(60)
+        worker.turn()
+    world.services.recreate(SERVICES)
+    assert world.services.text == ""
+
+
+def test_what_is_built_for_another_airflow_is_left_alone(world: World) -> None:
+    world.journal.freeze("Airflow 3.4.0 is installed", by=BY, until=None)
+    world.services.build("pandas\n")
+    worker = world.worker()
+    worker.maintenance.prepare()
+    worker.turn()
+    world.services.recreate(())
+    assert world.services.text == "pandas\n"
 
 
 def test_what_can_not_be_told_to_be_the_packages_fault_is_not_tried_again_without_a_build(

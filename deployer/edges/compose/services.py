@@ -28,6 +28,7 @@ from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.stack import read_stack, read_text, shared_file
 from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
+from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
 
 _MARGIN_S = 120.0
@@ -62,6 +63,7 @@ class ComposeServices:
     def tidy(self) -> None:
         self._await_orphan()
         self._containers.remove_twins(self.services)
+        self.way.slots.drop(Slot.NEXT)
         self.way.tidy()
 
     def own_stack(self) -> str | None:

@@ -134,7 +134,7 @@ class LocalAirflow:
     # -- ports.Services
 
     def tidy(self) -> None:
-        """Nothing to do: the next build removes what no link names."""
+        self._environments.slots.drop(Slot.NEXT)  # the next build removes what no link names
 
     def own_stack(self) -> str | None:
         return None

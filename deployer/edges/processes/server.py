@@ -38,6 +38,7 @@ STALLED_S = 5
 _STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 _STALLED = struct.pack("ll", STALLED_S, 0)  # struct timeval
 M_ARENA_MAX = -8  # malloc.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SOCKET_MODE = 0o660  # of a Unix socket: the proxy in front is in its group
 
 SETTINGS: dict[str, Any] = {
@@ -104,7 +105,7 @@ class _Server(BaseApplication):
         for name, value in SETTINGS.items():
             cfg.set(name, value)
         cfg.set("worker_class", _Threads)
-        cfg.set("post_fork", _know_the_queue)
+        cfg.set("post_fork", _forked)
         cfg.set("bind", self._address)
         cfg.set("logger_class", _Log)
 
@@ -117,8 +118,11 @@ class _Server(BaseApplication):
         return app
 
 
-def _know_the_queue(master: Arbiter, worker: _Threads) -> None:
+def _forked(master: Arbiter, worker: _Threads) -> None:
     worker.told_before = master.SIG_QUEUE
+    # A master that is killed tells nobody, and its worker would keep the port for seconds.
+    with suppress(OSError, AttributeError):  # no Linux
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class _Threads(ThreadWorker):

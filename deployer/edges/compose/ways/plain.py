@@ -24,6 +24,7 @@ from deployer.edges.compose.ways.proving import CHECKS, Prover, verify_command
 from deployer.edges.compose.ways.throwaway import remove_throwaways
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
+from deployer.errors import ServicesError
 
 _TEXT, _PINS, _PROVEN = "requirements.in", "requirements.txt", "proven.txt"
 
@@ -70,6 +71,11 @@ class PlainWay:
 
     def installed(self, containers: Sequence[Instance]) -> str | None:
         current = self.slots.healthy()
+        if current is None and self.slots.target(Slot.PREVIOUS) is None:
+            raise ServicesError(
+                f"{self.directory / Slot.CURRENT} leads nowhere: restart the worker, which makes an"
+                " empty one"
+            )
         if current is None or not all(map(self.on_current, containers)):
             return None
         try:
