@@ -22,6 +22,8 @@ SETTING = re.compile(r"[A-Z][A-Z0-9_]*=.*")
 def read(argv: Sequence[str], kept: Path) -> argparse.Namespace:
     """Return the answers, those of `argv` before those kept; asks for what is missing.
 
+    What files hold is read too: a mistake in one is known before anything is changed.
+
     Raises:
         Failed: something is missing and nobody is there to ask, or can't be so.
     """
@@ -29,18 +31,10 @@ def read(argv: Sequence[str], kept: Path) -> argparse.Namespace:
     given = _parser().parse_args([*before, *argv])
     given.setting = dict(one.split("=", 1) for one in given.setting)
     given.now = {one.partition("=")[0] for one in _parser().parse_args([*argv]).setting}
-    if given.mode != "install":
-        return given
-    if not given.repo or not given.name:
-        _ask(given)
-    given.airflow_name = given.airflow_name or f"airflow.{given.name}"
-    for flag, value, form in (
-        ("--repo", given.repo, OWNER_AND_NAME),
-        ("--name", given.name, HOST),
-        ("--airflow-name", given.airflow_name, HOST),
-    ):
-        if not form.fullmatch(value):
-            raise Failed(f"{flag} can't be {value!r}")
+    if given.mode == "install":
+        _settle(given)
+    given.names = students(given.students)
+    given.token = _text(given.token_file) if given.token_file else given.token
     return given
 
 
@@ -55,15 +49,36 @@ def students(path: Path | None) -> list[str]:
     """Return the names in a file, one a line; `#` begins a comment.
 
     Raises:
-        Failed: one can't be a name.
+        Failed: it can't be read, or one can't be a name.
     """
     if path is None:
         return []
-    lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    lines = [line.partition("#")[0].strip() for line in _text(path).splitlines()]
     for name in filter(None, lines):
         if not STUDENT.fullmatch(name):
             raise Failed(f"{path}: {name!r} can't be a student's name: small letters and digits")
     return [name for name in lines if name]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise Failed(f"{path} can't be read: {exc}") from exc
+
+
+def _settle(given: argparse.Namespace) -> None:
+    """Ask for what an install must know, and look at the form of it."""
+    if not given.repo or not given.name:
+        _ask(given)
+    given.airflow_name = given.airflow_name or f"airflow.{given.name}"
+    for flag, value, form in (
+        ("--repo", given.repo, OWNER_AND_NAME),
+        ("--name", given.name, HOST),
+        ("--airflow-name", given.airflow_name, HOST),
+    ):
+        if not form.fullmatch(value):
+            raise Failed(f"{flag} can't be {value!r}")
 
 
 def _ask(given: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ CADDYFILE = Path("/etc/caddy/Caddyfile")
 UV, UVS_LOCK = OPT / "uv", ROOT / "locks/uv.txt"
 ANSWERS = "install.conf"
 CURRENT, PREVIOUS = OPT / "current", OPT / "previous"
+BEGUN = "begun"  # in OPT: names what is being put in or taken out, until all of that is done
 CADDYS_BEFORE = CADDYFILE.with_name("Caddyfile.before-deployer")
 
 SHARED = (
@@ -62,6 +63,11 @@ def share(name: str) -> Path:
 def named_by(link: Path) -> str | None:
     """Return the version that `current` or `previous` names."""
     return str(link.readlink()) if link.is_symlink() else None
+
+
+def begun() -> str | None:
+    """Return the version that is being put in or taken out; a run that was cut off leaves it."""
+    return named_by(OPT / BEGUN)
 
 
 def uv_is_there() -> bool:

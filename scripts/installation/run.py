@@ -22,6 +22,7 @@ from scripts.installation.machine import Failed, Machine, move, run, works
 from scripts.installation.places import (
     ANSWERS,
     BACKUPS,
+    BEGUN,
     CADDYFILE,
     CADDYS_BEFORE,
     CHECKOUT,
@@ -47,6 +48,8 @@ from scripts.installation.wanted import (
 )
 
 HEALTHY_WITHIN_S = 60.0
+FAULTS = (Failed, OSError, sqlite3.Error)
+"""What ends a run with a message: a full disk is told by any of them."""
 
 
 def main(argv: list[str]) -> int:
@@ -66,7 +69,7 @@ def main(argv: list[str]) -> int:
             "purge": purge,
         }
         modes[given.mode](machine, given)
-    except Failed as exc:
+    except FAULTS as exc:
         print(f"scripts/install: {exc}", file=sys.stderr)
         return 1
     if not machine.changed:
@@ -79,6 +82,7 @@ def install(machine: Machine, given: argparse.Namespace) -> None:
     name, there = places.version(), places.named_by(CURRENT)
     if there not in {None, name}:
         raise Failed(f"{there} is installed, this checkout is {name}: scripts/install --upgrade")
+    no_other_is_begun(name, there)
     needed(machine, given)
     accounts_and_folders(machine)
     environment(machine, name)
@@ -97,27 +101,34 @@ def install(machine: Machine, given: argparse.Namespace) -> None:
 
 
 def upgrade(machine: Machine, given: argparse.Namespace) -> None:
-    """Go to this checkout's version; back again by itself if it does not run."""
-    name, before = places.version(), places.named_by(CURRENT)
-    if before is None:
+    """Go to this checkout's version; back again by itself if it does not run.
+
+    Dying before the end leaves `begun`: the same again goes on, `roll_back` takes it back.
+    """
+    name, there = places.version(), places.named_by(CURRENT)
+    if there is None:
         raise Failed("nothing is installed here: scripts/install --repo OWNER/NAME --name HOST")
+    no_other_is_begun(name, there)
     needed(machine, given)
     accounts_and_folders(machine)
     environment(machine, name)
+    earlier = places.named_by(PREVIOUS)
+    before = earlier if earlier and there == name == places.begun() else there
     if before == name:
         apply(machine, given, name, before=name)
         return
-    earlier = places.named_by(PREVIOUS)
-    back_up(machine, given, name)
-    machine.link(PREVIOUS, before)
+    if before == there:  # else `name` was put in, and there is no journal of before any more
+        back_up(machine, given, name)
+    machine.link(OPT / BEGUN, name)
     try:
-        apply(machine, given, name, before=before)
+        apply(machine, given, name, before=before, upgrade=True)
         wait_until_it_answers(machine)
-    except Failed as exc:
-        roll_back(machine, given)
-        if earlier:
-            machine.link(PREVIOUS, earlier)
+    except FAULTS as exc:
+        take_back(machine, given, before, name, exc)
+        if earlier not in {None, before}:
+            machine.link(PREVIOUS, str(earlier))
         raise Failed(f"{exc}\n{name} does not run here: {before} runs again") from exc
+    machine.gone(OPT / BEGUN)
     for old in sorted(OPT.glob("*-*")):
         if old.name not in {name, before}:
             machine.gone(old)
@@ -131,23 +142,73 @@ def back_up(machine: Machine, given: argparse.Namespace, name: str) -> None:
     backup, copy = BACKUPS / f"before-{name}.backup", snapshot(name)
     if not given.without_services:
         machine.ensure(f"backup {backup}", backup.exists, lambda: run(COMMAND, "backup", backup))
-    machine.ensure(f"backup {copy}", lambda: not JOURNAL.exists(), lambda: copy_journal(copy))
+    machine.ensure(
+        f"backup {copy}",
+        # A way back that was cut off before the journal has left that of `name`.
+        lambda: not JOURNAL.exists() or (places.begun() == name and migrated_by(name)),
+        lambda: copy_journal(copy),
+    )
 
 
 def roll_back(machine: Machine, given: argparse.Namespace) -> None:
     """Go back to the version before the last upgrade, its files and its journal's tables."""
     name, before = places.named_by(PREVIOUS), places.named_by(CURRENT)
+    if places.begun() not in {None, before}:  # that one was cut off before `current` moved
+        name, before = before, places.begun()
     if name is None or before is None:
         raise Failed("no upgrade to go back from: /opt/deployer/previous names none")
+    go_back(machine, given, name, before)
+
+
+def take_back(
+    machine: Machine, given: argparse.Namespace, name: str, before: str, because: Exception
+) -> None:
+    """Go back from an upgrade that failed.
+
+    Raises:
+        Failed: that failed too.
+    """
+    try:
+        go_back(machine, given, name, before)
+    except FAULTS as exc:
+        raise Failed(
+            f"{because}\nand the way back to {name} failed: {exc}\n"
+            "mend that, then scripts/install --rollback-upgrade"
+        ) from exc
+
+
+def go_back(machine: Machine, given: argparse.Namespace, name: str, before: str) -> None:
+    """Have version `name` in place of `before`, however far that one was put in.
+
+    The journal is none of its matter unless `before` was put in, which `previous` tells: the copy
+    of before an upgrade to `name` itself is one upgrade too old.
+    """
+    put_in = name != before and places.named_by(PREVIOUS) == name
+    machine.link(OPT / BEGUN, before)
     machine.link(CURRENT, name)
-    copy = snapshot(before)
     machine.ensure(
         f"journal of before the upgrade; the newer one is kept as {JOURNAL}.newer",
-        lambda: not copy.exists() or schema(copy) == schema(JOURNAL),
-        lambda: put_journal_back(copy),
+        lambda: not put_in or not migrated_by(before),
+        lambda: put_journal_back(snapshot(before)),
     )
     apply(machine, given, name, before=before)
-    machine.gone(PREVIOUS)
+    if places.named_by(PREVIOUS) == name:
+        machine.gone(PREVIOUS)
+    machine.gone(OPT / BEGUN)
+
+
+def no_other_is_begun(name: str, there: str | None) -> None:
+    """See that no other version is half put in: its files would be taken for the teacher's own.
+
+    Raises:
+        Failed: one was.
+    """
+    begun = places.begun()
+    if begun not in {None, name, there}:
+        raise Failed(
+            f"{begun} is half put in, as a run was cut off: scripts/install --upgrade in its"
+            " checkout goes on, --rollback-upgrade takes it out"
+        )
 
 
 def uninstall(machine: Machine, given: argparse.Namespace) -> None:
@@ -283,6 +344,12 @@ def copy_journal(copy: Path) -> None:
     copy.unlink(missing_ok=True)
     with closing(sqlite3.connect(JOURNAL)) as journal, closing(sqlite3.connect(copy)) as copied:
         journal.backup(copied)
+
+
+def migrated_by(name: str) -> bool:
+    """Tell whether the journal's tables are no longer those of before the upgrade to `name`."""
+    copy = snapshot(name)
+    return copy.exists() and schema(copy) != schema(JOURNAL)
 
 
 def schema(journal: Path) -> object:

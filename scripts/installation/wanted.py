@@ -20,6 +20,7 @@ from scripts.installation.places import (
     ETC,
     KEPT,
     OPT,
+    PREVIOUS,
     STATE,
     UNITS,
 )
@@ -117,10 +118,18 @@ def environment(machine: Machine, name: str) -> None:
     )
 
 
-def apply(machine: Machine, given: argparse.Namespace, name: str, *, before: str) -> None:
+def apply(
+    machine: Machine,
+    given: argparse.Namespace,
+    name: str,
+    *,
+    before: str,
+    upgrade: bool = False,
+) -> None:
     """Have the files of version `name` in their places, and all running on them.
 
-    `before`: the version whose files are there; what the teacher changed in them stays.
+    `before`: the version whose files are there; what the teacher changed in them stays. In an
+    upgrade it is where the way back leads, from when `name` is put in and not sooner.
     """
     share = places.share(name)
     # In a first dry run there is no environment yet, and nothing that a version shares.
@@ -130,6 +139,8 @@ def apply(machine: Machine, given: argparse.Namespace, name: str, *, before: str
     units(machine, source)
     proxy(machine, given, source)
     machine.file(COMMAND, (source / "scripts/installation/deployer.sh").read_bytes(), mode=0o755)
+    if upgrade:
+        machine.link(PREVIOUS, before)
     machine.link(CURRENT, name)
     processes(machine)
     if not given.without_services:
@@ -158,8 +169,7 @@ def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
     machine.file(ETC / ".env", airflow, "root:deployer", 0o640)
     hook = text("webhook_secret") or f"{texts.secret()}\n"
     machine.file(ETC / "webhook_secret", hook, "root:deployer-web", 0o640)
-    token = Path(given.token_file).read_text() if given.token_file else given.token
-    machine.file(ETC / "github_token", token or text("github_token"), "root:deployer", 0o640)
+    machine.file(ETC / "github_token", given.token or text("github_token"), "root:deployer", 0o640)
     both = {
         "DEPLOYER_GITHUB_REPO": given.repo,
         "DEPLOYER_BRANCH": given.branch,
@@ -181,7 +191,7 @@ def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
         file = f"deployer-{process}.env"
         owner = "root:deployer-web" if process == "web" else "root:deployer"
         machine.file(ETC / file, texts.with_values(text(file), values), owner, 0o640)
-    listed = texts.with_students(text("students"), answers.students(given.students))
+    listed = texts.with_students(text("students"), given.names)
     # Airflow's user is of group 0, and on this machine nobody but root.
     machine.file(ETC / "students", listed, "root:root", 0o640)
     sheet = texts.to_hand_out(listed, given.airflow_name)

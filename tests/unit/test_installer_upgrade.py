@@ -1,0 +1,286 @@
+"""An upgrade on a machine of directories: whatever it fails at, or is cut off in, loses nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scripts.installation import machine, places, run, wanted
+from scripts.installation.machine import Failed
+
+FLAGS = ("--repo=a/b", "--name=deployer.school.org")
+WEB, WORKER = wanted.PROCESSES
+SPRING, SUMMER = "pushed in spring", "pushed in summer"
+FULL = OSError(28, "No space left on device")
+
+
+class Host:
+    """Stands in for systemd, Caddy, Docker and the deployer's own command; files are real.
+
+    Attributes:
+        checkout: the version that the installer is called from.
+        wrong: what a command with these words in it raises, one after the other.
+        silent: versions whose web does not answer.
+        commands: what was run, in order.
+        units: the version on which each unit was last started.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.checkout = root, "v1-1"
+        self.wrong: dict[str, list[BaseException]] = {}
+        self.silent: set[str] = set()
+        self.commands: list[str] = []
+        self.units: dict[str, str | None] = {}
+
+    def run(self, *argv: str | Path, cwd: Path | None = None, **_: object) -> str:
+        command = " ".join(map(str, argv))
+        self.commands.append(command)
+        for words, wrong in self.wrong.items():
+            if wrong and words in command:
+                raise wrong.pop(0)
+        match [str(word) for word in argv]:
+            case ["systemctl", "restart" | "start", *units]:
+                self.units |= dict.fromkeys(units, self.version)
+            case [_, "backup", place]:
+                assert not Path(place).exists()
+                Path(place).write_text(" ".join(self.pushed))
+            case ["docker", "compose", "ps", *_]:
+                return " ".join(wanted.STACK)
+        return ""
+
+    def environment(self, name: str) -> None:
+        for part in places.SHARED:
+            there, source = places.share(name) / part, places.ROOT / part
+            there.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, there)
+        for part in ("Caddyfile", "docker-compose.yaml", "systemd/deployer-web.service"):
+            with (places.share(name) / part).open("a") as file:
+                file.write(f"# {name}\n")
+        (places.OPT / name / ".whole").touch()
+
+    def answer(self, _: object) -> None:
+        if self.version in self.silent:
+            raise Failed("web does not answer")
+
+    def install(self, *flags: str) -> int:
+        return run.main([*flags])
+
+    def upgrade(self, to: str, *flags: str) -> int:
+        self.checkout = to
+        return self.install("--upgrade", *flags)
+
+    def migrate(self, revision: str, *pushed: str) -> None:
+        """Have the tables of `revision` in the journal, and these rows more."""
+        with closing(sqlite3.connect(places.JOURNAL)) as journal, journal:
+            journal.execute("CREATE TABLE IF NOT EXISTS alembic_version (version_num)")
+            journal.execute("CREATE TABLE IF NOT EXISTS deployments (sha)")
+            journal.execute("DELETE FROM alembic_version")
+            journal.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+            journal.executemany("INSERT INTO deployments VALUES (?)", [(one,) for one in pushed])
+
+    @property
+    def pushed(self) -> list[str]:
+        with closing(sqlite3.connect(places.JOURNAL)) as journal:
+            return [sha for (sha,) in journal.execute("SELECT sha FROM deployments")]
+
+    @property
+    def version(self) -> str | None:
+        return places.named_by(places.CURRENT)
+
+    @property
+    def previous(self) -> str | None:
+        return places.named_by(places.PREVIOUS)
+
+    def etc(self, name: str) -> str:
+        return (places.ETC / name).read_text()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """v1-1 was upgraded to v2-2, which brought a migration."""
+    host = Host(tmp_path)
+    for module in (run, wanted, places):
+        for name, path in list(vars(module).items()):
+            if isinstance(path, Path) and not path.is_relative_to(places.ROOT):
+                monkeypatch.setattr(module, name, tmp_path / path.relative_to("/"))
+        monkeypatch.setattr(module, "run", host.run)
+    monkeypatch.setattr(machine, "run", host.run)
+    monkeypatch.setattr(machine, "_give", lambda *_: None)
+    monkeypatch.setattr(machine, "_is", lambda *_: True)
+    monkeypatch.setattr(shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(run, "subprocess", SimpleNamespace(run=lambda *_, **__: None))
+    monkeypatch.setattr(run, "needed", lambda *_: None)
+    monkeypatch.setattr(run, "accounts_and_folders", lambda *_: None)
+    monkeypatch.setattr(run, "wait_until_it_answers", host.answer)
+    monkeypatch.setattr(places, "version", lambda: host.checkout)
+    monkeypatch.setattr(places, "uv_is_there", lambda: True)
+    monkeypatch.setattr(places, "make_environment", host.environment)
+    for folder in (
+        places.ETC,
+        places.OPT,
+        places.STATE,
+        places.BACKUPS,
+        places.UNITS,
+        places.CADDYFILE.parent,
+    ):
+        folder.mkdir(parents=True)
+    assert host.install(*FLAGS) == 0
+    host.migrate("0001", SPRING)
+    assert host.upgrade("v2-2") == 0
+    host.migrate("0002", SUMMER)
+    host.commands.clear()
+    return host
+
+
+# --- what fails before anything is put in -------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["--students", "--token-file"])
+def test_a_file_of_the_teachers_that_is_not_there_changes_nothing(
+    host: Host, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.upgrade("v3-3", f"{flag}={host.root}/not-there") == 1
+    assert "not-there can't be read" in capsys.readouterr().err
+    assert host.commands == []
+    assert not places.share("v3-3").exists()
+
+
+def test_a_name_that_can_not_be_changes_nothing(host: Host) -> None:
+    listed = host.root / "students"
+    listed.write_text("anna\nBernd\n")
+    assert host.upgrade("v3-3", f"--students={listed}") == 1
+    assert (host.commands, host.version, host.previous) == ([], "v2-2", "v1-1")
+
+
+@pytest.mark.parametrize("wrong", [Failed("caddy does not start"), FULL])
+def test_an_upgrade_that_put_nothing_in_leaves_the_journal_and_the_way_back_alone(
+    host: Host, wrong: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.wrong["reload-or-restart caddy"] = [wrong]
+    assert host.upgrade("v3-3") == 1
+    said = capsys.readouterr().err
+    assert str(wrong) in said
+    assert "v2-2 runs again" in said
+    assert host.pushed == [SPRING, SUMMER]
+    assert (host.version, host.previous) == ("v2-2", "v1-1")
+    assert host.etc("docker-compose.yaml").endswith("# v2-2\n")
+
+
+def test_no_copy_of_the_journal_is_put_back_where_only_the_one_of_now_has_run(host: Host) -> None:
+    """As `previous` and `current` are left by an upgrade of an older installer that failed."""
+    places.PREVIOUS.unlink()
+    places.PREVIOUS.symlink_to("v2-2")
+    assert host.install("--rollback-upgrade") == 0
+    assert host.pushed == [SPRING, SUMMER]
+
+
+# --- what fails once it is put in -----------------------------------------------------
+
+
+def test_a_version_that_migrates_and_does_not_answer_is_taken_back_with_its_tables(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def migrates(_: object) -> None:
+        host.migrate("0003", "pushed to v3")
+        raise Failed("web does not answer")
+
+    monkeypatch.setattr(run, "wait_until_it_answers", migrates)
+    assert host.upgrade("v3-3") == 1
+    assert host.pushed == [SPRING, SUMMER]
+    assert (host.version, host.previous, host.units[WEB]) == ("v2-2", "v1-1", "v2-2")
+
+
+def test_a_full_disk_takes_a_version_back_without_a_traceback(host: Host) -> None:
+    host.wrong[f"restart {WORKER}"] = [FULL]
+    assert host.upgrade("v3-3") == 1
+    assert (host.version, host.units[WEB]) == ("v2-2", "v2-2")
+
+
+def test_a_way_back_that_fails_says_why_it_began_and_is_gone_on_with(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.wrong["reload-or-restart caddy"] = [Failed("port 80 is taken"), Failed("still taken")]
+    assert host.upgrade("v3-3") == 1
+    said = capsys.readouterr().err
+    assert "port 80 is taken\nand the way back to v2-2 failed: still taken" in said
+    assert host.install("--rollback-upgrade") == 0
+    assert (host.version, host.previous) == ("v2-2", "v1-1")
+    assert host.pushed == [SPRING, SUMMER]
+
+
+# --- what is cut off --------------------------------------------------------------------
+
+
+def cut_off(host: Host, at: str) -> None:
+    host.wrong[at] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        host.upgrade("v3-3")
+    host.commands.clear()
+
+
+def test_an_upgrade_cut_off_before_it_put_anything_in_is_taken_back_to_what_runs(
+    host: Host,
+) -> None:
+    cut_off(host, "reload-or-restart caddy")
+    assert host.etc("docker-compose.yaml").endswith("# v3-3\n")
+    assert host.install("--rollback-upgrade") == 0
+    assert (host.version, host.previous) == ("v2-2", "v1-1")
+    assert host.etc("docker-compose.yaml").endswith("# v2-2\n")
+    assert host.pushed == [SPRING, SUMMER]
+
+
+def test_an_upgrade_cut_off_just_before_current_moved_keeps_the_journal(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = machine.Machine.link
+
+    def dies(this: machine.Machine, path: Path, target: str) -> None:
+        if path == places.CURRENT:
+            raise KeyboardInterrupt
+        link(this, path, target)
+
+    monkeypatch.setattr(machine.Machine, "link", dies)
+    with pytest.raises(KeyboardInterrupt):
+        host.upgrade("v3-3")
+    monkeypatch.setattr(machine.Machine, "link", link)
+    assert (host.version, host.previous) == ("v2-2", "v2-2")
+    assert host.install("--rollback-upgrade") == 0
+    assert host.pushed == [SPRING, SUMMER]
+
+
+def test_a_way_back_cut_off_before_the_journal_takes_it_back_the_next_time(host: Host) -> None:
+    cut_off(host, f"restart {WEB}")
+    host.migrate("0003", "pushed to v3")
+    host.wrong["systemctl stop"] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        host.install("--rollback-upgrade")
+    assert host.version == "v2-2"
+    assert host.install("--rollback-upgrade") == 0
+    assert host.pushed == [SPRING, SUMMER]
+
+
+def test_an_upgrade_that_is_gone_on_with_is_taken_back_if_it_does_not_answer(host: Host) -> None:
+    cut_off(host, f"restart {WEB}")
+    host.migrate("0003", "pushed to v3")
+    host.silent = {"v3-3"}
+    assert host.upgrade("v3-3") == 1
+    assert host.pushed == [SPRING, SUMMER]
+    assert (host.version, host.previous) == ("v2-2", None)
+
+
+def test_another_version_does_not_begin_where_an_upgrade_was_cut_off(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_off(host, "reload-or-restart caddy")
+    for flags in (["--upgrade"], []):
+        host.checkout = "v4-4" if flags else "v2-2"
+        assert host.install(*flags) == 1
+        assert "v3-3 is half put in" in capsys.readouterr().err
+    assert host.commands == []
