@@ -60,10 +60,19 @@ class Machine:
 
     Attributes:
         changed: what it did, or would do, in order.
+        unfinished: file of what was changed since all had been brought to its consequence (a
+            restart, a reload, a build): a run that was cut off, or failed, leaves it to the next.
+        left: what it held at the start of this run.
     """
 
     dry: bool
+    unfinished: Path | None = None
     changed: list[str] = field(default_factory=list)
+    left: list[str] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.unfinished and self.unfinished.exists():
+            self.left = self.unfinished.read_text().splitlines()
 
     def ensure(self, what: str, done: Callable[[], bool], do: Callable[[], object]) -> None:
         """Have `what` done. Dying in the middle of `do` leaves what the next run does again."""
@@ -72,11 +81,17 @@ class Machine:
         print(f"would do: {what}" if self.dry else what, flush=True)
         self.changed.append(what)
         if not self.dry:
+            self._note(what)
             do()
 
+    def finished(self) -> None:
+        """All that was changed is brought to its consequence."""
+        if self.unfinished and not self.dry:
+            self.unfinished.unlink(missing_ok=True)
+
     def touched(self, *words: str) -> bool:
-        """Tell whether one of these is part of what was changed."""
-        return any(word in what for what in self.changed for word in words)
+        """Tell whether one of these is part of what was changed, now or in a run cut off."""
+        return any(word in what for what in (*self.left, *self.changed) for word in words)
 
     def group(self, name: str) -> None:
         self.ensure(
@@ -104,6 +119,12 @@ class Machine:
             lambda: not _known(pwd.getpwnam, name),
             lambda: run("userdel", name),
         )
+
+    def _note(self, what: str) -> None:
+        # Before the first install and after the last there is no folder for it, and nothing runs.
+        if self.unfinished and self.unfinished.parent.is_dir():
+            with self.unfinished.open("a") as file:
+                file.write(f"{what}\n")
 
     def _member(self, name: str, group: str) -> None:
         self.ensure(

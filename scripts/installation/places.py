@@ -24,6 +24,7 @@ COMMAND = Path("/usr/local/bin/deployer")
 CADDYFILE = Path("/etc/caddy/Caddyfile")
 UV, UVS_LOCK = OPT / "uv", ROOT / "locks/uv.txt"
 ANSWERS = "install.conf"
+UNFINISHED = "unfinished"  # in OPT: `Machine.unfinished`
 CURRENT, PREVIOUS = OPT / "current", OPT / "previous"
 BEGUN = "begun"  # in OPT: names what is being put in or taken out, until all of that is done
 CADDYS_BEFORE = CADDYFILE.with_name("Caddyfile.before-deployer")

@@ -34,6 +34,7 @@ from scripts.installation.places import (
     OPT,
     PREVIOUS,
     STATE,
+    UNFINISHED,
     UNITS,
 )
 from scripts.installation.wanted import (
@@ -48,6 +49,7 @@ from scripts.installation.wanted import (
 )
 
 HEALTHY_WITHIN_S = 60.0
+STAMPS = Path("/var/lib/systemd/timers")
 FAULTS = (Failed, OSError, sqlite3.Error)
 """What ends a run with a message: a full disk is told by any of them."""
 
@@ -60,7 +62,7 @@ def main(argv: list[str]) -> int:
     try:
         # After --uninstall they lie among the backups.
         given = answers.read(argv, (ETC if ETC.exists() else KEPT) / ANSWERS)
-        machine = Machine(dry=given.dry_run)
+        machine = Machine(dry=given.dry_run, unfinished=OPT / UNFINISHED)
         modes: dict[str, Callable[[Machine, argparse.Namespace], None]] = {
             "install": install,
             "upgrade": upgrade,
@@ -69,6 +71,7 @@ def main(argv: list[str]) -> int:
             "purge": purge,
         }
         modes[given.mode](machine, given)
+        machine.finished()
     except FAULTS as exc:
         print(f"scripts/install: {exc}", file=sys.stderr)
         return 1
@@ -127,6 +130,7 @@ def upgrade(machine: Machine, given: argparse.Namespace) -> None:
         take_back(machine, given, before, name, exc)
         if earlier not in {None, before}:
             machine.link(PREVIOUS, str(earlier))
+        machine.finished()
         raise Failed(f"{exc}\n{name} does not run here: {before} runs again") from exc
     machine.gone(OPT / BEGUN)
     for old in sorted(OPT.glob("*-*")):
@@ -275,8 +279,8 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
             ),
         )
         prune_images(machine)
-    stamps = Path("/var/lib/systemd/timers").glob("stamp-deployer-*")
-    for path in (*UNITS.glob("deployer-*"), *stamps, COMMAND, OPT):
+    stamps = STAMPS.glob("stamp-deployer-*")
+    for path in (*UNITS.glob("deployer-*"), *stamps, COMMAND):
         machine.gone(path)
     machine.ensure(
         "systemd forgets its units",
@@ -287,7 +291,12 @@ def take_away(machine: Machine, given: argparse.Namespace, *compose: str) -> Non
         machine.ensure(
             "Caddyfile of before", lambda: False, partial(move, CADDYS_BEFORE, CADDYFILE)
         )
-        run("systemctl", "reload-or-restart", "caddy") if not machine.dry else None
+    machine.ensure(
+        "caddy takes its file",
+        lambda: not machine.touched("Caddyfile of before"),
+        lambda: run("systemctl", "reload-or-restart", "caddy"),
+    )
+    machine.gone(OPT)  # with what a run that is cut off before here leaves to the next
 
 
 def forget_units() -> None:

@@ -1,4 +1,4 @@
-"""An upgrade on a machine of directories: whatever it fails at, or is cut off in, loses nothing."""
+"""The installer on a machine of directories: what fails or is cut off loses nothing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Host:
         checkout: the version that the installer is called from.
         wrong: what a command with these words in it raises, one after the other.
         silent: versions whose web does not answer.
+        stack: the services of Compose that run.
         commands: what was run, in order.
         units: the version on which each unit was last started.
     """
@@ -35,6 +36,7 @@ class Host:
         self.root, self.checkout = root, "v1-1"
         self.wrong: dict[str, list[BaseException]] = {}
         self.silent: set[str] = set()
+        self.stack = set(wanted.STACK)
         self.commands: list[str] = []
         self.units: dict[str, str | None] = {}
 
@@ -51,7 +53,7 @@ class Host:
                 assert not Path(place).exists()
                 Path(place).write_text(" ".join(self.pushed))
             case ["docker", "compose", "ps", *_]:
-                return " ".join(wanted.STACK)
+                return " ".join(self.stack)
         return ""
 
     def environment(self, name: str) -> None:
@@ -218,10 +220,11 @@ def test_a_way_back_that_fails_says_why_it_began_and_is_gone_on_with(
 # --- what is cut off --------------------------------------------------------------------
 
 
-def cut_off(host: Host, at: str) -> None:
+def cut_off(host: Host, at: str, *flags: str) -> None:
+    """Have an upgrade to v3-3, or what the flags say, end at a command as by Ctrl-C."""
     host.wrong[at] = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
-        host.upgrade("v3-3")
+        host.install(*flags) if flags else host.upgrade("v3-3")
     host.commands.clear()
 
 
@@ -284,3 +287,91 @@ def test_another_version_does_not_begin_where_an_upgrade_was_cut_off(
         assert host.install(*flags) == 1
         assert "v3-3 is half put in" in capsys.readouterr().err
     assert host.commands == []
+
+
+# --- what was changed, and not brought to its consequence ---------------------------------
+
+BUILD, MAKE_ACCOUNTS = "docker compose build", "docker compose up --detach --no-deps airflow-init"
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["systemctl daemon-reload", "systemctl reload-or-restart caddy", f"restart {WEB}", BUILD],
+)
+def test_an_upgrade_that_was_cut_off_is_brought_to_its_end_by_the_next_run(
+    host: Host, left: str
+) -> None:
+    cut_off(host, left)
+    assert host.upgrade("v3-3") == 0
+    assert any(left in command for command in host.commands)
+    assert host.units == dict.fromkeys(wanted.PROCESSES, "v3-3")
+
+
+@pytest.mark.parametrize(
+    ("setting", "left"),
+    [
+        ("DEPLOYER_KEEP_RELEASES=4", f"restart {WEB}"),
+        ("DEPLOYER_KEEP_RELEASES=4", f"restart {WORKER}"),
+        ("AIRFLOW_PARALLELISM=3", BUILD),
+    ],
+)
+def test_a_setting_that_was_not_taken_is_taken_by_the_next_run(
+    host: Host, setting: str, left: str
+) -> None:
+    host.wrong[left] = [Failed("not now")]
+    assert host.install(f"--setting={setting}") == 1
+    host.commands.clear()
+    assert host.install() == 0
+    assert any(left in command for command in host.commands)
+
+
+@pytest.mark.parametrize("left", [MAKE_ACCOUNTS, "up --detach --wait"])
+def test_accounts_that_were_not_made_are_made_by_the_next_run(host: Host, left: str) -> None:
+    listed = host.root / "students"
+    listed.write_text("amy\n")
+    if left != MAKE_ACCOUNTS:
+        host.stack.clear()  # it is started first, which makes them too
+    cut_off(host, left, f"--students={listed}")
+    host.stack |= wanted.STACK
+    assert host.install() == 0
+    assert MAKE_ACCOUNTS in host.commands
+
+
+def test_what_was_brought_to_its_end_is_not_done_again(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_off(host, f"restart {WEB}")
+    assert host.upgrade("v3-3") == 0
+    capsys.readouterr()
+    assert host.upgrade("v3-3") == 0
+    assert capsys.readouterr().out == "nothing to change\n"
+
+
+def test_what_was_taken_back_leaves_nothing_to_be_done(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.silent = {"v3-3"}
+    assert host.upgrade("v3-3") == 1
+    capsys.readouterr()
+    host.checkout = "v2-2"
+    assert host.install() == 0
+    assert capsys.readouterr().out == "nothing to change\n"
+
+
+def test_a_dry_run_tells_what_was_left_and_leaves_it(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut_off(host, f"restart {WEB}")
+    for _ in range(2):
+        capsys.readouterr()
+        assert host.upgrade("v3-3", "--dry-run") == 0
+        assert f"would do: restart {WEB}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("left", ["systemctl daemon-reload", "systemctl reload-or-restart caddy"])
+def test_what_an_uninstall_left_is_done_by_the_next_one(host: Host, left: str) -> None:
+    places.CADDYS_BEFORE.touch()
+    cut_off(host, left, "--uninstall")
+    assert host.install("--uninstall") == 0
+    assert left in host.commands
+    assert not places.OPT.exists()
