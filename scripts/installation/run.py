@@ -136,16 +136,20 @@ def upgrade(machine: Machine, given: argparse.Namespace) -> None:
     for old in sorted(OPT.glob("*-*")):
         if old.name not in {name, before}:
             machine.gone(old)
-            machine.gone(snapshot(old.name))
+            for kept in (snapshot(old.name), full(old.name), unwhole(full(old.name))):
+                machine.gone(kept)
     if not given.without_services:
         prune_images(machine)
 
 
 def back_up(machine: Machine, given: argparse.Namespace, name: str) -> None:
-    """Have a way back from version `name`: of all, and of the journal alone."""
-    backup, copy = BACKUPS / f"before-{name}.backup", snapshot(name)
+    """Have a way back from version `name`: of all, and of the journal alone.
+
+    Both are made anew: those of an earlier try may be months old.
+    """
+    backup, copy = full(name), snapshot(name)
     if not given.without_services:
-        machine.ensure(f"backup {backup}", backup.exists, lambda: run(COMMAND, "backup", backup))
+        machine.ensure(f"backup {backup}", lambda: False, lambda: write_backup(backup))
     machine.ensure(
         f"backup {copy}",
         # A way back that was cut off before the journal has left that of `name`.
@@ -341,6 +345,23 @@ def wait_until_it_answers(machine: Machine) -> None:
             if time.monotonic() > deadline:
                 raise Failed(f"web does not answer at /healthz: {exc}") from exc
             time.sleep(0.5)
+
+
+def full(name: str) -> Path:
+    """Return where all of before the upgrade to version `name` is kept, every secret with it."""
+    return BACKUPS / f"before-{name}.backup"
+
+
+def unwhole(backup: Path) -> Path:
+    return backup.with_name(f"{backup.name}.new")
+
+
+def write_backup(backup: Path) -> None:
+    """Put it in the place of an earlier one, which stays until this one is whole."""
+    new = unwhole(backup)
+    new.unlink(missing_ok=True)
+    run(COMMAND, "backup", new)
+    new.replace(backup)
 
 
 def snapshot(name: str) -> Path:

@@ -375,3 +375,44 @@ def test_what_an_uninstall_left_is_done_by_the_next_one(host: Host, left: str) -
     assert host.install("--uninstall") == 0
     assert left in host.commands
     assert not places.OPT.exists()
+
+
+# --- the backup of before -----------------------------------------------------------------
+
+
+def test_each_try_of_an_upgrade_makes_its_backup_anew(host: Host) -> None:
+    host.silent = {"v3-3"}
+    assert host.upgrade("v3-3") == 1
+    host.migrate("0002", "pushed in autumn")
+    host.silent.clear()
+    assert host.upgrade("v3-3") == 0
+    assert backups() == {"before-v2-2.backup", "before-v3-3.backup"}
+    assert "pushed in autumn" in (places.BACKUPS / "before-v3-3.backup").read_text()
+
+
+def test_a_backup_that_fails_leaves_the_one_of_the_try_before(host: Host) -> None:
+    host.silent = {"v3-3"}
+    assert host.upgrade("v3-3") == 1
+    before = (places.BACKUPS / "before-v3-3.backup").read_text()
+    host.wrong[" backup "] = [Failed("Docker does not answer")]
+    host.migrate("0002", "pushed in autumn")
+    assert host.upgrade("v3-3") == 1
+    assert (places.BACKUPS / "before-v3-3.backup").read_text() == before
+
+
+def test_a_backup_that_was_cut_off_is_not_in_the_way_of_the_next(host: Host) -> None:
+    (places.BACKUPS / "before-v3-3.backup.new").touch()
+    assert host.upgrade("v3-3") == 0
+    assert backups() == {"before-v2-2.backup", "before-v3-3.backup"}
+
+
+def test_a_backup_goes_with_the_environment_of_its_version(host: Host) -> None:
+    assert host.upgrade("v3-3") == 0
+    (places.BACKUPS / "before-v2-2.backup.new").touch()  # as a cut off one leaves it
+    assert host.upgrade("v4-4") == 0
+    assert not (places.OPT / "v2-2").exists()
+    assert backups() == {"before-v3-3.backup", "before-v4-4.backup"}
+
+
+def backups() -> set[str]:
+    return {path.name for path in places.BACKUPS.glob("*.backup*")}
