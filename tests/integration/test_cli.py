@@ -1050,6 +1050,13 @@ def test_what_the_journal_does_not_know_ends_with_1_and_one_line(
     )
 
 
+def test_show_knows_a_push_that_the_worker_has_not_taken_in(run: Run, journal: SqlJournal) -> None:
+    delivered(journal, "72d3162e-cc78", A)
+    ended = run("show", A)
+    assert ended.status == 1
+    assert "the worker has not taken it in yet: `deployer explain" in ended.err
+
+
 @pytest.mark.parametrize("what", ["main", "a1b", "-1", "", "a" * 41])
 def test_what_is_neither_id_nor_commit_ends_with_2(run: Run, what: str) -> None:
     assert run("show", "--", what).status == 2
