@@ -13,6 +13,7 @@ from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.archive import own_as_around
 from deployer.edges.backup.databases import Databases
 from deployer.edges.compose.other_airflow import ComposeOtherAirflow
+from deployer.edges.processes import lock
 from deployer.edges.processes.clock import SystemClock
 from deployer.errors import SettingsError
 
@@ -23,12 +24,20 @@ def install(settings: Settings, version: str, *, tell: Callable[[str], None]) ->
     Raises:
         SettingsError: the trial's Airflow comes with the deployer.
         AirflowKept: it is not put in, and why; all is as it was.
-        OperatorError: nothing was begun, or it could not be taken back; see the message.
+        OperatorError: nothing was begun, as another one is at work, say; or it could not be taken
+            back; see the message.
     """
     if settings.services == "local":
         raise SettingsError(
             ["DEPLOYER_SERVICES=local: the trial's Airflow comes with the deployer, and stays"]
         )
+    # The freeze and what is kept are the same for two runs: one would take the other for dead.
+    with lock.only_airflow_version(settings.state_dir):
+        own_as_around(settings.state_dir / lock.AIRFLOW_VERSION)
+        return _install(settings, version, tell)
+
+
+def _install(settings: Settings, version: str, tell: Callable[[str], None]) -> bool:
     host, journal, clock = in_compose(settings), open_journal(settings), SystemClock()
     runner = compose_runner(settings)
     airflow = AirflowRest(settings.airflow_url, host.username, host.password)

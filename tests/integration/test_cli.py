@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from deployer import app, logs
+from deployer.app import airflow_version
 from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import unread
 from deployer.config import Settings
@@ -49,7 +50,7 @@ from deployer.demo.ports import free_port
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import PLACE as DOORBELL
 from deployer.edges.processes.doorbell import DoorbellListener
-from deployer.edges.processes.lock import TELLER, only_worker
+from deployer.edges.processes.lock import TELLER, only_airflow_version, only_worker
 from deployer.errors import DeployerError, OperatorError
 from tests.integration.answering import Said, answering
 
@@ -295,6 +296,18 @@ def test_the_trials_airflow_has_no_other_version(run: Run, monkeypatch: pytest.M
     ended = run("airflow-version", "3.3.3")
     assert ended.status == 2
     assert "comes with the deployer" in ended.err
+
+
+def test_a_second_change_of_airflow_changes_nothing_and_ends_with_3(
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Settings] = []
+    monkeypatch.setattr(airflow_version, "in_compose", used.append)
+    with only_airflow_version(state_dir):
+        ended = run("airflow-version", "3.3.3")
+    assert ended.status == 3
+    assert "another `deployer airflow-version` is at work" in ended.err
+    assert used == []
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "status", "deploy", "logs"])

@@ -1,4 +1,4 @@
-"""One worker on one state, one teller at a time."""
+"""One worker on one state; one teller, one change of Airflow at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.processes.lock import NAME, TELLER, only_teller, only_worker
+from deployer.edges.processes.lock import (
+    AIRFLOW_VERSION,
+    NAME,
+    TELLER,
+    only_airflow_version,
+    only_teller,
+    only_worker,
+)
 from deployer.errors import OperatorError, WorkerRunning
 
 BOUND_S = 60.0
@@ -139,3 +146,25 @@ def test_a_second_teller_is_told_of_the_first(tmp_path: Path) -> None:
 def test_a_teller_and_a_worker_do_not_wait_for_each_other(tmp_path: Path) -> None:
     with only_worker(tmp_path, tmp_path), only_teller(tmp_path):
         assert (tmp_path / TELLER).exists()
+
+
+# --- who changes Airflow -----------------------------------------------------------
+
+
+def test_a_second_change_of_airflow_is_told_who_makes_the_first(tmp_path: Path) -> None:
+    with (
+        only_airflow_version(tmp_path),
+        pytest.raises(
+            OperatorError, match=f"another `deployer airflow-version` .* pid {os.getpid()} on"
+        ),
+        only_airflow_version(tmp_path),
+    ):
+        pass
+    with only_airflow_version(tmp_path):
+        assert (tmp_path / AIRFLOW_VERSION).exists()
+
+
+def test_no_change_of_airflow_begins_without_its_lock(tmp_path: Path) -> None:
+    (tmp_path / AIRFLOW_VERSION).mkdir()  # for root too, whom no mode keeps from writing
+    with pytest.raises(OperatorError, match="can't be written"), only_airflow_version(tmp_path):
+        pass

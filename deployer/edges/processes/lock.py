@@ -1,4 +1,7 @@
-"""One worker on one state and one checkout, one teller: locks that die with their process."""
+"""One worker on one state and one checkout, one teller, one change of Airflow.
+
+The locks die with their process.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from deployer.errors import OperatorError, WorkerRunning
 
 NAME = "worker.lock"
 TELLER = "notify.lock"
+AIRFLOW_VERSION = "airflow-version.lock"
 
 
 @contextmanager
@@ -46,6 +50,28 @@ def only_teller(state_dir: Path) -> Iterator[None]:
             raise OperatorError("another `deployer notify` is at work, and tells the same") from exc
         except OperatorError:
             pass
+        yield
+
+
+@contextmanager
+def only_airflow_version(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of `deployer airflow-version`.
+
+    Raises:
+        OperatorError: another one is at work, the message names it; or its file can't be written
+            or locked.
+    """
+    path = state_dir / AIRFLOW_VERSION
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_lock(path, "DEPLOYER_STATE_DIR"))
+        except WorkerRunning as exc:
+            with path.open("rb", buffering=0) as file:
+                holder = _holder(file)
+            raise OperatorError(
+                f"another `deployer airflow-version` is at work: {holder}; let it end, then again."
+                " Nothing was changed"
+            ) from exc
         yield
 
 
