@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from deployer.core.settings import Secret, secrets_within
@@ -15,13 +17,15 @@ if TYPE_CHECKING:
     from apprise import Apprise
 
 BOUND_S = 60.0
-"""For all addresses together; Apprise waits 4 s for each part of a request."""
+"""For each address, all beside one another; Apprise waits 4 s for each part of a request."""
 MAX_REASON = 200
 _LOGGER = logging.getLogger("apprise")
+_SAID: ContextVar[list[str]] = ContextVar("said")
+"""What Apprise warns of while it sends to one address; threads of its own have the same list."""
 
 
 class AppriseMessenger:
-    """Sends to each address; use from one thread at a time.
+    """Sends to all addresses at once; use from one thread at a time.
 
     Raises:
         SettingsError: Apprise is not installed, or knows no such address.
@@ -39,40 +43,47 @@ class AppriseMessenger:
         no_end = f"no end within {self._bound_s:g} s"
         missed: dict[str, str | None] = {name: no_end for name, _ in self._addresses}
 
-        def deliver() -> None:
-            for name, address in self._addresses:
-                missed[name] = self._reason_against(address, title, text)
+        def deliver(name: str, address: Apprise) -> None:
+            missed[name] = self._reason_against(address, title, text)
 
-        # A daemon: whatever hangs in there (a name service) keeps neither caller nor process.
-        thread = threading.Thread(target=deliver, daemon=True)
-        thread.start()
-        thread.join(self._bound_s)
+        # Daemons: whatever hangs in there (a name service) keeps neither caller nor process.
+        threads = [
+            threading.Thread(target=deliver, args=one, daemon=True) for one in self._addresses
+        ]
+        heard = _Heard()
+        _LOGGER.addHandler(heard)
+        try:
+            deadline = time.monotonic() + self._bound_s
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(max(deadline - time.monotonic(), 0))
+        finally:
+            _LOGGER.removeHandler(heard)
         reasons = tuple(f"{name}: {why}" for name, why in missed.items() if why)
         if len(reasons) == len(self._addresses):
             raise OperatorError(f"the teacher could not be told, {'; '.join(reasons)}")
         return reasons
 
     def _reason_against(self, address: Apprise, title: str, text: str) -> str | None:
-        heard = _Heard()
-        _LOGGER.addHandler(heard)
-        try:
-            if address.notify(title=title, body=text, body_format="text"):
-                return None
-        finally:
-            _LOGGER.removeHandler(heard)
-        words = " ".join(heard.said) or "it took nothing, and Apprise does not say why"
+        """Return why it took nothing, None if it did; in a thread, and so a context, of its own."""
+        said: list[str] = []
+        _SAID.set(said)
+        if address.notify(title=title, body=text, body_format="text"):
+            return None
+        words = " ".join(said) or "it took nothing, and Apprise does not say why"
         return masked(without(self._secrets, words))[:MAX_REASON]
 
 
 class _Heard(logging.Handler):
-    """Keeps what Apprise warns of while it sends."""
+    """Keeps what Apprise warns of, address by address."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        if (said := _SAID.get(None)) is not None:
+            said.append(record.getMessage())
 
 
 def _made(urls: Sequence[Secret]) -> list[Apprise]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 from apprise import Apprise
@@ -96,6 +97,35 @@ def test_an_address_that_hangs_is_given_up(
     with pytest.raises(OperatorError, match=r"no end within 0\.05 s"):
         AppriseMessenger([address(server.url)], bound_s=0.05).send("title", "text")
     let_go.set()
+
+
+def test_an_address_that_hangs_keeps_no_other_one_waiting(
+    server: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_are_asked = Barrier(2, timeout=10)
+    monkeypatch.setattr(Apprise, "notify", lambda *_, **__: all_are_asked.wait() >= 0)
+    assert AppriseMessenger([address(server.url)] * 2).send("title", "text") == ()
+
+
+def test_what_is_said_of_addresses_at_the_same_time_is_told_of_each(
+    server: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, names = Barrier(2, timeout=10), iter(["one", "two"])
+
+    def notify(*_: object, **__: object) -> bool:
+        together.wait()
+        logging.getLogger("apprise").warning("heard of %s", next(names))
+        together.wait()
+        return False
+
+    monkeypatch.setattr(Apprise, "notify", notify)
+    with pytest.raises(OperatorError) as raised:
+        AppriseMessenger([address(server.url)] * 2).send("title", "text")
+    said = str(raised.value).removeprefix("the teacher could not be told, ")
+    assert said in {
+        "address 1 (json://…): heard of one; address 2 (json://…): heard of two",
+        "address 1 (json://…): heard of two; address 2 (json://…): heard of one",
+    }
 
 
 def test_an_address_that_apprise_does_not_know_is_a_mistake_of_the_settings(
