@@ -92,7 +92,9 @@ def _made(urls: Sequence[Secret]) -> list[Apprise]:
     except ModuleNotFoundError as exc:
         what = "DEPLOYER_NOTIFY_URLS needs the Python package apprise"
         raise SettingsError([f"{what}: install airflow-class-deployer[notify]"]) from exc
-    asset = AppriseAsset(app_id="class deployer", app_desc="class deployer")
+    # No bound of its own: for that it sends from a pool (2.3, `compute_deadline`), whose threads
+    # keep the process from ending as long as one of them hangs.
+    asset = AppriseAsset(app_id="class deployer", app_desc="class deployer", service_timeout=0)
     made = [Apprise(asset=asset) for _ in urls]
     _LOGGER.propagate = False  # what it says may quote an address
     unknown = [

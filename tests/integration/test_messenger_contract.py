@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,20 @@ from tests.fakes.messenger import FakeMessenger
 from tests.integration.answering import Answering, Said, answering
 
 TOKEN = "a-token-0123456789"
+BOUND_S = 60.0
+
+HANGS = """
+from threading import Event
+from apprise.plugins.custom_json import NotifyJSON
+from deployer.core.settings import Secret
+from deployer.edges.messages import AppriseMessenger
+from deployer.errors import OperatorError
+NotifyJSON.send = lambda *_, **__: Event().wait()
+try:
+    AppriseMessenger([Secret("json://127.0.0.1")], bound_s=0.05).send("title", "text")
+except OperatorError as exc:
+    print(exc)
+"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,13 @@ def test_an_address_that_hangs_is_given_up(
     with pytest.raises(OperatorError, match=r"no end within 0\.05 s"):
         AppriseMessenger([address(server.url)], bound_s=0.05).send("title", "text")
     let_go.set()
+
+
+def test_an_address_that_hangs_does_not_keep_the_process() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGS], check=True, capture_output=True, text=True, timeout=BOUND_S
+    )
+    assert "no end within 0.05 s" in ended.stdout
 
 
 def test_an_address_that_hangs_keeps_no_other_one_waiting(
