@@ -78,9 +78,9 @@ def in_journal(standing: Standing, pulse: Pulse, now: datetime) -> dict[str, str
         found["deployment"] = f"{which} ended as {standing.state}: {standing.reason}"
     if standing.refused:
         found.setdefault(REQUIREMENTS, f"packages kept: {standing.refused}")
-    if standing.waits and not (pulse.freeze and pulse.freeze.holds(now)):
+    if standing.waits:
         sha, since = standing.waits
-        if now - since > UNSERVED:
+        if readiness.overdue(pulse, since, now, bound=UNSERVED):
             found["push"] = f"{sha[:7]} was pushed {readiness.ago(now - since)} ago, and not served"
     found |= readiness.by_name(pulse, now)
     if pulse.drift:

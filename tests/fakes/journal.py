@@ -82,6 +82,7 @@ class FakeJournal:
         self.lines: list[Line] = []
         self._said: dict[int, dict[int, None]] = {}  # places by deployment, in order
         self._freeze: Freeze | None = None
+        self._thawed_at: datetime | None = None
         self._live: Live | None = None
         self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
@@ -146,16 +147,20 @@ class FakeJournal:
         held = self.frozen(self._now())
         leave_to_it(held, by)
         self._freeze = Freeze(why, by, self._now(), until, held.sha if held else None)
+        self._thawed_at = until
         return self._freeze
 
     def roll_back(self, sha: str, why: str, *, by: str) -> int:
         leave_to_it(self.frozen(self._now()), by)
         self._freeze = Freeze(why, by, self._now(), sha=sha)
+        self._thawed_at = None
         return self.request_deploy(sha, Trigger.ROLLBACK)
 
     def unfreeze(self, *, by: str) -> Freeze | None:
         held = self.frozen(self._now())
         leave_to_it(held, by)
+        if self._freeze:
+            self._thawed_at = min(self._now(), self._freeze.until or self._now())
         self._freeze = None
         return held
 
@@ -581,6 +586,7 @@ class FakeJournal:
             oldest_owed=min(owed, default=None),
             owed=len(owed),
             freeze=self._freeze,
+            thawed_at=self._thawed_at,
         )
 
     def tally(self) -> Tally:

@@ -284,6 +284,25 @@ def test_a_freeze_ends_at_its_time(journal: Journal) -> None:
     assert journal.frozen(after(60)) is None
 
 
+def test_the_pulse_tells_when_the_last_freeze_ended(journal: Journal) -> None:
+    assert journal.pulse().thawed_at is None
+    journal.freeze("exam", by="lasse", until=after(60))
+    assert journal.pulse().thawed_at == after(60)  # by itself
+    journal.unfreeze(by="lasse")
+    assert journal.pulse().thawed_at == NOW
+    journal.roll_back(A, "repairs", by="maria")
+    assert journal.pulse().thawed_at is None
+    journal.unfreeze(by="maria")
+    journal.unfreeze(by="maria")
+    assert journal.pulse().thawed_at == NOW
+
+
+def test_a_freeze_whose_time_was_over_ended_at_its_time(journal: Journal) -> None:
+    journal.freeze("exam", by="lasse", until=after(-60))
+    assert journal.unfreeze(by="lasse") is None
+    assert journal.pulse().thawed_at == after(-60)
+
+
 def test_a_second_freeze_takes_the_place_of_the_first(journal: Journal) -> None:
     journal.freeze("exam", by="lasse", until=after(60))
     second = journal.freeze("repairs", by="maria", until=None)

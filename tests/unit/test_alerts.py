@@ -67,6 +67,21 @@ def test_a_push_that_waits_for_the_end_of_a_freeze_is_as_it_should_be() -> None:
     assert in_journal(replace(STANDS, waits=(A, ago(50))), frozen, NOW) == {}
 
 
+def test_what_waited_for_the_end_of_a_freeze_has_its_time_from_then_on() -> None:
+    over = replace(WELL, thawed_at=ago(10))
+    assert in_journal(replace(STANDS, waits=(A, ago(120))), over, NOW) == {}
+    over = replace(WELL, thawed_at=ago(11))
+    assert in_journal(replace(STANDS, waits=(A, ago(120))), over, NOW) == {
+        "push": "a1b2c3d was pushed 120 min ago, and not served"
+    }
+
+
+def test_a_push_that_came_after_a_freeze_has_its_time_from_its_coming_on() -> None:
+    over = replace(WELL, thawed_at=ago(120))
+    assert in_journal(replace(STANDS, waits=(A, ago(10))), over, NOW) == {}
+    assert list(in_journal(replace(STANDS, waits=(A, ago(11))), over, NOW)) == ["push"]
+
+
 def test_stalls_and_drift_are_told() -> None:
     stalled = replace(WELL, beat_at=ago(1), oldest_owed=ago(20), owed=3, drift="other packages")
     assert in_journal(STANDS, stalled, NOW) == {

@@ -27,6 +27,7 @@ WELL = Pulse(
     oldest_owed=None,
     owed=0,
 )
+FROZEN = Freeze("exam", "lasse", ago(hours=6))
 
 
 def test_a_deployer_that_works_has_no_reason_against_it() -> None:
@@ -34,10 +35,19 @@ def test_a_deployer_that_works_has_no_reason_against_it() -> None:
 
 
 def test_what_waits_for_the_end_of_a_freeze_is_no_reason_against_it() -> None:
-    behind = replace(WELL, live_sha=OLD, freeze=Freeze("exam", "lasse", ago(hours=6)))
+    behind = replace(WELL, live_sha=OLD, freeze=FROZEN)
     assert reasons(behind, NOW) == ()
-    over = replace(behind, freeze=Freeze("exam", "lasse", ago(hours=6), until=ago(hours=1)))
+    until = ago(hours=1)
+    over = replace(behind, freeze=replace(FROZEN, until=until), thawed_at=until)
     assert len(reasons(over, NOW)) == 1
+
+
+def test_what_waited_for_the_end_of_a_freeze_is_behind_from_then_on() -> None:
+    behind = replace(WELL, live_sha=OLD, tip_since=ago(hours=2))
+    assert reasons(replace(behind, thawed_at=ago(minutes=10)), NOW) == ()
+    assert reasons(replace(behind, thawed_at=ago(minutes=11)), NOW) == (
+        "bbbbbbb is live, behind the tip for 120 min",
+    )
 
 
 def test_times_ahead_of_this_clock_are_fresh() -> None:

@@ -189,6 +189,8 @@ class Pulse:
         delivered_at: when the newest delivery was accepted, None: none ever was.
         pushed: where the newest accepted push came from, None: not known.
         freeze: the last one that nobody ended; its time may be over.
+        thawed_at: when the last freeze ended, or will at its time; None: there was none, or its
+            end is not known.
     """
 
     beat_at: datetime | None
@@ -204,3 +206,4 @@ class Pulse:
     delivered_at: datetime | None = None
     pushed: Origin | None = None
     freeze: Freeze | None = None
+    thawed_at: datetime | None = None

@@ -36,14 +36,10 @@ def by_name(pulse: Pulse, now: datetime) -> dict[str, str]:
         found["tip"] = "the branch's tip was never checked"
     elif now - pulse.tip_checked_at > TIP_STALE:
         found["tip"] = f"the branch's tip was last checked {ago(now - pulse.tip_checked_at)} ago"
-    if (
-        not (pulse.freeze and pulse.freeze.holds(now))
-        and pulse.tip_since is not None
-        and pulse.tip != pulse.live_sha
-        and now - pulse.tip_since > BEHIND
-    ):
+    since = pulse.tip_since if pulse.tip != pulse.live_sha else None
+    if since is not None and overdue(pulse, since, now, bound=BEHIND):
         live = pulse.live_sha[:7] if pulse.live_sha else "nothing that is known"
-        found["behind"] = f"{live} is live, behind the tip for {ago(now - pulse.tip_since)}"
+        found["behind"] = f"{live} is live, behind the tip for {ago(now - since)}"
     if pulse.oldest_owed is not None and now - pulse.oldest_owed > OWED:
         found["outbox"] = (
             f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
@@ -52,6 +48,16 @@ def by_name(pulse: Pulse, now: datetime) -> dict[str, str]:
     if pulse.edited:
         found["edits"] = pulse.edited
     return found
+
+
+def overdue(pulse: Pulse, since: datetime, now: datetime, *, bound: timedelta) -> bool:
+    """Tell whether what is to be live since then could have been for longer than `bound`.
+
+    In a freeze it could not, and what waited for the end of one has its time from there on.
+    """
+    if pulse.freeze and pulse.freeze.holds(now):
+        return False
+    return now - max(since, pulse.thawed_at or since) > bound
 
 
 def renamed(pulse: Pulse, repo: str) -> str:

@@ -144,6 +144,13 @@ def _freeze(connection: Connection) -> Freeze | None:
     return Freeze(*row) if row else None
 
 
+def _thawed_at(connection: Connection) -> datetime | None:
+    """Return when the newest freeze ended: at its time, though it was ended by hand later."""
+    newest = select(freezes.c.until, freezes.c.ended_at).order_by(freezes.c.id.desc()).limit(1)
+    ends = connection.execute(newest).one_or_none() or ()
+    return min((end for end in ends if end), default=None)
+
+
 def beat(
     connection: Connection,
     *,
@@ -194,4 +201,5 @@ def pulse(connection: Connection) -> Pulse:
         delivered_at=connection.execute(newest).scalar(),
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
         freeze=_freeze(connection),
+        thawed_at=_thawed_at(connection),
     )
