@@ -387,6 +387,17 @@ def test_only_the_given_files_and_what_uses_them_are_parsed(clone: Clone) -> Non
     assert found.unseen == ("dags/amy/helper.py",)
 
 
+def test_with_an_ignore_file_is_parsed_what_it_no_longer_hides(clone: Clone) -> None:
+    clone.write("dags/.airflowignore", "two.py\n")
+    clone.write("dags/amy/one.py", HEAD)
+    clone.write("dags/amy/two.py", HEAD)
+    _, examiner = examined(clone, "dags/.airflowignore")
+    assert examiner.asked[0] == ("dags/amy/one.py",)
+    clone.write("dags/.airflowignore", "")
+    _, examiner = examined(clone, "dags/.airflowignore")
+    assert examiner.asked[0] == ("dags/amy/one.py", "dags/amy/two.py")
+
+
 def test_of_the_other_files_those_are_parsed_that_have_the_dag_id_in_their_text(
     clone: Clone,
 ) -> None:

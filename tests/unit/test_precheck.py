@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_a_helper_has_the_dag_files_that_import_it_judged() -> None:
     given = tree({X: uses, Y: DAG, "dags/amy/helper.py": Facts()})
     assert dag_files(given, {"dags/amy/helper.py"}) == (X,)
     assert dag_files(given, {Y}) == (Y,)
+
+
+def test_an_ignore_file_has_the_dag_files_below_its_folder_judged() -> None:
+    ignores = {"dags/amy/.airflowignore": "y.py\n", "dags/bo/.airflowignore": ""}
+    files = tree(
+        {X: DAG, Y: DAG, Z: DAG, "dags/amy/deep/w.py": DAG, **dict.fromkeys(ignores, Facts())}
+    )
+    given = replace(files, ignores=ignores)
+    assert dag_files(given, {"dags/amy/.airflowignore"}) == ("dags/amy/deep/w.py", X)
+    assert dag_files(given, {X}) == (X,)
 
 
 @pytest.mark.parametrize("requirements", [None, "pandas\n", "-e nonsense\n"])

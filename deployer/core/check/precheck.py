@@ -17,6 +17,7 @@ from deployer.core.model import Examined, Outcome, ParseError, Proof, Tree, Verd
 from deployer.core.planning.held import duplicates
 from deployer.core.planning.packages import parsed
 from deployer.core.planning.plan import plan
+from deployer.core.tree.ignores import NAME
 
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _BRINGS: Final[Mapping[str, str]] = {
@@ -38,12 +39,18 @@ _BRINGS: Final[Mapping[str, str]] = {
 def dag_files(tree: Tree, moved: Collection[str] | None = None) -> tuple[str, ...]:
     """Return the DAG files that a push of `moved` would have Airflow parse, sorted.
 
-    Those are the DAG files among `moved`, and whatever depends on one of them; all DAG files
-    of the tree where `moved` is None.
+    Those are the DAG files among `moved`, and whatever depends on one of them; of an ignore file
+    all below its folder, as what it hid before is not known here. All DAG files of the tree where
+    `moved` is None.
     """
     live = None
     if moved is not None:
-        files = {path: file for path, file in tree.files.items() if path not in moved}
+        folders = tuple(path.removesuffix(NAME) for path in tree.ignores if path in moved)
+        files = {
+            path: file
+            for path, file in tree.files.items()
+            if path not in moved and not path.startswith(folders)
+        }
         live = replace(tree, files=files)
     text = tree.requirements or ""
     return plan(live, tree, installed=text, refusals={}, services=()).dag_files
