@@ -423,6 +423,16 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path, sqlite_url: str
     assert (tmp_path / "b.tar.gz").read_text() == "mine"
 
 
+def test_a_directory_that_is_not_there_is_told_and_not_made(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    here = Class(tmp_path, sqlite_url)
+    deliver(sqlite_url, "1")
+    with pytest.raises(WrongPlace, match="typo/deep is no directory"):
+        here.backup(tmp_path / "typo" / "deep" / "b.tar.gz")
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_backup_among_the_settings_is_refused(tmp_path: Path, sqlite_url: str) -> None:
     with pytest.raises(WrongPlace, match="would be kept in the next backup"):
         Class(tmp_path, sqlite_url).backup(tmp_path / "etc" / "b.tar.gz")

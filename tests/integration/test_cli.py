@@ -232,6 +232,7 @@ def test_each_command_says_how_it_is_used(run: Run, command: str) -> None:
         ("doctor", "--repair", "--json"),
         ("backup", "--keep", "1", "not_a_directory"),
         ("backup", "/etc/passwd"),
+        ("backup", "/nonexistent/dir/x"),
         ("restore", "/etc"),
         ("restore", "/none"),
     ],

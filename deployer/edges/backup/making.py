@@ -83,6 +83,10 @@ def backup(
 def _check(settings: Settings, place: Path, file: Path, keep: int | None) -> None:
     if keep and not place.is_dir():
         raise WrongPlace(f"--keep needs a directory of backups, and {place} is none: make it")
+    if not file.parent.is_dir():
+        raise WrongPlace(
+            f"{file.parent} is no directory: make it, or name another place. Nothing was written"
+        )
     if file.exists():
         raise WrongPlace(f"{file} is there already: name a new file. Nothing was written")
     if settings.compose_file.absolute().parent in file.absolute().parents:
