@@ -41,8 +41,8 @@ def _find(journal: Journal, what: str) -> Deployment:
         found = journal.deployment(int(what))
     if found is None and any(heard.trigger for heard in journal.heard(what)):
         raise DeployerError(
-            f"{what} was announced, and the worker has not taken it in yet: `deployer explain {what}`"
-            " tells since when"
+            f"{what} was announced, and the worker has not taken it in yet:"
+            f" `deployer explain {what}` tells since when"
         )
     if found is None:
         raise DeployerError(f"the journal knows no {what}; `deployer status` lists the last ones")
