@@ -212,6 +212,12 @@ _OTHERS = Push((("dags/cleo/x.py", Kind.FINE, 2),))
 CLASSICS = {
     "files": History(((0.5, _FILES), (0.6, _OTHERS))),
     "slow files": History(((0.5, _SLOW), (1.0, _OTHERS), (7.0, _OTHERS))),
+    "a slow push that is delivered again, and another": History(
+        (
+            (0.0, Push((("dags/top.py", Kind.SLOW, 1),), delays=(0.3, 900.0))),
+            (0.12, Push((("dags/cleo/x.py", Kind.SLOW, 3),))),
+        )
+    ),
     "packages": History(((0.5, Push(packages=("fine", 2))),)),
     "packages with which Airflow does not start": History(((0.5, Push(packages=("sick", 2))),)),
     "packages, while services are ill for a moment": History(

@@ -77,6 +77,7 @@ def find(name: str, *, budget: int = BUDGET) -> Found:
         killed = zip_longest(*map(killed_everywhere, CLASSICS.values()))
         histories = chain(
             map(draw, range(FIRST)),
+            CLASSICS.values(),
             filter(None, chain.from_iterable(killed)),
             map(draw, range(FIRST, budget)),
         )
