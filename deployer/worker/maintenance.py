@@ -73,7 +73,7 @@ class Maintenance:
         Dying in here: it is done once more, the pools' slots are in the journal until all is well.
         """
         parts, services = self._parts, self._limits.services
-        if parts.journal.drained() == {}:
+        if parts.journal.drained() == {} or self._another_airflow_is_put_in():
             return
         try:
             if parts.services.installed() is None:
@@ -177,10 +177,14 @@ class Maintenance:
         self._clean_up_releases()
 
     def _tidy(self) -> None:
-        freeze = self._parts.journal.frozen(self._parts.clock.now())
-        if freeze is None or freeze.by != BY:  # what that builds is not ours
+        if not self._another_airflow_is_put_in():
             self._parts.services.tidy()
             self.untidy = False
+
+    def _another_airflow_is_put_in(self) -> bool:
+        """Tell whether what is built, and services that are stopped, are another process's."""
+        freeze = self._parts.journal.frozen(self._parts.clock.now())
+        return freeze is not None and freeze.by == BY
 
     def _prune_journal(self) -> None:
         now = self._parts.clock.monotonic()

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 import structlog
 
-from deployer.core.airflow_version import BY
 from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import rolled_back
@@ -249,7 +248,7 @@ class Reconciler:
 
     def _rest(self) -> float | None:
         """Do what nobody waits for; return when to look again."""
-        self._end_rollout()
+        self.maintenance.end_rollout()
         self.maintenance.make_ready()
         if self._carrying:
             return 0.0
@@ -257,11 +256,6 @@ class Reconciler:
         self.maintenance.clean_up()
         again = [self._name(), self.maintenance.mending_in_s]
         return min((in_s for in_s in again if in_s is not None), default=None)
-
-    def _end_rollout(self) -> None:
-        freeze = self._intake.freeze
-        if freeze is None or freeze.by != BY:
-            self.maintenance.end_rollout()
 
     def _name(self) -> float | None:
         """Name what is live in the place of its delivery, if that is late; return when it is.
@@ -307,7 +301,7 @@ class Reconciler:
         """Return when to look again after a deployment, which mended `edits`."""
         if ending.state is State.ERROR:
             self.maintenance.untidy = True
-            self._end_rollout()
+            self.maintenance.end_rollout()
             return self._later()
         if edits:
             self._tell_edits("")
@@ -324,7 +318,7 @@ class Reconciler:
         """End what waits for git; the next turn that reaches it covers the same commits."""
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
-        self._end_rollout()
+        self.maintenance.end_rollout()
         waiting = self._intake.rows()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
         if not rows or self._intake.freeze:  # what is frozen does not wait for git
