@@ -261,24 +261,31 @@ def test_a_way_back_that_a_worker_died_in_before_the_freeze_is_answered(
     assert live.sha == world.repository.tip
 
 
-@pytest.mark.parametrize("how", ["it is another", "a turn of it fails"])
-def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
-    world: World, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def cut_short(world: World) -> tuple[str, str]:
+    """Push a slow file, and another while it is examined; return both, the first cut short."""
+    newer: list[str] = []
+
     def other() -> None:
         newer.append(world.announced(WEATHER))
         world.reconciler.take_in()
 
-    def fails() -> tuple[Deployment, ...]:
-        raise JournalError("database is locked")
-
-    newer: list[str] = []
     world.examiner.slow[TAXI] = 600.0
     older = world.announced(TAXI)
     world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
     world.reconciler.turn()
+    return older, newer[0]
+
+
+@pytest.mark.parametrize("how", ["it is another", "a turn of it fails"])
+def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def fails() -> tuple[Deployment, ...]:
+        raise JournalError("database is locked")
+
+    older, newer = cut_short(world)
     world.reconciler.turn()
-    assert (world.state(older), world.state(newer[0])) == (State.RUNNING, State.SUCCEEDED)
+    assert (world.state(older), world.state(newer)) == (State.RUNNING, State.SUCCEEDED)
     world.freeze("exam")
     if how == "it is another":
         world.reconciler = world.worker()
@@ -290,34 +297,26 @@ def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
     world.reconciler.turn()
     live = world.releases.live()
     assert live is not None
-    assert live.sha == newer[0]
+    assert live.sha == newer
 
 
 def test_in_a_freeze_a_later_push_whose_deployment_failed_is_not_taken_off_by_an_older_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other() -> None:
-        newer.append(world.announced(WEATHER))
-        world.reconciler.take_in()
-
     def silent(*_: object) -> None:
         raise AirflowError("the dag-processor had no heartbeat for 30 s")
 
-    newer: list[str] = []
-    world.examiner.slow[TAXI] = 600.0
-    older = world.announced(TAXI)
-    world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
-    world.reconciler.turn()
+    older, newer = cut_short(world)
     with monkeypatch.context() as patched:
         patched.setattr(GoLive, "judge", silent)
         world.reconciler.turn()
-    assert (world.state(older), world.state(newer[0])) == (State.RUNNING, State.ERROR)
+    assert (world.state(older), world.state(newer)) == (State.RUNNING, State.ERROR)
     world.freeze("exam")
     world.reconciler.turn()
     live = world.releases.live()
     assert live is not None
-    assert live.sha == newer[0]
-    assert world.said(newer[0])["airflow/deploy"][0] == "success"
+    assert live.sha == newer
+    assert world.said(newer)["airflow/deploy"][0] == "success"
 
 
 def test_who_freezes_while_another_airflow_is_put_in_is_told_to_wait(world: World) -> None:

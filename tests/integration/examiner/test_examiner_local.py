@@ -137,12 +137,16 @@ print(warden.read_report(result), Path(scratch).exists())
 """
 
 
-def test_a_parser_ends_whose_warden_is_told_to_while_it_forks_it(tmp_path: Path) -> None:
+def said_by_a_server(script: str, scratch: Path) -> str:
+    scratch.mkdir()
     env = {"PYTHONPATH": str(SCRIPT.parent)}
-    argv = (sys.executable, "-c", TOLD_AT_A_FORK, str(tmp_path / "scratch"))
-    (tmp_path / "scratch").mkdir()
-    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout == "None False\n"
+    argv = (sys.executable, "-c", script, str(scratch))
+    ran = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
+    return ran.stdout
+
+
+def test_a_parser_ends_whose_warden_is_told_to_while_it_forks_it(tmp_path: Path) -> None:
+    assert said_by_a_server(TOLD_AT_A_FORK, tmp_path / "scratch") == "None False\n"
 
 
 # And is told once more, by the server's death, while it kills the parser.
@@ -156,11 +160,7 @@ warden.reap = lambda **kwargs: (signal.raise_signal(signal.SIGTERM), reap(**kwar
 
 
 def test_a_parser_ends_whose_warden_is_told_to_twice(tmp_path: Path) -> None:
-    env = {"PYTHONPATH": str(SCRIPT.parent)}
-    argv = (sys.executable, "-c", TOLD_TWICE, str(tmp_path / "scratch"))
-    (tmp_path / "scratch").mkdir()
-    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout == "None False []\n"
+    assert said_by_a_server(TOLD_TWICE, tmp_path / "scratch") == "None False []\n"
 
 
 # --- every kind of file ----------------------------------------------------
