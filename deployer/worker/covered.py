@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from deployer.core.dependencies.affected import stirred
+from deployer.core.dependencies.affected import differing, stirred
 from deployer.core.model import (
     DAGS,
     ROSTER,
@@ -19,7 +19,7 @@ from deployer.core.model import (
     State,
     Status,
     StatusState,
-    folder_of,
+    Tree,
 )
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
@@ -133,15 +133,27 @@ class CoveredCommits:
         ]
         return tuple(sorted(self.parts.journal.were_good(stayed, before=deployment)))
 
-    def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
-        """Return how a commit ended, and whose files it broke."""
-        of_nobody = [v for v in ending.verdicts if not v.good and folder_of(v.path) is None]
-        if ending.broke or ending.refused or of_nobody:
+    def final(self, commit: Commit, ending: Ending, base_sha: str | None) -> tuple[Status, ...]:
+        """Return how a commit ended, and whose files it broke.
+
+        `base_sha`: what was live before its deployment, None: not known.
+        """
+        bad = {verdict.path for verdict in ending.verdicts if not verdict.good}
+        if ending.refused or not bad <= set(commit.changed):
             tip = self.parts.repository.tree(ending.tip)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
-            reached = stirred(tip.files, {*commit.changed, *linked})
-            commit = replace(commit, reaches=reached | linked)
+            reached = stirred(tip.files, {*commit.changed, *linked}) | linked
+            moved = self._moved(base_sha, tip) & bad if commit.changed else frozenset()
+            commit = replace(commit, reaches=reached, others=moved - reached)
         return final(commit, ending)
+
+    def _moved(self, base_sha: str | None, tip: Tree) -> frozenset[str]:
+        if base_sha is None:
+            return frozenset()
+        try:
+            return frozenset(differing(self.parts.repository.tree(base_sha).files, tip.files))
+        except UnknownCommit:
+            return frozenset()
 
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""
@@ -156,7 +168,7 @@ class CoveredCommits:
         for row in rows:
             commit, judged = self.commit(row.sha, row.base_sha), self._first_that_held(row.sha)
             said = (
-                self.final(commit, judged.ending)
+                self.final(commit, judged.ending, judged.base_sha)
                 if judged and judged.ending
                 else gone(commit, self.branch)
             )
@@ -188,13 +200,13 @@ class CoveredCommits:
             elif judged.ending is None:
                 self.carrying.take_along(judged.id, row.id, commit)
             elif judged.sha == row.sha:
-                said = self.final(commit, judged.ending)
+                said = self.final(commit, judged.ending, judged.base_sha)
                 self.parts.journal.owe(said, deployment=judged.id, at=self.parts.clock.now())
                 # Dying before this line: the row is of one that was answered before.
                 self._supersede(row.id, "live already", ())
             else:
                 why = f"deployed as part of {judged.sha[:7]}"
-                self._supersede(row.id, why, self.final(commit, judged.ending))
+                self._supersede(row.id, why, self.final(commit, judged.ending, judged.base_sha))
         return left
 
     def _supersede(self, row: int, why: str, said: Sequence[Status]) -> None:
@@ -267,7 +279,7 @@ class CoveredCommits:
                 elif judged is None or judged.ending is None:
                     break
                 else:
-                    said += self.final(commit, judged.ending)
+                    said += self.final(commit, judged.ending, judged.base_sha)
             else:
                 self._supersede(failed, "told anew", said)
                 log.info("told anew", deployment=failed, commits=len(shas))

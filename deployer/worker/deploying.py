@@ -278,11 +278,12 @@ class Deploying:
             waited_s=(begun - since).total_seconds(),
             broke=self.covered.broke(deployment, base_sha, ending),
         )
-        said = [status for commit in commits for status in self.covered.final(commit, ending)]
+        final = partial(self.covered.final, ending=ending, base_sha=base_sha)
+        said = [status for commit in commits for status in final(commit)]
         with self.intake.lock:  # else the tip may be named right after the look, and told nothing
             if record and self._was_named_meanwhile(ending.tip, commits):
                 named = self.covered.commit(ending.tip, base_sha, record.covers)
-                said += self.covered.final(named, ending)
+                said += final(named)
             journal.end(deployment, ending, at=now, statuses=said, supersedes=supersedes, live=live)
         self.parts.owed()
         log.info(

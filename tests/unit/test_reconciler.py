@@ -236,6 +236,53 @@ def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world
 # --- several pushes --------------------------------------------------------
 
 
+@pytest.mark.parametrize("beside", ["README.md", "dags/lasse/README.md", "dags/lasse/other.py"])
+def test_who_broke_nothing_is_green_though_somebody_breaks_the_folder_just_before(
+    world: World, beside: str
+) -> None:
+    world.breaks(TAXI)
+    breaking, innocent = world.announced(TAXI), world.announced(beside)
+    world.reconciler.turn()
+    assert world.judging(innocent).covers == (breaking, innocent)
+    assert world.said(breaking)["airflow/lasse"][0] == "failure"
+    assert {state for state, _ in world.said(innocent).values()} == {"success"}
+    assert "lasse/taxi.py:2 ModuleNotFound" in world.said(innocent)["airflow/deploy"][1]
+
+
+def test_who_broke_nothing_is_green_though_somebody_breaks_the_folder_just_after(
+    world: World,
+) -> None:
+    innocent = world.announced("dags/lasse/other.py")
+    world.breaks(TAXI)
+    breaking = world.announced(TAXI)
+    world.reconciler.turn()
+    assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
+    assert world.said(breaking)["airflow/lasse"][0] == "failure"
+
+
+def test_a_helper_answers_for_what_it_breaks_in_a_file_that_changes_with_it(world: World) -> None:
+    helper = "dags/lasse/helper.py"
+    world.breaks(TAXI)
+    text = "from airflow.sdk import dag\nimport lasse.helper\n"
+    first = world.repository.push({TAXI: text})
+    world.deliver(first)
+    helping = world.announced(helper)
+    world.reconciler.turn()
+    assert {world.said(sha)["airflow/lasse"][0] for sha in (first, helping)} == {"failure"}
+
+
+def test_who_ends_that_a_broken_file_is_ignored_is_told_of_it(world: World) -> None:
+    ignore = "dags/lasse/.airflowignore"
+    world.breaks(TAXI)
+    world.repository.push({ignore: "taxi.py\n", TAXI: "from airflow.sdk import dag\n"})
+    world.reconciler.turn()
+    sha = world.repository.push({ignore: "old.py\n"})
+    world.deliver(sha)
+    world.announced(WEATHER)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
 def test_an_overtaken_commit_ends_as_the_one_that_overtook_it(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
     world.reconciler.turn()

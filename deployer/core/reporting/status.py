@@ -47,6 +47,8 @@ class Commit:
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
         reaches: paths that import or read any of `changed` or lead to it, themselves included;
             empty while it does not matter.
+        others: paths in its folders that another commit of the deployment changed, and it did
+            neither change nor reach; empty while it does not matter.
         open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
     """
 
@@ -54,6 +56,7 @@ class Commit:
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     reaches: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
     open: tuple[str, ...] = ()
 
     @property
@@ -124,7 +127,7 @@ def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
     return (
         _deploy(commit, ending),
         *(
-            Status(commit.sha, context, *_folders(folders, ending))
+            Status(commit.sha, context, *_folders(commit, folders, ending))
             for context, folders in _contexts(commit, ending.verdicts).items()
         ),
     )
@@ -236,12 +239,14 @@ def _tally(tried: Sequence[Verdict], within: str) -> str:
 
 
 def _answers_for(commit: Commit, path: str) -> bool:
-    return path in commit.changed or folder_of(path) in commit.folders
+    ours = folder_of(path) in commit.folders and path not in commit.others
+    return ours or path in commit.changed
 
 
-def _folders(folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
+def _folders(commit: Commit, folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
     """Return what is said of folders that share a context."""
-    mine = [v for v in ending.verdicts if any(_concerns(v.path, folder) for folder in folders)]
+    judged = [v for v in ending.verdicts if v.path not in commit.others]
+    mine = [v for v in judged if any(_concerns(v.path, folder) for folder in folders)]
     bad = [v for v in mine if not v.good]
     match ending.state:
         case State.FAILED:
