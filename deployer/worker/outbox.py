@@ -83,8 +83,9 @@ class Outbox:
             "context": status.context,
             "state": str(status.state),
         }
-        if isinstance(answer, RefusedForGood) and not refusal_stands(owed.attempts + 1):
-            answer = RetryLater(answer.reason)
+        if isinstance(answer, RefusedForGood):
+            stands = refusal_stands(answer.reason, owed.attempts + 1)
+            answer = answer if stands else RetryLater(answer.reason)
         match answer:
             case Accepted():
                 self._journal.posted(owed.id, at=now, target_url=page)

@@ -13,7 +13,7 @@ from deployer.core.reporting.pacing import (
     BURST,
     BURST_KEPT,
     SLOW_S,
-    TRIES_IF_REFUSED,
+    TRIES_IF_UNKNOWN,
     WINDOW,
     WINDOW_S,
 )
@@ -295,7 +295,7 @@ def test_what_is_owed_meanwhile_is_not_tried_either(post: Post) -> None:
 
 
 def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) -> None:
-    post.board.answers += [RefusedForGood("No commit found for SHA")] * TRIES_IF_REFUSED
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * TRIES_IF_UNKNOWN
     post.owe(1)
     post.outbox.post_next()
     post.clock.sleep(1)
@@ -303,10 +303,26 @@ def test_what_is_refused_for_good_is_not_tried_again_and_says_why(post: Post) ->
         post.clock.sleep(post.outbox.post_next())
     post.owe(2)
     assert post.go_on(3600) == [2]
-    assert post.board.tries == TRIES_IF_REFUSED + 1
+    assert post.board.tries == TRIES_IF_UNKNOWN + 1
     assert post.owed() == 0
     refused = post.records()[0]
     assert (refused.posted_at, refused.error) == (None, "No commit found for SHA")
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "GitHub answered 422: description is too long (maximum is 140 characters)",
+        "GitHub answered 422: Target url must use http(s) scheme",
+        "GitHub answered 422: This SHA and context has reached the maximum number of statuses.",
+    ],
+)
+def test_what_no_second_try_can_mend_is_tried_once(post: Post, why: str) -> None:
+    post.board.answers.append(RefusedForGood(why))
+    post.owe(1)
+    assert post.go_on(3600) == []
+    assert (post.board.tries, post.owed()) == (1, 0)
+    assert post.records()[0].error == why
 
 
 def test_a_commit_that_github_does_not_know_yet_is_told_a_little_later(post: Post) -> None:

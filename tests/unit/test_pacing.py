@@ -96,8 +96,11 @@ def test_githubs_own_word_is_waited_for_and_grows_with_each_attempt() -> None:
     assert [retry_delay_s(attempts, 60.0) for attempts in (1, 2, 3)] == [61.0, 62.0, 64.0]
 
 
-def test_a_refusal_stands_after_a_few_tries() -> None:
-    assert [refusal_stands(attempts) for attempts in (1, 4, 5, 6)] == [False, False, True, True]
+def test_the_refusal_of_an_unknown_commit_stands_after_a_few_tries_and_any_other_at_once() -> None:
+    unknown = "GitHub answered 422: No commit found for SHA: aaaa"
+    tries = (1, 4, 5, 6)
+    assert [refusal_stands(unknown, attempts) for attempts in tries] == [False, False, True, True]
+    assert refusal_stands("GitHub answered 422: Target url must use http(s) scheme", 1)
 
 
 def test_what_a_bucket_keeps_is_left_by_who_can_wait() -> None:

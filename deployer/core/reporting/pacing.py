@@ -40,7 +40,9 @@ SLOW_S = WINDOW_S / AT_ONCE
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
-TRIES_IF_REFUSED = 5
+TRIES_IF_UNKNOWN = 5
+UNKNOWN = "No commit found"
+"""So begins what GitHub says with 422 of a commit that it does not know."""
 _DOUBLINGS = math.ceil(math.log2(LAST_RETRY_S / FIRST_RETRY_S))
 
 
@@ -113,13 +115,13 @@ def retry_delay_s(attempts: int, after_s: float | None = None) -> float:
     return (after_s or 0.0) + min(FIRST_RETRY_S * 2.0**doublings, LAST_RETRY_S)
 
 
-def refusal_stands(attempts: int) -> bool:
+def refusal_stands(reason: str, attempts: int) -> bool:
     """Tell whether GitHub's refusal of a status is its last word, at the `attempts`-th try.
 
     It refuses a commit that was pushed seconds ago and is not known everywhere yet as it refuses
     one that is not there. How old a commit is is not asked: a clock may be set just then.
     """
-    return attempts >= TRIES_IF_REFUSED
+    return UNKNOWN not in reason or attempts >= TRIES_IF_UNKNOWN
 
 
 OVERTAKINGS = 3
