@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.installation import machine, places, run, wanted
+from scripts.installation import copies, machine, places, removal, run, upgrading, wanted
 from scripts.installation.machine import Failed
 
 FLAGS = ("--repo=a/b", "--name=deployer.school.org")
@@ -107,20 +107,22 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """v1-1 was upgraded to v2-2, which brought a migration."""
     host = Host(tmp_path)
-    for module in (run, wanted, places):
+    for module in (run, copies, removal, upgrading, wanted, places):
         for name, path in list(vars(module).items()):
             if isinstance(path, Path) and not path.is_relative_to(places.ROOT):
                 monkeypatch.setattr(module, name, tmp_path / path.relative_to("/"))
-        monkeypatch.setattr(module, "run", host.run)
+        if hasattr(module, "run"):
+            monkeypatch.setattr(module, "run", host.run)
     monkeypatch.setattr(machine, "run", host.run)
     monkeypatch.setattr(machine, "_give", lambda *_: None)
     monkeypatch.setattr(machine, "_is", lambda *_: True)
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setattr(run, "subprocess", SimpleNamespace(run=lambda *_, **__: None))
-    monkeypatch.setattr(run, "needed", lambda *_: None)
-    monkeypatch.setattr(run, "accounts_and_folders", lambda *_: None)
-    monkeypatch.setattr(run, "wait_until_it_answers", host.answer)
+    for module in (run, upgrading):
+        monkeypatch.setattr(module, "needed", lambda *_: None)
+        monkeypatch.setattr(module, "accounts_and_folders", lambda *_: None)
+    monkeypatch.setattr(upgrading, "wait_until_it_answers", host.answer)
     monkeypatch.setattr(places, "version", lambda: host.checkout)
     monkeypatch.setattr(places, "uv_is_there", lambda: True)
     monkeypatch.setattr(places, "make_environment", host.environment)
@@ -193,7 +195,7 @@ def test_a_version_that_migrates_and_does_not_answer_is_taken_back_with_its_tabl
         host.migrate("0003", "pushed to v3")
         raise Failed("web does not answer")
 
-    monkeypatch.setattr(run, "wait_until_it_answers", migrates)
+    monkeypatch.setattr(upgrading, "wait_until_it_answers", migrates)
     assert host.upgrade("v3-3") == 1
     assert host.pushed == [SPRING, SUMMER]
     assert (host.version, host.previous, host.units[WEB]) == ("v2-2", "v1-1", "v2-2")
