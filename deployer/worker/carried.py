@@ -141,7 +141,9 @@ class Carrying:
                 carried.open.discard(verdict.path)
                 carried.verdicts[verdict.path] = verdict
                 _see_to_no_more(carried, {verdict.path})
-        self._end_complete()
+        for carried in [carried for carried in self._all if not carried.open]:
+            self._all.remove(carried)
+            self._end(carried)
 
     def after(self, result: Result, release: str, *, mine: Carried | None = None) -> None:
         """Take note of what a deployment came to, `mine` or one without an entry here.
@@ -150,7 +152,6 @@ class Carrying:
         """
         if mine is not None:
             mine.pending = result.pending
-            mine.open -= {verdict.path for verdict in result.ending.verdicts}
             mine.verdicts |= {verdict.path: verdict for verdict in result.ending.verdicts}
         for carried in self._all:
             if carried is not mine:
@@ -161,7 +162,6 @@ class Carrying:
             carried.pending = replace(pending, unjudged=unjudged)
         for verdict in result.ending.verdicts:
             self.judged(verdict)
-        self._end_complete()
 
     def drop(self, rows: Collection[int] | None = None) -> None:
         """Forget those, None: all; they are deployed again with whatever comes next."""
@@ -169,12 +169,6 @@ class Carrying:
         for carried in doomed:
             self._all.remove(carried)
             _see_to_no_more(carried, carried.open)
-
-    def _end_complete(self) -> None:
-        for carried in [carried for carried in self._all if not carried.open]:
-            self._all.remove(carried)
-            _see_to_no_more(carried, carried.pending.unexamined)
-            self._end(carried)
 
 
 def _see_to_no_more(carried: Carried, paths: Collection[str]) -> None:

@@ -353,6 +353,41 @@ def test_a_slow_file_that_turns_out_to_hurt_others_is_held_and_its_live_version_
     assert (journaled.held, journaled.pending) == ((SLOW,), ())
 
 
+def test_what_a_later_push_mends_is_not_held_for_what_its_text_of_before_did(world: World) -> None:
+    world.examiner.slow = {SLOW: 100, BIKE: 100}
+    world.examiner.finds(SLOW, harm="exits the process")
+    first = world.announced(SLOW, BIKE)
+    shas: list[str] = []
+
+    def mend() -> None:
+        world.examiner.slow = {}
+        world.examiner.finds(SLOW, dag_ids=("slow",))
+        shas.append(world.announced(SLOW))
+        world.reconciler.take_in()
+
+    world.examiner.meanwhile = {world.clock.elapsed_s + 3: mend}
+    turn_until_rest(world, at_most=1000)
+    assert world.said(shas[0])["airflow/lasse"] == GREEN_SLOW
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.said(first)["airflow/anna"] == ("success", "1 DAG: bike")
+    journaled = world.journal.live()
+    assert journaled is not None
+    assert (journaled.held, journaled.pending) == ((), ())
+    assert world.examiner.under_way == []
+
+
+def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world: World) -> None:
+    world.examiner.slow = world.feed.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    pushed_meanwhile(world, 3, WEATHER)
+    while not any(SLOW in touch for _, touch, _ in world.releases.published[1:]):
+        world.clock.sleep(world.reconciler.turn() or 0)
+        while_waiting(world, (), (), (), (BIKE,))  # which cuts the wait for its parse short
+    turn_until_rest(world, at_most=1000)
+    assert [SLOW in touch for _, touch, _ in world.releases.published[1:]].count(True) == 1
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+
+
 def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) -> None:
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)
