@@ -52,6 +52,10 @@ def slow_push(world: World, *paths: str, seconds: float = 100) -> str:
     return world.announced(*paths)
 
 
+def outcomes(world: World, sha: str) -> list[str]:
+    return [str(verdict.outcome) for verdict in world.judging(sha).verdicts]
+
+
 def test_a_neighbour_s_push_does_not_wait_for_files_that_parse_for_long(world: World) -> None:
     first = slow_push(world, SLOW)
     shas = while_waiting(world, (WEATHER,))
@@ -97,6 +101,29 @@ def test_what_was_judged_before_the_cut_stays_judged(world: World) -> None:
     assert world.state(first) is State.BROKEN
     outcomes = {v.path: v.outcome for v in world.judging(first).verdicts}
     assert outcomes == {SLOW: Outcome.PARSED, QUICK: Outcome.BROKEN}
+
+
+def test_a_slow_file_that_turns_out_broken_breaks_its_deployment(world: World) -> None:
+    first = slow_push(world, SLOW)
+    world.releases.contents[SLOW] = Broken()
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert world.state(first) is State.BROKEN
+    assert world.said(first)["airflow/lasse"][0] == "failure"
+
+
+def test_a_deployment_whose_packages_are_refused_is_broken_though_its_slow_file_is_good(
+    world: World,
+) -> None:
+    world.services.refuses["nonsense\n"] = "there is no package nonsense"
+    world.feed.slow = {SLOW: 100}
+    first = world.repository.push({SLOW: "import airflow, dag\n", "requirements.txt": "nonsense\n"})
+    world.deliver(first)
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert world.state(first) is State.BROKEN
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.said(first)["airflow/deploy"][0] == "failure"
 
 
 def test_each_of_several_ends_when_its_own_files_are_judged(world: World) -> None:
@@ -374,6 +401,26 @@ def test_what_a_later_push_mends_is_not_held_for_what_its_text_of_before_did(wor
     assert journaled is not None
     assert (journaled.held, journaled.pending) == ((), ())
     assert world.examiner.under_way == []
+
+
+def test_what_a_later_push_changes_and_is_cut_short_for_too_is_not_held_for_its_text_of_before(
+    world: World,
+) -> None:
+    world.examiner.slow = {SLOW: 100, BIKE: 100}
+    world.examiner.finds(SLOW, harm="exits the process")
+    first = world.announced(SLOW, BIKE)
+    shas: list[str] = []
+
+    def change() -> None:
+        world.examiner.finds(SLOW, dag_ids=("slow",))
+        shas.append(world.announced(SLOW))
+        pushed_meanwhile(world, 3, WEATHER)
+        world.reconciler.take_in()
+
+    world.examiner.meanwhile = {world.clock.elapsed_s + 3: change}
+    turn_until_rest(world, at_most=1000)
+    assert [world.said(sha)["airflow/lasse"] for sha in (first, *shas)] == [GREEN_SLOW] * 2
+    assert {outcome for sha in (first, *shas) for outcome in outcomes(world, sha)} == {"parsed"}
 
 
 def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world: World) -> None:
