@@ -22,7 +22,8 @@ from scripts.installation.places import (
     STATE,
     UNITS,
 )
-from scripts.installation.wanted import PROCESSES, TIMERS, belongs, settings_of_before
+from scripts.installation.prerequisites import belongs, settings_of_before
+from scripts.installation.wanted import PROCESSES, TIMERS
 
 STAMPS = Path("/var/lib/systemd/timers")
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from scripts.installation import answers, places
 from scripts.installation.machine import Failed, Machine
 from scripts.installation.places import ANSWERS, COMMAND, CURRENT, ETC, KEPT, OPT, UNFINISHED
+from scripts.installation.prerequisites import accounts_and_folders, needed
 from scripts.installation.removal import purge, uninstall
 from scripts.installation.upgrading import FAULTS, no_other_is_begun, roll_back, upgrade
-from scripts.installation.wanted import accounts_and_folders, apply, environment, needed
+from scripts.installation.wanted import apply, environment
 
 
 def main(argv: list[str]) -> int:

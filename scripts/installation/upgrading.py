@@ -11,8 +11,9 @@ import urllib.request
 from scripts.installation import copies, places
 from scripts.installation.machine import Failed, Machine
 from scripts.installation.places import BEGUN, CURRENT, JOURNAL, OPT, PREVIOUS
+from scripts.installation.prerequisites import accounts_and_folders, needed
 from scripts.installation.removal import prune_images
-from scripts.installation.wanted import accounts_and_folders, apply, environment, needed
+from scripts.installation.wanted import apply, environment
 
 HEALTHY_WITHIN_S = 60.0
 FAULTS = (Failed, OSError, sqlite3.Error)

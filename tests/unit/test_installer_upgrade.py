@@ -11,7 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.installation import copies, machine, places, removal, run, upgrading, wanted
+from scripts.installation import (
+    copies,
+    machine,
+    places,
+    prerequisites,
+    removal,
+    run,
+    upgrading,
+    wanted,
+)
 from scripts.installation.machine import Failed
 
 FLAGS = ("--repo=a/b", "--name=deployer.school.org")
@@ -107,7 +116,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """v1-1 was upgraded to v2-2, which brought a migration."""
     host = Host(tmp_path)
-    for module in (run, copies, removal, upgrading, wanted, places):
+    for module in (run, copies, prerequisites, removal, upgrading, wanted, places):
         for name, path in list(vars(module).items()):
             if isinstance(path, Path) and not path.is_relative_to(places.ROOT):
                 monkeypatch.setattr(module, name, tmp_path / path.relative_to("/"))
