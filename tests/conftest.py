@@ -43,7 +43,7 @@ PARTS = {
 }
 """Files by what they share and is slow to set up: the first pattern that fits counts."""
 LONGEST_FIRST = (
-    *("rollout", "compose", "stage", "airflow", "engine", "reliability", "rest", "plain", "bundle"),
+    *("rollout", "compose", "stage", "airflow", "engine", "reliability", "plain", "bundle", "rest"),
 )
 ON_THE_ENGINE = {"rollout", "compose", "plain", "engine"}
 
@@ -84,7 +84,8 @@ def engine_lock(pytestconfig: pytest.Config) -> IO[str]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
     """With `--dist=loadscope`, give each process one part after the other, the longest first.
 
-    So nothing that is slow to set up is set up twice, and no process is idle for long.
+    So nothing that is slow to set up is set up twice. What has nothing of the kind goes last, file
+    by file, so that no process is idle for long.
     (`--dist=loadgroup` could do it, but does nothing with pytest 9.2:
     github.com/pytest-dev/pytest-xdist/issues/1386.)
     """
@@ -94,10 +95,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
 
     class InParts(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            return part_of(nodeid)
+            part = part_of(nodeid)
+            return part if part != "rest" else nodeid.partition("::")[0]
 
         def _assign_work_unit(self, node: object) -> None:
-            self.workqueue.move_to_end(min(self.workqueue, key=LONGEST_FIRST.index), last=False)
+            self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
             super()._assign_work_unit(node)
 
     return InParts(config, log)
+
+
+def _place(scope: str) -> int:
+    return LONGEST_FIRST.index(scope if scope in PARTS else "rest")
