@@ -796,9 +796,8 @@ class Machine:
         freeze = self.journal.frozen(self.clock.now())
         began_s, ends_s = self.frozen_s
         begun = self.begun.get(sha)
-        pushed_in_it = self.hub.pushed_at.get(sha, 0.0) > began_s and not (
-            begun and begun < began_s
-        )
+        pushed_s = self.hub.pushed_at.get(sha, 0.0)
+        pushed_in_it = pushed_s > began_s and not (begun and begun < pushed_s)
         # One that had ended holds again where the clock is set back, also for what goes on.
         # What a rollback names goes live in its own freeze, whoever pushes it again meanwhile.
         if freeze and freeze.sha != sha and pushed_in_it and self.clock.elapsed_s < ends_s:
