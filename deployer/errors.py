@@ -1,4 +1,4 @@
-"""Everything this program raises on purpose, in one tree.
+"""Everything this program raises on purpose, in one tree; `core/doctor/lines.py` has its own two.
 
     DeployerError
     ├── PusherError            the author of the push can mend it
@@ -20,6 +20,7 @@
     ├── SettingsError          all mistakes of the settings at once
     ├── AirflowKept            another Airflow was asked for, and the one before runs on
     ├── WrongPlace             a command was given, or started at, a place that is none for it
+    ├── NotNow                 something is at work that has to end first
     └── WorkerRunning          a second worker on the same state
 
 A message says what happened, where, and what to do next. It is shown to
@@ -108,7 +109,7 @@ class PreflightError(OperatorError):
 
 
 class DiskError(OperatorError):
-    """A release could not be written."""
+    """A release, or packages, could not be written."""
 
 
 class JournalError(OperatorError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
@@ -24,6 +25,7 @@ from deployer.errors import AirflowError, DagProcessorEnded, DiskError
 log = structlog.get_logger()
 
 TRIES = 2
+TAKING_BACK: Final = "Airflow's dag-processor died: the release before comes back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class GoLive:
         self._deaths += 1
         self._died_of = died_of
         self._dead |= self._lives
-        with self._step(StepName.ROLLBACK) as note:
+        with self._step(StepName.ROLLBACK, TAKING_BACK) as note:
             # Dying in here: the next worker finds a dag-processor that is not well, and what
             # is live not judged, and begins in the same way.
             self._releases.restore(self._before)

@@ -92,7 +92,7 @@ class Drain:
             now = self.clock.monotonic()
             if now - began >= self.timeout_s or not lives():
                 return busy
-            words = f"packages change; waiting for {in_words(busy)}"
+            words = f"packages change: waiting for {in_words(busy)}"
             if words != told and now - told_at >= TELL_EVERY_S:
                 tell(words)
                 told, told_at = words, now
@@ -294,7 +294,7 @@ class Rollout:
         return None
 
     def _put_back(self, services: Sequence[str], *, keep: bool = False) -> None:
-        with self._step(StepName.ROLLBACK) as note:
+        with self._step(StepName.ROLLBACK, "packages change: taking them back") as note:
             note.text = self._services.put_back(services, keep=keep)
         with self._step(StepName.HEALTH) as note:
             note.text = self._services.wait_healthy(services)

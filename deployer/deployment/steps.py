@@ -20,12 +20,12 @@ LONG: Mapping[StepName, str] = {
     StepName.DRAIN: "packages change: waiting for running tasks",
     StepName.RECREATE: "packages change: restarting Airflow",
     StepName.HEALTH: "packages change: waiting for Airflow to be well",
-    StepName.ROLLBACK: "packages are taken back",
 }
-"""Steps that may take a minute, in which nobody else is served: those who wait are told."""
+"""Steps that may take a minute, in which nobody else is served: those who wait are told, of each
+what stands before its colon."""
 
-SHOWN = frozenset({*LONG, StepName.PREFLIGHT, StepName.PARSE})
-"""Steps that can be seen while they run; the others are over before anybody looks."""
+SHOWN = frozenset({StepName.PREFLIGHT, StepName.PARSE})
+"""Others that can be seen while they run; the rest are over before anybody looks."""
 
 
 @dataclass(slots=True)
@@ -53,8 +53,11 @@ class Steps:
     tell: Callable[[str], None]
 
     @contextmanager
-    def __call__(self, name: StepName) -> Iterator[Note]:
-        """Hand out the note of a step and write it down, whatever becomes of the step."""
+    def __call__(self, name: StepName, words: str = "") -> Iterator[Note]:
+        """Hand out the note of a step and write it down, whatever becomes of the step.
+
+        `words`: as those in `LONG`, for a step that is long in some deployments.
+        """
         clock = self.clock
         started_at, started = clock.now(), clock.monotonic()
 
@@ -63,9 +66,9 @@ class Steps:
             self.tell(words)
 
         note, state = Note(tell), "failed"
-        if name in LONG:
+        if long := words or LONG.get(name):
             log.info("begins", doing=str(name))
-            tell(LONG[name])
+            tell(long)
         elif name in SHOWN:
             self.journal.doing(self.deployment, Running(name, started_at))
         try:

@@ -40,7 +40,7 @@ class Announcement:
         id: grows in the order of arrival.
         sha: None: "whatever the tip is" (`deployer deploy`).
         before: tip that the push named before it, None if there was none or it is not known.
-        trigger: who named it: a delivery, the poll or the teacher.
+        trigger: who named it: a delivery, or the teacher.
         forced: the push said it rewrote history.
     """
 

@@ -74,7 +74,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
         )
         if not new:
             result, reason = "duplicate", "it is known already"
-        # If we die here, the delivery is on disk; the worker finds it at its next poll.
+        # If we die here, the delivery is on disk; the worker finds it at its next look.
         bell.ring()
         say = log.warning if content.amiss else log.info
         say(

@@ -1,4 +1,4 @@
-"""The process that owns git, Airflow and GitHub's token, and listens to nobody but the parse feed.
+"""The process that owns git, Airflow and GitHub's token; it hears the parse feed and a doorbell.
 
 process      the loop: hear the bell, turn, beat, stop
 intake       what was announced gets its place, and is told why it waits

@@ -222,7 +222,7 @@ class Deploying:
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
         self._owe(deployment, [waiting(commit, words) for commit in commits])
-        self.intake.block(f"{tip[:7]}: packages change", but=rows)
+        self.intake.block(f"{tip[:7]}: {words.partition(':')[0]}", but=rows)
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")

@@ -22,7 +22,6 @@ from tests.fakes.services import FakeServices
 
 TEACHER = "class@example.org"
 DAG = "from airflow.sdk import dag  # {}\n"
-"""The end of the dag-processor's log when a file killed it."""
 SERVICES = ("airflow-scheduler", "airflow-dag-processor")
 
 

@@ -62,6 +62,29 @@ def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_
     assert not world.services.ended
 
 
+def test_while_the_release_before_comes_back_nobody_is_told_of_packages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, str] = {}
+    restore = world.releases.restore
+
+    def pushed_meanwhile(name: str | None) -> None:
+        restore(name)
+        if not seen:
+            waiting = world.announced(WEATHER)
+            world.reconciler.take_in()
+            seen["killing"] = world.said(sha)["airflow/deploy"][1]
+            seen["waiting"] = world.said(waiting)["airflow/deploy"][1]
+
+    sha = poisoned(world)
+    monkeypatch.setattr(world.releases, "restore", pushed_meanwhile)
+    world.reconciler.turn()
+    assert seen == {
+        "killing": "Airflow's dag-processor died: the release before comes back",
+        "waiting": f"waits for {sha[:7]}: Airflow's dag-processor died",
+    }
+
+
 def test_its_commit_is_told_what_is_known(world: World) -> None:
     sha = poisoned(world)
     world.reconciler.turn()

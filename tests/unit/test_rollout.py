@@ -93,7 +93,7 @@ def test_the_status_says_whom_a_drain_waits_for(
 
     monkeypatch.setattr(world.airflow, "busy", look)
     world.reconciler.turn()
-    words = "packages change; waiting for lasse_taxi.dbt and 2 more"
+    words = "packages change: waiting for lasse_taxi.dbt and 2 more"
     assert said[1] == ("pending", words)
     assert running[1] is not None
     assert (running[1].step, running[1].words) == (StepName.DRAIN, words)

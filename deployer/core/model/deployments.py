@@ -77,7 +77,8 @@ class Deployment:
     Attributes:
         id: grows in the order in which they were queued.
         sha: the commit that it deploys: the branch's tip when it began.
-        base_sha: what was live before, None: nothing, or it was not known.
+        base_sha: what was live before; of one not begun, the tip that its push named before it.
+            None: nothing, or not known.
         ref: the branch, as `refs/heads/main`.
         queued_at, started_at, finished_at: None: not yet.
         covers: the commits that are told how it ended, `sha` among them.

@@ -56,7 +56,7 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Recreate:
-    """Recreate `services`, in this order."""
+    """Recreate `services`, in this order, when no task runs; wait until they are healthy."""
 
     services: tuple[str, ...]
 

@@ -1,8 +1,8 @@
 """Say on GitHub how a deployment went: contexts, states, descriptions.
 
 `airflow/deploy` is about the whole commit, and all of its files that are in no folder;
-`airflow/<folder>` about one student's files. A broken file reddens the commits that touched
-its folder, nobody else's.
+`airflow/<folder>` about one student's files. A broken file reddens the commits that changed it,
+or what it needs, in its folder; nobody else's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The doorbell between the web process and the worker: a Unix datagram socket.
 
 A ring carries nothing; what is to be done stands in the journal. One that gets lost
-costs the worker's next poll, so ringing never fails and never waits.
+is made up for by the worker's next look, so ringing never fails and never waits.
 """
 
 from __future__ import annotations
