@@ -137,7 +137,7 @@ class Intake:
     def block(self, why: str, *, but: Collection[int]) -> None:
         """Let everybody wait for what takes long, until `unblock`; `but`: whom that answers."""
         with self.lock:
-            if self._in_the_way is None:
+            if self._in_the_way != why:
                 self._in_the_way = why
                 others = [row for row in self.rows() if row.id not in but]
                 self.let_wait({row.id: row.sha for row in others}, why)

@@ -435,6 +435,27 @@ def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world:
     assert world.said(first)["airflow/lasse"] == GREEN_SLOW
 
 
+def test_a_disk_that_is_full_as_it_goes_on_costs_nobody_a_verdict(world: World) -> None:
+    world.examiner.slow = {SLOW: 100}
+    first = world.announced(SLOW)
+    shas = pushed_meanwhile(world, 3, WEATHER)
+    world.reconciler.turn()
+    world.reconciler.turn()
+    told = world.said(shas[0])
+    world.examiner.slow = {}
+    world.releases.full = True
+    for _ in range(1000):
+        if world.reconciler.turn() != 0.0:  # it has waited for the examination, and can't publish
+            break
+    else:
+        pytest.fail("the worker never rests")
+    assert world.said(first)["airflow/lasse"][0] in {"pending", "error"}
+    world.releases.full = False
+    turn_until_rest(world, at_most=1000)
+    assert world.said(first)["airflow/lasse"] == GREEN_SLOW
+    assert world.said(shas[0]) == told
+
+
 def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) -> None:
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)

@@ -1434,6 +1434,17 @@ def test_a_wish_judges_all_of_the_live_commit_anew(world: World) -> None:
     assert [v.path for v in answer.verdicts] == [TAXI, WEATHER]
 
 
+def test_a_wish_tells_the_live_commit_anew_how_it_is_now(world: World) -> None:
+    world.breaks(TAXI)
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+    world.releases.contents[TAXI] = ("taxi",)  # somebody mended what it reads
+    world.wish()
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
 def test_a_wish_for_an_older_commit_deploys_the_tip(world: World) -> None:
     older = world.repository.tip
     tip = world.push(WEATHER)

@@ -428,6 +428,15 @@ def test_who_comes_during_a_rollout_is_told_what_it_waits_for_and_how_long_it_wa
     assert text == "live: 1 file parsed in 60.0 s, 60.0 s of them waiting"
 
 
+def test_who_comes_after_a_rollout_waits_for_nothing(world: World) -> None:
+    packages(world)
+    world.reconciler.turn()
+    sha = world.announced(TAXI)
+    world.reconciler.take_in()
+    assert world.judging(sha).waits_for is None
+    assert world.said(sha)["airflow/deploy"] == ("pending", "on its way to Airflow")
+
+
 def test_who_waited_before_a_rollout_began_is_told_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
