@@ -6,6 +6,9 @@ it raises becomes the file's import error, `AirflowClusterPolicyViolation: <text
 (dag_processing/dagbag.py:347). It runs in the process of the student's own code: etiquette
 among people of good will, not security.
 
+An isolated parse names its rules in CLASS_RULES. Nothing is refused there, or what the file would
+do to others could not be seen: it is told, and Airflow itself refuses.
+
 A levels file that can't be read turns all rules into advice, and each start of Airflow says so
 at level CRITICAL. To raise here would stop the scheduler of the whole class for a slip in a file
 about manners, and a deployment would blame a student's packages for an image that can't start.
@@ -14,7 +17,8 @@ about manners, and a deployment would blame a student's packages for an image th
 from __future__ import annotations
 
 import logging
-from pathlib import PurePath
+import os
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import class_dags
@@ -31,16 +35,23 @@ __all__ = ["dag_policy"]
 
 log = logging.getLogger(__name__)
 
+CHOSEN = os.environ.get("CLASS_RULES")
+"""A levels file; `advice`: those of the class are not known here. None: Airflow itself."""
 
-def _agreed() -> Agreement:
+
+def _agreed() -> tuple[Agreement, str]:
+    """Return what holds, and what is wrong with the file that says so."""
+    if CHOSEN == "advice":
+        return class_levels.ADVICE, ""
     try:
-        return class_levels.read()
+        return class_levels.read(Path(CHOSEN) if CHOSEN else class_levels.FILE), ""
     except class_levels.BrokenLevels as broken:
-        log.critical("the class's rules are only advice until this is mended: %s", broken)
-        return class_levels.ADVICE
+        amiss = f"the class's rules are only advice until this is mended: {broken}"
+        log.critical(amiss)
+        return class_levels.ADVICE, amiss
 
 
-AGREED = _agreed()
+AGREED, AMISS = _agreed()
 
 _told: dict[str, dict[str, tuple[Violation, ...]]] = {}
 """What this process found, by file and dag_id."""
@@ -59,25 +70,33 @@ def dag_policy(dag: DAG) -> None:
     if path is None:
         return
     found = class_rules.violations(class_dags.read(dag, path), AGREED)
-    of_file = _told.setdefault(dag.fileloc, {})
-    of_file[dag.dag_id] = found
-    if any(violation.level is Level.ERROR for violation in found):
-        every = [violation for dag_id in sorted(of_file) for violation in of_file[dag_id]]
-        sentences = [one.sentence for one in every if one.level is Level.ERROR]
+    _told.setdefault(dag.fileloc, {})[dag.dag_id] = found
+    if CHOSEN is None and any(violation.level is Level.ERROR for violation in found):
         # The path names the release that was parsed, which is a verdict's proof.
-        raise AirflowClusterPolicyViolation(f"{'; '.join(sentences)}\nin {dag.fileloc}")
+        raise AirflowClusterPolicyViolation(_why(dag.fileloc))
     for violation in found:
         log.warning("%s: %s", violation.path, violation.sentence)
 
 
-def advice(fileloc: str) -> tuple[Violation, ...]:
-    """Return what this process found at level warn in a file, by Airflow's name of it."""
-    return tuple(
-        violation
-        for _, found in sorted(_told.get(fileloc, {}).items())
-        for violation in found
-        if violation.level is Level.WARN
-    )
+def refusal() -> str:
+    """Return the error that Airflow would have for the file that this process parsed; "": none."""
+    wrong = [fileloc for fileloc in sorted(_told) if _sentences(fileloc, Level.ERROR)]
+    return f"{AirflowClusterPolicyViolation.__name__}: {_why(wrong[0])}" if wrong else ""
+
+
+def advice() -> list[str]:
+    """Return what it found at level warn."""
+    found = [one for fileloc in sorted(_told) for one in _sentences(fileloc, Level.WARN)]
+    return [AMISS, *found] if AMISS else found
+
+
+def _why(fileloc: str) -> str:
+    return f"{'; '.join(_sentences(fileloc, Level.ERROR))}\nin {fileloc}"
+
+
+def _sentences(fileloc: str, level: Level) -> list[str]:
+    found = sorted(_told.get(fileloc, {}).items())
+    return [one.sentence for _, of_dag in found for one in of_dag if one.level is level]
 
 
 def _path(dag: DAG) -> str | None:

@@ -51,6 +51,7 @@ from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
 from class_bundle import ClassBundle
 from class_storing import NotStored, may_pass, retire, whole, words_of
+from class_traces import kept
 from class_warm_up import plain_dag
 from class_warnings import asset_conflicts, missing_pools, sentence
 from parse_feed import PLACE, VERSION, Feed, Message
@@ -71,8 +72,6 @@ DEAF_S = 5.0
 """A turn of Airflow's loop takes a second at most, or something held it up."""
 MORE = 3
 """At most so many times `parsing_processes` run: those of the last ask beside those before."""
-MOST_TRACE = 20_000
-"""Characters of a trace that are stored and told; its end says what went wrong."""
 TRIES = 3
 """How often a file is parsed whose result could not be stored for what may pass."""
 ASKED = 2
@@ -465,7 +464,7 @@ class ClassDagProcessor(DagFileProcessorManager):
         **more: Any,  # noqa: ANN401
     ) -> None:
         errors = parsing_result.import_errors or {}
-        parsing_result.import_errors = {name: text[-MOST_TRACE:] for name, text in errors.items()}
+        parsing_result.import_errors = {name: kept(text) for name, text in errors.items()}
         try:
             with whole(session):
                 parsing_result.warnings = [
@@ -508,7 +507,7 @@ class ClassDagProcessor(DagFileProcessorManager):
             file,
             "parsed",
             dag_ids=dag_ids,
-            errors={name: text[-MOST_TRACE:] for name, text in errors.items()},
+            errors={name: kept(text) for name, text in errors.items()},
             warnings=sorted({*warnings, *conflicts}),
             seconds=seconds,
         )

@@ -41,6 +41,7 @@ from airflow.sdk.execution_time.comms import (
 )
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
+from class_traces import kept
 from class_warm_up import plain_dag
 from class_warnings import pools_to_see, sentence
 from preflight_rows import assets_of, harm_to_database
@@ -48,8 +49,6 @@ from preflight_warden import PR_SET_PDEATHSIG, Task, prctl
 
 REPORT = 3
 """The descriptor of the report, right after the standard ones."""
-MAX_TRACE = 20_000
-"""Characters of one trace; its end says what went wrong."""
 MAX_ERRORS = 1_000_000
 """Characters of all traces of a file: more would be a burden on all that read them."""
 
@@ -143,13 +142,19 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
     warnings = {sentence(warning["message"]) for warning in result.warnings or ()}
     warnings.update(pools_to_see(result.serialized_dags))
+    # Airflow makes no DAG of a file with an error. What breaks a rule brings those that it claims:
+    # the class's own copy of the rules says whether it is one.
+    dags = [] if errors else result.serialized_dags
+    refusal, advice = _policy()
+    if refusal:  # of DAGs that Airflow would not have come to store
+        errors = {path.removeprefix("dags/"): refusal}
     return {
         "ended": "reported",
-        "dag_ids": sorted(dag.dag_id for dag in result.serialized_dags),
+        "dag_ids": sorted(dag.dag_id for dag in dags),
         "brought": _brought(importer.made_in, file, Path(root)),
         "assets": assets_of(result),
-        "errors": {name: text[-MAX_TRACE:] for name, text in sorted(errors.items())},
-        "advice": [*_advice(filelocs), *sorted(warnings)],
+        "errors": {name: kept(text) for name, text in sorted(errors.items())},
+        "advice": [*advice, *sorted(warnings)],
     }
 
 
@@ -212,12 +217,10 @@ def _unreadable(path: str, filelocs: set[str]) -> dict[str, str]:
     return {}
 
 
-def _advice(filelocs: set[str]) -> list[str]:
-    """Return what the class's policy found and lets pass, if there is a policy that says so."""
-    advice = getattr(sys.modules.get("airflow_local_settings"), "advice", None)
-    if advice is None:
-        return []
-    return [broken.sentence for fileloc in sorted(filelocs) for broken in advice(fileloc)]
+def _policy() -> tuple[str, list[str]]:
+    """Return for what the class's policy, if there is one, refuses the file; what it lets pass."""
+    policy = sys.modules.get("airflow_local_settings")
+    return (policy.refusal(), policy.advice()) if hasattr(policy, "refusal") else ("", [])
 
 
 def _be_a_parsing_child(root: str) -> None:

@@ -93,6 +93,20 @@ def test_a_person_reads_a_line_a_file_as_on_github_and_below_it_the_mending(
 
 
 @pytest.mark.airflow
+def test_the_rules_are_those_of_the_clone(airflow_python: Path, clone: Clone) -> None:
+    levels = '[levels]\ntag = "off"\nowner = "error"\n'
+    clone.write("include/airflow/class_rules.toml", levels)
+    bare = made("x").replace('"owner": "amy"', '"retries": 1').replace("student:amy", "week1")
+    clone.write("dags/amy/x.py", HEAD + bare)
+    done = clone.check("dags/amy")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == (
+        "✗ dags/amy/x.py AirflowClusterPolicyViolation: "
+        "DAG 'amy_x_one' has no owner: add default_args={'owner': 'amy'}"
+    )
+
+
+@pytest.mark.airflow
 def test_a_good_file_ends_with_0_and_leaves_the_clone_as_it_was(
     airflow_python: Path, clone: Clone
 ) -> None:

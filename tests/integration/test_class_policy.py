@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from deployer.core.model import Examined, ParseError
+from deployer.core.planning.held import duplicates
 from deployer.core.verdicts import trace
 from deployer.edges.embedded.settings import parsing_environment
 from deployer.edges.parser.examiner import IsolatedExaminer
@@ -41,13 +42,27 @@ with DAG({dag_id!r}, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), tags=[{
 """
 
 
-@pytest.fixture(scope="module")
-def warm(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
-    """An examiner with the deployer's own files, and so the class's own rules."""
-    disk = Disk(tmp_path_factory.mktemp("policy"))
-    parser = LocalParser(lambda: airflow_python, SCRIPT, parsing_environment(AIRFLOW_FILES))
+@contextmanager
+def examining(python: Path, place: Path, rules: str | None, files: Path) -> Iterator[Real]:
+    env = parsing_environment(files) | ({"CLASS_RULES": rules} if rules else {})
+    parser, disk = LocalParser(lambda: python, files / SCRIPT.name, env), Disk(place)
     with closing(IsolatedExaminer(now=parser, built=parser, materialiser=disk)) as examiner:
         yield Real(examiner, disk)
+
+
+@pytest.fixture(scope="module")
+def warm(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """An examiner that knows the class's rules, as that of `deployer check`."""
+    place, rules = tmp_path_factory.mktemp("policy"), AIRFLOW_FILES / "class_rules.toml"
+    with examining(airflow_python, place, str(rules), AIRFLOW_FILES) as real:
+        yield real
+
+
+@pytest.fixture(scope="module")
+def gate(airflow_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """The worker's examiner, which does not know what the teacher has made of the rules."""
+    with examining(airflow_python, tmp_path_factory.mktemp("gate"), None, AIRFLOW_FILES) as real:
+        yield real
 
 
 def error_of(warm: Real, path: str, text: str) -> ParseError:
@@ -155,6 +170,33 @@ def test_a_violation_is_an_import_error_in_one_sentence(
     assert (error.type, error.message, error.line) == (POLICY, said, None)
 
 
+HARMFUL = {
+    "retries": dag("any", "max_active_runs=1").replace("@task", "@task(retries=10**12)"),
+    "a pool of 300 letters": dag("any").replace("@task", f"@task(pool={'p' * 300!r})"),
+    "NUL": dag("any", r"description='a\0b'"),
+}
+
+
+@pytest.mark.parametrize("text", HARMFUL.values(), ids=HARMFUL)
+def test_what_would_hurt_others_is_held_though_it_breaks_rules_that_a_teacher_may_have_lifted(
+    gate: Real, text: str
+) -> None:
+    (found,) = gate.examine(gate.disk.write("dags/lasse/x.py", text))
+    assert found.harm is not None
+
+
+def test_two_files_that_claim_one_dag_id_are_seen_though_it_is_against_the_rules(
+    gate: Real,
+) -> None:
+    paths = [gate.disk.write(f"dags/{name}/x.py", dag("weather")) for name in ("lasse", "maria")]
+    assert [one.path for one in duplicates(gate.examine(*paths), {})] == paths
+
+
+def test_what_is_against_the_rules_alone_is_left_to_airflow(gate: Real) -> None:
+    (found,) = gate.examine(gate.disk.write("dags/lasse/x.py", dag("weather", tag="week1")))
+    assert (found.dag_ids, found.error, found.harm) == (("weather",), None, None)
+
+
 def test_a_rule_of_level_warn_is_advice_and_no_error(warm: Real) -> None:
     path = warm.disk.write("dags/lasse/x.py", dag("lasse_x", owner="airflow"))
     (found,) = warm.examine(path)
@@ -195,10 +237,8 @@ def test_a_broken_levels_file_stops_nobody_and_is_named_with_its_mistake_at_airf
     said = "the class's rules are only advice until this is mended: "
     assert f"{said}{levels}: levels.tag: Input should be 'error'" in done.stderr
 
-    parser = LocalParser(lambda: airflow_python, files / "preflight.py", parsing_environment(files))
-    disk = Disk(tmp_path)
-    with closing(IsolatedExaminer(now=parser, built=parser, materialiser=disk)) as examiner:
-        path = disk.write("dags/lasse/x.py", dag("pipeline"))
-        (found,) = Real(examiner, disk).examine(path)
+    with examining(airflow_python, tmp_path, str(levels), files) as real:
+        (found,) = real.examine(real.disk.write("dags/lasse/x.py", dag("pipeline")))
     assert found.dag_ids == ("pipeline",)
-    assert found.advice[0].startswith("dag_id 'pipeline' must begin with 'lasse_'")
+    assert found.advice[0].startswith(said)
+    assert found.advice[1].startswith("dag_id 'pipeline' must begin with 'lasse_'")

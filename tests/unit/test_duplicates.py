@@ -51,10 +51,10 @@ CASES: dict[str, tuple[list[Examined], Mapping[str, frozenset[str]], set[str]]] 
         {B},
     ),
     "a harmful file keeps its id": ([Examined(A, harm="hangs"), *holds(b="x")], had(x=A), {B}),
-    "a broken newcomer claims nothing": (
-        [Examined(B, ("x",), error=ParseError("SyntaxError", "bad"))],
+    "a newcomer against the class's rules claims what it has": (
+        [Examined(B, ("x",), error=ParseError("AirflowClusterPolicyViolation", "bad"))],
         had(x=A),
-        set(),
+        {B},
     ),
     "a harmful newcomer is held for that": ([Examined(B, ("x",), harm="hangs")], had(x=A), set()),
 }

@@ -88,9 +88,10 @@ def test_it_is_told_how_to_parse_and_no_more() -> None:
     assert told["AIRFLOW__A__B"] == "c"
     assert told["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite://"
     assert told["HOME"] == told["AIRFLOW_HOME"] == "/tmp"  # noqa: S108  # the container's
+    assert told["CLASS_RULES"] == "advice"
     assert all(
         name.startswith("AIRFLOW__")
-        for name in told.keys() - {"HOME", "AIRFLOW_HOME", "PYTHONPATH"}
+        for name in told.keys() - {"HOME", "AIRFLOW_HOME", "PYTHONPATH", "CLASS_RULES"}
     )
 
 

@@ -134,7 +134,7 @@ def duplicates(
     claimed: dict[str, list[str]] = {}
     for path in sorted(by_path):
         result = by_path[path]
-        if not (result.harm or result.error):  # those bring no DAG with them
+        if not result.harm:  # which brings no DAG with it; nor has one that is broken any
             for dag_id in result.dag_ids:
                 claimed.setdefault(dag_id, []).append(path)
     # What is held keeps its live version and the ids of that, on which others may count: go
