@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from deployer.core.model import (
 )
 from deployer.errors import DiskError, GitError, JournalError, PusherError
 from deployer.ports import Edits
-from deployer.worker.maintenance import PRUNE_EVERY_S, QUIET_S, Maintenance
+from deployer.worker.maintenance import ASKED_ABOUT, PRUNE_EVERY_S, QUIET_S, Maintenance
 from tests.fakes.feed import Broken
 from tests.fakes.world import SERVICES, World
 
@@ -1419,6 +1420,53 @@ def test_old_releases_go_though_airflow_did_not_answer_at_first(world: World) ->
     world.airflow.reachable = True
     world.reconciler.turn()
     assert len(world.releases.whole) == 1
+
+
+def asked_about(world: World, monkeypatch: pytest.MonkeyPatch) -> list[frozenset[str]]:
+    """Return the releases about which Airflow is asked, each time that it is."""
+    asked: list[frozenset[str]] = []
+    in_use = world.airflow.versions_in_use
+
+    def note(among: Collection[str]) -> frozenset[str]:
+        asked.append(frozenset(among))
+        return in_use(among)
+
+    monkeypatch.setattr(world.airflow, "versions_in_use", note)
+    return asked
+
+
+def test_right_after_a_deployment_airflow_is_asked_for_no_old_release(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.limits = replace(world.limits, keep_releases=1)
+    world.reconciler = world.worker()
+    asked = asked_about(world, monkeypatch)
+    world.announced(TAXI)
+    world.reconciler.turn()
+    world.clock.sleep(QUIET_S - 1)
+    world.reconciler.turn()
+    assert (asked, len(world.releases.whole)) == ([], 2)
+    world.clock.sleep(1)
+    world.reconciler.turn()
+    assert (len(asked), len(world.releases.whole)) == (1, 1)
+
+
+def test_of_many_releases_in_use_airflow_is_asked_for_each_once_in_pieces(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.limits = replace(world.limits, keep_releases=1)
+    world.reconciler = world.worker()
+    world.airflow.in_use = {*world.releases.whole}
+    for _ in range(2 * ASKED_ABOUT):
+        world.airflow.in_use.add(world.announced(TAXI))
+        world.reconciler.turn()
+    asked = asked_about(world, monkeypatch)
+    for _ in range(5):
+        world.clock.sleep(QUIET_S)
+        world.reconciler.turn()
+    old = set(world.releases.whole) - {world.repository.tip}
+    assert [len(names) for names in asked] == [ASKED_ABOUT, ASKED_ABOUT]
+    assert frozenset().union(*asked) == old
 
 
 # --- wishes ----------------------------------------------------------------
