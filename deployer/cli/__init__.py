@@ -6,6 +6,7 @@ Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import os
 import sys
@@ -49,6 +50,8 @@ COMMANDS = {
 """Where each command is, and what `deployer --help` says of it."""
 
 SERVICES = {"web", "worker"}
+
+_SPELT = {"✓": "ok", "✗": "X", "…": "..."}
 
 
 def me() -> str:
@@ -118,7 +121,8 @@ def main(args: Sequence[str] | None = None) -> None:
     if sys.stdout is None:  # `>&-`
         sys.stdout = _nowhere()
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal's encoding has `✓` and `ü`
+        codecs.register_error("spelt", _spelt)
+        sys.stdout.reconfigure(errors="spelt")
     try:
         commands(args, prog_name="deployer")
     except SettingsError as exc:
@@ -132,6 +136,14 @@ def main(args: Sequence[str] | None = None) -> None:
             os.dup2(sink.fileno(), sys.stdout.fileno())  # else Python tries once more at its end
         where = f": {exc.filename}" if exc.filename else ""
         _end(EXIT_OUT_OF_REACH, f"{exc.strerror or exc}{where}")
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    """Spell what the terminal's encoding has not: `✗` must not look like `✓`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_SPELT.get(letter, "?") for letter in lacking), error.end
 
 
 def _end(status: int, *lines: str) -> NoReturn:

@@ -93,6 +93,18 @@ def test_a_person_reads_a_line_a_file_as_on_github_and_below_it_the_mending(
 
 
 @pytest.mark.airflow
+def test_good_and_bad_are_told_apart_where_the_terminal_has_no_check_marks(
+    airflow_python: Path, clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    clone.write("dags/amy/bad.py", f"{HEAD}import pandaz\n")
+    clone.write("dags/amy/good.py", HEAD + made("good"))
+    lines = clone.check("dags/amy").stdout.splitlines()
+    assert lines[0].startswith("X dags/amy/bad.py:2 ModuleNotFoundError")
+    assert lines[2] == "ok dags/amy/good.py  1 DAG: amy_good_one"
+
+
+@pytest.mark.airflow
 def test_the_rules_are_those_of_the_clone(airflow_python: Path, clone: Clone) -> None:
     levels = '[levels]\ntag = "off"\nowner = "error"\n'
     clone.write("include/airflow/class_rules.toml", levels)
