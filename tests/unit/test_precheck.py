@@ -168,6 +168,8 @@ def test_one_file_is_told_in_the_words_of_a_status(verdict: Verdict, line: str) 
         ("pandas>=2\n", "pandas"),
         ("Scikit_Learn\n", "sklearn"),
         ("beautifulsoup4\n", "bs4"),
+        ("biopython\n", "Bio"),
+        ("python-telegram-bot\n", "telegram"),
         ("PyYAML\n", "yaml"),
         ("python-dotenv\n", "dotenv"),
         ("psycopg2-binary\n", "psycopg2"),

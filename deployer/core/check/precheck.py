@@ -23,6 +23,8 @@ _MISSING = re.compile(r"No module named '([\w.]+)'")
 _BRINGS: Final[Mapping[str, str]] = {
     "attrs": "attr",
     "beautifulsoup4": "bs4",
+    "biopython": "bio",
+    "dnspython": "dns",
     "gitpython": "git",
     "mysqlclient": "mysqldb",
     "opencv-python": "cv2",
@@ -30,8 +32,10 @@ _BRINGS: Final[Mapping[str, str]] = {
     "pillow": "pil",
     "pycryptodome": "crypto",
     "pymupdf": "fitz",
+    "python-telegram-bot": "telegram",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
+    "wikipedia-api": "wikipediaapi",
 }
 """Modules that nobody could tell from the name of their package."""
 
