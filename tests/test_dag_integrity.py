@@ -2,16 +2,22 @@
 
 Runs wherever Airflow is installed: `astro dev pytest`, plain pytest, `scripts/test`. It needs no
 database. The rules are those that Airflow itself applies (include/airflow/class_rules.py); one
-of level `warn` shows as pytest's warning. An empty tree is a failure, and a file that could not
-be parsed keeps no rule: its first test fails, the others are skipped.
+of level `warn` shows as pytest's warning. An empty tree is a failure. A file without a DAG, a
+helper, need only be importable; of one that could not be parsed the first test fails. Neither
+has a rule to keep: those tests are skipped.
 """
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import sys
 import warnings
+from dataclasses import asdict
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +25,7 @@ pytest.importorskip("airflow", reason="runs in Airflow's environment")
 
 from airflow import settings
 from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.file import list_py_file_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 DAGS = ROOT / "dags"
@@ -33,13 +40,12 @@ import class_rules
 sys.path.remove(str(RULES))
 
 AGREED = class_levels.read(RULES / "class_rules.toml")
-# What Airflow itself would look at, without asking Airflow: every file with a DAG's words in it.
-FILES = sorted(
-    path
-    for path in DAGS.rglob("*.py")
-    if b"dag" in (text := path.read_bytes().lower()) and b"airflow" in text
-)
-
+with warnings.catch_warnings(action="ignore"):  # Airflow's own, about itself
+    # As its dag-processor lists them: those with its words, none that .airflowignore hides, zips.
+    FILES = sorted(map(Path, list_py_file_paths(DAGS, safe_mode=True)))
+FORK = multiprocessing.get_context("fork")
+LONGEST_S = 60
+"""Airflow's own time-out interrupts a file earlier, unless the file withstands it."""
 
 # A warning is for reading, however strict the repository's own settings are.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -49,22 +55,67 @@ class ClassRule(UserWarning):
     """A rule of level `warn` is broken."""
 
 
+class Parsed(NamedTuple):
+    """What a file came to: its DAGs, also those against the rules, and what Airflow says of it."""
+
+    dags: list[class_rules.Dag]
+    errors: list[str]
+    warnings: list[str]
+
+
 @cache
-def parse(path: Path) -> tuple[list[class_rules.Dag], dict[str, str]]:
-    """Return the DAGs of a file, also those against the rules, and its errors."""
+def parse(path: Path) -> Parsed:
+    """Parse a file as Airflow does: in a process of its own, where no other's modules are."""
+    here, there = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=parse_and_tell, args=(path, there))
+    child.start()
+    there.close()
+    try:
+        if not here.poll(LONGEST_S):
+            return Parsed([], [ending(None)], [])
+        dags, errors, said = json.loads(here.recv_bytes())
+    except (EOFError, OSError):  # os._exit, a crash
+        child.join(LONGEST_S)
+        return Parsed([], [ending(child.exitcode)], [])
+    finally:
+        child.kill()
+        child.join()
+    return Parsed([class_rules.Dag(**with_sets(dag)) for dag in dags], errors, said)
+
+
+def parse_and_tell(path: Path, there: Connection) -> None:
+    # As in the class's Airflow: installed modules first, then the repository's.
+    sys.path += [str(ROOT), str(DAGS)]
+    # A policy that is active here would keep DAGs from the tests that are to name its rules.
     found = {}
-    with pytest.MonkeyPatch.context() as patched:
-        # As in the class's Airflow: installed modules first, then the repository's.
-        patched.setattr(sys, "path", [*sys.path, str(ROOT), str(DAGS)])
-        # A policy that is active here would keep DAGs from the tests that are to name its rules.
-        patched.setattr(settings, "dag_policy", lambda dag: found.setdefault(id(dag), dag))
-        bag = DagBag(dag_folder=str(path), safe_mode=True)
-    at = path.relative_to(ROOT).as_posix()
-    return [class_dags.read(dag, at) for dag in found.values()], bag.import_errors
+    settings.dag_policy = lambda dag: found.setdefault(id(dag), dag)
+    bag = DagBag(dag_folder=str(path), safe_mode=True)
+    dags = [class_dags.read(dag, within(dag.fileloc, ROOT)) for dag in found.values()]
+    said = [text for texts in bag.captured_warnings.values() for text in texts]
+    # JSON, since whoever reads it has none of the file's own classes.
+    told = [list(map(asdict, dags)), list(bag.import_errors.values()), said]
+    there.send_bytes(json.dumps(told, default=list).encode())
+
+
+def with_sets(told: dict) -> dict:
+    return {key: frozenset(it) if isinstance(it, list) else it for key, it in told.items()}
+
+
+def ending(exitcode: int | None) -> str:
+    """Return the error of a file whose process told nothing; None: it did not end."""
+    if exitcode is None:
+        how = f"was ended after {LONGEST_S} s: do less while the file is read"
+        return f"ParserTimeout: its parser {how}"
+    how = f"ended with exit status {exitcode}" if exitcode >= 0 else f"crashed (signal {-exitcode})"
+    return f"ParserDied: its parser {how}, without a result"
+
+
+def within(path: Path | str, top: Path) -> str:
+    return Path(path).relative_to(top).as_posix()
 
 
 def name(path: Path) -> str:
-    return path.relative_to(DAGS).as_posix()
+    return within(path, DAGS)
 
 
 def test_the_tree_holds_dag_files():
@@ -73,20 +124,22 @@ def test_the_tree_holds_dag_files():
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_file_parses(path: Path):
-    dags, errors = parse(path)
-    assert errors == {}
-    assert dags, f"{path.name} speaks of DAGs and makes none"
+    parsed = parse(path)
+    for text in parsed.warnings:
+        warnings.warn(text, stacklevel=1)
+    assert not parsed.errors, "\n".join(parsed.errors)
 
 
 @pytest.mark.parametrize("rule", class_levels.RULES)
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_file_keeps(path: Path, rule: str):
-    dags, errors = parse(path)
+    dags, errors, _ = parse(path)
     if errors or not dags:
-        pytest.skip("not parsed: test_file_parses tells why")
+        pytest.skip("not parsed: test_file_parses tells why" if errors else "no DAG in it")
     if rule == class_levels.DUPLICATE:
-        tree = [dag for file in FILES for dag in parse(file)[0]]
-        found = [one for one in class_rules.duplicates(tree, AGREED) if one.path == dags[0].path]
+        tree = [dag for file in FILES for dag in parse(file).dags]
+        own = {dag.path for dag in dags}
+        found = [one for one in class_rules.duplicates(tree, AGREED) if one.path in own]
     else:
         found = [one for dag in dags for one in class_rules.violations(dag, AGREED)]
         found = [one for one in found if one.rule == rule]

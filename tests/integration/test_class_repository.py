@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -89,7 +90,7 @@ with DAG(
 BROKEN = {
     "amy/fine.py": dag("amy", "amy_fine"),
     "amy/no_import.py": "import nothing_of_that_name  # airflow dag\n",
-    "amy/no_dag.py": "# speaks of airflow, makes no dag\n",
+    "amy/helper.py": "# speaks of airflow, makes no dag\n",
     "amy/prefix.py": dag("amy", "prefix"),
     "amy/tag.py": dag("amy", "amy_tag", tag="week1"),
     "amy/often.py": dag("amy", "amy_often", 'schedule="*/5 8 * * *"'),
@@ -141,13 +142,13 @@ def test_a_class_that_was_just_begun_passes_its_own_test(run: Run, tmp_path: Pat
     assert done.returncode == 0
 
 
-def test_a_file_that_makes_no_dag_fails_its_own_test_and_keeps_no_rule(
+def test_a_broken_file_fails_its_own_test_a_helper_passes_and_neither_keeps_a_rule(
     judged: subprocess.CompletedProcess[str],
 ) -> None:
-    broken = {"amy/no_import.py", "amy/no_dag.py"}
-    assert parses(judged.stdout, "FAILED") == broken, judged.stdout
-    assert parses(judged.stdout, "PASSED") == BROKEN.keys() - broken
-    assert keeps(judged.stdout, "SKIPPED") == {(file, rule) for file in broken for rule in RULES}
+    assert parses(judged.stdout, "FAILED") == {"amy/no_import.py"}, judged.stdout
+    assert parses(judged.stdout, "PASSED") == BROKEN.keys() - {"amy/no_import.py"}
+    without = {"amy/no_import.py", "amy/helper.py"}
+    assert keeps(judged.stdout, "SKIPPED") == {(file, rule) for file in without for rule in RULES}
 
 
 def test_each_violation_fails_the_test_of_its_file_and_rule_alone_and_a_duplicate_both_files(
@@ -184,6 +185,102 @@ def test_a_rule_of_level_warn_is_pytests_warning(
     assert ("amy/nobodys.py", "owner") in keeps(judged.stdout, "PASSED")
     said = "ClassRule: DAG 'amy_nobodys' has no owner: add default_args={'owner': 'amy'}"
     assert said in judged.stdout
+
+
+# Each with a `utils` of its own, as the first tutorial on the web has it.
+BESIDE = "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nfrom utils import "
+ASSET = """\
+from airflow.sdk import asset
+
+@asset(schedule="* * * * *")
+def fay_prices():
+    pass
+"""
+NAMED_BY_AN_ENUM = f"""\
+import enum
+
+class Name(str, enum.Enum):
+    MINE = "jan_enum"
+
+{dag("jan", "x").replace('"x"', "Name.MINE")}"""
+ENDLESS = """\
+# airflow dag
+while True:
+    try:
+        while True:
+            pass
+    except BaseException:
+        pass
+"""
+ODD = {
+    "bob/one.py": f"{BESIDE}NAME_bob\n{dag('bob', 'bob_one')}",
+    "bob/utils.py": "NAME_bob = clean = None\n",
+    "cy/one.py": f"{BESIDE}NAME_cy\n{dag('cy', 'cy_one')}",
+    "cy/utils.py": "NAME_cy = None\n",
+    "dee/.airflowignore": "draft.py\n",
+    "dee/draft.py": "import nothing_of_that_name  # airflow dag\n",
+    "eve/forgot_utils.py": f"{BESIDE}clean\n{dag('eve', 'eve_one')}",
+    "fay/asset.py": ASSET,
+    "hal/ends.py": "import os  # airflow dag\nos._exit(0)\n",
+    "ivo/endless.py": ENDLESS,
+    "jan/enum.py": NAMED_BY_AN_ENUM,
+    "jan/old.py": f"import warnings\nwarnings.warn('is old')\n{dag('jan', 'jan_old')}",
+}
+
+
+@pytest.fixture(scope="module")
+def odd(run: Run, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """What the class's test says of files that its own process had better not read."""
+    place = class_repository(tmp_path_factory.mktemp("odd"), ODD)
+    (place / "dags" / "gia").mkdir()
+    with ZipFile(place / "dags" / "gia" / "pack.zip", "w") as packed:
+        packed.writestr("zipped.py", dag("gia", "zipped", tag="week1"))
+    test = place / "tests" / "test_dag_integrity.py"
+    text = test.read_text()
+    assert "\nLONGEST_S = 60\n" in text
+    test.write_text(text.replace("LONGEST_S = 60", "LONGEST_S = 5"))
+    return run(place)
+
+
+def test_its_files_are_those_that_airflow_looks_at(
+    odd: subprocess.CompletedProcess[str],
+) -> None:
+    looked_at = parses(odd.stdout, "PASSED") | parses(odd.stdout, "FAILED")
+    modules = {"bob/utils.py", "cy/utils.py"}  # without Airflow's words
+    hidden = {"dee/.airflowignore", "dee/draft.py"}
+    assert looked_at == ODD.keys() - modules - hidden | {"gia/pack.zip"}, odd.stdout
+
+
+def test_what_an_asset_and_a_zip_hold_keeps_the_rules_too(
+    odd: subprocess.CompletedProcess[str],
+) -> None:
+    assert keeps(odd.stdout, "FAILED") == {
+        ("fay/asset.py", "tag"),
+        ("fay/asset.py", "schedule"),
+        ("gia/pack.zip", "dag_id"),
+        ("gia/pack.zip", "tag"),
+    }, odd.stdout
+
+
+def test_one_students_modules_are_not_anothers_and_a_silent_end_is_no_pass(
+    odd: subprocess.CompletedProcess[str],
+) -> None:
+    broken = {"eve/forgot_utils.py", "hal/ends.py", "ivo/endless.py"}
+    assert parses(odd.stdout, "FAILED") == broken, odd.stdout
+    assert odd.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "ModuleNotFoundError: No module named 'utils'",
+        "ParserDied: its parser ended with exit status 0, without a result",
+        "ParserTimeout: its parser was ended after 5 s: do less while the file is read",
+        "UserWarning: is old",
+    ],
+)
+def test_what_a_parse_came_to_is_told(odd: subprocess.CompletedProcess[str], sentence: str) -> None:
+    assert sentence in odd.stdout
 
 
 def test_an_empty_tree_does_not_pass(run: Run, tmp_path: Path) -> None:
