@@ -198,6 +198,22 @@ def test_a_second_run_refuses_and_writes_nothing(
     assert git(begun, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize("below", ["class/x", "class/x/y", "dangling/x"])
+def test_what_lies_below_a_file_is_no_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    (tmp_path / "class").write_text("notes")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    place = tmp_path / below
+    assert new_class(str(place)) == 2
+    above = tmp_path / below.partition("/")[0]
+    assert f"{place} lies below {above}, which is no directory: name another. Nothing was" in (
+        capsys.readouterr().err
+    )
+    assert (tmp_path / "class").read_text() == "notes"
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_file_in_the_place_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,12 @@ def free(place: Path) -> None:
                 raise WrongPlace(f"{place} is not empty: name a new directory. Nothing was written")
         elif os.path.lexists(place):
             raise WrongPlace(f"{place} is no directory: name a new one. Nothing was written")
+        above = next(above for above in place.absolute().parents if os.path.lexists(above))
+        if not above.is_dir():
+            raise WrongPlace(
+                f"{place} lies below {above}, which is no directory: name another. "
+                "Nothing was written"
+            )
     except OSError as exc:  # a name too long, a directory that may not be read
         raise WrongPlace(
             f"{place} can't be used: {exc.strerror}; name another. Nothing was written"
