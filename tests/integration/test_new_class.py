@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -118,6 +119,53 @@ def test_its_workflow_has_the_version_of_airflow_and_starts_for_paths_that_are_t
     assert workflow["jobs"]["dags"]["env"]["AIRFLOW_VERSION"] == version
     for path in workflow[True]["pull_request"]["paths"]:  # YAML 1.1: `on` is a boolean
         assert (begun / path.removesuffix("/**")).exists(), path
+
+
+def test_its_workflow_takes_a_hash_behind_one_package_alone_as_the_deployer_does(
+    begun: Path, tmp_path: Path
+) -> None:
+    workflow = yaml.safe_load((begun / ".github/workflows/dag-integrity.yml").read_text())
+    (command,) = (
+        step["run"] for step in workflow["jobs"]["dags"]["steps"] if "Install Airflow" in str(step)
+    )
+    offline, count = re.subn(r"https://\S+\.txt", "pins.txt", command)
+    assert count == 1
+    (tmp_path / "pins.txt").write_text("plain==1\n")
+    for name in ("apache_airflow", "pytest", "plain"):
+        write_wheel(tmp_path, name)
+    digest = hashlib.sha256(write_wheel(tmp_path, "hashed").read_bytes()).hexdigest()
+    (tmp_path / "requirements.txt").write_text(f"hashed==1 --hash=sha256:{digest}\nplain\n")
+    subprocess.run(
+        [sys.executable, "-m", "uv", "venv", "--quiet", "venv"], cwd=tmp_path, check=True
+    )
+    done = subprocess.run(
+        ["bash", "-ec", f"{offline.strip()} --no-index --find-links ."],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path}/venv/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "VIRTUAL_ENV": str(tmp_path / "venv"),
+            "AIRFLOW_VERSION": "1",
+            "PYTHON_VERSION": "3.12",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    there = {path.name for path in tmp_path.glob("venv/lib/*/site-packages/*-1.dist-info")}
+    assert there >= {f"{name}-1.dist-info" for name in ("apache_airflow", "hashed", "plain")}
+
+
+def write_wheel(directory: Path, name: str) -> Path:
+    """Write a package of version 1 that holds nothing."""
+    info = f"{name}-1.dist-info"
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\nProvides-Extra: postgres\n"
+    with ZipFile(directory / f"{name}-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", about)
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return Path(str(wheel.filename))
 
 
 def test_its_roster_can_be_read_and_names_the_teachers(begun: Path) -> None:

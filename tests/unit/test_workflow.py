@@ -85,14 +85,21 @@ def test_its_airflow_is_that_of_the_class_and_held_by_constraints(workflow: dict
     assert "--requirement requirements.txt" in said
 
 
-def test_its_actions_are_github_s_own_with_a_pinned_major_version_and_a_cache(
+def test_it_installs_by_uv_into_the_python_that_runs_the_test(workflow: dict[Any, Any]) -> None:
+    (job,) = workflow["jobs"].values()
+    assert job["env"]["UV_SYSTEM_PYTHON"] == "1"
+    said = commands(workflow)
+    assert re.findall(r"pip install (\S+)", said) == ["uv", "pytest"]
+    assert "python -m pip install uv" in said
+    assert "uv pip install pytest" in said
+
+
+def test_its_actions_are_github_s_own_with_a_pinned_major_version(
     workflow: dict[Any, Any],
 ) -> None:
     used = [step["uses"] for step in steps(workflow) if "uses" in step]
     assert used
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used), used
-    python = next(step for step in steps(workflow) if "setup-python" in step.get("uses", ""))
-    assert python["with"]["cache"] == "pip"
 
 
 def test_it_ends_by_itself(workflow: dict[Any, Any]) -> None:

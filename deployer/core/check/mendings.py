@@ -14,7 +14,7 @@ from deployer.core.model import Outcome, Verdict
 _PACKAGE: Final = "must stand in requirements.txt, and be installed here too"
 _NOT_HERE: Final = (
     "it stands in requirements.txt and is not installed here, so no more of this file was looked "
-    "at: `pip install -r requirements.txt` beside your Airflow, or `deployer check "
+    "at: `uv pip install -r requirements.txt` beside your Airflow, or `deployer check "
     "requirements.txt`, which does so for a trial"
 )
 _NOT_WHILE_READING: Final = (
