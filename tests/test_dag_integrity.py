@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import sys
 import warnings
 from dataclasses import asdict
@@ -84,6 +85,8 @@ def parse(path: Path) -> Parsed:
 
 
 def parse_and_tell(path: Path, there: Connection) -> None:
+    # Airflow handles a fault of the memory, so it would be met again and again: now it is the end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
     # As in the class's Airflow: installed modules first, then the repository's.
     sys.path += [str(ROOT), str(DAGS)]
     # A policy that is active here would keep DAGs from the tests that are to name its rules.

@@ -222,6 +222,7 @@ ODD = {
     "eve/forgot_utils.py": f"{BESIDE}clean\n{dag('eve', 'eve_one')}",
     "fay/asset.py": ASSET,
     "hal/ends.py": "import os  # airflow dag\nos._exit(0)\n",
+    "hal/faults.py": "import ctypes  # airflow dag\nctypes.string_at(0)\n",
     "ivo/endless.py": ENDLESS,
     "jan/enum.py": NAMED_BY_AN_ENUM,
     "jan/old.py": f"import warnings\nwarnings.warn('is old')\n{dag('jan', 'jan_old')}",
@@ -265,7 +266,7 @@ def test_what_an_asset_and_a_zip_hold_keeps_the_rules_too(
 def test_one_students_modules_are_not_anothers_and_a_silent_end_is_no_pass(
     odd: subprocess.CompletedProcess[str],
 ) -> None:
-    broken = {"eve/forgot_utils.py", "hal/ends.py", "ivo/endless.py"}
+    broken = {"eve/forgot_utils.py", "hal/ends.py", "hal/faults.py", "ivo/endless.py"}
     assert parses(odd.stdout, "FAILED") == broken, odd.stdout
     assert odd.returncode == 1
 
@@ -275,6 +276,7 @@ def test_one_students_modules_are_not_anothers_and_a_silent_end_is_no_pass(
     [
         "ModuleNotFoundError: No module named 'utils'",
         "ParserDied: its parser ended with exit status 0, without a result",
+        "ParserDied: its parser crashed (signal 11), without a result",
         "ParserTimeout: its parser was ended after 5 s: do less while the file is read",
         "UserWarning: is old",
     ],
