@@ -121,6 +121,80 @@ def test_a_prefix_of_a_folders_name_is_another_folder() -> None:
     assert users(files("q.sql", at="dags/lasse2/taxi.py"), ["dags/lasse/q.sql"]) == set()
 
 
+# --- named by an import ----------------------------------------------------
+
+MARIA = "dags/maria/sql/q.sql"
+SHARED = "include/sql/q.sql"
+
+
+@pytest.mark.parametrize(
+    ("name", "moved"),
+    [
+        ("include.sql", SHARED),  # files("include.sql"), import include.sql
+        ("include.sql.HERE", SHARED),
+        ("include.sql.read.read", SHARED),
+        ("include.sqlread", "include/q.sql"),
+        ("include.sqlread.read", "include/q.sql"),
+        ("include", "include/q.sql"),
+        ("maria.sql", MARIA),
+        ("maria.sql.HERE", MARIA),
+        ("dags.maria.sql", MARIA),
+        ("maria.paths.HERE", MARIA),
+        ("maria", MARIA),
+    ],
+)
+@pytest.mark.parametrize("spelled", [False, True])
+def test_a_data_file_concerns_a_file_elsewhere_that_imports_what_is_in_its_folder(
+    name: str,
+    moved: str,
+    spelled: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    """Or spells it, as in `import_module(f"include.sql.{name}")`."""
+    imports = frozenset[tuple[int, str]]() if spelled else frozenset({(0, name)})
+    reader = Facts(imports, frozenset({"q.sql", *([name] if spelled else [])}))
+    there = (
+        "include/__init__.py",
+        "include/sqlread.py",
+        "include/sql.py",
+        "include/sql/__init__.py",
+    )
+    hers = ("dags/maria/__init__.py", "dags/maria/paths.py")
+    tree = {TAXI: File("1", reader)} | dict.fromkeys((*there, *hers), File("2"))
+    assert users(tree, [moved]) == {TAXI}
+
+
+def test_the_last_file_of_a_folder_that_is_deleted_concerns_who_imports_the_folder() -> None:
+    reader = Facts(frozenset({(0, "include.sql")}), frozenset({"q.sql"}))
+    assert users({TAXI: File("1", reader)}, [SHARED]) == {TAXI}
+
+
+def test_an_import_of_a_folder_concerns_nothing_there_that_is_not_named() -> None:
+    reader = Facts(frozenset({(0, "include.sql")}), frozenset({"other.sql"}))
+    assert users({TAXI: File("1", reader)}, [SHARED]) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("airflow.models.DAG", "airflow"),
+        ("airflow", "airflow"),
+        ("json", "json"),
+        ("pandas", "pandas"),
+        ("pandas.DataFrame", "pandas"),
+        ("utils.clean", "utils"),  # of the file's own folder
+        ("mariah.models", "maria"),
+        ("include.models", "models"),
+    ],
+)
+def test_an_import_of_what_is_elsewhere_names_no_folder_called_so(name: str, folder: str) -> None:
+    reader = Facts(frozenset({(0, name)}), frozenset({".sql"}))
+    beside = ["load.py", "models/q.sql"]
+    if name != "pandas":
+        beside.append("__init__.py")
+    tree = {TAXI: File("1", reader)} | {f"dags/{folder}/{path}": File("2") for path in beside}
+    assert users(tree, [f"dags/{folder}/models/q.sql"]) == set()
+
+
 WORDS = st.text(alphabet="ab*?[]!.-~&|", min_size=1, max_size=8)
 
 

@@ -9,8 +9,8 @@ Rules of thumb, in favour of parsing one file too many:
 - A file in `dags/<folder>/` or `include/` concerns the files of the same folder that
   mention its name, a directory of its own below the folder, its ending (`.sql`, as in
   `name + ".sql"`; `.py` counts too), or a pattern that fits (`*.yaml`), and those that list
-  a directory; and those elsewhere that mention the folder as well. So a name as common as
-  `data` reaches nobody else's files.
+  a directory; and those elsewhere that mention the folder as well, or import what is in it
+  (`from bob.sql import HERE`). So a name as common as `data` reaches nobody else's files.
 
 Scripts, templates and settings name others in the same ways. Not seen: a path out of the
 environment, a pattern over the folders of others. Airflow's own re-parse catches up with those.
@@ -19,10 +19,11 @@ environment, a pattern over the folders of others. Airflow's own re-parse catche
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from deployer.core.model import INCLUDE, WHOLE_DIRECTORY, File
+from deployer.core.dependencies.import_graph import INSTALLED
+from deployer.core.model import DAGS, INCLUDE, WHOLE_DIRECTORY, File
 
 _SPECIAL = frozenset("*?[")  # of fnmatch
 
@@ -62,13 +63,54 @@ def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[st
     for path in moved:
         folder, names = _split(path)
         names_by_folder[folder].update(names)
+    importing = _importing(files, _packages({*files, *moved}, names_by_folder.keys()))
     return frozenset(
         path
         for folder, names in names_by_folder.items()
         for path, file in files.items()
-        if path.startswith(_room(folder)) or folder.rpartition("/")[2] in file.facts.mentions
+        if path.startswith(_room(folder))
+        or folder.rpartition("/")[2] in file.facts.mentions
+        or path in importing[folder]
         if _fits(file.facts.mentions, names)
     )
+
+
+def _packages(paths: Iterable[str], folders: Collection[str]) -> dict[str, set[str]]:
+    """Return which of `folders` the start of a dotted name leads to: `bob.jobs` to `dags/bob`.
+
+    Only what is there can be imported: who imports pandas means no folder called so.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        folder, _ = _split(path)
+        if folder in folders:
+            first, second, *_ = *path.removeprefix(DAGS).split("/"), ""
+            if first not in INSTALLED:
+                found[f"{first}.{second.partition('.')[0]}".removesuffix(".__init__")].add(folder)
+    return found
+
+
+def _importing(files: Mapping[str, File], packages: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return by folder which of `files` import what is there, or spell it (`"bob.jobs." + name`).
+
+    Each name is looked at once, however many files have it: that keeps 3,000 within milliseconds.
+    """
+    facts = [file.facts for file in files.values()]
+    imports = frozenset[tuple[int, str]]().union(*(one.imports for one in facts))
+    mentions = frozenset[str]().union(*(one.mentions for one in facts))
+    names: dict[str | tuple[int, str], str] = {entry: entry[1] for entry in imports}
+    names |= {mention: mention for mention in mentions if "." in mention}
+    meant = {
+        entry: packages[package]
+        for entry, name in names.items()
+        if (package := ".".join(name.removeprefix("dags.").split(".", 2)[:2])) in packages
+    }
+    found: dict[str, set[str]] = defaultdict(set)
+    for path, file in files.items():
+        named = (meant.keys() & file.facts.imports) | (meant.keys() & file.facts.mentions)
+        for folder in {folder for entry in named for folder in meant[entry]}:
+            found[folder].add(path)
+    return found
 
 
 def _split(path: str) -> tuple[str, tuple[str, ...]]:

@@ -33,6 +33,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from deployer.core.model import DAGS, INCLUDE, File, folder_of
 
+INSTALLED = sys.stdlib_module_names | {"airflow"}
+"""What an import of it means, however a folder is called: `dags/` comes last on the path."""
+
 _ENDINGS = (".py", ".pyc", ".so")
 _DOTTED = re.compile(r"\w+(\.\w+)+")
 
@@ -63,7 +66,7 @@ def outsiders(files: Mapping[str, File]) -> frozenset[str]:
     `requirements.txt` may mend or break. `importers` tells who imports these in turn.
     """
     _, ours = _names(files)
-    known = ours | sys.stdlib_module_names | {"airflow"}
+    known = ours | INSTALLED
     return frozenset(
         path
         for path, file in files.items()
