@@ -56,11 +56,12 @@ def facts(path: str, content: bytes) -> Facts:
 
     `imports` hold all import statements, those inside functions, `try` and `if`
     too, `from x import *` as `x.*`, and names given as plain strings to
-    `import_module` or `__import__`. `mentions` hold the path components in string
-    constants; of a string of several words, only words with a slash or a dot are
-    taken for paths, and what follows a `-m` or the like. `WHOLE_DIRECTORY` is among them
-    where a directory is listed, by a call (`iterdir()`) or by a path that ends in `/*`, and
-    where a module is imported whose name is put together. A zip may import and read anything.
+    `import_module` or `__import__`, with the package that a relative one is given along.
+    `mentions` hold the path components in string constants; of a string of several words,
+    only words with a slash or a dot are taken for paths, and what follows a `-m` or the like.
+    `WHOLE_DIRECTORY` is among them where a directory is listed, by a call (`iterdir()`) or by
+    a path that ends in `/*`, and where a module is imported whose name is put together.
+    A zip may import and read anything.
 
     Text that can't be parsed (a syntax error, a null byte, a wrong encoding, nested
     too deep, larger than `LARGEST_PARSED`) may import and read whatever its words name, since
@@ -126,12 +127,26 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
             case ast.Call(
                 func=ast.Attribute(attr="import_module")
                 | ast.Name(id="import_module" | "__import__"),
-                args=[ast.Constant(value=str() as name), *_],
+                args=args,
+                keywords=keywords,
             ):
-                module = name.lstrip(".")
-                yield from _from(len(name) - len(module), module, ())
+                yield from _called_for([*args, *(keyword.value for keyword in keywords)])
             case _:
                 pass
+
+
+def _called_for(arguments: list[ast.expr]) -> Iterator[tuple[int, str]]:
+    """Yield what `import_module` imports, called with these, if that is a plain string."""
+    match arguments:
+        case [ast.Constant(value=str() as name), *others]:
+            module = name.lstrip(".")
+            level = len(name) - len(module)
+            match others:
+                case [ast.Constant(value=str() as package), *_] if level:  # importlib.util's way
+                    base = package.rsplit(".", level - 1)[0]
+                    yield from _from(0, f"{base}.{module}".rstrip("."), ())
+                case _:
+                    yield from _from(level, module, ())
 
 
 def _from(level: int, module: str, names: Iterable[str]) -> Iterator[tuple[int, str]]:
