@@ -38,15 +38,17 @@ class Levels(BaseModel, frozen=True, extra="forbid"):
     owner: Level = Level.WARN
 
 
-_Number = Annotated[float, Field(gt=0, strict=True)]
+_Minutes = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+_Runs = Annotated[float, Field(ge=1, strict=True, allow_inf_nan=False)]
+"""Fewer than one, or no number at all, would refuse each DAG that there can be."""
 
 
 class Limits(BaseModel, frozen=True, extra="forbid"):
     """Numbers of the agreement."""
 
-    least_minutes_between_runs: _Number = 15
-    most_runs_at_once: _Number = 16
-    most_runs_at_once_catching_up: _Number = 3
+    least_minutes_between_runs: _Minutes = 15
+    most_runs_at_once: _Runs = 16
+    most_runs_at_once_catching_up: _Runs = 3
 
 
 class Agreement(BaseModel, frozen=True, extra="forbid"):
@@ -74,9 +76,11 @@ def read(file: Path = FILE) -> Agreement:
             is not; all mistakes of the latter kinds at once.
     """
     try:
-        return Agreement.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return Agreement.model_validate(tomllib.loads(file.read_text("utf-8-sig")))
     except ValidationError as exc:
         mistakes = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
         raise BrokenLevels(f"{file}: {'; '.join(mistakes)}") from exc
+    except RecursionError as exc:
+        raise BrokenLevels(f"{file}: is nested too deeply") from exc
     except (OSError, ValueError) as exc:
         raise BrokenLevels(f"{file}: {exc}") from exc  # TOML's own message has the line

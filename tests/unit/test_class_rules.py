@@ -280,6 +280,23 @@ def test_levels_and_limits_are_those_of_the_file(tmp_path: Path) -> None:
             "limits.most_runs_at_once_catching_up: Input should be a valid number",
         ),
         ("up = 3", 'up = "3"', "limits.most_runs_at_once_catching_up: Input should be a valid"),
+        (
+            "runs = 15",
+            "runs = inf",
+            "limits.least_minutes_between_runs: Input should be a finite number",
+        ),
+        (
+            "once = 16 ",
+            "once = 0.5 ",
+            "limits.most_runs_at_once: Input should be greater than or equal to 1",
+        ),
+        (
+            "up = 3",
+            "up = 0.5",
+            "limits.most_runs_at_once_catching_up: Input should be greater than or equal to 1",
+        ),
+        ("once = 16 ", "once = nan ", "limits.most_runs_at_once: Input should be a finite number"),
+        ('tag = "error"', f"tag = {'[' * 5_000}", "is nested too deeply"),
         ("once = 16 ", f"once = 0x{'f' * 4_000} ", "limits.most_runs_at_once: Input should be"),
     ],
     ids=lambda text: text[:20],
@@ -305,6 +322,12 @@ def test_what_an_older_file_does_not_name_has_the_shipped_value(tmp_path: Path) 
     shipped, found = levels.read(), levels.read(file)
     assert found.levels == shipped.levels.model_copy(update={"tag": levels.Level.WARN})
     assert found.limits == shipped.limits.model_copy(update={"most_runs_at_once": 4})
+
+
+def test_the_mark_that_notepad_begins_a_file_with_is_none_of_its_text(tmp_path: Path) -> None:
+    file = tmp_path / "class_rules.toml"
+    file.write_text('[levels]\ntag = "off"\n', encoding="utf-8-sig")
+    assert levels.read(file).levels.tag is levels.Level.OFF
 
 
 def test_text_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
