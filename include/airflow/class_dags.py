@@ -58,9 +58,11 @@ def _schedule(timetable: BaseTimetable) -> tuple[float | None, str]:
         why = f"({type(exc).__name__}: {exc})"
         if not kind.__module__.startswith("airflow."):
             return None, f"can't be stored {why}: mend it"
+        # Airflow's own and that of airflow.sdk lie in modules of one name.
+        own = f"airflow.timetables.{kind.__module__.rpartition('.')[2]}"
         return None, (
-            f"is one that Airflow itself can't read back {why}: take {kind.__name__} from "
-            "airflow.timetables, or another schedule"
+            f"is one that Airflow itself can't read back {why}: take {kind.__name__} from {own}, "
+            "or another schedule"
         )
     try:
         return _shortest_interval_s(schedule), ""

@@ -82,6 +82,8 @@ def error_of(warm: Real, path: str, text: str) -> ParseError:
         dag("lasse_x", "schedule='@once'"),
         dag("lasse_x", 'schedule="@daily"', "catchup=True", "max_active_runs=1"),
         "from airflow.sdk import Asset\n" + dag("lasse_x", 'schedule=[Asset("a")]'),
+        "from airflow.timetables.events import EventsTimetable\n"
+        + dag("lasse_x", "schedule=EventsTimetable([pendulum.datetime(2026, 1, 1)])"),
     ],
 )
 def test_a_dag_within_the_rules_parses_without_advice(warm: Real, text: str) -> None:
@@ -137,8 +139,8 @@ def test_a_dag_within_the_rules_parses_without_advice(warm: Real, text: str) -> 
             + dag("lasse_x", "schedule=EventsTimetable([pendulum.datetime(2026, 1, 1)])"),
             (
                 "the schedule of DAG 'lasse_x' is one that Airflow itself can't read back "
-                "(KeyError: '_summary'): take EventsTimetable from airflow.timetables, "
-                "or another schedule"
+                "(KeyError: '_summary'): take EventsTimetable from "
+                "airflow.timetables.events, or another schedule"
             ),
             id="a timetable that Airflow can't read back",
         ),
