@@ -20,6 +20,7 @@ def refused(text: str) -> RequirementsRefused:
     return caught.value
 
 
+INDEX = "must come from the package index or over https"
 REFUSED = {
     # options, however they are spelled
     "-r base.txt": "option -r is not allowed, only packages",
@@ -84,19 +85,20 @@ REFUSED = {
     "x @ https://i.example/${GITHUB_TOKEN}": "environment variables are not allowed here",
     "https://i.example/${GITHUB_TOKEN}/x.whl": "environment variables are not allowed here",
     # places
-    "./local.whl": "is no requirement",
-    "./pkg": "is no requirement",
-    ".": "is no requirement",
-    "../pkg[x]": "is no requirement",
-    "/etc/passwd": "is no requirement",
-    "~/pkg": "is no requirement",
-    "lib/pkg  ; os_name=='nt'": "is no requirement",
+    "./local.whl": "'./local.whl' must come from the package index or over https",
+    "./pkg": INDEX,
+    ".": INDEX,
+    "../pkg[x]": INDEX,
+    "/etc/passwd": INDEX,
+    "~/pkg": INDEX,
+    "lib/pkg  ; os_name=='nt'": INDEX,
     "./foo -r x": "option -r is not allowed",
-    "file:pkg": "is no requirement",
-    "FILE:///opt/pkg": "is no requirement",
-    "git+file:///srv/x": "is no requirement",
-    "https://example.org/x.whl": "is no requirement",
-    "git+https://h.example/x@v1#egg=x": "is no requirement",
+    "file:pkg": INDEX,
+    "FILE:///opt/pkg": INDEX,
+    "git+file:///srv/x": INDEX,
+    "https://example.org/x.whl": "is no requirement: an address needs the package's name before it",
+    "git+https://h.example/x@v1#egg=x": INDEX,
+    "http://h.example/x.whl": INDEX,
     "pkg.whl": "'pkg.whl' is no requirement but a file",
     "pkg-1.tar.gz": "'pkg-1.tar.gz' is no requirement but a file",
     "pkg.ZIP [x] ; os_name=='nt'": "is no requirement but a file",
@@ -108,6 +110,7 @@ REFUSED = {
     "six @ git+https://github.com/class/six": "six must come from the package index",
     "six @ git+ssh://git@e.example/six": "six must come from the package index",
     # what is no requirement at all
+    "foo>=1/2": "is no requirement: ",
     "foo bar": "'foo bar' is no requirement: Expected semicolon",
     "foo=1.0": "'foo=1.0' is no requirement: a version is asked for with '==', not '='",
     "foo [x] = 1": "a version is asked for with '==', not '='",

@@ -38,6 +38,8 @@ _ARCHIVES = (
     ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma",
 )  # fmt: skip
 _SINGLE_EQUALS = re.compile(r"[\w.-]+\s*(?:\[[^]]*\]\s*)?=\s*\w")
+# By itself, without the name that could stand before it. A path of Windows has a backslash.
+_PLACE = re.compile(r"[.~]|file:|[^\s;@<>=!]*/", re.IGNORECASE)
 _LONGEST_WHY = 150  # characters
 
 
@@ -185,6 +187,12 @@ def _package(line: str, number: int) -> Package:
         why = masked(str(exc).partition("\n")[0])[:_LONGEST_WHY]
         if _SINGLE_EQUALS.match(wanted):
             why = "a version is asked for with '==', not '='"
+        elif wanted.lower().startswith("https://"):
+            why = "an address needs the package's name before it, as in 'name @ https://…'"
+        elif _PLACE.match(wanted):
+            raise RequirementsRefused(
+                f"{shown(wanted)} must come from the package index or over https", line=number
+            ) from exc
         raise RequirementsRefused(f"{shown(wanted)} is no requirement: {why}", line=number) from exc
     if _is_archive(wanted):
         raise RequirementsRefused(f"{shown(wanted)} is no requirement but a file", line=number)
