@@ -29,7 +29,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "core/tree/publishable.py": frozenset(
         {"_NOTHING", "_OUTSIDE", "judged", "_bad_name", "_followed", "_first_entry"}
     ),
-    "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_names"}),
+    "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_folder", "_names"}),
     "core/reporting/status.py": frozenset(
         {"pending", "gone", "frozen", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
     ),

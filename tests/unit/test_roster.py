@@ -41,6 +41,19 @@ def test_a_folder_that_is_not_listed_is_its_own_names(text: str | None) -> None:
     assert found.teachers == frozenset()
 
 
+@pytest.mark.parametrize("folder", ["Lasse", "lasse"])
+def test_letter_case_does_not_count_in_a_folders_name(folder: str) -> None:
+    found = parse("folders:\n  Lasse: lasse-j\n")
+    assert isinstance(found, Roster)
+    assert found.owners(folder) == {"lasse-j"}
+
+
+def test_a_login_is_the_same_behind_the_at_sign_of_github() -> None:
+    found = parse("folders:\n  lasse: '@Lasse-J'\n")
+    assert isinstance(found, Roster)
+    assert found.owners("lasse") == {"lasse-j"}
+
+
 def test_a_login_that_yaml_would_take_for_something_else_stays_a_login() -> None:
     found = parse("folders:\n  a: [no, 007, null, 2026-01-01]\n  123: 1e3\n")
     assert isinstance(found, Roster)
@@ -60,6 +73,14 @@ def test_a_login_that_yaml_would_take_for_something_else_stays_a_login() -> None
         ("folders:\n  a: b\n  a: c\n", "roster.yaml:3 'a' is there twice"),
         ("folders:\n  a: {github: b}\n", "roster.yaml:2 should be a login or an e-mail address"),
         ("teachers: [[a]]\n", "roster.yaml:1 should be a login or an e-mail address"),
+        ("folders:\n  Lasse: b\n  lasse: c\n", "roster.yaml:3 'lasse' is there twice"),
+        ("folders:\n  a: b, c\n", "roster.yaml:2 'b, c' is neither a login nor an e-mail address"),
+        ("folders:\n  a: b c\n", "roster.yaml:2 'b c' is neither a login nor an e-mail address"),
+        ("teachers: [b;c]\n", "roster.yaml:1 'b;c' is neither a login nor an e-mail address"),
+        ("teachers: ['@']\n", "roster.yaml:1 '@' is neither a login nor an e-mail address"),
+        ("teachers:\n- https://github.com/b\n", "roster.yaml:2 'https://github.com/b' is neither"),
+        ("folders:\n  lasse/: b\n", "roster.yaml:2 'lasse/' is no folder's name: write it without"),
+        ("folders:\n  dags/lasse: b\n", "roster.yaml:2 'dags/lasse' is no folder's name"),
         ("folders:\n  a: *b\n", "roster.yaml:2 found undefined alias 'b'"),
         ("---\na: b\n---\n", "roster.yaml:3 but found another document"),
         (

@@ -5,8 +5,9 @@
       lasse: [lasse-j, lasse@students.example]
       maria: maria92
 
-A name with an `@` is an e-mail address, any other a GitHub login; letter case does not
-count. A folder that is not listed belongs to the login of the folder's own name.
+A name with an `@` is an e-mail address, any other, also after an `@`, a GitHub login; letter
+case does not count, in folders neither. A folder that is not listed belongs to the login of
+the folder's own name.
 
 Read as YAML's nodes and never turned into values: a login may be `no` or `007`, a
 mistake is told with its line, and no tag of a pushed file is obeyed.
@@ -28,6 +29,8 @@ MAX_CHARACTERS: Final = 100_000
 MAX_DEPTH: Final = 10
 """Of lists and mappings in each other; three are needed."""
 _NOREPLY: Final = re.compile(r"(?:\d+\+)?([^@+]+)@users\.noreply\.github\.com")
+_NO_NAME: Final = re.compile(r"[\s,;/]|^@$")
+"""Within a login or an address: two in one string, or the URL of a profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,15 @@ class Roster:
 
     Attributes:
         teachers: to whom everything is allowed.
-        folders: the owners by folder.
+        folders: the owners by folder, its name in lower case too.
     """
 
     teachers: frozenset[str] = frozenset()
     folders: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def owners(self, folder: str) -> frozenset[str]:
-        return self.folders.get(folder, frozenset({folder.casefold()}))
+        name = folder.casefold()
+        return self.folders.get(name, frozenset({name}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def _roster(root: yaml.Node | None) -> Roster:
             case "folders":
                 # One list, however often aliases name it: else 100 kB would come out as gigabytes.
                 names = cache(_names)
-                folders = {folder.value: names(its) for folder, its in _pairs(value)}
+                folders = {_folder(folder): names(its) for folder, its in _pairs(value)}
             case _:
                 raise _mistake(key, f"{key.value!r} is neither teachers nor folders")
     return Roster(teachers, folders)
@@ -126,10 +130,17 @@ def _pairs(node: yaml.Node) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise _mistake(key, "should be a name")
-        if key.value in seen:
+        if key.value.casefold() in seen:
             raise _mistake(key, f"{key.value!r} is there twice")
-        seen.add(key.value)
+        seen.add(key.value.casefold())
         yield key, value
+
+
+def _folder(key: yaml.ScalarNode) -> str:
+    if "/" in key.value:
+        raise _mistake(key, f"{key.value!r} is no folder's name: write it without a slash")
+    name: str = key.value.casefold()
+    return name
 
 
 def _names(node: yaml.Node) -> frozenset[str]:
@@ -139,7 +150,10 @@ def _names(node: yaml.Node) -> frozenset[str]:
     for item in items:
         if not isinstance(item, yaml.ScalarNode):
             raise _mistake(item, "should be a login or an e-mail address, or a list of them")
-        names.add(item.value.strip().casefold())
+        name = item.value.strip().casefold()
+        if _NO_NAME.search(name):
+            raise _mistake(item, f"{item.value!r} is neither a login nor an e-mail address")
+        names.add(name.removeprefix("@"))
     return frozenset(names - {""})
 
 
