@@ -395,6 +395,19 @@ def test_a_path_is_looked_for_from_here_and_from_the_root(clone: Clone) -> None:
         copy.inside("../../..", amy)
 
 
+@pytest.mark.parametrize("name", [b"\xe6.py", b"a\tb.py"])
+def test_a_file_whose_name_cant_be_published_is_told_so_where_it_is_asked_for(
+    clone: Clone, name: bytes
+) -> None:
+    given = f"dags/amy/{os.fsdecode(name)}"
+    clone.write("dags/amy/x.py", "")
+    (clone.root / given).write_text(HEAD)
+    place = WorkingCopy(clone.root).inside(given, clone.root)
+    found, _ = examined(clone, place)
+    assert [v.path for v in found.verdicts] == [place]
+    assert place.isprintable()
+
+
 # --- what a push would have judged -----------------------------------------------------------
 
 

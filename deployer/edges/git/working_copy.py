@@ -19,7 +19,7 @@ from typing import Final
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.tree import contents
-from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, publishable
+from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, publishable, shown
 from deployer.edges.disk import disk_errors
 from deployer.errors import DiskError, WrongPlace
 
@@ -66,7 +66,7 @@ class WorkingCopy:
         return cls(root)
 
     def inside(self, given: str, place: Path) -> str:
-        """Return what a person called `given`, in `place`, as a path of the repository.
+        """Return what a person called `given`, in `place`, as a path that `tree` spells alike.
 
         It is looked for from `place`, then from the root; the root itself is an empty path.
 
@@ -84,7 +84,7 @@ class WorkingCopy:
         path = os.path.relpath(real, self.root)
         if Path(path).parts[:1] == (os.pardir,):
             raise WrongPlace(f"{given} lies outside of the class repository {self.root}")
-        return "" if path == os.curdir else path
+        return "" if path == os.curdir else shown(os.fsencode(path))
 
     def tree(self) -> Tree:
         """Return what the commit of all that is there would be.
