@@ -206,6 +206,13 @@ def test_a_rule_of_level_warn_is_advice_and_no_error(warm: Real) -> None:
     assert found == Examined(path, ("lasse_x",), advice=advice)
 
 
+def test_what_asset_makes_is_not_asked_for_an_owner_that_it_can_t_have(warm: Real) -> None:
+    text = "from airflow.sdk import asset\n\n@asset(schedule='@daily', tags=['student:lasse'])\n"
+    path = warm.disk.write("dags/lasse/x.py", f"{text}def lasse_dag(): ...\n")
+    (found,) = warm.examine(path)
+    assert (found.dag_ids, found.error, found.advice) == (("lasse_dag",), None, ())
+
+
 def test_the_dag_processor_says_the_same_and_names_the_release_that_it_read(
     world: World, warm: Real
 ) -> None:
