@@ -20,6 +20,7 @@ from deployer.core.model import (
     Status,
     StatusState,
     Tree,
+    folder_of,
 )
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
@@ -128,7 +129,8 @@ class CoveredCommits:
         `base_sha`: what was live before its deployment, None: not known.
         """
         bad = {verdict.path for verdict in ending.verdicts if not verdict.good}
-        if ending.refused or not bad <= set(commit.changed):
+        near = {None, *commit.folders}  # what it can be told of
+        if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
             tip = self.parts.repository.tree(ending.tip)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
             reached = stirred(tip.files, {*commit.changed, *linked}) | linked
