@@ -84,8 +84,19 @@ class CoveredCommits:
                     newest = one
         if newest or not before:
             return newest
+        if back := self._went_back_to(sha, before):
+            return back
         is_past = any(one != sha and self.is_on(one, sha) for one in others)
         return None if is_past and self.is_on(before, sha) else before
+
+    def _went_back_to(self, sha: str, before: str) -> str | None:
+        """Return the tip after `before` to which the branch was set back, and pushed to then."""
+        for one in self._tips_before(sha):
+            if one == before:
+                return None
+            if self.is_on(sha, one):
+                return one
+        return None
 
     def _tips_before(self, sha: str) -> tuple[str, ...]:
         """Return the tips of deployments begun before the first known of `sha`, newest first."""
@@ -251,6 +262,8 @@ class CoveredCommits:
         What is live holds them, so some deployment has judged them; a forced push has removed
         the others.
         """
+        if self.carrying:
+            return
         in_error: dict[int, list[str]] = {}
         for failed, sha in self.parts.journal.in_error():
             in_error.setdefault(failed, []).append(sha)
