@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import signal
 import sys
+import time
 import warnings
 from dataclasses import asdict
 from functools import cache
@@ -71,9 +72,13 @@ def parse(path: Path) -> Parsed:
     child = FORK.Process(target=parse_and_tell, args=(path, there))
     child.start()
     there.close()
+    until = time.monotonic() + LONGEST_S
     try:
-        if not here.poll(LONGEST_S):
-            return Parsed([], [ending(None)], [])
+        # A process that the file has started may keep the pipe open.
+        while not here.poll(0.2) and child.is_alive() and time.monotonic() < until:
+            pass
+        if not here.poll():
+            return Parsed([], [ending(child.exitcode)], [])
         dags, errors, said = json.loads(here.recv_bytes())
     except (EOFError, OSError):  # os._exit, a crash
         child.join(LONGEST_S)

@@ -24,7 +24,7 @@ from deployer.core.model import (
 )
 from deployer.core.reporting import ownership
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, final, gone
+from deployer.core.reporting.status import Commit, final, gone, is_among
 from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
@@ -142,20 +142,26 @@ class CoveredCommits:
         bad = {verdict.path for verdict in ending.verdicts if not verdict.good}
         near = {None, *commit.folders}  # what it can be told of
         if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
-            tip = self.parts.repository.tree(ending.tip)
+            try:
+                tip = self.parts.repository.tree(ending.tip)
+            except GitError:  # it has its verdict all the same
+                return final(commit, ending)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
             reached = stirred(tip.files, {*commit.changed, *linked}) | linked
             moved = self._moved(base_sha, tip) & bad if commit.changed else frozenset()
-            commit = replace(commit, reaches=reached, others=moved - reached)
+            own = {path for path in moved if is_among(commit.changed, path)}
+            commit = replace(commit, reaches=reached, others=moved - reached - own)
         return final(commit, ending)
 
     def _moved(self, base_sha: str | None, tip: Tree) -> frozenset[str]:
-        if base_sha is None:
-            return frozenset()
+        """Return what differs from what was live, or can't be published since."""
         try:
-            return frozenset(differing(self.parts.repository.tree(base_sha).files, tip.files))
-        except UnknownCommit:
+            base = self.parts.repository.tree(base_sha) if base_sha else Tree(tip.sha, {})
+        except GitError:
             return frozenset()
+        known = {(item, item.blob) for item in base.left_out}
+        left_out = {item.path for item in tip.left_out if (item, item.blob) not in known}
+        return frozenset(differing(base.files, tip.files) | left_out)
 
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""

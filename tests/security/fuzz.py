@@ -330,7 +330,7 @@ ROSTERS = st.fixed_dictionaries(
 
 
 def rosters(given: str | dict[str, Any]) -> None:
-    """A roster says what YAML says, and one that is none says where."""
+    """A roster says what YAML says; one that is none, or names nobody there can be, says where."""
     if isinstance(given, str):
         found = roster.parse(given)
         if isinstance(found, roster.Unreadable):
@@ -339,14 +339,21 @@ def rosters(given: str | dict[str, Any]) -> None:
         said = yaml.load(given, yaml.BaseLoader) or {}  # noqa: S506 - the one that makes texts only
     else:
         said, found = given, roster.parse(yaml.safe_dump(given, allow_unicode=True))
+    folders = said.get("folders") or {}
+    lists = [said.get("teachers"), *folders.values()]
+    twice = len({name.casefold() for name in folders}) < len(folders)
+    if twice or any(" " in name for its in lists for name in logins(its)):
+        assert isinstance(found, roster.Unreadable)
+        assert found.reason.startswith("roster.yaml")
+        return
     assert isinstance(found, roster.Roster)
     assert found.teachers == logins(said.get("teachers"))
-    assert found.folders == {name: logins(its) for name, its in (said.get("folders") or {}).items()}
+    assert found.folders == {name.casefold(): logins(its) for name, its in folders.items()}
 
 
 def logins(said: str | list[str] | None) -> frozenset[str]:
     names = [said] if isinstance(said, str) else said or []
-    return frozenset(name.strip().casefold() for name in names) - {""}
+    return frozenset(name.strip().casefold().removeprefix("@") for name in names) - {""}
 
 
 # --- traces -----------------------------------------------------------------

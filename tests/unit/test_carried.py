@@ -456,6 +456,35 @@ def test_a_disk_that_is_full_as_it_goes_on_costs_nobody_a_verdict(world: World) 
     assert world.said(shas[0]) == told
 
 
+def carried_after_an_error(world: World) -> str:
+    """Have a slow file's first deployment fail, and its second cut short; return its commit."""
+    world.releases.full = True
+    sha = world.announced(SLOW)
+    world.reconciler.turn()
+    world.releases.full = False
+    world.feed.slow = {SLOW: 1000}
+    world.releases.contents[SLOW] = Broken()
+    world.announced(WEATHER)
+    while_waiting(world, (), (BIKE,))
+    for _ in range(8):
+        world.clock.sleep(max(world.reconciler.turn() or 0, 5))
+    return sha
+
+
+def test_who_was_in_error_is_told_nothing_while_its_slow_file_is_not_judged(world: World) -> None:
+    sha = carried_after_an_error(world)
+    assert world.said(sha)["airflow/lasse"][0] == "error"
+
+
+def test_who_was_in_error_is_told_of_its_slow_file_though_the_worker_is_started_anew(
+    world: World,
+) -> None:
+    sha = carried_after_an_error(world)
+    world.reconciler, world.feed.slow = world.worker(), {}
+    turn_until_rest(world)
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
 def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) -> None:
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)

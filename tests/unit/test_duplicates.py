@@ -51,10 +51,20 @@ CASES: dict[str, tuple[list[Examined], Mapping[str, frozenset[str]], set[str]]] 
         {B},
     ),
     "a harmful file keeps its id": ([Examined(A, harm="hangs"), *holds(b="x")], had(x=A), {B}),
-    "a newcomer against the class's rules claims what it has": (
-        [Examined(B, ("x",), error=ParseError("AirflowClusterPolicyViolation", "bad"))],
+    "a broken newcomer claims nothing": (
+        [Examined(B, ("x",), error=ParseError("SyntaxError", "bad"))],
         had(x=A),
+        set(),
+    ),
+    "of newcomers, the one whose folder the id begins with has it": (
+        holds(a="a_x", b="a_x"),
+        {},
         {B},
+    ),
+    "of several in that folder none has": (
+        [*holds(b="b_x"), Examined("dags/b/c.py", ("b_x",))],
+        {},
+        {B, "dags/b/c.py"},
     ),
     "a harmful newcomer is held for that": ([Examined(B, ("x",), harm="hangs")], had(x=A), set()),
 }

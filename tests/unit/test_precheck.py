@@ -137,8 +137,8 @@ def test_assets_in_each_others_way_are_told_and_no_matter_of_colour() -> None:
 
 
 def test_a_file_beside_is_named_only_if_it_claims_an_id_too() -> None:
-    beside = [Examined(Y, ("amy_y",)), Examined(Z, ("amy_one", "bo_z"))]
-    found = judged([Examined(X, ("amy_one",))], beside=beside)
+    beside = [Examined(Y, ("amy_y",)), Examined(Z, ("one", "bo_z"))]
+    found = judged([Examined(X, ("one",))], beside=beside)
     assert [v.path for v in found] == [X, Z]
     assert not any(v.good for v in found)
 

@@ -18,6 +18,7 @@ from deployer.core.model import (
     State,
     StatusState,
     StepName,
+    Tree,
     Trigger,
 )
 from deployer.errors import DiskError, GitError, JournalError, PusherError
@@ -259,6 +260,76 @@ def test_who_broke_nothing_is_green_though_somebody_breaks_the_folder_just_after
     world.reconciler.turn()
     assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
     assert world.said(breaking)["airflow/lasse"][0] == "failure"
+
+
+def test_who_broke_nothing_is_green_in_the_first_deployment_too() -> None:
+    world = World()
+    world.breaks(TAXI)
+    breaking, innocent = world.announced(TAXI), world.announced("dags/lasse/other.py")
+    world.reconciler.turn()
+    assert world.said(breaking)["airflow/lasse"][0] == "failure"
+    assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
+
+
+def test_what_another_commit_can_t_publish_colours_its_own_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submodule = "dags/lasse/sub"
+    mine = world.announced("dags/lasse/other.py")
+    theirs = world.repository.push({submodule: "a commit"})
+    world.deliver(theirs, mine)
+    world.repository.left_out[theirs] = (LeftOut(submodule, "is a submodule"),)
+    tree = world.repository.tree
+
+    def without(sha: str) -> Tree:
+        whole = tree(sha)
+        return replace(whole, files={p: f for p, f in whole.files.items() if p != submodule})
+
+    monkeypatch.setattr(world.repository, "tree", without)
+    world.reconciler.turn()
+    assert world.said(theirs)["airflow/lasse"][0] == "failure"
+    assert world.said(mine)["airflow/lasse"] == ("success", "1 DAG: other")
+
+
+def test_a_mirror_that_can_t_be_read_in_the_end_costs_no_verdict(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, confirm = world.repository.tree, world.releases.confirm
+    judged: list[str] = []
+
+    def read(sha: str) -> Tree:
+        if judged:
+            raise GitError("the mirror can't be read: Input/output error")
+        return tree(sha)
+
+    def confirmed(name: str) -> None:
+        judged.append(name)
+        confirm(name)
+
+    monkeypatch.setattr(world.repository, "tree", read)
+    monkeypatch.setattr(world.releases, "confirm", confirmed)
+    world.breaks(TAXI)
+    sha = world.announced(TAXI)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
+def test_a_tip_without_its_delivery_is_told_what_differs_from_that_to_which_the_branch_was_set_back(
+    world: World,
+) -> None:
+    kept = world.announced(TAXI)
+    world.reconciler.turn()
+    removed = world.announced(WEATHER)
+    world.reconciler.turn()
+    world.repository.tip = kept
+    world.releases.full = True
+    world.deliver(kept, removed, forced=True)
+    world.reconciler.turn()
+    world.releases.full = False
+    sha = world.push(HELLO)  # its delivery is lost
+    for _ in range(6):
+        world.clock.sleep(max(world.reconciler.turn() or 0, 30))
+    assert world.said(sha).keys() == {"airflow/deploy", "airflow/class_demo"}
 
 
 def test_a_helper_answers_for_what_it_breaks_in_a_file_that_changes_with_it(world: World) -> None:
@@ -833,7 +904,7 @@ def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world:
 
 
 def test_what_cannot_be_published_is_red_once(world: World) -> None:
-    sha = world.announced(TAXI)
+    sha = world.announced(TAXI, "dags/lasse/.airflowignore")
     bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
     world.repository.left_out[sha] = bad
     world.reconciler.turn()

@@ -123,7 +123,8 @@ def duplicates(
     Airflow itself lets the last one parsed win, in silence, and the DAG changes hands every half
     minute. So the newcomer is held: whoever had the id keeps it. Where two files of one push claim
     an id that nobody had, both are held: which of them should win is not ours to guess. But where
-    one of them only imports the other, whose DAG comes along, it alone is.
+    one of them only imports the other, whose DAG comes along, it alone is; and where the id begins
+    with the folder of just one, all others are.
 
     Args:
         examined: what the changed files of the tip hold.
@@ -134,7 +135,7 @@ def duplicates(
     claimed: dict[str, list[str]] = {}
     for path in sorted(by_path):
         result = by_path[path]
-        if not result.harm:  # which brings no DAG with it; nor has one that is broken any
+        if not (result.harm or result.error):  # those bring no DAG with them
             for dag_id in result.dag_ids:
                 claimed.setdefault(dag_id, []).append(path)
     # What is held keeps its live version and the ids of that, on which others may count: go
@@ -179,6 +180,10 @@ def _among(
         return found + [(p, Duplicate(p, dag_id, keepers[0])) for p in others if p not in keepers]
     if len(others) == 1:
         return found
+    at_home = [path for path in others if dag_id.startswith(f"{folder_of(path) or '/'}_")]
+    if len(at_home) == 1:  # as the class's rules have it, wherever they hold
+        (its,) = at_home
+        return found + [(path, Duplicate(path, dag_id, its)) for path in others if path != its]
     first, second, *_ = others
     return found + [
         (path, Duplicate(path, dag_id, first if path != first else second, both=True))

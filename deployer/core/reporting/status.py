@@ -176,7 +176,7 @@ def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
     own = frozenset(commit.changed)
     if any(path.startswith(DAGS) and folder_of(path) is None for path in own):
         own |= commit.reaches
-    bad = [v for v in ending.verdicts if not v.good and _is_among(own, v.path)]
+    bad = [v for v in ending.verdicts if not v.good and is_among(own, v.path)]
     told = {REQUIREMENTS} if ending.refused else set()
     return [v for v in bad if folder_of(v.path) is None and v.path not in told]
 
@@ -187,7 +187,7 @@ def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
     return [v for v in ending.verdicts if v.path in broke and not _answers_for(commit, v.path)]
 
 
-def _is_among(changed: Collection[str], path: str) -> bool:
+def is_among(changed: Collection[str], path: str) -> bool:
     """Tell whether a commit changed a file, or anything in a folder: that ends in a slash."""
     return path in changed or (path[-1] == "/" and any(p.startswith(path) for p in changed))
 

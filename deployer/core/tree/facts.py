@@ -130,7 +130,9 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 args=args,
                 keywords=keywords,
             ):
-                yield from _called_for([*args, *(keyword.value for keyword in keywords)])
+                named = {keyword.arg: keyword.value for keyword in keywords}
+                given = [*args, *(named[name] for name in ("name", "package") if name in named)]
+                yield from _called_for(given)
             case _:
                 pass
 

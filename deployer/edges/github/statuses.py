@@ -1,8 +1,9 @@
 """Post commit statuses to GitHub's REST API.
 
 One request a call, no retry and no pacing: the outbox owns both. An answer is
-classified by its status code and headers, never by its text; the text is only
-passed on, since GitHub says there what a person can mend. "For good" is said only
+classified by its status code and headers, not by its text; that is passed on,
+since GitHub says there what a person can mend, and that it does not know a commit
+(`core/reporting/pacing.py`). "For good" is said only
 when GitHub itself, in JSON, refused *this* status; whatever the teacher can mend
 (token, rights, the repository's name, a proxy in between) is tried again, so
 that nothing announced is forgotten.

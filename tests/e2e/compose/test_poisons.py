@@ -86,9 +86,10 @@ POISONS = {
         "Airflow's database takes 500: shorten it",
         {"x.py": dag("linked", "owner_links={'me': 'https://a/' + 'x' * 890},")},
     ),
-    # The class's own rule is met before.
+    # The class's own rule, which a teacher may lift, is met later.
     "ran": bad(
-        "x.py AirflowClusterPolicyViolation: DAG 'ran_x' has max_active_runs=1000000000000",
+        "x.py is held: has a max_active_runs of 1000000000000 in DAG 'ran_x'; "
+        "Airflow's database takes 2147483647 at most: mend it",
         {"x.py": dag("ran", "max_active_runs=10**12,")},
     ),
     "tasked": bad(
