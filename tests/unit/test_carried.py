@@ -249,17 +249,23 @@ def pushed_meanwhile(world: World, at_s: float, *paths: str) -> list[str]:
     return shas
 
 
-def test_a_neighbour_s_push_does_not_wait_for_files_that_are_examined_for_long(
-    world: World,
-) -> None:
+def examined_for_long(world: World) -> tuple[str, str]:
+    """Have a push cut short while its file is examined; return its commit and the neighbour's."""
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)
     shas = pushed_meanwhile(world, 3, WEATHER)
+    world.reconciler.turn()
+    world.reconciler.turn()
+    return first, shas[0]
+
+
+def test_a_neighbour_s_push_does_not_wait_for_files_that_are_examined_for_long(
+    world: World,
+) -> None:
     began = world.clock.monotonic()
-    world.reconciler.turn()
-    world.reconciler.turn()
+    first, other = examined_for_long(world)
     assert world.clock.monotonic() - began < 5
-    assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
+    assert world.said(other)["airflow/maria"] == GREEN_WEATHER
     assert world.said(first)["airflow/lasse"][0] == "pending"
 
 
@@ -267,12 +273,8 @@ def test_what_is_not_yet_examined_stays_as_it_is_live_until_it_is(world: World) 
     live = world.releases.live()
     assert live is not None
     kept = world.releases.whole[live.name][SLOW]
-    world.examiner.slow = {SLOW: 100}
-    first = world.announced(SLOW)
-    shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
-    assert world.releases.whole[shas[0]][SLOW] == kept
+    first, other = examined_for_long(world)
+    assert world.releases.whole[other][SLOW] == kept
     turn_until_rest(world, at_most=1000)
     live = world.releases.live()
     assert live is not None
@@ -281,7 +283,7 @@ def test_what_is_not_yet_examined_stays_as_it_is_live_until_it_is(world: World) 
     assert world.state(first) is State.SUCCEEDED
     journaled = world.journal.live()
     assert journaled is not None
-    assert (journaled.sha, journaled.held, journaled.pending) == (shas[0], (), ())
+    assert (journaled.sha, journaled.held, journaled.pending) == (other, (), ())
     assert world.examiner.under_way == []
 
 
@@ -292,12 +294,8 @@ def test_a_worker_that_dies_as_it_goes_on_tells_nothing_else_of_who_was_answered
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    world.examiner.slow = {SLOW: 100}
-    first = world.announced(SLOW)
-    shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
-    told = world.said(shas[0])
+    first, other = examined_for_long(world)
+    told = world.said(other)
     assert told["airflow/deploy"][0] == "success"
     with monkeypatch.context() as dying:
         dying.setattr(getattr(world, part), method, die)
@@ -306,7 +304,7 @@ def test_a_worker_that_dies_as_it_goes_on_tells_nothing_else_of_who_was_answered
     world.examiner.slow = {}
     world.reconciler = world.worker()
     turn_until_rest(world)
-    assert world.said(shas[0]) == told
+    assert world.said(other) == told
     assert world.said(first)["airflow/lasse"][0] == "success"
 
 
@@ -427,7 +425,9 @@ def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world:
     world.examiner.slow = world.feed.slow = {SLOW: 100}
     first = world.announced(SLOW)
     pushed_meanwhile(world, 3, WEATHER)
-    while not any(SLOW in touch for _, touch, _ in world.releases.published[1:]):
+    for _ in range(1000):
+        if any(SLOW in touch for _, touch, _ in world.releases.published[1:]):
+            break
         world.clock.sleep(world.reconciler.turn() or 0)
         while_waiting(world, (), (), (), (BIKE,))  # which cuts the wait for its parse short
     turn_until_rest(world, at_most=1000)
@@ -436,12 +436,8 @@ def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world:
 
 
 def test_a_disk_that_is_full_as_it_goes_on_costs_nobody_a_verdict(world: World) -> None:
-    world.examiner.slow = {SLOW: 100}
-    first = world.announced(SLOW)
-    shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
-    told = world.said(shas[0])
+    first, other = examined_for_long(world)
+    told = world.said(other)
     world.examiner.slow = {}
     world.releases.full = True
     for _ in range(1000):
@@ -453,7 +449,7 @@ def test_a_disk_that_is_full_as_it_goes_on_costs_nobody_a_verdict(world: World) 
     world.releases.full = False
     turn_until_rest(world, at_most=1000)
     assert world.said(first)["airflow/lasse"] == GREEN_SLOW
-    assert world.said(shas[0]) == told
+    assert world.said(other) == told
 
 
 def carried_after_an_error(world: World) -> str:
@@ -486,16 +482,12 @@ def test_who_was_in_error_is_told_of_its_slow_file_though_the_worker_is_started_
 
 
 def test_a_parser_that_fails_in_the_middle_costs_nobody_a_verdict(world: World) -> None:
-    world.examiner.slow = {SLOW: 100}
-    first = world.announced(SLOW)
-    shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
+    first, other = examined_for_long(world)
     world.examiner.close()  # its container was removed
     world.examiner.slow = {}
     turn_until_rest(world, at_most=1000)
     assert world.said(first)["airflow/lasse"][0] == "success"
-    assert world.said(shas[0])["airflow/maria"][0] == "success"
+    assert world.said(other)["airflow/maria"][0] == "success"
 
 
 def test_a_slow_file_that_is_deleted_by_a_later_push_ends_as_deleted(world: World) -> None:
