@@ -142,12 +142,10 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
     warnings = {sentence(warning["message"]) for warning in result.warnings or ()}
     warnings.update(pools_to_see(result.serialized_dags))
-    # Airflow makes no DAG of a file with an error. What breaks a rule brings those that it claims:
-    # the class's own copy of the rules says whether it is one.
-    dags = [] if errors else result.serialized_dags
     refusal, advice = _policy()
     if refusal:  # of DAGs that Airflow would not have come to store
         errors = {path.removeprefix("dags/"): refusal}
+    dags = [] if errors else result.serialized_dags  # Airflow makes none of a file with an error
     return {
         "ended": "reported",
         "dag_ids": sorted(dag.dag_id for dag in dags),

@@ -74,7 +74,7 @@ class Examined:
     """What the isolated parse found in one file.
 
     Attributes:
-        dag_ids: its DAGs; of a file with an error those that it claims all the same.
+        dag_ids: its DAGs; none of a file with an error.
         error: an ordinary import error, which goes live; None if it parsed.
         harm: why the file would hurt others and is held, in one sentence; None: harmless.
         advice: what the class has agreed on and the file does not keep, where that is no error;

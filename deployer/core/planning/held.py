@@ -180,8 +180,9 @@ def _among(
         return found + [(p, Duplicate(p, dag_id, keepers[0])) for p in others if p not in keepers]
     if len(others) == 1:
         return found
+    # As the class's rules have it, wherever they hold; nobody's folder begins no id.
     at_home = [path for path in others if dag_id.startswith(f"{folder_of(path) or '/'}_")]
-    if len(at_home) == 1:  # as the class's rules have it, wherever they hold
+    if len(at_home) == 1:
         (its,) = at_home
         return found + [(path, Duplicate(path, dag_id, its)) for path in others if path != its]
     first, second, *_ = others
