@@ -167,14 +167,12 @@ class GoLive:
     def _parse(self, wanted: Wanted, parse: Parse) -> Watch:
         with self._step(StepName.PARSE) as note:
             here = frozenset({self._release})
+            left = frozenset(parse.deleted)
+            there = {*parse.paths, *left.intersection(wanted.tip.files)} - wanted.held
             to_judge = Watch(
                 self._release,
-                waiting={
-                    path: here | wanted.unjudged.get(path, frozenset())
-                    for path in parse.paths
-                    if path not in wanted.held
-                },
-                leaving=frozenset(parse.deleted),
+                waiting={path: here | wanted.unjudged.get(path, frozenset()) for path in there},
+                leaving=left - wanted.tip.files.keys(),
                 hints=wanted.hints,
             )
             watch = Waiting(

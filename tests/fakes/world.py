@@ -37,18 +37,20 @@ class ServedReleases(FakeReleases):
         super().__init__()
         self.contents: dict[str, Contents] = {}
         self.poison: set[str] = set()
+        self._may_hold_dag: dict[str, bool] = {}  # by blob
         self._feed = feed
         self._services = services
 
     def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
         release = super().publish(tree, touch=touch, held=held)
         now = self.whole[release.name]
+        self._may_hold_dag |= {f.blob: f.facts.may_hold_dag for f in tree.files.values()}
         self._feed.serve(
             release.name,
             {
                 path: self.contents.get(path, (PurePosixPath(path).stem,))
-                for path in now
-                if path in tree.files and tree.files[path].facts.may_hold_dag
+                for path, file in now.items()
+                if path in tree.files and self._may_hold_dag[file.blob]
             },
         )
         if any(path in now and now[path].blob == tree.files[path].blob for path in self.poison):

@@ -170,6 +170,18 @@ def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() ->
     }
 
 
+def test_a_file_without_its_dag_that_is_held_beside_what_needs_it_has_one_verdict() -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.reconciler.turn()
+    world.examiner.finds(FARES, harm="never ends")
+    sha = pushed(world, {TAXI: "x = 1", FARES: f"{DAG}from lasse.taxi import x\n"})
+    assert {v.path: v.outcome for v in world.judging(sha).verdicts} == {
+        TAXI: Outcome.HELD,
+        FARES: Outcome.HELD,
+    }
+
+
 def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> None:
     ignore, draft = "dags/lasse/.airflowignore", "dags/lasse/draft.py"
     world = World()

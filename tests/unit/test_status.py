@@ -271,6 +271,15 @@ def test_a_deployment_under_way_has_no_final_status() -> None:
     [
         ((Verdict(TAXI, Outcome.DELETED),), "deleted: taxi.py"),
         ((Verdict(TAXI, Outcome.NO_DAG),), "live; no DAG in what changed"),
+        ((Verdict(TAXI, Outcome.NO_DAG, proof=Proof.LISTING),), "gone from Airflow: taxi.py"),
+        (
+            (
+                Verdict(TAXI, Outcome.NO_DAG, proof=Proof.LISTING),
+                Verdict("dags/lasse/b.py", Outcome.DELETED, proof=Proof.LISTING),
+                Verdict("dags/lasse/a.py", Outcome.DELETED, proof=Proof.LISTING),
+            ),
+            "deleted: a.py, b.py; gone from Airflow: taxi.py",
+        ),
         ((), "live; no DAG in what changed"),
     ],
 )
@@ -331,6 +340,7 @@ LATE = Outcome.TIMEOUT
             "live: 2 of 5 files parsed in 1.2 s; 1 broken, 1 held, 1 without a verdict",
         ),
         ([Outcome.DELETED, Outcome.BROKEN], "live; 1 file broken, in 1.2 s"),
+        ([Outcome.DELETED], "live: no DAG file to parse, in 1.2 s"),
     ],
 )
 def test_what_is_live_is_counted_by_how_the_files_ended(

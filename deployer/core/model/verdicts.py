@@ -68,6 +68,11 @@ class Verdict:
     def good(self) -> bool:
         return self.outcome in {Outcome.PARSED, Outcome.NO_DAG, Outcome.DELETED}
 
+    @property
+    def gone(self) -> bool:
+        """Whether Airflow does not look at it: it is deleted, ignored, or names no DAG any more."""
+        return self.outcome is Outcome.DELETED or self.proof is Proof.LISTING
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:

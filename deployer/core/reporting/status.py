@@ -206,7 +206,7 @@ def _notes(commit: Commit, ending: Ending) -> list[str]:
 
 
 def _live(commit: Commit, ending: Ending) -> str:
-    tried = [v for v in ending.verdicts if v.outcome is not Outcome.DELETED]
+    tried = [v for v in ending.verdicts if not v.gone]
     within = f"in {ending.seconds:.1f} s"
     if ending.waited_s >= WORTH_TELLING_S:
         within += f", {ending.waited_s:.1f} s of them waiting"
@@ -270,10 +270,12 @@ def _good(verdicts: Sequence[Verdict]) -> str:
     ids = sorted({dag_id for v in verdicts for dag_id in v.dag_ids})
     if ids:
         return f"{counted(ids, 'DAG')}: {', '.join(ids)}"
-    deleted = [v.path.rsplit("/", 1)[-1] for v in verdicts if v.outcome is Outcome.DELETED]
-    if deleted:
-        return f"deleted: {', '.join(sorted(deleted))}"
-    return "live; no DAG in what changed"
+    gone = [v for v in verdicts if v.gone]
+    said = []
+    for what, outcome in (("deleted", Outcome.DELETED), ("gone from Airflow", Outcome.NO_DAG)):
+        names = sorted(v.path.rsplit("/", 1)[-1] for v in gone if v.outcome is outcome)
+        said += [f"{what}: {', '.join(names)}"] if names else []
+    return "; ".join(said) or "live; no DAG in what changed"
 
 
 def _bad(verdicts: Sequence[Verdict], prefix: str) -> str:
