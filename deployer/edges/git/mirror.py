@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 import structlog
 
 from deployer.core.settings import Secret
 from deployer.edges.git.command import GitRunner, Ran
-from deployer.edges.git.objects import GitObjects, GitUnread
+from deployer.edges.git.objects import Found, GitObjects, GitUnread
 from deployer.edges.git.words import cause
 from deployer.errors import GitError, NothingPushed, UnknownCommit
 
@@ -27,11 +27,8 @@ _LONG_S: Final = 300.0  # of one that reads all there is
 _TRANSFER_S: Final = 7200.0  # a slow link is given its time as long as something comes
 _NO_SUCH_REF: Final = 2  # git-ls-remote(1), --exit-code
 
-P = ParamSpec("P")
 SILENT_S: Final = 40.0
 """For the host: when nothing has come for so long, it is given up."""
-
-Asked = TypeVar("Asked")
 
 log = structlog.get_logger(__name__)
 
@@ -107,10 +104,10 @@ class Mirror:
             UnknownCommit: the mirror does not hold it.
             GitError: the mirror can't be read.
         """
-        content = self._asked(self._objects.content, kind, name)
-        if content is None:
+        [found] = self._asked("contents", [name])
+        if found is None or found[1] != kind.encode():
             raise self._without(name)
-        return content
+        return found[2]
 
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
         """Return how many bytes each blob has.
@@ -119,12 +116,12 @@ class Mirror:
             UnknownCommit: the mirror does not hold one of them.
             GitError: the mirror can't be read.
         """
-        found = {}
-        for blob, size in zip(ids, self._asked(self._objects.sizes, list(ids)), strict=True):
-            if size is None:
+        sizes = {}
+        for blob, found in zip(ids, self._asked("info", list(ids)), strict=True):
+            if found is None:
                 raise self._without(blob)
-            found[blob] = size
-        return found
+            sizes[blob] = int(found[2])
+        return sizes
 
     def named(self, revision: str) -> str | None:
         """Return the id of the object that `revision` names, None if there is none.
@@ -132,15 +129,16 @@ class Mirror:
         Raises:
             GitError: the mirror can't be read.
         """
-        return self._asked(self._objects.named, revision)
+        [found] = self._asked("info", [revision])
+        return found[0].decode() if found else None
 
     def _without(self, name: str) -> UnknownCommit:
         self.damaged = True  # a commit's objects come and go with it
         return UnknownCommit(f"the mirror does not hold the object {name}")
 
-    def _asked(self, ask: Callable[P, Asked], *args: P.args, **kwargs: P.kwargs) -> Asked:
+    def _asked(self, command: str, names: Sequence[str]) -> list[Found | None]:
         try:
-            return ask(*args, **kwargs)
+            return self._objects.ask(command, names)
         except GitUnread as exc:
             raise self.unread(exc.ran) from exc
 
@@ -306,10 +304,10 @@ class Mirror:
         return cause(ran.words, self.host) or f"git ended with status {ran.status}"
 
     def _tip_of(self, objects: GitObjects) -> str:
-        tip = objects.named(f"{self._ref}^{{commit}}")
+        [tip] = objects.ask("info", [f"{self._ref}^{{commit}}"])
         if tip is None:
             raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks {self._ref}"))
-        return tip
+        return tip[0].decode()
 
     # -- house-keeping
 

@@ -40,41 +40,22 @@ class GitObjects:
         self._repository = repository
         self._process: Git.AutoInterrupt | None = None
 
-    def named(self, revision: str) -> str | None:
-        """Return the id of the object that `revision` names, None if there is none.
+    def ask(self, command: str, names: Sequence[str]) -> list[Found | None]:
+        """Return what each of `names` names, None where that is nothing: its `info` or `contents`.
 
         Raises:
             GitUnread: the repository can't be read.
         """
-        [found] = self._ask("info", [revision])
-        return found[0].decode() if found else None
-
-    def content(self, kind: str, name: str) -> bytes | None:
-        """Return the content of a `blob` or a `tree` by its full id, None if there is no such one.
-
-        Raises:
-            GitUnread: the repository can't be read.
-        """
-        [found] = self._ask("contents", [name])
-        return found[2] if found and found[1] == kind.encode() else None
-
-    def sizes(self, ids: Sequence[str]) -> list[int | None]:
-        """Return how many bytes each object has, None where there is no such one.
-
-        Raises:
-            GitUnread: the repository can't be read.
-        """
-        answers = []
-        for start in range(0, len(ids), _AT_ONCE):
-            answers += self._ask("info", ids[start : start + _AT_ONCE])
-        return [int(found[2]) if found else None for found in answers]
+        found: list[Found | None] = []
+        for start in range(0, len(names), _AT_ONCE):
+            found += self._asked(command, names[start : start + _AT_ONCE])
+        return found
 
     def close(self) -> None:
         """End the process; the next question starts another."""
         self._process = None  # GitPython ends it as nobody holds its wrapper any more
 
-    def _ask(self, command: str, names: Sequence[str]) -> list[Found | None]:
-        """Return what each of `names` names."""
+    def _asked(self, command: str, names: Sequence[str]) -> list[Found | None]:
         for _ in range(_TRIES):
             try:
                 return self._answers(command, names)
