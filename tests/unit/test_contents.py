@@ -6,21 +6,32 @@ import pytest
 
 from deployer.core.model import COMPOSE_FILE, ROSTER, Facts, File, LeftOut, Tree
 from deployer.core.tree import contents, ignores, limits
-from deployer.core.tree.contents import Chosen, Read
-from deployer.core.tree.limits import TooMuch, Weight
-from deployer.core.tree.publishable import LINK
+from deployer.core.tree.contents import Read
+from deployer.core.tree.limits import NOTHING, TooMuch, Weight
+from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry
 
 SHA = "a" * 40
 
 
-def whole(files: dict[str, bytes], *left_out: LeftOut) -> Tree:
-    reads = {
-        (path, contents.kind(path)): contents.read(contents.kind(path), content)
-        for path, content in files.items()
-    }
-    sizes = {path: len(content) for path, content in files.items()}
-    chosen = contents.chosen({path: path for path in files}, left_out, sizes)
-    return contents.tree(SHA, chosen, reads)
+def whole(
+    files: dict[str, bytes],
+    *more: Entry,
+    too_much: TooMuch = NOTHING,
+    trees: dict[str, str] | None = None,
+) -> Tree:
+    return contents.tree(
+        SHA,
+        [*(file(path) for path in files), *more],
+        {},
+        size=lambda path: len(files[path]),
+        read=lambda path, kind: contents.read(kind, files[path]),
+        too_much=too_much,
+        trees=trees or {},
+    )
+
+
+def file(path: str, mode: str = "100644") -> Entry:
+    return Entry(mode, path, path.encode())
 
 
 @pytest.mark.parametrize(
@@ -44,9 +55,13 @@ def test_a_files_text_says_what_it_is_without_being_run() -> None:
 
 
 def test_a_file_may_be_executed_if_it_is_said_so() -> None:
-    reads = {(path, "any"): contents.read("any", b"date") for path in ("dags/a/x.sh", "dags/a/y")}
-    chosen = Chosen({path: path for path, _ in reads})
-    tree = contents.tree(SHA, chosen, reads, {"dags/a/x.sh"})
+    tree = contents.tree(
+        SHA,
+        [file("dags/a/x.sh", EXECUTABLE), file("dags/a/y")],
+        {},
+        size=lambda _: 4,
+        read=lambda _, kind: contents.read(kind, b"date"),
+    )
     assert {path: file.executable for path, file in tree.files.items()} == {
         "dags/a/x.sh": True,
         "dags/a/y": False,
@@ -158,7 +173,8 @@ def test_in_ones_own_folder_everything_may_be_hidden() -> None:
 
 
 def test_what_is_left_out_by_name_and_by_content_stands_together_in_order() -> None:
-    tree = whole({"dags/a/.airflowignore": b"\xff"}, LeftOut("dags/b", "x"), LeftOut("dags/0", "x"))
+    submodules = [file(path, SUBMODULE) for path in ("dags/b", "dags/0")]
+    tree = whole({"dags/a/.airflowignore": b"\xff"}, *submodules)
     assert [left.path for left in tree.left_out] == ["dags/0", "dags/a/.airflowignore", "dags/b"]
 
 
@@ -179,26 +195,49 @@ def test_a_link_is_its_target_and_a_compose_file_its_text() -> None:
 
 def test_a_folder_that_is_too_much_is_left_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=1, folders=1, size=10))
-    blobs = {"dags/a/x.py": "1", "dags/a/y.py": "1", "dags/ab/z.py": "2"}
-    before = (LeftOut("dags/a/__pycache__/x.pyc", "why"), LeftOut("dags/ab/x.pyc", "why"))
+    files = {"dags/a/x.py": b"1", "dags/a/y.py": b"1", "dags/ab/z.py": b"22"}
+    compiled = [file("dags/a/__pycache__/x.pyc"), file("dags/ab/x.pyc")]
 
-    found = contents.chosen(blobs, before, {"1": 1, "2": 2}, trees={"dags/a": "t"})
+    tree = whole(files, *compiled, trees={"dags/a": "t"})
 
-    assert found.blobs == {"dags/ab/z.py": "2"}
-    assert [(item.path, item.blob) for item in found.left_out] == [
+    assert set(tree.files) == {"dags/ab/z.py"}
+    assert [(item.path, item.blob) for item in tree.left_out] == [
         ("dags/a/", "t"),
-        ("dags/ab/x.pyc", ""),
+        ("dags/ab/x.pyc", "dags/ab/x.pyc"),
     ]
 
 
 def test_a_file_that_is_left_out_for_its_size_does_not_count_for_its_folder() -> None:
-    found = contents.chosen({"dags/a/x.csv": "1"}, (), {"1": 600_000_000})
-    assert found == Chosen({"dags/a/x.csv": "1"})
     assert contents.too_large(600_000_000) == Read(refused="the file is larger than 50 MB")
+    tree = contents.tree(
+        SHA,
+        [file("dags/a/x.csv")],
+        {},
+        size=lambda _: 600_000_000,
+        read=lambda *_: Read(refused="the file is larger than 50 MB"),
+    )
+    assert tree.left_out == (LeftOut("dags/a/x.csv", "the file is larger than 50 MB"),)
 
 
 def test_nothing_of_a_commit_that_is_too_much_is_published() -> None:
     refused = TooMuch(refused="too much")
-    left_out = (LeftOut("dags/x.pyc", "why"),)
-    chosen = contents.chosen({"dags/x.py": "1"}, left_out, {"1": 1}, too_much=refused)
-    assert contents.tree(SHA, chosen, {}) == Tree(SHA, {}, refused="too much")
+    tree = whole({"dags/x.py": b"1"}, file("dags/x.pyc"), too_much=refused)
+    assert tree == Tree(SHA, {}, refused="too much")
+
+
+def test_what_many_links_lead_to_is_read_once() -> None:
+    seen = []
+
+    def read(path: str, kind: str) -> Read:
+        seen.append(path)
+        return contents.read(kind, b"1")
+
+    links = [Entry(LINK, f"to {name}", f"dags/a/{name}.py".encode()) for name in "xyz"]
+    contents.tree(
+        SHA,
+        [file("dags/a/real.py"), *links],
+        {link.blob: b"real.py" for link in links},
+        size=lambda _: 1,
+        read=read,
+    )
+    assert seen == ["dags/a/real.py"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -27,7 +28,7 @@ from deployer.core.model import (
 from deployer.core.tree import ignores, limits
 from deployer.core.tree.facts import facts
 from deployer.core.tree.limits import NOTHING, TooMuch
-from deployer.core.tree.publishable import LINK, shown
+from deployer.core.tree.publishable import LINK, Entry, publishable, shown
 
 MAX_FILE_MB: Final = 50
 _ANYBODYS: Final = f"{DAGS}anybody/any.py"
@@ -102,77 +103,48 @@ def _unfit(as_kind: str, content: bytes) -> str | None:
     return ignores.unreadable(content) if as_kind == ignores.NAME else None
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What of a commit is to be published.
-
-    Attributes:
-        blobs: by path.
-        left_out: what is not, with the reason.
-        refused: why nothing is, None if something may be.
-    """
-
-    blobs: Mapping[str, str]
-    left_out: tuple[LeftOut, ...] = ()
-    refused: str | None = None
-
-
-def chosen(
-    blobs: Mapping[str, str],
-    left_out: tuple[LeftOut, ...],
-    sizes: Mapping[str, int],
-    *,
-    too_much: TooMuch = NOTHING,
-    trees: Mapping[str, str] = MappingProxyType({}),
-) -> Chosen:
-    """Leave out what would be too much for a release.
-
-    Args:
-        blobs: by path, what `publishable` found.
-        left_out: what it left out.
-        sizes: bytes of each blob.
-        too_much: what was too much to be listed at all.
-        trees: by path of a folder, what git has there.
-    """
-    # What is too large by itself will be left out by itself.
-    counted = {path: 0 if too_large(sizes[blob]) else sizes[blob] for path, blob in blobs.items()}
-    listed = limits.of_files(counted)
-    if refused := too_much.refused or listed.refused:
-        return Chosen({}, refused=refused)
-    held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
-    folders = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
-    start = tuple(held)
-    return Chosen(
-        {path: blob for path, blob in blobs.items() if not path.startswith(start)},
-        (*folders, *(item for item in left_out if not item.path.startswith(start))),
-    )
-
-
 def tree(
     sha: str,
-    parts: Chosen,
-    reads: Mapping[tuple[str, str], Read],
-    executable: Collection[str] = (),
-    links: Mapping[str, str] = MappingProxyType({}),
+    entries: Iterable[Entry],
+    targets: Mapping[str, bytes],
+    *,
+    size: Callable[[str], int],
+    read: Callable[[str, str], Read],
+    too_much: TooMuch = NOTHING,
+    trees: Mapping[str, str] = MappingProxyType({}),
 ) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
     Args:
         sha: the commit.
-        parts: what of it is to be published.
-        reads: what the content of each file says, by blob and `kind(path)`.
-        executable: paths of files that may be executed.
-        links: where each link leads.
+        entries: its `dags`, `include` and `requirements.txt`.
+        targets: the texts of its links, by blob id.
+        size: returns how many bytes a blob has.
+        read: returns what a blob says, read as a `kind`; asked once for each.
+        too_much: what was too much to be listed at all.
+        trees: by path of a folder, what git has there.
     """
-    files, requirements, texts, refused = {}, None, {}, []
+    blobs, unfit, executable, links = publishable(entries, targets)
+    # What is too large by itself will be left out by itself.
+    sizes = {path: size(blob) for path, blob in blobs.items()}
+    listed = limits.of_files({path: 0 if too_large(it) else it for path, it in sizes.items()})
+    if refused := too_much.refused or listed.refused:
+        return Tree(sha, {}, refused=refused, links=links)
+    held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
+    start = tuple(held)
+    left_out = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
+    left_out += [item for item in unfit if not item.path.startswith(start)]
+    files, requirements, texts, read_once = {}, None, {}, cache(read)
     patterns = Counter[str | None]()  # of all ignore files of a folder
-    for path, blob in parts.blobs.items():
-        found = reads[blob, kind(path)]
+    for path, blob in blobs.items():
+        if path.startswith(start):
+            continue
+        found = read_once(blob, kind(path))
         reason = found.refused
         if reason is None and kind(path) == ignores.NAME:
             reason = _harm(path, found.text or "", patterns)
         if reason:
-            refused.append(LeftOut(shown(path.encode()), reason, blob))
+            left_out.append(LeftOut(shown(path.encode()), reason, blob))
         elif path == REQUIREMENTS:
             requirements = found.text
         else:
@@ -184,8 +156,7 @@ def tree(
         files=files,
         requirements=requirements,
         ignores=texts,
-        left_out=tuple(sorted((*parts.left_out, *refused), key=lambda left: left.path)),
-        refused=parts.refused,
+        left_out=tuple(sorted(left_out, key=lambda left: left.path)),
         links=links,
     )
 

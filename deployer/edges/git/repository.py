@@ -7,7 +7,7 @@ No working copy: `git checkout` and `git archive` would run the filters and obey
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -27,7 +27,7 @@ from deployer.core.model import (
 from deployer.core.tree import contents, limits
 from deployer.core.tree.contents import Read
 from deployer.core.tree.limits import TooMuch, Weight
-from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, publishable, shown
+from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, shown
 from deployer.edges.git.command import Ran
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.trees import GitTrees
@@ -192,28 +192,31 @@ class GitRepository:
         entries = [] if too_much.refused else list(self._listed(top, folders, too_much))
         asked = {e.blob for e in entries if e.mode not in {FOLDER, SUBMODULE}}
         sizes = self._sizes_of(asked.union(aside.values()))
-        targets_read = self._reads(
-            {(entry.blob, LINK) for entry in entries if entry.mode == LINK}, sizes
-        )
-        targets = {blob: read.target for (blob, _), read in targets_read.items()}
-        blobs, left_out, executable, links = publishable(entries, targets)
-        chosen = contents.chosen(
-            blobs,
-            left_out,
-            sizes,
+        reads: dict[tuple[str, str], Read] = {}
+
+        def read(blob: str, kind: str) -> Read:
+            key = (blob, kind)
+            reads[key] = (
+                self._known.get(key)
+                or self._known_before.get(key)
+                or contents.too_large(sizes[blob])
+                or contents.read(kind, self._mirror.content("blob", blob))
+            )
+            return reads[key]
+
+        tree = contents.tree(
+            sha,
+            entries,
+            {entry.blob: read(entry.blob, LINK).target for entry in entries if entry.mode == LINK},
+            size=sizes.__getitem__,
+            read=read,
             too_much=too_much,
             trees={shown(path): tree for path, tree in folders.items()},
         )
-        wanted = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
-        reads = self._reads(wanted | {(blob, name) for name, blob in aside.items()}, sizes)
-        self._known_before, self._known = self._known, reads | targets_read
+        texts = {name: read(blob, name).text for name, blob in aside.items()}
+        self._known_before, self._known = self._known, reads
         self._git_trees.age()
-        texts = {name: reads[blob, name].text for name, blob in aside.items()}
-        return replace(
-            contents.tree(sha, chosen, reads, executable, links),
-            compose=texts.get(COMPOSE_FILE),
-            roster=texts.get(ROSTER),
-        )
+        return replace(tree, compose=texts.get(COMPOSE_FILE), roster=texts.get(ROSTER))
 
     def _folders(self, top: Iterable[Entry]) -> Iterator[tuple[bytes, str]]:
         """Yield path and tree of each folder that is judged on its own."""
@@ -247,18 +250,6 @@ class GitRepository:
         known = {blob: self._sizes[blob] for blob in blobs if blob in self._sizes}
         self._sizes = known | self._mirror.sizes([blob for blob in blobs if blob not in known])
         return self._sizes
-
-    def _reads(
-        self, wanted: Collection[tuple[str, str]], sizes: Mapping[str, int]
-    ) -> dict[tuple[str, str], Read]:
-        """Return what each blob says as each kind of file; only unknown ones are read."""
-        return {
-            (blob, kind): self._known.get((blob, kind))
-            or self._known_before.get((blob, kind))
-            or contents.too_large(sizes[blob])
-            or contents.read(kind, self._mirror.content("blob", blob))
-            for blob, kind in wanted
-        }
 
     def _require(self, sha: str) -> None:
         if self._mirror.named(f"{_checked(sha)}^{{commit}}") is None:

@@ -19,7 +19,7 @@ from typing import Final
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.tree import contents
-from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, publishable, shown
+from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, shown
 from deployer.edges.disk import disk_errors
 from deployer.errors import DiskError, WrongPlace
 
@@ -96,15 +96,13 @@ class WorkingCopy:
             entries = list(self._entries())
             linked = (entry.blob for entry in entries if entry.mode == LINK)
             targets = {blob: os.fsencode((self.root / blob).readlink()) for blob in linked}
-            blobs, left_out, executable, links = publishable(entries, targets)
-            sizes = {blob: (self.root / blob).stat().st_size for blob in blobs.values()}
-            chosen = contents.chosen(blobs, left_out, sizes)
-            kinds = {(blob, contents.kind(path)) for path, blob in chosen.blobs.items()}
-            reads = {
-                (blob, kind): contents.read(kind, _content(self.root / blob))
-                for blob, kind in kinds
-            }
-        return contents.tree(UNCOMMITTED, chosen, reads, executable, links)
+            return contents.tree(
+                UNCOMMITTED,
+                entries,
+                targets,
+                size=lambda blob: (self.root / blob).stat().st_size,
+                read=lambda blob, kind: contents.read(kind, _content(self.root / blob)),
+            )
 
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.
