@@ -19,6 +19,29 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_readable(directory: Path) -> None:
+    """Make a directory unless it is there: Airflow's user reads what is in it, whatever the umask.
+
+    Raises:
+        OSError
+    """
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        directory.chmod(0o755)
+
+
+def point(link: Path, target: Path) -> None:
+    """Make the symlink `link` lead to `target` by one rename.
+
+    Raises:
+        OSError
+    """
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
 @contextmanager
 def disk_errors(then: str) -> Iterator[None]:
     """Raise a DiskError in the place of the system's errors; `then`: what follows, or may help."""

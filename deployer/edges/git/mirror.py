@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from deployer.core.settings import Secret
+from deployer.edges.disk import make_readable
 from deployer.edges.git.command import GitRunner, Ran
 from deployer.edges.git.objects import Found, GitObjects, GitUnread
 from deployer.edges.git.words import cause
@@ -171,9 +172,7 @@ class Mirror:
         """Clone beside the mirror, then put the clone in its place; return the tip."""
         new, old = self._new, self._old
         try:
-            if not self._directory.is_dir():
-                self._directory.mkdir(parents=True)
-                self._directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
+            make_readable(self._directory)
             _remove(new)
             # An empty template: no hooks.
             ran = self._git.run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -39,7 +39,8 @@ log = structlog.get_logger(__name__)
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _DAGS, _INCLUDE = DAGS.rstrip("/").encode(), INCLUDE.rstrip("/").encode()
-_ASIDE: Final = (COMPOSE_FILE, ROSTER)  # read for what they say, never published
+# Read for what they say, never published.
+_ASIDE: Final = frozenset({COMPOSE_FILE.encode(), ROSTER.encode()})
 TREES_KEPT: Final = 2
 MAX_COMMITS: Final = 200
 """A push of more is not looked into commit by commit."""
@@ -135,18 +136,19 @@ class GitRepository:
             ran = self._log(new, *([f"^{since}"] if since else []))
             if ran.status != 0:
                 raise self._mirror.unread(ran)
-        commits = [_Commit(*shown(line).split(",", 3)) for line in ran.out.split(b"\0") if line]
+        commits = [shown(line) for line in ran.out.split(b"\0") if line]
         base, root = self._root(since) if since else None, self._root(new)
         changed = self._differing(base, root, MAX_PATHS)
         if len(commits) > MAX_COMMITS:
             return History(since, changed)
         authored, left = [], MAX_PATHS
         for commit in commits:
-            before = self._root(commit.parent) if commit.parent else None
-            most_often = (before, commit.root) == (base, root)
-            paths = changed if most_often else self._differing(before, commit.root, left)
+            parent, its_root, email = commit.split(",", 2)
+            before = self._root(parent) if parent else None
+            most_often = (before, its_root) == (base, root)
+            paths = changed if most_often else self._differing(before, its_root, left)
             left = max(left - len(paths), 0)
-            authored.append(Authored(commit.email, paths))
+            authored.append(Authored(email, paths))
         return History(since, changed, tuple(authored))
 
     def _differing(self, old: str | None, new: str, most: int) -> tuple[str, ...]:
@@ -154,7 +156,7 @@ class GitRepository:
 
     def _log(self, new: str, *without: str) -> Ran:
         return self._mirror.run(
-            *("log", "-z", "--no-merges", "--format=%H,%P,%T,%ae"),
+            *("log", "-z", "--no-merges", "--format=%P,%T,%ae"),
             *(f"--max-count={MAX_COMMITS + 1}", "--end-of-options", _checked(new), *without, "--"),
         )
 
@@ -180,7 +182,11 @@ class GitRepository:
 
     def _read(self, sha: str) -> Tree:
         top = self._git_trees.entries(self._root(sha))
-        aside = _aside(top)
+        aside = {
+            entry.path.decode(): entry.blob
+            for entry in top
+            if entry.path in _ASIDE and entry.mode not in {LINK, SUBMODULE, FOLDER}
+        }
         too_much = limits.judged(
             ((shown(path), tree) for path, tree in self._folders(top)),
             self._loose(top),
@@ -261,20 +267,3 @@ def _checked(sha: str) -> str:
     if _SHA.fullmatch(sha) is None:
         raise UnknownCommit(f"{sha!r} is not the full id of a commit")
     return sha
-
-
-def _aside(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return the blobs of the files that are set aside, by name."""
-    names = {name.encode(): name for name in _ASIDE}
-    plain = (e for e in entries if e.path in names and e.mode not in {LINK, SUBMODULE, FOLDER})
-    return {names[entry.path]: entry.blob for entry in plain}
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    """One of a log, no merge: `parent` is empty for a root commit, `root` the id of its tree."""
-
-    sha: str
-    parent: str
-    root: str
-    email: str

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from deployer.core.stack import TAG
+from deployer.edges.disk import point
 from deployer.errors import DiskError
 
 T = TypeVar("T")
@@ -96,11 +97,8 @@ class LinkSlots(Slots[Path]):
         return None
 
     def point(self, slot: Slot, target: Path) -> None:
-        new = self._directory / f"{slot}.new"
         with self.writing():
-            new.unlink(missing_ok=True)
-            new.symlink_to(target.name)
-            new.replace(self._directory / slot)
+            point(self._directory / slot, Path(target.name))
 
     def drop(self, slot: Slot) -> None:
         with self.writing():

@@ -29,7 +29,7 @@ from typing import Final
 from deployer.core.counts import counted
 from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
-from deployer.edges.disk import disk_errors, flush
+from deployer.edges.disk import disk_errors, flush, make_readable, point
 from deployer.edges.releases import directory as release_dir
 from deployer.edges.releases.directory import Blobs, Contents, With
 from deployer.edges.releases.watch import ReleaseWatch
@@ -184,7 +184,7 @@ class ReleaseStore:
     def confirm(self, name: str) -> None:
         if name != self.proven():
             with disk_errors("it stays live as it is"):
-                _point(self._proven, Path(name))
+                point(self._proven, Path(name))
 
     def proven(self) -> str | None:
         name = _led_to(self._proven)
@@ -270,15 +270,13 @@ class ReleaseStore:
             )
 
     def _make_root(self) -> None:
-        for directory in (self._directory, self._releases):
-            if not directory.is_dir():
-                directory.mkdir(parents=True)
-                directory.chmod(0o755)  # whatever the umask: Airflow's user reads releases
+        make_readable(self._directory)
+        make_readable(self._releases)
 
     def _make_live(self, name: str) -> None:
         # Relative: mounted elsewhere, it still leads there.
-        _point(self._current, Path("releases", name))
-        _point(self._expected, Path(name))
+        point(self._current, Path("releases", name))
+        point(self._expected, Path(name))
         # Dying before that line: `edits` leads back to the one before, and all is redone.
         # Dying here: live, as everybody sees. After a power cut: the release before, and whole.
         with suppress(OSError):  # it is live all the same
@@ -341,14 +339,6 @@ def _led_to(link: Path) -> str | None:
         return link.readlink().name
     except OSError:
         return None
-
-
-def _point(link: Path, target: Path) -> None:
-    """Make the symlink `link` lead to `target` by one rename."""
-    new = link.with_name(f".{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
 
 
 def _touch(paths: Collection[Path]) -> None:
