@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.edges.git.trees import GitTrees
+from deployer.edges.git.objects import GitTrees
 
 
 def test_a_tree_that_two_commits_in_a_row_do_not_hold_is_let_go() -> None:

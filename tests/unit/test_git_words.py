@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.core.settings import Secret
-from deployer.edges.git.command import GitRunner
-from deployer.edges.git.words import cause, redacted, secrets_of
+from deployer.edges.git.command import GitRunner, cause, redacted, secrets_of
 
 URL = "https://github.com/o/class.git"
 NO_ACCESS = (

@@ -17,9 +17,8 @@ import structlog
 
 from deployer.core.settings import Secret
 from deployer.edges.disk import make_readable
-from deployer.edges.git.command import GitRunner, Ran
+from deployer.edges.git.command import GitRunner, Ran, cause
 from deployer.edges.git.objects import Found, GitObjects, GitUnread
-from deployer.edges.git.words import cause
 from deployer.errors import GitError, NothingPushed, UnknownCommit
 
 _LOCAL_S: Final = 60.0  # bound of a command that needs the disk alone, seconds

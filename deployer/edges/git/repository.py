@@ -30,7 +30,7 @@ from deployer.core.tree.limits import TooMuch, Weight
 from deployer.core.tree.publishable import FOLDER, LINK, SUBMODULE, Entry, shown
 from deployer.edges.git.command import Ran
 from deployer.edges.git.mirror import Mirror
-from deployer.edges.git.trees import GitTrees
+from deployer.edges.git.objects import GitTrees
 from deployer.errors import GitError, UnknownCommit
 
 P = ParamSpec("P")

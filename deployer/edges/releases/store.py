@@ -31,8 +31,7 @@ from deployer.core.dependencies.parse_needs import surroundings
 from deployer.core.model import Tree
 from deployer.edges.disk import disk_errors, flush, make_readable, point
 from deployer.edges.releases import directory as release_dir
-from deployer.edges.releases.directory import Blobs, Contents, With
-from deployer.edges.releases.watch import ReleaseWatch
+from deployer.edges.releases.directory import Blobs, Contents, ReleaseWatch, With
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
 
