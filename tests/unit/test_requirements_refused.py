@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.requirements.lines import MAX_CHARS, MAX_LINE
-from deployer.core.requirements.meaning import Requirements, parse, safe_requirements
+from deployer.core.requirements.meaning import (
+    MAX_CHARS,
+    MAX_LINE,
+    Requirements,
+    parse,
+    safe_requirements,
+)
 from deployer.errors import RequirementsRefused
 
 A, B = "a" * 64, "b" * 64
