@@ -220,8 +220,8 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
             can't be remembered, and was told within the last hour.
     """
     from deployer.core.alerts import message, news
+    from deployer.edges.messages import Told
     from deployer.edges.processes.lock import only_teller
-    from deployer.edges.told import Told
 
     reach, memory = messenger(settings), Told(settings.state_dir)
     with only_teller(settings.state_dir):

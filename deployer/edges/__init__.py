@@ -10,8 +10,7 @@ compose           the class's Airflow in containers
 embedded          an Airflow of this user
 packages          what compose and embedded share
 processes         what our own processes need of the machine
-messages          mail and chat
-told              what was sent there
+messages          mail and chat, and what was sent there
 class_repository  a class's own repository, written
 backup            all that can not be made anew, in one file
 http              one server, asked without following redirects
