@@ -325,9 +325,7 @@ def new_class(place: Path, teachers: Sequence[str]) -> int:
         OperatorError: it can't be made or written; nothing of it is there.
     """
     from deployer.core.new_class import beginning
-    from deployer.edges.class_repository.sources import sources
-    from deployer.edges.class_repository.wheel import own_wheel
-    from deployer.edges.class_repository.writing import free, write
+    from deployer.edges.class_repository import free, own_wheel, sources, write
 
     free(place)
     files = beginning(sources(), wheel=own_wheel(), teachers=teachers)
@@ -341,7 +339,7 @@ def sample_class() -> dict[str, bytes]:
     Raises:
         OperatorError: the installation does not carry them.
     """
-    from deployer.edges.class_repository.sources import samples
+    from deployer.edges.class_repository import samples
 
     return samples()
 

@@ -68,7 +68,7 @@ NO_STATUS: Final = (
     "edges/airflow/health.py",
     "edges/compose/other_airflow.py",
     "airflow_version.py",
-    "edges/class_repository/",
+    "edges/class_repository.py",
     "edges/embedded/students_machine.py",
     "edges/git/working_copy.py",
     # the worker does not start
