@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.core.dependencies.parse_needs import surroundings
+from deployer.core.dependencies.affected import surroundings
 from deployer.core.model import Facts, File
 
 

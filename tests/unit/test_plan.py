@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core.dependencies.parse_needs import surroundings
+from deployer.core.dependencies.affected import surroundings
 from deployer.core.model import (
     File,
     LeftOut,

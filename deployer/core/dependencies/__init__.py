@@ -2,6 +2,6 @@
 
 import_graph     who imports what moved
 data_references  who names in a string what moved
-affected         both, to the end; and the modules that are held with the DAG files they harm
-parse_needs      what an isolated parse of a file may read
+affected         both, to the end; the modules that are held with the DAG files they harm; what an
+                 isolated parse of a file may read
 """

@@ -1,4 +1,4 @@
-"""Find the modules that have to be held together with the DAG files they harm.
+"""Find what has to be held together with the DAG files it harms, and what a parse may read.
 
 A module is parsed only under the DAG files that import it. Holding these alone would put the
 module under their live versions, which are mostly the same text: what the isolated parse has
@@ -9,7 +9,12 @@ just refused would run in Airflow. So a module stays as it is live, too,
 - if it moved in another folder, or in `include/`, only where the DAG file itself did not
   move: else the fault may be the file's own, and would colour somebody else's commit.
 
-Pure. A data file counts as a module of those who read it.
+A data file counts as a module of those who read it.
+
+For an isolated parse files are laid out, rather too many than too few: with 3,000 DAG files and
+one changed, only what that one may refer to (`surroundings`).
+
+Pure.
 """
 
 from __future__ import annotations
@@ -81,3 +86,47 @@ def woken(
 def differing(old: Mapping[str, File], new: Mapping[str, File]) -> set[str]:
     """Return the paths of `new` that were added or changed since `old`."""
     return {path for path, file in new.items() if old.get(path) != file}
+
+
+def surroundings(
+    files: Mapping[str, File], paths: Collection[str], large: Collection[str] = ()
+) -> frozenset[str]:
+    """Return `paths`, and all files of the tree that parsing them could import or read.
+
+    That is: whatever holds no DAG and is not `large`, the folders of `paths` whole, and those
+    others whose module or file name, or whose folder as a string, occurs in any of these, at
+    whatever place: a student may have put any directory on the import path. Only names that
+    are put together from parts of words at run time go unseen.
+    """
+    folders = {folder_of(path) for path in paths}
+    found = {
+        path
+        for path, file in files.items()
+        if path in paths
+        or not (file.facts.may_hold_dag or path in large)
+        or folder_of(path) in folders
+    }
+    needed: set[str] = set()
+    while found:
+        needed |= found
+        imported = {name for path in found for name in _imported(files[path])}
+        mentioned = {name for path in found for name in files[path].facts.mentions}
+        found = {
+            path
+            for path in files.keys() - needed
+            if not imported.isdisjoint(_modules(path))
+            or not mentioned.isdisjoint(path.split("/")[1:])
+        }
+    return frozenset(needed)
+
+
+def _imported(file: File) -> set[str]:
+    imported = (dotted for _, dotted in file.facts.imports)
+    return {part for name in (*imported, *file.facts.mentions) for part in name.split(".")}
+
+
+def _modules(path: str) -> set[str]:
+    """Return the names by which an import could mean this file: its own, or its package's."""
+    *_, package, name = ("", *path.split("/"))
+    stem = name.rpartition(".")[0] or name  # pathlib would take ten times as long
+    return {stem, package} if stem == "__init__" else {stem}

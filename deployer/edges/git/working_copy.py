@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployer.core.dependencies.parse_needs import surroundings
+from deployer.core.dependencies.affected import surroundings
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.tree import contents
 from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, shown

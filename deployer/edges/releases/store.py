@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.counts import counted
-from deployer.core.dependencies.parse_needs import surroundings
+from deployer.core.dependencies.affected import surroundings
 from deployer.core.model import Tree
 from deployer.edges.disk import disk_errors, flush, make_readable, point
 from deployer.edges.releases import directory as release_dir
