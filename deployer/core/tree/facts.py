@@ -133,8 +133,6 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 named = {keyword.arg: keyword.value for keyword in keywords}
                 given = [*args, *(named[name] for name in ("name", "package") if name in named)]
                 yield from _called_for(given)
-            case _:
-                pass
 
 
 def _called_for(arguments: list[ast.expr]) -> Iterator[tuple[int, str]]:
@@ -182,8 +180,6 @@ def _strings(tree: ast.Module) -> Iterator[str]:
                 args=[name, *_],
             ) if not isinstance(name, ast.Constant):
                 yield "/*"
-            case _:
-                pass
 
 
 def _constants(call: ast.Call) -> Iterator[str]:

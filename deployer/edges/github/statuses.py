@@ -90,7 +90,12 @@ class GitHub:
         self._repo = repo
         self._token = token
         self._sent: Secret | None = None  # with the last request
-        self._client = client or _new_client()
+        self._client = client or httpx.Client(
+            timeout=TIMEOUT_S,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+            mounts=PAST_THE_PROXY,
+        )
         self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
@@ -238,29 +243,26 @@ class GitHub:
 
     def _classify(self, answer: httpx.Response) -> Posted:
         code = answer.status_code
-        said = self._clean(_message_of(answer))
-        if code == HTTPStatus.CREATED and isinstance(_json(answer), dict):
+        said = f"GitHub answered {code}: {self._clean(_message_of(answer))}"
+        ours = isinstance(_json(answer), dict)
+        if code == HTTPStatus.CREATED and ours:
             return Accepted()
         if code in _LIMITED:
-            return RetryLater(
-                f"GitHub answered {code}: {said}{_rights_of(answer)}", self._limit_s(answer)
-            )
+            return RetryLater(f"{said}{_rights_of(answer)}", self._limit_s(answer))
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
-                f"GitHub answered 401: {said}. The token has expired or is wrong:"
-                " put a new one into DEPLOYER_GITHUB_TOKEN_FILE, or into DEPLOYER_GITHUB_TOKEN and"
-                " restart the worker"
+                f"{said}. The token has expired or is wrong: put a new one into"
+                " DEPLOYER_GITHUB_TOKEN_FILE, or into DEPLOYER_GITHUB_TOKEN and restart the worker"
             )
         if code == HTTPStatus.NOT_FOUND:
             # An unknown commit is a 422; 404 hides a private repository from a weak token.
             return RetryLater(
-                f"GitHub answered 404: {said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
+                f"{said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
                 f" or the token may not write its commit statuses{_rights_of(answer)}"
             )
-        refused = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
-        if refused and code != HTTPStatus.REQUEST_TIMEOUT and isinstance(_json(answer), dict):
-            return RefusedForGood(f"GitHub answered {code}: {said}")
-        return RetryLater(f"GitHub answered {code}: {said}")
+        if ours and answer.is_client_error and code != HTTPStatus.REQUEST_TIMEOUT:
+            return RefusedForGood(said)
+        return RetryLater(said)
 
     def _limit_s(self, answer: httpx.Response) -> float:
         """Return how long GitHub wants to be left alone, in seconds.
@@ -292,15 +294,6 @@ def _headers_of(secret: str | None) -> dict[str, str]:
         "X-GitHub-Api-Version": API_VERSION,
         **({"Authorization": f"Bearer {secret}"} if secret else {}),
     }
-
-
-def _new_client() -> httpx.Client:
-    return httpx.Client(
-        timeout=TIMEOUT_S,
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
-        mounts=PAST_THE_PROXY,
-    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

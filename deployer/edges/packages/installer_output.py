@@ -134,10 +134,9 @@ def _is_for_here(package: Package) -> bool:
 def _line_of(text: str, reason: str) -> int | None:
     """Return the first line whose package the reason names, those "you require" first."""
     packages = sorted(parse(text).packages, key=attrgetter("line"))
-    for part in (reason.partition("you require")[2], reason):
-        words = re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", part)
-        blamed = {canonicalize_name(word) for word in words}
-        for package in packages:
-            if package.name in blamed:
-                return package.line
-    return None
+    parts = (reason.partition("you require")[2], reason)
+    named = (
+        {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", part)}
+        for part in parts
+    )
+    return next((one.line for names in named for one in packages if one.name in names), None)
