@@ -18,8 +18,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -146,9 +145,9 @@ def safe_requirements(text: str) -> str:
     return "".join(f"{package.text}\n" for package in packages)
 
 
-def moved(old: Requirements | None, new: Requirements) -> tuple[str, ...]:
-    """Return the names that differ, sorted. None: nothing is installed."""
-    return tuple(sorted(_moved(old, new)))
+def moved(old: Requirements, new: Requirements) -> tuple[str, ...]:
+    """Return the names that differ, sorted."""
+    return tuple(sorted({package.name for package in {*old.packages} ^ {*new.packages}}))
 
 
 def diff(old: Requirements | None, new: Requirements) -> RequirementsDiff:
@@ -157,27 +156,18 @@ def diff(old: Requirements | None, new: Requirements) -> RequirementsDiff:
     What came or was replaced is shown as `new` has it, what is gone as `old` had it.
     None: nothing is installed.
     """
-    added: set[str] = set()
-    removed: set[str] = set()
-    changed: set[str] = set()
-    for gone, come in _moved(old, new).values():
-        if gone and come:
-            changed |= come
-        else:
-            added |= come
-            removed |= gone
-    return RequirementsDiff(tuple(sorted(added)), tuple(sorted(removed)), tuple(sorted(changed)))
-
-
-def _moved(old: Requirements | None, new: Requirements) -> dict[str, tuple[set[str], set[str]]]:
-    """Return, by name, the lines that are gone and those that came."""
     before, after = set(old.packages if old else ()), set(new.packages)
-    found = defaultdict[str, tuple[set[str], set[str]]](lambda: (set(), set()))
-    for package in before - after:
-        found[package.name][0].add(package.shown)
-    for package in after - before:
-        found[package.name][1].add(package.shown)
-    return dict(found)
+    gone, come = before - after, after - before
+    replaced = {package.name for package in gone} & {package.name for package in come}
+    return RequirementsDiff(
+        added=_in_lines(package for package in come if package.name not in replaced),
+        removed=_in_lines(package for package in gone if package.name not in replaced),
+        changed=_in_lines(package for package in come if package.name in replaced),
+    )
+
+
+def _in_lines(packages: Iterable[Package]) -> tuple[str, ...]:
+    return tuple(sorted({package.shown for package in packages}))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
