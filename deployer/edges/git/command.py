@@ -150,10 +150,10 @@ class GitRunner:
         Raises:
             GitError: git is not installed.
         """
-        environment = self._environment(asks_host=asks_host)
+        command, environment = self._prepared(args, timeout_s, asks_host=asks_host)
         try:
             status, out, words = Git().execute(
-                _command(args, environment, timeout_s, asks_host=asks_host),
+                command,
                 env=environment,
                 with_extended_output=True,
                 with_exceptions=False,
@@ -170,12 +170,8 @@ class GitRunner:
         Raises:
             GitError: git is not installed.
         """
-        environment = self._environment(asks_host=True)
-        process = Git().execute(
-            _command(args, environment, timeout_s, asks_host=True),
-            env=environment,
-            as_process=True,
-        )
+        command, environment = self._prepared(args, timeout_s, asks_host=True)
+        process = Git().execute(command, env=environment, as_process=True)
         said, words = process.stderr, b""
         poll = select.poll()
         poll.register(said, select.POLLIN)
@@ -198,18 +194,28 @@ class GitRunner:
 
     def start(self, *args: str) -> Git.AutoInterrupt:
         """Start `git args…`, its three pipes open; it ends when nobody holds what is returned."""
-        environment = self._environment()
-        return Git().execute(
-            _command(args, environment), istream=PIPE, env=environment, as_process=True
-        )
+        command, environment = self._prepared(args)
+        return Git().execute(command, istream=PIPE, env=environment, as_process=True)
 
     def _ran(self, status: int, out: bytes, words: str) -> Ran:
         if status == _NOT_FOUND:
             raise GitError("git is not installed, or not in the PATH of the worker")
         return Ran(status, out, self.redacted(words))
 
-    def _environment(self, *, asks_host: bool = False) -> dict[str, str]:
-        """Return the variables that git is given beside those that are passed on."""
+    def _prepared(
+        self, args: tuple[str, ...], timeout_s: float | None = None, *, asks_host: bool = False
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the command line and the variables that git is given beside those passed on.
+
+        The command takes out of the worker's environment what git has no need of.
+        """
+        environment = self._environment(asks_host=asks_host)
+        kept = {*_PASSED, *environment, *(_ORDINARY if asks_host else ())}
+        unset = [f"--unset={name}" for name in os.environ if name not in kept]
+        bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
+        return ["env", *unset, *bound, "git", *args], environment
+
+    def _environment(self, *, asks_host: bool) -> dict[str, str]:
         scheme = scheme_of(self._url)
         config = _CONFIG | {f"protocol.{scheme}.allow": "always"}
         environment = dict(_ENVIRONMENT)
@@ -231,20 +237,6 @@ class GitRunner:
     def redacted(self, words: str) -> str:
         """Return `words` fit to be shown: printable, cut to its end, secrets taken out."""
         return redacted(words, self._secrets)
-
-
-def _command(
-    args: tuple[str, ...],
-    environment: Mapping[str, str],
-    timeout_s: float | None = None,
-    *,
-    asks_host: bool = False,
-) -> list[str]:
-    """Return the command line; it takes out of the worker's environment what git has no need of."""
-    kept = {*_PASSED, *environment, *(_ORDINARY if asks_host else ())}
-    unset = [f"--unset={name}" for name in os.environ if name not in kept]
-    bound = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
-    return ["env", *unset, *bound, "git", *args]
 
 
 def _bytes_read(group: int) -> int:

@@ -135,7 +135,11 @@ class GitTrees:
         """Return what is directly in a tree; the path of each is its name."""
         found = self._entries.get(tree)
         if found is None:
-            found = self._entries_before.get(tree) or tuple(_entries(self._read(tree)))
+            # A fetch lets in nothing but entries, one after the other: it walks all that is new.
+            found = self._entries_before.get(tree) or tuple(
+                Entry(_mode(octal), blob.hex(), name)
+                for octal, name, blob in _ENTRY.findall(self._read(tree))
+            )
             if self._kept > _ENTRIES_KEPT:  # to read them again costs a few ms
                 self._entries.clear()
                 self._kept = 0
@@ -218,12 +222,6 @@ class GitTrees:
 def _first(name: bytes) -> tuple[bool, bytes]:
     """Return by what names are sorted, so that those come first that we look at."""
     return name not in _LOOKED_AT, name
-
-
-def _entries(content: bytes) -> Iterator[Entry]:
-    # A fetch lets in nothing but entries, one after the other: it walks all that is new.
-    for octal, name, blob in _ENTRY.findall(content):
-        yield Entry(_mode(octal), blob.hex(), name)
 
 
 @lru_cache(maxsize=64)
