@@ -125,11 +125,18 @@ def of_files(sizes: Mapping[str, int]) -> TooMuch:
 
 def weight_of(sizes: Mapping[str, int]) -> Weight:
     """Return the weight of a folder by the size of each file, by its path inside."""
-    folders = {""}
-    for path in sizes:
-        while path := path.rpartition("/")[0]:
-            folders.add(path)
-    return Weight(len(sizes), len(folders), sum(sizes.values()))
+    return Weight(len(sizes), len(folders_above(sizes)) + 1, sum(sizes.values()))
+
+
+def folders_above(paths: Iterable[str]) -> set[str]:
+    """Return the folders that paths lie in, however deep."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
 
 
 def _by_first_name(sizes: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.planning.held import staying
+from deployer.core.tree.limits import folders_above
 from deployer.edges.disk import flush
 
 _MANIFEST: Final = ".manifest.json"
@@ -184,13 +185,7 @@ def make_whole(contents: Contents, written: Collection[Path]) -> None:
 
 def _make_folders(root: Path, files: Iterable[str]) -> None:
     """Make `root`, what folders `files` need in it, and the two that Airflow expects."""
-    folders = {"", "dags", "include"}
-    for path in files:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    for folder in sorted(folders):
+    for folder in sorted({"", "dags", "include"} | folders_above(files)):
         (root / folder).mkdir(exist_ok=True)
         (root / folder).chmod(0o755)  # whatever umask or mkdtemp say: Airflow's user reads it
 
@@ -220,13 +215,12 @@ class ReleaseWatch:
 
     def changed(self, release: Contents) -> frozenset[str]:
         """Return the paths that were edited, removed, made unreadable or added."""
-        good: dict[str, _Known] = {}
-        for path, blob in release.files.items():
-            known = self._known(f"{release.root}/{path}", path, blob)
-            if known:
-                good[path] = known
-        self._good = good
-        return frozenset(release.files.keys() - good.keys()) | _added(release)
+        found = {
+            path: self._known(f"{release.root}/{path}", path, blob)
+            for path, blob in release.files.items()
+        }
+        self._good = {path: known for path, known in found.items() if known}
+        return frozenset(found.keys() - self._good.keys()) | _added(release)
 
     def _known(self, place: str, path: str, blob: str) -> _Known | None:
         """Return what is known of a file that is as it was published."""

@@ -231,17 +231,15 @@ class ReleaseStore:
         """Return the half-written releases, and the whole ones beyond `keep`, oldest first."""
         if not self._releases.is_dir():
             return [], []
+        # Of what is laid out an examination is under way.
+        there = {entry.name for entry in self._releases.iterdir()} - self._laid_out
+        named = {name for name in there if _NAME.fullmatch(name)}
         age = {name: number for number, name in enumerate(self._published())}
-        whole: list[str] = []
-        torn: list[str] = []
-        for entry in self._releases.iterdir():
-            if entry.name in self._laid_out:  # an examination of it is under way
-                continue
-            if entry.name.startswith(_TMP):
-                torn.append(entry.name)
-            elif _NAME.fullmatch(entry.name):
-                (whole if release_dir.is_whole(entry) else torn).append(entry.name)
-        whole.sort(key=lambda name: age.get(name, -1))
+        whole = sorted(
+            (name for name in named if release_dir.is_whole(self._releases / name)),
+            key=lambda name: age.get(name, -1),
+        )
+        torn = named.difference(whole) | {name for name in there if name.startswith(_TMP)}
         spared = {
             self._live_name(),
             _led_to(self._expected),
