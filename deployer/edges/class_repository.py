@@ -156,22 +156,21 @@ def free(place: Path) -> None:
     Raises:
         WrongPlace: it is not.
     """
+    wrong = ""
     try:
         if place.is_dir():
             if any(place.iterdir()):
-                raise WrongPlace(f"{place} is not empty: name a new directory. Nothing was written")
+                wrong = "is not empty: name a new directory"
         elif os.path.lexists(place):
-            raise WrongPlace(f"{place} is no directory: name a new one. Nothing was written")
-        above = next(above for above in place.absolute().parents if os.path.lexists(above))
-        if not above.is_dir():
-            raise WrongPlace(
-                f"{place} lies below {above}, which is no directory: name another. "
-                "Nothing was written"
-            )
+            wrong = "is no directory: name a new one"
+        else:
+            above = next(above for above in place.absolute().parents if os.path.lexists(above))
+            if not above.is_dir():
+                wrong = f"lies below {above}, which is no directory: name another"
     except OSError as exc:  # a name too long, a directory that may not be read
-        raise WrongPlace(
-            f"{place} can't be used: {exc.strerror}; name another. Nothing was written"
-        ) from exc
+        wrong = f"can't be used: {exc.strerror}; name another"
+    if wrong:
+        raise WrongPlace(f"{place} {wrong}. Nothing was written")
 
 
 def write(place: Path, files: Mapping[str, bytes]) -> None:

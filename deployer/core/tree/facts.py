@@ -93,10 +93,9 @@ def facts(path: str, content: bytes) -> Facts:
 def _is_zip(content: bytes) -> bool:
     # Airflow goes by the content, not by the name, and passes over a file on which
     # this raises (airflow 3.3.2, utils/file.py:108).
-    is_zip = False
     with suppress(zipfile.BadZipFile, struct.error, ValueError):
-        is_zip = zipfile.is_zipfile(io.BytesIO(content))
-    return is_zip
+        return zipfile.is_zipfile(io.BytesIO(content))
+    return False
 
 
 def _in_safe_mode(content: bytes) -> bool:

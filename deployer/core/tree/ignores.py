@@ -14,6 +14,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -68,11 +69,9 @@ class Ignores:
     def _judge(self, directory: str) -> None:
         """Note the rules in force in `directory` and above, those of higher ones first."""
         known = self._in_force
-        parts = directory.split("/")
         inherited: tuple[_Rule, ...] | None = ()
         # A loop, since a path may be deeper than Python's stack.
-        for depth in range(1, len(parts) + 1):
-            here = "/".join(parts[:depth])
+        for here in accumulate(directory.split("/"), "{}/{}".format):
             if here not in known:
                 if inherited is None or _matched(here, inherited, is_dir=True):
                     known[here] = None

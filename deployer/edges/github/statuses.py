@@ -86,7 +86,6 @@ class GitHub:
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._api_url = api_url
-        self._statuses_url = f"{self._api_url}/repos/{repo}/statuses"
         self._repo = repo
         self._token = token
         self._sent: Secret | None = None  # with the last request
@@ -109,7 +108,7 @@ class GitHub:
 
         Posting the same one again is harmless: GitHub shows the newest of a context.
         """
-        url = f"{self._statuses_url}/{status.sha}"
+        url = f"{self._api_url}/repos/{self._repo}/statuses/{status.sha}"
         body = {
             "state": str(status.state),
             "context": status.context,
