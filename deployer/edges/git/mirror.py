@@ -105,9 +105,9 @@ class Mirror:
             GitError: the mirror can't be read.
         """
         [found] = self._asked("contents", [name])
-        if found is None or found[1] != kind.encode():
+        if found is None or found.kind != kind.encode():
             raise self._without(name)
-        return found[2]
+        return found.said
 
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
         """Return how many bytes each blob has.
@@ -120,7 +120,7 @@ class Mirror:
         for blob, found in zip(ids, self._asked("info", list(ids)), strict=True):
             if found is None:
                 raise self._without(blob)
-            sizes[blob] = int(found[2])
+            sizes[blob] = int(found.said)
         return sizes
 
     def named(self, revision: str) -> str | None:
@@ -130,7 +130,7 @@ class Mirror:
             GitError: the mirror can't be read.
         """
         [found] = self._asked("info", [revision])
-        return found[0].decode() if found else None
+        return found.name.decode() if found else None
 
     def _without(self, name: str) -> UnknownCommit:
         self.damaged = True  # a commit's objects come and go with it
@@ -305,7 +305,7 @@ class Mirror:
         [tip] = objects.ask("info", [f"{self._ref}^{{commit}}"])
         if tip is None:
             raise GitUnread(Ran(1, b"", f"fatal: the mirror lacks {self._ref}"))
-        return tip[0].decode()
+        return tip.name.decode()
 
     # -- house-keeping
 

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from deployer.core.model import COMPOSE_FILE, DAGS, INCLUDE, REQUIREMENTS, ROSTER
 from deployer.core.tree.limits import PER_COMMIT, Weight
@@ -37,8 +37,14 @@ class GitUnread(Exception):
         super().__init__(ran.words)
 
 
-Found: TypeAlias = tuple[bytes, bytes, bytes]
-"""Id, type and content of an object; for `info` its size in place of that."""
+class Found(NamedTuple):
+    """An object's id and type; of `contents` what it holds, of `info` how many bytes."""
+
+    name: bytes
+    kind: bytes
+    said: bytes
+
+
 _TRIES: Final = 2  # a process that somebody ended is no fault of the mirror's
 _AT_ONCE: Final = 256
 """Questions asked before the first answer is read: both ways hold them (64 KiB, pipe(7))."""
@@ -111,9 +117,9 @@ def _answer(command: str, answers: IO[bytes]) -> Found | None:
             content = answers.read(int(size) + 1)
             if len(content) != int(size) + 1:
                 raise EOFError
-            return name, kind, content[:-1]
+            return Found(name, kind, content[:-1])
         case [name, kind, size]:
-            return name, kind, size
+            return Found(name, kind, size)
         case []:
             raise EOFError
         case _:
