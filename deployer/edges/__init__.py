@@ -11,7 +11,7 @@ embedded          an Airflow of this user
 packages          what compose and embedded share
 processes         what our own processes need of the machine
 messages          mail and chat, and what was sent there
-class_repository  a class's own repository, written
+class_repository  a class's own repository, written; `class_templates`: files of it
 backup            all that can not be made anew, in one file
 http              one server, asked without following redirects
 disk              what is written is on it, or a DiskError

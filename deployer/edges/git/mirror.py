@@ -50,6 +50,7 @@ class Mirror:
         self.host = self._git.redacted(url)
         self._url = url
         self._branch = branch
+        self._ref = f"refs/heads/{branch}"
         self._directory = directory
         self.path = directory / "mirror.git"
         self._new = directory / "mirror.git.new"
@@ -293,10 +294,6 @@ class Mirror:
         if ran.status != 0:
             raise self.unread(ran)
         return ran.out
-
-    @property
-    def _ref(self) -> str:
-        return f"refs/heads/{self._branch}"
 
     def _cause(self, ran: Ran) -> str:
         return cause(ran.words, self.host) or f"git ended with status {ran.status}"
