@@ -22,7 +22,6 @@ def whole(
     return contents.tree(
         SHA,
         [*(file(path) for path in files), *more],
-        {},
         size=lambda path: len(files[path]),
         read=lambda path, kind: contents.read(kind, files[path]),
         too_much=too_much,
@@ -58,7 +57,6 @@ def test_a_file_may_be_executed_if_it_is_said_so() -> None:
     tree = contents.tree(
         SHA,
         [file("dags/a/x.sh", EXECUTABLE), file("dags/a/y")],
-        {},
         size=lambda _: 4,
         read=lambda _, kind: contents.read(kind, b"date"),
     )
@@ -212,7 +210,6 @@ def test_a_file_that_is_left_out_for_its_size_does_not_count_for_its_folder() ->
     tree = contents.tree(
         SHA,
         [file("dags/a/x.csv")],
-        {},
         size=lambda _: 600_000_000,
         read=lambda *_: Read(refused="the file is larger than 50 MB"),
     )
@@ -225,19 +222,16 @@ def test_nothing_of_a_commit_that_is_too_much_is_published() -> None:
     assert tree == Tree(SHA, {}, refused="too much")
 
 
-def test_what_many_links_lead_to_is_read_once() -> None:
+def test_what_many_links_lead_to_is_read_once_as_each_link_is() -> None:
     seen = []
 
-    def read(path: str, kind: str) -> Read:
-        seen.append(path)
-        return contents.read(kind, b"1")
+    def read(blob: str, kind: str) -> Read:
+        seen.append((blob, kind))
+        return contents.read(kind, b"real.py" if kind == LINK else b"1")
 
-    links = [Entry(LINK, f"to {name}", f"dags/a/{name}.py".encode()) for name in "xyz"]
-    contents.tree(
-        SHA,
-        [file("dags/a/real.py"), *links],
-        {link.blob: b"real.py" for link in links},
-        size=lambda _: 1,
-        read=read,
+    links = [Entry(LINK, "link", f"dags/a/{name}.py".encode()) for name in "xyz"]
+    tree = contents.tree(SHA, [file("dags/a/real.py"), *links], size=lambda _: 1, read=read)
+    assert {path: it.blob for path, it in tree.files.items()} == dict.fromkeys(
+        [f"dags/a/{name}.py" for name in ("real", *"xyz")], "dags/a/real.py"
     )
-    assert seen == ["dags/a/real.py"]
+    assert seen == [("link", LINK), ("dags/a/real.py", "any.py")]

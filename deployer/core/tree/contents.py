@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -105,8 +105,7 @@ def _unfit(as_kind: str, content: bytes) -> str | None:
 
 def tree(
     sha: str,
-    entries: Iterable[Entry],
-    targets: Mapping[str, bytes],
+    entries: Collection[Entry],
     *,
     size: Callable[[str], int],
     read: Callable[[str, str], Read],
@@ -118,12 +117,13 @@ def tree(
     Args:
         sha: the commit.
         entries: its `dags`, `include` and `requirements.txt`.
-        targets: the texts of its links, by blob id.
         size: returns how many bytes a blob has.
-        read: returns what a blob says, read as a `kind`; asked once for each.
+        read: returns what a blob says, read as a `kind` or as a `LINK`; asked once for each.
         too_much: what was too much to be listed at all.
         trees: by path of a folder, what git has there.
     """
+    read_once = cache(read)
+    targets = {it.blob: read_once(it.blob, LINK).target for it in entries if it.mode == LINK}
     blobs, unfit, executable, links = publishable(entries, targets)
     # What is too large by itself will be left out by itself.
     sizes = {path: size(blob) for path, blob in blobs.items()}
@@ -134,7 +134,7 @@ def tree(
     start = tuple(held)
     left_out = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
     left_out += [item for item in unfit if not item.path.startswith(start)]
-    files, requirements, texts, read_once = {}, None, {}, cache(read)
+    files, requirements, texts = {}, None, {}
     patterns = Counter[str | None]()  # of all ignore files of a folder
     for path, blob in blobs.items():
         if path.startswith(start):

@@ -213,7 +213,6 @@ class GitRepository:
         tree = contents.tree(
             sha,
             entries,
-            {entry.blob: read(entry.blob, LINK).target for entry in entries if entry.mode == LINK},
             size=sizes.__getitem__,
             read=read,
             too_much=too_much,

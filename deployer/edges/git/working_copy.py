@@ -93,13 +93,9 @@ class WorkingCopy:
             DiskError: a file can't be read.
         """
         with disk_errors(_HINT):
-            entries = list(self._entries())
-            linked = (entry.blob for entry in entries if entry.mode == LINK)
-            targets = {blob: os.fsencode((self.root / blob).readlink()) for blob in linked}
             return contents.tree(
                 UNCOMMITTED,
-                entries,
-                targets,
+                list(self._entries()),
                 size=lambda blob: (self.root / blob).stat().st_size,
                 read=lambda blob, kind: contents.read(kind, _content(self.root / blob)),
             )
@@ -187,6 +183,8 @@ class WorkingCopy:
 
 
 def _content(file: Path) -> bytes:
-    """Return a file's content, or as much of it as shows that it is too large."""
+    """Return a link's target; a file's content, or as much of it as shows that it is too large."""
+    if file.is_symlink():
+        return os.fsencode(file.readlink())
     with file.open("rb") as stream:
         return stream.read(contents.MAX_FILE_MB * 1_000_000 + 1)
