@@ -129,6 +129,16 @@ def test_where_the_sum_is_too_much_the_heaviest_folders_are_left_out_and_the_oth
     }
 
 
+def test_where_files_and_bytes_are_too_much_the_heaviest_of_each_are_left_out() -> None:
+    few = {"b": 150_000, "c": 160_000, "d": 140_000, "e": 110_000}
+    heavy = {p: size for name, size in few.items() for p in files(f"dags/{name}", 6, size)}
+    found = of_files(files("dags/a", 9) | heavy)
+    assert {path: why.partition(",")[0] for path, why in found.held.items()} == {
+        "dags/a": "dags/a has 9 files",
+        "dags/c": "dags/c has 1 MB",
+    }
+
+
 def test_a_commit_of_more_folders_than_there_may_be_is_refused_before_all_are_weighed() -> None:
     weighed = []
 

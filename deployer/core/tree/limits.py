@@ -8,7 +8,7 @@ too many files or folders directly in `dags/` nothing is published.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
@@ -87,16 +87,20 @@ def judged(
             total += weight
         if len(held) + len(weights) > PER_COMMIT.folders:  # there may be a million of them
             break
+    heaviest: Iterator[str] = iter(())
+    of: Dimension | None = None  # by which they are sorted: one after the other, none comes again
     while too_much := _exceeded(total, PER_COMMIT):
         if not weights or _exceeded(loose, PER_COMMIT):
             return TooMuch(
                 refused=f"the commit has more than {_count(PER_COMMIT, too_much)} directly in"
                 f" {DAGS}: git rm -r --cached what is no code there"
             )
-        heaviest = max(weights, key=lambda path: _of(weights[path], too_much))
-        weight = weights.pop(heaviest)
-        held[heaviest] = (
-            f"{heaviest} has {_count(weight, too_much)}, and the commit has more than"
+        if of != too_much:
+            of, heaviest = too_much, _heaviest_first(weights, too_much)
+        path = next(heaviest)
+        weight = weights.pop(path)
+        held[path] = (
+            f"{path} has {_count(weight, too_much)}, and the commit has more than"
             f" {_count(PER_COMMIT, too_much)}: git rm -r --cached what is no code"
         )
         total = Weight(
@@ -105,6 +109,10 @@ def judged(
             total.size - weight.size,
         )
     return TooMuch(held)
+
+
+def _heaviest_first(weights: Mapping[str, Weight], dimension: Dimension) -> Iterator[str]:
+    return iter(sorted(weights, key=lambda path: -_of(weights[path], dimension)))
 
 
 def of_files(sizes: Mapping[str, int]) -> TooMuch:
