@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deployer.core.check import precheck
+from deployer.core import precheck
 from deployer.core.model import REQUIREMENTS, Tree, Verdict
 from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner

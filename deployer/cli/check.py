@@ -12,9 +12,9 @@ from rich.text import Text
 from deployer import app
 from deployer.cli import tables
 from deployer.cli.arguments import named, wrong_use
-from deployer.core.check.mendings import mending
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
+from deployer.core.precheck import mending
 from deployer.core.reporting.render import verdict_as_json
 from deployer.core.reporting.status import of_file
 from deployer.masking import printable

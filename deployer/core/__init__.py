@@ -8,7 +8,7 @@ requirements  what a `requirements.txt` installs, and may ask for
 planning      live tree + tip -> steps; what is held
 verdicts      what the dag-processor tells -> verdicts
 reporting     an ending -> statuses, JSON; when to post
-check         what a push of a working copy would be told
+precheck      what a push of a working copy would be told, and how to mend it
 doctor        a line of `deployer doctor`; what a compose file must say
 access        who may see what
 alerts        what the teacher is told without having asked

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.core.check.mendings import MENDINGS, mending
-from deployer.core.check.precheck import dag_files, judged, left_out, within
 from deployer.core.model import (
     Examined,
     Facts,
@@ -20,6 +18,7 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
+from deployer.core.precheck import MENDINGS, dag_files, judged, left_out, mending, within
 from deployer.core.reporting.status import of_file
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"

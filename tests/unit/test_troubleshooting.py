@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.check.mendings import MENDINGS
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
+from deployer.core.precheck import MENDINGS
 from deployer.core.reporting.status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
 from deployer.edges.compose.ways.proving import CHECKS
