@@ -1,4 +1,4 @@
-"""Everything this program raises on purpose, in one tree; `core/doctor/lines.py` has its own two.
+"""Everything this program raises on purpose, in one tree; `core/doctor.py` has its own two.
 
     DeployerError
     ├── PusherError            the author of the push can mend it

@@ -22,7 +22,7 @@ from deployer import config
 from deployer.app.airflow import compose_runner, in_compose, on_this_machine
 from deployer.config import Settings
 from deployer.core.backup import Manifest
-from deployer.core.doctor.lines import Finding
+from deployer.core.doctor import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, passwords_within, secrets_within
 from deployer.edges.processes.clock import SystemClock

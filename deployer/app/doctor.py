@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.core.settings import Secret, in_plain
 from deployer.doctor.hooks import OurHook
 from deployer.doctor.repair import Broken

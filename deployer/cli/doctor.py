@@ -14,7 +14,7 @@ from rich.text import Text
 
 from deployer import app, config
 from deployer.cli import tables
-from deployer.core.doctor.lines import Finding, Mark, as_json, failed, summary
+from deployer.core.doctor import Finding, Mark, as_json, failed, summary
 
 STYLES = {Mark.PASSED: "green", Mark.FAILED: "bold red", Mark.SKIPPED: "dim"}
 

@@ -10,6 +10,7 @@ verdicts      what the dag-processor tells -> verdicts
 reporting     an ending -> statuses, JSON; when to post
 precheck      what a push of a working copy would be told, and how to mend it
 doctor        a line of `deployer doctor`; what a compose file must say
+invariants    what the journal must hold at any moment
 access        who may see what
 alerts        what the teacher is told without having asked
 hooks         what the webhook has to be; which deliveries are asked for again

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from deployer.core.counts import counted
-from deployer.core.doctor.lines import Finding, Mark
+from deployer.core.doctor import Finding, Mark
 from deployer.core.model import REQUIREMENTS, Pulse, State, Verdict
 from deployer.core.reporting import readiness
 from deployer.core.reporting.status import of_file

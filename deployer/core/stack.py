@@ -1,4 +1,4 @@
-"""The operator's compose file as values, and by which way packages come into its services.
+"""The operator's compose file as values; how packages come into its services; how a copy differs.
 
 Pure: takes what `docker compose config --format json` printed (the form is that of
 https://github.com/compose-spec/compose-spec/blob/main/05-services.md).
@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from deployer.core.airflow_version import SETTING
+from deployer.core.model import COMPOSE_FILE
 from deployer.errors import ServicesError
 
 PIP_AT_START: Final = "_PIP_ADDITIONAL_REQUIREMENTS"
@@ -179,3 +180,21 @@ def _service(entry: Mapping[str, Any]) -> Service:
 def _texts(values: Mapping[str, str | None] | None) -> dict[str, str]:
     """Return variables that have a value; Compose doubles each `$`, so that it stays one."""
     return {name: v.replace("$$", "$") for name, v in (values or {}).items() if v is not None}
+
+
+def drift(pushed: str | None, own: str | None) -> str | None:
+    """Return a sentence that says the two differ, None if they do not.
+
+    A repository without the file, or an operator without a copy (the embedded Airflow), has
+    nothing to differ. Line ends and blank ends of lines do not count.
+    """
+    if pushed is None or own is None or _lines(pushed) == _lines(own):
+        return None
+    return (
+        f"{COMPOSE_FILE} of the repository differs from the operator's copy, which stays in use;"
+        " the teacher may look at the difference and copy it by hand"
+    )
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]

@@ -12,8 +12,8 @@ from typing import assert_never
 
 import structlog
 
+from deployer.core import stack
 from deployer.core.counts import counted
-from deployer.core.doctor import stack_rules
 from deployer.core.model import (
     REQUIREMENTS,
     Ending,
@@ -286,7 +286,7 @@ class Run:
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""
         try:
-            return stack_rules.drift(tip.compose, self.parts.services.own_stack())
+            return stack.drift(tip.compose, self.parts.services.own_stack())
         except ServicesError as exc:
             return str(exc)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.doctor.world import World
 from deployer.errors import AirflowUnreachable
 from deployer.ports.doctor import AirflowAccount

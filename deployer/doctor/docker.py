@@ -8,9 +8,9 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
+from deployer.core import doctor as rules
 from deployer.core.counts import counted
-from deployer.core.doctor import stack_rules
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.core.model import Look
 from deployer.core.stack import Stack, parse
 from deployer.doctor.world import World
@@ -87,18 +87,18 @@ def stack(world: World) -> Stack:
 
 
 def ways(world: World) -> str:
-    return stack_rules.packages(world.once(stack), world.settings.recreate_services)
+    return rules.packages(world.once(stack), world.settings.recreate_services)
 
 
 def stopping(world: World) -> str:
-    return stack_rules.stopping(world.after("compose file", stack))
+    return rules.stopping(world.after("compose file", stack))
 
 
 def checkout(world: World) -> str:
     settings = world.settings
     directory = str(settings.checkout_dir.absolute())
     found = world.after("compose file", stack)
-    return stack_rules.checkout(found, settings.recreate_services, directory)
+    return rules.checkout(found, settings.recreate_services, directory)
 
 
 def services(world: World) -> str:

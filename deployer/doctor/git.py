@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from deployer.core.doctor.lines import Ailment, NotApplicable
-from deployer.core.doctor.stack_rules import drift
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.model import COMPOSE_FILE
+from deployer.core.stack import drift
 from deployer.doctor.world import World
 from deployer.errors import GitError, NothingPushed
 

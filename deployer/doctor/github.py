@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.doctor.world import World
 from deployer.ports.doctor import Answer
 

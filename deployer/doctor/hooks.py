@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from deployer.core.counts import counted
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.hooks import KEPT, Delivery, amiss, body, lost, ours, to_ask_again
 from deployer.errors import MayNot, OperatorError
 from deployer.ports import Webhooks

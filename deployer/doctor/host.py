@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.doctor import docker, github
 from deployer.doctor.world import World
 from deployer.errors import DeployerError, OperatorError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from deployer.core.doctor.invariants import Audit, violations
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
+from deployer.core.invariants import Audit, violations
 from deployer.core.model import Pulse
 from deployer.core.planning import packages
 from deployer.core.reporting import readiness

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.counts import counted
-from deployer.core.doctor.repair import rebuilt
+from deployer.core.doctor import rebuilt
 from deployer.core.model import Trigger
 from deployer.errors import DeployerError
 from deployer.ports import Edits, Journal

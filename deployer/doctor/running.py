@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from deployer.core.doctor.lines import Ailment, Finding, Mark, NotApplicable
+from deployer.core.doctor import Ailment, Finding, Mark, NotApplicable
 from deployer.doctor.world import World
 from deployer.errors import DeployerError
 from deployer.masking import without

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deployer.config import Settings
-from deployer.core.doctor.lines import NotApplicable
+from deployer.core.doctor import NotApplicable
 from deployer.doctor.hooks import OurHook
 from deployer.errors import DeployerError
 from deployer.ports import Journal

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from deployer.core.alerts import Standing
-from deployer.core.doctor.invariants import Audit
+from deployer.core.invariants import Audit
 from deployer.core.model import (
     Closed,
     Deployment,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from deployer.core.airflow_version import BY
-from deployer.core.doctor.invariants import violations
+from deployer.core.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
 from deployer.deployment.parts import Limits, Parts

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from deployer.core.airflow_version import leave_to_it
 from deployer.core.alerts import Standing
-from deployer.core.doctor.invariants import LATELY, Audit
+from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
     Deployment,

@@ -29,7 +29,7 @@ from deployer.cli.logs import unread
 from deployer.config import Settings
 from deployer.core.access import Secret, fingerprint
 from deployer.core.airflow_version import BY
-from deployer.core.doctor.lines import Finding, Mark
+from deployer.core.doctor import Finding, Mark
 from deployer.core.model import (
     Ending,
     Live,

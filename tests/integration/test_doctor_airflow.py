@@ -14,7 +14,7 @@ import pytest
 from deployer import app
 from deployer.app import doctor as app_doctor
 from deployer.config import Settings
-from deployer.core.doctor.lines import Ailment, Mark, NotApplicable
+from deployer.core.doctor import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
 from deployer.doctor import airflow
 from deployer.doctor.world import World as Asked

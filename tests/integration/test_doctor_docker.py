@@ -16,7 +16,7 @@ from pathlib import Path
 import docker as sdk
 import pytest
 
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.core.model import Look
 from deployer.demo.ports import free_port
 from deployer.doctor import docker

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port

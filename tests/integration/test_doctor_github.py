@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port

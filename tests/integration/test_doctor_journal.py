@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.model import Live, ProcessorCame
 from deployer.core.settings import Secret
 from deployer.doctor import journal as checkup

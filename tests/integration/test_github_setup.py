@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from deployer import app, config
 from deployer.app.doctor import our_hook
 from deployer.cli import main
-from deployer.core.doctor.lines import Ailment, NotApplicable
+from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.settings import Secret
 from deployer.demo.ports import free_port
 from deployer.doctor.hooks import OurHook

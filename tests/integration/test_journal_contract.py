@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from deployer.core.airflow_version import BY
 from deployer.core.alerts import Standing
-from deployer.core.doctor.invariants import Audit
+from deployer.core.invariants import Audit
 from deployer.core.model import (
     Closed,
     Deployment,

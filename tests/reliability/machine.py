@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 
-from deployer.core.doctor.invariants import violations
+from deployer.core.invariants import violations
 from deployer.core.model import (
     DAG_PROCESSOR,
     REQUIREMENTS,

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from deployer.core.doctor import invariants as doctor
+from deployer.core import invariants
 from deployer.core.model import REQUIREMENTS, folder_of
 from deployer.core.reporting import contexts
 from tests.reliability import history as happenings
@@ -321,7 +321,7 @@ def _leftovers(machine: Machine) -> Iterator[str]:
 
 def _inconsistent(machine: Machine) -> Iterator[str]:
     journal = machine.journal
-    yield from doctor.violations(journal.audit(machine.clock.now()))
+    yield from invariants.violations(journal.audit(machine.clock.now()))
     if (drained := journal.drained()) != {}:
         yield f"a rollout is said to be at work, pools drained: {drained}"
     kept, installed = journal.packages(), machine.services.installed()

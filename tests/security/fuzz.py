@@ -33,9 +33,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from deployer.core import doctor as rules
 from deployer.core import stack
-from deployer.core.doctor import stack_rules
-from deployer.core.doctor.lines import Ailment
+from deployer.core.doctor import Ailment
 from deployer.core.model import Listed, ParseEnd, ParseResult, ProcessorLeft, Told
 from deployer.core.reporting import roster
 from deployer.core.requirements import meaning
@@ -520,22 +520,22 @@ NEEDED = ("airflow-scheduler", "b")
 def compose(given: tuple[str, str, dict[str, Any], int]) -> None:
     """Another text is told and only that; of what Compose says, all is read or an ailment."""
     pushed, own, services, seconds = given
-    differs = stack_rules.drift(pushed, own) is not None
+    differs = stack.drift(pushed, own) is not None
     assert not (differs and pushed == own)
-    assert stack_rules.drift(pushed, pushed + " \r\n") is None or "\n" not in pushed.strip()
+    assert stack.drift(pushed, pushed + " \r\n") is None or "\n" not in pushed.strip()
     assert stack.seconds(f"{seconds // 60}m{seconds % 60}s") == seconds
     said = json.loads(json.dumps({"services": services}))
     read = stack.parse(Path("x.yaml"), said)
     assert read.services.keys() == services.keys()
     assert "x$y" not in repr(read)
-    rules: tuple[Callable[[], str], ...] = (
-        lambda: stack_rules.packages(read, NEEDED),
-        lambda: stack_rules.stopping(read),
-        lambda: stack_rules.checkout(read, NEEDED, "/srv/class"),
+    looks: tuple[Callable[[], str], ...] = (
+        lambda: rules.packages(read, NEEDED),
+        lambda: rules.stopping(read),
+        lambda: rules.checkout(read, NEEDED, "/srv/class"),
     )
-    for rule in rules:
+    for look in looks:
         with suppress(Ailment, ServicesError):
-            assert "\n" not in rule()
+            assert "\n" not in look()
 
 
 # --- all of them ------------------------------------------------------------

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployer.core.alerts import MOST, News, Standing, in_journal, message, news
-from deployer.core.doctor.lines import Finding, Mark
+from deployer.core.doctor import Finding, Mark
 from deployer.core.model import Freeze, Outcome, ParseError, Pulse, State, Verdict
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

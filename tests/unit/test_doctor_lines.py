@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from deployer.core.doctor.lines import (
+from deployer.core.doctor import (
     Ailment,
     Finding,
     Mark,

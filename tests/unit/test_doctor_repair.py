@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.doctor.repair import rebuilt
+from deployer.core.doctor import rebuilt
 from deployer.core.model import Status, StatusRecord, StatusState
 
 A, B = "a" * 40, "b" * 40

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from deployer.core.doctor.invariants import MOST_OWED, Audit, violations
+from deployer.core.invariants import MOST_OWED, Audit, violations
 from deployer.core.model import Status, StatusState
 from deployer.errors import JournalError
 from deployer.worker.maintenance import LOOK_EVERY_S

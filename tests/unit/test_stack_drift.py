@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.doctor.stack_rules import drift
+from deployer.core.stack import drift
 
 OWN = "services:\n  postgres:\n    image: postgres:16\n"
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployer.core.doctor.lines import Ailment
-from deployer.core.doctor.stack_rules import checkout, packages, stopping
+from deployer.core.doctor import Ailment, checkout, packages, stopping
 from deployer.core.stack import Stack, parse
 from deployer.errors import ServicesError
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text, union
 
-from deployer.core.doctor.invariants import LATELY, Audit
+from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import State, StatusState, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.edges.journal.tables import announcements, covers, deployments, outbox, worker
