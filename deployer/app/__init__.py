@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from deployer.check import Checked
     from deployer.core.alerts import News
     from deployer.deployment.parts import Parts
-    from deployer.doctor.running import Line
+    from deployer.doctor import Line
     from deployer.edges.backup.databases import Databases
     from deployer.edges.backup.making import Backup
     from deployer.worker.process import Signals, Worker
@@ -192,7 +192,7 @@ def set_up_github(
 
 def _looked_at(settings: Settings, lines: Sequence[Line]) -> tuple[Finding, ...]:
     from deployer.app.doctor import all_that_is_asked
-    from deployer.doctor.running import run
+    from deployer.doctor import run
 
     with ExitStack() as until:
         return run(lines, all_that_is_asked(settings, until), secrets=_secrets(settings))

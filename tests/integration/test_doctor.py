@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
+from deployer import doctor as checkup
 from deployer.app import doctor as app_doctor
 from deployer.cli import main
 from deployer.core.model import Ending, Live, ProcessorCame, State, Trigger
 from deployer.demo.github import StandIn
 from deployer.demo.ports import free_port
-from deployer.doctor import running
 from deployer.edges import http
 from deployer.edges.compose import runner
 from deployer.edges.git import mirror
@@ -77,7 +77,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_ASK_S", 60.0)
     monkeypatch.setattr(app_doctor, "HOST_ANSWERS_S", 60.0)
     monkeypatch.setattr(mirror, "_CHECK_S", 60.0)
-    monkeypatch.setattr(running, "run", partial(running.run, bound_s=300.0))
+    monkeypatch.setattr(checkup, "run", partial(checkup.run, bound_s=300.0))
 
 
 @pytest.fixture

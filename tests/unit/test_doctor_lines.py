@@ -16,8 +16,8 @@ from deployer.core.doctor import (
     failed,
     summary,
 )
+from deployer.doctor import Line, run
 from deployer.doctor.docker import numbers
-from deployer.doctor.running import Line, run
 from deployer.doctor.world import World
 from deployer.errors import GitError
 from tests.doctor_world import nothing_but
