@@ -59,49 +59,34 @@ def me() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
+def imported(name: str) -> click.Command:
+    """Return a command, whose module is imported only now."""
+    if name in SERVICES:
+        # structlog and httpx load rich where it is: 5 MB for what a service never draws.
+        sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # can't be imported then
+    module, _ = COMMANDS[name]
+    command: click.Command = getattr(
+        import_module(f"deployer.cli.{module}"), name.replace("-", "_")
+    )
+    return command
+
+
 class _Commands(click.Group):
-    """Imports a command when it is run: `web` stays small in memory, `--help` is quick."""
+    """Lists its commands by name, and imports the one that is run: `web` stays small in memory."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        cmd_name: str,
-    ) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        if cmd_name in SERVICES:
-            # structlog and httpx load rich where it is: 5 MB for what a service never draws.
-            sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # can't be imported then
-        command: click.Command = getattr(
-            import_module(f"deployer.cli.{module}"), cmd_name.replace("-", "_")
-        )
-        return command
+        return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.exceptions.NoSuchCommand as exc:  # click knows only of those it has imported
-            raise click.exceptions.NoSuchCommand(
-                exc.command_name, possibilities=list(COMMANDS), ctx=ctx
-            ) from None
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        formatter: click.HelpFormatter,
-    ) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, imported(name) if name else None, rest
 
 
 @click.group(
     cls=_Commands,
+    commands={name: click.Command(name, short_help=says) for name, (_, says) in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="deployer")

@@ -191,7 +191,7 @@ def test_python_m_deployer_lists_all_commands() -> None:
 
 @pytest.mark.parametrize("service", ["web", "worker"])
 def test_a_service_loads_nothing_that_draws_tables(service: str) -> None:
-    code = f"import sys; from deployer import cli; cli.commands.get_command(None, {service!r})"
+    code = f"import sys; from deployer import cli; cli.imported({service!r})"
     code += "; import structlog, httpx; print([n for n in sys.modules if n.startswith('rich.')])"
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert said.stdout == "[]\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from deployer.cli import COMMANDS, commands
+from deployer.cli import COMMANDS, imported
 from deployer.web import Receiving, create_app
 from tests.fakes.bell import FakeBell
 from tests.fakes.journal import FakeJournal
@@ -31,9 +31,7 @@ def calls() -> list[list[str]]:
 
 def options(command: str) -> set[str]:
     """Return the options of a command but `--help`, short where they have a short one."""
-    found = commands.get_command(click.Context(commands), command)
-    assert found is not None
-    return {min(p.opts, key=len) for p in found.params if isinstance(p, click.Option)}
+    return {min(p.opts, key=len) for p in imported(command).params if isinstance(p, click.Option)}
 
 
 def test_the_readme_has_each_command_in_the_order_of_help() -> None:
