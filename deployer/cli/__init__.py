@@ -1,5 +1,7 @@
 """The command line: one file a command, named after it; `tables` is what they print with.
 
+What is typed for a commit, a place or another name is looked at here: click tells of a mistake.
+
 Exit status: 0 success, 1 the thing asked about failed, 2 wrong use or settings,
 3 a part that is needed is out of reach.
 """
@@ -10,8 +12,8 @@ import codecs
 import getpass
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import NoReturn, TextIO
 import click
 
 from deployer import __version__
-from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerRunning
+from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerRunning, WrongPlace
 from deployer.masking import printable
 
 EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
@@ -51,12 +53,59 @@ COMMANDS = {
 
 SERVICES = {"web", "worker"}
 
+FULL, SHORTEST = 40, 7
+"""Hex digits of a commit's id."""
+_HEX = frozenset("0123456789abcdef")
+
 _SPELT = {"✓": "ok", "✗": "X", "…": "..."}
 
 
 def me() -> str:
     """Return who gives the command."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def full_commit(value: str) -> str:
+    """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
+    if len(value) != FULL or not _is_hex(value):
+        raise click.BadParameter(f"a full commit id has {FULL} hex digits (git rev-parse HEAD)")
+    return value.lower()
+
+
+def short_commit(value: str) -> str:
+    """Accept the beginning of a commit's id."""
+    if not SHORTEST <= len(value) <= FULL or not _is_hex(value):
+        raise click.BadParameter(f"a commit id has {SHORTEST} to {FULL} hex digits")
+    return value.lower()
+
+
+def commit_or_number(value: str) -> str:
+    """Accept a deployment's id too."""
+    if not value or not _is_hex(value) or len(value) > FULL:
+        raise click.BadParameter("give a deployment's id or a commit")
+    if not value.isdigit() and len(value) < SHORTEST:
+        raise click.BadParameter(f"a shortened commit needs {SHORTEST} digits")
+    return value.lower()
+
+
+def _is_hex(value: str) -> bool:
+    return set(value.lower()) <= _HEX
+
+
+def named(given: str) -> str:
+    """Accept what is not empty: as a path, an empty text would be the current directory."""
+    if not given:
+        raise click.BadParameter("it is empty: a variable of your shell may not be set")
+    return given
+
+
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Tell of a place at which a command can do nothing as click tells of a mistake."""
+    try:
+        yield
+    except WrongPlace as exc:
+        raise click.UsageError(printable(str(exc))) from exc
 
 
 def imported(name: str) -> click.Command:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from deployer import app, config
-from deployer.cli.arguments import named, wrong_use
+from deployer.cli import named, wrong_use
 from deployer.core.backup import Manifest
 
 

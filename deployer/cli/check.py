@@ -10,8 +10,7 @@ import click
 from rich.text import Text
 
 from deployer import app
-from deployer.cli import tables
-from deployer.cli.arguments import named, wrong_use
+from deployer.cli import named, tables, wrong_use
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.precheck import mending

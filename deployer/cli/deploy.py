@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from deployer import app, config
-from deployer.cli import arguments, tables
+from deployer.cli import full_commit, tables
 from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE, reasons
@@ -28,7 +28,7 @@ EXIT_OF = {State.BROKEN: 1, State.FAILED: 1, State.ERROR: 3}
 
 
 @click.command()
-@click.argument("sha", required=False, type=arguments.full_commit)
+@click.argument("sha", required=False, type=full_commit)
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def deploy(sha: str | None, *, wait: bool) -> None:
     """Deploy the branch's tip now, and judge all of it anew.

@@ -7,8 +7,7 @@ import json
 import click
 
 from deployer import app, config
-from deployer.cli import arguments, tables
-from deployer.cli.arguments import named
+from deployer.cli import SHORTEST, named, tables
 from deployer.core.reporting.render import timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
@@ -25,7 +24,7 @@ def explain(what: str, *, as_json: bool) -> None:
     """
     journal = app.open_journal(config.load(), reading=True)
     heard = journal.heard(what)
-    if not heard and len(what) >= arguments.SHORTEST:
+    if not heard and len(what) >= SHORTEST:
         what = journal.complete(what) or what
         heard = journal.heard(what)
     sha = next((one.sha for one in heard), what)

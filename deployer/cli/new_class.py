@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from deployer import app
-from deployer.cli.arguments import named, wrong_use
+from deployer.cli import named, wrong_use
 
 # https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,39}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli import arguments, me
+from deployer.cli import me, short_commit
 from deployer.core.planning.rollback import earlier
 from deployer.errors import DeployerError
 
@@ -13,7 +13,7 @@ LOOKED_BACK = 200
 
 
 @click.command()
-@click.argument("sha", required=False, type=arguments.short_commit)
+@click.argument("sha", required=False, type=short_commit)
 @click.option("--why", default="", help="What the commits say that are live no longer.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def rollback(sha: str | None, why: str, *, wait: bool) -> None:

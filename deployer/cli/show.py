@@ -7,7 +7,7 @@ import json
 import click
 
 from deployer import app, config
-from deployer.cli import arguments, tables
+from deployer.cli import FULL, SHORTEST, commit_or_number, tables
 from deployer.core.model import Deployment, State
 from deployer.core.reporting.render import as_json as deployment_as_json
 from deployer.errors import DeployerError
@@ -15,7 +15,7 @@ from deployer.ports import Journal
 
 
 @click.command()
-@click.argument("what", metavar="SHA|ID", type=arguments.commit_or_number)
+@click.argument("what", metavar="SHA|ID", type=commit_or_number)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(what: str, *, as_json: bool) -> None:
     """Show one deployment: the one with that id, or the one that judged that commit.
@@ -34,8 +34,8 @@ def show(what: str, *, as_json: bool) -> None:
 
 def _find(journal: Journal, what: str) -> Deployment:
     found = None
-    if len(what) >= arguments.SHORTEST:
-        full = what if len(what) == arguments.FULL else journal.complete(what)
+    if len(what) >= SHORTEST:
+        full = what if len(what) == FULL else journal.complete(what)
         found = journal.judging(full) if full else None
     if found is None and what.isdigit():
         found = journal.deployment(int(what))
