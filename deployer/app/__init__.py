@@ -154,15 +154,17 @@ class TokenNow:
         return self._token
 
 
-def checkup(settings: Settings) -> tuple[Finding, ...]:
-    """Check all that a deployment needs; one finding a line, nothing is changed.
+def checkup(settings: Settings, lines: Sequence[Line]) -> tuple[Finding, ...]:
+    """Look at all `lines`; one finding each.
 
     Raises:
         SettingsError: the embedded Airflow needs a port.
     """
-    from deployer.doctor import LINES
+    from deployer.app.doctor import all_that_is_asked
+    from deployer.doctor import run
 
-    return _looked_at(settings, LINES)
+    with ExitStack() as until:
+        return run(lines, all_that_is_asked(settings, until), secrets=_secrets(settings))
 
 
 def repair(
@@ -179,23 +181,6 @@ def repair(
 
     with all_that_may_be_broken(settings) as broken:
         return mend(broken, agreed=agreed, tell=tell)
-
-
-def set_up_github(
-    settings: Settings, *, dry_run: bool, anew: bool, redeliver: bool
-) -> tuple[Finding, ...]:
-    """Check the token, make or mend the webhook, and ask for lost deliveries again."""
-    from deployer.doctor import github_lines
-
-    return _looked_at(settings, github_lines(dry_run=dry_run, anew=anew, redeliver=redeliver))
-
-
-def _looked_at(settings: Settings, lines: Sequence[Line]) -> tuple[Finding, ...]:
-    from deployer.app.doctor import all_that_is_asked
-    from deployer.doctor import run
-
-    with ExitStack() as until:
-        return run(lines, all_that_is_asked(settings, until), secrets=_secrets(settings))
 
 
 def messenger(settings: Settings) -> Messenger:
@@ -220,13 +205,14 @@ def tell(settings: Settings) -> tuple[News, tuple[str, ...]]:
             can't be remembered, and was told within the last hour.
     """
     from deployer.core.alerts import message, news
+    from deployer.doctor import LINES
     from deployer.edges.messages import Told
     from deployer.edges.processes.lock import only_teller
 
     reach, memory = messenger(settings), Told(settings.state_dir)
     with only_teller(settings.state_dir):
         told = memory.read()
-        new = news(told, _wrong_in_journal(settings), checkup(settings))
+        new = news(told, _wrong_in_journal(settings), checkup(settings, LINES))
         if not new:
             return new, ()
         memory.write(new.added_to(told))

@@ -15,6 +15,7 @@ from rich.text import Text
 from deployer import app, config
 from deployer.cli import tables
 from deployer.core.doctor import Finding, Mark, as_json, failed, summary
+from deployer.doctor import LINES
 
 STYLES = {Mark.PASSED: "green", Mark.FAILED: "bold red", Mark.SKIPPED: "dim"}
 
@@ -37,7 +38,7 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
     if in_json and repair:
         raise click.UsageError("--json goes without --repair, which asks and tells in words")
     if not repair:
-        report(app.checkup(settings), in_json=in_json)
+        report(app.checkup(settings, LINES), in_json=in_json)
 
     def agreed(wrong: str) -> bool:
         click.echo(wrong)

@@ -6,6 +6,7 @@ import click
 
 from deployer import app, config
 from deployer.cli.doctor import report
+from deployer.doctor import github_lines
 
 
 @click.command()
@@ -20,4 +21,5 @@ def github(*, dry_run: bool, anew: bool, redeliver: bool) -> None:
     it changes nothing. Exit status 1 if something is left to do.
     """
     settings = config.load(needs=("public_url", "webhook_secret"))
-    report(app.set_up_github(settings, dry_run=dry_run, anew=anew, redeliver=redeliver))
+    lines = github_lines(dry_run=dry_run, anew=anew, redeliver=redeliver)
+    report(app.checkup(settings, lines))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from deployer.core.doctor import Ailment, Finding, Mark, NotApplicable
@@ -75,7 +75,10 @@ LINES = (
 
 
 def github_lines(*, dry_run: bool, anew: bool, redeliver: bool) -> tuple[Line, ...]:
-    """Return what `deployer github` does, a line each."""
+    """Return what `deployer github` does, a line each.
+
+    It checks the token, makes or mends the webhook, and may ask for lost deliveries again.
+    """
 
     def set_up(world: World) -> str:
         secret = world.settings.webhook_secret[0].get_secret_value()
@@ -100,7 +103,9 @@ def run(
     found: dict[str, Finding] = {}
 
     def look(line: Line) -> None:
-        found[line.name] = _clean(_finding(line, world), secrets)
+        said = _finding(line, world)
+        detail, remedy = without(secrets, said.detail), without(secrets, said.remedy)
+        found[line.name] = replace(said, detail=detail, remedy=remedy)
 
     # Daemons: one that hangs in the kernel (a dead NFS server) must not keep the process.
     threads = [threading.Thread(target=look, args=(line,), daemon=True) for line in lines]
@@ -139,8 +144,3 @@ def _finding(line: Line, world: World) -> Finding:
             f"the check itself broke: {type(exc).__name__}: {exc}",
             "report this as a bug of the deployer; the other lines stand",
         )
-
-
-def _clean(finding: Finding, secrets: Sequence[str]) -> Finding:
-    detail, remedy = without(secrets, finding.detail), without(secrets, finding.remedy)
-    return Finding(finding.name, finding.state, detail, remedy)

@@ -497,7 +497,7 @@ def test_status_tells_of_packages_that_are_not_those_of_what_is_live(
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """Return the titles of what reached the teacher; the check-up finds a full disk."""
     full = Finding("disk", Mark.FAILED, "0.1 GiB free", "make room")
-    monkeypatch.setattr(app, "checkup", lambda _settings: (full,))
+    monkeypatch.setattr(app, "checkup", lambda _settings, _lines: (full,))
     with answering({"POST /": Said(200)}) as server:
         url = f"json://{server.url.removeprefix('http://')}/a-token-0123456789"
         monkeypatch.setenv("DEPLOYER_NOTIFY_URLS", url)
@@ -623,7 +623,7 @@ def test_notify_looks_while_no_other_one_can(
 ) -> None:
     held = []
 
-    def checkup(_: object) -> tuple[Finding, ...]:
+    def checkup(*_: object) -> tuple[Finding, ...]:
         with (state_dir / TELLER).open() as file, pytest.raises(BlockingIOError) as raised:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         held.append(raised)

@@ -16,7 +16,7 @@ from deployer.app import doctor as app_doctor
 from deployer.config import Settings
 from deployer.core.doctor import Ailment, Mark, NotApplicable
 from deployer.demo.ports import free_port
-from deployer.doctor import airflow
+from deployer.doctor import LINES, airflow
 from deployer.doctor.world import World as Asked
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
@@ -236,7 +236,7 @@ def test_the_embedded_airflow_is_well(world: World, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(app_doctor, "local_airflow", lambda _: world.local)
     wanted = {"services", "Airflow health", "Airflow account", "Airflow rights"}
-    found = [finding for finding in app.checkup(settings) if finding.name in wanted]
+    found = [finding for finding in app.checkup(settings, LINES) if finding.name in wanted]
     assert len(found) == len(wanted)
     assert [finding for finding in found if finding.state is not Mark.PASSED] == []
 
