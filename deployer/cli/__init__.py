@@ -65,6 +65,12 @@ def me() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
+def tell(*lines: str) -> None:
+    """Say what is no part of a command's output."""
+    for line in lines:
+        click.echo(f"deployer: {printable(line)}", err=True)
+
+
 def full_commit(value: str) -> str:
     """Accept 40 hex digits: the worker's git alone could complete a shorter one."""
     if len(value) != FULL or not _is_hex(value):
@@ -181,8 +187,7 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
 
 
 def _end(status: int, *lines: str) -> NoReturn:
-    for line in lines:
-        click.echo(f"deployer: {printable(line)}", err=True)
+    tell(*lines)
     sys.exit(status)
 
 

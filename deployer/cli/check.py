@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from deployer import app
-from deployer.cli import named, tables, wrong_use
+from deployer.cli import named, tables, tell, wrong_use
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.precheck import mending
@@ -32,9 +32,9 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     status 1 if a file fails, 3 if there is no Airflow that could parse.
     """
     with wrong_use():
-        found = app.check(Path.cwd(), places, _tell)
+        found = app.check(Path.cwd(), places, tell)
     for place in found.unseen:
-        _tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
+        tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
     if in_json:
         files = [verdict_as_json(verdict) for verdict in found.verdicts]
         click.echo(json.dumps({"files": files}, indent=2))
@@ -49,10 +49,6 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
             out.print(_shown(verdict, words), soft_wrap=True)
         out.print(_sum(found.verdicts))
     raise SystemExit(0 if all(verdict.good for verdict in found.verdicts) else 1)
-
-
-def _tell(words: str) -> None:
-    click.echo(f"deployer: {printable(words)}", err=True)
 
 
 def _shown(verdict: Verdict, words: str) -> Text:

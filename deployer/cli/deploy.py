@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from deployer import app, config
-from deployer.cli import full_commit, tables
+from deployer.cli import full_commit, tables, tell
 from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE, reasons
@@ -74,12 +74,12 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
     until = time.monotonic() + LONGEST_WAIT_S
     tell_at = time.monotonic() + FIRST_TOLD_S
     asked_at, told = datetime.now(UTC), set[str]()
-    click.echo("deployer: asked the worker to deploy; it takes its turn", err=True)
+    tell("asked the worker to deploy; it takes its turn")
     while time.monotonic() < until:
         answer = journal.answer_to(wish)
         for line in tables.progress(answer) if answer else ():
             if line not in told:
-                click.echo(f"deployer: {tables.plain(line)}", err=True)
+                tell(tables.plain(line).plain)
                 told.add(line)
         if answer is not None and answer.state.ended:
             return answer
@@ -96,7 +96,7 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
         if answer is None and time.monotonic() >= tell_at:
             why = "".join(f"{reason}; " for reason in reasons(pulse, datetime.now(UTC)))
             told_of = f"the worker has not begun: {why}`deployer logs` says why"
-            click.echo(f"deployer: {tables.plain(told_of)}", err=True)
+            tell(tables.plain(told_of).plain)
             tell_at = time.monotonic() + TOLD_AGAIN_S
         time.sleep(LOOK_EVERY_S)
     raise OperatorError(f"no end after {LONGEST_WAIT_S:.0f} s; see `deployer logs -f`")

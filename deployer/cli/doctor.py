@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -64,9 +63,7 @@ def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
 
 def _table(findings: Sequence[Finding]) -> Table:
     """Return what a person reads: what to do stands below what is wrong."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "check", "found"):
-        table.add_column(column, overflow="fold")
+    table = tables.empty("", "check", "found")
     for finding in findings:
         found = tables.plain(finding.detail)
         if finding.remedy:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 from deployer import app, config
+from deployer.cli import tell
 from deployer.core.counts import counted
 
 TEST = "This is a test: red deployments, stalls and failures of `deployer doctor` are told here."
@@ -27,15 +26,10 @@ def notify(*, test: bool) -> None:
         return
     if test:
         missed = app.messenger(settings).send(f"{settings.github_repo}: a test", TEST)
-        _complain(missed)
+        tell(*missed)
         took = len(settings.notify_urls) - len(missed)
         click.echo(f"sent to {counted(took, 'address', 'addresses')}")
         raise SystemExit(1 if missed else 0)
     news, missed = app.tell(settings)
-    _complain(missed)
+    tell(*missed)
     click.echo(f"told of {counted(len(news), 'thing')}" if news else "nothing new to tell")
-
-
-def _complain(reasons: Sequence[str]) -> None:
-    for reason in reasons:
-        click.echo(f"deployer: {reason}", err=True)

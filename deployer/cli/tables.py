@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from deployer.core.model import (
@@ -98,7 +98,7 @@ def under_way(deployment: Deployment) -> Iterator[str]:
 
 def listing(deployments: Sequence[Deployment]) -> Table:
     """Return deployments, a line each."""
-    table = _table("id", "commit", "state", "by", "queued (UTC)", "took", "folders")
+    table = empty("id", "commit", "state", "by", "queued (UTC)", "took", "folders")
     for d in deployments:
         folders = sorted({f for v in d.verdicts if (f := folder_of(v.path))})
         table.add_row(
@@ -115,7 +115,7 @@ def listing(deployments: Sequence[Deployment]) -> Table:
 
 def events(told: Sequence[Event]) -> Table:
     """Return what became of a commit, a line each; `after`: since the first."""
-    table = _table("time (UTC)", "after", "deployment", "what")
+    table = empty("time (UTC)", "after", "deployment", "what")
     for event in told:
         table.add_row(
             f"{event.at:%Y-%m-%d %H:%M:%S}",
@@ -127,7 +127,7 @@ def events(told: Sequence[Event]) -> Table:
 
 
 def _steps(deployment: Deployment) -> Table:
-    table = _table("step", "", "seconds", "detail")
+    table = empty("step", "", "seconds", "detail")
     for step in deployment.steps:
         seconds = (step.finished_at - step.started_at).total_seconds()
         table.add_row(str(step.name), coloured(step.state), f"{seconds:.2f}", plain(step.detail))
@@ -144,7 +144,7 @@ def progress(deployment: Deployment) -> Iterator[str]:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    table = _table("file", "outcome", "proof", "DAGs, or what is wrong")
+    table = empty("file", "outcome", "proof", "DAGs, or what is wrong")
     for v in verdicts:
         what = ", ".join(v.dag_ids)
         if v.error:
@@ -157,7 +157,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _statuses(deployment: Deployment) -> Table:
-    table = _table("commit", "context", "state", "description", "posted")
+    table = empty("commit", "context", "state", "description", "posted")
     for record in deployment.statuses:
         status = record.status
         posted = "yes" if record.posted_at else record.error or "owed"
@@ -171,11 +171,10 @@ def _statuses(deployment: Deployment) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def empty(*columns: str) -> Table:
+    """Return a table without rows."""
+    style = box.SIMPLE_HEAD if sys.stdout.isatty() else None
+    return Table(*(Column(name, overflow="fold") for name in columns), box=style, pad_edge=False)
 
 
 def _took(start: datetime, end: datetime | None) -> str:
