@@ -42,17 +42,8 @@ class Broken:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """One kind of damage.
-
-    Attributes:
-        look: says what is wrong and what is done about it, None: nothing. Changes nothing.
-        mend: does it, and says what was done.
-    """
-
-    look: Callable[[], str | None]
-    mend: Callable[[], str]
+Wrong = tuple[str, Callable[[], str]]
+"""What is wrong and what is done about it, in words; what does it, and says what was done."""
 
 
 def repair(broken: Broken, *, agreed: Callable[[str], bool], tell: Callable[[str], None]) -> bool:
@@ -61,56 +52,45 @@ def repair(broken: Broken, *, agreed: Callable[[str], bool], tell: Callable[[str
     The mirror first: of it the journal is rebuilt, and of that one hears what is live.
     """
     well = True
-    for kind in (_of_mirror, _of_journal, _of_releases, _of_leftovers):
-        one = kind(broken)
+    for look in (_mirror, _journal, _releases, _leftovers):
         try:
-            wrong = one.look()
-            if wrong is not None and not agreed(wrong):
+            if (wrong := look(broken)) is None:
+                continue
+            words, mend = wrong
+            if agreed(words):
+                tell(mend())
+            else:
                 well = False
-            elif wrong is not None:
-                tell(one.mend())
         except DeployerError as exc:
             tell(f"not repaired: {exc}")
             well = False
     return well
 
 
-def _of_mirror(broken: Broken) -> Repair:
+def _mirror(broken: Broken) -> Wrong | None:
     repository = broken.repository
-
-    def look() -> str | None:
-        if not repository.path.exists() or repository.check() is not None:
-            return None
-        return f"the mirror {repository.path} is damaged: clone it anew"
-
-    return Repair(look, lambda: f"the mirror is cloned anew, at {repository.fetch()[:7]}")
-
-
-def _of_journal(broken: Broken) -> Repair:
-    def look() -> str | None:
-        damage = broken.journal.damage()
-        return damage and (
-            f"the journal {damage}: keep it aside and rebuild it without its history (a backup has"
-            " that: `deployer restore`)"
-        )
-
-    return Repair(look, lambda: _rebuild(broken))
+    if not repository.path.exists() or repository.check() is not None:
+        return None
+    return (
+        f"the mirror {repository.path} is damaged: clone it anew",
+        lambda: f"the mirror is cloned anew, at {repository.fetch()[:7]}",
+    )
 
 
-def _of_releases(broken: Broken) -> Repair:
+def _journal(broken: Broken) -> Wrong | None:
+    damage = broken.journal.damage()
+    words = (
+        f"the journal {damage}: keep it aside and rebuild it without its history (a backup has"
+        " that: `deployer restore`)"
+    )
+    return (words, lambda: _rebuild(broken)) if damage else None
+
+
+def _releases(broken: Broken) -> Wrong | None:
     journal, releases = broken.journal, broken.releases
 
     def is_lost(edits: Edits | None) -> bool:
         return releases.live() is None or (edits is not None and edits.paths is None)
-
-    def look() -> str | None:
-        edits = releases.edits(mend=False)
-        if edits and edits.paths == frozenset():
-            return edits.words
-        if not is_lost(edits) or journal.opened(lambda known: known.live()) is None:
-            return None
-        words = edits.words if edits else "`current` leads to no release"
-        return f"{words}: have all of the branch's tip published and judged anew"
 
     def mend() -> str:
         edits = releases.edits()
@@ -119,24 +99,27 @@ def _of_releases(broken: Broken) -> Repair:
         journal.opened(lambda known: known.set_live(None))
         return "the worker publishes the branch's tip anew when it starts"
 
-    return Repair(look, mend)
+    edits = releases.edits(mend=False)
+    if edits and edits.paths == frozenset():
+        return edits.words, mend
+    if not is_lost(edits) or journal.opened(lambda known: known.live()) is None:
+        return None
+    words = edits.words if edits else "`current` leads to no release"
+    return f"{words}: have all of the branch's tip published and judged anew", mend
 
 
-def _of_leftovers(broken: Broken) -> Repair:
+def _leftovers(broken: Broken) -> Wrong | None:
     releases = broken.releases
 
-    def look() -> str | None:
-        left = [str(place) for place in broken.sockets if place.is_socket()]
-        left += [f"the half-written release {name}" for name in releases.torn()]
-        return f"of a worker that is dead: {', '.join(left)}: remove" if left else None
-
-    def mend() -> str:
+    def remove() -> str:
         for place in filter(Path.is_socket, broken.sockets):
             place.unlink()
         removed = releases.prune(0, releases.beyond(0))  # torn ones, and no whole one
         return f"sockets and {counted(removed, 'half-written release')} are removed"
 
-    return Repair(look, mend)
+    left = [str(place) for place in broken.sockets if place.is_socket()]
+    left += [f"the half-written release {name}" for name in releases.torn()]
+    return (f"of a worker that is dead: {', '.join(left)}: remove", remove) if left else None
 
 
 def _rebuild(broken: Broken) -> str:
