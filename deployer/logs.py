@@ -30,8 +30,7 @@ def set_up(process: str, *, state_dir: Path, secrets: Iterable[str]) -> Callable
     written stops nothing. Return what takes out one more secret from now on.
     """
     logging.raiseExceptions = False
-    redactor = _Redactor(secrets)
-    sinks = _Sinks(_file(state_dir / FOLDER / f"{process}.jsonl"), redactor.redact)
+    sinks = _Sinks(_file(state_dir / FOLDER / f"{process}.jsonl"), secrets)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -50,7 +49,7 @@ def set_up(process: str, *, state_dir: Path, secrets: Iterable[str]) -> Callable
     for chatty in ("httpx", "httpcore", "git", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry is a warning to it
-    return redactor.hide
+    return sinks.hide
 
 
 class _Sinks(logging.Handler):
@@ -58,12 +57,14 @@ class _Sinks(logging.Handler):
 
     A fifth of the time of structlog's way through `logging`, which renders for each
     handler: a line is written for each delivery (`scripts/bench ack`). As a handler it takes over
-    what libraries log.
+    what libraries log. Secrets are taken out by value: their formats are not fixed.
     """
 
-    def __init__(self, file: logging.Handler, redact: Callable[[str], str]) -> None:
+    def __init__(self, file: logging.Handler, secrets: Iterable[str]) -> None:
         super().__init__()
-        self._redact = redact
+        self._known: set[str] = set()
+        for secret in secrets:
+            self.hide(secret)
         self._screen = logging.StreamHandler(sys.stderr)
         self._file = file
         self._as_json = structlog.processors.JSONRenderer(default=str)
@@ -84,6 +85,13 @@ class _Sinks(logging.Handler):
             structlog.get_logger().log(level, record.getMessage(), exc_info=record.exc_info or None)
         except Exception:  # noqa: BLE001 - as every handler's: a line too few, no caller disturbed
             self.handleError(record)
+
+    def hide(self, secret: str) -> None:
+        self._known = {*self._known, *_forms(secret)}  # a new one: threads read the old one
+
+    def _redact(self, line: str) -> str:
+        # Masked too: a student's own, in what a trace or a library quotes.
+        return masked(without(self._known, line))
 
     def close(self) -> None:
         self._file.close()
@@ -112,22 +120,6 @@ def _file(path: Path) -> logging.Handler:
     except OSError as exc:
         sys.stderr.write(f"no log file {path}: {exc}; logging to standard error only\n")
         return logging.NullHandler()
-
-
-class _Redactor:
-    """Takes secrets out of a line by value: their formats are not fixed."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._known: set[str] = set()
-        for secret in secrets:
-            self.hide(secret)
-
-    def hide(self, secret: str) -> None:
-        self._known = {*self._known, *_forms(secret)}  # a new one: threads read the old one
-
-    def redact(self, line: str) -> str:
-        # Masked too: a student's own, in what a trace or a library quotes.
-        return masked(without(self._known, line))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
