@@ -10,7 +10,7 @@ from deployer.app.airflow import compose_runner, in_compose, local_airflow
 from deployer.config import Settings
 from deployer.core.doctor import Ailment
 from deployer.core.settings import Secret, in_plain
-from deployer.doctor.hooks import OurHook
+from deployer.doctor.github import OurHook
 from deployer.doctor.repair import Broken
 from deployer.doctor.world import World
 from deployer.edges.airflow.parse_feed import PLACE

@@ -3,7 +3,7 @@
 A line is a small function in the module of its part (`docker`, `airflow`, `github`, `git`,
 `journal`, `host`): it asks the `world` and says in a sentence what it found, or raises an `Ailment`
 with what to do. `LINES` gives it its name and the cure for what a port raises; `run` looks at all:
-none can raise, none can hold up the report. `hooks` is GitHub's webhook, `repair` is `--repair`.
+none can raise, none can hold up the report. `repair` is `--repair`.
 """
 
 from __future__ import annotations

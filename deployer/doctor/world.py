@@ -8,14 +8,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployer.config import Settings
 from deployer.core.doctor import NotApplicable
-from deployer.doctor.hooks import OurHook
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 from deployer.ports.doctor import AirflowAccount, ClassRepository, Compose, Engine, Server
+
+if TYPE_CHECKING:
+    from deployer.doctor.github import OurHook
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from deployer.cli import main
 from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.settings import Secret
 from deployer.demo.ports import free_port
-from deployer.doctor.hooks import OurHook
+from deployer.doctor.github import OurHook
 from deployer.edges.github.hooks import Hooks
 from deployer.errors import OperatorError
 from tests.classrepo import ClassRepo
