@@ -190,11 +190,14 @@ class OurHook:
                 if dry_run:
                     return f"would be made: {url}, json, push"
                 return f"made as number {self.api.make(body(url, secret))}: {url}, json, push"
-            done = [
-                self._mended(number, reasons, body(url, secret), dry_run=dry_run)
-                for number, reasons in ((hook.id, amiss(hook)) for hook in mine)
-                if reasons or anew
-            ]
+            done = []
+            for hook in mine:
+                reasons = amiss(hook) or (("the secret is to be set anew",) if anew else ())
+                if reasons and not dry_run:
+                    self.api.mend(hook.id, body(url, secret))
+                if reasons:
+                    verb = "would be" if dry_run else "was"
+                    done.append(f"number {hook.id} {verb} mended: {', '.join(reasons)}")
         except OperatorError as exc:
             raise Ailment(f"it could not be made or mended: {exc}", clicks) from exc
         if len(mine) > 1:
@@ -203,15 +206,6 @@ class OurHook:
                 f"delete all but one on {self.page}",
             )
         return "; ".join(done) or f"number {mine[0].id} is as it should be: {url}, json, push"
-
-    def _mended(
-        self, number: int, reasons: tuple[str, ...], to_be: dict[str, object], *, dry_run: bool
-    ) -> str:
-        why = ", ".join(reasons) or "the secret is to be set anew"
-        if dry_run or self.api is None:
-            return f"number {number} would be mended: {why}"
-        self.api.mend(number, to_be)
-        return f"number {number} was mended: {why}"
 
     def _clicks(self, url: str) -> str:
         return (

@@ -46,10 +46,6 @@ def read(world: World) -> Traces:
     return Traces(journal.pulse(), journal.packages(), journal.audit(world.now()))
 
 
-def _traces(world: World) -> Traces:
-    return world.after("journal", read)
-
-
 def journal(world: World) -> str:
     world.once(read)
     return "can be read, its tables are up to date"
@@ -61,7 +57,7 @@ def invariants(world: World) -> str:
     Raises:
         Ailment: something of it does not.
     """
-    traces = _traces(world)
+    traces = world.after("journal", read)
     if wrong := "; ".join(violations(traces.audit)):
         raise Ailment(
             wrong,
@@ -79,18 +75,17 @@ def worker(world: World) -> str:
         Ailment: with the reasons that `/readyz` gives, too.
         NotApplicable: it runs, and could fetch nothing yet.
     """
-    traces, now = _traces(world), world.now()
-    against = readiness.reasons(traces.pulse, now)
-    if list(readiness.by_name(traces.pulse, now)) == ["tip"] and not traces.pulse.tip_checked_at:
+    pulse, now = world.after("journal", read).pulse, world.now()
+    against = readiness.by_name(pulse, now)
+    if list(against) == ["tip"] and not pulse.tip_checked_at:
         raise NotApplicable("it runs, and has fetched nothing yet: see repository")
     if against:
         raise Ailment(
-            "; ".join(against),
+            "; ".join(against.values()),
             "see whether it runs (systemctl status deployer-worker) and what it says"
             " (`deployer logs`, `deployer status`)",
         )
-    beat_at = traces.pulse.beat_at or now
-    return f"heartbeat {_ago(now - beat_at)} ago, tip checked, nothing overdue"
+    return f"heartbeat {_ago(now - (pulse.beat_at or now))} ago, tip checked, nothing overdue"
 
 
 def parse_feed(world: World, sleep: Callable[[float], None] = time.sleep) -> str:
@@ -103,7 +98,7 @@ def parse_feed(world: World, sleep: Callable[[float], None] = time.sleep) -> str
         Ailment: none is, or one that can't tell.
         NotApplicable: the worker, at which it connects, does not run.
     """
-    if not _traces(world).pulse.processors and world.processes is None:
+    if not world.after("journal", read).pulse.processors and world.processes is None:
         world.after("engine", docker.about)
     until = world.now() + _CONNECTED_WITHIN
     while True:
@@ -142,7 +137,7 @@ def same_packages(world: World) -> str:
         Ailment: it runs on others.
         NotApplicable: there is nothing to compare.
     """
-    traces = _traces(world)
+    traces = world.after("journal", read)
     if traces.packages is None:
         raise NotApplicable("can't be told: nothing was deployed yet")
     if world.processes is None:
@@ -190,7 +185,7 @@ def deliveries(world: World) -> str:
     Raises:
         Ailment: none ever did, or they come under a new name.
     """
-    traces, repo = _traces(world), world.settings.github_repo
+    traces, repo = world.after("journal", read), world.settings.github_repo
     last_at = traces.pulse.delivered_at
     if last_at is None:
         address = f"{world.settings.public_url or 'https://ADDRESS'}/webhook"
