@@ -34,31 +34,27 @@ def install(settings: Settings, version: str, *, tell: Callable[[str], None]) ->
     # The freeze and what is kept are the same for two runs: one would take the other for dead.
     with lock.only_airflow_version(settings.state_dir):
         own_as_around(settings.state_dir / lock.AIRFLOW_VERSION)
-        return _install(settings, version, tell)
-
-
-def _install(settings: Settings, version: str, tell: Callable[[str], None]) -> bool:
-    host, journal, clock = in_compose(settings), open_journal(settings), SystemClock()
-    runner = compose_runner(settings)
-    airflow = AirflowRest(settings.airflow_url, host.username, host.password)
-    other = ComposeOtherAirflow(
-        runner,
-        Databases(runner),
-        services=settings.recreate_services,
-        airflow_url=settings.airflow_url,
-        kept=settings.state_dir / "airflow-version",
-    )
-    use_case = AirflowVersion(
-        other,
-        host.services,
-        Drain(airflow, journal, clock, timeout_s=settings.drain_timeout_s),
-        journal=journal,
-        clock=clock,
-        bell=doorbell(settings),
-        services=settings.recreate_services,
-        tell=tell,
-    )
-    try:
-        return use_case.install(version)
-    finally:
-        own_as_around(runner.output)
+        host, journal, clock = in_compose(settings), open_journal(settings), SystemClock()
+        airflow = AirflowRest(settings.airflow_url, host.username, host.password)
+        runner = compose_runner(settings)
+        other = ComposeOtherAirflow(
+            runner,
+            Databases(runner),
+            services=settings.recreate_services,
+            airflow_url=settings.airflow_url,
+            kept=settings.state_dir / "airflow-version",
+        )
+        use_case = AirflowVersion(
+            other,
+            host.services,
+            Drain(airflow, journal, clock, timeout_s=settings.drain_timeout_s),
+            journal=journal,
+            clock=clock,
+            bell=doorbell(settings),
+            services=settings.recreate_services,
+            tell=tell,
+        )
+        try:
+            return use_case.install(version)
+        finally:
+            own_as_around(runner.output)
