@@ -172,15 +172,18 @@ def repair(
 ) -> bool:
     """Mend what nothing mends by itself and `agreed` agrees to; return whether all is well now.
 
+    No worker starts meanwhile.
+
     Raises:
         WorkerRunning
-        OperatorError
+        OperatorError: a lock's file can't be written.
     """
     from deployer.app.doctor import all_that_may_be_broken
     from deployer.doctor.repair import repair as mend
+    from deployer.edges.processes.lock import only_worker
 
-    with all_that_may_be_broken(settings) as broken:
-        return mend(broken, agreed=agreed, tell=tell)
+    with only_worker(settings.state_dir, settings.checkout_dir), ExitStack() as until:
+        return mend(all_that_may_be_broken(settings, until), agreed=agreed, tell=tell)
 
 
 def messenger(settings: Settings) -> Messenger:

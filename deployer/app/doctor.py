@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 from deployer.app.airflow import compose_runner, in_compose, local_airflow
@@ -27,7 +26,6 @@ from deployer.edges.github.statuses import GitHub
 from deployer.edges.http import HttpServer
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes import doorbell
-from deployer.edges.processes.lock import only_worker
 from deployer.edges.releases.store import ReleaseStore
 
 HOST_ANSWERS_S = 15.0
@@ -85,25 +83,19 @@ def our_hook(settings: Settings, token: Secret | None) -> OurHook:
     )
 
 
-@contextmanager
-def all_that_may_be_broken(settings: Settings) -> Iterator[Broken]:
-    """Hand out what `deployer doctor --repair` mends; no worker starts meanwhile.
-
-    Raises:
-        WorkerRunning
-        OperatorError: a lock's file can't be written.
-    """
+def all_that_may_be_broken(settings: Settings, until: ExitStack) -> Broken:
+    """Return what `deployer doctor --repair` mends; closed when `until` ends."""
     checkout, state, token = settings.checkout_dir, settings.state_dir, settings.github_token
     now = datetime.now(UTC)
-    board = GitHub(settings.github_api_url, settings.github_repo, lambda: token)
+    github = GitHub(settings.github_api_url, settings.github_repo, lambda: token)
+    board = until.enter_context(closing(github))
     mirror = Mirror(settings.repo_url, settings.branch, checkout, token=lambda: token)
-    with only_worker(state, checkout), closing(board):
-        yield Broken(
-            ref=f"refs/heads/{settings.branch}",
-            repository=mirror,
-            journal=JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
-            statuses=board if token else None,
-            releases=ReleaseStore(checkout, GitRepository(mirror)),
-            sockets=(state / doorbell.PLACE, checkout / PLACE),
-            now=now,
-        )
+    return Broken(
+        ref=f"refs/heads/{settings.branch}",
+        repository=mirror,
+        journal=JournalPlace(settings.journal_url, state, f"before_{now:%Y%m%dT%H%M%SZ}"),
+        told=board.told if token else None,
+        releases=ReleaseStore(checkout, GitRepository(mirror)),
+        sockets=(state / doorbell.PLACE, checkout / PLACE),
+        now=now,
+    )

@@ -14,10 +14,10 @@ from typing import Final
 
 from deployer.core.counts import counted
 from deployer.core.doctor import rebuilt
-from deployer.core.model import Trigger
+from deployer.core.model import StatusRecord, Trigger
 from deployer.errors import DeployerError
 from deployer.ports import Edits, Journal
-from deployer.ports.doctor import ClassRepository, JournalPlace, PublishedReleases, ToldStatuses
+from deployer.ports.doctor import ClassRepository, JournalPlace, PublishedReleases
 
 LATELY: Final = 50
 """Commits of the branch whose statuses GitHub is asked for."""
@@ -29,14 +29,15 @@ class Broken:
 
     Attributes:
         ref: the branch, as a push names it.
-        statuses: None: there is no token, and no status was ever posted.
+        told: returns what GitHub was told of a commit, newest first; None: there is no token, and
+            no status was ever posted.
         sockets: places at which a worker listens.
     """
 
     ref: str
     repository: ClassRepository
     journal: JournalPlace
-    statuses: ToldStatuses | None
+    told: Callable[[str], Sequence[StatusRecord]] | None
     releases: PublishedReleases
     sockets: Sequence[Path]
     now: datetime
@@ -124,9 +125,8 @@ def _leftovers(broken: Broken) -> Wrong | None:
 
 def _rebuild(broken: Broken) -> str:
     """Rebuild the journal out of what GitHub was told; nothing is changed before all is known."""
-    board, told, tip = broken.statuses, {}, broken.repository.fetch()
-    if board:
-        told = {sha: board.told(sha) for sha in broken.repository.latest(LATELY)}
+    tip, ask = broken.repository.fetch(), broken.told
+    told = {sha: ask(sha) for sha in broken.repository.latest(LATELY)} if ask else {}
     remembered = rebuilt(told)
 
     def fill(journal: Journal) -> None:

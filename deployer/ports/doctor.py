@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from deployer.core.model import Health, Look, StatusRecord
+from deployer.core.model import Health, Look
 from deployer.ports.journal import Journal
 from deployer.ports.releases import Edits, Releases
 
@@ -152,17 +152,6 @@ class JournalPlace(Protocol):
         """Put one in its place that `fill` filled; return where the old one is kept."""
 
     def opened(self, ask: Callable[[Journal], T]) -> T: ...
-
-
-class ToldStatuses(Protocol):
-    """What GitHub was told."""
-
-    def told(self, sha: str) -> tuple[StatusRecord, ...]:
-        """Return a commit's statuses, newest first.
-
-        Raises:
-            OperatorError: it does not tell.
-        """
 
 
 class PublishedReleases(Releases, Protocol):
