@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import getpass
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,8 @@ FULL, SHORTEST = 40, 7
 """Hex digits of a commit's id."""
 _HEX = frozenset("0123456789abcdef")
 
+json_option = click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+
 _SPELT = {"✓": "ok", "✗": "X", "…": "..."}
 
 
@@ -69,6 +72,10 @@ def tell(*lines: str) -> None:
     """Say what is no part of a command's output."""
     for line in lines:
         click.echo(f"deployer: {printable(line)}", err=True)
+
+
+def print_json(shown: object) -> None:
+    click.echo(json.dumps(shown, indent=2))
 
 
 def full_commit(value: str) -> str:

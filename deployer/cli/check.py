@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 from rich.text import Text
 
 from deployer import app
-from deployer.cli import named, tables, tell, wrong_use
+from deployer.cli import json_option, named, print_json, tables, tell, wrong_use
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.precheck import mending
@@ -21,7 +20,7 @@ from deployer.masking import printable
 
 @click.command()
 @click.argument("places", metavar="[PATH]...", nargs=-1, type=named)
-@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+@json_option
 def check(places: tuple[str, ...], *, in_json: bool) -> None:
     """Parse DAG files as a push would, before you push.
 
@@ -36,8 +35,7 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     for place in found.unseen:
         tell(f"{place} holds no DAG file that Airflow looks at; what uses it is checked")
     if in_json:
-        files = [verdict_as_json(verdict) for verdict in found.verdicts]
-        click.echo(json.dumps({"files": files}, indent=2))
+        print_json({"files": [verdict_as_json(verdict) for verdict in found.verdicts]})
     else:
         out = tables.console()
         for verdict in found.verdicts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import json_option, print_json, tables
 from deployer.core.doctor import Finding, Mark, as_json, failed, summary
 from deployer.doctor import LINES
 
@@ -20,7 +19,7 @@ STYLES = {Mark.PASSED: "green", Mark.FAILED: "bold red", Mark.SKIPPED: "dim"}
 
 
 @click.command()
-@click.option("--json", "in_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option("--repair", is_flag=True, help="Mend mirror, journal, releases and leftovers.")
 @click.option("--yes", is_flag=True, help="With --repair: don't ask before anything is mended.")
 def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
@@ -51,7 +50,7 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
 def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
     """Print what was found, and exit."""
     if in_json:
-        click.echo(json.dumps(as_json(findings), indent=2))
+        print_json(as_json(findings))
     else:
         if sys.stdout.isatty():
             tables.console().print(_table(findings))

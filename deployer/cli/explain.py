@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from deployer import app, config
-from deployer.cli import SHORTEST, named, tables
+from deployer.cli import SHORTEST, json_option, named, print_json, tables
 from deployer.core.reporting.render import timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
@@ -15,8 +13,8 @@ from deployer.errors import DeployerError
 
 @click.command()
 @click.argument("what", metavar="DELIVERY|SHA", type=named)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def explain(what: str, *, as_json: bool) -> None:
+@json_option
+def explain(what: str, *, in_json: bool) -> None:
     """Tell what became of a delivery or a commit, in order, with times.
 
     DELIVERY: the id that GitHub shows under Recent Deliveries. A commit may be shortened to 7
@@ -34,11 +32,11 @@ def explain(what: str, *, as_json: bool) -> None:
             f"the journal knows no {what}: no such delivery came, and no push named it as its"
             " newest commit; GitHub shows under Settings, Webhooks, Recent Deliveries what it sent"
         )
-    if as_json:
+    if in_json:
         told = [
             {"at": timestamp(event.at), "what": event.words, "deployment": event.deployment}
             for event in events
         ]
-        click.echo(json.dumps({"sha": sha, "events": told}, indent=2))
+        print_json({"sha": sha, "events": told})
         return
     tables.console().print(tables.events(events))

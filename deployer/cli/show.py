@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from deployer import app, config
-from deployer.cli import FULL, SHORTEST, commit_or_number, tables
+from deployer.cli import FULL, SHORTEST, commit_or_number, json_option, print_json, tables
 from deployer.core.model import Deployment, State
-from deployer.core.reporting.render import as_json as deployment_as_json
+from deployer.core.reporting.render import as_json
 from deployer.errors import DeployerError
 from deployer.ports import Journal
 
 
 @click.command()
 @click.argument("what", metavar="SHA|ID", type=commit_or_number)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(what: str, *, as_json: bool) -> None:
+@json_option
+def show(what: str, *, in_json: bool) -> None:
     """Show one deployment: the one with that id, or the one that judged that commit.
 
     A commit may be shortened to 7 digits. Exit status 1 if the deployment failed.
     """
     journal = app.open_journal(config.load(), reading=True)
     found = _find(journal, what)
-    if as_json:
-        click.echo(json.dumps(deployment_as_json(found), indent=2))
+    if in_json:
+        print_json(as_json(found))
     else:
         tables.show(found)
     if found.state in {State.BROKEN, State.FAILED, State.ERROR}:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import click
 
 from deployer import app, config
-from deployer.cli import tables
+from deployer.cli import json_option, print_json, tables
 from deployer.core.counts import counted
 from deployer.core.reporting.readiness import reasons
-from deployer.core.reporting.render import as_json as deployment_as_json
-from deployer.core.reporting.render import freeze_as_json, timestamp
+from deployer.core.reporting.render import as_json, freeze_as_json, timestamp
 
 RECENT = 10
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(*, as_json: bool) -> None:
+@json_option
+def status(*, in_json: bool) -> None:
     """Show what is live, whether the deployer does its job, and the last deployments."""
     journal = app.open_journal(config.load(), reading=True)
     pulse = journal.pulse()
     why_not = reasons(pulse, datetime.now(UTC))
     recent = journal.deployments(limit=RECENT)
     freeze = journal.frozen(datetime.now(UTC))
-    if as_json:
+    if in_json:
         found = {
             "ready": not why_not,
             "reasons": list(why_not),
@@ -36,9 +34,9 @@ def status(*, as_json: bool) -> None:
             "frozen": freeze_as_json(freeze) if freeze else None,
             "worker_beat_at": timestamp(pulse.beat_at) if pulse.beat_at else None,
             "statuses_owed": pulse.owed,
-            "deployments": [deployment_as_json(d) for d in recent],
+            "deployments": [as_json(d) for d in recent],
         }
-        click.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     out = tables.console()
     out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
