@@ -75,16 +75,11 @@ def show(deployment: Deployment) -> None:
         f"  by {deployment.trigger}  {_took(deployment.queued_at, deployment.finished_at)}",
     )
     out.print(head)
-    for line in under_way(deployment):
+    for line in filter(None, [*under_way(deployment), deployment.reason]):
         out.print(plain(line))
-    if deployment.reason:
-        out.print(plain(deployment.reason))
-    if deployment.steps:
-        out.print(_steps(deployment))
-    if deployment.verdicts:
-        out.print(_verdicts(deployment.verdicts))
-    if deployment.statuses:
-        out.print(_statuses(deployment))
+    for table in (_steps(deployment), _verdicts(deployment.verdicts), _statuses(deployment)):
+        if table.rows:
+            out.print(table)
 
 
 def under_way(deployment: Deployment) -> Iterator[str]:

@@ -11,11 +11,10 @@ from typing import Final
 from deployer.core import doctor as rules
 from deployer.core.counts import counted
 from deployer.core.doctor import Ailment
-from deployer.core.model import Look
 from deployer.core.stack import Stack, parse
 from deployer.doctor.world import World
 from deployer.errors import ServicesError
-from deployer.ports.doctor import About
+from deployer.ports.doctor import About, Seen
 
 OLDEST_ENGINE: Final = (20, 10)
 OLDEST_COMPOSE: Final = (2,)
@@ -115,14 +114,9 @@ def services(world: World) -> str:
         return _processes(world.processes(), needed)
     world.after("engine", about)
     seen = sorted(world.engine.containers(), key=lambda one: one.service)
-    wrong = [
-        f"{name} has no container" for name in sorted(set(needed) - {one.service for one in seen})
-    ]
-    wrong += [
-        f"{one.service} {ails}"
-        for one in seen
-        if (ails := _ailing(one.look, needed=one.service in needed))
-    ]
+    missing = set(needed) - {one.service for one in seen}
+    wrong = [f"{name} has no container" for name in sorted(missing)]
+    wrong += [f"{one.service} {ails}" for one in seen if (ails := _ailing(one, needed))]
     wrong += [f"{one.service}: {line}" for one in seen for line in one.passed_over]
     if wrong:
         raise Ailment(
@@ -146,7 +140,8 @@ def _processes(living: Collection[str], needed: Collection[str]) -> str:
     return f"{', '.join(needed)} run"
 
 
-def _ailing(look: Look, *, needed: bool) -> str | None:
+def _ailing(one: Seen, needed: Collection[str]) -> str | None:
+    look = one.look
     match look.status, look.health:
         case "running", None | "none" | "healthy":
             return None
@@ -155,7 +150,7 @@ def _ailing(look: Look, *, needed: bool) -> str | None:
         case "running", health:
             again = f", {counted(look.restarts, 'time')} started again" if look.restarts else ""
             return f"is {health}{again}"
-        case "exited", _ if look.exit_code == 0 and not needed:
+        case "exited", _ if look.exit_code == 0 and one.service not in needed:
             return None
         case _:
             return look.words()
