@@ -87,9 +87,7 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
         if answer is None and freeze and goal is None:
             raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
         pulse = journal.pulse()
-        beat_at = pulse.beat_at
-        silent_since = max(beat_at, asked_at) if beat_at else asked_at
-        if datetime.now(UTC) - silent_since > SILENCE:
+        if datetime.now(UTC) - max(pulse.beat_at or asked_at, asked_at) > SILENCE:
             raise OperatorError(
                 "no worker answers; start `deployer worker`: the wish is kept in the journal"
             )
