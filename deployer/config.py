@@ -91,19 +91,17 @@ def load(environ: Mapping[str, str] = os.environ, *, needs: tuple[str, ...] = ()
     read = {name: hint.__metadata__[0] for name, hint in hints.items()}
     values: dict[str, Any] = {}
     for one in fields(Settings):
-        key = f"{PREFIX}{one.name.upper()}"
-        where, text = given.get(one.name, (key, None))
+        required = one.default is MISSING or one.name in needs
+        where, text = given.get(one.name, (f"{PREFIX}{one.name.upper()}", None))
         if text:
             try:
                 values[one.name] = read[one.name](text)
             except ValueError as exc:
                 mistakes.append(f"{where} {exc}")
-        # What could not be read was given, or may have been.
-        elif (one.default is MISSING or one.name in needs) and not any(
-            mistake.startswith(key) or (mistake.startswith(_ENV_FILE) and _UNREAD in mistake)
-            for mistake in mistakes
-        ):
-            mistakes.append(f"{where} is {'required' if text is None else 'empty'}")
+        elif required and one.name not in given:
+            mistakes.append(f"{where} is required")
+        elif required and text is not None:
+            mistakes.append(f"{where} is empty")
     # Outside of the `except`: a reader's own frames hold what was given.
     if mistakes:
         raise SettingsError(sorted(mistakes))
@@ -112,10 +110,15 @@ def load(environ: Mapping[str, str] = os.environ, *, needs: tuple[str, ...] = ()
 
 
 def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, tuple[str, str | None]]:
-    """Merge the four sources: by field name, where it was given, and the text as `_secret` does."""
+    """Merge the four sources: by field name, where it was given, and the text as `_secret` does.
+
+    In a file that can't be read all of them may be.
+    """
     ours = _ours(environ)
     env_file = ours.pop(_ENV_FILE, "")
     there = _env_file(Path(env_file), mistakes) if env_file else {}
+    maybe = dict.fromkeys(_NAMES.values(), (_ENV_FILE, None)) if there is None else {}
+    there = there or {}
     unknown = (there.keys() | ours.keys()) - _NAMES.keys() - _FILES.keys()
     mistakes += [_unknown(key) for key in unknown]
     given = {key: text for source in (there, ours) for key, text in source.items() if text}
@@ -123,7 +126,7 @@ def _gather(environ: Mapping[str, str], mistakes: list[str]) -> dict[str, tuple[
     for key, name in _FILES.items():
         if key in given:
             found[name] = _secret(key, Path(given[key]), mistakes)
-    return found | {name: (key, given[key]) for key, name in _NAMES.items() if key in given}
+    return maybe | found | {name: (key, given[key]) for key, name in _NAMES.items() if key in given}
 
 
 def _unknown(key: str) -> str:
@@ -133,7 +136,8 @@ def _unknown(key: str) -> str:
     return f"{key} is not a setting of the deployer{hint}"
 
 
-def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
+def _env_file(path: Path, mistakes: list[str]) -> dict[str, str] | None:
+    """Return what is ours in the file, None where a mistake was noted: it can't be read."""
     found: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8") as stream:
@@ -141,7 +145,7 @@ def _env_file(path: Path, mistakes: list[str]) -> dict[str, str]:
             lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as exc:
         mistakes.append(f"{_ENV_FILE} {path} {_UNREAD}{_reason(exc)}")
-        return {}
+        return None
     for line in lines:
         if line.error:
             text = line.original.string  # with the empty lines before it

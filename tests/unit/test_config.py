@@ -103,6 +103,12 @@ def test_an_empty_value_is_one_that_was_not_given() -> None:
     assert mistakes({"DEPLOYER_GITHUB_REPO": ""}) == ("DEPLOYER_GITHUB_REPO is required",)
 
 
+def test_a_misspelt_name_that_begins_like_a_required_one_hides_nothing() -> None:
+    found = mistakes({"DEPLOYER_GITHUB_REPOSITORY": "class-org/class"})
+    assert found[0] == "DEPLOYER_GITHUB_REPO is required"
+    assert found[1].startswith("DEPLOYER_GITHUB_REPOSITORY is not a setting of the deployer")
+
+
 def test_blanks_around_a_value_are_none_of_it(tmp_path: Path) -> None:
     file = env_file(tmp_path / "env", "DEPLOYER_BRANCH=' live '\nDEPLOYER_BIND=' '\n")
     found = load(
