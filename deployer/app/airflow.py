@@ -68,8 +68,8 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     """
     from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
+    from deployer.edges.compose.runner import read_stack
     from deployer.edges.compose.services import ComposeServices
-    from deployer.edges.compose.stack import read_stack
     from deployer.edges.compose.ways.plain import PlainWay
     from deployer.edges.compose.ways.proving import Bounds, Prover
     from deployer.edges.embedded.settings import SETTINGS
@@ -138,8 +138,7 @@ def choose_way(
 
 def compose_runner(settings: Settings) -> ComposeRunner:
     """Return what runs Compose for the class's project."""
-    from deployer.edges.compose.commands import Project
-    from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.runner import ComposeRunner, Project
 
     project = Project(settings.compose_project, settings.compose_file)
     return ComposeRunner(project, settings.state_dir / "compose.log", environ=os.environ)

@@ -17,11 +17,9 @@ from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
 from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import ENGINE_ERRORS
-from deployer.edges.compose.ways.image import ImageSlots, ImageWay
-from deployer.edges.compose.ways.image_build import IMAGE_LABEL
+from deployer.edges.compose.ways.image import IMAGE_LABEL, ImageSlots, ImageWay
 from deployer.edges.compose.ways.plain import PlainWay
-from deployer.edges.compose.ways.proving import Bounds, Prover
-from deployer.edges.compose.ways.throwaway import PROJECT_LABEL, Limits, run_throwaway
+from deployer.edges.compose.ways.proving import PROJECT_LABEL, Bounds, Limits, Prover, run_throwaway
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.core.stack import PIP_AT_START, Mount, Service, Stack, parse, seconds
-from deployer.edges.compose.stack import shared_file
+from deployer.edges.compose.runner import shared_file
 from deployer.errors import ServicesError
 
 FILE = Path("/etc/deployer/docker-compose.yaml")

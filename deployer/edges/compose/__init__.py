@@ -5,7 +5,5 @@ ways/          the two ways in which packages get into containers
 other_airflow  another version of Airflow: its `.env`, its database
 containers     the project's, looked at and judged
 engine         a client of it; what goes wrong on the way there
-commands       every command line of Compose
-runner         runs them, never twice at a time
-stack          the file as Compose understands it
+runner         Compose's command lines, run never twice at a time; the file as it understands it
 """

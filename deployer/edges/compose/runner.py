@@ -1,4 +1,4 @@
-"""Run Compose such that it may outlive the worker, and never twice at a time.
+"""Run Compose such that it may outlive the worker, and never twice at a time; read its file.
 
 A worker that dies (SIGKILL, out of memory) must not take Compose along in the middle of a
 recreate, so Compose leads a session of its own and writes into a file and not a pipe, whose
@@ -12,15 +12,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final, TypeAlias
 
-from deployer.edges.compose.commands import CONFIG, VERSION, Command, Project, argv
+from deployer.core.model import COMPOSE_FILE
+from deployer.core.stack import Stack, parse
 from deployer.edges.compose.engine import which_engine
 from deployer.errors import ServicesError
 
@@ -30,6 +33,74 @@ a compose file can put any variable into a container."""
 _ASK_S = 20.0
 _LOOK_S = 0.1
 _SHOWN_LINES = 5
+# github.com/compose-spec/compose-go: loader/normalize.go, schema/compose-spec.json
+_SERVICE = re.compile(r"[a-zA-Z0-9._-]+")
+
+Command: TypeAlias = tuple[str, ...]
+"""What comes behind `docker compose` and its own options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The operator's own compose file, and the name under which Compose runs it."""
+
+    name: str
+    file: Path
+
+
+CONFIG: Final = ("config", "--format", "json")
+"""Print the file as Compose understands it, as JSON; changes nothing, asks no engine."""
+VERSION: Final = ("version", "--short")
+"""Print which Compose this is; reads no file."""
+
+
+def up(service: str) -> Command:
+    """Recreate one service, whatever it runs on, and start it; does not wait for its health.
+
+    Compose makes the new container, stops the old one, removes it, and only then starts the
+    new: never two at once.
+
+    Raises:
+        ServicesError: a service's name is none.
+    """
+    if not _SERVICE.fullmatch(service):
+        raise ServicesError(f"{service!r} is no service's name: see DEPLOYER_RECREATE_SERVICES")
+    # --no-deps: the database stays untouched. --pull never: what runs was proven here;
+    # a missing image is an error, and never somebody else's of the same name.
+    return (
+        *("up", "--detach", "--no-deps", "--no-build", "--force-recreate"),
+        *("--pull", "never", "--", service),
+    )
+
+
+def start(services: Sequence[str]) -> Command:
+    """Start services as the file has them, and wait until they are healthy; no others."""
+    return ("up", "--detach", "--wait", "--no-deps", "--", *services)
+
+
+def stop(services: Sequence[str], within_s: int) -> Command:
+    """Stop services, where they run."""
+    return ("stop", "--timeout", str(within_s), "--", *services)
+
+
+def script(service: str, text: str) -> Command:
+    """Run a script of the shell in the service's container."""
+    return ("exec", "-T", service, "sh", "-c", text)
+
+
+def run(service: str, *alone: str) -> Command:
+    """Run a command to its end in a container of the service for that alone; none: its own."""
+    return ("run", "--rm", "--no-deps", "-T", service, *alone)
+
+
+def argv(project: Project, command: Command) -> tuple[str, ...]:
+    """Return the command line, the program's name first."""
+    if command == VERSION:
+        return ("docker", "compose", *command)
+    return (
+        *("docker", "compose", "--ansi", "never", "--progress", "plain"),
+        *("--project-name", project.name, "--file", str(project.file), *command),
+    )
 
 
 class ComposeRunner:
@@ -199,3 +270,45 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _end_of(said: bytes) -> str:
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     return "\n".join(lines[-_SHOWN_LINES:]) or "it said nothing"
+
+
+def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:
+    """Let Compose read the file (0.1 s); `services` must be in it.
+
+    Raises:
+        ServicesError: there is no such file, Compose refuses it, or a service is missing.
+    """
+    file = runner.project.file
+    read_text(file)
+    try:
+        stack = parse(file, runner.config())
+    except ServicesError as exc:
+        raise ServicesError(f"{file} can't be used: {exc}") from exc
+    stack.require(services)
+    return stack
+
+
+def shared_file(file: Path) -> Path:
+    """Return the operator's copy of the file that the class repository has as well.
+
+    It is COMPOSE_FILE itself, unless that (as the plain way's) builds upon one beside it.
+    """
+    beside = file.with_name(COMPOSE_FILE)
+    return beside if beside.exists() else file
+
+
+def read_text(file: Path) -> str:
+    """Return the file as it is written.
+
+    Raises:
+        ServicesError
+    """
+    try:
+        return file.read_text()
+    except FileNotFoundError as exc:
+        raise ServicesError(
+            f"{file} is not there: copy docker-compose.yaml and what it names to it, or set"
+            " DEPLOYER_COMPOSE_FILE"
+        ) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ServicesError(f"{file} can't be read: {exc}") from exc

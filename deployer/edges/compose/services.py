@@ -14,7 +14,6 @@ from docker.client import DockerClient
 from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
-from deployer.edges.compose.commands import up
 from deployer.edges.compose.containers import (
     Containers,
     instance,
@@ -24,8 +23,7 @@ from deployer.edges.compose.containers import (
     stop_timeout_s,
 )
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.runner import ComposeRunner
-from deployer.edges.compose.stack import read_stack, read_text, shared_file
+from deployer.edges.compose.runner import ComposeRunner, read_stack, read_text, shared_file, up
 from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot

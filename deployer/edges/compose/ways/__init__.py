@@ -1,10 +1,8 @@
 """The two ways in which a class's packages get into Airflow's containers, and what each must do.
 
-image        an image is built of `requirements.txt`, and the containers run it
-plain        the containers install a list of pinned packages themselves at each start
-image_build  build an image of our own files and one text
-proving      what is asked of packages, and whose fault a no is
-throwaway    a container for one command
+image    an image is built of `requirements.txt`, and the containers run it
+plain    the containers install a list of pinned packages themselves at each start
+proving  what is asked of packages in containers for one command, and whose fault a no is
 
 Both ways prove first and move later, by the three names of `deployer.edges.packages.slots`.
 """

@@ -20,8 +20,7 @@ from deployer.core.requirements.blame import End
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.ways import Instance, Packages
-from deployer.edges.compose.ways.proving import CHECKS, Prover, verify_command
-from deployer.edges.compose.ways.throwaway import remove_throwaways
+from deployer.edges.compose.ways.proving import CHECKS, Prover, remove_throwaways, verify_command
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import ServicesError
