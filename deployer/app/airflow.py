@@ -85,13 +85,13 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
         way.ensure_current()
 
     def place(slot: Slot) -> ContainerPlace:
-        packages = way.packages(slot)
+        image, at_start = way.packages(slot)
         return ContainerPlace(
-            image=packages.image,
+            image=image,
             project=settings.compose_project,
             checkout_dir=checkout,
             files=airflow_files(),
-            pip_requirements=packages.at_start,
+            pip_requirements=at_start,
             env={f"AIRFLOW__{name}": value for name, value in SETTINGS.items()},
         )
 

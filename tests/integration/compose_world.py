@@ -26,7 +26,6 @@ from docker.models.containers import Container
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import ComposeRunner, Project
 from deployer.edges.compose.services import ComposeServices
-from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import RequirementsRefused
 
@@ -55,7 +54,7 @@ class FakeWay(Slots[str]):
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.refuses: dict[str, str] = {}
-        self.settled: set[float] = set()  # when those were made that run on `current` for sure
+        self.settled: set[str | None] = set()  # the ids of those that run on `current` for sure
         self.litter = 0
         if self.target(Slot.CURRENT) is None:
             self.point(Slot.CURRENT, "")
@@ -76,16 +75,16 @@ class FakeWay(Slots[str]):
     def slots(self) -> Slots[str]:
         return self
 
-    def packages(self, slot: Slot) -> Packages:
-        return Packages(f"played:{slot}")
+    def packages(self, slot: Slot) -> tuple[str, None]:
+        return f"played:{slot}", None
 
-    def installed(self, containers: Sequence[Instance]) -> str | None:
-        if not all(container.runs for container in containers):
+    def installed(self, containers: Sequence[Container]) -> str | None:
+        if not all(container.status == "running" for container in containers):
             return None
         return None if self.target(Slot.PREVIOUS) is not None else self.target(Slot.CURRENT)
 
-    def on_current(self, container: Instance) -> bool:
-        return container.made_at in self.settled
+    def on_current(self, container: Container) -> bool:
+        return container.id in self.settled
 
     def resolve(self, text: str) -> tuple[str, ...]:
         if text in self.refuses:

@@ -18,7 +18,6 @@ from threading import Thread
 
 import pytest
 
-from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import LazyClient
 from deployer.edges.compose.runner import Project
 from deployer.errors import NotHealthy, ServicesError
@@ -248,7 +247,7 @@ def test_a_service_that_ends_again_and_again_is_told_at_once_with_its_log_lines(
     assert len(lines) <= 10
     # What breaks the first takes no other down.
     assert {name: world.container(name).id for name in others} == others
-    world.way.settled = {instance(world.container(name)).made_at for name in others}
+    world.way.settled = set(others.values())
     services.put_back(SERVICES)
     services.wait_healthy(SERVICES)
     assert services.installed() == ""

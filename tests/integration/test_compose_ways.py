@@ -15,11 +15,10 @@ from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
-from deployer.edges.compose.containers import instance
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.ways.image import IMAGE_LABEL, ImageSlots, ImageWay
 from deployer.edges.compose.ways.plain import PlainWay
-from deployer.edges.compose.ways.proving import PROJECT_LABEL, Bounds, Limits, Prover, run_throwaway
+from deployer.edges.compose.ways.proving import PROJECT_LABEL, Bounds, Prover
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 
@@ -29,8 +28,7 @@ AIRFLOW = "class-deployer/airflow:test"
 POSTGRES = "class-deployer/postgres:test"
 TEXT = "# ours\ncowsay==6.1  # moo\n"
 # Airflow's start alone, without bytecode, takes minutes where ten others want the processor.
-BOUNDS = Bounds(resolve_s=600, build_s=1800, check_s=600, probe_s=300, limits=Limits(cpus=2))
-SMALL = Limits(memory_mb=64)
+BOUNDS = Bounds(resolve_s=600, build_s=1800, check_s=600, probe_s=300, cpus=2)
 
 
 @pytest.fixture(scope="module")
@@ -112,19 +110,16 @@ def left_of(client: DockerClient, project: str) -> list[object]:
 # -- throwaway containers
 
 
+def small(client: DockerClient, project: str) -> Prover:
+    return Prover(client, project=project, bounds=Bounds(memory_mb=64))
+
+
 def test_a_throwaway_container_has_no_rights_and_nothing_is_left_of_it(
     client: DockerClient, project: str
 ) -> None:
     script = "grep -E 'CapBnd|NoNewPrivs' /proc/self/status; cat /tmp/given; ls /sys/class/net"
-    ended = run_throwaway(
-        client,
-        AIRFLOW,
-        ["-c", f"{script}; exit 7"],
-        entrypoint=["bash"],
-        project=project,
-        within_s=30,
-        limits=SMALL,
-        files={"tmp/given": b"a text\n"},
+    ended = small(client, project).run(
+        AIRFLOW, ["-c", f"{script}; exit 7"], within_s=30, files={"tmp/given": b"a text\n"}
     )
     assert (ended.end, ended.status) == (End.EXITED, 7)
     assert ended.text.split() == ["CapBnd:", "0" * 16, "NoNewPrivs:", "1", "a", "text", "lo"]
@@ -134,10 +129,7 @@ def test_a_throwaway_container_has_no_rights_and_nothing_is_left_of_it(
 def test_a_throwaway_container_is_killed_when_its_time_is_over(
     client: DockerClient, project: str
 ) -> None:
-    ended = run_throwaway(
-        client, AIRFLOW, ["-c", "echo began; sleep 60"], entrypoint=["bash"],
-        project=project, within_s=5, limits=SMALL,
-    )  # fmt: skip
+    ended = small(client, project).run(AIRFLOW, ["-c", "echo began; sleep 60"], within_s=5)
     assert (ended.end, ended.text) == (End.OUT_OF_TIME, "began\n")
     assert left_of(client, project) == []
 
@@ -146,10 +138,8 @@ def test_a_throwaway_container_is_killed_when_its_time_is_over(
 def test_a_throwaway_container_that_wants_too_much_memory_is_told_so(
     client: DockerClient, project: str, then: str
 ) -> None:
-    ended = run_throwaway(
-        client, AIRFLOW, ["-c", f"python -c 'bytearray(1 << 29)'{then}"], entrypoint=["bash"],
-        project=project, within_s=30, limits=SMALL,
-    )  # fmt: skip
+    script = f"python -c 'bytearray(1 << 29)'{then}"
+    ended = small(client, project).run(AIRFLOW, ["-c", script], within_s=30)
     assert ended.end is End.OUT_OF_MEMORY
 
 
@@ -188,24 +178,24 @@ def test_an_image_is_built_named_and_its_text_read_back_once_it_was_healthy(
     assert way.build(TEXT) == ("cowsay==6.1",)
     assert names_of(client, project)["current"] == before.id
     without_text = started(client, project, f"{project}:current")
-    assert way.installed([instance(without_text)]) == "", "whatever it holds, it is not the class's"
+    assert way.installed([without_text]) == "", "whatever it holds, it is not the class's"
 
     way.slots.advance()
     container = started(client, project, f"{project}:current")
-    assert way.installed([instance(container)]) is None, "it was not found healthy yet"
+    assert way.installed([container]) is None, "it was not found healthy yet"
     way.slots.confirm()
     assert list(names_of(client, project)) == ["current"]
-    assert way.installed([instance(container)]) == TEXT
-    assert way.installed([instance(container), instance(without_text)]) is None, "they do not agree"
+    assert way.installed([container]) == TEXT
+    assert way.installed([container, without_text]) is None, "they do not agree"
     container.stop(timeout=0)
-    assert way.installed([instance(again(container))]) is None, "it does not run"
+    assert way.installed([again(container)]) is None, "it does not run"
 
     # Somebody rebuilds the image by hand, and then recreates the services.
     container.start()
     before.tag(project, tag="current")
-    assert way.installed([instance(again(container))]) is None, "he is at work"
+    assert way.installed([again(container)]) is None, "he is at work"
     by_hand = started(client, project, f"{project}:current")
-    assert way.installed([instance(by_hand)]) == ""
+    assert way.installed([by_hand]) == ""
 
 
 def test_an_image_whose_name_somebody_took_away_is_told_with_what_to_do(
@@ -216,7 +206,7 @@ def test_an_image_whose_name_somebody_took_away_is_told_with_what_to_do(
     container = started(client, project, f"{project}:current")
     way.slots.drop(Slot.CURRENT)
     with pytest.raises(ServicesError, match=rf"no image {project}:current: .*docker compose build"):
-        way.installed([instance(container)])
+        way.installed([container])
 
 
 def test_what_cannot_be_installed_is_refused_with_its_line_and_nothing_is_named(
@@ -305,7 +295,7 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
         way = plain_way(client, project, tmp_path / "packages")
         way.ensure_current()
         first = started(client, project, AIRFLOW)
-        assert way.installed([instance(first)]) == ""
+        assert way.installed([first]) == ""
         assert way.build(TEXT) == ("cowsay==6.1",)
     finally:
         os.umask(umask)
@@ -315,15 +305,15 @@ def test_pins_are_proven_named_and_known_of_containers_that_started_on_them(
     way.slots.advance()
     way.slots.confirm()
     first.restart(timeout=0)
-    assert way.installed([instance(again(first))]) is None, "it has what it installed when made"
+    assert way.installed([again(first)]) is None, "it has what it installed when made"
     second = started(client, project, AIRFLOW)
-    assert way.installed([instance(second)]) == TEXT
+    assert way.installed([second]) == TEXT
 
     # Somebody lets the link lead to another list by hand, and then recreates the services.
     names = LinkSlots(tmp_path / "packages")
     names.point(Slot.CURRENT, tmp_path / "packages" / "1")
-    assert way.installed([instance(again(second))]) is None, "he is at work"
-    assert way.installed([instance(started(client, project, AIRFLOW))]) == ""
+    assert way.installed([again(second)]) is None, "he is at work"
+    assert way.installed([started(client, project, AIRFLOW)]) == ""
     names.point(Slot.CURRENT, tmp_path / "packages" / "2")
     way.tidy()
     assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["2", "current"]
@@ -337,7 +327,7 @@ def test_a_plain_list_that_somebody_removed_is_told_with_what_to_do(
     container = started(client, project, AIRFLOW)
     (tmp_path / "current").unlink()
     with pytest.raises(ServicesError, match="current leads nowhere: restart the worker"):
-        way.installed([instance(container)])
+        way.installed([container])
 
 
 def test_a_package_whose_build_fails_is_refused_in_the_plain_way_too(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from docker.models.containers import Container
 
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.ways import Instance
 from deployer.edges.compose.ways.plain import PlainWay
 from deployer.edges.compose.ways.proving import Bounds, Prover
 
@@ -23,26 +24,27 @@ def way(tmp_path: Path) -> PlainWay:
 
 
 @pytest.fixture
-def container() -> Instance:
+def container() -> Container:
     """Return one that was made after that."""
-    return Instance(runs=True, image="sha256:1", made_at=time.time() + 60, text=str)
+    made_at = datetime.now(UTC) + timedelta(seconds=60)
+    return Mock(spec=Container, status="running", attrs={"Created": made_at.isoformat()})
 
 
 def test_a_list_that_was_proven_is_what_the_class_asked_for(
-    way: PlainWay, container: Instance
+    way: PlainWay, container: Container
 ) -> None:
     assert way.installed([container]) == ""
 
 
 def test_a_list_that_somebody_edited_is_what_is_installed(
-    way: PlainWay, container: Instance, tmp_path: Path
+    way: PlainWay, container: Container, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.txt").write_text("emoji==2.0\n")
     assert way.installed([container]) == "emoji==2.0\n"
 
 
 def test_a_list_that_was_made_by_hand_is_taken_at_its_word(
-    way: PlainWay, container: Instance, tmp_path: Path
+    way: PlainWay, container: Container, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.in").write_text("cowsay\n")
     (tmp_path / "current" / "requirements.txt").write_text("cowsay==6.1\n")
@@ -51,7 +53,7 @@ def test_a_list_that_was_made_by_hand_is_taken_at_its_word(
 
 
 def test_a_list_that_is_gone_is_not_known(
-    way: PlainWay, container: Instance, tmp_path: Path
+    way: PlainWay, container: Container, tmp_path: Path
 ) -> None:
     (tmp_path / "current" / "requirements.txt").unlink()
     assert way.installed([container]) is None

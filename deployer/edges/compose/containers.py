@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ from docker.models.containers import Container
 
 from deployer.core.model import Look
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
-from deployer.edges.compose.ways import Instance
 from deployer.masking import without
 from deployer.ports.doctor import About, Seen
 
@@ -27,7 +23,6 @@ _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _ONEOFF = "com.docker.compose.oneoff"
 # pkg/compose/convergence.go: what is to replace a container is made as <its short id>_<its name>.
 _TWIN = re.compile(r"[0-9a-f]{12}_.+")
-_MOST_BYTES = 1 << 20  # of a text that is read out of one
 _LIVES = frozenset({"running", "restarting", "paused"})
 _LAST_LINES = 10  # of a log
 _LOG_LAG = timedelta(seconds=0.09)
@@ -115,30 +110,6 @@ def look(container: Container) -> Look:
         out_of_memory=state["OOMKilled"],
         started_at=datetime.fromisoformat(state["StartedAt"]),
     )
-
-
-def instance(container: Container) -> Instance:
-    """Return what the ways of packages want to know of it."""
-    return Instance(
-        runs=container.status == "running",
-        image=container.attrs["Image"],
-        made_at=datetime.fromisoformat(container.attrs["Created"]).timestamp(),
-        text=partial(_text_in, container),
-    )
-
-
-def _text_in(container: Container, path: str) -> str:
-    with asking(f"read a file of the container {container.name}"):
-        try:
-            stream, stat = container.get_archive(path)
-        except NotFound:
-            return ""
-        if stat is None or stat["size"] > _MOST_BYTES:
-            return ""
-        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
-            member = tar.next()
-            file = tar.extractfile(member) if member and member.isfile() else None
-            return file.read().decode(errors="replace") if file else ""
 
 
 def passes_its_check(container: Container) -> bool:

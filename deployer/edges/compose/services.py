@@ -16,7 +16,6 @@ from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.compose.containers import (
     Containers,
-    instance,
     last_lines,
     look,
     passes_its_check,
@@ -69,7 +68,7 @@ class ComposeServices:
 
     def installed(self) -> str | None:
         found = [self._containers.of(service) for service in self.services]
-        return self.way.installed(list(map(instance, chain(*found)))) if all(found) else None
+        return self.way.installed(list(chain(*found))) if all(found) else None
 
     def resolve(self, text: str) -> str:
         return f"resolves: {listed(self.way.resolve(text))}"
@@ -139,7 +138,7 @@ class ComposeServices:
     def _settled(self, service: str) -> bool:
         """Tell whether a service runs on the current packages already."""
         found = self._containers.of(service)
-        return bool(found) and all(self.way.on_current(instance(one)) for one in found)
+        return bool(found) and all(map(self.way.on_current, found))
 
     def _await_orphan(self) -> None:
         """Wait for the Compose of a worker that died, as long as its service may take to stop."""

@@ -9,41 +9,12 @@ Both ways prove first and move later, by the three names of `deployer.edges.pack
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from docker.models.containers import Container
+
 from deployer.edges.packages.slots import Slot, Slots
-
-
-@dataclass(frozen=True, slots=True)
-class Packages:
-    """What a container needs to have one set of packages.
-
-    Attributes:
-        image: its name.
-        at_start: `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
-    """
-
-    image: str
-    at_start: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A container of a service, as it was listed.
-
-    Attributes:
-        runs: it does.
-        image: the id of what it was made of.
-        made_at: when, in seconds since the epoch; one that is started again keeps it.
-        text: reads a text file in there by its absolute path, empty: there is none.
-    """
-
-    runs: bool
-    image: str
-    made_at: float
-    text: Callable[[str], str]
 
 
 class Way(Protocol):
@@ -53,10 +24,12 @@ class Way(Protocol):
     def slots(self) -> Slots[Any]:
         """The names by which they move."""
 
-    def packages(self, slot: Slot) -> Packages:
-        """Return what a container needs to have what `slot` leads to."""
+    def packages(self, slot: Slot) -> tuple[str, str | None]:
+        """Return what a container needs to have what `slot` leads to: its image's name, and
+        `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
+        """
 
-    def installed(self, containers: Sequence[Instance]) -> str | None:
+    def installed(self, containers: Sequence[Container]) -> str | None:
         """Return the class's text on which all of `containers` run, None if it is not known.
 
         `containers` are those of the services that are recreated, as just listed; there is at
@@ -67,7 +40,7 @@ class Way(Protocol):
             ServicesError: the engine does not answer.
         """
 
-    def on_current(self, container: Instance) -> bool:
+    def on_current(self, container: Container) -> bool:
         """Tell whether a container runs, and surely on what `current` leads to."""
 
     def resolve(self, text: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,21 +19,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docker import DockerClient
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.models.containers import Container
 from urllib3.exceptions import ReadTimeoutError
 
+from deployer.core.airflow_version import SETTING
 from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.ways import Instance, Packages
 from deployer.edges.compose.ways.proving import (
-    Limits,
+    Bounds,
     Prover,
     archive,
     remove_container,
-    remove_throwaways,
-    verify_command,
 )
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
@@ -40,6 +40,7 @@ from deployer.errors import ServicesError
 
 TEXT = "/opt/deployer/requirements.txt"
 """Where an image holds the class's text it was built of."""
+_MOST_BYTES = 1 << 20  # of that text
 IMAGE_LABEL = "class-deployer.image"
 """On each image that is built here, and on the containers in which it is built."""
 _COPIES_TEXT = re.compile(r"^COPY\s.*\brequirements\.txt\b", re.MULTILINE)
@@ -94,10 +95,10 @@ class ImageWay:
     def __post_init__(self) -> None:
         self.slots = ImageSlots(self.prover.client, self.repository)
 
-    def packages(self, slot: Slot) -> Packages:
-        return Packages(self.slots.name(slot))
+    def packages(self, slot: Slot) -> tuple[str, None]:
+        return self.slots.name(slot), None
 
-    def installed(self, containers: Sequence[Instance]) -> str | None:
+    def installed(self, containers: Sequence[Container]) -> str | None:
         current = self.slots.healthy()
         if current is None and self.slots.target(Slot.PREVIOUS) is None:
             raise ServicesError(
@@ -108,43 +109,53 @@ class ImageWay:
         if current is None or not all(map(self.on_current, containers)):
             return None
         if current not in self._texts:
-            self._texts[current] = containers[0].text(TEXT)
+            self._texts[current] = _text_in(containers[0])
         return self._texts[current]
 
-    def on_current(self, container: Instance) -> bool:
-        return container.runs and container.image == self.slots.target(Slot.CURRENT)
+    def on_current(self, container: Container) -> bool:
+        return container.status == "running" and container.attrs["Image"] == self.slots.target(
+            Slot.CURRENT
+        )
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self._running_image(), text))
 
     def build(self, text: str) -> tuple[str, ...]:
         """See `ways.Way`; dying in here leaves a nameless image, which `tidy` removes."""
-        prover, bounds = self.prover, self.prover.bounds
+        prover = self.prover
         packed = context(prover.project, text)
         prover.check_room()
         base = self.base_image()
-        image, ended = build_image(
-            prover.client,
-            packed,
-            arguments={"AIRFLOW_IMAGE_NAME": base},
-            limits=bounds.limits,
-            within_s=bounds.build_s,
-        )
+        image, ended = build_image(prover.client, packed, base, prover.bounds)
         if not image:
             raise prover.failure(self._running_image(), ended, refusal(text, ended.text))
-        checks = verify_command(prover.own(base))
-        ended = prover.run(image, checks, entrypoint=["bash"], within_s=bounds.check_s)
+        ended = prover.run(image, prover.verifying(base), within_s=prover.bounds.check_s)
         new = prover.checked(ended)
         self.slots.point(Slot.NEXT, image)
         return new
 
     def tidy(self) -> None:
-        remove_throwaways(self.prover.client, self.prover.project)
+        self.prover.tidy()
         remove_leftovers(self.prover.client, self.prover.project)
 
     def _running_image(self) -> str:
         """Return the image that the class runs, or what it is built from before the first."""
         return self.slots.target(Slot.CURRENT) or self.base_image()
+
+
+def _text_in(container: Container) -> str:
+    """Return the class's text that its image was built of; none of an image of somebody else's."""
+    with asking(f"read a file of the container {container.name}"):
+        try:
+            stream, stat = container.get_archive(TEXT)
+        except NotFound:
+            return ""
+        if stat is None or stat["size"] > _MOST_BYTES:
+            return ""
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+            member = tar.next()
+            file = tar.extractfile(member) if member and member.isfile() else None
+            return file.read().decode(errors="replace") if file else ""
 
 
 def context(project: str, text: str) -> bytes:
@@ -178,16 +189,11 @@ def context(project: str, text: str) -> bytes:
 
 
 def build_image(
-    client: DockerClient,
-    packed: bytes,
-    *,
-    arguments: Mapping[str, str],
-    limits: Limits,
-    within_s: float,
+    client: DockerClient, packed: bytes, base: str, bounds: Bounds
 ) -> tuple[str, Ended]:
     """Return the new image's id and what was printed; no id if a RUN failed or time was over.
 
-    Ends within `within_s` of the last word of the builder, so within twice that.
+    Ends within `build_s` of the last word of the builder, so within twice that.
 
     Raises:
         ServicesError: the engine failed; no command of the Dockerfile did.
@@ -198,15 +204,15 @@ def build_image(
         stream = client.api.build(
             fileobj=io.BytesIO(packed),
             custom_context=True,
-            buildargs=dict(arguments),
+            buildargs={SETTING: base},
             container_limits={
-                "memory": limits.memory_bytes,
-                "memswap": limits.memory_bytes,
+                "memory": bounds.memory_bytes,
+                "memswap": bounds.memory_bytes,
                 "cpushares": _LESS_THAN_AIRFLOW,
             },
             rm=True,
             forcerm=True,
-            timeout=math.ceil(within_s),
+            timeout=math.ceil(bounds.build_s),
             decode=True,
         )
         try:
@@ -215,7 +221,7 @@ def build_image(
                 image = said.get("aux", {}).get("ID", image)
                 if "errorDetail" in said:
                     failed = _failed(said["errorDetail"], printed)
-                if time.monotonic() - began > within_s:
+                if time.monotonic() - began > bounds.build_s:
                     return "", Ended(End.OUT_OF_TIME, 0, printed)
         except ReadTimeoutError:
             return "", Ended(End.OUT_OF_TIME, 0, printed)

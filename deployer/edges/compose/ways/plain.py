@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
-from deployer.edges.compose.ways import Instance, Packages
-from deployer.edges.compose.ways.proving import CHECKS, Prover, remove_throwaways, verify_command
+from deployer.edges.compose.ways.proving import CHECKS, Prover
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import ServicesError
@@ -54,8 +56,8 @@ class PlainWay:
     def __post_init__(self) -> None:
         self.slots = LinkSlots(self.directory)
 
-    def packages(self, slot: Slot) -> Packages:
-        return Packages(self.image, at_start(str(slot)))
+    def packages(self, slot: Slot) -> tuple[str, str]:
+        return self.image, at_start(slot)
 
     def ensure_current(self) -> None:
         """Let `current` lead to no packages at all unless it leads somewhere.
@@ -68,7 +70,7 @@ class PlainWay:
         if self.slots.target(Slot.CURRENT) is None:
             self.slots.point(Slot.CURRENT, self._write("", ""))
 
-    def installed(self, containers: Sequence[Instance]) -> str | None:
+    def installed(self, containers: Sequence[Container]) -> str | None:
         current = self.slots.healthy()
         if current is None and self.slots.target(Slot.PREVIOUS) is None:
             raise ServicesError(
@@ -85,9 +87,10 @@ class PlainWay:
         except FileNotFoundError:
             return None
 
-    def on_current(self, container: Instance) -> bool:
+    def on_current(self, container: Container) -> bool:
         # Made, not started: one that is started again keeps what it had installed before.
-        return container.runs and container.made_at > self.slots.moved_at(Slot.CURRENT)
+        made_at = datetime.fromisoformat(container.attrs["Created"]).timestamp()
+        return container.status == "running" and made_at > self.slots.moved_at(Slot.CURRENT)
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self.image, text))
@@ -103,20 +106,18 @@ class PlainWay:
         return new
 
     def tidy(self) -> None:
-        remove_throwaways(self.prover.client, self.prover.project)
+        self.prover.tidy()
         self.slots.remove_unnamed()
 
     def _prove(self, text: str, made: Path) -> tuple[str, ...]:
         """Let a container start on `made` as Airflow's will, and check what it has then."""
         ended = self.prover.run(
             self.image,
-            ["bash", *verify_command(self.prover.own(self.image))],
+            ["bash", *self.prover.verifying(self.image)],
             within_s=self.prover.bounds.build_s,
             network=self.prover.bounds.index_network,
-            environment={
-                PIP_AT_START: at_start(made.name),
-                "PYTHONPATH": FILES,
-            },
+            entrypoint=None,  # the image's own installs them
+            environment={PIP_AT_START: at_start(made.name), "PYTHONPATH": FILES},
             volumes={self.directory.absolute(): PACKAGES, airflow_files(): FILES},
         )
         if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:

@@ -2,7 +2,7 @@
 
 What runs in such a container was written by students (a package's setup script, its import). So
 there is nothing in it to find, it can't take the machine down, and none outlives its time: dying
-in the middle leaves one that `remove_throwaways` finds by its label. Whose fault a no is, tells
+in the middle leaves one that `Prover.tidy` finds by its label. Whose fault a no is, tells
 `deployer.core.requirements.blame`.
 """
 
@@ -12,8 +12,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from docker import DockerClient
@@ -35,6 +34,7 @@ PROJECT_LABEL = "class-deployer.project"
 """On each throwaway container. Never on an image: the class's containers would inherit it."""
 _LOG = LogConfig(type="json-file", config={"max-size": "8m"})  # a loop of prints fills no disk
 _LAST_LINES = 5000
+_PROCESSES = 512  # in one container
 _TEXT = "tmp/class-requirements.txt"  # below `/`, in a container of our own
 _PLACE = Place("a container", "Docker's network and DNS")
 _RESOLVE = f"""
@@ -47,6 +47,7 @@ uv pip install --no-progress --no-cache --dry-run --no-deps --target /tmp/probe 
 """
 _LIST = "uv pip list --quiet --format freeze | LC_ALL=C sort"
 # Without the index: Airflow's own pins are all there, and uv is still the one that says so.
+# It prints ` + name==version` for each package that is not among its arguments, as uv does.
 _VERIFY = f"""
 airflow version || exit 41
 uv pip check || exit 42
@@ -62,20 +63,7 @@ CHECKS = {
     43: "the check of Airflow's own pins",
     44: "import",
 }
-"""What fails, by the exit status of the command of `verify_command`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one throwaway container, or one build, may take of the machine."""
-
-    memory_mb: int = 2048
-    cpus: float = 1.0
-    pids: int = 512
-
-    @property
-    def memory_bytes(self) -> int:
-        return self.memory_mb << 20
+"""What fails, by the exit status of `_VERIFY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +75,8 @@ class Bounds:
         build_s: for downloading, building and installing it.
         check_s: for the checks afterwards.
         probe_s: for seeing that the package index answers, before an author is blamed.
-        limits: of each container.
+        memory_mb: of each container, those of a build too.
+        cpus: of each container.
         needs_bytes: free disk without which nothing is built.
         index_network: the network on which the package index is reached.
     """
@@ -96,9 +85,14 @@ class Bounds:
     build_s: float = 900.0
     check_s: float = 120.0
     probe_s: float = 60.0
-    limits: Limits = field(default_factory=Limits)
+    memory_mb: int = 2048
+    cpus: float = 1.0
     needs_bytes: int = 3 << 30
     index_network: str = "bridge"
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_mb << 20
 
 
 class Prover:
@@ -108,7 +102,6 @@ class Prover:
         self.client = client
         self.project = project
         self.bounds = bounds
-        self.run = partial(run_throwaway, client, project=project, limits=bounds.limits)
         self._own: dict[str, tuple[str, ...]] = {}
 
     def check_room(self) -> None:
@@ -132,7 +125,6 @@ class Prover:
         ended = self.run(
             image,
             ["-c", _RESOLVE],
-            entrypoint=["bash"],
             within_s=self.bounds.resolve_s,
             network=self.bounds.index_network,
             files={_TEXT: safe_requirements(text).encode()},
@@ -142,22 +134,13 @@ class Prover:
             raise self._blame(image, ended, task, refusal(text, ended.text))
         return ended.text
 
-    def own(self, image: str) -> tuple[str, ...]:
-        """Return the distributions of an image without the class's, as `name==version`.
+    def verifying(self, image: str) -> list[str]:
+        """Return the arguments of bash that check what is there beside the image's own packages.
 
         Raises:
             ServicesError
         """
-        with asking(f"look for the image {image}"):
-            # Its tag may be moved to another while the deployer runs.
-            number = self.client.images.get(image).id or image
-        if number not in self._own:
-            within_s = self.bounds.check_s
-            ended = self.run(number, ["-c", _LIST], entrypoint=["bash"], within_s=within_s)
-            if ended.end is not End.EXITED or ended.status:
-                raise ServicesError(f"uv can't list what {image} holds: {last_line(ended.text)}")
-            self._own[number] = tuple(ended.text.split())
-        return self._own[number]
+        return ["-c", _VERIFY, "verify", *self._own_of(image)]
 
     def failure(
         self, image: str, ended: Ended, because: RequirementsRefused
@@ -171,7 +154,7 @@ class Prover:
         return self._blame(image, ended, self._task("install", self.bounds.build_s), because)
 
     def checked(self, ended: Ended) -> tuple[str, ...]:
-        """Return what the command of `verify_command` told, which are the packages it checked.
+        """Return what `verifying` told, which are the packages it checked.
 
         Raises:
             RequirementsRefused: a check fails.
@@ -188,8 +171,80 @@ class Prover:
             )
         return added(ended.text)
 
+    def run(
+        self,
+        image: str,
+        command: Sequence[str],
+        *,
+        within_s: float,
+        network: str = "none",
+        entrypoint: str | None = "bash",
+        environment: Mapping[str, str] | None = None,
+        volumes: Mapping[Path, str] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Ended:
+        """Run `command` in a new container of `image`; kill it when the time is over.
+
+        `network` is `none`, or a network's name: `bridge` reaches the package index and none of
+        the class's containers. `entrypoint` None is the image's own, `environment` comes on
+        top of it, and there is no other. `volumes` tells where directories of this machine are
+        mounted, read-only; `files` are put in by their path below `/`.
+
+        Raises:
+            ServicesError: the engine failed; the command did not.
+        """
+        with asking(f"run a throwaway container of {image}"):
+            container = self.client.containers.create(
+                image,
+                list(command),
+                entrypoint=[entrypoint] if entrypoint else None,
+                environment=dict(environment or {}),
+                volumes={str(d): {"bind": at, "mode": "ro"} for d, at in (volumes or {}).items()},
+                network_mode=network,
+                labels={PROJECT_LABEL: self.project},
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                mem_limit=self.bounds.memory_bytes,
+                memswap_limit=self.bounds.memory_bytes,  # no swap on top
+                nano_cpus=int(self.bounds.cpus * 1e9),
+                pids_limit=_PROCESSES,
+                log_config=_LOG,
+            )
+            try:
+                if files:
+                    container.put_archive("/", archive(files))
+                container.start()
+                return _ended(container, within_s)
+            finally:
+                with suppress(*ENGINE_ERRORS):  # the label is left, and so it is found
+                    container.remove(force=True, v=True)
+
+    def tidy(self) -> None:
+        """Remove what a process that died left behind.
+
+        Raises:
+            ServicesError
+        """
+        with asking("remove old throwaway containers"):
+            for container in self.client.containers.list(
+                all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"}, ignore_removed=True
+            ):
+                remove_container(container)
+
+    def _own_of(self, image: str) -> tuple[str, ...]:
+        """Return the distributions of an image without the class's, as `name==version`."""
+        with asking(f"look for the image {image}"):
+            # Its tag may be moved to another while the deployer runs.
+            number = self.client.images.get(image).id or image
+        if number not in self._own:
+            ended = self.run(number, ["-c", _LIST], within_s=self.bounds.check_s)
+            if not ended.well:
+                raise ServicesError(f"uv can't list what {image} holds: {last_line(ended.text)}")
+            self._own[number] = tuple(ended.text.split())
+        return self._own[number]
+
     def _task(self, words: str, within_s: float) -> Task:
-        return Task(words, within_s, self.bounds.limits.memory_mb)
+        return Task(words, within_s, self.bounds.memory_mb)
 
     def _blame(
         self, image: str, tried: Ended, task: Task, because: RequirementsRefused
@@ -198,85 +253,11 @@ class Prover:
         probe = self.run(
             image,
             ["-c", _PROBE],
-            entrypoint=["bash"],
             within_s=self.bounds.probe_s,
             network=self.bounds.index_network,
         )
         silence = None if probe.well else last_line(probe.text)
         return blame(tried, task, because, silence=silence, place=_PLACE)
-
-
-def verify_command(own: Sequence[str]) -> list[str]:
-    """Return the arguments of bash that check the packages which are not among `own`.
-
-    It prints ` + name==version` for each of them, as uv does.
-    """
-    return ["-c", _VERIFY, "verify", *own]
-
-
-def run_throwaway(
-    client: DockerClient,
-    image: str,
-    command: Sequence[str],
-    *,
-    project: str,
-    within_s: float,
-    limits: Limits,
-    network: str = "none",
-    entrypoint: Sequence[str] | None = None,
-    environment: Mapping[str, str] | None = None,
-    volumes: Mapping[Path, str] | None = None,
-    files: Mapping[str, bytes] | None = None,
-) -> Ended:
-    """Run `command` in a new container of `image`; kill it when the time is over.
-
-    `network` is `none`, or a network's name: `bridge` reaches the package index and none of
-    the class's containers. `entrypoint` stands in for the image's own, `environment` comes on
-    top of it, and there is no other. `volumes` tells where directories of this machine are
-    mounted, read-only; `files` are put in by their path below `/`.
-
-    Raises:
-        ServicesError: the engine failed; the command did not.
-    """
-    with asking(f"run a throwaway container of {image}"):
-        container = client.containers.create(
-            image,
-            list(command),
-            entrypoint=list(entrypoint) if entrypoint else None,
-            environment=dict(environment or {}),
-            volumes={str(d): {"bind": at, "mode": "ro"} for d, at in (volumes or {}).items()},
-            network_mode=network,
-            labels={PROJECT_LABEL: project},
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            mem_limit=limits.memory_bytes,
-            memswap_limit=limits.memory_bytes,  # no swap on top
-            nano_cpus=int(limits.cpus * 1e9),
-            pids_limit=limits.pids,
-            log_config=_LOG,
-        )
-        try:
-            if files:
-                container.put_archive("/", archive(files))
-            container.start()
-            in_time = _wait(container, within_s)
-            return _ended(container, in_time=in_time)
-        finally:
-            with suppress(*ENGINE_ERRORS):  # the label is left, and so it is found
-                container.remove(force=True, v=True)
-
-
-def remove_throwaways(client: DockerClient, project: str) -> None:
-    """Remove what a process that died left behind.
-
-    Raises:
-        ServicesError
-    """
-    with asking("remove old throwaway containers"):
-        for container in client.containers.list(
-            all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
-        ):
-            remove_container(container)
 
 
 def remove_container(container: Container) -> None:
@@ -285,26 +266,22 @@ def remove_container(container: Container) -> None:
         container.remove(force=True, v=True)
 
 
-def _wait(container: Container, within_s: float) -> bool:
-    """Return whether it ended by itself in time; it has ended in any case."""
+def _ended(container: Container, within_s: float) -> Ended:
+    """Wait for its end, kill it when the time is over, and return how it ended."""
+    in_time = True
     try:
         container.wait(timeout=within_s)
     except (ReadTimeout, NoAnswer):  # which of them: docker-py and its adapters differ
         container.reload()  # an engine that is gone is noticed here
-        if container.status != "running":
-            return True
+        in_time = container.status != "running"
+    if not in_time:
         with suppress(APIError):  # it ended this moment
             container.kill()
         container.wait()
-        return False
-    return True
-
-
-def _ended(container: Container, *, in_time: bool) -> Ended:
     container.reload()
     state = container.attrs["State"]
     status = int(state["ExitCode"])
-    text = container.logs(stdout=True, stderr=True, tail=_LAST_LINES).decode(errors="replace")
+    text = container.logs(tail=_LAST_LINES).decode(errors="replace")
     if not in_time:
         return Ended(End.OUT_OF_TIME, status, text)
     return ended_in_time(status, text, told=bool(state["OOMKilled"]))
