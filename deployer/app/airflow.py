@@ -68,7 +68,6 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     """
     from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
-    from deployer.edges.compose.runner import read_stack
     from deployer.edges.compose.services import ComposeServices
     from deployer.edges.compose.ways.plain import PlainWay
     from deployer.edges.compose.ways.proving import Bounds, Prover
@@ -80,7 +79,7 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     checkout = settings.checkout_dir.absolute()
     bounds = Bounds(resolve_s=settings.resolve_timeout_s)
     prover = Prover(client, project=settings.compose_project, bounds=bounds)
-    way = choose_way(lambda: read_stack(runner, needed), needed, prover, checkout / "packages")
+    way = choose_way(lambda: runner.stack(needed), needed, prover, checkout / "packages")
     if isinstance(way, PlainWay) and not reading:
         way.ensure_current()
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from deployer.edges.compose.engine import ENGINE
-from deployer.edges.compose.runner import CONFIG, ComposeRunner, Project, up
+from deployer.edges.compose.runner import CONFIG, Command, ComposeRunner, Project, up
 from deployer.edges.parser import container
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.errors import PreflightError, ServicesError
@@ -116,17 +117,18 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(
     runner: ComposeRunner, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (programs / "plugin").write_text(f"echo Container x Stopping\n{WAITS}")
-    start = runner._start
+    start = runner._child
 
+    @contextmanager
     def start_and_see_it_run(
-        line: tuple[str, ...], out: IO[bytes] | int, err: int
-    ) -> subprocess.Popen[bytes]:
-        child = start(line, out, err)
-        # Five programs start one another before anything is said: no part of what is timed.
-        eventually((programs / "pid").exists, BOUND_S)
-        return child
+        command: Command, out: IO[bytes] | int, err: int
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        with start(command, out, err) as child:
+            # Five programs start one another before anything is said: no part of what is timed.
+            eventually((programs / "pid").exists, BOUND_S)
+            yield child
 
-    monkeypatch.setattr(runner, "_start", start_and_see_it_run)
+    monkeypatch.setattr(runner, "_child", start_and_see_it_run)
     with pytest.raises(ServicesError, match=r"up did not finish within 0\.5 s:\nContainer x Stop"):
         runner.run(up("x"), within_s=0.5)
     eventually(lambda: not alive(int((programs / "pid").read_text())), BOUND_S)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.compose.runner import ComposeRunner, read_stack, script, start, stop
+from deployer.edges.compose.runner import ComposeRunner, script, start, stop
 
 DUMP_S: Final = 1800.0
 SWAP_S: Final = 60.0
@@ -81,7 +81,7 @@ class Databases:
         self._runner.pipe(script(service, text), within_s=SWAP_S)
 
     def _services(self) -> dict[str, bool]:
-        stack = read_stack(self._runner, ())
+        stack = self._runner.stack(())
         return {
             name: "POSTGRES_DB" in service.environment for name, service in stack.services.items()
         }

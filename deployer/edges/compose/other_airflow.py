@@ -19,7 +19,7 @@ from deployer.core.airflow_version import SETTING, image_of, naming
 from deployer.core.stack import Stack
 from deployer.edges.airflow import health
 from deployer.edges.backup.databases import START_S, STOP_S, Databases
-from deployer.edges.compose.runner import ComposeRunner, read_stack, run, stop
+from deployer.edges.compose.runner import ComposeRunner, run, stop
 from deployer.errors import AirflowKept, DiskError
 
 INIT: Final = "airflow-init"
@@ -111,7 +111,7 @@ class ComposeOtherAirflow:
         self.runner.run(stop(self.services, STOP_S), within_s=STOP_S + START_S)
 
     def _stack(self) -> Stack:
-        stack = read_stack(self.runner, self.services)
+        stack = self.runner.stack(self.services)
         if stack.plain(self.services) or INIT not in stack.services:
             raise AirflowKept(
                 f"{stack.file} has no service {INIT}, or its containers install packages"

@@ -139,15 +139,13 @@ class ComposeRunner:
         Raises:
             ServicesError: it failed, or was killed after `within_s`.
         """
-        child = self._start(argv(self.project, command), stdout, subprocess.PIPE, stdin)
-        try:
-            said, complained = child.communicate(timeout=within_s)
-        except subprocess.TimeoutExpired as exc:
-            raise ServicesError(
-                f"docker compose {command[0]} did not finish within {within_s:g} s"
-            ) from exc
-        finally:
-            _end(child)
+        with self._child(command, stdout, subprocess.PIPE, stdin) as child:
+            try:
+                said, complained = child.communicate(timeout=within_s)
+            except subprocess.TimeoutExpired as exc:
+                raise ServicesError(
+                    f"docker compose {command[0]} did not finish within {within_s:g} s"
+                ) from exc
         self._check(command, child.returncode, complained)
         return said or b""
 
@@ -163,6 +161,21 @@ class ComposeRunner:
         stack: Mapping[str, Any] = json.loads(self.ask(CONFIG))
         return stack
 
+    def stack(self, services: Sequence[str]) -> Stack:
+        """Let Compose read the file (0.1 s); `services` must be in it.
+
+        Raises:
+            ServicesError: there is no such file, Compose refuses it, or a service is missing.
+        """
+        file = self.project.file
+        read_text(file)
+        try:
+            stack = parse(file, self.config())
+        except ServicesError as exc:
+            raise ServicesError(f"{file} can't be used: {exc}") from exc
+        stack.require(services)
+        return stack
+
     def run(self, command: Command, *, within_s: float) -> None:
         """Run a command to its end, after one that an earlier worker may have left running.
 
@@ -172,17 +185,15 @@ class ComposeRunner:
         """
         with self._locked(within_s) as output:
             output.truncate(0)
-            child = self._start(argv(self.project, command), output, subprocess.STDOUT)
             # Dying here leaves Compose to finish by itself, and the lock with it.
-            try:
-                child.wait(within_s)
-            except subprocess.TimeoutExpired as exc:
-                raise ServicesError(
-                    f"docker compose {command[0]} did not finish within {within_s:g} s:"
-                    f"\n{_end_of(self.output.read_bytes())}"
-                ) from exc
-            finally:
-                _end(child)
+            with self._child(command, output, subprocess.STDOUT) as child:
+                try:
+                    child.wait(within_s)
+                except subprocess.TimeoutExpired as exc:
+                    raise ServicesError(
+                        f"docker compose {command[0]} did not finish within {within_s:g} s:"
+                        f"\n{_end_of(self.output.read_bytes())}"
+                    ) from exc
         self._check(command, child.returncode, self.output.read_bytes())
 
     def wait_idle(self, within_s: float) -> None:
@@ -212,16 +223,18 @@ class ComposeRunner:
                 time.sleep(_LOOK_S)
             yield file
 
-    def _start(
+    @contextmanager
+    def _child(
         self,
-        line: tuple[str, ...],
+        command: Command,
         out: IO[bytes] | int,
         err: int,
         given: IO[bytes] | int = subprocess.DEVNULL,
-    ) -> subprocess.Popen[bytes]:
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a command, and kill what is left of its group afterwards."""
         try:
-            return subprocess.Popen(
-                line,
+            child = subprocess.Popen(
+                argv(self.project, command),
                 env=self._environment,
                 stdin=given,
                 stdout=out,
@@ -233,21 +246,25 @@ class ComposeRunner:
                 f"docker can't be started ({exc.strerror}): install Docker Engine and its Compose"
                 " plugin (docker.io and docker-compose-v2, or docker-ce and docker-compose-plugin)"
             ) from exc
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
 
     def _check(self, command: Command, status: int, said: bytes) -> None:
         if status == 0:
             return
-        probe = self._start(argv(self.project, VERSION), subprocess.DEVNULL, subprocess.DEVNULL)
-        try:
-            missing = probe.wait(_ASK_S) != 0
-        except subprocess.TimeoutExpired:
-            missing = False
-        finally:
-            _end(probe)
-        if missing:
-            raise ServicesError(
-                "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
-            )
+        with (
+            self._child(VERSION, subprocess.DEVNULL, subprocess.DEVNULL) as probe,
+            suppress(subprocess.TimeoutExpired),
+        ):
+            if probe.wait(_ASK_S):
+                raise ServicesError(
+                    "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
+                )
         raise ServicesError(f"docker compose {command[0]} failed: {_end_of(said)}")
 
 
@@ -259,33 +276,9 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the child's group, and forget it."""
-    if child.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
-
-
 def _end_of(said: bytes) -> str:
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     return "\n".join(lines[-_SHOWN_LINES:]) or "it said nothing"
-
-
-def read_stack(runner: ComposeRunner, services: Sequence[str]) -> Stack:
-    """Let Compose read the file (0.1 s); `services` must be in it.
-
-    Raises:
-        ServicesError: there is no such file, Compose refuses it, or a service is missing.
-    """
-    file = runner.project.file
-    read_text(file)
-    try:
-        stack = parse(file, runner.config())
-    except ServicesError as exc:
-        raise ServicesError(f"{file} can't be used: {exc}") from exc
-    stack.require(services)
-    return stack
 
 
 def shared_file(file: Path) -> Path:

@@ -22,7 +22,7 @@ from deployer.edges.compose.containers import (
     stop_timeout_s,
 )
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.runner import ComposeRunner, read_stack, read_text, shared_file, up
+from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file, up
 from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
@@ -116,7 +116,7 @@ class ComposeServices:
 
     def _move(self, services: Sequence[str], move: Callable[[], None]) -> str:
         """Move the packages, then recreate; dying anywhere, the same call again ends the same."""
-        stack = read_stack(self.runner, services)
+        stack = self.runner.stack(services)
         self._await_orphan()
         move()
         took: list[str] = []
