@@ -5,9 +5,9 @@ releases    where releases are published
 airflow     the running Airflow, the parse feed of its dag-processor, the isolated parse
 services    Airflow's packages and processes, the operator's compose file
 journal     the only truth about deployments
-host        where commit statuses go; the repository's webhooks and their deliveries
+host        where commit statuses go; the repository's webhooks and their deliveries; what
+            reaches the teacher
 clock       time, and what cuts a wait short
-messenger   what reaches the teacher
 doctor      what `deployer doctor` asks beside these
 
 What a deployment needs has one real implementation in `deployer.edges` (`services` two), one shared
@@ -19,6 +19,7 @@ from deployer.ports.airflow import Airflow, Examination, Examiner, ParseFeed
 from deployer.ports.clock import Bell, Clock, Listener
 from deployer.ports.host import (
     Accepted,
+    Messenger,
     Posted,
     RefusedForGood,
     RetryLater,
@@ -26,7 +27,6 @@ from deployer.ports.host import (
     Webhooks,
 )
 from deployer.ports.journal import Announcement, Journal
-from deployer.ports.messenger import Messenger
 from deployer.ports.releases import Edits, Release, Releases
 from deployer.ports.repository import Repository
 from deployer.ports.services import OtherAirflow, Services

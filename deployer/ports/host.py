@@ -1,4 +1,4 @@
-"""The git host, beside git itself: where statuses go, and its webhooks with their deliveries."""
+"""Who is told: the git host (statuses; its webhooks with their deliveries), and the teacher."""
 
 from __future__ import annotations
 
@@ -55,3 +55,14 @@ class Webhooks(Protocol):
         """Return the tries since then; of many the newest."""
 
     def ask_again(self, hook: int, delivery: int) -> None: ...
+
+
+class Messenger(Protocol):
+    """Mail, chat: several addresses, so that one may be out of order."""
+
+    def send(self, title: str, text: str) -> tuple[str, ...]:
+        """Tell the teacher; return of each address that took nothing why.
+
+        Raises:
+            OperatorError: none of them took it.
+        """
