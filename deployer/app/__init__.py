@@ -25,7 +25,7 @@ from deployer.core.backup import Manifest
 from deployer.core.doctor import Finding
 from deployer.core.model import REQUIREMENTS
 from deployer.core.settings import Secret, passwords_within, secrets_within
-from deployer.edges.processes.clock import SystemClock
+from deployer.edges.processes import SystemClock
 from deployer.errors import DeployerError, JournalError, SettingsError
 from deployer.ports import Bell, Journal, Messenger
 

@@ -13,8 +13,7 @@ from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.archive import own_as_around
 from deployer.edges.backup.databases import Databases
 from deployer.edges.compose.other_airflow import ComposeOtherAirflow
-from deployer.edges.processes import lock
-from deployer.edges.processes.clock import SystemClock
+from deployer.edges.processes import SystemClock, lock
 from deployer.errors import SettingsError
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from deployer.edges.airflow.files import airflow_files
-from deployer.edges.processes.unix_socket import address_of
+from deployer.edges.processes.doorbell import address_of
 
 BOUND_S = 60.0
 LISTED = {"listed": {"release": "r1", "files": ["a/x.py", "a/y.py"]}}

@@ -26,7 +26,7 @@ from deployer.core.model import (
 )
 from deployer.edges.airflow import parse_feed
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
-from deployer.edges.processes.unix_socket import address_of
+from deployer.edges.processes.doorbell import address_of
 from deployer.errors import AirflowError
 from tests.integration.feed_peer import BOUND_S, LISTED, Peer, Process, hello, result, theirs
 from tests.integration.waiting import eventually

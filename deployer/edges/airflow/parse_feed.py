@@ -32,7 +32,7 @@ from deployer.core.model import (
     ProcessorLeft,
     Told,
 )
-from deployer.edges.processes.unix_socket import bind
+from deployer.edges.processes.doorbell import bind
 from deployer.errors import AirflowError
 
 log = structlog.get_logger()
