@@ -16,7 +16,7 @@ from deployer.check import Checked
 from deployer.check import check as check_copy
 from deployer.core.tree import limits
 from deployer.core.tree.limits import Weight
-from deployer.edges.embedded import environment, students_machine, uv
+from deployer.edges.embedded import environment, students_machine
 from deployer.edges.embedded.environment import BaseEnvironment
 from deployer.edges.git.working_copy import WorkingCopy
 from deployer.errors import PusherError, ServicesError, WrongPlace
@@ -193,7 +193,7 @@ def test_without_any_airflow_it_says_what_to_do(
 def test_without_uv_it_says_how_to_get_it(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uv, "find_spec", lambda _name: None)
+    monkeypatch.setattr(environment, "find_spec", lambda _name: None)
     monkeypatch.setattr(environment, "default_cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(students_machine, "candidates", lambda *_: iter(()))
     with pytest.raises(ServicesError, match=r"extra `check` \(docs/check.md, .Getting it.\)"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.requirements.blame import End, Ended
-from deployer.edges.embedded.uv import install_args, run, uv_environment
+from deployer.edges.embedded.environment import install_args, run, uv_environment
 from deployer.errors import ServicesError
 
 

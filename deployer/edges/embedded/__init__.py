@@ -2,8 +2,7 @@
 
 airflow           `LocalAirflow`: implements `ports.Services` with processes
 processes         start, watch, stop them
-environment       the one that they run in, and the next
+environment       the one that they run in, and the next; uv, as it is run for them
 settings          theirs, as environment variables
-uv                uv, as it is run for them
 students_machine  for `deployer check`: the Airflow that is there, new packages beside its own
 """

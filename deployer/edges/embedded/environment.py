@@ -9,6 +9,11 @@ environments are clones of it by hard link (0.3 s, no disk) plus the class's pac
 
 A clone keeps its modification times, so the base's `.pyc` serve it. Its scripts name the
 base's interpreter, so nothing here runs a script: always `<env>/bin/python -m …`.
+
+`requirements.txt` comes with a push, and uv runs on the operator's machine. So that a push
+can neither run code there nor read the operator's files: only wheels are installed (no
+setup script ever runs), the text is checked first (`deployer.core.requirements.meaning`), and the
+environment is cut down to what uv needs.
 """
 
 from __future__ import annotations
@@ -18,13 +23,16 @@ import hashlib
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.meaning import safe_requirements
-from deployer.edges.embedded import uv
+from deployer.edges.embedded.settings import INHERITED
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
 from deployer.edges.packages.slots import LinkSlots, Slot, check_room
 from deployer.errors import RequirementsRefused, ServicesError
@@ -35,6 +43,8 @@ CHECK_TIMEOUT_S = 120.0
 PROBE_TIMEOUT_S = 60.0
 NEEDS_BYTES = 1 << 30
 _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
+_FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
+"""Of others a program dies by itself: what it loads has crashed it."""
 
 
 class BaseEnvironment:
@@ -89,14 +99,12 @@ class BaseEnvironment:
             self._ready.touch()
 
     def _uv(self, *args: str) -> str:
-        return self._checked(uv.run_uv(args, within_s=INSTALL_TIMEOUT_S, cwd=self.directory))
+        return self._checked(run_uv(args, within_s=INSTALL_TIMEOUT_S, cwd=self.directory))
 
     def _python(self, *args: str, env: Mapping[str, str] | None = None) -> str:
         argv = [str(self.python), *args]
-        whole = {**uv.uv_environment(os.environ), **(env or {})}
-        return self._checked(
-            uv.run(argv, within_s=INSTALL_TIMEOUT_S, cwd=self.directory, env=whole)
-        )
+        whole = {**uv_environment(os.environ), **(env or {})}
+        return self._checked(run(argv, within_s=INSTALL_TIMEOUT_S, cwd=self.directory, env=whole))
 
     @staticmethod
     def _checked(answer: Ended) -> str:
@@ -161,8 +169,8 @@ class Environments:
         python = made / "bin" / "python"
         asked = made / "asked.txt"
         asked.write_text(safe)
-        answer = uv.run_uv(
-            uv.install_args(python, asked, self._base.pins),
+        answer = run_uv(
+            install_args(python, asked, self._base.pins),
             within_s=INSTALL_TIMEOUT_S,
             cwd=made,
         )
@@ -177,7 +185,7 @@ class Environments:
         )
         for what, argv in checks:
             env = None if what == "uv pip check" else airflow_env
-            said = uv.run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
+            said = run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
             if said.end is not End.EXITED:
                 raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
             if said.status:
@@ -206,8 +214,8 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
     scratch.mkdir(parents=True, exist_ok=True)
     file = scratch / "asked.txt"
     file.write_text(safe)
-    args = uv.install_args(base.python, file, base.pins, dry_run=True)
-    answer = uv.run_uv(args, within_s=within_s, cwd=scratch)
+    args = install_args(base.python, file, base.pins, dry_run=True)
+    answer = run_uv(args, within_s=within_s, cwd=scratch)
     if not answer.well:
         task = Task("resolve beside Airflow's own pins", within_s)
         raise _blame(base, text, answer, task, scratch=scratch)
@@ -223,8 +231,8 @@ def _blame(
         DiskError: it may be the disk's.
     """
     check_room(scratch, NEEDS_BYTES, "`uv cache prune` ")
-    args = uv.probe_args(base.python, base.version, scratch / "probe")
-    probe = uv.run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
+    args = probe_args(base.python, base.version, scratch / "probe")
+    probe = run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
     silence = None if probe.well else reason_of(probe.text)
     return blame(tried, task, refusal(text, tried.text), silence=silence, place=_PLACE)
 
@@ -239,3 +247,85 @@ def _link_or_copy(source: str, target: str) -> str:
     except OSError:  # another file system
         shutil.copy2(source, target)
     return target
+
+
+def run_uv(args: Sequence[str], *, within_s: float, cwd: Path) -> Ended:
+    """Run uv, which comes with the deployer's extras `check` and `demo`.
+
+    Raises:
+        ServicesError: it is not there, can't be started, or something else ended it.
+    """
+    if find_spec("uv") is None:
+        raise ServicesError(
+            "uv is not installed beside the deployer: install the deployer with its extra `check`"
+            ' (docs/check.md, "Getting it")'
+        )
+    return run([sys.executable, "-m", "uv", "--no-progress", *args], within_s=within_s, cwd=cwd)
+
+
+def run(
+    argv: Sequence[str], *, within_s: float, cwd: Path, env: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program to its end, and kill it with all its children when the time is over.
+
+    Raises:
+        ServicesError: it can't be started, or something else ended it.
+    """
+    try:
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(env or uv_environment(os.environ)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise ServicesError(f"{argv[0]} can't be started: {exc}") from exc
+    try:
+        text, _ = child.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        return Ended(End.OUT_OF_TIME, 0, f"{_name(argv)} did not finish within {within_s:g} s")
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+    if -child.returncode in _FROM_OUTSIDE:
+        raise ServicesError(f"{_name(argv)} was ended by signal {-child.returncode}")
+    return Ended(End.EXITED, child.returncode, text)
+
+
+def uv_environment(outer: Mapping[str, str]) -> dict[str, str]:
+    """Return what uv may see: no secret of the deployer's, but the operator's `UV_…`."""
+    return {
+        name: value
+        for name, value in outer.items()
+        if name in INHERITED or name.startswith(("UV_", "XDG_"))
+    }
+
+
+def install_args(
+    python: Path, requirements: Path, pins: Path, *, dry_run: bool = False
+) -> tuple[str, ...]:
+    """Return the arguments that install wheels alone and leave Airflow's own pins as they are."""
+    return (
+        *("pip", "install", "--python", str(python)),
+        *("--only-binary", ":all:", "--constraint", str(pins)),
+        *(("--dry-run",) if dry_run else ()),
+        *("--requirement", str(requirements)),
+    )
+
+
+def probe_args(python: Path, version: str, target: Path) -> tuple[str, ...]:
+    """Return the arguments that see whether the index gives out Airflow; installs nothing."""
+    return (
+        *("pip", "install", "--python", str(python), "--no-cache", "--dry-run", "--no-deps"),
+        *("--target", str(target), f"apache-airflow=={version}"),
+    )
+
+
+def _name(argv: Sequence[str]) -> str:
+    return " ".join(Path(part).name for part in argv[:5])
