@@ -43,6 +43,7 @@ CHECK_TIMEOUT_S = 120.0
 PROBE_TIMEOUT_S = 60.0
 NEEDS_BYTES = 1 << 30
 _PLACE = Place("this machine", "its network and DNS, and the UV_… settings")
+_TEXT = "requirements.txt"  # of an environment: what it was made of
 _FROM_OUTSIDE = {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
 """Of others a program dies by itself: what it loads has crashed it."""
 
@@ -143,7 +144,7 @@ class Environments:
     def text(self) -> str | None:
         """Return the `requirements.txt` of what was last found healthy, None if not known."""
         current = self.slots.healthy()
-        return _text_file(current).read_text() if current else None
+        return (current / _TEXT).read_text() if current else None
 
     def ensure_current(self) -> None:
         """Make the first environment, without packages of the class."""
@@ -163,21 +164,12 @@ class Environments:
             RequirementsRefused: it does not install, or not work.
             ServicesError: it need not be the text's fault.
         """
-        safe = safe_requirements(text)
+        safe_requirements(text)  # refused before anything is copied
         self.slots.remove_unnamed(in_use)
         made = self._clone(text)
         python = made / "bin" / "python"
-        asked = made / "asked.txt"
-        asked.write_text(safe)
-        answer = run_uv(
-            install_args(python, asked, self._base.pins),
-            within_s=INSTALL_TIMEOUT_S,
-            cwd=made,
-        )
-        if not answer.well:
-            task = Task("install", INSTALL_TIMEOUT_S)
-            raise _blame(self._base, text, answer, task, scratch=made)
-        new = added(answer.text)
+        task = Task("install", INSTALL_TIMEOUT_S)
+        new = _install(self._base, python, text, task, scratch=made)
         checks = (
             ("uv pip check", [sys.executable, "-m", "uv", "pip", "check", "--python", str(python)]),
             ("import", [str(python), str(self._check), *(name.partition("==")[0] for name in new)]),
@@ -197,7 +189,7 @@ class Environments:
         made = self.slots.unused()
         try:
             shutil.copytree(self._base.venv, made, symlinks=True, copy_function=_link_or_copy)
-            _text_file(made).write_text(text)
+            (made / _TEXT).write_text(text)
         except OSError as exc:
             raise ServicesError(f"Airflow's environment can't be copied: {exc}") from exc
         return made
@@ -210,35 +202,42 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
         RequirementsRefused: it does not resolve, or is not allowed.
         ServicesError: it need not be the text's fault.
     """
-    safe = safe_requirements(text)
-    scratch.mkdir(parents=True, exist_ok=True)
-    file = scratch / "asked.txt"
-    file.write_text(safe)
-    args = install_args(base.python, file, base.pins, dry_run=True)
-    answer = run_uv(args, within_s=within_s, cwd=scratch)
-    if not answer.well:
-        task = Task("resolve beside Airflow's own pins", within_s)
-        raise _blame(base, text, answer, task, scratch=scratch)
-    return added(answer.text)
+    task = Task("resolve beside Airflow's own pins", within_s)
+    return _install(base, base.python, text, task, scratch=scratch, dry_run=True)
 
 
-def _blame(
-    base: BaseEnvironment, text: str, tried: Ended, task: Task, *, scratch: Path
-) -> RequirementsRefused | ServicesError:
-    """Ask the index, and return whose fault it is that `tried` failed.
+def _install(
+    base: BaseEnvironment,
+    python: Path,
+    text: str,
+    task: Task,
+    *,
+    scratch: Path,
+    dry_run: bool = False,
+) -> tuple[str, ...]:
+    """Have uv install `text`, or tell what it would; where it does not, ask the index whose fault.
 
     Raises:
-        DiskError: it may be the disk's.
+        RequirementsRefused, ServicesError
+        DiskError: it may be the disk's fault.
     """
+    safe = safe_requirements(text)
+    scratch.mkdir(parents=True, exist_ok=True)
+    asked = scratch / "asked.txt"
+    asked.write_text(safe)
+    args = install_args(python, asked, base.pins, dry_run=dry_run)
+    answer = run_uv(args, within_s=task.within_s, cwd=scratch)
+    if answer.well:
+        return added(answer.text)
     check_room(scratch, NEEDS_BYTES, "`uv cache prune` ")
-    args = probe_args(base.python, base.version, scratch / "probe")
+    # Whether the index gives out Airflow; installs nothing.
+    args = (
+        *("pip", "install", "--python", str(base.python), "--no-cache", "--dry-run", "--no-deps"),
+        *("--target", str(scratch / "probe"), f"apache-airflow=={base.version}"),
+    )
     probe = run_uv(args, within_s=PROBE_TIMEOUT_S, cwd=scratch)
     silence = None if probe.well else reason_of(probe.text)
-    return blame(tried, task, refusal(text, tried.text), silence=silence, place=_PLACE)
-
-
-def _text_file(environment: Path) -> Path:
-    return environment / "requirements.txt"
+    raise blame(answer, task, refusal(text, answer.text), silence=silence, place=_PLACE)
 
 
 def _link_or_copy(source: str, target: str) -> str:
@@ -316,14 +315,6 @@ def install_args(
         *("--only-binary", ":all:", "--constraint", str(pins)),
         *(("--dry-run",) if dry_run else ()),
         *("--requirement", str(requirements)),
-    )
-
-
-def probe_args(python: Path, version: str, target: Path) -> tuple[str, ...]:
-    """Return the arguments that see whether the index gives out Airflow; installs nothing."""
-    return (
-        *("pip", "install", "--python", str(python), "--no-cache", "--dry-run", "--no-deps"),
-        *("--target", str(target), f"apache-airflow=={version}"),
     )
 
 
