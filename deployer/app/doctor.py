@@ -54,7 +54,7 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         compose=compose_runner(settings),
         engine=Containers(until.enter_context(closing(LazyClient())), settings.compose_project),
         own_stack=shared_file(settings.compose_file),
-        processes=local.running if local else None,
+        processes=local.pids if local else None,
         airflow=lambda: AirflowRest(settings.airflow_url, *credentials()),
         credentials=credentials,
         installed=local.installed if local else installed,

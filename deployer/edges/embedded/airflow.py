@@ -49,6 +49,8 @@ class LocalAirflow:
         progress: told in a few words what takes longer than a moment.
     """
 
+    username = USERNAME
+
     def __init__(
         self,
         state: Path,
@@ -68,6 +70,7 @@ class LocalAirflow:
         # A new lock file begins anew: what an older Airflow wrote is not migrated.
         own = state.absolute() / self._base.key
         self.place = Place(own, root.absolute(), port, repo_url, files)
+        self.url = self.place.url
         self._environments = Environments(own / "env", self._base, files)
         self._processes = Processes(state.absolute() / "run", state.absolute() / "logs")
 
@@ -93,21 +96,9 @@ class LocalAirflow:
         """Stop everything that this place runs, whoever started it."""
         self._processes.stop(tuple(COMMANDS), within_s=_STOP_S)
 
-    def running(self) -> tuple[str, ...]:
-        """Return the names of the services whose process lives."""
-        return tuple(self._running())
-
     def pids(self) -> dict[str, int]:
         """Return the process id of each service that lives."""
         return {name: process.pid for name, process in self._running().items()}
-
-    @property
-    def url(self) -> str:
-        return self.place.url
-
-    @property
-    def username(self) -> str:
-        return USERNAME
 
     @property
     def password(self) -> str:
