@@ -16,9 +16,9 @@ from deployer.errors import SettingsError
 from deployer.ports import Services
 
 if TYPE_CHECKING:
+    from deployer.edges.compose.proving import Prover
     from deployer.edges.compose.runner import ComposeRunner
-    from deployer.edges.compose.ways import Way
-    from deployer.edges.compose.ways.proving import Prover
+    from deployer.edges.compose.services import Way
     from deployer.edges.embedded.airflow import LocalAirflow
     from deployer.edges.parser.asking import Where
 
@@ -68,9 +68,9 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     """
     from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
+    from deployer.edges.compose.plain_way import PlainWay
+    from deployer.edges.compose.proving import Bounds, Prover
     from deployer.edges.compose.services import ComposeServices
-    from deployer.edges.compose.ways.plain import PlainWay
-    from deployer.edges.compose.ways.proving import Bounds, Prover
     from deployer.edges.embedded.settings import SETTINGS
     from deployer.edges.packages.slots import Slot
     from deployer.edges.parser.container import ContainerParser, ContainerPlace
@@ -125,8 +125,8 @@ def choose_way(
     Raises:
         ServicesError: the file can't go either way, and what to change in it.
     """
-    from deployer.edges.compose.ways.image import ImageWay
-    from deployer.edges.compose.ways.plain import PlainWay
+    from deployer.edges.compose.image_way import ImageWay
+    from deployer.edges.compose.plain_way import PlainWay
 
     stack = read()
     image, repository = stack.image(services), stack.built(services)

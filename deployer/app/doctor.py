@@ -15,8 +15,7 @@ from deployer.doctor.world import World
 from deployer.edges.airflow.parse_feed import PLACE
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.journal import JournalPlace
-from deployer.edges.compose.containers import Containers
-from deployer.edges.compose.engine import LazyClient
+from deployer.edges.compose.engine import Containers, LazyClient
 from deployer.edges.compose.runner import shared_file
 from deployer.edges.embedded.settings import Secrets
 from deployer.edges.git.mirror import Mirror

@@ -16,9 +16,9 @@ from docker.models.containers import Container
 from deployer.core.requirements.blame import End
 from deployer.demo.ports import free_port
 from deployer.edges.compose.engine import ENGINE_ERRORS
-from deployer.edges.compose.ways.image import IMAGE_LABEL, ImageSlots, ImageWay
-from deployer.edges.compose.ways.plain import PlainWay
-from deployer.edges.compose.ways.proving import PROJECT_LABEL, Bounds, Prover
+from deployer.edges.compose.image_way import IMAGE_LABEL, ImageSlots, ImageWay
+from deployer.edges.compose.plain_way import PlainWay
+from deployer.edges.compose.proving import PROJECT_LABEL, Bounds, Prover
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import DiskError, RequirementsRefused, ServicesError
 

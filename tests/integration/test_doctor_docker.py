@@ -21,8 +21,7 @@ from deployer.core.model import Look
 from deployer.demo.ports import free_port
 from deployer.doctor import docker
 from deployer.edges.compose import runner
-from deployer.edges.compose.containers import Containers
-from deployer.edges.compose.engine import LazyClient
+from deployer.edges.compose.engine import Containers, LazyClient
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.compose.runner import Project as Named
 from deployer.errors import ServicesError

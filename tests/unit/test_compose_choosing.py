@@ -14,10 +14,10 @@ from docker.errors import APIError
 from deployer.app.airflow import choose_way
 from deployer.core.stack import PIP_AT_START, Service, Stack
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.ways import Way
-from deployer.edges.compose.ways.image import ImageWay
-from deployer.edges.compose.ways.plain import PlainWay
-from deployer.edges.compose.ways.proving import Bounds, Prover
+from deployer.edges.compose.image_way import ImageWay
+from deployer.edges.compose.plain_way import PlainWay
+from deployer.edges.compose.proving import Bounds, Prover
+from deployer.edges.compose.services import Way
 from deployer.errors import ServicesError
 
 NAMES = ("airflow-scheduler", "airflow-apiserver")

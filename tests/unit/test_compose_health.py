@@ -9,7 +9,7 @@ import pytest
 
 from deployer.core.model import Look
 from deployer.edges.airflow.health import without_beat
-from deployer.edges.compose.containers import _between, clean
+from deployer.edges.compose.engine import _between, clean
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SERVICES = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver")

@@ -10,8 +10,8 @@ import pytest
 from docker.models.containers import Container
 
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.ways.plain import PlainWay
-from deployer.edges.compose.ways.proving import Bounds, Prover
+from deployer.edges.compose.plain_way import PlainWay
+from deployer.edges.compose.proving import Bounds, Prover
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
 from deployer.core.precheck import MENDINGS
 from deployer.core.reporting.status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
-from deployer.edges.compose.ways.proving import CHECKS
+from deployer.edges.compose.proving import CHECKS
 from deployer.edges.parser.judging import harm
 from deployer.edges.parser.protocol import Answer, End, Limits
 from tests.unit.status_texts import VARIES, error_names, texts

@@ -8,30 +8,75 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
+from typing import Any, Protocol
 
 from docker.client import DockerClient
+from docker.models.containers import Container
 
 from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
-from deployer.edges.compose.containers import (
+from deployer.edges.compose.engine import (
     Containers,
+    asking,
     last_lines,
     look,
     passes_its_check,
     stop_timeout_s,
 )
-from deployer.edges.compose.engine import asking
 from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file, up
-from deployer.edges.compose.ways import Way
 from deployer.edges.packages.installer_output import listed
-from deployer.edges.packages.slots import Slot
+from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import NotHealthy, ServicesError
 
 _MARGIN_S = 120.0
 """What Compose may take beyond a service's own stop: making and starting a container."""
 _LOOK_S = 0.5
 _NO_POLICY = ("", "no")
+
+
+class Way(Protocol):
+    """How packages are proven and moved; every method may be called again after a crash."""
+
+    @property
+    def slots(self) -> Slots[Any]:
+        """The names by which they move."""
+
+    def packages(self, slot: Slot) -> tuple[str, str | None]:
+        """Return what a container needs to have what `slot` leads to: its image's name, and
+        `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
+        """
+
+    def installed(self, containers: Sequence[Container]) -> str | None:
+        """Return the class's text on which all of `containers` run, None if it is not known.
+
+        `containers` are those of the services that are recreated, as just listed; there is at
+        least one. What a stopped one runs on is not known, nor what was not found healthy
+        (`confirm`); what was made of no text is known to be none.
+
+        Raises:
+            ServicesError: the engine does not answer.
+        """
+
+    def on_current(self, container: Container) -> bool:
+        """Tell whether a container runs, and surely on what `current` leads to."""
+
+    def resolve(self, text: str) -> tuple[str, ...]:
+        """Return the distributions that `text` adds to what runs; changes nothing.
+
+        Raises:
+            RequirementsRefused, ServicesError
+        """
+
+    def build(self, text: str) -> tuple[str, ...]:
+        """Make `next` of `text` and prove that it works; return what it adds.
+
+        Raises:
+            RequirementsRefused, ServicesError, DiskError
+        """
+
+    def tidy(self) -> None:
+        """Remove what a call that died left behind, and what no name leads to any more."""
 
 
 @dataclass(eq=False)

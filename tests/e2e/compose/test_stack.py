@@ -17,7 +17,7 @@ from deployer.app.airflow import GROUP_OF_AIRFLOW
 from deployer.core.model import ParseEnd, ParseResult, ProcessorLeft
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
-from deployer.edges.compose.ways.plain import at_start
+from deployer.edges.compose.plain_way import at_start
 from tests.compose_stack import STUDENTS, UP_TIMEOUT_S, ClassStack, Way
 from tests.e2e.compose.classroom import Classroom
 from tests.integration.airflow_world import (

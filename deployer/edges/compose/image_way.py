@@ -28,7 +28,7 @@ from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.ways.proving import (
+from deployer.edges.compose.proving import (
     Bounds,
     Prover,
     archive,
@@ -79,7 +79,7 @@ class ImageSlots(Slots[str]):
 
 @dataclass(eq=False)
 class ImageWay:
-    """Implements `ways.Way`.
+    """Implements `Way`.
 
     Attributes:
         prover: of the project whose throwaway containers and nameless images are tidied.
@@ -121,7 +121,7 @@ class ImageWay:
         return added(self.prover.resolve(self._running_image(), text))
 
     def build(self, text: str) -> tuple[str, ...]:
-        """See `ways.Way`; dying in here leaves a nameless image, which `tidy` removes."""
+        """See `Way`; dying in here leaves a nameless image, which `tidy` removes."""
         prover = self.prover
         packed = context(prover.project, text)
         prover.check_room()

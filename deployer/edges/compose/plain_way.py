@@ -22,7 +22,7 @@ from docker.models.containers import Container
 from deployer.core.requirements.blame import End
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
-from deployer.edges.compose.ways.proving import CHECKS, Prover
+from deployer.edges.compose.proving import CHECKS, Prover
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import ServicesError
@@ -41,7 +41,7 @@ def at_start(directory: str) -> str:
 
 @dataclass(eq=False)
 class PlainWay:
-    """Implements `ways.Way`.
+    """Implements `Way`.
 
     Attributes:
         prover: of the project whose throwaway containers are tidied.
@@ -96,7 +96,7 @@ class PlainWay:
         return added(self.prover.resolve(self.image, text))
 
     def build(self, text: str) -> tuple[str, ...]:
-        """See `ways.Way`; dying in here leaves a directory without a name, which `tidy` removes."""
+        """See `Way`; dying in here leaves a directory without a name, which `tidy` removes."""
         self.prover.check_room()
         said = self.prover.resolve(self.image, text)
         self.slots.remove_unnamed()
