@@ -194,11 +194,6 @@ def _passed_over(container: Container) -> tuple[str, ...]:
     return tuple(line for line in said.splitlines() if line.startswith("passed over: "))
 
 
-def stop_timeout_s(container: Container) -> float:
-    """Return how long this container may take to stop: that of the file it was made of."""
-    return float(container.attrs["Config"].get("StopTimeout") or 0)
-
-
 def last_lines(container: Container) -> str:
     """Return the end of its log: printable, without the secrets of its environment.
 

@@ -28,12 +28,7 @@ from deployer.core.requirements.blame import End, Ended, ended_in_time
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
-from deployer.edges.compose.proving import (
-    Bounds,
-    Prover,
-    archive,
-    remove_container,
-)
+from deployer.edges.compose.proving import Bounds, Prover, archive, remove_container
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import ServicesError
@@ -113,9 +108,8 @@ class ImageWay:
         return self._texts[current]
 
     def on_current(self, container: Container) -> bool:
-        return container.status == "running" and container.attrs["Image"] == self.slots.target(
-            Slot.CURRENT
-        )
+        current = self.slots.target(Slot.CURRENT)
+        return container.status == "running" and container.attrs["Image"] == current
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self._running_image(), text))

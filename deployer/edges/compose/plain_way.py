@@ -97,33 +97,30 @@ class PlainWay:
 
     def build(self, text: str) -> tuple[str, ...]:
         """See `Way`; dying in here leaves a directory without a name, which `tidy` removes."""
-        self.prover.check_room()
-        said = self.prover.resolve(self.image, text)
+        prover, bounds = self.prover, self.prover.bounds
+        prover.check_room()
+        said = prover.resolve(self.image, text)
         self.slots.remove_unnamed()
         made = self._write(text, pins(text, said))
-        new = self._prove(text, made)
+        # A container starts on it as Airflow's will, and what it has then is checked.
+        ended = prover.run(
+            self.image,
+            ["bash", *prover.verifying(self.image)],
+            within_s=bounds.build_s,
+            network=bounds.index_network,
+            entrypoint=None,  # the image's own installs them
+            environment={PIP_AT_START: at_start(made.name), "PYTHONPATH": FILES},
+            volumes={self.directory.absolute(): PACKAGES, airflow_files(): FILES},
+        )
+        if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
+            raise prover.failure(self.image, ended, blaming(text, reason_of_pip(ended.text)))
+        new = prover.checked(ended)
         self.slots.point(Slot.NEXT, made)
         return new
 
     def tidy(self) -> None:
         self.prover.tidy()
         self.slots.remove_unnamed()
-
-    def _prove(self, text: str, made: Path) -> tuple[str, ...]:
-        """Let a container start on `made` as Airflow's will, and check what it has then."""
-        ended = self.prover.run(
-            self.image,
-            ["bash", *self.prover.verifying(self.image)],
-            within_s=self.prover.bounds.build_s,
-            network=self.prover.bounds.index_network,
-            entrypoint=None,  # the image's own installs them
-            environment={PIP_AT_START: at_start(made.name), "PYTHONPATH": FILES},
-            volumes={self.directory.absolute(): PACKAGES, airflow_files(): FILES},
-        )
-        if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
-            because = blaming(text, reason_of_pip(ended.text))
-            raise self.prover.failure(self.image, ended, because)
-        return self.prover.checked(ended)
 
     def _write(self, text: str, exact: str) -> Path:
         """Make the next numbered directory, readable for Airflow's user whatever the umask is."""

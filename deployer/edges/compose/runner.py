@@ -214,7 +214,10 @@ class ComposeRunner:
             raise ServicesError(f"{self.output} can't be written: {exc.strerror}") from exc
         with file:
             over = time.monotonic() + within_s
-            while not _lock(file):
+            while True:
+                with suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
                 if time.monotonic() >= over:
                     raise ServicesError(
                         f"a docker compose that an earlier worker started has not ended in"
@@ -266,14 +269,6 @@ class ComposeRunner:
                     "docker has no `compose`: install docker-compose-v2 or docker-compose-plugin"
                 )
         raise ServicesError(f"docker compose {command[0]} failed: {_end_of(said)}")
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _end_of(said: bytes) -> str:

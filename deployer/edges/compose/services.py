@@ -16,14 +16,7 @@ from docker.models.containers import Container
 from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
-from deployer.edges.compose.engine import (
-    Containers,
-    asking,
-    last_lines,
-    look,
-    passes_its_check,
-    stop_timeout_s,
-)
+from deployer.edges.compose.engine import Containers, asking, last_lines, look, passes_its_check
 from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file, up
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot, Slots
@@ -190,7 +183,9 @@ class ComposeServices:
         self.runner.wait_idle(max(map(self._grace_s, self.services), default=0) + _MARGIN_S)
 
     def _grace_s(self, service: str) -> float:
-        return max(map(stop_timeout_s, self._containers.of(service)), default=0.0)
+        """Return how long its containers may take to stop: that of the file they were made of."""
+        found = self._containers.of(service)
+        return max((one.attrs["Config"].get("StopTimeout") or 0.0 for one in found), default=0.0)
 
     def _wait(self, unhealthy: Callable[[], dict[str, str]]) -> None:
         """Wait until there is no service with something amiss.
