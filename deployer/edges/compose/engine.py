@@ -1,5 +1,6 @@
-"""The Docker engine: a client of it, what goes wrong on the way there as one kind of error, and
-the containers of one Compose project: found by Compose's labels, looked at, judged.
+"""The Docker engine: a client of it, its errors as one kind, a Compose project's containers.
+
+The containers are found by Compose's labels, looked at, and judged.
 """
 
 from __future__ import annotations

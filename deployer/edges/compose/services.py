@@ -36,8 +36,9 @@ class Way(Protocol):
         """The names by which they move."""
 
     def packages(self, slot: Slot) -> tuple[str, str | None]:
-        """Return what a container needs to have what `slot` leads to: its image's name, and
-        `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
+        """Return what a container needs to have what `slot` leads to.
+
+        Its image's name, and `_PIP_ADDITIONAL_REQUIREMENTS`, None: all of them are in the image.
         """
 
     def installed(self, containers: Sequence[Container]) -> str | None:
