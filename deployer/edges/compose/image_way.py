@@ -173,7 +173,7 @@ def context(project: str, text: str) -> bytes:
         raise ServicesError(f"{own} has no line `COPY requirements.txt …`")
     label = f'LABEL {IMAGE_LABEL}="{project}"\n'
     recipe = recipe[: copies.start()] + label + recipe[copies.start() :].rstrip()
-    recipe += f"\nCOPY {_OWN_TEXT} /opt/deployer/requirements.txt\n"
+    recipe += f"\nCOPY {_OWN_TEXT} {TEXT}\n"
     texts = {"Dockerfile": recipe, "requirements.txt": safe, _OWN_TEXT: text}
     packed = {name: content.encode() for name, content in texts.items()}
     for file in sorted(files.rglob("*")):
