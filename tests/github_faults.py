@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from flask import Response
 
 from deployer.demo.github import StandIn
-from deployer.demo.github.api import error
+from deployer.demo.github.statuses import error
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -20,7 +20,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from werkzeug.datastructures import Headers
 
-from deployer.demo.github.api import API_VERSIONS
+from deployer.demo.github.statuses import API_VERSIONS
 
 Json = dict[str, Any]
 

@@ -1,16 +1,150 @@
-"""Smart HTTP for git clients, and the push event that follows a push."""
+"""A real bare git repository, served by git's own `git http-backend`; pushes become events."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Request, Response, abort, request
+from werkzeug.datastructures import Headers
 
-from deployer.demo.github.repository import NO_COMMIT, BareRepository
 from deployer.demo.github.webhook import Webhook
+
+TIMEOUT_S = 120.0
+NO_COMMIT = "0" * 40
+
+_SETTINGS = {
+    "http.receivepack": "true",  # anyone who reaches the demo may push
+    "http.uploadpack": "true",
+    # As GitHub has it: any commit can be fetched, the unreachable ones of a forced push too.
+    "uploadpack.allowAnySHA1InWant": "true",
+    "uploadpack.allowFilter": "true",
+    "receive.denyNonFastForwards": "false",
+    "receive.denyDeleteCurrent": "ignore",
+    "gc.auto": "0",
+    "receive.autogc": "false",
+}
+_FORMAT = "%H%x00%an%x00%cI%x00%s"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit.
+
+    Attributes:
+        author: their name.
+        committed_at: RFC 3339, with the committer's own offset.
+    """
+
+    sha: str
+    author: str
+    committed_at: str
+    title: str
+
+
+class BareRepository:
+    """One repository at `root/<owner>/<name>.git`, made if it is not there."""
+
+    branch = "main"
+
+    def __init__(self, root: Path, full_name: str) -> None:
+        self.full_name = full_name
+        self.path = root / f"{full_name}.git"
+        if not (self.path / "HEAD").exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _run(["init", "--quiet", "--bare", f"--initial-branch={self.branch}", str(self.path)])
+            for name, value in _SETTINGS.items():
+                self._git("config", name, value)
+
+    def is_called(self, owner: str, name: str) -> bool:
+        return f"{owner}/{name}".casefold() == self.full_name.casefold()
+
+    def refs(self) -> dict[str, str]:
+        """Return what each ref names, by full ref name."""
+        out = self._git("for-each-ref", "--format=%(objectname) %(refname)")
+        lines = (line.partition(" ") for line in out.splitlines())
+        return {name: target for target, _, name in lines}
+
+    def commit_of(self, name: str) -> str | None:
+        """Return the commit that a sha, branch or tag names; None if there is none."""
+        spec = f"{name}^{{commit}}"
+        found = self._try("rev-parse", "--quiet", "--verify", "--end-of-options", spec)
+        return found.strip() if found is not None else None
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        return self._try("merge-base", "--is-ancestor", old, new) is not None
+
+    def commits(self, revision: str, *, most: int) -> tuple[Commit, ...]:
+        """Return the newest `most` commits that it holds, newest first."""
+        out = self._git("log", f"--max-count={most}", f"--format={_FORMAT}", revision, "--")
+        return tuple(Commit(*line.split("\0")) for line in out.split("\n") if line)
+
+    def serve(self, request: Request, service: str) -> Response:
+        """Answer one request of a git client (RFC 3875's names)."""
+        # The body is here whole, so its length is known whether it came chunked or not;
+        # http-backend itself undoes gzip.
+        asked = request.get_data()
+        out = subprocess.run(
+            ["git", "http-backend"],
+            input=asked,
+            capture_output=True,
+            check=True,
+            timeout=TIMEOUT_S,
+            env=_environment()
+            | {
+                "GIT_PROJECT_ROOT": str(self.path.resolve()),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+                "REQUEST_METHOD": request.method,
+                "PATH_INFO": f"/{service}",
+                "QUERY_STRING": request.query_string.decode("latin-1"),
+                "CONTENT_TYPE": request.content_type or "",
+                "CONTENT_LENGTH": str(len(asked)),
+                "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            },
+        ).stdout
+        head, _, body = out.partition(b"\r\n\r\n")
+        pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
+        headers = Headers([(name, value) for name, _, value in pairs])
+        status = headers.pop("Status", "200 OK")
+        return Response(body, status, headers)
+
+    def _git(self, *arguments: str) -> str:
+        return _run(["--git-dir", str(self.path), *arguments])
+
+    def _try(self, *arguments: str) -> str | None:
+        """Return git's output, None if it exits otherwise than 0."""
+        try:
+            return self._git(*arguments)
+        except subprocess.CalledProcessError:
+            return None
+
+
+def _run(arguments: list[str]) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_S,
+        env=_environment(),
+    )
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which no settings of the person at the machine count."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+
 
 _HEADS = "refs/heads/"
 _REPOSITORY_ID = 1296269

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.demo.github.server import StandIn
+from deployer.demo.github import StandIn
 from tests.compose_stack import POSTGRES_IMAGE, needs_docker
 from tests.github.watched import watched
 from tests.integration.install.vm import AIRFLOW, NAME, PROJECT, REPO, Vm

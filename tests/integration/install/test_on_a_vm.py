@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.demo.github.server import StandIn
+from deployer.demo.github import StandIn
 from deployer.demo.student import Student
 from deployer.edges.journal.schema import REVISIONS
 from tests.integration.install.conftest import told as what_is_told

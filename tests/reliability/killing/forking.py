@@ -23,7 +23,7 @@ import psycopg  # noqa: F401  # so that SQLAlchemy finds it imported
 from flask import Flask
 from git.cmd import Git
 
-import deployer.demo.github.server
+import deployer.demo.github
 import deployer.edges.airflow.parse_feed
 import deployer.edges.journal.schema
 import deployer.edges.parser.examiner
