@@ -137,9 +137,9 @@ class Stage:
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         secret, token = secrets.token_hex(20), secrets.token_hex(20)
-        self.hub = StandIn(self.folder / "github", repo=REPO, secret=secret, token=token)
-        self.hub.start()
-        self._ending.callback(self.hub.stop)
+        self.hub = self._ending.enter_context(
+            StandIn(self.folder / "github", repo=REPO, secret=secret, token=token)
+        )
         environment = self._environment(secret, token)
         self.settings = config.load(environment)
         self.hub.webhook.url = f"{self.web_url}/webhook"

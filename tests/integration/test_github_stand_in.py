@@ -22,6 +22,7 @@ from flask import Response
 from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
+from deployer.demo.github.statuses import PostedStatus
 from deployer.demo.github.webhook import HOOK_ID, Delivery
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
@@ -414,9 +415,7 @@ def test_a_context_takes_a_thousand_statuses(github: StandIn, lasse: Student) ->
     sha = lasse.commit("a", "1")
     lasse.push()
     for _ in range(1000):
-        github._statuses.add(
-            sha, context="airflow/deploy", state="success", description=None, target_url=None
-        )
+        github._statuses.add(PostedStatus(sha, "airflow/deploy", "success", None, None))
 
     full = post_status(github, sha, {"state": "success", "context": "AIRFLOW/deploy"})
     other = post_status(github, sha, {"state": "success", "context": "airflow/lasse"})

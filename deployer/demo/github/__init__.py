@@ -29,7 +29,7 @@ DELIVERIES_SHOWN = 10
 
 
 class StandIn:
-    """GitHub, on this machine. `start()` and `stop()`, or a `with` statement.
+    """GitHub, on this machine: a context manager.
 
     Args:
         root: the repository goes to `root/<repo>.git`; one that is there is served.
@@ -73,23 +73,16 @@ class StandIn:
         self.url = f"http://{host}:{self.server.server_port}"
         self.git_url = f"{self.url}/{repo}.git"
 
-    def start(self) -> Self:
+    def __enter__(self) -> Self:
         self.thread.start()
         return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop serving and delivering; waits for a delivery that is under way."""
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.thread.join(STOP_S)
+        self.server.shutdown()
+        self.thread.join(STOP_S)
         self.server.server_close()
         self.webhook.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _page(self) -> str:
         repository = self.repository

@@ -6,11 +6,10 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Request, Response, abort, request
+from flask import Blueprint, Response, abort, request
 from werkzeug.datastructures import Headers
 
 from deployer.demo.github.webhook import Webhook
@@ -29,6 +28,7 @@ _SETTINGS = {
     "gc.auto": "0",
     "receive.autogc": "false",
 }
+_REPOSITORY_ID = 1296269
 _FORMAT = "%H%x00%an%x00%cI%x00%s"
 
 
@@ -57,7 +57,7 @@ class BareRepository:
         self.path = root / f"{full_name}.git"
         if not (self.path / "HEAD").exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _run(["init", "--quiet", "--bare", f"--initial-branch={self.branch}", str(self.path)])
+            self._git("init", "--quiet", "--bare", f"--initial-branch={self.branch}")
             for name, value in _SETTINGS.items():
                 self._git("config", name, value)
 
@@ -84,30 +84,24 @@ class BareRepository:
         out = self._git("log", f"--max-count={most}", f"--format={_FORMAT}", revision, "--")
         return tuple(Commit(*line.split("\0")) for line in out.split("\n") if line)
 
-    def serve(self, request: Request, service: str) -> Response:
-        """Answer one request of a git client (RFC 3875's names)."""
+    def serve(self, service: str) -> Response:
+        """Answer the request of a git client (RFC 3875's names)."""
         # The body is here whole, so its length is known whether it came chunked or not;
         # http-backend itself undoes gzip.
         asked = request.get_data()
-        out = subprocess.run(
-            ["git", "http-backend"],
-            input=asked,
-            capture_output=True,
-            check=True,
-            timeout=TIMEOUT_S,
-            env=_environment()
-            | {
-                "GIT_PROJECT_ROOT": str(self.path.resolve()),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
-                "REQUEST_METHOD": request.method,
-                "PATH_INFO": f"/{service}",
-                "QUERY_STRING": request.query_string.decode("latin-1"),
-                "CONTENT_TYPE": request.content_type or "",
-                "CONTENT_LENGTH": str(len(asked)),
-                "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
-            },
-        ).stdout
+        out = _run(
+            "http-backend",
+            asked=asked,
+            GIT_PROJECT_ROOT=str(self.path.resolve()),
+            GIT_HTTP_EXPORT_ALL="1",
+            GIT_PROTOCOL=request.headers.get("Git-Protocol", ""),
+            REQUEST_METHOD=request.method,
+            PATH_INFO=f"/{service}",
+            QUERY_STRING=request.query_string.decode("latin-1"),
+            CONTENT_TYPE=request.content_type or "",
+            CONTENT_LENGTH=str(len(asked)),
+            HTTP_CONTENT_ENCODING=request.headers.get("Content-Encoding", ""),
+        )
         head, _, body = out.partition(b"\r\n\r\n")
         pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")]
         headers = Headers([(name, value) for name, _, value in pairs])
@@ -115,7 +109,7 @@ class BareRepository:
         return Response(body, status, headers)
 
     def _git(self, *arguments: str) -> str:
-        return _run(["--git-dir", str(self.path), *arguments])
+        return _run("--git-dir", str(self.path), *arguments).decode("utf-8", "replace")
 
     def _try(self, *arguments: str) -> str | None:
         """Return git's output, None if it exits otherwise than 0."""
@@ -125,39 +119,22 @@ class BareRepository:
             return None
 
 
-def _run(arguments: list[str]) -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        capture_output=True,
-        check=True,
-        timeout=TIMEOUT_S,
-        env=_environment(),
-    )
-    return done.stdout.decode("utf-8", "replace")
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which no settings of the person at the machine count."""
-    return {
+def _run(*arguments: str, asked: bytes = b"", **environment: str) -> bytes:
+    """Run git where no settings of the person at the machine count; return what it says."""
+    clean = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LC_ALL": "C.UTF-8",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
-
-
-_HEADS = "refs/heads/"
-_REPOSITORY_ID = 1296269
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What one push did to one ref; `before` or `after` is all zeros where there was none."""
-
-    ref: str
-    before: str
-    after: str
-    pusher: str | None = None
+    return subprocess.run(
+        ["git", *arguments],
+        input=asked,
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_S,
+        env=clean | environment,
+    ).stdout
 
 
 def git(repository: BareRepository, webhook: Webhook) -> Blueprint:
@@ -169,55 +146,52 @@ def git(repository: BareRepository, webhook: Webhook) -> Blueprint:
         if not repository.is_called(owner, name):
             abort(404)
         if service != "git-receive-pack":
-            return repository.serve(request, service)
+            return repository.serve(service)
         # The refs before and after tell what this push did, and only this one.
         with one_push_at_a_time:
             before = repository.refs()
-            answer = repository.serve(request, service)
+            answer = repository.serve(service)
             after = repository.refs()
         user = request.authorization.username if request.authorization else None
-        for push in _pushes(before, after, pusher=user):
-            announce(repository, webhook, push)
+        for ref in sorted(before.keys() | after.keys()):
+            old, new = before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT)
+            if old != new and ref.startswith("refs/heads/"):  # nobody here listens to tags
+                announce(repository, webhook, ref, old, new, pusher=user)
         return answer
 
     return blueprint
 
 
-def _pushes(
-    before: Mapping[str, str], after: Mapping[str, str], *, pusher: str | None
-) -> Iterator[Push]:
-    """Yield what happened to each branch; nobody here listens to tags."""
-    moved = sorted(ref for ref in before.keys() | after.keys() if before.get(ref) != after.get(ref))
-    for ref in moved:
-        if ref.startswith(_HEADS):
-            yield Push(ref, before.get(ref, NO_COMMIT), after.get(ref, NO_COMMIT), pusher)
+def announce(
+    repository: BareRepository,
+    webhook: Webhook,
+    ref: str,
+    before: str,
+    after: str,
+    *,
+    pusher: str | None = None,
+) -> None:
+    """Have a push to `ref` delivered; `before` or `after` is all zeros where there was none.
 
-
-def announce(repository: BareRepository, webhook: Webhook, push: Push) -> None:
-    """Have `push` delivered: of GitHub's payload, what one reads who asks git for the rest.
-
-    A whole one is in `tests/unit/test_webhook.py`
+    Of GitHub's payload, what one reads who asks git for the rest. A whole one is in
+    `tests/unit/test_webhook.py`
     (https://docs.github.com/webhooks/webhook-events-and-payloads#push).
     """
     owner = repository.full_name.partition("/")[0]
-    created, deleted = push.before == NO_COMMIT, push.after == NO_COMMIT
-    author = "" if deleted else repository.commits(push.after, most=1)[0].author
+    created, deleted = before == NO_COMMIT, after == NO_COMMIT
+    author = "" if deleted else repository.commits(after, most=1)[0].author
+    login = re.sub(r"[^a-z0-9]+", "-", author.lower()).strip("-")  # as GitHub might call them
     moved = not created and not deleted
     webhook.send(
         "push",
         {
-            "ref": push.ref,
-            "before": push.before,
-            "after": push.after,
+            "ref": ref,
+            "before": before,
+            "after": after,
             "repository": {"id": _REPOSITORY_ID, "full_name": repository.full_name},
-            "pusher": {"name": push.pusher or _login(author) or owner},
+            "pusher": {"name": pusher or login or owner},
             "created": created,
             "deleted": deleted,
-            "forced": moved and not repository.is_ancestor(push.before, push.after),
+            "forced": moved and not repository.is_ancestor(before, after),
         },
     )
-
-
-def _login(name: str) -> str:
-    """Return what a person of that name might be called on GitHub."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -62,16 +62,9 @@ class Webhook:
 
         `guid`: of the delivery that is redelivered.
         """
-        if self.url is not None:
-            guid = guid or str(uuid.uuid4())
-            request = self._request(self.url, event, guid, payload)
-            self._thread.submit(self._deliver, request, event, guid, payload)
-
-    def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        self._client.close()
-
-    def _request(self, url: str, event: str, guid: str, payload: dict[str, Any]) -> httpx.Request:
+        if self.url is None:
+            return
+        guid = guid or str(uuid.uuid4())
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         headers = {
@@ -83,23 +76,20 @@ class Webhook:
             "X-GitHub-Hook-ID": str(HOOK_ID),
             "X-Hub-Signature-256": f"sha256={signature}",
         }
-        return self._client.build_request("POST", url, content=body, headers=headers)
+        request = self._client.build_request("POST", self.url, content=body, headers=headers)
+        self._thread.submit(self._deliver, request, event, guid, payload)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
 
     def _deliver(
         self, request: httpx.Request, event: str, guid: str, payload: dict[str, Any]
     ) -> None:
         started_s = time.monotonic()
         status, status_code = self._post(request)
-        self.deliveries.append(
-            Delivery(
-                guid=guid,
-                event=event,
-                duration_s=time.monotonic() - started_s,
-                status=status,
-                status_code=status_code,
-                payload=payload,
-            )
-        )
+        took_s = time.monotonic() - started_s
+        self.deliveries.append(Delivery(guid, event, took_s, status, status_code, payload))
 
     def _post(self, request: httpx.Request) -> tuple[str, int]:
         try:

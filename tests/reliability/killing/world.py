@@ -21,7 +21,7 @@ import httpx
 
 from deployer.config import Settings, load
 from deployer.demo.github import StandIn
-from deployer.demo.github.git import Push, announce
+from deployer.demo.github.git import announce
 from deployer.demo.ports import free_port
 from tests.classrepo import ClassRepo
 from tests.github.watched import Watch
@@ -129,13 +129,13 @@ class World:
         sha = self.repo.commit()
         told = {context: frozenset(state.split("|")) for context, state in states.items()}
         self.announced.append(Expected(sha, told, dict(files)))
-        self._pushed = Push("refs/heads/main", before, sha)
+        self._pushed = (before, sha)
         self.deliver()
         return sha
 
     def deliver(self) -> None:
         """Deliver the last push, perhaps once more."""
-        announce(self.hub.repository, self.hub.webhook, self._pushed)
+        announce(self.hub.repository, self.hub.webhook, "refs/heads/main", *self._pushed)
         self._delivered += 1
 
     # -- processes

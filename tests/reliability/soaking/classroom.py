@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 
 from deployer.app.airflow import local_airflow
 from deployer.config import Settings
-from deployer.demo.github.git import Push, announce
+from deployer.demo.github.git import announce
 from deployer.demo.github.webhook import Delivery
 from deployer.demo.stage import REPO, Part, Stage
 from deployer.edges.embedded.airflow import LocalAirflow
@@ -258,8 +258,7 @@ class Classroom:
             self.dag_processor.read.add((path, text))
         self._pushed_at[sha], self._open[sha] = (number, time.monotonic()), student
         self._undelivered.add(sha)
-        pushed = Push("refs/heads/main", before, sha)
-        announce(self.hub.repository, self.hub.webhook, pushed)
+        announce(self.hub.repository, self.hub.webhook, "refs/heads/main", before, sha)
 
     def _look(self) -> None:
         """Wait a moment; take note of verdicts, and ask again for what was not delivered."""
