@@ -26,7 +26,7 @@ from typing import Literal, TypeAlias
 import pytest
 from dotenv import dotenv_values
 
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 
 Way: TypeAlias = Literal["image", "plain"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 
 SECRET = "a secret of thirty-two characters"
 REPO = "teacher/class-airflow"

@@ -2,9 +2,8 @@
 
 run      `deployer demo`: plays the acts and shows each as it happens
 acts     who pushes what, and how each commit must end
-stage    GitHub's stand-in, Airflow, web and worker, on this machine
+stage    GitHub's stand-in, Airflow, web and worker, on ports of this machine
 student  a student with a clone
 samples  what the students push, and what they start from
-ports    a free port
 github   the stand-in for GitHub
 """

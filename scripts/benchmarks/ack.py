@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from scripts.benchmarks.machine import memory_bytes
 
 CONNECTIONS = 32

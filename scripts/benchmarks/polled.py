@@ -20,7 +20,7 @@ from typing import Self
 import httpx
 
 from deployer.demo.github import StandIn
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.demo.student import Student
 from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
 from deployer.edges.embedded.settings import SETTINGS

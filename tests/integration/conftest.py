@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.embedded import settings

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 
 DEBIAN = Path("/usr/lib/postgresql")
 BOUND_S = 180

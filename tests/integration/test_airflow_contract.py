@@ -20,7 +20,7 @@ from airflow_client.client.models.pool_body import PoolBody
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 
 from deployer.core.model import Busy
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 from deployer.ports import Airflow

@@ -46,7 +46,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.reporting.render import as_json
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.journal import SqlJournal
 from deployer.edges.processes.doorbell import PLACE as DOORBELL
 from deployer.edges.processes.doorbell import DoorbellListener

@@ -14,7 +14,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from deployer.core.requirements.blame import End
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.image_way import IMAGE_LABEL, ImageSlots, ImageWay
 from deployer.edges.compose.plain_way import PlainWay

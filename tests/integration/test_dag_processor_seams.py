@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployer.core.model import DAG_PROCESSOR
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.embedded.airflow import LocalAirflow

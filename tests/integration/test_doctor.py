@@ -24,7 +24,7 @@ from deployer.app import doctor as app_doctor
 from deployer.cli import main
 from deployer.core.model import Ending, Live, ProcessorCame, State, Trigger
 from deployer.demo.github import StandIn
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges import http
 from deployer.edges.compose import runner
 from deployer.edges.git import mirror

@@ -15,7 +15,7 @@ from deployer import app
 from deployer.app import doctor as app_doctor
 from deployer.config import Settings
 from deployer.core.doctor import Ailment, Mark, NotApplicable
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor import LINES, airflow
 from deployer.doctor.world import World as Asked
 from deployer.edges.airflow.rest import AirflowRest

@@ -18,7 +18,7 @@ import pytest
 
 from deployer.core.doctor import Ailment
 from deployer.core.model import Look
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor import docker
 from deployer.edges.compose import runner
 from deployer.edges.compose.engine import Containers, LazyClient

@@ -14,7 +14,7 @@ from git import Repo
 from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor import git
 from deployer.doctor.world import World
 from deployer.edges.git import mirror as mirrors

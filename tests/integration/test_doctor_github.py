@@ -13,7 +13,7 @@ import pytest
 from deployer.core.doctor import Ailment
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor import github
 from deployer.edges.github.statuses import GitHub
 from deployer.errors import OperatorError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.doctor import Ailment, NotApplicable
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor import host
 from deployer.doctor.world import World
 from deployer.edges.http import HttpServer

@@ -15,7 +15,7 @@ from deployer.app.doctor import our_hook
 from deployer.cli import main
 from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.settings import Secret
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.doctor.github import OurHook
 from deployer.edges.github.hooks import Hooks
 from deployer.errors import OperatorError

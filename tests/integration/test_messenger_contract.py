@@ -14,7 +14,7 @@ import pytest
 from apprise import Apprise
 
 from deployer.core.settings import Secret
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.messages import AppriseMessenger
 from deployer.errors import OperatorError, SettingsError
 from deployer.ports import Messenger

@@ -22,7 +22,7 @@ from deployer.core.model import (
     ProcessorCame,
     ProcessorLeft,
 )
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.embedded import settings
 from deployer.edges.embedded.airflow import LocalAirflow

@@ -15,7 +15,7 @@ import docker
 import pytest
 
 from deployer.core.model import Examined
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from deployer.edges.parser import container as container_module
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.edges.parser.examiner import IsolatedExaminer

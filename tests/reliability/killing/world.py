@@ -22,7 +22,7 @@ import httpx
 from deployer.config import Settings, load
 from deployer.demo.github import StandIn
 from deployer.demo.github.git import announce
-from deployer.demo.ports import free_port
+from deployer.demo.stage import free_port
 from tests.classrepo import ClassRepo
 from tests.github.watched import Watch
 from tests.integration.waiting import eventually
