@@ -3,7 +3,6 @@
 run      `deployer demo`: plays the acts and shows each as it happens
 acts     who pushes what, and how each commit must end
 stage    GitHub's stand-in, Airflow, web and worker, on ports of this machine
-student  a student with a clone
-samples  what the students push, and what they start from
+student  a student with a clone, and what students write
 github   the stand-in for GitHub
 """

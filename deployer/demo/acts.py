@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from deployer.demo import samples
+from deployer.app import sample_class
+from deployer.core.model import REQUIREMENTS
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.demo.student import TAXI, WEATHER, Push, dag_file
 
 PACKAGE = "cowsay"
 """Small, pure Python, and nothing that Airflow brings along."""
@@ -63,7 +64,7 @@ def _expect(push: Push, says: Mapping[str, str] | None = None, **folders: str) -
 
 def _first(stage: Stage) -> list[Expected]:
     teacher = stage.student("teacher")
-    teacher.commit("Start the class repository", samples.class_repository())
+    teacher.commit("Start the class repository", sample_class())
     return [
         _expect(
             teacher.push(),
@@ -78,18 +79,16 @@ def _first(stage: Stage) -> list[Expected]:
 def _change(stage: Stage) -> list[Expected]:
     lasse = stage.student("lasse")
     lasse.pull()
-    text = lasse.read(samples.TAXI).replace("max_active_runs=1", "max_active_runs=2")
-    lasse.commit("Allow two runs at once", {samples.TAXI: text})
+    text = lasse.read(TAXI).replace("max_active_runs=1", "max_active_runs=2")
+    lasse.commit("Allow two runs at once", {TAXI: text})
     return [_expect(lasse.push(), {"airflow/lasse": "1 DAG: lasse_taxi_pipeline"}, lasse="success")]
 
 
 def _missing_import(stage: Stage) -> list[Expected]:
     maria = stage.student("maria")
     maria.pull()
-    text = maria.read(samples.WEATHER).replace(
-        "import pendulum\n", "import pandas_typo\nimport pendulum\n"
-    )
-    maria.commit("Use pandas", {samples.WEATHER: text})
+    text = maria.read(WEATHER).replace("import pendulum\n", "import pandas_typo\nimport pendulum\n")
+    maria.commit("Use pandas", {WEATHER: text})
     line = text.splitlines().index("import pandas_typo") + 1
     says = f"weather.py:{line} ModuleNotFoundError: No module named 'pandas_typo'"
     return [_expect(maria.push(), {"airflow/maria": says}, maria="failure")]
@@ -97,9 +96,9 @@ def _missing_import(stage: Stage) -> list[Expected]:
 
 def _two_at_once(stage: Stage) -> list[Expected]:
     lasse, maria = stage.student("lasse"), stage.student("maria")
-    lasse.commit("Add a report", {"dags/lasse/report.py": samples.dag("lasse", "report")})
+    lasse.commit("Add a report", {"dags/lasse/report.py": dag_file("lasse", "report")})
     first = lasse.push()
-    maria.commit("Add a diary", {"dags/maria/diary.py": samples.dag("maria", "diary")})
+    maria.commit("Add a diary", {"dags/maria/diary.py": dag_file("maria", "diary")})
     second = maria.push()
     return [
         _expect(first, {"airflow/lasse": "lasse_report"}, lasse="success"),
@@ -110,16 +109,16 @@ def _two_at_once(stage: Stage) -> list[Expected]:
 def _mend(stage: Stage) -> list[Expected]:
     maria = stage.student("maria")
     maria.pull()
-    text = maria.read(samples.WEATHER).replace("import pandas_typo\n", "")
-    maria.commit("Do without pandas", {samples.WEATHER: text})
+    text = maria.read(WEATHER).replace("import pandas_typo\n", "")
+    maria.commit("Do without pandas", {WEATHER: text})
     return [_expect(maria.push(), {"airflow/maria": "1 DAG: maria_weather"}, maria="success")]
 
 
 def _comment(stage: Stage) -> list[Expected]:
     teacher = stage.student("teacher")
     teacher.pull()
-    text = f"{teacher.read(samples.REQUIREMENTS)}# Ask the teacher before you add a large one.\n"
-    teacher.commit("Say how packages are added", {samples.REQUIREMENTS: text})
+    text = f"{teacher.read(REQUIREMENTS)}# Ask the teacher before you add a large one.\n"
+    teacher.commit("Say how packages are added", {REQUIREMENTS: text})
     return [_expect(teacher.push())]
 
 
@@ -127,8 +126,8 @@ def _package(stage: Stage) -> list[Expected]:
     lasse = stage.student("lasse")
     lasse.pull()
     files = {
-        samples.REQUIREMENTS: f"{lasse.read(samples.REQUIREMENTS)}{PACKAGE}\n",
-        "dags/lasse/herd.py": samples.dag(
+        REQUIREMENTS: f"{lasse.read(REQUIREMENTS)}{PACKAGE}\n",
+        "dags/lasse/herd.py": dag_file(
             "lasse",
             "herd",
             imports=f"import {PACKAGE}\n",

@@ -1,4 +1,4 @@
-"""A student with a clone of the class repository."""
+"""A student with a clone of the class repository, and the DAG files that students write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from git.cmd import Git
+
+WEATHER = "dags/maria/weather.py"
+TAXI = "dags/lasse/taxi_pipeline.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,34 @@ class Student:
     def read(self, path: str) -> str:
         """Return a file of the working copy."""
         return (self.copy / path).read_text(encoding="utf-8")
+
+
+def dag_file(student: str, name: str, *, imports: str = "", body: str = "return 1") -> str:
+    """Return the text of a small DAG file that follows the class's conventions."""
+    return f'''\
+"""{student}'s {name}."""
+
+from __future__ import annotations
+
+import pendulum
+{imports}from airflow.sdk import dag, task
+
+
+@dag(
+    dag_id="{student}_{name}",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    tags=["student:{student}"],
+    default_args={{"owner": "{student}"}},
+)
+def {name}():
+    @task
+    def work() -> int:
+        {body}
+
+    work()
+
+
+{name}()
+'''

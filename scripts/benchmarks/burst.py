@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.demo.student import Push, dag_file
 from scripts.benchmarks.staging import (
     BOUND_S,
     FOLDERS,
@@ -58,7 +57,7 @@ def _beside_slow_files(stage: Stage) -> Figures:
     slow, quick = stage.student("slow"), stage.student("quick")
     text = "import time\ntime.sleep({seconds})\n"
     files = {
-        f"dags/slow/slow_{number:02}.py": samples.dag(
+        f"dags/slow/slow_{number:02}.py": dag_file(
             "slow", f"slow_{number:02}", imports=text.format(seconds=SLOW_S)
         )
         for number in range(SLOW_FILES)
@@ -66,7 +65,7 @@ def _beside_slow_files(stage: Stage) -> Figures:
     slow.commit("Sleep", files)
     long = slow.push()
     time.sleep(SLOW_AHEAD_S)
-    change = {"dags/quick/quick.py": samples.dag("quick", "quick")}
+    change = {"dags/quick/quick.py": dag_file("quick", "quick")}
     quick.commit("Be quick", change)
     push = quick.push()
     verdict_s = ended_at(stage, push, change) - push.began

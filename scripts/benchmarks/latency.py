@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 
-from deployer.demo import samples
+from deployer.app import sample_class
 from deployer.demo.stage import Stage
+from deployer.demo.student import dag_file
 from scripts.benchmarks.staging import (
     PAUSE_S,
     Figures,
@@ -38,10 +39,10 @@ def run() -> Figures:
     """Return seconds: median and 95th percentile of the whole, median of each part."""
     runs = []
     with staged("latency") as stage:
-        start_class(stage, samples.class_repository())
+        start_class(stage, sample_class())
         lasse = stage.student("lasse")
         for number in range(PUSHES):
-            text = samples.dag("lasse", "timed", body=f"return {number}")
+            text = dag_file("lasse", "timed", body=f"return {number}")
             runs.append(timed(stage, lasse, f"Change {number}", {"dags/lasse/timed.py": text}))
             time.sleep(PAUSE_S)
         deaths = {name: _death_s(stage, name, line) for name, line in DEATHS.items()}
@@ -57,7 +58,7 @@ def _death_s(stage: Stage, name: str, line: str) -> float:
     """Return the seconds that the verdict on a file takes whose parser dies, from the rename on."""
     lasse, found = stage.student("lasse"), []
     for number in range(DEATH_PUSHES):
-        text = OVERLOOKED.format(line=line) + samples.dag("lasse", name, body=f"return {number}")
+        text = OVERLOOKED.format(line=line) + dag_file("lasse", name, body=f"return {number}")
         lasse.commit(f"Die of {name}", {f"dags/lasse/{name}.py": text})
         push = lasse.push()
         ended_at(stage, push, ["dags/lasse/any.py"])

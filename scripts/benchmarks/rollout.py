@@ -14,7 +14,8 @@ from typing import Self
 
 import httpx
 
-from deployer.demo import samples
+from deployer.app import sample_class
+from deployer.core.model import REQUIREMENTS
 from scripts.benchmarks.staging import parts
 from tests.compose_stack import Way
 from tests.e2e.compose.classroom import BOUND_S, Classroom, classroom
@@ -88,8 +89,8 @@ def _measured(way: Way) -> dict[str, object]:
 
 
 def _roll(room: Classroom, package: str) -> dict[str, float]:
-    text = samples.class_repository()[samples.REQUIREMENTS].decode() + f"{package}\n"
-    push = room.push("maria", f"Want {package}", {samples.REQUIREMENTS: text})
+    text = sample_class()[REQUIREMENTS].decode() + f"{package}\n"
+    push = room.push("maria", f"Want {package}", {REQUIREMENTS: text})
     said = verdicts(room.stage, push, bound_s=BOUND_S)
     if said["airflow/deploy"][0] != "success":
         raise RuntimeError(f"the rollout of {package} ended as {said}")

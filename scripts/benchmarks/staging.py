@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from deployer.core.model import DAGS, folder_of
-from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push, Student
+from deployer.demo.student import Push, Student, dag_file
 
 Figures = dict[str, object]
 
@@ -66,9 +65,7 @@ def dag_id(number: int) -> str:
 
 def dag_text(number: int, edition: int = 0) -> str:
     """Return a small DAG; Airflow shows `edition` as its description."""
-    text = samples.dag(
-        student_of(number), f"part_{number // FOLDERS:03d}", body=f"return {edition}"
-    )
+    text = dag_file(student_of(number), f"part_{number // FOLDERS:03d}", body=f"return {edition}")
     return text.replace("    schedule=None,", f'    description="{edition}",\n    schedule=None,')
 
 

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.demo.student import Push, dag_file
 from deployer.edges.embedded import settings
 from tests.e2e.asking_airflow import BOUND_S, AskingAirflow, until
 from tests.e2e.hold import Hold
@@ -86,7 +85,7 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
             airflow = AskingAirflow(stage.airflow)
             try:
                 school = Class(stage, airflow)
-                school.deploy("teacher", {"dags/teacher/first.py": samples.dag("teacher", "first")})
+                school.deploy("teacher", {"dags/teacher/first.py": dag_file("teacher", "first")})
                 yield school
             finally:
                 airflow.close()
@@ -108,14 +107,14 @@ def test_a_parse_that_began_before_the_swap_and_ends_after_it_is_nobodys_verdict
     hold, path = Hold(tmp_path), "dags/maria/slow.py"
 
     def version(number: int, more: str = "") -> str:
-        return samples.dag("maria", f"slow_{number}", imports=hold.lines() + more)
+        return dag_file("maria", f"slow_{number}", imports=hold.lines() + more)
 
     def swap_while(before: Push, text: str, dag_id: str) -> Push:
         """Push `text` while the file of `before` is parsed once more; return its push."""
         hold.begin()
         school.airflow.reparse_until(lambda: hold.has_inside(before), dag_id)
         moved = f"came_after_{before.sha[:7]}"
-        files = {path: text, f"dags/lasse/{moved}.py": samples.dag("lasse", moved)}
+        files = {path: text, f"dags/lasse/{moved}.py": dag_file("lasse", moved)}
         push = school.push("maria", files)
         # The other parser takes it as soon as Airflow has come to the new release.
         until(
@@ -278,7 +277,7 @@ def test_a_dag_that_nobody_touches_is_parsed_once_and_runs_after_many_deployment
 ) -> None:
     told = tmp_path / "told"
     tell = f"open({str(told)!r}, 'w').write(f'{{NUMBER}} {{__file__}}')"
-    text = samples.dag(
+    text = dag_file(
         "maria", "stays", imports="from maria.staying import NUMBER\n", body=tell
     ).replace("schedule=None,", "schedule=None, is_paused_upon_creation=False,")
     files = {"dags/maria/stays.py": text, "dags/maria/staying.py": "NUMBER = 7\n"}
@@ -290,7 +289,7 @@ def test_a_dag_that_nobody_touches_is_parsed_once_and_runs_after_many_deployment
     pushes = [
         school.deploy(
             "lasse",
-            {"dags/lasse/moves.py": samples.dag("lasse", "moves", imports=moving.format(n))},
+            {"dags/lasse/moves.py": dag_file("lasse", "moves", imports=moving.format(n))},
         )
         for n in range(PUSHES)
     ]

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import DAG_PROCESSOR
-from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.demo.student import Push, dag_file
 from tests.e2e.watching import (
     shown,
     stop_between_writes,
@@ -39,7 +38,7 @@ KILLS = OVERLOOKED.format(harm="os.kill(os.getppid(), 9)")
 
 def push(stage: Stage, who: str, name: str, imports: str = "") -> Push:
     student = stage.student(who)
-    text = samples.dag(who, name, imports=imports)
+    text = dag_file(who, name, imports=imports)
     student.commit(f"Add {name}", {f"dags/{who}/{name}.py": text})
     return student.push()
 
@@ -157,7 +156,7 @@ def test_files_that_parse_for_long_keep_no_neighbour_waiting_and_are_judged_in_t
     verdicts(stage, push(stage, "anna", f"before_{name}"), "anna")  # the worker is warm
     lasse = stage.student("lasse")
     slow = {
-        f"dags/lasse/{name}_{number}.py": samples.dag(
+        f"dags/lasse/{name}_{number}.py": dag_file(
             "lasse", f"{name}_{number}", imports=gate.lines(condition)
         )
         for number in range(4)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from deployer.demo import samples
+from deployer.core.model import REQUIREMENTS
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push, Student
+from deployer.demo.student import Push, Student, dag_file
 from tests.e2e.watching import (
     ENDS,
     run_deployer,
@@ -38,24 +38,24 @@ def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
 ) -> None:
     teacher, lasse = stage.student("teacher"), stage.student("lasse")
     teacher.pull()
-    before, pids = teacher.read(samples.REQUIREMENTS), stage.airflow.pids()
+    before, pids = teacher.read(REQUIREMENTS), stage.airflow.pids()
     bad = f"{before}apache-airflow==1.10.15\n"
-    said = verdicts(stage, push(teacher, "Want the impossible", {samples.REQUIREMENTS: bad}))
+    said = verdicts(stage, push(teacher, "Want the impossible", {REQUIREMENTS: bad}))
     line = len(bad.splitlines())
     assert said["airflow/deploy"][0] == "failure"
     assert said["airflow/deploy"][1].startswith(f"requirements.txt:{line} ")
-    other = push(lasse, "Go on", {"dags/lasse/goes_on.py": samples.dag("lasse", "goes_on")})
+    other = push(lasse, "Go on", {"dags/lasse/goes_on.py": dag_file("lasse", "goes_on")})
     said = verdicts(stage, other, "lasse")
     assert {state for state, _ in said.values()} == {"success"}
     assert said["airflow/deploy"][1].endswith("packages kept")
-    verdicts(stage, push(teacher, "Do without", {samples.REQUIREMENTS: before}))
+    verdicts(stage, push(teacher, "Do without", {REQUIREMENTS: before}))
     assert stage.airflow.pids() == pids
 
 
 def test_a_push_whose_delivery_is_lost_is_found_by_the_poll(stage: Stage) -> None:
     url, stage.hub.webhook.url = stage.hub.webhook.url, None
     try:
-        text = samples.dag("lasse", "unheard")
+        text = dag_file("lasse", "unheard")
         lost = push(stage.student("lasse"), "Unheard", {"dags/lasse/unheard.py": text})
     finally:
         stage.hub.webhook.url = url
@@ -65,7 +65,7 @@ def test_a_push_whose_delivery_is_lost_is_found_by_the_poll(stage: Stage) -> Non
 
 def test_statuses_that_github_does_not_take_are_posted_when_it_does(stage: Stage) -> None:
     Faults(stage.hub).add(Fault(status=502, times=3, on="api"))
-    text = samples.dag("maria", "patient")
+    text = dag_file("maria", "patient")
     late = push(stage.student("maria"), "Wait", {"dags/maria/patient.py": text})
     assert verdicts(stage, late, "maria")["airflow/maria"] == ("success", "1 DAG: maria_patient")
 
@@ -75,7 +75,7 @@ def test_a_commit_that_a_forced_push_removed_says_so(stage: Stage) -> None:
     lasse.pull()
     base = lasse.git("rev-parse", "HEAD")
     stage.worker.kill()  # so that both pushes are waiting when it looks
-    removed = push(lasse, "Regret", {"dags/lasse/regret.py": samples.dag("lasse", "regret")})
+    removed = push(lasse, "Regret", {"dags/lasse/regret.py": dag_file("lasse", "regret")})
     lasse.git("reset", "--quiet", "--hard", base)
     lasse.git("commit", "--quiet", "--allow-empty", "--message", "Instead")
     instead = lasse.push(force=True)
@@ -89,7 +89,7 @@ def test_a_commit_that_a_forced_push_removed_says_so(stage: Stage) -> None:
 @pytest.mark.parametrize("step", ["preflight", "publish", "asked"])
 def test_a_worker_killed_in_the_middle_leaves_nothing_pending(stage: Stage, step: str) -> None:
     maria = stage.student("maria")
-    text = samples.dag("maria", f"killed_at_{step}")
+    text = dag_file("maria", f"killed_at_{step}")
     seen = len(worker_log(stage))
     cut_off = push(maria, "Cut off", {f"dags/maria/killed_at_{step}.py": text})
     wait_until(lambda: step in worker_log(stage)[seen:])

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployer.demo import samples
+from deployer.core.model import REQUIREMENTS
+from deployer.demo.student import dag_file
 from tests.e2e.compose.classroom import (
     SERVICES,
     Classroom,
@@ -31,8 +32,8 @@ def plain_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]
 def test_a_new_package_is_there_after_one_push(plain_class: Classroom) -> None:
     room = plain_class
     before, pools = room.containers(), room.pools()
-    text = samples.dag("maria", "says", imports="import cowsay\n")
-    files = {samples.REQUIREMENTS: requirements("cowsay==6.1"), "dags/maria/says.py": text}
+    text = dag_file("maria", "says", imports="import cowsay\n")
+    files = {REQUIREMENTS: requirements("cowsay==6.1"), "dags/maria/says.py": text}
     said = room.ends(room.push("maria", "Say it with a cow", files), "maria")
     assert is_green(said)
     assert "maria_says" in said["airflow/maria"][1]
@@ -57,13 +58,13 @@ def test_airflow_was_compiled_once_where_no_service_can_write(plain_class: Class
 def test_packages_that_break_airflows_start_are_taken_back(plain_class: Classroom) -> None:
     room = plain_class
     asked = requirements("cowsay==6.1", "class-breaks-scheduler==1.0")
-    said = room.ends(room.push("maria", "Break the class", {samples.REQUIREMENTS: asked}))
+    said = room.ends(room.push("maria", "Break the class", {REQUIREMENTS: asked}))
     assert said["airflow/deploy"][0] == "failure"
     assert "Airflow does not start with it" in said["airflow/deploy"][1]
     pins = room.stack.checkout / "packages" / "current" / "requirements.txt"
     assert pins.read_text() == "cowsay==6.1\n"
     before = room.containers()
-    after = room.push("lasse", "Go on", {"dags/lasse/on.py": samples.dag("lasse", "on")})
+    after = room.push("lasse", "Go on", {"dags/lasse/on.py": dag_file("lasse", "on")})
     assert is_green(room.ends(after, "lasse"))
     assert room.containers() == before
 
@@ -78,7 +79,7 @@ def test_an_impossible_line_touches_no_container(plain_class: Classroom) -> None
     room = plain_class
     before = room.containers()
     asked = requirements("cowsay==6.1", "class-fails-to-build==1.0")
-    said = room.ends(room.push("maria", "Want too much", {samples.REQUIREMENTS: asked}))
+    said = room.ends(room.push("maria", "Want too much", {REQUIREMENTS: asked}))
     assert said["airflow/deploy"][0] == "failure"
     assert "class-fails-to-build" in said["airflow/deploy"][1]
     assert room.containers() == before

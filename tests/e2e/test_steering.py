@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.demo import samples
 from deployer.demo.stage import Stage
-from deployer.demo.student import Push
+from deployer.demo.student import Push, dag_file
 from tests.e2e.watching import run_deployer, shown, verdicts, wait_until
 
 pytestmark = pytest.mark.airflow
@@ -17,7 +16,7 @@ WHY = "the second one was wrong"
 
 def push(stage: Stage, name: str) -> Push:
     lasse = stage.student("lasse")
-    lasse.commit(f"Steer {name}", {FILE: samples.dag("lasse", name)})
+    lasse.commit(f"Steer {name}", {FILE: dag_file("lasse", name)})
     return lasse.push()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.demo import samples
 from deployer.demo.stage import Stage
+from deployer.demo.student import dag_file
 from tests.e2e.watching import verdicts
 
 pytestmark = pytest.mark.airflow
@@ -30,11 +30,11 @@ def test_a_change_of_anothers_folder_is_noted_and_one_of_ones_own_is_not(stage: 
     verdicts(stage, teacher.push())
 
     # Lasse pushes as `lasse`, which is not his login: it is his address that counts.
-    lasse.commit("Mine", {"dags/lasse/whose.py": samples.dag("lasse", "whose")})
+    lasse.commit("Mine", {"dags/lasse/whose.py": dag_file("lasse", "whose")})
     mine = lasse.push()
     assert "folder" not in verdicts(stage, mine, "lasse")["airflow/deploy"][1]
 
-    lasse.commit("Hers", {"dags/maria/whose.py": samples.dag("maria", "whose")})
+    lasse.commit("Hers", {"dags/maria/whose.py": dag_file("maria", "whose")})
     hers = lasse.push()
     said = verdicts(stage, hers, "maria")
     assert said["airflow/maria"] == ("success", "1 DAG: maria_whose")
@@ -49,12 +49,12 @@ def test_a_change_of_anothers_folder_is_noted_and_one_of_ones_own_is_not(stage: 
 def test_a_file_with_anothers_dag_id_is_held_until_it_has_one_of_its_own(stage: Stage) -> None:
     # Both may call a DAG so, as far as the class's policy goes.
     lasse, namesake = stage.student("lasse"), stage.student("lasse_b")
-    first = {"dags/lasse_b/first.py": samples.dag("lasse_b", "contested")}
+    first = {"dags/lasse_b/first.py": dag_file("lasse_b", "contested")}
     namesake.commit("First", first)
     said = verdicts(stage, namesake.push(), "lasse_b")
     assert said["airflow/lasse_b"] == ("success", "1 DAG: lasse_b_contested")
 
-    lasse.commit("Second", {"dags/lasse/second.py": samples.dag("lasse", "b_contested")})
+    lasse.commit("Second", {"dags/lasse/second.py": dag_file("lasse", "b_contested")})
     said = verdicts(stage, lasse.push(), "lasse")
     assert said["airflow/lasse"] == (
         "failure",
@@ -75,6 +75,6 @@ def test_a_file_with_anothers_dag_id_is_held_until_it_has_one_of_its_own(stage: 
     said = verdicts(stage, namesake.push(), "lasse_b")
     assert said["airflow/lasse_b"] == ("success", "1 DAG: lasse_b_contested")
 
-    lasse.commit("Rename", {"dags/lasse/second.py": samples.dag("lasse", "contested")})
+    lasse.commit("Rename", {"dags/lasse/second.py": dag_file("lasse", "contested")})
     said = verdicts(stage, lasse.push(), "lasse")
     assert said["airflow/lasse"] == ("success", "1 DAG: lasse_contested")

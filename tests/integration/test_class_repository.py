@@ -14,8 +14,8 @@ from zipfile import ZipFile
 import pytest
 
 from deployer import app
+from deployer.app import sample_class
 from deployer.core.tree.facts import facts
-from deployer.demo import samples
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[[Path], subprocess.CompletedProcess[str]]
@@ -120,7 +120,7 @@ def keeps(out: str, outcome: str) -> set[tuple[str, str]]:
 def test_every_dag_file_of_the_tree_has_a_test_for_each_rule_and_passes(
     run: Run, tmp_path: Path
 ) -> None:
-    repository = samples.class_repository()
+    repository = sample_class()
     texts = {path: text for path, text in repository.items() if path.startswith("dags/")}
     files = {
         path.removeprefix("dags/") for path, text in texts.items() if facts(path, text).may_hold_dag

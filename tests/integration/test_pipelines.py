@@ -26,7 +26,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from deployer.demo.samples import SHARED
 from deployer.edges.embedded.environment import BaseEnvironment, default_cache
 from tests.integration.airflow_world import World
 
@@ -36,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LASSE, MARIA = (f"dags/{student}/taxi_pipeline.py" for student in ("lasse", "maria"))
 LASSE_DAG, LASSES, MARIAS = "lasse_taxi_pipeline", "airflow_lasse", "airflow_maria"
 LOADER = "include/taxi/load_month.py"
+SHARED = ("include/taxi", "include/dbt_project")
+"""What the class's DAGs share; `include/airflow` is the deployer's own."""
 PASSWORD = "never-to-be-logged-7f3a"
 GOOD, RAW = 40, 46
 """Rows of a generated month: that can have happened; in all."""

@@ -14,8 +14,9 @@ import docker
 import httpx
 import pytest
 
+from deployer.app import sample_class
 from deployer.app.airflow import GROUP_OF_AIRFLOW
-from deployer.demo import samples
+from deployer.core.model import REQUIREMENTS
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
@@ -232,7 +233,7 @@ class Classroom:
 
 def requirements(*more: str) -> str:
     """Return the class's requirements with further lines."""
-    text = samples.class_repository()[samples.REQUIREMENTS].decode()
+    text = sample_class()[REQUIREMENTS].decode()
     return text + "".join(f"{line}\n" for line in more)
 
 
@@ -281,7 +282,7 @@ def classroom(
     ):
         room = Classroom(stage, stack)
         teacher = stage.student("teacher")
-        teacher.commit("Start the class repository", samples.class_repository())
+        teacher.commit("Start the class repository", sample_class())
         said = room.ends(teacher.push(), "class_demo", "lasse", "maria")
         assert is_green(said), said
         yield room

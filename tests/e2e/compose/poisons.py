@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import docker
 
-from deployer.demo import samples
-from deployer.demo.student import Push
+from deployer.demo.student import Push, dag_file
 from tests.e2e.compose.classroom import Classroom, is_green, wait_until
 from tests.e2e.watching import worker_events
 
@@ -77,7 +76,7 @@ def pushed_in_the_middle(
     push = eve.push()
     wait_until(lambda: ("step", "publish") in room.events()[seen:], "it is live")
     neighbour = room.push(
-        "lasse", f"Go on with {name}", {f"dags/lasse/{name}.py": samples.dag("lasse", name)}
+        "lasse", f"Go on with {name}", {f"dags/lasse/{name}.py": dag_file("lasse", name)}
     )
     beside = room.ends(neighbour, "lasse")
     return room.ends(push, *sorted({path.split("/")[1] for path in files})), beside

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.demo import samples
+from deployer.demo.student import dag_file
 from tests.e2e.compose.classroom import SERVICES, Classroom, is_green
 from tests.e2e.compose.poisons import DAG_PROCESSOR, OVERLOOKED, Life, dag, life_of, removed
 from tests.integration.examiner import unstorable
@@ -132,7 +132,7 @@ def test_no_poison_reaches_the_dag_processor_and_each_is_named_to_its_folder(
 
     eve.commit("Poison everybody", poisons)
     said = room.ends(eve.push(), *POISONS)
-    after = room.push("lasse", "Go on", {"dags/lasse/on.py": samples.dag("lasse", "on")})
+    after = room.push("lasse", "Go on", {"dags/lasse/on.py": dag_file("lasse", "on")})
     neighbour = room.ends(after, "lasse")
 
     wrong = {}
@@ -154,7 +154,7 @@ def test_what_ends_the_dag_processor_itself_is_taken_back(image_class: Classroom
     text = f"{OVERLOOKED}import os\nos.kill(os.getppid(), 9)\n{dag('eve')}"
     killer = room.push("eve", "Slip through", {path: text})
     said = room.ends(killer, "eve")
-    after = room.push("maria", "Go on", {"dags/maria/on.py": samples.dag("maria", "on")})
+    after = room.push("maria", "Go on", {"dags/maria/on.py": dag_file("maria", "on")})
     neighbour = room.ends(after, "maria")
 
     assert said["airflow/eve"][0] == "failure"

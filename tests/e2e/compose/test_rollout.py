@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.demo import samples
+from deployer.core.model import REQUIREMENTS
+from deployer.demo.student import dag_file
 from tests.compose_stack import UP_TIMEOUT_S
 from tests.e2e.compose.classroom import (
     BOUND_S,
@@ -67,7 +68,7 @@ COW = "cowsay==6.1"
 
 def asked_for(*more: str) -> dict[str, str]:
     """Return the requirements file with what maria's DAG needs, and further lines."""
-    return {samples.REQUIREMENTS: requirements(*more, COW)}
+    return {REQUIREMENTS: requirements(*more, COW)}
 
 
 def start_long_tasks(room: Classroom, name: str, beyond_s: int) -> tuple[str, str, Path]:
@@ -84,7 +85,7 @@ def test_a_new_package_is_there_after_one_push_and_running_tasks_end_in_peace(
     room = image_class
     dag_id, run_id, word = start_long_tasks(room, "long_drained", 1)
     before, pools = room.containers(), room.pools()
-    text = samples.dag("maria", "says", imports="import cowsay\n")
+    text = dag_file("maria", "says", imports="import cowsay\n")
     files = {**asked_for("tabulate"), "dags/maria/says.py": text}
     push = room.push("maria", "Say it with a cow", files)
 
@@ -108,7 +109,7 @@ def test_a_comment_another_order_or_case_restarts_nothing(image_class: Classroom
     room = image_class
     assert is_green(room.ends(room.push("maria", "Two", asked_for("tabulate", "# and"))))
     before = room.containers()
-    same = {samples.REQUIREMENTS: requirements("# a cow", "CowSay == 6.1  # here", "", "Tabulate")}
+    same = {REQUIREMENTS: requirements("# a cow", "CowSay == 6.1  # here", "", "Tabulate")}
     assert is_green(room.ends(room.push("maria", "Words", same)))
     assert room.containers() == before
 
@@ -181,7 +182,7 @@ def test_an_impossible_line_touches_no_container_and_delays_nobody_else(
     assert state == "failure"
     assert text.startswith("requirements.txt:")
     assert reason in text
-    text = samples.dag("lasse", f"after_{name}")
+    text = dag_file("lasse", f"after_{name}")
     after = room.push("lasse", "Go on", {f"dags/lasse/after_{name}.py": text})
     assert is_green(room.ends(after, "lasse"))
     assert "resolve" not in room.steps(after)
@@ -201,7 +202,7 @@ def test_packages_that_break_airflows_start_are_taken_back_though_the_worker_die
     assert "this scheduler can't start" in json.dumps(room.deployment(push))
     # What the first service does not start with, no other is given.
     assert moved(before, room.containers()) == {"airflow-scheduler"}
-    after = room.push("lasse", "Go on", {"dags/lasse/healed.py": samples.dag("lasse", "healed")})
+    after = room.push("lasse", "Go on", {"dags/lasse/healed.py": dag_file("lasse", "healed")})
     assert is_green(room.ends(after, "lasse"))
     assert room.pools()["default_pool"] > 0
 
