@@ -78,7 +78,6 @@ def _first(stage: Stage) -> list[Expected]:
 
 def _change(stage: Stage) -> list[Expected]:
     lasse = stage.student("lasse")
-    lasse.pull()
     text = lasse.read(TAXI).replace("max_active_runs=1", "max_active_runs=2")
     lasse.commit("Allow two runs at once", {TAXI: text})
     return [_expect(lasse.push(), {"airflow/lasse": "1 DAG: lasse_taxi_pipeline"}, lasse="success")]
@@ -86,7 +85,6 @@ def _change(stage: Stage) -> list[Expected]:
 
 def _missing_import(stage: Stage) -> list[Expected]:
     maria = stage.student("maria")
-    maria.pull()
     text = maria.read(WEATHER).replace("import pendulum\n", "import pandas_typo\nimport pendulum\n")
     maria.commit("Use pandas", {WEATHER: text})
     line = text.splitlines().index("import pandas_typo") + 1
@@ -108,7 +106,6 @@ def _two_at_once(stage: Stage) -> list[Expected]:
 
 def _mend(stage: Stage) -> list[Expected]:
     maria = stage.student("maria")
-    maria.pull()
     text = maria.read(WEATHER).replace("import pandas_typo\n", "")
     maria.commit("Do without pandas", {WEATHER: text})
     return [_expect(maria.push(), {"airflow/maria": "1 DAG: maria_weather"}, maria="success")]
@@ -116,7 +113,6 @@ def _mend(stage: Stage) -> list[Expected]:
 
 def _comment(stage: Stage) -> list[Expected]:
     teacher = stage.student("teacher")
-    teacher.pull()
     text = f"{teacher.read(REQUIREMENTS)}# Ask the teacher before you add a large one.\n"
     teacher.commit("Say how packages are added", {REQUIREMENTS: text})
     return [_expect(teacher.push())]
@@ -124,7 +120,6 @@ def _comment(stage: Stage) -> list[Expected]:
 
 def _package(stage: Stage) -> list[Expected]:
     lasse = stage.student("lasse")
-    lasse.pull()
     files = {
         REQUIREMENTS: f"{lasse.read(REQUIREMENTS)}{PACKAGE}\n",
         "dags/lasse/herd.py": dag_file(

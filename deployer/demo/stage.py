@@ -57,13 +57,13 @@ class Part:
     name: str
     environment: Mapping[str, str]
     log: Path
-    module: str = "deployer"
-    _process: subprocess.Popen[bytes] | None = None
+    module: str
+    process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
         """Start it, or start it again."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module, self.name],
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
@@ -73,28 +73,24 @@ class Part:
 
     @property
     def pid(self) -> int:
-        if self._process is None:
-            raise ServicesError(f"the demo's {self.name} was not started")
-        return self._process.pid
+        return self.process.pid
 
     @property
     def lives(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self.process.poll() is None
 
     def stop(self) -> None:
         """Ask it to stop, and make it after a while."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_BOUND_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_BOUND_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
 @dataclass(slots=True)
@@ -172,8 +168,8 @@ class Stage:
         for name in ("web", "worker"):
             part = Part(name, environment, self.folder / f"{name}.log", self.module)
             setattr(self, name, part)
-            self._ending.callback(part.stop)
             part.start()
+            self._ending.callback(part.stop)
         self._wait_for_web()
         self.airflow.wait_healthy(self.settings.recreate_services)
         if not self.worker.lives:

@@ -86,7 +86,8 @@ class Student:
         return Push(sha, began)
 
     def read(self, path: str) -> str:
-        """Return a file of the working copy."""
+        """Return a file as it was pushed last."""
+        self.pull()
         return (self.copy / path).read_text(encoding="utf-8")
 
 

@@ -37,7 +37,6 @@ def test_a_bad_requirement_is_red_for_its_author_and_keeps_nobody_else_waiting(
     stage: Stage,
 ) -> None:
     teacher, lasse = stage.student("teacher"), stage.student("lasse")
-    teacher.pull()
     before, pids = teacher.read(REQUIREMENTS), stage.airflow.pids()
     bad = f"{before}apache-airflow==1.10.15\n"
     said = verdicts(stage, push(teacher, "Want the impossible", {REQUIREMENTS: bad}))
