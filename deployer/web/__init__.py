@@ -67,8 +67,7 @@ def create_app(
     app.json.compact = True  # type: ignore[attr-defined]  # likewise
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
 
-    access.register(app, journal, now)
-    app.register_blueprint(access.blueprint(journal, public_url, now))
+    access.register(app, journal, public_url, now)
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
     app.register_blueprint(health.blueprint(journal, receiving.repo, now))
     app.register_blueprint(api.blueprint(journal))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,8 +43,11 @@ POLICY = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancesto
 """Of the only page with a form."""
 
 
-def register(app: Flask, journal: Journal, now: Callable[[], datetime]) -> None:
-    app.before_request(_Door(journal, now).let_in)
+def register(
+    app: Flask, journal: Journal, public_url: str | None, now: Callable[[], datetime]
+) -> None:
+    app.before_request(partial(_let_in, journal, now))
+    app.register_blueprint(_login(journal, public_url, now))
     app.add_template_global(opens)
 
     @app.url_defaults
@@ -68,48 +71,46 @@ def opens(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Door:
-    journal: Journal
-    now: Callable[[], datetime]
-
-    def let_in(self) -> None:
-        if request.path in OPEN or request.blueprint == LOGIN:
-            return
-        link, sent = None, request.headers
-        if not (is_own(request.remote_addr, sent.get("Host"), sent.keys()) or self._is_teacher()):
-            token = request.args.get("token")
-            link = Link.read(token, self.journal.link_key()) if token else None
-            if link is None or not self._leads_here(link):
-                abort(403, CLOSED)
-        g.visitor = link
-
-    def _is_teacher(self) -> bool:
-        shown = {Secret.SESSION: request.cookies.get(COOKIE)}
-        if request.authorization and request.authorization.type == "bearer":
-            shown[Secret.BEARER] = request.authorization.token
-        return any(
-            secret and self.journal.admitted(fingerprint(purpose, secret), self.now())
-            for purpose, secret in shown.items()
-        )
-
-    def _leads_here(self, link: Link) -> bool:
-        asked: dict[str, Any] = request.view_args or {}
-        match request.endpoint:
-            case "static":
-                return True
-            case "pages.commit":
-                return link.opens_commit(asked["sha"])
-            case "pages.folder":
-                return link.opens_folder(asked["name"])
-            case "pages.deployment":
-                found = self.journal.deployment(asked["number"])
-                return found is not None and link.opens_deployment(found)
-            case _:
-                return False
+def _let_in(journal: Journal, now: Callable[[], datetime]) -> None:
+    if request.path in OPEN or request.blueprint == LOGIN:
+        return
+    link, sent = None, request.headers
+    own = is_own(request.remote_addr, sent.get("Host"), sent.keys())
+    if not (own or _is_teacher(journal, now())):
+        token = request.args.get("token")
+        link = Link.read(token, journal.link_key()) if token else None
+        if link is None or not _leads_here(link, journal):
+            abort(403, CLOSED)
+    g.visitor = link
 
 
-def blueprint(journal: Journal, public_url: str | None, now: Callable[[], datetime]) -> Blueprint:
+def _is_teacher(journal: Journal, now: datetime) -> bool:
+    shown = {Secret.SESSION: request.cookies.get(COOKIE)}
+    if request.authorization and request.authorization.type == "bearer":
+        shown[Secret.BEARER] = request.authorization.token
+    return any(
+        secret and journal.admitted(fingerprint(purpose, secret), now)
+        for purpose, secret in shown.items()
+    )
+
+
+def _leads_here(link: Link, journal: Journal) -> bool:
+    asked: dict[str, Any] = request.view_args or {}
+    match request.endpoint:
+        case "static":
+            return True
+        case "pages.commit":
+            return link.opens_commit(asked["sha"])
+        case "pages.folder":
+            return link.opens_folder(asked["name"])
+        case "pages.deployment":
+            found = journal.deployment(asked["number"])
+            return found is not None and link.opens_deployment(found)
+        case _:
+            return False
+
+
+def _login(journal: Journal, public_url: str | None, now: Callable[[], datetime]) -> Blueprint:
     routes = Blueprint(LOGIN, __name__)
     over_tls = urlsplit(public_url or "").scheme == "https"
 

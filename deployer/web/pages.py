@@ -6,9 +6,9 @@ words that the templates call are functions from a value of the model to a short
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import assert_never
 
 from flask import Blueprint, abort, render_template
 
@@ -19,11 +19,18 @@ from deployer.web.api import FOLDER, SHA, waiting
 
 LATEST = 30
 MINUTE_S = 60
+PROVEN = {
+    Proof.RELEASE: "proven by the release that Airflow read",
+    Proof.LISTING: "proven by Airflow's listing of this release",
+    Proof.PREFLIGHT: "told by the isolated parse",
+    Proof.NONE: "",
+}
 
 
 def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Blueprint:
     routes = Blueprint("pages", __name__)
-    _teach(routes)
+    for word in (folders, seconds, since, clock, ago, place, proven, tally):
+        routes.add_app_template_filter(word)
 
     @routes.app_context_processor
     def everywhere() -> dict[str, object]:
@@ -59,22 +66,12 @@ def blueprint(journal: Journal, repo: str, now: Callable[[], datetime]) -> Bluep
     def folder(name: str) -> str:
         if not FOLDER.fullmatch(name):
             abort(404, "No folder has such a name.")
-        found = journal.deployments(limit=LATEST, folder=name)
-        if not found:
-            abort(404, f"No deployment has touched dags/{name}/ yet.")
+        found = journal.deployments(limit=LATEST, folder=name) or abort(
+            404, f"No deployment has touched dags/{name}/ yet."
+        )
         return render_template("folder.html", name=name, deployments=found)
 
     return routes
-
-
-def _teach(routes: Blueprint) -> None:
-    """Make the words below known to the templates, as filters."""
-    for word in (short, folders, seconds, since, clock, ago, place, proven, tally):
-        routes.add_app_template_filter(word)
-
-
-def short(sha: str) -> str:
-    return sha[:7]
 
 
 def folders(deployment: Deployment) -> tuple[str, ...]:
@@ -125,25 +122,12 @@ def place(verdict: Verdict) -> str:
 
 def proven(verdict: Verdict) -> str:
     """Return what proves a verdict; empty: nothing does."""
-    match verdict.proof:
-        case Proof.RELEASE:
-            return "proven by the release that Airflow read"
-        case Proof.LISTING:
-            return "proven by Airflow's listing of this release"
-        case Proof.PREFLIGHT:
-            return "told by the isolated parse"
-        case Proof.NONE:
-            return ""
-        case _ as never:
-            assert_never(never)
+    return PROVEN[verdict.proof]
 
 
 def tally(deployment: Deployment) -> str:
     """Return what came out for the files, as in `2 parsed, 1 broken`."""
-    counts = {
-        outcome: sum(verdict.outcome is outcome for verdict in deployment.verdicts)
-        for outcome in Outcome
-    }
+    counts = Counter(verdict.outcome for verdict in deployment.verdicts)
     return ", ".join(
-        f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.items() if count
+        f"{counts[outcome]} {outcome.replace('_', ' ')}" for outcome in Outcome if counts[outcome]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import IO
 
@@ -105,21 +105,21 @@ def _body(headers: Mapping[str, str], large: threading.Lock) -> Iterator[bytes]:
     if (request.content_length or 0) > BODY_LIMIT:
         raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
     refuse_unsigned(headers)
-    small = _read(request.stream, SMALL)
-    if len(small) < SMALL:
-        yield _complete(small)
-        return
-    if not large.acquire(timeout=LARGE_WAIT_S):
-        raise WebhookRejected(
-            503, "too many large deliveries at once; the next poll finds what was pushed"
-        )
-    try:
-        body = small + _read(request.stream, BODY_LIMIT + 1 - SMALL)
+    body = _read(request.stream, SMALL)
+    with ExitStack() as turn:
+        if len(body) == SMALL:
+            if not large.acquire(timeout=LARGE_WAIT_S):
+                raise WebhookRejected(
+                    503, "too many large deliveries at once; the next poll finds what was pushed"
+                )
+            turn.callback(large.release)
+            body += _read(request.stream, BODY_LIMIT + 1 - SMALL)
         if len(body) > BODY_LIMIT:
             raise WebhookRejected(413, f"the body is over {BODY_LIMIT} bytes")
-        yield _complete(body)
-    finally:
-        large.release()
+        if len(body) < (request.content_length or 0):
+            # A client that hangs up half-way looks like the body's end to gunicorn.
+            raise WebhookRejected(400, "the body is not all there")
+        yield body
 
 
 def _read(stream: IO[bytes], most: int) -> bytes:
@@ -135,17 +135,6 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     except Exception as exc:  # each server has its own for a body that is cut short or malformed
         raise WebhookRejected(400, "the body is not all there") from exc
     return bytes(read)
-
-
-def _complete(body: bytes) -> bytes:
-    """Return `body`; a client that hangs up half-way looks like its end to gunicorn.
-
-    Raises:
-        WebhookRejected: it is shorter than announced.
-    """
-    if len(body) < (request.content_length or 0):
-        raise WebhookRejected(400, "the body is not all there")
-    return body
 
 
 def _entry(content: Push | Ignored) -> tuple[str, str, Mapping[str, object]]:

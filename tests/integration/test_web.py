@@ -573,6 +573,17 @@ def test_a_deployments_page_has_the_line_the_message_and_the_trace(client: Flask
         assert shown in page
 
 
+@pytest.mark.parametrize("proof", Proof)
+def test_a_deployments_page_says_what_proves_a_verdict(
+    client: FlaskClient, journal: FakeJournal, proof: Proof
+) -> None:
+    made = journal.queue(A, base_sha=None, ref="refs/heads/main", trigger=Trigger.POLL, at=NOW)
+    journal.set_verdicts(made, [Verdict("dags/a/b.py", Outcome.PARSED, proof=proof)])
+    text = client.get(f"/deployments/{made}").text
+    said = [words for words in ("proven by", "told by the isolated parse") if words in text]
+    assert len(said) == (proof is not Proof.NONE)
+
+
 @pytest.mark.usefixtures("history")
 def test_the_front_page_says_what_is_live_and_how_the_worker_is(client: FlaskClient) -> None:
     page = client.get("/").text
