@@ -3,19 +3,19 @@
 All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
 
-deployments  a deployment as the journal holds it, what was heard of commits, how the worker stands
-endings      how a deployment ended: what all commits are told that it answers
-freezes      what is live stays, whatever is pushed
-parses       what the dag-processor tells over the parse feed
+deployments  a deployment as the journal holds it, what was heard of commits, a freeze, how the
+             worker stands
+endings      how one file ended, and what proves it; how a deployment ended: what all commits are
+             told that it answers
 plans        what one deployment does, a value a step
-sights       what is seen of the running Airflow
+sights       what is seen of the running Airflow, and what its dag-processor tells
 statuses     commit statuses, owed and posted
 trees        what a commit holds, what of it is live, how it came out of an older one
-verdicts     how one file ended, and what proves it
 """
 
 from deployer.core.model.deployments import (
     Deployment,
+    Freeze,
     Heard,
     Origin,
     Pulse,
@@ -25,15 +25,15 @@ from deployer.core.model.deployments import (
     Tally,
     Trigger,
 )
-from deployer.core.model.endings import Duplicate, Ending, State
-from deployer.core.model.freezes import Freeze
-from deployer.core.model.parses import (
-    Listed,
-    ParseEnd,
-    ParseResult,
-    ProcessorCame,
-    ProcessorLeft,
-    Told,
+from deployer.core.model.endings import (
+    Duplicate,
+    Ending,
+    Examined,
+    Outcome,
+    ParseError,
+    Proof,
+    State,
+    Verdict,
 )
 from deployer.core.model.plans import (
     Parse,
@@ -46,7 +46,18 @@ from deployer.core.model.plans import (
     Resolve,
     Step,
 )
-from deployer.core.model.sights import Busy, Health, Look, Vitals
+from deployer.core.model.sights import (
+    Busy,
+    Health,
+    Listed,
+    Look,
+    ParseEnd,
+    ParseResult,
+    ProcessorCame,
+    ProcessorLeft,
+    Told,
+    Vitals,
+)
 from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     ANYTHING,
@@ -67,4 +78,3 @@ from deployer.core.model.trees import (
     Tree,
     folder_of,
 )
-from deployer.core.model.verdicts import Examined, Outcome, ParseError, Proof, Verdict

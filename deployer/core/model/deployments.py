@@ -1,18 +1,16 @@
-"""A deployment, as the journal holds it."""
+"""A deployment, as the journal holds it, and what keeps deployments from being made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
-from deployer.core.model.endings import Ending, State
-from deployer.core.model.freezes import Freeze
-from deployer.core.model.parses import ProcessorCame
+from deployer.core.model.endings import Ending, State, Verdict
 from deployer.core.model.plans import Plan
+from deployer.core.model.sights import ProcessorCame
 from deployer.core.model.statuses import StatusRecord
-from deployer.core.model.verdicts import Verdict
 
 
 class Trigger(StrEnum):
@@ -170,6 +168,33 @@ class Tally:
     deployments: Mapping[State, int]
     deliveries: Mapping[str, int]
     seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Somebody's word that nothing is deployed, from `since` on.
+
+    Attributes:
+        why, by: in words for the commits; who said so.
+        until: when it ends by itself, None: `deployer unfreeze` ends it.
+        sha: the commit that is live meanwhile, None: whatever was; of a rollback.
+    """
+
+    why: str
+    by: str
+    since: datetime
+    until: datetime | None = None
+    sha: str | None = None
+
+    def holds(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+    @property
+    def words(self) -> str:
+        """Why, and until when, for a person."""
+        parts = [f"rolled back to {self.sha[:7]}"] if self.sha else []
+        end = f", until {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.until else ""
+        return ": ".join([*parts, *([self.why] if self.why else [])]) + end
 
 
 @dataclass(frozen=True, slots=True)
