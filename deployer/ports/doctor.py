@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from deployer.core.model import Health, Look
 from deployer.ports.journal import Journal
-from deployer.ports.releases import Edits, Releases
+from deployer.ports.repository import Edits, Releases
 
 T = TypeVar("T")
 

@@ -1,8 +1,11 @@
-"""The class repository: the mirror of it, and a working copy that `deployer check` looks at."""
+"""The class repository: the mirror of it, where its releases are published, a working copy.
+
+The last is what `deployer check` looks at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +45,94 @@ class Repository(Protocol):
 
         Raises:
             UnknownCommit: the mirror does not hold `new`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A published tree.
+
+    Attributes:
+        name: `<sha>`, or `<sha>-<n>` where the same commit is published again with
+            other contents: one name never means two contents.
+        sha: the commit it was made of.
+        written: files that did not come by hard link from the release before.
+    """
+
+    name: str
+    sha: str
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What is live is not what was published: somebody changed it by hand.
+
+    Attributes:
+        words: what was found, and where it is kept.
+        paths: files that are not as published; the next `publish` writes them anew. None: of
+            what is live nothing is known any more.
+    """
+
+    words: str
+    paths: frozenset[str] | None = None
+
+
+class Releases(Protocol):
+    """Release directories and the `current` link."""
+
+    def live(self) -> Release | None:
+        """Return the release that `current` names, None before the first."""
+
+    def publish(self, tree: Tree, *, touch: Collection[str], held: Collection[str]) -> Release:
+        """Write `tree` beside the live release and swap `current` by one rename.
+
+        For a path in `held` the live release's version is kept, or the path is left out
+        if it is not live. Files whose contents equal the live release's are hard links to
+        it (inode and mtime kept), unless they are in `touch`: those get a new modification
+        time just before the swap. What was changed by hand is kept aside and no link's source.
+
+        Raises:
+            DiskError: nothing was swapped.
+            UnknownCommit: the mirror does not hold the tree's commit.
+        """
+
+    def edits(self) -> Edits | None:
+        """Compare what is live with what was published; None: it is the same.
+
+        A `current` that leads elsewhere is led back at once. Cheap: for each poll.
+
+        Raises:
+            DiskError: it can't be led back.
+        """
+
+    def restore(self, name: str | None) -> None:
+        """Point `current` back at the release `name`; None: nothing is live.
+
+        Raises:
+            DiskError: there is no such release.
+        """
+
+    def confirm(self, name: str) -> None:
+        """Keep in mind that Airflow lived with the release `name`.
+
+        Raises:
+            DiskError
+        """
+
+    def proven(self) -> str | None:
+        """Return the release confirmed last, None before the first or if it is gone."""
+
+    def blobs(self, name: str) -> Mapping[str, str]:
+        """Return the blob id of each file of a release, by path; nothing if it is gone."""
+
+    def beyond(self, keep: int) -> tuple[str, ...]:
+        """Return the releases that `prune` would remove if none was in use, oldest first."""
+
+    def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
+        """Remove the oldest releases beyond `keep` and half-written ones; return their names.
+
+        Never removes the live one, the proven one or one named in `in_use`.
         """
 
 
