@@ -22,13 +22,11 @@ class Expected:
     """How one pushed commit must end.
 
     Attributes:
-        contexts: state by context, e.g. `{"airflow/maria": "failure"}`; exactly these.
-        says: text that the description of a context must hold.
+        contexts: by context, and exactly these: the state, and what its description must hold.
     """
 
     push: Push
-    contexts: Mapping[str, str]
-    says: Mapping[str, str]
+    contexts: Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +54,24 @@ def acts() -> Iterator[Act]:
     yield Act(f"a small real package: {PACKAGE}", _package, restarts=True)
 
 
-def _expect(push: Push, says: Mapping[str, str] | None = None, **folders: str) -> Expected:
-    contexts = {"airflow/deploy": "success"}
-    contexts |= {f"airflow/{folder}": state for folder, state in folders.items()}
-    return Expected(push, contexts, says or {})
+def _live(push: Push, **says: str) -> Expected:
+    """Expect success of `deploy` and of each folder, in descriptions that hold those texts."""
+    told = {"deploy": ""} | says
+    return Expected(push, {f"airflow/{name}": ("success", text) for name, text in told.items()})
 
 
 def _first(stage: Stage) -> list[Expected]:
     teacher = stage.student("teacher")
     teacher.commit("Start the class repository", sample_class())
-    return [
-        _expect(
-            teacher.push(),
-            {"airflow/lasse": "lasse_taxi_pipeline", "airflow/deploy": "4 files parsed"},
-            class_demo="success",
-            lasse="success",
-            maria="success",
-        )
-    ]
+    says = {"deploy": "4 files parsed", "class_demo": "", "lasse": "lasse_taxi_pipeline"}
+    return [_live(teacher.push(), **says, maria="")]
 
 
 def _change(stage: Stage) -> list[Expected]:
     lasse = stage.student("lasse")
     text = lasse.read(TAXI).replace("max_active_runs=1", "max_active_runs=2")
     lasse.commit("Allow two runs at once", {TAXI: text})
-    return [_expect(lasse.push(), {"airflow/lasse": "1 DAG: lasse_taxi_pipeline"}, lasse="success")]
+    return [_live(lasse.push(), lasse="1 DAG: lasse_taxi_pipeline")]
 
 
 def _missing_import(stage: Stage) -> list[Expected]:
@@ -89,7 +80,8 @@ def _missing_import(stage: Stage) -> list[Expected]:
     maria.commit("Use pandas", {WEATHER: text})
     line = text.splitlines().index("import pandas_typo") + 1
     says = f"weather.py:{line} ModuleNotFoundError: No module named 'pandas_typo'"
-    return [_expect(maria.push(), {"airflow/maria": says}, maria="failure")]
+    contexts = {"airflow/deploy": ("success", ""), "airflow/maria": ("failure", says)}
+    return [Expected(maria.push(), contexts)]
 
 
 def _two_at_once(stage: Stage) -> list[Expected]:
@@ -98,24 +90,21 @@ def _two_at_once(stage: Stage) -> list[Expected]:
     first = lasse.push()
     maria.commit("Add a diary", {"dags/maria/diary.py": dag_file("maria", "diary")})
     second = maria.push()
-    return [
-        _expect(first, {"airflow/lasse": "lasse_report"}, lasse="success"),
-        _expect(second, {"airflow/maria": "maria_diary"}, maria="success"),
-    ]
+    return [_live(first, lasse="lasse_report"), _live(second, maria="maria_diary")]
 
 
 def _mend(stage: Stage) -> list[Expected]:
     maria = stage.student("maria")
     text = maria.read(WEATHER).replace("import pandas_typo\n", "")
     maria.commit("Do without pandas", {WEATHER: text})
-    return [_expect(maria.push(), {"airflow/maria": "1 DAG: maria_weather"}, maria="success")]
+    return [_live(maria.push(), maria="1 DAG: maria_weather")]
 
 
 def _comment(stage: Stage) -> list[Expected]:
     teacher = stage.student("teacher")
     text = f"{teacher.read(REQUIREMENTS)}# Ask the teacher before you add a large one.\n"
     teacher.commit("Say how packages are added", {REQUIREMENTS: text})
-    return [_expect(teacher.push())]
+    return [_live(teacher.push())]
 
 
 def _package(stage: Stage) -> list[Expected]:
@@ -130,4 +119,4 @@ def _package(stage: Stage) -> list[Expected]:
         ),
     }
     lasse.commit(f"Use {PACKAGE}", files)
-    return [_expect(lasse.push(), {"airflow/lasse": "lasse_herd"}, lasse="success")]
+    return [_live(lasse.push(), lasse="lasse_herd")]

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from deployer.core.counts import counted
 from deployer.demo.acts import Act, Expected, acts
-from deployer.demo.github.statuses import PostedStatus
 from deployer.demo.stage import Stage
 from deployer.errors import DeployerError
 
@@ -75,14 +74,12 @@ def _play(stage: Stage, out: Console) -> list[str]:
 def _follow(stage: Stage, expected: Expected, out: Console) -> Iterator[str]:
     """Wait for the statuses of one push, show them, and yield what is wrong with them."""
     push = expected.push
-    last: list[PostedStatus] = []
-    for context, state in expected.contexts.items():
+    for context, (state, says) in expected.contexts.items():
         try:
             posted = stage.hub.wait_for_status(push.sha, context, ENDS, VERDICT_BOUND_S)
         except TimeoutError:
             yield f"{push.sha[:7]} has no verdict in {context} after {VERDICT_BOUND_S:.0f} s"
             continue
-        last.append(posted)
         icon, style = ICONS[posted.state]
         seconds = posted.received_s - push.began
         out.print(
@@ -95,8 +92,8 @@ def _follow(stage: Stage, expected: Expected, out: Console) -> Iterator[str]:
         )
         if posted.state != state:
             yield f"{context} is {posted.state}, not {state}"
-        if expected.says.get(context, "") not in (posted.description or ""):
-            yield f"{context} does not say {expected.says[context]!r}"
+        if says not in (posted.description or ""):
+            yield f"{context} does not say {says!r}"
     shown = {status.context for status in stage.hub.statuses(push.sha)}
     for context in sorted(shown - expected.contexts.keys()):
         yield f"{push.sha[:7]} has a context too many: {context}"

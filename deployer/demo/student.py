@@ -36,9 +36,7 @@ class Student:
         copy = students / name
         copy.mkdir(parents=True)
         student = cls(name, copy)
-        student.git("init", "--quiet", "--initial-branch=main")
-        student.git("remote", "add", "origin", url)
-        student.pull()
+        student.git("clone", "--quiet", url, ".")
         return student
 
     def git(self, *args: str) -> str:
