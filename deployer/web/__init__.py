@@ -2,8 +2,10 @@
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
 `webhook`, `health`, `api` and `pages` are blueprints, `access` keeps strangers out of all but
-deliveries and `/healthz` and has the blueprint of the login, `faults` answers what goes wrong,
-`deployer.edges.processes.server` runs it under gunicorn.
+deliveries and `/healthz` and has the blueprint of the login,
+`deployer.edges.processes.server` runs it under gunicorn. What goes wrong is answered here: JSON to
+programs, a page to people; one line, written here or by whoever refused the request, never an
+internal error's text.
 """
 
 from __future__ import annotations
@@ -13,16 +15,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response
+import structlog
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RoutingException
 
+from deployer.errors import JournalError, WebhookRejected
 from deployer.ports import Bell, Journal
-from deployer.web import access, api, faults, health, pages, webhook
+from deployer.web import access, api, health, pages, webhook
 from deployer.web.webhook import Receiving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Receiving", "create_app"]
+
+log = structlog.get_logger()
 
 HEADERS = {
     # Self-contained pages: one style sheet of our own, no script, no image, no frame, no form
@@ -37,6 +45,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",  # a page's address may hold a token
     "X-Robots-Tag": "noindex",
     "Cache-Control": "private, no-store",
+}
+FOR_PROGRAMS = ("/api/", "/webhook", "/healthz", "/readyz", "/metrics")
+
+_TITLES = {
+    400: "That address is not right",
+    403: "Closed",
+    404: "Nothing here",
+    405: "Not this way",
+    503: "Back in a moment",
 }
 
 
@@ -72,7 +89,10 @@ def create_app(
     app.register_blueprint(health.blueprint(journal, receiving.repo, now))
     app.register_blueprint(api.blueprint(journal))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
-    faults.register(app)
+    app.register_error_handler(WebhookRejected, _rejected)
+    app.register_error_handler(JournalError, _journal_failed)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(Exception, _broken)
 
     @app.after_request
     def guard(response: Response) -> Response:
@@ -83,6 +103,43 @@ def create_app(
     # Flask's documented way to put middleware around an application.
     app.wsgi_app = Mounted(app.wsgi_app, urlsplit(public_url or "").path)  # type: ignore[method-assign]
     return app
+
+
+def _answer(status: int, reason: str) -> Response:
+    """Return `reason` in the shape that suits the path asked for."""
+    if request.path.startswith(FOR_PROGRAMS):
+        return make_response(jsonify({"error": reason}), status)
+    title = _TITLES.get(status, "That did not work")
+    return make_response(render_template("error.html", title=title, reason=reason), status)
+
+
+def _rejected(exc: WebhookRejected) -> Response:
+    log.warning("delivery_rejected", status=exc.http_status, reason=str(exc))
+    return _answer(exc.http_status, str(exc))
+
+
+def _journal_failed(exc: JournalError) -> Response:
+    log.error("journal_failed", path=request.path, error=str(exc))
+    if request.path == "/readyz":  # its askers read reasons
+        unread = jsonify({"ready": False, "reasons": ["the journal is out of reach"]})
+        return make_response(unread, 503)
+    return _answer(503, "the journal is out of reach; try again in a moment")
+
+
+def _refused(exc: HTTPException) -> Response | HTTPException:
+    """Answer what Flask or a view refused; its description is ours or Werkzeug's, one line."""
+    if exc.code is None or isinstance(exc, RoutingException):
+        return exc  # a redirect, which is no fault
+    response = _answer(exc.code, " ".join((exc.description or exc.name).split()))
+    for name, value in exc.get_headers(request.environ):
+        if name.lower() != "content-type":
+            response.headers[name] = value  # Allow, with a 405
+    return response
+
+
+def _broken(exc: Exception) -> Response:
+    log.error("request_failed", path=request.path, exc_info=exc)
+    return _answer(500, "internal error; the log tells more")
 
 
 class Mounted:
