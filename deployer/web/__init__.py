@@ -1,8 +1,8 @@
 """The internet-facing process: GitHub's deliveries in, pages and JSON out.
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
-`webhook`, `health`, `api` and `pages` are blueprints, `access` keeps strangers out of all but
-deliveries and `/healthz` and has the blueprint of the login,
+`webhook`, `api` and `pages` are blueprints: what GitHub, programs and people ask. `access` keeps
+strangers out of all but deliveries and `/healthz` and has the blueprint of the login,
 `deployer.edges.processes.server` runs it under gunicorn. What goes wrong is answered here: JSON to
 programs, a page to people; one line, written here or by whoever refused the request, never an
 internal error's text.
@@ -22,7 +22,7 @@ from werkzeug.routing import RoutingException
 
 from deployer.errors import JournalError, WebhookRejected
 from deployer.ports import Bell, Journal
-from deployer.web import access, api, health, pages, webhook
+from deployer.web import access, api, pages, webhook
 from deployer.web.webhook import Receiving
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def create_app(
 
     access.register(app, journal, public_url, now)
     app.register_blueprint(webhook.blueprint(journal, bell, receiving))
-    app.register_blueprint(health.blueprint(journal, receiving.repo, now))
-    app.register_blueprint(api.blueprint(journal))
+    app.register_blueprint(api.blueprint(journal, receiving.repo, now))
     app.register_blueprint(pages.blueprint(journal, receiving.repo, now))
     app.register_error_handler(WebhookRejected, _rejected)
     app.register_error_handler(JournalError, _journal_failed)
