@@ -72,10 +72,6 @@ class Part:
             )
 
     @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
     def lives(self) -> bool:
         return self.process.poll() is None
 

@@ -39,8 +39,8 @@ def run() -> Figures:
         log = AccessLog(stage)
         log.calls_once_quiet()
         pids = {
-            "web": stage.web.pid,
-            "worker": stage.worker.pid,
+            "web": stage.web.process.pid,
+            "worker": stage.worker.process.pid,
             "dag_processor": stage.airflow.pids()[DAG_PROCESSOR],
         }
         asked = Counted(stage.hub)

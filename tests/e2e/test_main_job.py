@@ -104,7 +104,7 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_pending(stage: Stage, step
 def test_a_second_worker_refuses_to_start_and_names_the_first(stage: Stage) -> None:
     done = run_deployer(stage, "worker")
     assert done.returncode == 3
-    assert f"pid {stage.worker.pid}" in done.stderr
+    assert f"pid {stage.worker.process.pid}" in done.stderr
 
 
 def test_deploying_by_hand_judges_the_whole_class(stage: Stage) -> None:

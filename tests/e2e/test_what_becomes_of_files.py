@@ -227,7 +227,7 @@ def batch(
     hold.begin()
     early = push(stage, "early", {"dags/early/x.py": hold.lines() + file("early")})
     wait_until(lambda: hold.has_inside(early))
-    stop_between_writes(stage.worker.pid)
+    stop_between_writes(stage.worker.process.pid)
     try:
         done = Batch(
             early,
@@ -238,7 +238,7 @@ def batch(
         )
         wait_until_announced(stage, done.deleted, done.before, done.harmful, done.after)
     finally:
-        os.kill(stage.worker.pid, signal.SIGCONT)
+        os.kill(stage.worker.process.pid, signal.SIGCONT)
     verdicts(stage, done.after, "maria")
     yield done
     hold.end()

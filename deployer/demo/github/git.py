@@ -66,9 +66,8 @@ class BareRepository:
 
     def refs(self) -> dict[str, str]:
         """Return what each ref names, by full ref name."""
-        out = self._git("for-each-ref", "--format=%(objectname) %(refname)")
-        lines = (line.partition(" ") for line in out.splitlines())
-        return {name: target for target, _, name in lines}
+        out = self._git("for-each-ref", "--format=%(refname) %(objectname)")
+        return dict(line.split(" ") for line in out.split("\n") if line)
 
     def commit_of(self, name: str) -> str | None:
         """Return the commit that a sha, branch or tag names; None if there is none."""

@@ -172,7 +172,7 @@ class Classroom:
 
     @property
     def pids(self) -> dict[str, int]:
-        return {"web": self.stage.web.pid, "worker": self.stage.worker.pid}
+        return {"web": self.stage.web.process.pid, "worker": self.stage.worker.process.pid}
 
     def children(self) -> list[int]:
         """Return what runs of what this process started and of what those left behind."""
@@ -219,7 +219,7 @@ class Classroom:
 
     def _kill(self, part: Part) -> None:
         """End it with all of its own, as systemd does."""
-        own = list(samples.descendants(part.pid))
+        own = list(samples.descendants(part.process.pid))
         part.kill()
         for pid in own:
             with suppress(ProcessLookupError):
@@ -304,8 +304,8 @@ class Classroom:
             return opened.execute(query, values).fetchall()
 
     def _sample(self, number: int) -> dict[str, float]:
-        web = samples.taken(self.stage.web.pid, tree=True)
-        worker = samples.taken(self.stage.worker.pid)
+        web = samples.taken(self.stage.web.process.pid, tree=True)
+        worker = samples.taken(self.stage.worker.process.pid)
         return {
             "push": number,
             "web_rss_bytes": web.rss_bytes,
