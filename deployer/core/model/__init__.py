@@ -3,23 +3,27 @@
 All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
 
-deployments  a deployment as the journal holds it, what was heard of commits, a freeze, how the
-             worker stands
+deployments  a deployment and its commit statuses as the journal holds them, what was heard of
+             commits, a freeze, how the worker stands
 endings      how one file ended, and what proves it; how a deployment ended: what all commits are
              told that it answers
 plans        what one deployment does, a value a step
 sights       what is seen of the running Airflow, and what its dag-processor tells
-statuses     commit statuses, owed and posted
 trees        what a commit holds, what of it is live, how it came out of an older one
 """
 
 from deployer.core.model.deployments import (
+    Closed,
     Deployment,
     Freeze,
     Heard,
     Origin,
+    Owed,
     Pulse,
     Running,
+    Status,
+    StatusRecord,
+    StatusState,
     StepName,
     StepRecord,
     Tally,
@@ -58,7 +62,6 @@ from deployer.core.model.sights import (
     Told,
     Vitals,
 )
-from deployer.core.model.statuses import Closed, Owed, Status, StatusRecord, StatusState
 from deployer.core.model.trees import (
     ANYTHING,
     COMPOSE_FILE,
