@@ -111,7 +111,6 @@ class Stage:
     worker: Part = field(init=False)
     _client: httpx.Client = field(init=False)
     _ending: ExitStack = field(default_factory=ExitStack)
-    _students: dict[str, Student] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         with self._ending as ending:
@@ -128,9 +127,7 @@ class Stage:
 
     def student(self, name: str) -> Student:
         """Return the student of that name, with a clone of the class repository."""
-        if name not in self._students:
-            self._students[name] = Student.clone(name, self.hub.git_url, self.folder / "students")
-        return self._students[name]
+        return Student.clone(name, self.hub.git_url, self.folder / "students")
 
     def get(self, path: str) -> httpx.Response:
         """Ask the deployer's web process."""

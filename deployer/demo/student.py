@@ -32,11 +32,11 @@ class Student:
 
     @classmethod
     def clone(cls, name: str, url: str, students: Path) -> Self:
-        """Clone the repository into a folder of the student's own."""
-        copy = students / name
-        copy.mkdir(parents=True)
-        student = cls(name, copy)
-        student.git("clone", "--quiet", url, ".")
+        """Return the student with a clone in a folder of their own, made if it is not there."""
+        student = cls(name, students / name)
+        if not student.copy.exists():
+            student.copy.mkdir(parents=True)
+            student.git("clone", "--quiet", url, ".")
         return student
 
     def git(self, *args: str) -> str:

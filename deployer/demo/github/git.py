@@ -19,11 +19,9 @@ NO_COMMIT = "0" * 40
 
 _SETTINGS = {
     "http.receivepack": "true",  # anyone who reaches the demo may push
-    "http.uploadpack": "true",
     # As GitHub has it: any commit can be fetched, the unreachable ones of a forced push too.
     "uploadpack.allowAnySHA1InWant": "true",
     "uploadpack.allowFilter": "true",
-    "receive.denyNonFastForwards": "false",
     "receive.denyDeleteCurrent": "ignore",
     "gc.auto": "0",
     "receive.autogc": "false",
