@@ -95,19 +95,17 @@ def _is_teacher(journal: Journal, now: datetime) -> bool:
 
 
 def _leads_here(link: Link, journal: Journal) -> bool:
-    asked: dict[str, Any] = request.view_args or {}
-    match request.endpoint:
-        case "static":
+    match request.endpoint, request.view_args:
+        case "static", _:
             return True
-        case "pages.commit":
-            return link.opens_commit(asked["sha"])
-        case "pages.folder":
-            return link.opens_folder(asked["name"])
-        case "pages.deployment":
-            found = journal.deployment(asked["number"])
+        case "pages.commit", {"sha": sha}:
+            return link.opens_commit(sha)
+        case "pages.folder", {"name": folder}:
+            return link.opens_folder(folder)
+        case "pages.deployment", {"number": number}:
+            found = journal.deployment(number)
             return found is not None and link.opens_deployment(found)
-        case _:
-            return False
+    return False
 
 
 def _login(journal: Journal, public_url: str | None, now: Callable[[], datetime]) -> Blueprint:
