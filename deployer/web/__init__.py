@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RoutingException
 
 from deployer.errors import JournalError, WebhookRejected
 from deployer.ports import Bell, Journal
@@ -125,11 +124,12 @@ def _journal_failed(exc: JournalError) -> Response:
     return _answer(503, "the journal is out of reach; try again in a moment")
 
 
-def _refused(exc: HTTPException) -> Response | HTTPException:
-    """Answer what Flask or a view refused; its description is ours or Werkzeug's, one line."""
-    if exc.code is None or isinstance(exc, RoutingException):
-        return exc  # a redirect, which is no fault
-    response = _answer(exc.code, " ".join((exc.description or exc.name).split()))
+def _refused(exc: HTTPException) -> Response:
+    """Answer what Flask or a view refused; its description is ours or Werkzeug's, one line.
+
+    Redirects, and what has no code, Flask hands to no handler.
+    """
+    response = _answer(exc.code or 500, " ".join((exc.description or exc.name).split()))
     for name, value in exc.get_headers(request.environ):
         if name.lower() != "content-type":
             response.headers[name] = value  # Allow, with a 405

@@ -550,6 +550,12 @@ def test_a_wrong_method_names_the_right_one(client: FlaskClient) -> None:
     assert response.is_json
 
 
+def test_a_redirect_of_routing_is_no_fault(client: FlaskClient) -> None:
+    response = client.get("/deployments//2")
+    assert response.status_code == 308
+    assert response.headers["Location"].endswith("/deployments/2")
+
+
 # --- pages ------------------------------------------------------------------
 
 PAGES = ["/", "/deployments/2", f"/commits/{B}", "/folders/maria"]
