@@ -20,15 +20,13 @@ from deployer.core.model import Freeze, Trigger
 from deployer.edges.journal import schema
 from deployer.edges.journal.engine import Database
 from deployer.edges.journal.transactions import (
-    alerts,
-    auditing,
     deliveries,
     deployments,
-    logins,
     marks,
     outbox,
     pruning,
     reading,
+    survey,
 )
 
 P = ParamSpec("P")
@@ -180,16 +178,16 @@ class SqlJournal:
 
     # -- who may see it
 
-    link_key = _reads(logins.link_key)
-    set_link_key = _writes(logins.set_link_key)
-    admit = _writes(logins.admit)
-    admitted = _reads(logins.admitted)
-    exchange = _writes(logins.exchange)
-    revoke = _writes(logins.revoke)
+    link_key = _reads(marks.link_key)
+    set_link_key = _writes(marks.set_link_key)
+    admit = _writes(marks.admit)
+    admitted = _reads(marks.admitted)
+    exchange = _writes(marks.exchange)
+    revoke = _writes(marks.revoke)
 
     # -- what the teacher is told
 
-    standing = _reads(alerts.standing)
+    standing = _reads(survey.standing)
 
     # -- for everybody who asks
 
@@ -201,6 +199,6 @@ class SqlJournal:
     in_error = _reads(reading.in_error)
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)
-    audit = _reads(auditing.audit)
+    audit = _reads(survey.audit)
     pulse = _reads(marks.pulse)
     tally = _reads(reading.tally)
