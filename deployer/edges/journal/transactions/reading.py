@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
     Select,
     and_,
     func,
-    literal,
     or_,
     select,
     union,
@@ -68,13 +68,14 @@ VERDICT: Final = (
     _error["message"].as_string().label("message"),
     _error["line"].as_integer().label("line"),
 )
+"""But for the trace of its error: of many verdicts those weigh too much."""
 _TRACE: Final = _error["trace"].as_string().label("trace")
 
 
 def whole(connection: Connection, deployment: int) -> Deployment | None:
     if not 0 < deployment <= MAX_ID:
         return None
-    return next(iter(_whole(connection, [deployment])), None)
+    return _first(connection, select(deployments.c.id).where(deployments.c.id == deployment))
 
 
 def newest(
@@ -100,7 +101,7 @@ def newest(
         query = query.where(deployments.c.id.in_(touching))
     if state is not None:
         query = query.where(deployments.c.state == state)
-    return _whole(connection, _ids(connection, query), traces=False)
+    return _whole(connection, query, traces=False)
 
 
 def unfinished(connection: Connection) -> tuple[Deployment, ...]:
@@ -109,16 +110,13 @@ def unfinished(connection: Connection) -> tuple[Deployment, ...]:
 
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
-    query = (
-        _of(sha).order_by(deployments.c.state == State.SUPERSEDED, deployments.c.id.desc()).limit(1)
-    )
-    return next(iter(_whole(connection, _ids(connection, query))), None)
+    preferred = (deployments.c.state == State.SUPERSEDED, deployments.c.id.desc())
+    return _first(connection, _of(sha).order_by(*preferred).limit(1))
 
 
 def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
-    came = select(deliveries, announcements.c.trigger, announcements.c.deployment_id).outerjoin(
-        announcements, announcements.c.delivery == deliveries.c.guid
-    )
+    came = select(deliveries, announcements.c.trigger, announcements.c.deployment_id)
+    named = or_(deliveries.c.guid == what, deliveries.c.after == what)
     posted = [
         Heard(
             at=row.received_at,
@@ -130,24 +128,19 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
             by=row.pusher,
             deployment=row.deployment_id,
         )
-        for row in connection.execute(
-            came.where(or_(deliveries.c.guid == what, deliveries.c.after == what))
-        )
+        for row in connection.execute(came.outerjoin(announcements).where(named))
     ]
+    asked = and_(announcements.c.sha == what, announcements.c.delivery.is_(None))
     wished = [
         Heard(row.received_at, row.sha, Trigger(row.trigger), deployment=row.deployment_id)
-        for row in connection.execute(
-            select(announcements).where(
-                announcements.c.sha == what, announcements.c.delivery.is_(None)
-            )
-        )
+        for row in connection.execute(select(announcements).where(asked))
     ]
     return tuple(sorted([*posted, *wished], key=lambda it: it.at))
 
 
 def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
     query = _of(sha).order_by(deployments.c.id.desc()).limit(MOST_ABOUT)
-    return _whole(connection, _ids(connection, query)[::-1], traces=False)
+    return _whole(connection, query, traces=False)[::-1]
 
 
 def _of(sha: str) -> Select[int]:
@@ -172,7 +165,7 @@ def those_in_error() -> Select[tuple[int, str]]:
     )
     return (
         select(deployments.c.id, covers.c.sha)
-        .join(covers, covers.c.deployment_id == deployments.c.id)
+        .join(covers)
         .where(deployments.c.state == State.ERROR, ~judged_since.exists())
         .order_by(deployments.c.id, covers.c.position)
     )
@@ -183,12 +176,10 @@ def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
 
 
 def tally(connection: Connection) -> Tally:
-    states = connection.execute(
-        select(deployments.c.state, func.count()).group_by(deployments.c.state)
-    )
-    results = connection.execute(
-        select(deliveries.c.result, func.count()).group_by(deliveries.c.result)
-    )
+    def counted(what: Column[str]) -> dict[str, int]:
+        rows = connection.execute(select(what, func.count()).group_by(what))
+        return {row[0]: row[1] for row in rows}
+
     last = connection.execute(
         select(deployments.c.queued_at, deployments.c.finished_at)
         .where(deployments.c.ending.is_not(None), deployments.c.finished_at.is_not(None))
@@ -196,8 +187,8 @@ def tally(connection: Connection) -> Tally:
         .limit(MOST_TIMED)
     ).all()
     return Tally(
-        {State(state): number for state, number in states},
-        {row.result: row[1] for row in results},
+        {State(state): number for state, number in counted(deployments.c.state).items()},
+        counted(deliveries.c.result),
         tuple((ended - queued).total_seconds() for queued, ended in reversed(last)),
     )
 
@@ -206,7 +197,7 @@ def answer_to(connection: Connection, announcement: int) -> Deployment | None:
     query = select(announcements.c.deployment_id).where(
         announcements.c.id == announcement, announcements.c.deployment_id.is_not(None)
     )
-    return next(iter(_whole(connection, _ids(connection, query))), None)
+    return _first(connection, query)
 
 
 def complete(connection: Connection, prefix: str) -> str | None:
@@ -223,34 +214,33 @@ def complete(connection: Connection, prefix: str) -> str | None:
     return next(iter(found), None)
 
 
-def _ids(connection: Connection, query: Select[int]) -> Sequence[int]:
-    return connection.execute(query).scalars().all()
+def _first(connection: Connection, query: Select[int]) -> Deployment | None:
+    return next(iter(_whole(connection, query)), None)
 
 
 def _whole(
-    connection: Connection, ids: Sequence[int], *, traces: bool = True
+    connection: Connection, query: Select[int], *, traces: bool = True
 ) -> tuple[Deployment, ...]:
-    """Return those of `ids` that exist, in the order of `ids`; always six statements.
+    """Return those whose ids `query` asks for, in its order; never more than seven statements.
 
-    `traces`: whether those of errors are read; of many deployments they weigh too much.
+    `traces`: whether those of errors are read.
     """
+    ids = connection.execute(query).scalars().all()
 
-    def parts(query: Select[Any], owner: ColumnElement[int]) -> dict[int, list[Row[Any]]]:
+    def parts(of_all: Select[Any], owner: ColumnElement[int]) -> dict[int, list[Row[Any]]]:
         found: dict[int, list[Row[Any]]] = {number: [] for number in ids}
-        for row in connection.execute(query.where(owner.in_(ids))):
+        for row in connection.execute(of_all.where(owner.in_(ids))):
             found[row.deployment_id].append(row)
         return found
 
     if not ids:
         return ()
-    found = {
-        row.id: row
-        for row in connection.execute(select(deployments).where(deployments.c.id.in_(ids)))
-    }
+    rows = connection.execute(select(deployments).where(deployments.c.id.in_(ids)))
+    found = {row.id: row for row in rows}
     covered = parts(select(covers).order_by(covers.c.position), covers.c.deployment_id)
     taken = parts(select(steps).order_by(steps.c.id), steps.c.deployment_id)
-    trace = _TRACE if traces else literal("").label("trace")
-    judged = parts(select(*VERDICT, trace), verdicts.c.deployment_id)
+    told = (*VERDICT, _TRACE) if traces else VERDICT
+    judged = parts(select(*told), verdicts.c.deployment_id)
     said = parts(
         select(statements.c.deployment_id, outbox)
         .join(outbox, outbox.c.place == statements.c.place)

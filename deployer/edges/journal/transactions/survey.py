@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, select, text, union
+from sqlalchemy import Connection, func, select, text, union
 
 from deployer.core.alerts import Standing
 from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import Outcome, State, StatusState, Trigger, Verdict
 from deployer.core.reporting.contexts import DEPLOY
+from deployer.edges.journal.codec import made
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -19,8 +19,14 @@ from deployer.edges.journal.tables import (
     verdicts,
     worker,
 )
+from deployer.edges.journal.transactions.deployments import newest_verdicts, unseen
 from deployer.edges.journal.transactions.outbox import IS_OWED
-from deployer.edges.journal.transactions.reading import UNFINISHED, VERDICT, verdict_of
+from deployer.edges.journal.transactions.reading import (
+    UNFINISHED,
+    VERDICT,
+    unfinished,
+    verdict_of,
+)
 
 RED = [one for one in Outcome if not Verdict("", one).good]
 WENT_LIVE = [State.SUCCEEDED, State.BROKEN]
@@ -29,7 +35,7 @@ WENT_LIVE = [State.SUCCEEDED, State.BROKEN]
 def standing(connection: Connection) -> Standing:
     ended = (
         select(
-            deployments.c.id,
+            deployments.c.id.label("deployment"),
             deployments.c.sha,
             deployments.c.state,
             deployments.c.reason,
@@ -45,38 +51,18 @@ def standing(connection: Connection) -> Standing:
     ).one_or_none()
     live = connection.execute(ended.where(deployments.c.state.in_(WENT_LIVE))).one_or_none()
     open_ones = select(deployments.c.id).where(UNFINISHED)
-    later = verdicts.alias()
-    newer = select(later.c.path).where(
-        later.c.path == verdicts.c.path,
-        later.c.deployment_id > verdicts.c.deployment_id,
-        later.c.deployment_id.not_in(open_ones),
-    )
-    red: Select[Any] = select(*VERDICT, literal("").label("trace")).where(
-        verdicts.c.outcome.in_(RED), verdicts.c.deployment_id.not_in(open_ones), ~newer.exists()
-    )
-    waits = [
-        *connection.execute(
-            select(deployments.c.sha, deployments.c.queued_at)
-            .where(deployments.c.id.in_(open_ones))
-            .order_by(deployments.c.queued_at)
-            .limit(1)
-        ),
-        *connection.execute(
-            select(announcements.c.sha, announcements.c.received_at)
-            .where(announcements.c.deployment_id.is_(None), announcements.c.sha.is_not(None))
-            .order_by(announcements.c.id)
-            .limit(1)
-        ),
-    ]
-    return Standing(
-        deployment=newest and newest.id,
-        sha=newest.sha if newest else "",
+    judged = newest_verdicts(verdicts.c.deployment_id.not_in(open_ones))
+    red = judged.with_only_columns(*VERDICT).where(verdicts.c.outcome.in_(RED))
+    waits = [(queued.sha, queued.queued_at) for queued in unfinished(connection)]
+    waits += [(new.sha, new.received_at) for new in unseen(connection) if new.sha]
+    return made(
+        Standing,
+        newest._asdict() if newest else {},
         state=State(newest.state) if newest else None,
-        reason=newest.reason if newest else "",
         refused=(live and live.refused) or "",
         # Sorted here: the order of PostgreSQL's text depends on its locale.
         red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
-        waits=min(((sha, at) for sha, at in waits), key=lambda it: it[1], default=None),
+        waits=min(waits, key=lambda it: it[1], default=None),
     )
 
 
@@ -105,9 +91,7 @@ def _stranded(connection: Connection, at: datetime) -> tuple[str, ...]:
     )
     at_work = union(
         select(deployments.c.sha).where(UNFINISHED),
-        select(covers.c.sha)
-        .join(deployments, deployments.c.id == covers.c.deployment_id)
-        .where(UNFINISHED),
+        select(covers.c.sha).join(deployments).where(UNFINISHED),
         select(announcements.c.sha).where(
             announcements.c.deployment_id.is_(None), announcements.c.sha.is_not(None)
         ),
@@ -121,7 +105,7 @@ def _unjudged(connection: Connection) -> str | None:
     live = connection.execute(select(worker.c.live_sha, worker.c.live_pending)).one()
     judged = (
         select(deployments.c.id)
-        .join(covers, covers.c.deployment_id == deployments.c.id)
+        .join(covers)
         .where(
             covers.c.sha == live.live_sha,
             deployments.c.state.in_([State.RUNNING, State.SUCCEEDED, State.BROKEN]),
