@@ -120,17 +120,10 @@ deployments = Table(
     sqlite_autoincrement=True,
 )
 
-
-def _part_of_deployment() -> Column[int]:
-    return Column(
-        "deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True, nullable=False
-    )
-
-
 covers = Table(
     "covers",
     metadata,
-    _part_of_deployment(),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("sha", CleanText, nullable=False, index=True),
 )
@@ -138,7 +131,7 @@ covers = Table(
 folders = Table(  # those that a deployment's plan or verdicts touch
     "folders",
     metadata,
-    _part_of_deployment(),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
     Column("folder", CleanText, primary_key=True, index=True),
 )
 
@@ -158,7 +151,7 @@ steps = Table(
 verdicts = Table(
     "verdicts",
     metadata,
-    _part_of_deployment(),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
     Column("path", CleanText, primary_key=True, index=True),
     Column("outcome", CleanText, nullable=False),
     Column("dag_ids", JSON, nullable=False),
@@ -200,7 +193,7 @@ outbox = Table(
 statements = Table(  # which deployments said what stands at a place of the outbox
     "statements",
     metadata,
-    _part_of_deployment(),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
     Column("place", Integer, primary_key=True),
 )
 

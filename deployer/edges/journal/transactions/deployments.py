@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -60,11 +60,8 @@ from deployer.ports import Announcement
 
 def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
     """Add an announcement that no delivery made; return its id."""
-    new = connection.execute(
-        insert(announcements).returning(announcements.c.id),
-        {"sha": sha, "trigger": trigger, "received_at": at, "forced": False},
-    )
-    return int(new.scalar_one())
+    new = {"sha": sha, "trigger": trigger, "received_at": at, "forced": False}
+    return _add(connection, announcements, new)
 
 
 def unseen(connection: Connection) -> tuple[Announcement, ...]:
@@ -89,20 +86,17 @@ def queue(
     trigger: Trigger,
     at: datetime,
 ) -> int:
-    new = connection.execute(
-        insert(deployments).returning(deployments.c.id),
-        {
-            "sha": sha,
-            "base_sha": base_sha,
-            "ref": ref,
-            "trigger": trigger,
-            "state": State.QUEUED,
-            "queued_at": at,
-            "reason": "",
-            "plan": plan_to_json(Plan()),
-        },
-    )
-    return int(new.scalar_one())
+    new = {
+        "sha": sha,
+        "base_sha": base_sha,
+        "ref": ref,
+        "trigger": trigger,
+        "state": State.QUEUED,
+        "queued_at": at,
+        "reason": "",
+        "plan": plan_to_json(Plan()),
+    }
+    return _add(connection, deployments, new)
 
 
 def before_of(connection: Connection, sha: str) -> str | None:
@@ -125,13 +119,10 @@ def _said_of(connection: Connection, sha: str, what: Column[str]) -> str | None:
 
 
 def forced_away(connection: Connection, sha: str) -> bool:
-    announced = select(func.max(announcements.c.id)).where(announcements.c.sha == sha)
-    removed = select(func.max(announcements.c.id)).where(
-        announcements.c.before == sha, announcements.c.forced
-    )
-    last_announced = connection.execute(announced).scalar_one()
-    last_removed = connection.execute(removed).scalar_one()
-    return last_removed is not None and last_removed > (last_announced or 0)
+    last = select(func.coalesce(func.max(announcements.c.id), 0))
+    removed = last.where(announcements.c.before == sha, announcements.c.forced).scalar_subquery()
+    announced = last.where(announcements.c.sha == sha).scalar_subquery()
+    return bool(connection.execute(select(removed > announced)).scalar_one())
 
 
 def start(
@@ -155,17 +146,10 @@ def start(
         running=None,
         waits_for=None,
     )
-    for table in (tables.covers, steps, verdicts):
-        connection.execute(delete(table).where(table.c.deployment_id == deployment))
-    _insert(
-        connection,
-        tables.covers,
-        [
-            {"deployment_id": deployment, "position": position, "sha": sha}
-            for position, sha in enumerate(covers)
-        ],
-    )
-    _set_folders(connection, deployment)
+    covered = [{"position": position, "sha": sha} for position, sha in enumerate(covers)]
+    _set_parts(connection, deployment, tables.covers, covered)
+    _set_parts(connection, deployment, steps, [])
+    set_verdicts(connection, deployment, [])
 
 
 def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
@@ -196,21 +180,16 @@ def wait_for(
 
 
 def set_verdicts(connection: Connection, deployment: int, found: Sequence[Verdict]) -> None:
-    connection.execute(delete(verdicts).where(verdicts.c.deployment_id == deployment))
     kept = share_of_traces(sum(verdict.error is not None for verdict in found))
-    _insert(
-        connection,
-        verdicts,
-        [
-            asdict(verdict)
-            | {
-                "deployment_id": deployment,
-                "error": verdict.error and error_to_json(verdict.error, kept),
-                "warnings": verdict.warnings or None,
-            }
-            for verdict in found
-        ],
-    )
+    rows = [
+        asdict(verdict)
+        | {
+            "error": verdict.error and error_to_json(verdict.error, kept),
+            "warnings": verdict.warnings or None,
+        }
+        for verdict in found
+    ]
+    _set_parts(connection, deployment, verdicts, rows)
     _set_folders(connection, deployment)
     _set_claims(connection, [verdict for verdict in found if verdict.good])
 
@@ -241,7 +220,8 @@ def end(
     outbox.owe(connection, statuses, deployment=deployment, at=at)
     if live is not None:
         marks.set_live(connection, live)
-        marks.came_nearer(connection, at)
+        # What is live is a newer one, whether or not it is the tip by now.
+        connection.execute(update(tables.worker).values(tip_since=at))
 
 
 def supersede(
@@ -316,10 +296,19 @@ def _set_folders(connection: Connection, deployment: int) -> None:
         select(verdicts.c.path).where(verdicts.c.deployment_id == deployment)
     ).scalars()
     touched = {folder_of(path) for path in (*plan.dag_files, *plan.deleted, *judged)} - {None}
-    connection.execute(delete(folders).where(folders.c.deployment_id == deployment))
-    _insert(
-        connection, folders, [{"deployment_id": deployment, "folder": name} for name in touched]
-    )
+    _set_parts(connection, deployment, folders, [{"folder": name} for name in touched])
+
+
+def _set_parts(
+    connection: Connection, deployment: int, table: Table, rows: Sequence[dict[str, Any]]
+) -> None:
+    connection.execute(delete(table).where(table.c.deployment_id == deployment))
+    _insert(connection, table, [row | {"deployment_id": deployment} for row in rows])
+
+
+def _add(connection: Connection, table: Table, new: Mapping[str, object]) -> int:
+    """Add one row; return its number."""
+    return int(connection.execute(insert(table).returning(table.c.id), new).scalar_one())
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

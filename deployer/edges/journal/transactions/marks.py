@@ -10,17 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from deployer.core.airflow_version import leave_to_it
 from deployer.core.model import Freeze, Live, Origin, ProcessorCame, Pulse, Refusal
@@ -53,19 +43,9 @@ def live(connection: Connection) -> Live | None:
 
 
 def set_live(connection: Connection, live: Live | None) -> None:
-    connection.execute(
-        update(worker).values(
-            live_sha=live.sha if live else None,
-            live_held=live.held if live else [],
-            live_pending=live.pending if live else [],
-            live_stays=live.stays if live else [],
-        )
-    )
-
-
-def came_nearer(connection: Connection, at: datetime) -> None:
-    """What is live is a newer one, whether or not it is the tip by now."""
-    connection.execute(update(worker).values(tip_since=at))
+    known = asdict(live) if live else {"sha": None, "held": (), "pending": (), "stays": ()}
+    row = {f"live_{name}": value for name, value in known.items()}
+    connection.execute(update(worker).values(row))
 
 
 def packages(connection: Connection) -> str | None:
@@ -218,8 +198,7 @@ def pulse(connection: Connection) -> Pulse:
 
 
 def link_key(connection: Connection) -> str:
-    key: str = connection.execute(select(worker.c.link_key)).scalar_one()
-    return key
+    return str(connection.execute(select(worker.c.link_key)).scalar_one())
 
 
 def set_link_key(connection: Connection, key: str) -> None:
@@ -234,8 +213,7 @@ def admit(
 
 
 def admitted(connection: Connection, fingerprint: str, at: datetime) -> bool:
-    found = connection.execute(select(logins).where(_lets_in(fingerprint, at)))
-    return found.one_or_none() is not None
+    return connection.execute(select(logins).where(_lets_in(fingerprint, at))).first() is not None
 
 
 def exchange(
@@ -253,5 +231,5 @@ def revoke(connection: Connection) -> int:
 
 
 def _lets_in(fingerprint: str, at: datetime) -> ColumnElement[bool]:
-    lasts = or_(logins.c.until.is_(None), logins.c.until > at)
-    return and_(logins.c.fingerprint == fingerprint, lasts)
+    lasts = logins.c.until.is_(None) | (logins.c.until > at)
+    return (logins.c.fingerprint == fingerprint) & lasts

@@ -34,8 +34,7 @@ AT_A_TIME = 200
 
 def prune(connection: Connection, before: datetime) -> int:
     doomed = _doomed(connection, before)
-    if doomed:
-        _remove(connection, doomed)
+    _remove(connection, doomed)
     connection.execute(
         delete(deliveries).where(
             deliveries.c.received_at < before,
