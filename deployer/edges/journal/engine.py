@@ -113,10 +113,10 @@ class Database:
         with self.telling(done):
             with ExitStack() as stack:
                 connection = self._begun(engine, stack)
-                names = files.names if files else None
+                generation = files.generation if files else None
                 yield connection
             if files and engine is not self._reads:
-                files.settle(self.engine, names)
+                files.settle(self.engine, generation)
 
     def _begun(self, engine: Engine, stack: ExitStack) -> Connection:
         """Begin a transaction that `stack` ends, in the files that are there now."""
@@ -145,7 +145,7 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         if self._files:
-            self._files.closed()
+            self._files.generation = None
 
 
 def _why(exc: SQLAlchemyError) -> str:
@@ -214,7 +214,9 @@ def _sqlite(files: Files) -> Engine:
                 check_same_thread=False,  # the pool hands a connection to one thread at a time
             )
             failing.callback(connection.close)
-            _use_wal(connection)
+            # Nothing to do but for the first who opens it: when several processes switch a new
+            # file at once, SQLite answers some of them "locked" without waiting.
+            _when_free(partial(connection.execute, "PRAGMA journal_mode=WAL"), BUSY_TIMEOUT_S)
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # makes a new log
             files.opened()
@@ -247,15 +249,6 @@ def _sqlite(files: Files) -> Engine:
             context.is_disconnect = True
 
     return engine
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Have the file in write-ahead logging; nothing to do but for the first who opens it.
-
-    When several processes switch a new file at once, SQLite answers some of them
-    "locked" without waiting.
-    """
-    _when_free(partial(connection.execute, "PRAGMA journal_mode=WAL"), BUSY_TIMEOUT_S)
 
 
 def _begin_immediate(connection: Connection, within_s: float) -> None:

@@ -56,10 +56,14 @@ class Names(NamedTuple):
 
 @dataclass(slots=True)
 class Files:
-    """Of one journal, `<path>`, `<path>-wal` and `<path>-shm`, as one process has them open."""
+    """Of one journal, `<path>`, `<path>-wal` and `<path>-shm`, as one process has them open.
+
+    Attributes:
+        generation: what is open, None: nothing.
+    """
 
     path: Path
-    _held: Names | None = None
+    generation: Names | None = None
     _let_go: Names | None = None
     _lost: Names | None = None
     _at_work: int = 0
@@ -75,7 +79,7 @@ class Files:
             Moved
         """
         deadline = time.monotonic() + PARTED_S
-        while self._held is None:
+        while self.generation is None:
             with self._alone():
                 there = self._names()
                 if time.monotonic() > deadline or not self._are_parted(there):
@@ -95,9 +99,9 @@ class Files:
         """
         with self._gate:
             there = self._names()
-            if self._held not in {None, there} or _NONE in there:
+            if self.generation not in {None, there} or _NONE in there:
                 raise self._moved()
-            self._held = there
+            self.generation = there
             if there == self._lost:  # it was moved away, and came back
                 self._lost = None
 
@@ -108,9 +112,6 @@ class Files:
 
     def _moved(self) -> Moved:
         return Moved(f"somebody removes the files of the journal {self.path} again and again")
-
-    def closed(self) -> None:
-        self._held = None
 
     @contextmanager
     def held(self, engine: Engine) -> Iterator[None]:
@@ -129,18 +130,13 @@ class Files:
                 self._at_work -= 1
                 self._gate.notify_all()
 
-    @property
-    def names(self) -> Names | None:
-        """What is open."""
-        return self._held
-
     def check(self) -> None:
         """Say so if a name was moved; called with the right to write.
 
         Raises:
             Moved
         """
-        if self._held != self._names():
+        if self.generation != self._names():
             raise self._moved()
 
     def settle(self, engine: Engine, written: Names | None) -> None:
@@ -159,25 +155,25 @@ class Files:
 
     def _follow(self, engine: Engine) -> None:
         """Let go of what lost its name."""
-        if self._held not in {None, self._names()}:
+        if self.generation not in {None, self._names()}:
             self._let_all_go(engine)
         self._remove_foreign_log()
 
     def _let_all_go(self, engine: Engine) -> None:
-        if self._held and self._held.pid != os.getpid():
+        if self.generation and self.generation.pid != os.getpid():
             self._at_work = 0
         if not self._gate.wait_for(lambda: self._at_work == 0, CLOSING_S):
             raise JournalError(
                 f"the journal {self.path} was removed or replaced, and what was open of it could"
                 f" not be closed within {CLOSING_S:.0f} s: restart the deployer"
             )
-        if self._held is None or self._held == self._names():  # another thread was faster
+        if self.generation in {None, self._names()}:  # another thread was faster
             return
         with self._alone():
-            lost = self._forsaken(engine, self._held, self._names())
-        self._lost = self._held if lost else self._lost
+            lost = self._forsaken(engine, self.generation, self._names())
+        self._lost = self.generation if lost else self._lost
         engine.dispose()
-        self._held = None
+        self.generation = None
 
     def _forsaken(self, engine: Engine, held: Names, there: Names) -> bool:
         """Save what can be saved; tell whether anything is lost."""
@@ -276,10 +272,9 @@ def _file(path: Path) -> _File:
 
 
 def _is_empty(path: Path) -> bool:
-    try:
+    with suppress(OSError):
         return path.stat().st_size == 0
-    except OSError:
-        return True
+    return True
 
 
 def _open_size(file: _File) -> int:
