@@ -30,9 +30,9 @@ from deployer.edges.backup import archive
 from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.journal import ROWS_AT_A_TIME, JournalPlace
 from deployer.edges.backup.journal import put_back as put_journal_back
-from deployer.edges.backup.making import Backup
-from deployer.edges.backup.making import backup as back_up
-from deployer.edges.backup.restoring import restore as put_back
+from deployer.edges.backup.whole import Backup
+from deployer.edges.backup.whole import backup as back_up
+from deployer.edges.backup.whole import restore as put_back
 from deployer.edges.compose.runner import ComposeRunner, Project
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.engine import Database

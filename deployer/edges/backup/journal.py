@@ -134,16 +134,6 @@ class JournalPlace:
             return ask(journal)
 
 
-def move_aside(file: Path, aside: str) -> Path | None:
-    """Rename SQLite's files so that they still belong together; return the new name."""
-    kept = file.with_name(f"{file.name}.{aside}") if file.exists() else None
-    for side in _SIDES:  # the database first: whoever has it open then sees that it was moved
-        old = file.with_name(file.name + side)
-        if old.exists():
-            old.rename(file.with_name(f"{file.name}.{aside}{side}"))
-    return kept
-
-
 def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.restored")
@@ -152,7 +142,11 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     fresh.chmod(0o660)
     flush(fresh)
     # Dying between these leaves no journal, and both beside it by their names.
-    kept = move_aside(file, aside)
+    kept = file.with_name(f"{file.name}.{aside}") if file.exists() else None
+    for side in _SIDES:  # the database first: whoever has it open then sees that it was moved
+        old = file.with_name(file.name + side)
+        if old.exists():
+            old.rename(file.with_name(f"{file.name}.{aside}{side}"))
     fresh.rename(file)
     flush(file.parent)
     return kept

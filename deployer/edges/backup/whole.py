@@ -1,24 +1,128 @@
-"""`deployer restore`: a backup looked at whole, then put in the place of what is there.
+"""`deployer backup`: one file of all that can't be made anew, while everything runs.
 
-What is replaced is kept beside it under a name that ends in `before_<time>`.
+`deployer restore`: a backup looked at whole, then put in the place of what is there. What is
+replaced is kept beside it under a name that ends in `before_<time>`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployer import __version__
 from deployer.config import Settings
-from deployer.core.backup import DATABASES, JOURNAL, SETTINGS, Manifest, against
+from deployer.core.backup import (
+    DATABASES,
+    JOURNAL,
+    MANIFEST,
+    SETTINGS,
+    Manifest,
+    Origin,
+    against,
+    name_at,
+    too_many,
+    written,
+)
 from deployer.edges.backup import archive, journal
 from deployer.edges.backup.databases import Databases
-from deployer.edges.backup.making import origin
 from deployer.edges.disk import flush
 from deployer.edges.journal.schema import REVISIONS
 from deployer.edges.processes import lock
 from deployer.errors import DiskError, WrongPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One that was written.
+
+    Attributes:
+        removed: older ones.
+    """
+
+    file: Path
+    size: int
+    manifest: Manifest
+    removed: tuple[Path, ...]
+
+
+def backup(
+    settings: Settings, databases: Databases, place: Path, *, keep: int | None, now: datetime
+) -> Backup:
+    """Write a backup to a new file, or under a name of its own into a directory.
+
+    `keep`: so many, the newest, may be in the directory afterwards; None: all.
+
+    Raises:
+        WrongPlace: it can't be there.
+        DiskError, JournalError, ServicesError: there is none then.
+    """
+    file = place
+    try:
+        if place.is_dir():
+            file = place / name_at(now)
+        _check(settings, place, file, keep)
+        with archive.beside(file) as work:
+            kept = dict(_gathered(settings, databases, work))
+            manifest = Manifest(
+                origin=_origin(settings),
+                made_by=__version__,
+                made_at=now.isoformat(timespec="seconds"),
+                revision=REVISIONS[-1],
+                files=tuple(kept),
+            )
+            (work / MANIFEST).write_text(written(manifest))
+            archive.write(file, {MANIFEST: work / MANIFEST} | kept)
+        removed = _rotated(place, keep) if keep else ()
+        return Backup(file, file.stat().st_size, manifest, removed)
+    except OSError as exc:
+        raise DiskError(
+            f"the backup {file} can't be written: {exc}; see that there is room and that you may"
+            " read the settings and write there"
+        ) from exc
+
+
+def _origin(settings: Settings) -> Origin:
+    return Origin(settings.github_repo, settings.services)
+
+
+def _check(settings: Settings, place: Path, file: Path, keep: int | None) -> None:
+    if keep and not place.is_dir():
+        raise WrongPlace(f"--keep needs a directory of backups, and {place} is none: make it")
+    if not file.parent.is_dir():
+        raise WrongPlace(
+            f"{file.parent} is no directory: make it, or name another place. Nothing was written"
+        )
+    if file.exists():
+        raise WrongPlace(f"{file} is there already: name a new file. Nothing was written")
+    if settings.compose_file.absolute().parent in file.absolute().parents:
+        raise WrongPlace(
+            f"{file} would be kept in the next backup: name a place outside of"
+            f" {settings.compose_file.parent}. Nothing was written"
+        )
+
+
+def _gathered(settings: Settings, databases: Databases, work: Path) -> Iterator[tuple[str, Path]]:
+    journal.copy(settings.journal_url, work / JOURNAL)
+    yield JOURNAL, work / JOURNAL
+    if settings.services == "local":
+        return
+    yield from archive.within(settings.compose_file.absolute().parent)
+    for service in databases.names():
+        dumped = work / f"{service}.dump"
+        databases.dump(service, dumped)
+        yield f"{DATABASES}/{dumped.name}", dumped
+
+
+def _rotated(directory: Path, keep: int) -> tuple[Path, ...]:
+    names = too_many([path.name for path in directory.iterdir()], keep)
+    old = tuple(directory / name for name in names)
+    for path in old:
+        with suppress(FileNotFoundError):  # another run was faster
+            path.unlink()
+    return old
 
 
 def restore(
@@ -48,7 +152,7 @@ def restore(
         with_stack = settings.services == "compose"
         near = held.enter_context(archive.beside(etc)) if with_stack else rest
         manifest = archive.unpack(file, settings=near, rest=rest)
-        if reason := against(manifest, origin(settings), REVISIONS):
+        if reason := against(manifest, _origin(settings), REVISIONS):
             raise WrongPlace(f"{file} {reason}. Nothing was changed")
         journal.ready(rest / JOURNAL)
         agreed(manifest, _replaced(settings, manifest, etc if with_stack else None))
@@ -72,11 +176,9 @@ def _kept(place: Path | None) -> str:
 
 def _replaced(settings: Settings, manifest: Manifest, etc: Path | None) -> list[str]:
     where = settings.state_dir if settings.database_url is None else "DEPLOYER_DATABASE_URL"
-    replaced = [f"the journal in {where}"]
-    if etc:
-        replaced.append(f"all of {etc}")
-    replaced += [f"the database of {service}" for service in manifest.databases]
-    return replaced
+    settings_of = [f"all of {etc}"] if etc else []
+    databases = [f"the database of {service}" for service in manifest.databases]
+    return [f"the journal in {where}", *settings_of, *databases]
 
 
 @contextmanager
