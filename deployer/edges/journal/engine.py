@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
@@ -27,6 +28,7 @@ from deployer.errors import JournalError
 
 BUSY_TIMEOUT_S = 20.0
 """How long a writer waits for another process's transaction, each of which takes milliseconds."""
+_OPTIONS: Final = {"hide_parameters": True, "json_serializer": dumps, "max_overflow": 40}
 _TRIES = 3  # of a transaction under which the files were moved before it began
 
 _LOST = (
@@ -77,8 +79,6 @@ class Database:
             if self.file is None
             else self.engine
         )
-        self._writes = self.engine.execution_options(writes=True)
-        self._notes = self.engine.execution_options(writes=True, repeatable=True)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -92,7 +92,7 @@ class Database:
 
         `within_s`: how long it waits for other processes' in SQLite.
         """
-        engine = self._writes.execution_options(within_s=within_s)
+        engine = self.engine.execution_options(writes=True, within_s=within_s)
         with self._transaction("written", engine) as connection:
             yield connection
 
@@ -102,7 +102,8 @@ class Database:
 
         Whatever is written after it and is on disk has it there as well.
         """
-        with self._transaction("written", self._notes) as connection:
+        engine = self.engine.execution_options(writes=True, repeatable=True)
+        with self._transaction("written", engine) as connection:
             if self.file is None:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection
@@ -183,9 +184,7 @@ def _postgresql(url: URL) -> Engine:
     options = f"{url.query.get('options', '')} -c statement_timeout={BUSY_TIMEOUT_S:.0f}s"
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
-        json_serializer=dumps,
-        max_overflow=40,
+        **_OPTIONS,
         pool_pre_ping=True,
         # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
         connect_args={
@@ -223,13 +222,7 @@ def _sqlite(files: Files) -> Engine:
             failing.pop_all()
         return connection
 
-    engine = create_engine(
-        f"sqlite+pysqlite:///{file}",
-        creator=connect,
-        hide_parameters=True,
-        json_serializer=dumps,
-        max_overflow=40,
-    )
+    engine = create_engine(f"sqlite+pysqlite:///{file}", **_OPTIONS, creator=connect)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -292,9 +292,9 @@ def _set_folders(connection: Connection, deployment: int) -> None:
         select(deployments.c.plan).where(deployments.c.id == deployment)
     ).scalar_one()
     plan = plan_from_json(stored)
-    judged = connection.execute(
+    judged = connection.scalars(
         select(verdicts.c.path).where(verdicts.c.deployment_id == deployment)
-    ).scalars()
+    )
     touched = {folder_of(path) for path in (*plan.dag_files, *plan.deleted, *judged)} - {None}
     _set_parts(connection, deployment, folders, [{"folder": name} for name in touched])
 

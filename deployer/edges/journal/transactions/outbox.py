@@ -115,9 +115,7 @@ def try_again(
     closed: Closed | None = None,
 ) -> None:
     # Whatever is owed at that place waits: GitHub's "not now" is not about the words.
-    place = connection.execute(
-        select(outbox.c.place).where(outbox.c.id == owed)
-    ).scalar_one_or_none()
+    place = connection.scalar(select(outbox.c.place).where(outbox.c.id == owed))
     if place is None:
         raise _unknown(owed)
     connection.execute(
