@@ -12,7 +12,7 @@ from deployer.edges.journal.codec import (
     clean,
     dumps,
     error_to_json,
-    plan_from_json,
+    made,
     plan_to_json,
     share_of_traces,
 )
@@ -34,20 +34,20 @@ plans = st.builds(
 
 @given(plans)
 def test_a_plan_comes_back_from_its_json(plan: Plan) -> None:
-    assert plan_from_json(json.loads(dumps(plan_to_json(plan)))) == plan
+    assert made(Plan, json.loads(dumps(plan_to_json(plan)))) == plan
 
 
 def test_a_plans_steps_are_not_kept() -> None:
     plan = Plan(dag_files=("dags/a/x.py",), steps=(Publish(touch=("dags/a/x.py",)),))
-    assert plan_from_json(plan_to_json(plan)) == Plan(dag_files=("dags/a/x.py",))
+    assert made(Plan, plan_to_json(plan)) == Plan(dag_files=("dags/a/x.py",))
 
 
 def test_a_plan_lacking_keys_reads_as_empty() -> None:
-    assert plan_from_json({}) == Plan()
+    assert made(Plan, {}) == Plan()
 
 
 def test_what_a_later_deployer_adds_to_a_plan_is_passed_over() -> None:
-    assert plan_from_json({"more": 1, "requirements": {"more": 1}}) == Plan()
+    assert made(Plan, {"more": 1, "requirements": {"more": 1}}) == Plan()
 
 
 def test_of_a_trace_the_end_is_kept_the_less_the_more_files_are_broken() -> None:

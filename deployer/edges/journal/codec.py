@@ -9,22 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
 
-from deployer.core.model import (
-    Duplicate,
-    Ending,
-    LeftOut,
-    ParseError,
-    Plan,
-    RequirementsDiff,
-    Running,
-    State,
-    StepName,
-    Verdict,
-)
+from deployer.core.model import Ending, ParseError, Plan, Running
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -65,27 +57,38 @@ def _cleaned(value: object) -> object:
 def made(kind: type[Value], stored: Mapping[str, Any], **parts: object) -> Value:
     """Return the `kind` that JSON or a row tells of, with `parts` in place of what stands there.
 
-    What it lacks has its default; what this version does not know is passed over.
+    Each field is what its type says. What is lacking has its default; what this version does not
+    know is passed over.
     """
     told = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in stored.items()
-        if name in kind.__dataclass_fields__
+        name: _as(wanted, stored[name])
+        for name, wanted in _fields(kind).items()
+        if name in stored and name not in parts
     }
     return kind(**told | parts)
 
 
+_fields: Final = cache(get_type_hints)
+
+
+def _as(wanted: object, stored: object) -> object:
+    """Return what is stored as the type that is wanted: of values in JSON those in it too."""
+    if isinstance(wanted, UnionType):  # with None
+        return None if stored is None else _as(get_args(wanted)[0], stored)
+    if isinstance(stored, list):
+        return tuple(_as(get_args(wanted)[0], one) for one in stored)
+    if isinstance(stored, dict) and isinstance(wanted, type) and is_dataclass(wanted):
+        return made(wanted, stored)
+    if isinstance(stored, str) and isinstance(wanted, type):
+        if issubclass(wanted, StrEnum):
+            return wanted(stored)
+        if issubclass(wanted, datetime):
+            return datetime.fromisoformat(stored)
+    return stored
+
+
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     return asdict(replace(plan, steps=()))
-
-
-def plan_from_json(stored: Mapping[str, Any]) -> Plan:
-    return made(
-        Plan,
-        stored,
-        requirements=made(RequirementsDiff, stored.get("requirements", {})),
-        left_out=tuple(made(LeftOut, left) for left in stored.get("left_out", ())),
-    )
 
 
 def share_of_traces(broken: int) -> int:
@@ -102,18 +105,6 @@ def running_to_json(running: Running) -> dict[str, Any]:
     return asdict(running) | {"since": running.since.isoformat()}
 
 
-def running_from_json(stored: Mapping[str, Any]) -> Running:
-    step, since = StepName(stored["step"]), datetime.fromisoformat(stored["since"])
-    return made(Running, stored, step=step, since=since)
-
-
 def ending_to_json(ending: Ending) -> dict[str, Any]:
     """Return `ending` without its verdicts, which have a table."""
     return asdict(replace(ending, verdicts=()))
-
-
-def ending_from_json(
-    stored: Mapping[str, Any], tip: str, state: State, verdicts: tuple[Verdict, ...]
-) -> Ending:
-    duplicates = tuple(made(Duplicate, one) for one in stored["duplicates"])
-    return made(Ending, stored, tip=tip, state=state, verdicts=verdicts, duplicates=duplicates)

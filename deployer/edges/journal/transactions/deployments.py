@@ -39,7 +39,6 @@ from deployer.edges.journal.codec import (
     ending_to_json,
     error_to_json,
     made,
-    plan_from_json,
     plan_to_json,
     running_to_json,
     share_of_traces,
@@ -70,7 +69,7 @@ def unseen(connection: Connection) -> tuple[Announcement, ...]:
         .where(announcements.c.deployment_id.is_(None))
         .order_by(announcements.c.id)
     )
-    return tuple(made(Announcement, row._asdict(), trigger=Trigger(row.trigger)) for row in found)
+    return tuple(made(Announcement, row._asdict()) for row in found)
 
 
 def attach(connection: Connection, announcement: int, deployment: int) -> None:
@@ -291,7 +290,7 @@ def _set_folders(connection: Connection, deployment: int) -> None:
     stored = connection.execute(
         select(deployments.c.plan).where(deployments.c.id == deployment)
     ).scalar_one()
-    plan = plan_from_json(stored)
+    plan = made(Plan, stored)
     judged = connection.scalars(
         select(verdicts.c.path).where(verdicts.c.deployment_id == deployment)
     )

@@ -189,7 +189,6 @@ def pulse(connection: Connection) -> Pulse:
         seen._asdict(),
         oldest_owed=oldest,
         owed=owed,
-        processors=tuple(made(ProcessorCame, came) for came in seen.processors),
         delivered_at=connection.execute(newest).scalar(),
         pushed=Origin(*pushed) if pushed and pushed.repo else None,
         freeze=_freeze(connection),

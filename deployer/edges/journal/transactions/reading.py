@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,27 +20,19 @@ from sqlalchemy import (
 
 from deployer.core.model import (
     Deployment,
+    Ending,
     Heard,
-    Outcome,
     ParseError,
-    Proof,
     State,
     Status,
     StatusRecord,
     StatusState,
-    StepName,
     StepRecord,
     Tally,
     Trigger,
     Verdict,
 )
-from deployer.edges.journal.codec import (
-    clean,
-    ending_from_json,
-    made,
-    plan_from_json,
-    running_from_json,
-)
+from deployer.edges.journal.codec import clean, made
 from deployer.edges.journal.tables import (
     announcements,
     covers,
@@ -106,7 +97,8 @@ def newest(
 
 def unfinished(connection: Connection) -> tuple[Deployment, ...]:
     query = select(deployments).where(UNFINISHED).order_by(deployments.c.id)
-    return tuple(_bare(row) for row in connection.execute(query))
+    rows = connection.execute(query)
+    return tuple(made(Deployment, row._asdict(), ending=None) for row in rows)
 
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
@@ -256,38 +248,22 @@ def _whole(
         deployments.c.id,
     )
     said |= {number: rows for number, rows in heard.items() if rows}
-    # Sorted here: the order of PostgreSQL's text depends on its locale.
-    verdicts_of = {
-        number: tuple(sorted(map(verdict_of, rows), key=lambda it: it.path))
-        for number, rows in judged.items()
-    }
-    return tuple(
-        replace(
-            _bare(row),
+
+    def filled(row: Row[Any]) -> Deployment:
+        # Sorted here: the order of PostgreSQL's text depends on its locale.
+        files = tuple(sorted(map(verdict_of, judged[row.id]), key=lambda it: it.path))
+        of_end = {"tip": row.sha, "state": State(row.state), "verdicts": files}
+        return made(
+            Deployment,
+            row._asdict(),
             covers=tuple(part.sha for part in covered[row.id]),
-            steps=tuple(
-                made(StepRecord, part._asdict(), name=StepName(part.name)) for part in taken[row.id]
-            ),
-            verdicts=verdicts_of[row.id],
+            steps=tuple(made(StepRecord, part._asdict()) for part in taken[row.id]),
+            verdicts=files,
             statuses=tuple(_last_words(said[row.id])),
-            ending=row.ending
-            and ending_from_json(row.ending, row.sha, State(row.state), verdicts_of[row.id]),
+            ending=row.ending and made(Ending, row.ending, **of_end),
         )
-        for number in ids
-        if (row := found.get(number)) is not None
-    )
 
-
-def _bare(row: Row[Any]) -> Deployment:
-    return made(
-        Deployment,
-        row._asdict(),
-        trigger=Trigger(row.trigger),
-        state=State(row.state),
-        plan=plan_from_json(row.plan),
-        running=row.running and running_from_json(row.running),
-        ending=None,
-    )
+    return tuple(filled(found[number]) for number in ids if number in found)
 
 
 def verdict_of(row: Row[Any]) -> Verdict:
@@ -295,9 +271,7 @@ def verdict_of(row: Row[Any]) -> Verdict:
     return made(
         Verdict,
         told,
-        outcome=Outcome(row.outcome),
         error=None if row.type is None else made(ParseError, told),
-        proof=Proof(row.proof),
         warnings=tuple(row.warnings or ()),
     )
 

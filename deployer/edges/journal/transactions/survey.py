@@ -58,7 +58,6 @@ def standing(connection: Connection) -> Standing:
     return made(
         Standing,
         newest._asdict() if newest else {},
-        state=State(newest.state) if newest else None,
         refused=(live and live.refused) or "",
         # Sorted here: the order of PostgreSQL's text depends on its locale.
         red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
