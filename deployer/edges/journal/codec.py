@@ -1,7 +1,6 @@
 """The core's values as the JSON that the journal keeps, and made of that or of a row.
 
-Pure. A plan's `steps` are not kept: they are the worker's orders, made anew from
-the trees when a deployment is redone.
+Pure: into JSON by `asdict` and `dumps`, out of it by `made`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
 
-from deployer.core.model import Ending, ParseError, Plan, Running
+from deployer.core.model import ParseError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -38,7 +37,7 @@ def clean(text: str) -> str:
 
 
 def dumps(value: object) -> str:
-    """Return `value` as JSON, each text in it `clean`."""
+    """Return `value` as JSON, each text in it `clean`, each time as ISO 8601 has it."""
     return json.dumps(_cleaned(value))
 
 
@@ -46,6 +45,8 @@ def _cleaned(value: object) -> object:
     match value:
         case str():
             return clean(value)
+        case datetime():
+            return value.isoformat()
         case dict():
             return {name: _cleaned(one) for name, one in value.items()}
         case list() | tuple():
@@ -87,10 +88,6 @@ def _as(wanted: object, stored: object) -> object:
     return stored
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    return asdict(replace(plan, steps=()))
-
-
 def share_of_traces(broken: int) -> int:
     """Return how many characters are kept of each trace of so many broken files."""
     return max(TRACES_KEPT // max(broken, 1), LEAST_OF_A_TRACE)
@@ -99,12 +96,3 @@ def share_of_traces(broken: int) -> int:
 def error_to_json(error: ParseError, trace_kept: int) -> dict[str, Any]:
     """Return `error` with the end of its trace, which says most."""
     return asdict(replace(error, trace=error.trace[-trace_kept:]))
-
-
-def running_to_json(running: Running) -> dict[str, Any]:
-    return asdict(running) | {"since": running.since.isoformat()}
-
-
-def ending_to_json(ending: Ending) -> dict[str, Any]:
-    """Return `ending` without its verdicts, which have a table."""
-    return asdict(replace(ending, verdicts=()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,14 +35,7 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.edges.journal import tables
-from deployer.edges.journal.codec import (
-    ending_to_json,
-    error_to_json,
-    made,
-    plan_to_json,
-    running_to_json,
-    share_of_traces,
-)
+from deployer.edges.journal.codec import error_to_json, made, share_of_traces
 from deployer.edges.journal.tables import (
     announcements,
     claims,
@@ -93,7 +86,7 @@ def queue(
         "state": State.QUEUED,
         "queued_at": at,
         "reason": "",
-        "plan": plan_to_json(Plan()),
+        "plan": asdict(Plan()),
     }
     return _add(connection, deployments, new)
 
@@ -152,7 +145,8 @@ def start(
 
 
 def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
-    _change(connection, deployments, deployment, plan=plan_to_json(plan))
+    # Without its steps: those are orders, made anew when the deployment is redone.
+    _change(connection, deployments, deployment, plan=asdict(replace(plan, steps=())))
     _set_folders(connection, deployment)
 
 
@@ -162,7 +156,7 @@ def add_step(connection: Connection, deployment: int, step: StepRecord) -> None:
 
 
 def doing(connection: Connection, deployment: int, running: Running) -> None:
-    _change(connection, deployments, deployment, running=running_to_json(running))
+    _change(connection, deployments, deployment, running=asdict(running))
 
 
 def wait_for(
@@ -211,7 +205,7 @@ def end(
         state=ending.state,
         finished_at=at,
         reason=ending.reason or ending.refused or "",
-        ending=ending_to_json(ending),
+        ending=asdict(replace(ending, verdicts=())),  # they have a table
         running=None,
     )
     for other in supersedes:

@@ -7,7 +7,7 @@ key that signs links, and fingerprints of the secrets that let a teacher in.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
@@ -29,17 +29,9 @@ from deployer.edges.journal.transactions.outbox import IS_OWED
 
 
 def live(connection: Connection) -> Live | None:
-    row = connection.execute(
-        select(worker.c.live_sha, worker.c.live_held, worker.c.live_pending, worker.c.live_stays)
-    ).one()
-    if row.live_sha is None:
-        return None
-    return Live(
-        row.live_sha,
-        tuple(row.live_held),
-        tuple(row.live_pending),
-        tuple((place, sha) for place, sha in row.live_stays),
-    )
+    columns = [worker.c[f"live_{field.name}"].label(field.name) for field in fields(Live)]
+    row = connection.execute(select(*columns)).one()
+    return None if row.sha is None else made(Live, row._asdict())
 
 
 def set_live(connection: Connection, live: Live | None) -> None:
@@ -128,12 +120,8 @@ def frozen(connection: Connection, at: datetime) -> Freeze | None:
 
 
 def _freeze(connection: Connection) -> Freeze | None:
-    row = connection.execute(
-        select(freezes.c.why, freezes.c.by, freezes.c.since, freezes.c.until, freezes.c.sha).where(
-            freezes.c.ended_at.is_(None)
-        )
-    ).one_or_none()
-    return Freeze(*row) if row else None
+    row = connection.execute(select(freezes).where(freezes.c.ended_at.is_(None))).one_or_none()
+    return made(Freeze, row._asdict()) if row else None
 
 
 def _thawed_at(connection: Connection) -> datetime | None:

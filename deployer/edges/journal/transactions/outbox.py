@@ -69,7 +69,7 @@ def due(connection: Connection, at: datetime, limit: int = 1) -> tuple[Owed, ...
         made(
             Owed,
             row._asdict(),
-            status=Status(row.sha, row.context, StatusState(row.state), row.description),
+            status=made(Status, row._asdict()),
             deployment=_said_by(connection, row.place),
         )
         for row in rows.values()

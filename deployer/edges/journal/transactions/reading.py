@@ -26,7 +26,6 @@ from deployer.core.model import (
     State,
     Status,
     StatusRecord,
-    StatusState,
     StepRecord,
     Tally,
     Trigger,
@@ -110,13 +109,12 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
     came = select(deliveries, announcements.c.trigger, announcements.c.deployment_id)
     named = or_(deliveries.c.guid == what, deliveries.c.after == what)
     posted = [
-        Heard(
+        made(
+            Heard,
+            row._asdict(),
             at=row.received_at,
             sha=row.after,
-            trigger=row.trigger and Trigger(row.trigger),
             delivery=row.guid,
-            event=row.event,
-            reason=row.reason,
             by=row.pusher,
             deployment=row.deployment_id,
         )
@@ -278,6 +276,5 @@ def verdict_of(row: Row[Any]) -> Verdict:
 
 def _last_words(rows: Sequence[Row[Any]]) -> Iterator[StatusRecord]:
     """The last status for each commit and context, in the order of first mention."""
-    for row in {(row.sha, row.context_key): row for row in rows}.values():
-        status = Status(row.sha, row.context, StatusState(row.state), row.description)
-        yield made(StatusRecord, row._asdict(), status=status)
+    for row in {(row.sha, row.context_key): row._asdict() for row in rows}.values():
+        yield made(StatusRecord, row, status=made(Status, row))
