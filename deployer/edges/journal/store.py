@@ -129,7 +129,7 @@ class SqlJournal:
     # -- the worker's
 
     frozen = _reads(marks.frozen)
-    unseen = _reads(deployments.unseen)
+    unseen = _reads(deliveries.unseen)
     unfinished = _reads(reading.unfinished)
     queue = _notes(deployments.queue)
     attach = _notes(deployments.attach)
@@ -144,9 +144,9 @@ class SqlJournal:
     were_good = _reads(deployments.were_good)
     judged = _reads(deployments.judged)
     files_of = _reads(deployments.files_of)
-    pusher_of = _reads(deployments.pusher_of)
-    before_of = _reads(deployments.before_of)
-    forced_away = _reads(deployments.forced_away)
+    pusher_of = _reads(deliveries.pusher_of)
+    before_of = _reads(deliveries.before_of)
+    forced_away = _reads(deliveries.forced_away)
 
     live = _reads(marks.live)
     set_live = _writes(marks.set_live)

@@ -1,4 +1,4 @@
-"""Deliveries, written durably by many threads at once.
+"""Deliveries, written durably by many threads at once, and what they announce.
 
 Waiting for the disk is what a commit costs, and one wait can serve all who stand
 in line: whoever finds nobody writing writes for everybody who waits, and hands over
@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, insert
+from sqlalchemy import Column, Connection, Insert, func, insert, select
 
 from deployer.core.model import Trigger
+from deployer.edges.journal.codec import made
 from deployer.edges.journal.tables import announcements, deliveries
 from deployer.errors import JournalError
+from deployer.ports import Announcement
 
 WAIT_S: Final = 8.0
 """Bound for a caller: GitHub waits 10 s for its answer."""
@@ -72,6 +74,41 @@ def _announcement(row: Row) -> Row:
         "trigger": Trigger.WEBHOOK,
         "received_at": row["received_at"],
     }
+
+
+def unseen(connection: Connection) -> tuple[Announcement, ...]:
+    found = connection.execute(
+        select(announcements)
+        .where(announcements.c.deployment_id.is_(None))
+        .order_by(announcements.c.id)
+    )
+    return tuple(made(Announcement, row._asdict()) for row in found)
+
+
+def before_of(connection: Connection, sha: str) -> str | None:
+    return _said_of(connection, sha, announcements.c.before)
+
+
+def pusher_of(connection: Connection, sha: str) -> str | None:
+    return _said_of(connection, sha, deliveries.c.pusher)
+
+
+def _said_of(connection: Connection, sha: str, what: Column[str]) -> str | None:
+    """Return what the newest announcement of `sha` that says it, or its delivery, says."""
+    return connection.execute(
+        select(what)
+        .select_from(announcements.outerjoin(deliveries))
+        .where(announcements.c.sha == sha, what.is_not(None))
+        .order_by(announcements.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def forced_away(connection: Connection, sha: str) -> bool:
+    last = select(func.coalesce(func.max(announcements.c.id), 0))
+    removed = last.where(announcements.c.before == sha, announcements.c.forced).scalar_subquery()
+    announced = last.where(announcements.c.sha == sha).scalar_subquery()
+    return bool(connection.execute(select(removed > announced)).scalar_one())
 
 
 @dataclass(slots=True, eq=False)

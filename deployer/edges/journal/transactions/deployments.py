@@ -1,4 +1,4 @@
-"""What the worker writes about deployments."""
+"""What is written about deployments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
     Select,
@@ -39,7 +38,6 @@ from deployer.edges.journal.codec import error_to_json, made, share_of_traces
 from deployer.edges.journal.tables import (
     announcements,
     claims,
-    deliveries,
     deployments,
     folders,
     steps,
@@ -47,22 +45,12 @@ from deployer.edges.journal.tables import (
 )
 from deployer.edges.journal.transactions import marks, outbox
 from deployer.errors import JournalError
-from deployer.ports import Announcement
 
 
 def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
     """Add an announcement that no delivery made; return its id."""
     new = {"sha": sha, "trigger": trigger, "received_at": at, "forced": False}
     return _add(connection, announcements, new)
-
-
-def unseen(connection: Connection) -> tuple[Announcement, ...]:
-    found = connection.execute(
-        select(announcements)
-        .where(announcements.c.deployment_id.is_(None))
-        .order_by(announcements.c.id)
-    )
-    return tuple(made(Announcement, row._asdict()) for row in found)
 
 
 def attach(connection: Connection, announcement: int, deployment: int) -> None:
@@ -89,32 +77,6 @@ def queue(
         "plan": asdict(Plan()),
     }
     return _add(connection, deployments, new)
-
-
-def before_of(connection: Connection, sha: str) -> str | None:
-    return _said_of(connection, sha, announcements.c.before)
-
-
-def pusher_of(connection: Connection, sha: str) -> str | None:
-    return _said_of(connection, sha, deliveries.c.pusher)
-
-
-def _said_of(connection: Connection, sha: str, what: Column[str]) -> str | None:
-    """Return what the newest announcement of `sha` that says it, or its delivery, says."""
-    return connection.execute(
-        select(what)
-        .select_from(announcements.outerjoin(deliveries))
-        .where(announcements.c.sha == sha, what.is_not(None))
-        .order_by(announcements.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-
-
-def forced_away(connection: Connection, sha: str) -> bool:
-    last = select(func.coalesce(func.max(announcements.c.id), 0))
-    removed = last.where(announcements.c.before == sha, announcements.c.forced).scalar_subquery()
-    announced = last.where(announcements.c.sha == sha).scalar_subquery()
-    return bool(connection.execute(select(removed > announced)).scalar_one())
 
 
 def start(

@@ -19,7 +19,8 @@ from deployer.edges.journal.tables import (
     verdicts,
     worker,
 )
-from deployer.edges.journal.transactions.deployments import newest_verdicts, unseen
+from deployer.edges.journal.transactions.deliveries import unseen
+from deployer.edges.journal.transactions.deployments import newest_verdicts
 from deployer.edges.journal.transactions.outbox import IS_OWED
 from deployer.edges.journal.transactions.reading import (
     UNFINISHED,
