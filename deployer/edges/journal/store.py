@@ -24,9 +24,8 @@ from deployer.edges.journal.transactions import (
     deployments,
     marks,
     outbox,
-    pruning,
     reading,
-    survey,
+    upkeep,
 )
 
 P = ParamSpec("P")
@@ -162,7 +161,7 @@ class SqlJournal:
     set_drained = _writes(marks.set_drained)
     beat = _notes(marks.beat)
 
-    prune = _writes(pruning.prune)
+    prune = _writes(upkeep.prune)
 
     # -- the outbox
 
@@ -187,7 +186,7 @@ class SqlJournal:
 
     # -- what the teacher is told
 
-    standing = _reads(survey.standing)
+    standing = _reads(upkeep.standing)
 
     # -- for everybody who asks
 
@@ -199,6 +198,6 @@ class SqlJournal:
     in_error = _reads(reading.in_error)
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)
-    audit = _reads(survey.audit)
+    audit = _reads(upkeep.audit)
     pulse = _reads(marks.pulse)
     tally = _reads(reading.tally)

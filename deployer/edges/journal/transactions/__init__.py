@@ -5,6 +5,5 @@ deployments  what is written about deployments, and what is known of files by th
 outbox       statuses owed to GitHub, until when it takes none
 marks        what is live, what was refused, pools emptied, freezes, the heartbeat, who is let in
 reading      whole deployments
-survey       how the class stands, and what is not as it must be at any moment
-pruning      what is old and decides nothing any more
+upkeep       how the class stands, what is not as it must be at any moment, what is old and goes
 """
