@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -51,16 +51,9 @@ def _in(
     return method
 
 
-def _reads(act: Act[P, R]) -> Method[P, R]:
-    return _in(Database.reading, act)
-
-
-def _notes(act: Act[P, R]) -> Method[P, R]:
-    return _in(Database.noting, act)
-
-
-def _writes(act: Act[P, R]) -> Method[P, R]:
-    return _in(Database.writing, act)
+_reads = partial(_in, Database.reading)
+_notes = partial(_in, Database.noting)
+_writes = partial(_in, Database.writing)
 
 
 class SqlJournal:

@@ -9,6 +9,7 @@ ones are still owed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -177,11 +178,8 @@ def _add(
             # itself has said "not now", the worker waits for all of them.
             due_at=at,
             attempts=0,
-            sha=status.sha,
-            context=status.context,
             context_key=status.context.lower(),
-            state=status.state,
-            description=status.description,
+            **asdict(status),
         )
         .returning(outbox.c.place)
     )
