@@ -7,23 +7,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    Table,
-    and_,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from deployer.core.model import (
     Ending,
     Live,
-    Outcome,
     Plan,
     Running,
     State,
@@ -199,40 +187,6 @@ def supersede(
         waits_for=None,
     )
     outbox.owe(connection, statuses, deployment=deployment, at=at)
-
-
-def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
-    found = connection.execute(
-        newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
-    )
-    return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
-
-
-def judged(connection: Connection) -> frozenset[str]:
-    there = newest_verdicts().where(verdicts.c.outcome != Outcome.DELETED)
-    return frozenset(row.path for row in connection.execute(there))
-
-
-def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
-    """Return the query for the newest verdict on each path, among those that meet `which`."""
-    newest = (
-        select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))
-        .where(*which)
-        .group_by(verdicts.c.path)
-        .subquery()
-    )
-    same = and_(
-        verdicts.c.path == newest.c.path, verdicts.c.deployment_id == newest.c.deployment_id
-    )
-    return select(verdicts.c.path, verdicts.c.outcome).join(newest, same)
-
-
-def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:
-    found = connection.execute(select(claims).where(claims.c.dag_id.in_(dag_ids)))
-    files: dict[str, set[str]] = {}
-    for row in found:
-        files.setdefault(row.dag_id, set()).add(row.path)
-    return {dag_id: frozenset(paths) for dag_id, paths in files.items()}
 
 
 def _set_claims(connection: Connection, good: Sequence[Verdict]) -> None:

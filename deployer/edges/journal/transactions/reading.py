@@ -1,39 +1,29 @@
-"""Whole deployments."""
+"""Whole deployments, and what is known of files by their verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    and_,
-    func,
-    or_,
-    select,
-    union,
-)
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, union
 
 from deployer.core.model import (
     Deployment,
     Ending,
     Heard,
+    Outcome,
     ParseError,
     State,
     Status,
     StatusRecord,
     StepRecord,
-    Tally,
     Trigger,
     Verdict,
 )
 from deployer.edges.journal.codec import clean, made
 from deployer.edges.journal.tables import (
     announcements,
+    claims,
     covers,
     deliveries,
     deployments,
@@ -46,7 +36,6 @@ from deployer.edges.journal.tables import (
 from deployer.errors import DeployerError
 
 MOST_ABOUT = 50
-MOST_TIMED = 100
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
 
 
@@ -165,24 +154,6 @@ def in_error(connection: Connection) -> tuple[tuple[int, str], ...]:
     return tuple((row.id, row.sha) for row in connection.execute(those_in_error()))
 
 
-def tally(connection: Connection) -> Tally:
-    def counted(what: Column[str]) -> dict[str, int]:
-        rows = connection.execute(select(what, func.count()).group_by(what))
-        return {row[0]: row[1] for row in rows}
-
-    last = connection.execute(
-        select(deployments.c.queued_at, deployments.c.finished_at)
-        .where(deployments.c.ending.is_not(None), deployments.c.finished_at.is_not(None))
-        .order_by(deployments.c.id.desc())
-        .limit(MOST_TIMED)
-    ).all()
-    return Tally(
-        {State(state): number for state, number in counted(deployments.c.state).items()},
-        counted(deliveries.c.result),
-        tuple((ended - queued).total_seconds() for queued, ended in reversed(last)),
-    )
-
-
 def answer_to(connection: Connection, announcement: int) -> Deployment | None:
     query = select(announcements.c.deployment_id).where(
         announcements.c.id == announcement, announcements.c.deployment_id.is_not(None)
@@ -202,6 +173,40 @@ def complete(connection: Connection, prefix: str) -> str | None:
             f"{prefix} is the beginning of several commits: give more of its digits"
         )
     return next(iter(found), None)
+
+
+def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
+    found = connection.execute(
+        newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
+    )
+    return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
+
+
+def judged(connection: Connection) -> frozenset[str]:
+    there = newest_verdicts().where(verdicts.c.outcome != Outcome.DELETED)
+    return frozenset(row.path for row in connection.execute(there))
+
+
+def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for the newest verdict on each path, among those that meet `which`."""
+    newest = (
+        select(verdicts.c.path, func.max(verdicts.c.deployment_id).label("deployment_id"))
+        .where(*which)
+        .group_by(verdicts.c.path)
+        .subquery()
+    )
+    same = and_(
+        verdicts.c.path == newest.c.path, verdicts.c.deployment_id == newest.c.deployment_id
+    )
+    return select(verdicts.c.path, verdicts.c.outcome).join(newest, same)
+
+
+def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    found = connection.execute(select(claims).where(claims.c.dag_id.in_(dag_ids)))
+    files: dict[str, set[str]] = {}
+    for row in found:
+        files.setdefault(row.dag_id, set()).add(row.path)
+    return {dag_id: frozenset(paths) for dag_id, paths in files.items()}
 
 
 def _first(connection: Connection, query: Select[int]) -> Deployment | None:

@@ -1,7 +1,7 @@
 """What looks at all that the journal holds.
 
-How the class stands, what is not as it must be at any moment, and what goes since it is old and
-decides nothing any more.
+How the class stands, how many there are of each kind, what is not as it must be at any moment, and
+what goes since it is old and decides nothing any more.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Delete,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 
 from deployer.core.alerts import Standing
 from deployer.core.invariants import LATELY, Audit
-from deployer.core.model import Outcome, State, StatusState, Trigger, Verdict
+from deployer.core.model import Outcome, State, StatusState, Tally, Trigger, Verdict
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.edges.journal.codec import made
 from deployer.edges.journal.tables import (
@@ -44,11 +45,11 @@ from deployer.edges.journal.tables import (
     worker,
 )
 from deployer.edges.journal.transactions.deliveries import unseen
-from deployer.edges.journal.transactions.deployments import newest_verdicts
 from deployer.edges.journal.transactions.outbox import IS_OWED
 from deployer.edges.journal.transactions.reading import (
     UNFINISHED,
     VERDICT,
+    newest_verdicts,
     those_in_error,
     unfinished,
     verdict_of,
@@ -56,6 +57,7 @@ from deployer.edges.journal.transactions.reading import (
 
 RED = [one for one in Outcome if not Verdict("", one).good]
 WENT_LIVE = [State.SUCCEEDED, State.BROKEN]
+MOST_TIMED = 100
 PRUNED_AT_A_TIME = 200
 """Deployments in one transaction: others write meanwhile."""
 
@@ -90,6 +92,24 @@ def standing(connection: Connection) -> Standing:
         # Sorted here: the order of PostgreSQL's text depends on its locale.
         red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
         waits=min(waits, key=lambda it: it[1], default=None),
+    )
+
+
+def tally(connection: Connection) -> Tally:
+    def counted(what: Column[str]) -> dict[str, int]:
+        rows = connection.execute(select(what, func.count()).group_by(what))
+        return {row[0]: row[1] for row in rows}
+
+    last = connection.execute(
+        select(deployments.c.queued_at, deployments.c.finished_at)
+        .where(deployments.c.ending.is_not(None), deployments.c.finished_at.is_not(None))
+        .order_by(deployments.c.id.desc())
+        .limit(MOST_TIMED)
+    ).all()
+    return Tally(
+        {State(state): number for state, number in counted(deployments.c.state).items()},
+        counted(deliveries.c.result),
+        tuple((ended - queued).total_seconds() for queued, ended in reversed(last)),
     )
 
 
