@@ -74,11 +74,8 @@ class Database:
                 ) from exc
         # A deployment is read by several statements, which must all see the same moment.
         # SQLite's transactions do so anyway.
-        self._reads = (
-            self.engine.execution_options(isolation_level="REPEATABLE READ")
-            if self.file is None
-            else self.engine
-        )
+        level = {} if self.file else {"isolation_level": "REPEATABLE READ"}
+        self._reads = self.engine.execution_options(**level)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
