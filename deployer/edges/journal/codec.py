@@ -73,7 +73,10 @@ _fields: Final = cache(get_type_hints)
 
 
 def _as(wanted: object, stored: object) -> object:
-    """Return what is stored as the type that is wanted: of values in JSON those in it too."""
+    """Return what is stored as a field of that type has it, and what is within it likewise.
+
+    Types are those of fields of the core's values: also `X | None`, and tuples of one type.
+    """
     if isinstance(wanted, UnionType):  # with None
         return None if stored is None else _as(get_args(wanted)[0], stored)
     if isinstance(stored, list):
