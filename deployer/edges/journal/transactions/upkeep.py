@@ -136,16 +136,11 @@ def _stranded(connection: Connection, at: datetime) -> tuple[str, ...]:
         announcements.c.received_at > at - LATELY,
         ~told.exists(),
     )
-    at_work = union(
-        select(deployments.c.sha).where(UNFINISHED),
-        select(covers.c.sha).join(deployments).where(UNFINISHED),
-        select(announcements.c.sha).where(
-            announcements.c.deployment_id.is_(None), announcements.c.sha.is_not(None)
-        ),
-    )
-    waiting = connection.execute(union(pending, untold)).scalars()
-    busy = set(connection.execute(at_work).scalars())
-    return tuple(sorted(set(waiting) - busy))
+    waiting = connection.scalars(union(pending, untold))
+    covered = connection.scalars(select(covers.c.sha).join(deployments).where(UNFINISHED))
+    at_work = {deployment.sha for deployment in unfinished(connection)} | set(covered)
+    announced = {new.sha for new in unseen(connection)}
+    return tuple(sorted(set(waiting) - at_work - announced))
 
 
 def _unjudged(connection: Connection) -> str | None:
