@@ -91,7 +91,7 @@ def unfinished(connection: Connection) -> tuple[Deployment, ...]:
 
 def judging(connection: Connection, sha: str) -> Deployment | None:
     preferred = (deployments.c.state == State.SUPERSEDED, deployments.c.id.desc())
-    return _first(connection, _of(sha).order_by(*preferred).limit(1))
+    return _first(connection, deployments_of(sha).order_by(*preferred).limit(1))
 
 
 def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
@@ -118,11 +118,11 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
 
 
 def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
-    query = _of(sha).order_by(deployments.c.id.desc()).limit(MOST_ABOUT)
+    query = deployments_of(sha).order_by(deployments.c.id.desc()).limit(MOST_ABOUT)
     return _whole(connection, query, traces=False)[::-1]
 
 
-def _of(sha: str) -> Select[int]:
+def deployments_of(sha: str) -> Select[int]:
     """Return the query for the deployments of `sha` or covering it."""
     covering = select(covers.c.deployment_id).where(covers.c.sha == sha)
     return select(deployments.c.id).where(

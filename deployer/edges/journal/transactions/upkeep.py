@@ -42,13 +42,14 @@ from deployer.edges.journal.tables import (
     statements,
     steps,
     verdicts,
-    worker,
 )
 from deployer.edges.journal.transactions.deliveries import unseen
+from deployer.edges.journal.transactions.marks import live
 from deployer.edges.journal.transactions.outbox import IS_OWED
 from deployer.edges.journal.transactions.reading import (
     UNFINISHED,
     VERDICT,
+    deployments_of,
     newest_verdicts,
     those_in_error,
     unfinished,
@@ -79,7 +80,7 @@ def standing(connection: Connection) -> Standing:
     newest = connection.execute(
         ended.where(deployments.c.state.in_([*WENT_LIVE, State.FAILED, State.ERROR]))
     ).one_or_none()
-    live = connection.execute(ended.where(deployments.c.state.in_(WENT_LIVE))).one_or_none()
+    went_live = connection.execute(ended.where(deployments.c.state.in_(WENT_LIVE))).one_or_none()
     open_ones = select(deployments.c.id).where(UNFINISHED)
     judged = newest_verdicts(verdicts.c.deployment_id.not_in(open_ones))
     red = judged.with_only_columns(*VERDICT).where(verdicts.c.outcome.in_(RED))
@@ -88,7 +89,7 @@ def standing(connection: Connection) -> Standing:
     return made(
         Standing,
         newest._asdict() if newest else {},
-        refused=(live and live.refused) or "",
+        refused=(went_live and went_live.refused) or "",
         # Sorted here: the order of PostgreSQL's text depends on its locale.
         red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
         waits=min(waits, key=lambda it: it[1], default=None),
@@ -144,18 +145,13 @@ def _stranded(connection: Connection, at: datetime) -> tuple[str, ...]:
 
 
 def _unjudged(connection: Connection) -> str | None:
-    live = connection.execute(select(worker.c.live_sha, worker.c.live_pending)).one()
-    judged = (
-        select(deployments.c.id)
-        .join(covers)
-        .where(
-            covers.c.sha == live.live_sha,
-            deployments.c.state.in_([State.RUNNING, State.SUCCEEDED, State.BROKEN]),
-        )
-    )
-    if live.live_sha is None or live.live_pending or connection.execute(judged.limit(1)).first():
+    known = live(connection)
+    if known is None or known.pending:
         return None
-    return str(live.live_sha)
+    judging = [State.RUNNING, *WENT_LIVE]
+    judged = select(deployments.c.id).join(covers).where(deployments.c.state.in_(judging))
+    found = connection.execute(judged.where(covers.c.sha == known.sha).limit(1)).first()
+    return None if found else known.sha
 
 
 def _dangling(connection: Connection) -> tuple[str, ...]:
@@ -197,7 +193,8 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
         .join(outbox, outbox.c.place == statements.c.place)
         .where(IS_OWED)
     )
-    live = select(covers.c.deployment_id).join(worker, worker.c.live_sha == covers.c.sha)
+    known = live(connection)
+    of_live = deployments_of(known.sha if known else "").correlate(None)
     in_error = those_in_error().with_only_columns(deployments.c.id).order_by(None).correlate(None)
     query = (
         select(deployments.c.id)
@@ -206,8 +203,7 @@ def _doomed(connection: Connection, before: datetime) -> list[int]:
             func.coalesce(deployments.c.finished_at, deployments.c.queued_at) < before,
             deployments.c.id.not_in(decides),
             deployments.c.id.not_in(owed),
-            deployments.c.id.not_in(live),
-            ~exists().where(worker.c.live_sha == deployments.c.sha),
+            deployments.c.id.not_in(of_live),
             deployments.c.id.not_in(in_error),
         )
         .order_by(deployments.c.id)
