@@ -6,7 +6,7 @@ The official client takes 1.5 s to import, so what does so, `calls` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,6 @@ class AirflowRest:
     Args:
         url, username, password: as in DEPLOYER_AIRFLOW_…
         timeout_s: for one call; a call that broke off is tried once more.
-        on_call: told the name of each call and the seconds it took.
     """
 
     def __init__(
@@ -34,12 +33,10 @@ class AirflowRest:
         password: str | None,
         *,
         timeout_s: float = 5,
-        on_call: Callable[[str, float], None] = lambda _name, _seconds: None,
     ) -> None:
         self._url = url.rstrip("/")
         self._login = {"username": username, "password": password}
         self._timeout_s = float(timeout_s)
-        self._on_call = on_call
         self._loaded: Calls | None = None
 
     def parser_beat(self) -> datetime | None:
@@ -91,8 +88,6 @@ class AirflowRest:
             from deployer.edges.airflow.calls import Calls  # noqa: PLC0415  # takes 1.5 s
             from deployer.edges.airflow.session import Session  # noqa: PLC0415  # likewise
 
-            session = Session(
-                self._url, self._login, timeout_s=self._timeout_s, on_call=self._on_call
-            )
+            session = Session(self._url, self._login, timeout_s=self._timeout_s)
             self._loaded = Calls(session, timeout_s=self._timeout_s)
         return self._loaded

@@ -25,10 +25,7 @@ FIRST_PAUSE_S = 0.1
 WRONG_LOGIN = {400, 401, 403, 422}
 """400 and 422: no name or password at all, to FAB's auth manager and to the simple one."""
 RIGHTS = {
-    "dag": "can read on DAGs",
-    "parseDagFile": "can edit on DAGs",
     "dags": "can read on DAGs",
-    "import_errors": "can read on ImportError",
     "dag_runs": "can read on DAGs and on DAG Runs",
     "pools": "can read on Pools",
     "pool": "can edit on Pools",
@@ -53,18 +50,10 @@ class Session:
         client: what the official client's API classes are made of.
     """
 
-    def __init__(
-        self,
-        url: str,
-        login: Mapping[str, str | None],
-        *,
-        timeout_s: float,
-        on_call: Callable[[str, float], None],
-    ) -> None:
+    def __init__(self, url: str, login: Mapping[str, str | None], *, timeout_s: float) -> None:
         self.url = url
         self._login = login
         self._timeout_s = timeout_s
-        self._on_call = on_call
         self._logged_in = False
         once_more = urllib3.Retry(
             total=1,
@@ -143,7 +132,6 @@ class Session:
             pause_s *= 2
 
     def _try(self, name: str, send: Callable[[], Any]) -> tuple[int, Any]:
-        began = time.monotonic()
         try:
             response = send()
             body = _read(name, response)
@@ -152,8 +140,6 @@ class Session:
             raise AirflowUnreachable(
                 f"Airflow does not answer at {self.url}; see that its api-server runs"
             ) from exc
-        finally:
-            self._on_call(name, time.monotonic() - began)
         if response.status in NOT_NOW:
             raise _NotNow(f"answered {response.status} to {name}: {_detail(body)}")
         return response.status, body
