@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from deployer.edges.parser.process import ParserProcess, Question
-from deployer.edges.parser.protocol import Limits
-
-SILENCE_MARGIN_S = 15.0  # more than a warden's own margin
+from deployer.edges.parser.process import ParserProcess
 
 
 class Where(Protocol):
@@ -36,17 +32,10 @@ class WarmParser:
     """A parser, started when it is first asked, and anew when it died or its packages moved.
 
     For several threads.
-
-    Args:
-        where: where it runs.
-        limits: of one file.
-        parallel: files of one question parsed at a time.
     """
 
-    def __init__(self, where: Where, limits: Limits, *, parallel: int = 2) -> None:
+    def __init__(self, where: Where) -> None:
         self._where = where
-        self._limits = limits
-        self._parallel = parallel
         self._process: ParserProcess | None = None
         self._runs_on = ""
         self._changing = Lock()
@@ -67,15 +56,6 @@ class WarmParser:
                 self._runs_on = now
             return self._process, self._runs_on
 
-    def ask(self, process: ParserProcess, root: Path, paths: Sequence[str]) -> Question:
-        """Have `paths`, distinct files under `root`, parsed by what `ready` returned.
-
-        Raises:
-            ParserGone
-        """
-        silence_s = self._limits.wall_s + SILENCE_MARGIN_S
-        return process.ask(root, paths, self._limits, parallel=self._parallel, silence_s=silence_s)
-
     def discard(self, process: ParserProcess) -> None:
         """End a parser that does not answer, unless that was done."""
         with self._changing:
@@ -90,7 +70,7 @@ class WarmParser:
     @contextmanager
     def alone(self) -> Iterator[WarmParser]:
         """Lend a new parser that nobody else asks, to one at a time; ended afterwards."""
-        with self._aside, closing(WarmParser(self._where, self._limits, parallel=1)) as parser:
+        with self._aside, closing(WarmParser(self._where)) as parser:
             yield parser
 
     def _close(self) -> None:

@@ -225,7 +225,7 @@ class RunningExamination:
             with self._lock:
                 if self._ended:
                     return None
-                question = self._question = parser.ask(process, self.root, paths)
+                question = self._question = process.ask(self.root, paths, self.limits)
             since = time.monotonic()
             for said in question.said():
                 now = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from typing import Protocol
@@ -51,8 +51,8 @@ class IsolatedExaminer:
         materialiser: Materialiser,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
-        self._now = WarmParser(now, limits)
-        self._built = WarmParser(built, limits)
+        self._now = WarmParser(now)
+        self._built = WarmParser(built)
         self._materialiser = materialiser
         self._limits = limits
         self._news = News()
@@ -85,10 +85,15 @@ class IsolatedExaminer:
             PreflightError: the parser itself does not work.
             DiskError, UnknownCommit: the files could not be laid out.
         """
-        if on_built:
-            with closing(self._built) as parser:
-                return self._examine(parser, tree, paths)
-        return self._examine(self._now, tree, paths)
+        with ExitStack() as ending:
+            if on_built:
+                ending.callback(self._built.close)
+            parser = self._built if on_built else self._now
+            examination = self._begin(parser, tree, paths, News())  # which hear of no nudge
+            ending.callback(examination.end)
+            examination.wait(TIMEOUT_MAX)
+        results = examination.results
+        return tuple(results[path] for path in paths)
 
     def nudge(self) -> None:
         """Have every `wait` return now; called from another thread."""
@@ -99,17 +104,6 @@ class IsolatedExaminer:
         for examination in list(self._begun):
             examination.end()
         self._now.close()
-
-    def _examine(
-        self, parser: WarmParser, tree: Tree, paths: Sequence[str]
-    ) -> tuple[Examined, ...]:
-        examination = self._begin(parser, tree, paths, News())  # which hear of no nudge
-        try:
-            examination.wait(TIMEOUT_MAX)
-        finally:
-            examination.end()
-        results = examination.results
-        return tuple(results[path] for path in paths)
 
     def _begin(
         self, parser: WarmParser, tree: Tree, paths: Sequence[str], news: News

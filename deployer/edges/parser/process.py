@@ -22,6 +22,9 @@ from deployer.edges.parser import protocol
 from deployer.edges.parser.protocol import Answer, Done, Limits, ParserGone, Said, Started
 from deployer.errors import PreflightError
 
+PARALLEL = 2
+"""Files of one question parsed at a time."""
+SILENCE_MARGIN_S = 15.0  # more than a warden's own margin
 STOP_S = 5.0
 WRITE_S = 5.0
 MAX_LINE_BYTES = 16 << 20
@@ -41,20 +44,17 @@ class Question:
         self._number = number
         self._silence_s = silence_s
 
+    def cancel(self) -> None:
+        """End what runs and drop the rest; `said` ends once that is so."""
+        with contextlib.suppress(ParserGone):
+            self._parser.write(protocol.cancellation(self._number))
+
     def said(self) -> Iterator[Started | Answer]:
         """Yield what is said of the files, until nothing of them runs any more.
 
         Raises:
             ParserGone: it died, or said nothing of any file for `silence_s`.
         """
-        while not isinstance(said := self._next(), Done):
-            yield said
-
-    def cancel(self) -> None:
-        """End what runs and drop the rest; `said` ends once that is so."""
-        self._parser.cancel(self._number)
-
-    def _next(self) -> Said:
         while True:
             patience_s = self._parser.heard_at + self._silence_s - time.monotonic()
             try:
@@ -66,7 +66,9 @@ class Question:
                 continue
             if said is None:
                 raise ParserGone(self._parser.why_gone or "")
-            return said
+            if isinstance(said, Done):
+                return
+            yield said
 
 
 class ParserProcess:
@@ -133,10 +135,8 @@ class ParserProcess:
         self._listener.start()
         self._get_ready(start_timeout_s)
 
-    def ask(
-        self, root: Path, paths: Sequence[str], limits: Limits, *, parallel: int, silence_s: float
-    ) -> Question:
-        """Have `paths` parsed, beside whatever it was asked before.
+    def ask(self, root: Path, paths: Sequence[str], limits: Limits) -> Question:
+        """Have `paths`, distinct files under `root`, parsed beside what it was asked before.
 
         Raises:
             ParserGone
@@ -145,17 +145,14 @@ class ParserProcess:
             if self.why_gone is not None:
                 raise ParserGone(self.why_gone)
             number = next(self._numbers)
+            silence_s = limits.wall_s + SILENCE_MARGIN_S
             question = self._asked[number] = Question(self, number, silence_s=silence_s)
             self.heard_at = time.monotonic()
         more = self._more_processes
-        line = protocol.request(number, root, paths, limits, parallel=parallel, more_processes=more)
-        self._write(line)
+        self.write(
+            protocol.request(number, root, paths, limits, parallel=PARALLEL, more_processes=more)
+        )
         return question
-
-    def cancel(self, number: int) -> None:
-        """End what runs of a question, if it is still asked."""
-        with contextlib.suppress(ParserGone):
-            self._write(protocol.cancellation(number))
 
     def close(self) -> None:
         """End it and whatever it started; safe to call again."""
@@ -194,8 +191,8 @@ class ParserProcess:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "; ".join(lines[-LAST_LINES:]) or "it said nothing"
 
-    def _write(self, data: bytes) -> None:
-        """Write all of it, or none will be written any more.
+    def write(self, data: bytes) -> None:
+        """Write all of a line, or none will be written any more.
 
         Raises:
             ParserGone: it does not read.

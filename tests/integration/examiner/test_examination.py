@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Examined, File, Tree
-from deployer.edges.parser import asking
+from deployer.edges.parser import process
 from deployer.edges.parser.examination import MOST_IN_VAIN
 from deployer.edges.parser.examiner import IsolatedExaminer
 from deployer.edges.parser.local import LocalParser
@@ -106,7 +106,7 @@ def test_if_no_parser_can_be_made_for_a_file_alone_then_no_file_is_to_blame(
 def test_who_ran_when_the_parser_went_down_is_seen_alone(
     examiner: IsolatedExaminer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(asking, "SILENCE_MARGIN_S", 1.0)
+    monkeypatch.setattr(process, "SILENCE_MARGIN_S", 1.0)
 
     results = found(examiner, "one", name, "two")
 

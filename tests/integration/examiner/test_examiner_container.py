@@ -68,7 +68,7 @@ def test_every_kind_of_file_ends_as_it_does_in_the_embedded_parser(
     container: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All in one request, so that those which run into a bound do so at the same time.
-    monkeypatch.setattr(container.examiner._now, "_parallel", 4)
+    monkeypatch.setattr("deployer.edges.parser.process.PARALLEL", 4)
     expected: dict[str, Examined | tuple[object, ...]] = {}
 
     def add(content: str) -> str:
@@ -133,7 +133,7 @@ def test_processes_without_end_stop_at_the_containers_bound_and_spoil_nothing(
     good = container.disk.write("dags/amy/x.py", holding("amy"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(container.examiner._now, "_limits", Limits(wall_s=2, memory_mb=MEMORY_MB))
+        patch.setattr(container.examiner, "_limits", Limits(wall_s=2, memory_mb=MEMORY_MB))
         (found,) = container.examine(bomb)
 
     assert found.harm

@@ -34,7 +34,7 @@ def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fake":
         return FakeSubject()
     real = request.getfixturevalue(request.param)
-    monkeypatch.setattr(real.examiner._now, "_limits", PATIENT)
+    monkeypatch.setattr(real.examiner, "_limits", PATIENT)
     return RealSubject(real)
 
 

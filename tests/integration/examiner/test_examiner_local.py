@@ -413,7 +413,7 @@ def test_a_file_that_kills_the_parser_is_found_out_and_nobody_else_is_blamed(loc
 def test_a_file_that_kills_the_parser_spoils_no_other_examination_either(
     local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    monkeypatch.setattr(local.examiner, "_limits", PATIENT)
     kill, go = tmp_path / "kill", tmp_path / "go"
     notes = [tmp_path / name for name in ("one", "two", "killer")]
     others = [
@@ -448,7 +448,7 @@ def test_a_file_that_kills_the_parser_spoils_no_other_examination_either(
 def test_what_is_ended_is_killed_and_what_was_laid_out_is_gone(
     local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    monkeypatch.setattr(local.examiner, "_limits", PATIENT)
     never, notes = tmp_path / "never", [tmp_path / "one", tmp_path / "two"]
     paths = [
         local.disk.write(f"dags/amy/{note.name}.py", waiting_for(never, "x", note=note))
@@ -471,7 +471,7 @@ def test_what_is_ended_is_killed_and_what_was_laid_out_is_gone(
 def test_what_was_laid_out_is_gone_once_all_is_known_and_who_waits_may_be_nudged_by_a_thread(
     local: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    monkeypatch.setattr(local.examiner, "_limits", PATIENT)
     go = tmp_path / "go"
     examination = local.begin(local.disk.write("dags/amy/x.py", waiting_for(go, "x")))
     thread = Thread(target=local.examiner.nudge)
@@ -489,7 +489,7 @@ def test_what_was_laid_out_is_gone_once_all_is_known_and_who_waits_may_be_nudged
 def test_an_examination_is_begun_anew_when_packages_move(
     local: Real, airflow_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.examiner._now, "_limits", PATIENT)
+    monkeypatch.setattr(local.examiner, "_limits", PATIENT)
     go, note = tmp_path / "go", tmp_path / "note"
     waiting = local.disk.write("dags/amy/waits.py", waiting_for(go, "waits", note=note))
     moved = local.disk.write(
