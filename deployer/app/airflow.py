@@ -43,7 +43,7 @@ class Host:
 
 def on_this_machine(settings: Settings) -> Host:
     from deployer.edges.embedded.settings import parsing_environment
-    from deployer.edges.parser.local import LocalParser
+    from deployer.edges.parser.asking import LocalParser
 
     airflow = local_airflow(settings)
     script, env = airflow.place.files / "preflight.py", parsing_environment(airflow.place.files)

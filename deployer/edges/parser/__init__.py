@@ -12,10 +12,9 @@ examiner     `IsolatedExaminer`, the port's one real implementation
 examination  one examination, which goes on by itself; how it is found out which file did what;
              how one who waits hears of it, or is nudged
 judging      what is to be said of a file whose parse ended so or so
-asking       one parser kept warm, and one aside
+asking       one parser kept warm, and one aside; where it runs, embedded: a process of this user
 process      a parser as a child process, asked by several threads
 protocol     what is said to it and by it
-local        where the parser runs, embedded: a process of this user
 container    where the parser runs in Compose: a container of the class's image, cut off
 
 The embedded parser runs students' code as the same user as the deployer, as Airflow itself

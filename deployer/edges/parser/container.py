@@ -27,14 +27,13 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.compose.engine import which_engine
-from deployer.edges.parser.local import SETTINGS
+from deployer.edges.parser.asking import SETTINGS, START_TIMEOUT_S
 from deployer.edges.parser.process import Child, ParserProcess
 from deployer.errors import PreflightError
 
 LABEL: Final = "class-deployer.parser"
 """Not the one by which throwaway containers are removed: this one is kept warm."""
 NETWORK: Final = "bridge"
-START_TIMEOUT_S: Final = 90.0
 INSTALL_TIMEOUT_S: Final = 600.0
 ENGINE_TIMEOUT_S: Final = 30
 END_S: Final = 3.0

@@ -17,10 +17,10 @@ from threading import Thread
 import pytest
 
 from deployer.core.model import Examined, Tree
+from deployer.edges.parser import asking, process
 from deployer.edges.parser import examination as one_examination
-from deployer.edges.parser import local, process
+from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import IsolatedExaminer
-from deployer.edges.parser.local import LocalParser
 from deployer.edges.parser.process import ParserProcess
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
@@ -52,7 +52,7 @@ def test_an_interpreter_without_airflow_is_named_as_the_cause(tmp_path: Path) ->
 def test_a_parser_that_takes_too_long_to_start_says_how_long_it_was_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "START_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(asking, "START_TIMEOUT_S", 0.05)
     slow = tmp_path / "python"
     slow.write_text("#!/bin/sh\nexec cat\n")
     slow.chmod(0o755)
