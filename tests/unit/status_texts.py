@@ -40,7 +40,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     "deployment/steps.py": frozenset({"LONG"}),
     "core/model/sights.py": frozenset({"failure", "words"}),
     "edges/compose/services.py": frozenset({"_wait", "_not_up", "_silent"}),
-    "edges/parser/judging.py": frozenset({"harm"}),
+    "edges/parser/protocol.py": frozenset({"harm"}),
     "preflight_limits.py": frozenset(
         {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
         | {"_refusal_of_json", "_index_refusal"}

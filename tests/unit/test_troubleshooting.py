@@ -12,8 +12,7 @@ from deployer.core.precheck import MENDINGS
 from deployer.core.reporting.status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
 from deployer.edges.compose.proving import CHECKS
-from deployer.edges.parser.judging import harm
-from deployer.edges.parser.protocol import Answer, End, Limits
+from deployer.edges.parser.protocol import Answer, End, Limits, harm
 from tests.unit.status_texts import VARIES, error_names, texts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

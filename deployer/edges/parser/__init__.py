@@ -11,10 +11,9 @@ A warm Airflow, started when it is first needed, forks one process a file
 examiner     `IsolatedExaminer`, the port's one real implementation
 examination  one examination, which goes on by itself; how it is found out which file did what;
              how one who waits hears of it, or is nudged
-judging      what is to be said of a file whose parse ended so or so
 asking       one parser kept warm, and one aside; where it runs, embedded: a process of this user
 process      a parser as a child process, asked by several threads
-protocol     what is said to it and by it
+protocol     what is said to it and by it, and what is to be said of a file whose parse ended so
 container    where the parser runs in Compose: a container of the class's image, cut off
 
 The embedded parser runs students' code as the same user as the deployer, as Airflow itself

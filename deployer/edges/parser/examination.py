@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Condition, Lock, Thread
 
 from deployer.core.model import Examined
-from deployer.edges.parser import judging
+from deployer.edges.parser import protocol
 from deployer.edges.parser.asking import WarmParser
 from deployer.edges.parser.process import Question
 from deployer.edges.parser.protocol import Answer, End, Limits, ParserGone, Started
@@ -210,7 +210,7 @@ class RunningExamination:
         for answer in answers[-1:]:
             if answer.end is End.SETUP:
                 raise PreflightError(f"the isolated parser can't work here: {answer.what}")
-            self._note(judging.weighed(answer, self.root))
+            self._note(protocol.weighed(answer, self.root))
 
     def _ask(
         self, parser: WarmParser, paths: Sequence[str], take: Callable[[Answer], None]
@@ -251,13 +251,13 @@ class RunningExamination:
         return [p for p in self.paths if p not in self._found and p not in self._doubted]
 
     def _take(self, answer: Answer) -> None:
-        weighed = judging.weighed(answer, self.root)
-        if judging.may_be_anothers_fault(weighed):
+        weighed = protocol.weighed(answer, self.root)
+        if protocol.may_be_anothers_fault(weighed):
             self._doubted.append(answer.path)
         else:
             self._note(weighed)
 
     def _note(self, answer: Answer) -> None:
         with self._lock:
-            self._found[answer.path] = judging.examined(answer, self.root, self.limits)
+            self._found[answer.path] = protocol.examined(answer, self.root, self.limits)
         self.news.spread()
