@@ -14,9 +14,9 @@ import socket
 import stat
 import struct
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -78,16 +78,6 @@ class _Connection:
             os.close(self.process)
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """A dag-processor whose connection is closed and whose process lives: it ends a moment
-    later, as a rule.
-    """
-
-    life: str
-    process: int
-
-
 class ParseFeedListener:
     """Implements `ports.ParseFeed` at `path`.
 
@@ -116,7 +106,9 @@ class ParseFeedListener:
         self._nudged = False
         self._asked: bytes | None = None
         self._connections: list[_Connection] = []
-        self._left: deque[_Left] = deque()
+        self._left: dict[int, str] = {}
+        """Lives of those that left, by the descriptors of their processes, which as a rule end a
+        moment later."""
         self._closing = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
@@ -167,19 +159,11 @@ class ParseFeedListener:
     def _serve(self) -> None:
         said: bytes | None = None
         with self._selector, self._listener:
-            self._selector.register(self._listener, selectors.EVENT_READ)
-            self._selector.register(self._wake, selectors.EVENT_READ)
+            self._watch(self._listener, self._accept)
+            self._watch(self._wake, partial(os.eventfd_read, self._wake))
             while not self._closing:
                 for key, _ in self._selector.select():
-                    match key.data:
-                        case _Connection() as connection:
-                            self._attend(connection)
-                        case _Left() as left:
-                            self._end(left)
-                        case _ if key.fileobj is self._listener:
-                            self._accept()
-                        case _:
-                            os.eventfd_read(self._wake)
+                    key.data()
                 with self._news:
                     asked = self._asked
                 if asked is not said:
@@ -188,8 +172,11 @@ class ParseFeedListener:
                         self._send(connection, asked or b"")
         for connection in self._connections:
             connection.close()
-        for left in self._left:
-            os.close(left.process)
+        for process in self._left:
+            os.close(process)
+
+    def _watch(self, what: socket.socket | int, handle: Callable[[], object]) -> None:
+        self._selector.register(what, selectors.EVENT_READ, handle)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -201,7 +188,7 @@ class ParseFeedListener:
             connection = _Connection(end)
             with self._news:
                 self._connections.append(connection)
-            self._selector.register(end, selectors.EVENT_READ, connection)
+            self._watch(end, partial(self._attend, connection))
             self._send(connection, _line({"feed": VERSION}))
 
     def _attend(self, connection: _Connection) -> None:
@@ -242,8 +229,8 @@ class ParseFeedListener:
 
     def _greet(self, connection: _Connection, came: ProcessorCame) -> None:
         log.info("dag-processor connected", life=came.life, airflow=came.airflow, unfit=came.unfit)
-        for left in [left for left in self._left if left.life == came.life]:
-            self._forget(left)
+        for process in [process for process, life in self._left.items() if life == came.life]:
+            self._forget(process)
         with self._news:
             connection.came = came
             self._tell(came)
@@ -266,8 +253,9 @@ class ParseFeedListener:
             self._leave(connection)
             return
         write = selectors.EVENT_WRITE if connection.unsent else 0
-        if self._selector.get_key(connection.end).events != selectors.EVENT_READ | write:
-            self._selector.modify(connection.end, selectors.EVENT_READ | write, connection)
+        key = self._selector.get_key(connection.end)
+        if key.events != selectors.EVENT_READ | write:
+            self._selector.modify(connection.end, selectors.EVENT_READ | write, key.data)
 
     def _leave(self, connection: _Connection) -> None:
         if connection not in self._connections:
@@ -275,41 +263,36 @@ class ParseFeedListener:
         self._selector.unregister(connection.end)
         with self._news:
             self._connections.remove(connection)
-        came = connection.came
-        if came and came.life not in self.present():  # it may have come again meanwhile
-            self._lost(_Left(came.life, connection.process))
-            connection.end.close()
-        else:
+        came, process = connection.came, connection.process
+        if not came or came.life in self.present():  # it may have come again meanwhile
             connection.close()
-
-    def _lost(self, left: _Left) -> None:
-        """Tell that a dag-processor is gone, and of its process once it has ended."""
-        log.info("dag-processor disconnected", life=left.life)
-        with self._news:
-            self._tell(ProcessorLeft(left.life, ended=False))
-        if left.process < 0:
+            return
+        connection.end.close()
+        log.info("dag-processor disconnected", life=came.life)
+        self._tell(ProcessorLeft(came.life, ended=False))
+        if process < 0:
             return
         if len(self._left) >= MOST_LEFT:
-            self._forget(self._left[0])
-        self._left.append(left)
-        self._selector.register(left.process, selectors.EVENT_READ, left)  # man 2 pidfd_open
+            self._forget(next(iter(self._left)))
+        self._left[process] = came.life
+        self._watch(process, partial(self._end, process, came.life))  # man 2 pidfd_open
 
-    def _end(self, left: _Left) -> None:
-        if left not in self._left:  # forgotten in this same turn of the loop
+    def _end(self, process: int, life: str) -> None:
+        if self._left.get(process) != life:  # forgotten in this same turn of the loop
             return
-        self._forget(left)
-        log.info("dag-processor ended", life=left.life)
-        with self._news:
-            self._tell(ProcessorLeft(left.life, ended=True))
+        self._forget(process)
+        log.info("dag-processor ended", life=life)
+        self._tell(ProcessorLeft(life, ended=True))
 
-    def _forget(self, left: _Left) -> None:
-        self._left.remove(left)
-        self._selector.unregister(left.process)
-        os.close(left.process)
+    def _forget(self, process: int) -> None:
+        del self._left[process]
+        self._selector.unregister(process)
+        os.close(process)
 
     def _tell(self, told: Told) -> None:
-        self._told.append(told)
-        self._news.notify_all()
+        with self._news:
+            self._told.append(told)
+            self._news.notify_all()
 
 
 def _make_folder(folder: Path, group: int | None) -> None:
