@@ -108,7 +108,6 @@ class ParserProcess:
         self._asked: dict[int, Question] = {}
         self._asking = Lock()  # of the two before it and `why_gone`
         self._writing = Lock()
-        self._is_ready = False
         self._readiness: SimpleQueue[bool] = SimpleQueue()
         _remove_homes_of_the_dead()
         # Never the same twice: a file could leave a configuration behind for the next one.
@@ -217,7 +216,10 @@ class ParserProcess:
     def _listen(self) -> None:
         why = "it died"
         try:
-            for line in self._lines():
+            lines = self._lines()
+            if any(map(protocol.is_ready, lines)):  # before that, an image's entrypoint may print
+                self._readiness.put(True)
+            for line in lines:
                 self._hear(line)
         except ParserGone as exc:
             why = str(exc)
@@ -229,7 +231,6 @@ class ParserProcess:
         self._readiness.put(False)
 
     def _lines(self) -> Iterator[bytes]:
-        """Yield its lines from the first of the protocol's on: an image's entrypoint may print."""
         assert self._process.stdout is not None  # noqa: S101  # a pipe was asked for
         with self._process.stdout as stdout:
             while line := stdout.readline(MAX_LINE_BYTES):
@@ -240,12 +241,6 @@ class ParserProcess:
 
     def _hear(self, line: bytes) -> None:
         self.heard_at = time.monotonic()
-        if not self._is_ready:
-            with contextlib.suppress(ParserGone):
-                self._is_ready = bool(protocol.parsed(line).get("ready"))
-            if self._is_ready:
-                self._readiness.put(True)
-            return
         number, told = protocol.read(line)
         with self._asking:
             question = self._asked.get(number)

@@ -113,19 +113,12 @@ def cancellation(number: int) -> bytes:
     return json.dumps({"cancel": number}).encode() + b"\n"
 
 
-def parsed(line: bytes) -> dict[str, Any]:
-    """Return the value of one line.
-
-    Raises:
-        ParserGone: it is none of the protocol's.
-    """
+def is_ready(line: bytes) -> bool:
+    """Tell whether a line is the protocol's first."""
     try:
-        value = json.loads(line)
-    except ValueError as exc:
-        raise ParserGone("it does not speak JSON") from exc
-    if not isinstance(value, dict):
-        raise ParserGone("it does not keep to the protocol")
-    return value
+        return bool(json.loads(line).get("ready"))
+    except (AttributeError, ValueError):
+        return False
 
 
 def read(line: bytes) -> tuple[int, Said]:
@@ -134,7 +127,10 @@ def read(line: bytes) -> tuple[int, Said]:
     Raises:
         ParserGone: it is none of the protocol's.
     """
-    value = parsed(line)
+    try:
+        value = json.loads(line)
+    except ValueError as exc:
+        raise ParserGone("it does not speak JSON") from exc
     try:
         number = int(value["id"])
         if value.get("done"):
