@@ -39,15 +39,19 @@ class ClassBundle(BaseDagBundle):
         root: CHECKOUT_DIR: holds `releases/<name>/` and the link `current`.
         repo_url: the repository's page, for links to a version; None: no links.
         options: Airflow's own: `name`, `version`, `refresh_interval`.
+
+    Attributes:
+        root: CHECKOUT_DIR, as this container has it.
+        release: name of the release that is handed out, None before the first.
     """
 
     supports_versioning = True
 
     def __init__(self, *, root: str, repo_url: str | None = None, **options: object) -> None:
         super().__init__(**options)
-        self._root = Path(root)
+        self.root = Path(root)
         self._repo_url = repo_url.rstrip("/") if repo_url else None
-        self._release = self.version or self._live()
+        self.release = self.version or self._live()
 
     def initialize(self) -> None:
         """Make the release importable.
@@ -57,11 +61,11 @@ class ClassBundle(BaseDagBundle):
         """
         if self.version and not self.path.is_dir():
             msg = (
-                f"release {self.version} is no longer kept under {self._root / 'releases'}: "
+                f"release {self.version} is no longer kept under {self.root / 'releases'}: "
                 "clear the run and start it anew to use the code that is live"
             )
             raise ReleaseGone(msg)
-        if self._release is None:
+        if self.release is None:
             self.path.mkdir(parents=True, exist_ok=True)
         _import_from(self._release_root(), pinned=self.version is not None)
         super().initialize()
@@ -69,18 +73,8 @@ class ClassBundle(BaseDagBundle):
     def refresh(self) -> None:
         """Move on to the release that is live now; a pinned bundle stays where it is."""
         if self.version is None:
-            self._release = self._live()
+            self.release = self._live()
             _import_from(self._release_root(), pinned=False)
-
-    @property
-    def root(self) -> Path:
-        """CHECKOUT_DIR, as this container has it."""
-        return self._root
-
-    @property
-    def release(self) -> str | None:
-        """Name of the release that is handed out, None before the first."""
-        return self._release
 
     @property
     def path(self) -> Path:
@@ -90,7 +84,7 @@ class ClassBundle(BaseDagBundle):
 
     def get_current_version(self) -> BundleVersion | None:
         """Return the release's name, None before the first release."""
-        return BundleVersion(self._release) if self._release else None
+        return BundleVersion(self.release) if self.release else None
 
     def view_url_template(self) -> str | None:
         """Return a link to the DAGs of a version's commit.
@@ -106,11 +100,11 @@ class ClassBundle(BaseDagBundle):
         return template.format(version=version) if template and version else None
 
     def _release_root(self) -> Path | None:
-        return self._root / "releases" / self._release if self._release else None
+        return self.root / "releases" / self.release if self.release else None
 
     def _live(self) -> str | None:
         try:
-            return Path(os.readlink(self._root / "current")).name  # noqa: PTH115  # its text only
+            return Path(os.readlink(self.root / "current")).name  # noqa: PTH115  # its text only
         except FileNotFoundError:
             return None
 

@@ -25,7 +25,7 @@ import selectors
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -188,14 +188,14 @@ class ClassDagProcessor(DagFileProcessorManager):
         assert listed is not None  # noqa: S101  # both callers have it
         self._tell(listed=listed)
         here = set(listed["files"])
-        self._ask.to_claim = [
+        asked = [
             *sorted((self._ask.later - self._ask.first) & here),
             *sorted(self._ask.first & here, reverse=True),
         ]
-        known = [name for name in self._ask.to_claim if name in self._results]
-        self._ask.to_claim = [name for name in self._ask.to_claim if name not in self._results]
-        for name in known:
-            self._tell(result=self._results[name])
+        for name in asked:
+            if name in self._results:
+                self._tell(result=self._results[name])
+        self._ask.to_claim = [name for name in asked if name not in self._results]
         self._wake()
 
     def claim_priority_files(self) -> list[DagFileInfo]:
@@ -203,32 +203,31 @@ class ClassDagProcessor(DagFileProcessorManager):
             self._feed.connect()
         if self._undone:
             self._undone()
-        files = []
-        if self._is_time("priority files"):
-            with self._without_a_database("what was asked for over REST"):
-                files += super().claim_priority_files()
+        files = self._each_second("what was asked for over REST", super().claim_priority_files)
         if self._again and self._is_time("what was not stored"):
             again, self._again = self._again, set()
             here = {self._name(file) for file in self._present}
             files += [self._info(name) for name in sorted(again & here)]
         if self._ask.to_claim and self._bundle and self._release() == self._ask.release:
             claimed, self._ask.to_claim = self._ask.to_claim, []
-            known = {self._name(file) for file, _ in self._at_work(self._release())}
+            reads = {file for file in self._processors if _release_of(file) == self._ask.release}
+            known = {self._name(file) for file in reads}
             # Each is put before those already there, so the most urgent comes last.
             files += [self._info(name) for name in claimed if name not in known]
         return files
 
     def fetch_callbacks(self) -> list[Any]:
-        callbacks: list[Any] = []
-        if self._is_time("callbacks"):
-            with self._without_a_database("callbacks"):
-                callbacks += super().fetch_callbacks()
-        return callbacks
+        return self._each_second("callbacks", super().fetch_callbacks)
 
     def purge_inactive_dag_warnings(self) -> None:
-        if self._is_time("warnings"):
-            with self._without_a_database("warnings"):
-                super().purge_inactive_dag_warnings()
+        self._each_second("warnings", super().purge_inactive_dag_warnings)
+
+    def _each_second(self, what: str, find: Callable[[], list[Any] | None]) -> list[Any]:
+        """Return what is found; nothing, if the last time was just now or there is no database."""
+        if self._is_time(what):
+            with self._without_a_database(what):
+                return find() or []
+        return []
 
     @contextmanager
     def _without_a_database(self, what: str) -> Iterator[None]:
@@ -559,12 +558,9 @@ class ClassDagProcessor(DagFileProcessorManager):
         if release == self._release():
             self._results[name] = result
         elif name in self._ask.first | self._ask.later:
-            self._claim_again(file)  # it was begun before the release that is asked for
+            self._ask.to_claim.append(name)  # it was begun before the release that is asked for
+            self._wake()
         self._tell(result=result)
-
-    def _claim_again(self, file: DagFileInfo) -> None:
-        self._ask.to_claim.append(self._name(file))
-        self._wake()
 
     # -- small parts
 
@@ -576,12 +572,6 @@ class ClassDagProcessor(DagFileProcessorManager):
         return DagFileInfo(
             rel_path=Path(name), bundle_name=self._bundle.name, bundle_path=self._bundle.path
         )
-
-    def _at_work(self, release: str | None) -> Iterable[tuple[DagFileInfo, Any]]:
-        """Yield the parsers that read `release`."""
-        for file, process in self._processors.items():
-            if _release_of(file) == release:
-                yield file, process
 
     def _name(self, file: DagFileInfo) -> str:
         return str(file.rel_path)
