@@ -15,8 +15,7 @@ from docker.errors import DockerException
 
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
-from deployer.edges.parser.examination import News
-from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.examiner import IsolatedExaminer, News
 from tests.integration.examiner.files import IMPORT_S, POLICY
 from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT, Disk, Real
 

@@ -11,8 +11,7 @@ import pytest
 from deployer.core.model import Examined, File, Tree
 from deployer.edges.parser import process
 from deployer.edges.parser.asking import LocalParser
-from deployer.edges.parser.examination import MOST_IN_VAIN
-from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.examiner import MOST_IN_VAIN, IsolatedExaminer
 from deployer.edges.parser.protocol import Limits
 from deployer.errors import PreflightError
 from tests.integration.examiner.world import SHA, Disk, all_of

@@ -17,8 +17,7 @@ from threading import Thread
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.parser import asking, process
-from deployer.edges.parser import examination as one_examination
+from deployer.edges.parser import asking, examiner, process
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import IsolatedExaminer
 from deployer.edges.parser.process import ParserProcess
@@ -525,8 +524,8 @@ def test_a_parser_that_is_not_there_is_said_to_who_waits(tmp_path: Path) -> None
 def test_files_beyond_the_time_for_one_push_are_held_unexamined(
     local: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_examination, "BUDGET_S", 0.0)
-    monkeypatch.setattr(one_examination, "BUDGET_PER_FILE_S", 0.0)
+    monkeypatch.setattr(examiner, "BUDGET_S", 0.0)
+    monkeypatch.setattr(examiner, "BUDGET_PER_FILE_S", 0.0)
     paths = [local.disk.write(f"dags/a/x{n}.py", holding(f"x{n}")) for n in range(6)]
 
     found = local.examine(*paths)

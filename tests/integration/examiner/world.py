@@ -14,8 +14,7 @@ from uuid import uuid4
 import pytest
 
 from deployer.core.model import Examined, File, ParseError, Tree
-from deployer.edges.parser.examination import RunningExamination
-from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.examiner import IsolatedExaminer, RunningExamination
 from deployer.edges.parser.protocol import Limits
 from deployer.ports import Examination, Examiner
 from tests.fakes.examiner import FakeExaminer
