@@ -29,11 +29,6 @@ def in_plain(secret: Secret | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def is_branch(name: str) -> bool:
-    """Tell whether git would let a branch have this name."""
-    return _NO_BRANCH.search(name) is None
-
-
 def scheme_of(url: str) -> str | None:
     """Return the one protocol that `url` needs: `https`, `http`, `ssh` or `file`.
 
@@ -79,7 +74,7 @@ def owner_and_name(text: str) -> str:
 
 
 def branch_name(text: str) -> str:
-    if not is_branch(text):
+    if _NO_BRANCH.search(text):
         raise ValueError("is no name of a git branch")
     return text
 
