@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ from class_traces import kept
 from class_warm_up import plain_dag
 from class_warnings import asset_conflicts, missing_pools, sentence
 from parse_feed import PLACE, VERSION, Feed, Message
-from parser_connections import Exit, Guarded, Output, Requests, hear_out, kill
+from parser_connections import Guarded, Output, Requests, hear_out, kill
 from sqlalchemy import literal, select
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import stop_after_attempt
@@ -363,11 +364,12 @@ class ClassDagProcessor(DagFileProcessorManager):
 
         self.selector.modify(requests.end, selectors.EVENT_READ, (handle, on_close))
 
-        def ended(end: Exit) -> None:
+        def ended(end: FileIO) -> None:
             self.selector.unregister(end)
             hear_out(process)
 
-        exited = Exit(process.pid)
+        # Its connections do not tell that its process has ended.
+        exited = FileIO(os.pidfd_open(process.pid))
         self.selector.register(exited, selectors.EVENT_READ, (lambda _: False, ended))
         return process
 

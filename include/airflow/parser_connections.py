@@ -61,19 +61,6 @@ def _safe(handler: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return handle
 
 
-class Exit:
-    """Wakes the loop when a parser's process has ended, which its connections do not tell."""
-
-    def __init__(self, pid: int) -> None:
-        self._descriptor = os.pidfd_open(pid)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
 class Requests:
     """A parser's connection for what it asks and brings, bounded on both ways.
 

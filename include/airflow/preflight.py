@@ -60,7 +60,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from preflight_queue import Request, next_to_start
@@ -111,7 +111,7 @@ def _take_standard_streams() -> tuple[int, int]:
     return private
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """A file being parsed, seen from the server."""
 
@@ -213,13 +213,12 @@ class Server:
             return
         request.cancelled = True
         request.waiting.clear()
-        for pidfd, job in list(self._running.items()):
+        for job in self._running.values():
             if job.request is request:
                 # The warden ends its parser, and all that this one started, and cleans up.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(job.pid, signal.SIGTERM)
-                give_up_at = min(job.give_up_at, time.monotonic() + MARGIN_S)
-                self._running[pidfd] = replace(job, give_up_at=give_up_at)
+                job.give_up_at = min(job.give_up_at, time.monotonic() + MARGIN_S)
 
     def _collect(self, pidfd: int) -> None:
         """Answer for a file whose warden ended, or must."""
