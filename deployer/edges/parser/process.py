@@ -22,8 +22,6 @@ from deployer.edges.parser import protocol
 from deployer.edges.parser.protocol import Answer, Done, Limits, ParserGone, Said, Started
 from deployer.errors import PreflightError
 
-PARALLEL = 2
-"""Files of one question parsed at a time."""
 SILENCE_MARGIN_S = 15.0  # more than a warden's own margin
 STOP_S = 5.0
 WRITE_S = 5.0
@@ -148,9 +146,7 @@ class ParserProcess:
             question = self._asked[number] = Question(self, number, silence_s=silence_s)
             self.heard_at = time.monotonic()
         more = self._more_processes
-        self.write(
-            protocol.request(number, root, paths, limits, parallel=PARALLEL, more_processes=more)
-        )
+        self.write(protocol.request(number, root, paths, limits, more_processes=more))
         return question
 
     def close(self) -> None:

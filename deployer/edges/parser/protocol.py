@@ -17,6 +17,9 @@ from typing import Any
 from deployer.core.model import DAGS, Examined, ParseError
 from deployer.core.verdicts import trace
 
+PARALLEL = 2
+"""Files of one request parsed at a time."""
+
 
 class ParserGone(Exception):
     """The parser died, fell silent or talks nonsense in the middle of a request."""
@@ -87,19 +90,13 @@ _TOOK_TOO_MUCH = {"MemoryError": End.MEMORY, "BlockingIOError": End.PROCESSES}
 
 
 def request(
-    number: int,
-    root: Path,
-    paths: Sequence[str],
-    limits: Limits,
-    *,
-    parallel: int,
-    more_processes: int | None,
+    number: int, root: Path, paths: Sequence[str], limits: Limits, *, more_processes: int | None
 ) -> bytes:
     value = {
         "id": number,
         "root": str(root),
         "paths": list(paths),
-        "parallel": parallel,
+        "parallel": PARALLEL,
         "limits": {
             "wall_s": limits.wall_s,
             "memory_bytes": limits.memory_mb << 20,

@@ -68,7 +68,7 @@ def test_every_kind_of_file_ends_as_it_does_in_the_embedded_parser(
     container: Real, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All in one request, so that those which run into a bound do so at the same time.
-    monkeypatch.setattr("deployer.edges.parser.process.PARALLEL", 4)
+    monkeypatch.setattr("deployer.edges.parser.protocol.PARALLEL", 4)
     expected: dict[str, Examined | tuple[object, ...]] = {}
 
     def add(content: str) -> str:
