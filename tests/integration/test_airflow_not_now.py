@@ -17,6 +17,7 @@ from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
 
 LOCKED = "(sqlite3.OperationalError) database is locked"
+TOKEN = {"access_token": "abc"}
 POOLS = {"pools": [{"name": "p", "slots": 3}], "total_entries": 1}
 LOGIN, LIST, RESIZE = "POST /auth/token", "GET /api/v2/pools", "PATCH /api/v2/pools/p"
 
@@ -31,7 +32,9 @@ class Moody:
 
 
 @contextmanager
-def moody(moods: Iterable[int], *, timeout_s: float = 2.0) -> Iterator[tuple[Moody, AirflowRest]]:
+def moody(
+    moods: Iterable[int], *, timeout_s: float = 2.0, login: object = TOKEN
+) -> Iterator[tuple[Moody, AirflowRest]]:
     served = Moody(deque(moods))
 
     class Handler(BaseHTTPRequestHandler):
@@ -41,7 +44,7 @@ def moody(moods: Iterable[int], *, timeout_s: float = 2.0) -> Iterator[tuple[Moo
             served.asked.append(asked)
             served.at.append(time.monotonic())
             mood = served.moods.popleft() if served.moods else None
-            good = {LOGIN: {"access_token": "abc"}, LIST: POOLS}.get(asked, {})
+            good = {LOGIN: login, LIST: POOLS}.get(asked, {})
             refused = mood is not None and mood >= 400
             body = json.dumps({"detail": LOCKED} if refused else good).encode()
             self.send_response(mood or (201 if asked == LOGIN else 200))
@@ -71,6 +74,12 @@ def test_a_list_that_can_not_be_read_now_is_asked_for_again(mood: int) -> None:
     with moody([201, mood, mood]) as (served, airflow):
         assert airflow.pools() == {"p": 3}
     assert served.asked == [LOGIN, LIST, LIST, LIST]
+
+
+@pytest.mark.parametrize("said", [None, [], "abc", {}], ids=["null", "list", "text", "empty"])
+def test_a_login_that_brings_no_token_is_an_error(said: object) -> None:
+    with moody([], login=said) as (_, airflow), pytest.raises(AirflowError, match="201 to token"):
+        airflow.log_in()
 
 
 def test_a_login_and_a_change_that_can_be_made_twice_are_tried_again_as_well() -> None:

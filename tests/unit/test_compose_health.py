@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from deployer.core.model import Look
-from deployer.edges.airflow.health import without_beat
+from deployer.edges.airflow.health import _certificates, without_beat
 from deployer.edges.compose.engine import _between, clean
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -17,6 +20,20 @@ SERVICES = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver")
 
 def running(health: str | None = None, *, restarts: int = 0, for_s: float = 1) -> Look:
     return Look("running", health, restarts, started_at=NOW - timedelta(seconds=for_s))
+
+
+def test_airflow_is_known_by_the_authorities_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, *_ = httpx.create_ssl_context(trust_env=False).get_ca_certs(binary_form=True)
+    file = tmp_path / "own.pem"
+    file.write_text(ssl.DER_cert_to_PEM_cert(own))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    _certificates.cache_clear()
+    try:
+        assert _certificates().get_ca_certs(binary_form=True) == [own]
+    finally:
+        _certificates.cache_clear()
 
 
 # -- Docker

@@ -109,5 +109,8 @@ def _get(url: str, timeout_s: float) -> httpx.Response:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read them once: 75 ms of work at each question of a wait are Airflow's while it starts."""
-    return httpx.create_ssl_context(trust_env=False)
+    """Read those of the environment's authorities once, by which `rest` goes too.
+
+    75 ms of work at each question of a wait are Airflow's while it starts.
+    """
+    return httpx.create_ssl_context()

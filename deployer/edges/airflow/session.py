@@ -114,7 +114,7 @@ class Session:
                 f"{self.url} does not let {self._login['username']} in ({status}): "
                 "see DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD"
             )
-        if status != CREATED or "access_token" not in body:
+        if status != CREATED or not isinstance(body, dict) or "access_token" not in body:
             raise AirflowError(f"{self.url} answered {status} to token: {_detail(body)}")
         self.client.default_headers["Authorization"] = f"Bearer {body['access_token']}"
         self._logged_in = True
