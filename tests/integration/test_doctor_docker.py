@@ -271,11 +271,11 @@ def test_a_service_that_should_run_and_ended_well_is_told(project: Project) -> N
 
 @pytest.mark.docker
 def test_containers_that_run_and_are_healthy_pass(project: Project) -> None:
-    project.compose("rm", "--stop", "--force", "sick", "crashed", "done")
+    project.compose("rm", "--stop", "--force", "--volumes", "sick", "crashed", "done")
     assert look(project, "well", "young", "unchecked") == (
         "unchecked, well, young run, and start: young; without a health check: unchecked"
     )
-    project.compose("rm", "--stop", "--force", "young")
+    project.compose("rm", "--stop", "--force", "--volumes", "young")
     assert look(project, "well", "unchecked") == (
         "unchecked, well run and are healthy; without a health check: unchecked"
     )
