@@ -22,21 +22,18 @@ from __future__ import annotations
 import inspect
 import os
 import selectors
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import attrs
 import class_importing
 import class_listing
-import structlog
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
 from airflow.dag_processing import collection
 from airflow.dag_processing.bundles.base import BaseDagBundle
@@ -56,12 +53,10 @@ from class_traces import kept
 from class_warm_up import plain_dag
 from class_warnings import asset_conflicts, missing_pools, sentence
 from parse_feed import PLACE, VERSION, Feed, Message
-from parser_connections import Guarded, Output, Requests, hear_out, kill
+from parser_connections import Guarded, bound, kill
 from sqlalchemy import literal, select
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import stop_after_attempt
-
-log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 """How often the database is asked for what others want: Airflow's own pace. Its loop comes by
@@ -351,26 +346,7 @@ class ClassDagProcessor(DagFileProcessorManager):
 
     def _create_process(self, dag_file: DagFileInfo) -> Any:  # noqa: ANN401  # the base's
         process = super()._create_process(dag_file)
-        for end, kind in list(process._open_sockets.items()):  # noqa: SLF001  # nothing else has them
-            if kind != "requests":
-                handler, on_close = self.selector.get_key(end).data
-                output = Output(end, handler)
-                self.selector.modify(end, selectors.EVENT_READ, (output.handle, on_close))
-        requests = process.stdin = Requests(process.stdin, process.pid)
-        handler, on_close = self.selector.get_key(requests.end).data
-
-        def handle(_: socket.socket) -> bool:
-            return not requests.fault and handler(requests) and not requests.fault
-
-        self.selector.modify(requests.end, selectors.EVENT_READ, (handle, on_close))
-
-        def ended(end: FileIO) -> None:
-            self.selector.unregister(end)
-            hear_out(process)
-
-        # Its connections do not tell that its process has ended.
-        exited = FileIO(os.pidfd_open(process.pid))
-        self.selector.register(exited, selectors.EVENT_READ, (lambda _: False, ended))
+        bound(process, self.selector)
         return process
 
     def terminate_orphan_processes(self, present: set[DagFileInfo]) -> None:

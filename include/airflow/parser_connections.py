@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from typing import Any
 
 import structlog
@@ -142,7 +143,31 @@ class Output:
         return size
 
 
-def kill(process: Any) -> None:  # noqa: ANN401  # a DagFileProcessorProcess
+def bound(process: Any, selector: selectors.BaseSelector) -> None:  # noqa: ANN401  # a DagFileProcessorProcess
+    """Stand between Airflow's handlers and a parser that has just been started."""
+    for end, kind in list(process._open_sockets.items()):  # noqa: SLF001  # nothing else has them
+        if kind != "requests":
+            handler, on_close = selector.get_key(end).data
+            output = Output(end, handler)
+            selector.modify(end, selectors.EVENT_READ, (output.handle, on_close))
+    requests = process.stdin = Requests(process.stdin, process.pid)
+    handler, on_close = selector.get_key(requests.end).data
+
+    def handle(_: socket.socket) -> bool:
+        return not requests.fault and handler(requests) and not requests.fault
+
+    selector.modify(requests.end, selectors.EVENT_READ, (handle, on_close))
+
+    def ended(end: FileIO) -> None:
+        selector.unregister(end)
+        hear_out(process)
+
+    # Its connections do not tell that its process has ended.
+    exited = FileIO(os.pidfd_open(process.pid))
+    selector.register(exited, selectors.EVENT_READ, (lambda _: False, ended))
+
+
+def kill(process: Any) -> None:  # noqa: ANN401  # likewise
     process.kill(signal.SIGKILL)
     hear_out(process)
 
