@@ -14,38 +14,27 @@ the deployer. What it adds to Airflow's `DagFileProcessorManager`, a class made 
 - What was asked for last has `[dag_processor] parsing_processes` to itself, whatever still runs
   of what was asked for before: a slow file keeps nobody else waiting.
 
-Where Airflow has not what this builds on (`missing`), its own dag-processor runs instead.
+Where Airflow has not what this builds on (`class_seams`), its own dag-processor runs instead.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import selectors
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
-import class_importing
-import class_listing
 from airflow import __version__ as AIRFLOW_VERSION  # noqa: N812  # a constant, badly named there
-from airflow.dag_processing import collection
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.dag_processing.manager import DagFileInfo, DagFileProcessorManager
-from airflow.jobs.dag_processor_job_runner import DagProcessorJobRunner
-from airflow.jobs.job import Job, run_job
 from airflow.models.errors import ParseImportError
-from airflow.sdk.api.client import Client
 from airflow.utils.file import list_py_file_paths
-from airflow.utils.process_utils import set_component_mp_start_method
-from airflow.utils.providers_configuration_loader import providers_configuration_loaded
-from airflow.utils.retries import run_with_db_retries
 from airflow.utils.session import create_session
 from class_bundle import ClassBundle
 from class_storing import NotStored, may_pass, retire, whole, words_of
@@ -56,7 +45,6 @@ from parse_feed import PLACE, VERSION, Feed, Message
 from parser_connections import Guarded, bound, kill
 from sqlalchemy import literal, select
 from sqlalchemy.exc import SQLAlchemyError
-from tenacity import stop_after_attempt
 
 TICK_S = 1.0
 """How often the database is asked for what others want: Airflow's own pace. Its loop comes by
@@ -70,8 +58,6 @@ MORE = 3
 """At most so many times `parsing_processes` run: those of the last ask beside those before."""
 TRIES = 3
 """How often a file is parsed whose result could not be stored for what may pass."""
-ASKED = 2
-"""How often Airflow's own API is asked for what a parser wants: a second apart."""
 
 
 @attrs.define
@@ -573,79 +559,3 @@ def _release_of(file: DagFileInfo) -> str | None:
     """Return the release that a parse of `file` reads, None if it is of none."""
     root = file.bundle_path.parent if file.bundle_path else None
     return root.name if root and root.parent.name == "releases" else None
-
-
-_SEAMS: Mapping[str, tuple[str, ...]] = {
-    "before_run": (),
-    "prepare_process_context": (),
-    "get_all_bundles": (),
-    "request_bundle_refresh": ("bundle_names",),
-    "claim_priority_files": (),
-    "fetch_callbacks": (),
-    "purge_inactive_dag_warnings": (),
-    "prepare_file_queue": ("known_files",),
-    "deactivate_deleted_dags": ("bundle_name", "present"),
-    "deactivate_stale_dags": ("last_parsed",),
-    "update_bundle_state": ("bundle_name",),
-    "clear_orphaned_import_errors": ("bundle_name", "observed_filelocs"),
-    "handle_parsing_result": ("file", "proc"),
-    "persist_parsing_result": (
-        "bundle_name",
-        "relative_fileloc",
-        "parsing_result",
-        "session",
-    ),
-    "_find_files_in_bundle": ("bundle",),
-    "_get_observed_filelocs": ("present",),
-    "_start_new_processes": (),
-    "_create_process": ("dag_file",),
-    "terminate_orphan_processes": ("present",),
-    "_kill_timed_out_processors": (),
-    "_collect_results": (),
-    "_exit_gracefully": ("signum", "frame"),
-    "max_runs_reached": (),
-}
-_STATE = (
-    "selector",
-    "processor_timeout",
-    "_parallelism",
-    "_processors",
-    "_file_queue",
-    "_file_stats",
-)
-
-
-def missing() -> tuple[str, ...]:
-    """Return what this Airflow's manager has not, or takes otherwise, of what is built on here."""
-    found = []
-    for name, needed in _SEAMS.items():
-        method = getattr(DagFileProcessorManager, name, None)
-        takes = inspect.signature(method).parameters if method else {}
-        if method is None or not set(needed) <= takes.keys():
-            found.append(name)
-    state = {field.name for field in attrs.fields(DagFileProcessorManager)}
-    if not hasattr(Client.request, "retry"):
-        found.append("Client.request.retry")
-    if not hasattr(class_importing.PythonDagImporter, "_process_modules"):
-        found.append("PythonDagImporter._process_modules")
-    return (*found, *(name for name in _STATE if name not in state))
-
-
-@providers_configuration_loaded
-def run() -> None:
-    """Be the dag-processor until told to stop, as `airflow dag-processor` is.
-
-    The same steps as airflow/cli/commands/dag_processor_command.py (3.3.2).
-    """
-    # Airflow sleeps before it tries again, and nobody is heard meanwhile; here, `TRIES` does it.
-    collection.run_with_db_retries = partial(run_with_db_retries, max_retries=1)
-    Client.request.retry.stop = stop_after_attempt(ASKED)
-    # Airflow reads each file at each refresh to see whether it may hold a DAG.
-    os.environ.setdefault(
-        "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE", f"{class_listing.__name__}.might_contain_dag"
-    )
-    class_importing.register()
-    set_component_mp_start_method("dag_processor")
-    job = Job()
-    runner = DagProcessorJobRunner(job=job, processor=ClassDagProcessor(max_runs=-1))
-    run_job(job=job, execute_callable=runner._execute)  # noqa: SLF001  # as there

@@ -49,16 +49,16 @@ def _class_dag_processor() -> str:
     """
     gc.disable()  # nothing of what is imported is garbage; to look for it takes a fifth of the time
     try:
-        import class_dag_processor  # noqa: PLC0415  # Airflow, after the above
+        import class_seams  # noqa: PLC0415  # Airflow, after the above
 
-        missing = class_dag_processor.missing()
+        missing = class_seams.missing()
     except Exception as exc:  # noqa: BLE001  # an import of what was moved, as a rule
         return f"{type(exc).__name__}: {exc}"
     finally:
         gc.enable()
     if missing:
         return f"it has no {', '.join(missing)} as in Airflow 3.3"
-    sys.exit(class_dag_processor.run())
+    sys.exit(class_seams.run())
 
 
 def _have_it_end() -> None:

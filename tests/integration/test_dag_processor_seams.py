@@ -30,7 +30,7 @@ pytestmark = pytest.mark.airflow
 # Takes one thing after the other away from Airflow's manager, and asks each time what is missing.
 MISSING = """
 import json
-import class_dag_processor as ours
+import class_seams as ours
 from airflow.dag_processing.manager import DagFileProcessorManager as Manager
 
 said = {"whole": ours.missing(), "without": {}, "takes nothing": {}, "state": {}}

@@ -27,7 +27,7 @@ CONNECTION: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 MIGRATE_S: Final = 3600.0
 FITS: Final = (
     *("python", "-c"),
-    "import class_dag_processor as c; raise SystemExit(', '.join(c.missing()) or None)",
+    "import class_seams as c; raise SystemExit(', '.join(c.missing()) or None)",
 )
 """Ends with the words for what the class's dag-processor misses in this Airflow."""
 
