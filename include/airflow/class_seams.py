@@ -89,7 +89,7 @@ def run() -> None:
 
     The same steps as airflow/cli/commands/dag_processor_command.py (3.3.2).
     """
-    # Airflow sleeps before it tries again, and nobody is heard meanwhile; there, `TRIES` does it.
+    # Airflow sleeps before it tries again, and nobody is heard meanwhile: `class_unending` tries.
     collection.run_with_db_retries = partial(run_with_db_retries, max_retries=1)
     Client.request.retry.stop = stop_after_attempt(ASKED)
     # Airflow reads each file at each refresh to see whether it may hold a DAG.

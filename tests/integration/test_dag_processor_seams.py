@@ -47,8 +47,9 @@ for name in ours._STATE:
     Manager.__attrs_attrs__ = tuple(field for field in fields if field.name != name)
     said["state"][name] = ours.missing()
     Manager.__attrs_attrs__ = fields
+made = ours.ClassDagProcessor.__mro__
 said["overridden"] = sorted(
-    name for name in ours.ClassDagProcessor.__dict__
+    name for one in made[: made.index(Manager)] for name in one.__dict__
     if callable(getattr(Manager, name, None)) and not name.startswith("__")
 )
 said["seams"] = sorted(ours._SEAMS)
@@ -83,10 +84,11 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 import class_dag_processor as ours
+import class_unending
 from airflow.dag_processing.manager import DagFileInfo
 
 TIMEOUT_S = 25
-ours.kill = lambda process: None
+class_unending.kill = lambda process: None
 said = {}
 for away_s in (0, 60):
     manager = ours.ClassDagProcessor(max_runs=1, processor_timeout=TIMEOUT_S)
