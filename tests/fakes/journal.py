@@ -20,7 +20,6 @@ from deployer.core.model import (
     Heard,
     Live,
     Origin,
-    Outcome,
     Owed,
     Plan,
     ProcessorCame,
@@ -285,7 +284,7 @@ class FakeJournal:
 
     def judged(self) -> frozenset[str]:
         newest = {v.path: v for record in self.records.values() for v in record.verdicts}
-        return frozenset(p for p, v in newest.items() if v.outcome is not Outcome.DELETED)
+        return frozenset(p for p, v in newest.items() if not v.gone)
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         good = {v.path: v for d in self.records.values() for v in d.verdicts if v.good}
@@ -605,7 +604,7 @@ class FakeJournal:
 
     def prune(self, before: datetime) -> int:
         newest = {v.path: (d.id, v) for d in self.records.values() for v in d.verdicts}
-        kept = {number for number, v in newest.values() if v.outcome is not Outcome.DELETED}
+        kept = {number for number, v in newest.values() if not v.gone}
         kept |= {number for number, _ in self.in_error()}
         owed = {line.place for line in self.lines if line.standing == "owed"}
         kept |= {number for number, places in self._said.items() if owed & places.keys()}

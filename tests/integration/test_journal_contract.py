@@ -698,6 +698,9 @@ def test_a_file_is_judged_until_it_is_told_to_be_deleted(journal: Journal) -> No
     assert journal.judged() == {"dags/a/x.py", "dags/a/y.py"}
     journal.set_verdicts(new, [Verdict("dags/a/y.py", Outcome.DELETED)])
     assert journal.judged() == {"dags/a/x.py"}
+    unlisted = Verdict("dags/a/x.py", Outcome.NO_DAG, proof=Proof.LISTING)
+    journal.set_verdicts(started(journal, C), [unlisted])
+    assert journal.judged() == frozenset()
 
 
 def test_a_dag_id_is_that_of_the_file_whose_last_good_verdict_names_it(journal: Journal) -> None:
@@ -1320,9 +1323,12 @@ def test_a_verdict_that_stands_keeps_its_deployment(journal: Journal) -> None:
     assert journal.deployment(number) is not None
 
 
-def test_a_file_that_was_deleted_keeps_nothing(journal: Journal) -> None:
+@pytest.mark.parametrize("gone", [Outcome.DELETED, Outcome.NO_DAG])
+def test_a_file_that_airflow_looks_at_no_more_keeps_nothing(
+    journal: Journal, gone: Outcome
+) -> None:
     ended_one(journal, A, verdict("dags/l/a.py"))
-    ended_one(journal, B, verdict("dags/l/a.py", outcome=Outcome.DELETED))
+    ended_one(journal, B, Verdict("dags/l/a.py", gone, proof=Proof.LISTING))
     assert journal.prune(after(5)) == 2
 
 

@@ -601,6 +601,17 @@ def test_a_damaged_journal_raises_nothing_but_journal_errors(
     assert caught.value.__cause__ is not None
 
 
+def test_a_row_of_a_later_deployer_hides_nothing_from_who_looks_for_what_is_wrong(
+    journal: SqlJournal, url: str
+) -> None:
+    number = journal.queue(A, base_sha=None, ref=REF, trigger=Trigger.POLL, at=NOW)
+    journal.doing(number, Running(StepName.PARSE, NOW))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
+        file.execute('UPDATE deployments SET running = \'{"step": "future"}\'')
+    assert journal.standing().waits == (A, NOW)
+    assert journal.audit(NOW).stranded == ()
+
+
 def test_a_name_of_a_database_holds_no_password() -> None:
     database = Database("postgresql://u:hunter2@127.0.0.1/x")
     assert database.name == "postgresql://u:***@127.0.0.1/x"

@@ -45,6 +45,10 @@ def test_what_a_later_deployer_adds_to_a_plan_is_passed_over() -> None:
     assert made(Plan, {"more": 1, "requirements": {"more": 1}}) == Plan()
 
 
+def test_a_list_in_the_place_of_a_text_is_passed_on_as_it_is() -> None:
+    assert made(ParseError, {"type": "A", "message": ["b"]}) == ParseError("A", ["b"])  # type: ignore[arg-type]
+
+
 def test_of_a_trace_the_end_is_kept_the_less_the_more_files_are_broken() -> None:
     error = ParseError("ValueError", "no", trace="x" * 2_000_000 + "end")
     kept = {

@@ -97,6 +97,16 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
 
 
+def test_a_file_that_airflow_looks_at_no_more_is_told_of_once(world: World) -> None:
+    sha = world.repository.push({TAXI: "x = 1"})
+    world.deliver(sha)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "gone from Airflow: taxi.py")
+    world.wish()
+    world.reconciler.turn()
+    assert [v.path for v in world.judging(sha).verdicts] == [WEATHER]
+
+
 def test_a_file_that_is_deleted_while_it_is_not_known_what_is_live_is_told_too(
     world: World,
 ) -> None:

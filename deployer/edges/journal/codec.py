@@ -63,23 +63,24 @@ def made(kind: type[Value], stored: Mapping[str, Any], **parts: object) -> Value
     """
     told = {
         name: _as(wanted, stored[name])
-        for name, wanted in _fields(kind).items()
+        for name, wanted in _types_of(kind).items()
         if name in stored and name not in parts
     }
     return kind(**told | parts)
 
 
-_fields: Final = cache(get_type_hints)
+_types_of: Final = cache(get_type_hints)
 
 
 def _as(wanted: object, stored: object) -> object:
     """Return what is stored as a field of that type has it, and what is within it likewise.
 
-    Types are those of fields of the core's values: also `X | None`, and tuples of one type.
+    Types are those of fields of the core's values: of unions `X | None` alone, of tuples those of
+    one type.
     """
-    if isinstance(wanted, UnionType):  # with None
+    if isinstance(wanted, UnionType):
         return None if stored is None else _as(get_args(wanted)[0], stored)
-    if isinstance(stored, list):
+    if isinstance(stored, list) and get_args(wanted):
         return tuple(_as(get_args(wanted)[0], one) for one in stored)
     if isinstance(stored, dict) and isinstance(wanted, type) and is_dataclass(wanted):
         return made(wanted, stored)

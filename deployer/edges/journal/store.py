@@ -22,10 +22,12 @@ from deployer.edges.journal.engine import Database
 from deployer.edges.journal.transactions import (
     deliveries,
     deployments,
+    logins,
     marks,
     outbox,
+    overview,
+    pruning,
     reading,
-    upkeep,
 )
 
 P = ParamSpec("P")
@@ -154,7 +156,7 @@ class SqlJournal:
     set_drained = _writes(marks.set_drained)
     beat = _notes(marks.beat)
 
-    prune = _writes(upkeep.prune)
+    prune = _writes(pruning.prune)
 
     # -- the outbox
 
@@ -170,16 +172,16 @@ class SqlJournal:
 
     # -- who may see it
 
-    link_key = _reads(marks.link_key)
-    set_link_key = _writes(marks.set_link_key)
-    admit = _writes(marks.admit)
-    admitted = _reads(marks.admitted)
-    exchange = _writes(marks.exchange)
-    revoke = _writes(marks.revoke)
+    link_key = _reads(logins.link_key)
+    set_link_key = _writes(logins.set_link_key)
+    admit = _writes(logins.admit)
+    admitted = _reads(logins.admitted)
+    exchange = _writes(logins.exchange)
+    revoke = _writes(logins.revoke)
 
     # -- what the teacher is told
 
-    standing = _reads(upkeep.standing)
+    standing = _reads(overview.standing)
 
     # -- for everybody who asks
 
@@ -191,6 +193,6 @@ class SqlJournal:
     in_error = _reads(reading.in_error)
     complete = _reads(reading.complete)
     answer_to = _reads(reading.answer_to)
-    audit = _reads(upkeep.audit)
+    audit = _reads(overview.audit)
     pulse = _reads(marks.pulse)
-    tally = _reads(upkeep.tally)
+    tally = _reads(overview.tally)

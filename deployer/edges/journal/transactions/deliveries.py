@@ -76,12 +76,12 @@ def _announcement(row: Row) -> Row:
     }
 
 
+UNSEEN: Final = announcements.c.deployment_id.is_(None)
+"""Of an announcement that nothing was made of yet."""
+
+
 def unseen(connection: Connection) -> tuple[Announcement, ...]:
-    found = connection.execute(
-        select(announcements)
-        .where(announcements.c.deployment_id.is_(None))
-        .order_by(announcements.c.id)
-    )
+    found = connection.execute(select(announcements).where(UNSEEN).order_by(announcements.c.id))
     return tuple(made(Announcement, row._asdict()) for row in found)
 
 

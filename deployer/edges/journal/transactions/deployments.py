@@ -38,7 +38,7 @@ from deployer.errors import JournalError
 def announce(connection: Connection, sha: str | None, trigger: Trigger, *, at: datetime) -> int:
     """Add an announcement that no delivery made; return its id."""
     new = {"sha": sha, "trigger": trigger, "received_at": at, "forced": False}
-    return _add(connection, announcements, new)
+    return _insert_one(connection, announcements, new)
 
 
 def attach(connection: Connection, announcement: int, deployment: int) -> None:
@@ -64,7 +64,7 @@ def queue(
         "reason": "",
         "plan": asdict(Plan()),
     }
-    return _add(connection, deployments, new)
+    return _insert_one(connection, deployments, new)
 
 
 def start(
@@ -91,7 +91,7 @@ def start(
     covered = [{"position": position, "sha": sha} for position, sha in enumerate(covers)]
     _set_parts(connection, deployment, tables.covers, covered)
     _set_parts(connection, deployment, steps, [])
-    set_verdicts(connection, deployment, [])
+    set_verdicts(connection, deployment, [])  # nor any folders
 
 
 def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
@@ -215,7 +215,7 @@ def _set_parts(
     _insert(connection, table, [row | {"deployment_id": deployment} for row in rows])
 
 
-def _add(connection: Connection, table: Table, new: Mapping[str, object]) -> int:
+def _insert_one(connection: Connection, table: Table, new: Mapping[str, object]) -> int:
     """Add one row; return its number."""
     return int(connection.execute(insert(table).returning(table.c.id), new).scalar_one())
 

@@ -13,6 +13,7 @@ from deployer.core.model import (
     Heard,
     Outcome,
     ParseError,
+    Proof,
     State,
     Status,
     StatusRecord,
@@ -40,6 +41,8 @@ MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no de
 
 
 UNFINISHED: Final = deployments.c.state.in_([state for state in State if not state.ended])
+GONE: Final = or_(verdicts.c.outcome == Outcome.DELETED, verdicts.c.proof == Proof.LISTING)
+"""As `Verdict.gone` has it."""
 _error = verdicts.c.error
 VERDICT: Final = (
     *(column for column in verdicts.c if column is not _error),
@@ -183,8 +186,7 @@ def were_good(connection: Connection, paths: Collection[str], *, before: int) ->
 
 
 def judged(connection: Connection) -> frozenset[str]:
-    there = newest_verdicts().where(verdicts.c.outcome != Outcome.DELETED)
-    return frozenset(row.path for row in connection.execute(there))
+    return frozenset(row.path for row in connection.execute(newest_verdicts().where(~GONE)))
 
 
 def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
