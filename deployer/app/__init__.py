@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from deployer.deployment.parts import Parts
     from deployer.doctor import Line
     from deployer.edges.backup.databases import Databases
-    from deployer.edges.backup.whole import Backup
+    from deployer.edges.backup.snapshot import Backup
     from deployer.worker.process import Signals, Worker
 
 REDELIVER_S = 600.0
@@ -242,7 +242,7 @@ def backup(settings: Settings, place: Path, *, keep: int | None) -> Backup:
         WrongPlace: it can't be there.
         OperatorError: there is none then.
     """
-    from deployer.edges.backup.whole import backup as write
+    from deployer.edges.backup.snapshot import backup as write
 
     now = SystemClock().now()
     return write(settings, _databases(settings), place, keep=keep, now=now)
@@ -262,7 +262,7 @@ def restore(
         WrongPlace: it is not one that may be restored here.
         OperatorError: not all of it was; what was is told.
     """
-    from deployer.edges.backup.whole import restore as put_back
+    from deployer.edges.backup.snapshot import restore as put_back
 
     now = SystemClock().now()
     put_back(settings, _databases(settings), file, agreed=agreed, tell=tell, now=now)

@@ -137,7 +137,8 @@ def choose_way(
 
 def compose_runner(settings: Settings) -> ComposeRunner:
     """Return what runs Compose for the class's project."""
-    from deployer.edges.compose.runner import ComposeRunner, Project
+    from deployer.edges.compose.commands import Project
+    from deployer.edges.compose.runner import ComposeRunner
 
     project = Project(settings.compose_project, settings.compose_file)
     return ComposeRunner(project, settings.state_dir / "compose.log", environ=os.environ)

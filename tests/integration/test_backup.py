@@ -30,10 +30,11 @@ from deployer.edges.backup import archive
 from deployer.edges.backup.databases import Databases
 from deployer.edges.backup.journal import ROWS_AT_A_TIME, JournalPlace
 from deployer.edges.backup.journal import put_back as put_journal_back
-from deployer.edges.backup.whole import Backup
-from deployer.edges.backup.whole import backup as back_up
-from deployer.edges.backup.whole import restore as put_back
-from deployer.edges.compose.runner import ComposeRunner, Project
+from deployer.edges.backup.snapshot import Backup
+from deployer.edges.backup.snapshot import backup as back_up
+from deployer.edges.backup.snapshot import restore as put_back
+from deployer.edges.compose.commands import Project
+from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.engine import Database
 from deployer.edges.journal.tables import announcements, deliveries

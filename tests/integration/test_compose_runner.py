@@ -16,8 +16,9 @@ from typing import IO
 
 import pytest
 
+from deployer.edges.compose.commands import CONFIG, Command, Project, up
 from deployer.edges.compose.engine import ENGINE
-from deployer.edges.compose.runner import CONFIG, Command, ComposeRunner, Project, up
+from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.parser import container
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.errors import PreflightError, ServicesError
@@ -70,7 +71,7 @@ import sys
 import time
 from pathlib import Path
 from tests.integration.test_compose_runner import make_runner
-from deployer.edges.compose.runner import up
+from deployer.edges.compose.commands import up
 make_runner(Path(sys.argv[1]), Path(sys.argv[2])).run(up("x"), within_s=60)
 """
 
@@ -159,6 +160,14 @@ def test_what_is_asked_for_comes_without_the_warnings_beside_it(
 ) -> None:
     (programs / "plugin").write_text("echo 'variable is not set' >&2; echo '{}'\n")
     assert runner.ask(CONFIG) == "{}\n"
+
+
+def test_a_file_that_compose_does_not_print_as_json_is_told(
+    runner: ComposeRunner, programs: Path
+) -> None:
+    (programs / "plugin").write_text("echo services:\n")
+    with pytest.raises(ServicesError, match="docker compose config printed no JSON"):
+        runner.config()
 
 
 @pytest.mark.parametrize(

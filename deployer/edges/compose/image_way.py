@@ -108,8 +108,9 @@ class ImageWay:
         return self._texts[current]
 
     def on_current(self, container: Container) -> bool:
-        current = self.slots.target(Slot.CURRENT)
-        return container.status == "running" and container.attrs["Image"] == current
+        if container.status != "running":
+            return False
+        return bool(container.attrs["Image"] == self.slots.target(Slot.CURRENT))
 
     def resolve(self, text: str) -> tuple[str, ...]:
         return added(self.prover.resolve(self._running_image(), text))
