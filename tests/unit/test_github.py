@@ -12,6 +12,7 @@ import pytest
 from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
 from deployer.edges.github.statuses import GitHub
+from deployer.errors import OperatorError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 
 NOW = 1_800_000_000.0
@@ -342,3 +343,14 @@ def test_the_token_is_in_no_repr() -> None:
     github = board(lambda _request: httpx.Response(201, json={}))
 
     assert TOKEN not in repr(github) + repr(vars(github))
+
+
+@pytest.mark.parametrize("body", ["<html>", "[" * 5000], ids=["a page", "nested deeply"])
+def test_an_answer_that_is_no_json_is_told_with_what_to_look_at(body: str) -> None:
+    answer = httpx.Response(200, text=body)
+    with pytest.raises(OperatorError, match=r"no JSON .*: see DEPLOYER_GITHUB_API_URL"):
+        board(lambda _request: answer).told(SHA)
+    assert (
+        retry(answered(500, body)).reason
+        == "GitHub answered 500: no JSON (text/plain; charset=utf-8)"
+    )

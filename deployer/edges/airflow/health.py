@@ -41,7 +41,7 @@ def unhealthy(url: str, started_at: Mapping[str, datetime]) -> tuple[str, ...]:
         return ()
     try:
         health = _get(f"{url}/api/v2/monitor/health", _ASK_S).raise_for_status().json()
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, RecursionError):
         return tuple(asked)
     stale = without_beat(health, asked)
     if API_SERVER in asked and API_SERVER not in stale and not _takes_tasks(url):
@@ -57,7 +57,7 @@ def version(url: str) -> str:
     """
     try:
         answer: str = _get(f"{url}/api/v2/version", _ASK_S).raise_for_status().json()["version"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
+    except (httpx.HTTPError, ValueError, RecursionError, KeyError, TypeError) as exc:
         raise AirflowUnreachable(
             f"Airflow does not say at {url} which version it is: {exc}; `deployer doctor` tells"
             " what is wrong"
@@ -109,8 +109,8 @@ def _get(url: str, timeout_s: float) -> httpx.Response:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read those of the environment's authorities once, by which `rest` goes too.
+    """Read those of the machine's authorities, by which `rest` goes too, once.
 
     75 ms of work at each question of a wait are Airflow's while it starts.
     """
-    return httpx.create_ssl_context()
+    return ssl.create_default_context()

@@ -114,8 +114,10 @@ class Session:
                 f"{self.url} does not let {self._login['username']} in ({status}): "
                 "see DEPLOYER_AIRFLOW_USERNAME and DEPLOYER_AIRFLOW_PASSWORD"
             )
-        if status != CREATED or not isinstance(body, dict) or "access_token" not in body:
+        if status != CREATED:
             raise AirflowError(f"{self.url} answered {status} to token: {_detail(body)}")
+        if not isinstance(body, dict) or "access_token" not in body:  # not shown: it may be one
+            raise AirflowError(f"{self.url} answered {status} to token, without one")
         self.client.default_headers["Authorization"] = f"Bearer {body['access_token']}"
         self._logged_in = True
 
@@ -153,7 +155,7 @@ def _read(name: str, response: Any) -> Any:  # noqa: ANN401 - JSON
         raise _NotNow(f"broke off its answer to {name}") from exc
     try:
         return json.loads(data) if data else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return data[:200].decode(errors="replace")
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from deployer.core.hooks import Delivery, Hook
 from deployer.core.settings import Secret
-from deployer.edges.github.statuses import GitHub
+from deployer.edges.github.statuses import GitHub, json_of
 from deployer.errors import MayNot, OperatorError
 
 PAGE = 100
@@ -36,11 +36,11 @@ class Hooks:
         self._path = f"/repos/{repo}/hooks"
 
     def all(self) -> tuple[Hook, ...]:
-        return tuple(map(_hook, self._ask("GET", f"?per_page={PAGE}").json()))
+        return tuple(map(_hook, json_of(self._ask("GET", f"?per_page={PAGE}"))))
 
     def make(self, body: Mapping[str, Any]) -> int:
         """Make one and return its number."""
-        number: int = self._ask("POST", "", {"name": "web", **body}).json()["id"]
+        number: int = json_of(self._ask("POST", "", {"name": "web", **body}))["id"]
         return number
 
     def mend(self, hook: int, body: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Hooks:
         params = httpx.QueryParams(per_page=PAGE)
         for _ in range(MOST_PAGES):
             answer = self._ask("GET", f"/{hook}/deliveries?{params}")
-            page = list(map(_delivery, answer.json()))
+            page = list(map(_delivery, json_of(answer)))
             found += [one for one in page if one.delivered_at >= since]
             further = answer.links.get("next", {}).get("url")
             if not further or not page or page[-1].delivered_at < since:

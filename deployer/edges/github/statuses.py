@@ -150,7 +150,7 @@ class GitHub:
             answer = self.request("GET", path)
             if answer.status_code != HTTPStatus.OK:
                 raise OperatorError(self.refusal(answer))
-            found += [_record(sha, shown) for shown in answer.json()]
+            found += [_record(sha, shown) for shown in json_of(answer)]
             if len(found) < page * PAGE:
                 break
         return tuple(found)
@@ -299,11 +299,25 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
+def json_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever was sent
+    """Return what was sent.
+
+    Raises:
+        OperatorError: it is no JSON.
+    """
     try:
         return answer.json()
-    except ValueError:  # UnicodeDecodeError included
-        return None
+    except (ValueError, RecursionError) as exc:  # UnicodeDecodeError included
+        kind = answer.headers.get("content-type", "no content type")
+        raise OperatorError(
+            f"GitHub answered {answer.status_code}: no JSON ({kind}): see DEPLOYER_GITHUB_API_URL"
+        ) from exc
+
+
+def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - likewise
+    with suppress(OperatorError):
+        return json_of(answer)
+    return None
 
 
 def _message_of(answer: httpx.Response) -> str:

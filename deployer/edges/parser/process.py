@@ -213,7 +213,8 @@ class ParserProcess:
         why = "it died"
         try:
             lines = self._lines()
-            if any(map(protocol.is_ready, lines)):  # before that, an image's entrypoint may print
+            # Up to the protocol's first line, which this takes: an image's entrypoint may print.
+            if any(map(protocol.is_ready, lines)):
                 self._readiness.put(True)
             for line in lines:
                 self._hear(line)

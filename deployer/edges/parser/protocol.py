@@ -83,8 +83,6 @@ class Done:
 
 
 Said = Started | Answer | Done
-_TOOK_TOO_MUCH = {"MemoryError": End.MEMORY, "BlockingIOError": End.PROCESSES}
-"""What Python raises at a bound of memory, and where no process can be forked any more (EAGAIN)."""
 
 # -- the lines
 
@@ -114,7 +112,7 @@ def is_ready(line: bytes) -> bool:
     """Tell whether a line is the protocol's first."""
     try:
         return bool(json.loads(line).get("ready"))
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, RecursionError):
         return False
 
 
@@ -126,7 +124,7 @@ def read(line: bytes) -> tuple[int, Said]:
     """
     try:
         value = json.loads(line)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ParserGone("it does not speak JSON") from exc
     try:
         number = int(value["id"])
@@ -154,6 +152,9 @@ def _answer(value: Mapping[str, Any]) -> Answer:
 
 
 # -- what is to be said of a file whose parse ended so or so
+
+_TOOK_TOO_MUCH = {"MemoryError": End.MEMORY, "BlockingIOError": End.PROCESSES}
+"""What Python raises at a bound of memory, and where no process can be forked any more (EAGAIN)."""
 
 
 def weighed(answer: Answer, root: Path) -> Answer:

@@ -36,6 +36,7 @@ def outcome(name):
     return {"ended": "reported", "dag_ids": [name]}
 
 print("what an entrypoint prints")
+print("[" * 5000)
 say(ready=True)
 for line in sys.stdin:
     asked = json.loads(line)
@@ -46,6 +47,8 @@ for line in sys.stdin:
         say(id=asked["id"], started=path)
         if name == "nonsense":
             print("what?", flush=True)
+        if name == "nested":
+            print("[" * 5000, flush=True)
         if name == "killer":
             sys.exit()
         if name == "mute":
