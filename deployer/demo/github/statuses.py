@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -40,7 +40,7 @@ class PostedStatus:
     state: str
     description: str | None
     target_url: str | None
-    id: int = field(default_factory=count(1).__next__)
+    id: int = 0
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     received_s: float = field(default_factory=time.monotonic)
 
@@ -53,17 +53,18 @@ class Statuses:
 
     def __init__(self) -> None:
         self._posted: defaultdict[str, list[PostedStatus]] = defaultdict(list)
+        self._ids = count(1)
         self._changed = threading.Condition()
 
-    def add(self, status: PostedStatus) -> bool:
-        """Keep a status; False: the cap for its commit and context is reached."""
+    def add(self, status: PostedStatus) -> PostedStatus | None:
+        """Return a status as it is kept; None: the cap for its commit and context is reached."""
         with self._changed:
             posted = self._posted[status.sha]
             if sum(one.is_of(status.context) for one in posted) >= MOST_PER_CONTEXT:
-                return False
-            posted.append(status)
+                return None
+            posted.append(replace(status, id=next(self._ids)))
             self._changed.notify_all()
-            return True
+            return posted[-1]
 
     def of(self, sha: str) -> tuple[PostedStatus, ...]:
         """Return all statuses of a commit, oldest first."""
@@ -134,14 +135,15 @@ def api(repository: BareRepository, statuses: Statuses, token: str) -> Blueprint
         if repository.commit_of(sha) is None:
             _refuse(422, f"No commit found for SHA: {sha}")
         _check(body)
-        status = PostedStatus(
+        posted = PostedStatus(
             sha,
             context=body.get("context") or "default",
             state=body["state"],
             description=body.get("description"),
             target_url=body.get("target_url"),
         )
-        if not statuses.add(status):
+        status = statuses.add(posted)
+        if status is None:
             _invalid("This SHA and context has reached the maximum number of statuses.")
         shown = _shown(repository, status)
         return shown, 201, {"Location": shown["url"]}
