@@ -134,7 +134,10 @@ def imported(name: str) -> click.Command:
 
 
 class _Commands(click.Group):
-    """Lists its commands by name, and imports the one that is run: `web` stays small in memory."""
+    """Lists its commands by name, and imports the one that is run: `web` stays small in memory.
+
+    What it lists says what a command does, and has none of its options.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)

@@ -177,6 +177,18 @@ def line_with(text: str, *words: str) -> str:
 # --- help, and wrong use ---------------------------------------------------------
 
 
+def test_a_shell_is_told_all_commands_by_a_process_of_its_own() -> None:
+    asked = {"_DEPLOYER_COMPLETE": "bash_complete", "COMP_WORDS": "deployer ", "COMP_CWORD": "1"}
+    said = subprocess.run(
+        [sys.executable, "-m", "deployer"],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.removeprefix("plain,") for line in said.stdout.splitlines()] == list(COMMANDS)
+
+
 def test_python_m_deployer_lists_all_commands() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deployer", "--help"], check=True, capture_output=True, text=True
