@@ -46,10 +46,13 @@ class WaitingManager(DagFileProcessorManager):
         self._each_second("warnings", super().purge_inactive_dag_warnings)
 
     def _each_second(self, what: str, find: Callable[[], list[Any] | None]) -> list[Any]:
-        """Return what is found; nothing, if the last time was just now or there is no database."""
+        """Return what is found; nothing, if the last time was just now or there is no database.
+
+        `what`: in words, of which each has its own times.
+        """
         if self._is_time(what):
             with self._without_a_database(what):
-                return find() or []
+                return [*(find() or ())]  # a list of our own
         return []
 
     @contextmanager

@@ -23,9 +23,9 @@ def whole(
         SHA,
         [*(file(path) for path in files), *more],
         size=lambda path: len(files[path]),
-        read=lambda path, kind: contents.read(kind, files[path]),
+        says=lambda path, kind: contents.read(kind, files[path]),
         too_much=too_much,
-        trees=trees or {},
+        folders=trees or {},
     )
 
 
@@ -58,7 +58,7 @@ def test_a_file_may_be_executed_if_it_is_said_so() -> None:
         SHA,
         [file("dags/a/x.sh", EXECUTABLE), file("dags/a/y")],
         size=lambda _: 4,
-        read=lambda _, kind: contents.read(kind, b"date"),
+        says=lambda _, kind: contents.read(kind, b"date"),
     )
     assert {path: file.executable for path, file in tree.files.items()} == {
         "dags/a/x.sh": True,
@@ -211,7 +211,7 @@ def test_a_file_that_is_left_out_for_its_size_does_not_count_for_its_folder() ->
         SHA,
         [file("dags/a/x.csv")],
         size=lambda _: 600_000_000,
-        read=lambda *_: Read(refused="the file is larger than 50 MB"),
+        says=lambda *_: Read(refused="the file is larger than 50 MB"),
     )
     assert tree.left_out == (LeftOut("dags/a/x.csv", "the file is larger than 50 MB"),)
 
@@ -230,7 +230,7 @@ def test_what_many_links_lead_to_is_read_once_as_each_link_is() -> None:
         return contents.read(kind, b"real.py" if kind == LINK else b"1")
 
     links = [Entry(LINK, "link", f"dags/a/{name}.py".encode()) for name in "xyz"]
-    tree = contents.tree(SHA, [file("dags/a/real.py"), *links], size=lambda _: 1, read=read)
+    tree = contents.tree(SHA, [file("dags/a/real.py"), *links], size=lambda _: 1, says=read)
     assert {path: it.blob for path, it in tree.files.items()} == dict.fromkeys(
         [f"dags/a/{name}.py" for name in ("real", *"xyz")], "dags/a/real.py"
     )

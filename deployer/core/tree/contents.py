@@ -108,9 +108,9 @@ def tree(
     entries: Collection[Entry],
     *,
     size: Callable[[str], int],
-    read: Callable[[str, str], Read],
+    says: Callable[[str, str], Read],
     too_much: TooMuch = NOTHING,
-    trees: Mapping[str, str] = MappingProxyType({}),
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> Tree:
     """Put together what is to be published of the commit `sha`.
 
@@ -118,12 +118,12 @@ def tree(
         sha: the commit.
         entries: its `dags`, `include` and `requirements.txt`.
         size: returns how many bytes a blob has.
-        read: returns what a blob says, read as a `kind` or as a `LINK`; asked once for each.
+        says: returns what a blob says, read as a `kind` or as a `LINK`; asked once for each.
         too_much: what was too much to be listed at all.
-        trees: by path of a folder, what git has there.
+        folders: the id of git's tree at each folder's path.
     """
-    read_once = cache(read)
-    targets = {it.blob: read_once(it.blob, LINK).target for it in entries if it.mode == LINK}
+    says = cache(says)
+    targets = {it.blob: says(it.blob, LINK).target for it in entries if it.mode == LINK}
     blobs, unfit, executable, links = publishable(entries, targets)
     # What is too large by itself will be left out by itself.
     sizes = {path: size(blob) for path, blob in blobs.items()}
@@ -132,14 +132,14 @@ def tree(
         return Tree(sha, {}, refused=refused, links=links)
     held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
     start = tuple(held)
-    left_out = [LeftOut(path, held[path], trees.get(path[:-1], "")) for path in held]
+    left_out = [LeftOut(path, held[path], folders.get(path[:-1], "")) for path in held]
     left_out += [item for item in unfit if not item.path.startswith(start)]
     files, requirements, texts = {}, None, {}
     patterns = Counter[str | None]()  # of all ignore files of a folder
     for path, blob in blobs.items():
         if path.startswith(start):
             continue
-        found = read_once(blob, kind(path))
+        found = says(blob, kind(path))
         reason = found.refused
         if reason is None and kind(path) == ignores.NAME:
             reason = _harm(path, found.text or "", patterns)

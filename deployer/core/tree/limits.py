@@ -88,15 +88,15 @@ def judged(
         if len(held) + len(weights) > PER_COMMIT.folders:  # there may be a million of them
             break
     heaviest: Iterator[str] = iter(())
-    of: Dimension | None = None  # by which they are sorted: one after the other, none comes again
+    by: Dimension | None = None  # each that goes lowers all sums, so none comes again
     while too_much := _exceeded(total, PER_COMMIT):
         if not weights or _exceeded(loose, PER_COMMIT):
             return TooMuch(
                 refused=f"the commit has more than {_count(PER_COMMIT, too_much)} directly in"
                 f" {DAGS}: git rm -r --cached what is no code there"
             )
-        if of != too_much:
-            of, heaviest = too_much, _heaviest_first(weights, too_much)
+        if by != too_much:
+            by, heaviest = too_much, _heaviest_first(weights, too_much)
         path = next(heaviest)
         weight = weights.pop(path)
         held[path] = (

@@ -50,6 +50,7 @@ _AT_ONCE: Final = 256
 """Questions asked before the first answer is read: both ways hold them (64 KiB, pipe(7))."""
 
 # <mode in octal> SP <name> NUL <id>, which is a SHA-1, as in `repository`
+# A fetch lets in nothing but entries, one after the other: it walks all that is new.
 _ENTRY: Final = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 _LOOKED_AT: Final = frozenset(
     name.rstrip("/").encode() for name in (DAGS, INCLUDE, REQUIREMENTS, ROSTER, COMPOSE_FILE)
@@ -141,7 +142,6 @@ class GitTrees:
         """Return what is directly in a tree; the path of each is its name."""
         found = self._entries.get(tree)
         if found is None:
-            # A fetch lets in nothing but entries, one after the other: it walks all that is new.
             found = self._entries_before.get(tree) or tuple(
                 Entry(_mode(octal), blob.hex(), name)
                 for octal, name, blob in _ENTRY.findall(self._read(tree))

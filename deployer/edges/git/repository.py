@@ -214,9 +214,9 @@ class GitRepository:
             sha,
             entries,
             size=sizes.__getitem__,
-            read=read,
+            says=read,
             too_much=too_much,
-            trees={shown(path): tree for path, tree in folders.items()},
+            folders={shown(path): name for path, name in folders.items()},
         )
         texts = {name: read(blob, name).text for name, blob in aside.items()}
         self._known_before, self._known = self._known, reads

@@ -97,7 +97,7 @@ class WorkingCopy:
                 UNCOMMITTED,
                 list(self._entries()),
                 size=lambda blob: (self.root / blob).stat().st_size,
-                read=lambda blob, kind: contents.read(kind, _content(self.root / blob)),
+                says=lambda blob, kind: contents.read(kind, _content(self.root / blob)),
             )
 
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:

@@ -237,7 +237,7 @@ class ReleaseStore:
         age = {name: number for number, name in enumerate(self._published())}
         whole = sorted(
             (name for name in named if release_dir.is_whole(self._releases / name)),
-            key=lambda name: age.get(name, -1),
+            key=lambda name: (age.get(name, -1), name),
         )
         torn = named.difference(whole) | {name for name in there if name.startswith(_TMP)}
         spared = {
