@@ -9,12 +9,13 @@ planning      live tree + tip -> steps; what is held
 verdicts      what the dag-processor tells -> verdicts
 reporting     an ending -> statuses, JSON; when to post
 precheck      what a push of a working copy would be told, and how to mend it
-doctor        a line of `deployer doctor`; what a compose file must say
+doctor        a line of `deployer doctor`; what a compose file must say; what GitHub was told
 invariants    what the journal must hold at any moment
 access        who may see what
 alerts        what the teacher is told without having asked
 hooks         what the webhook has to be; which deliveries are asked for again
-stack         the operator's compose file, and by which way packages come into its services
+stack         the operator's compose file, by which way packages come into its services, and how
+              another copy differs
 counts        one file, two files
 settings      texts of settings, read
 new_class     what a class's own repository begins with
