@@ -162,7 +162,7 @@ def in_words(the_plan: Plan, why: str | None, drift: str | None, *notes: str) ->
     """Return what a plan comes to, in a few words."""
     parts = (
         f"{len(the_plan.dag_files)} to parse",
-        f"{len(the_plan.deleted)} deleted" if the_plan.deleted else None,
+        f"{len(the_plan.deleted)} gone" if the_plan.deleted else None,
         f"recreate {', '.join(the_plan.recreate)}" if the_plan.recreate else None,
         why,
         f"packages kept: {the_plan.refused}" if the_plan.refused else None,
