@@ -174,7 +174,7 @@ class UnendingManager(WaitingManager):
 
     # -- results
 
-    def handle_parsing_result(self, file: DagFileInfo, proc: Any, **_: Any) -> None:  # noqa: ANN401
+    def handle_parsing_result(self, file: DagFileInfo, proc: Any, **_: Any) -> None:  # noqa: ANN401  # the base's
         failed = proc.parsing_result and proc.parsing_result.import_errors
         if failed and proc.stdin.unanswered and self._is_to_be_tried_again(file):
             # Perhaps for want of an answer, not for what is in the file.
@@ -224,9 +224,9 @@ class UnendingManager(WaitingManager):
         *,
         bundle_name: str,
         relative_fileloc: str,
-        parsing_result: Any,  # noqa: ANN401
-        session: Any,  # noqa: ANN401
-        **more: Any,  # noqa: ANN401
+        parsing_result: Any,  # noqa: ANN401  # the base's
+        session: Any,  # noqa: ANN401  # the base's
+        **more: Any,  # noqa: ANN401  # the base's
     ) -> None:
         errors = parsing_result.import_errors or {}
         parsing_result.import_errors = {name: kept(text) for name, text in errors.items()}
@@ -250,7 +250,7 @@ class UnendingManager(WaitingManager):
             raise
         self._refusal = None
 
-    def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
+    def _not_parsed(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401  # any JSON
         """End a parse that left nothing in the database."""
         self._tries.pop(file, None)
         self._finished(file)
@@ -267,10 +267,10 @@ class UnendingManager(WaitingManager):
         """Return how many may run at a time once the next one of the queue does."""
         return usual
 
-    def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401
+    def _stored(self, file: DagFileInfo, parsed: Any, seconds: float) -> None:  # noqa: ANN401  # Airflow's
         """Hear of a result that is in the database."""
 
-    def _tell_result(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401
+    def _tell_result(self, file: DagFileInfo, ended: str, **said: Any) -> None:  # noqa: ANN401  # any JSON
         """Hear of a parse that left nothing there, how it `ended`, and what is known of it."""
 
     # -- small parts

@@ -73,7 +73,7 @@ class WaitingManager(DagFileProcessorManager):
     def deactivate_stale_dags(
         self,
         last_parsed: dict[DagFileInfo, Any],  # noqa: ARG002  # the base's
-        **options: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401  # the base's
     ) -> None:
         """Look for bundles that are gone only: what a file has no more is stale once it is parsed.
 
@@ -84,7 +84,7 @@ class WaitingManager(DagFileProcessorManager):
 
     # -- what a refresh stores
 
-    def update_bundle_state(self, bundle_name: str, **state: Any) -> None:  # noqa: ANN401
+    def update_bundle_state(self, bundle_name: str, **state: Any) -> None:  # noqa: ANN401  # the base's
         try:
             super().update_bundle_state(bundle_name, **state)
         except Exception:
@@ -105,7 +105,7 @@ class WaitingManager(DagFileProcessorManager):
         self,
         bundle_name: str,
         observed_filelocs: set[str],
-        **options: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401  # the base's
     ) -> None:
         try:
             super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
