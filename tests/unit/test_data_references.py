@@ -136,6 +136,7 @@ SHARED = "include/sql/q.sql"
         ("include.sqlread", "include/q.sql"),
         ("include.sqlread.read", "include/q.sql"),
         ("include", "include/q.sql"),
+        ("include.paths.SQL", SHARED),
         ("maria.sql", MARIA),
         ("maria.sql.HERE", MARIA),
         ("dags.maria.sql", MARIA),
@@ -154,6 +155,7 @@ def test_a_data_file_concerns_a_file_elsewhere_that_imports_what_is_in_its_folde
     reader = Facts(imports, frozenset({"q.sql", *([name] if spelled else [])}))
     there = (
         "include/__init__.py",
+        "include/paths.py",
         "include/sqlread.py",
         "include/sql.py",
         "include/sql/__init__.py",

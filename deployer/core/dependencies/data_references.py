@@ -10,7 +10,8 @@ Rules of thumb, in favour of parsing one file too many:
   mention its name, a directory of its own below the folder, its ending (`.sql`, as in
   `name + ".sql"`; `.py` counts too), or a pattern that fits (`*.yaml`), and those that list
   a directory; and those elsewhere that mention the folder as well, or import what is in it
-  (`from bob.sql import HERE`). So a name as common as `data` reaches nobody else's files.
+  (`from bob.sql import HERE`), where all of `include/` is one: `from include.paths import SQL`.
+  So a name as common as `data` reaches nobody else's files.
 
 Scripts, templates and settings name others in the same ways. Not seen: a path out of the
 environment, a pattern over the folders of others. Airflow's own re-parse catches up with those.
@@ -19,7 +20,8 @@ environment, a pattern over the folders of others. Airflow's own re-parse catche
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
 
 from deployer.core.dependencies.import_graph import INSTALLED
@@ -75,18 +77,19 @@ def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[st
     )
 
 
-def _packages(paths: Iterable[str], folders: Collection[str]) -> dict[str, set[str]]:
+def _packages(paths: Iterable[str], folders: AbstractSet[str]) -> dict[str, set[str]]:
     """Return which of `folders` the start of a dotted name leads to: `bob.jobs` to `dags/bob`.
 
     Only what is there can be imported: who imports pandas means no folder called so.
     """
+    shared = {folder for folder in folders if _room(folder) == INCLUDE}
     found: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         folder, _ = _split(path)
-        if folder in folders:
-            first, second, *_ = *path.removeprefix(DAGS).split("/"), ""
-            if first not in INSTALLED:
-                found[f"{first}.{second.partition('.')[0]}".removesuffix(".__init__")].add(folder)
+        meant = shared if path.startswith(INCLUDE) else {folder} & folders
+        first, second, *_ = *path.removeprefix(DAGS).split("/"), ""
+        if meant and first not in INSTALLED:
+            found[f"{first}.{second.partition('.')[0]}".removesuffix(".__init__")] |= meant
     return found
 
 
