@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import click
 import pytest
-from sqlalchemy import create_engine, insert, make_url, text
+from sqlalchemy import create_engine, delete, insert, make_url, text
 
 from deployer import config
 from deployer.config import Settings
@@ -223,6 +223,23 @@ def test_all_of_a_large_journal_comes_back_and_is_counted_on(tmp_path: Path, url
     with closing(SqlJournal.open(url, migrate=False)) as journal:
         assert journal.unseen() == known
         assert journal.request_deploy(None, Trigger.MANUAL) == known[-1].id + 1
+
+
+@pytest.mark.parametrize("into", ["sqlite_url", "postgresql_url"])
+def test_no_number_is_given_out_again_after_a_restore(
+    tmp_path: Path, url: str, into: str, request: pytest.FixtureRequest
+) -> None:
+    here = Class(tmp_path, url, "local")
+    deliver(url, "1")
+    with closing(SqlJournal.open(url, migrate=False)) as journal:
+        newest = journal.request_deploy(None, Trigger.MANUAL)
+    with closing(Database(url)) as database, database.writing() as connection:  # as pruning does
+        connection.execute(delete(announcements).where(announcements.c.id == newest))
+    here.backup(tmp_path / "b.tar.gz")
+    there = str(request.getfixturevalue(into))
+    here.restore(tmp_path / "b.tar.gz", settings_of(tmp_path, there))
+    with closing(SqlJournal.open(there, migrate=False)) as journal:
+        assert journal.request_deploy(None, Trigger.MANUAL) == newest + 1
 
 
 def test_a_backup_of_one_database_goes_into_the_other(

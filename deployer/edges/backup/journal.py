@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import Column, Connection, Table, delete, func, insert, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from deployer.edges.backup.archive import beside, own_as_around
@@ -27,6 +39,9 @@ ROWS_AT_A_TIME: Final = 1000
 _SIDES: Final = ("", "-wal", "-shm")
 _UNREADABLE: Final = (SQLAlchemyError, AttributeError, LookupError, TypeError, ValueError)
 """What rows of another schema raise."""
+_COUNTS: Final = Table(  # SQLite's own, to be written to: https://sqlite.org/autoinc.html
+    "sqlite_sequence", MetaData(), Column("name", String), Column("seq", Integer)
+)
 
 
 def copy(url: str, into: Path) -> None:
@@ -219,8 +234,9 @@ def _transfer(source: Connection, target: Connection) -> None:
     """Put the rows of one journal into another that is new, in the caller's transactions."""
     for table in metadata.sorted_tables:
         _copy(source, target, table, table.columns.keys())
-        if target.dialect.name == "postgresql" and table.autoincrement_column is not None:
-            _count_on(target, table.autoincrement_column)
+        if table.autoincrement_column is not None:
+            last = _last_number(source, table.autoincrement_column)
+            _number_after(target, table.autoincrement_column, last)
 
 
 def _copy(source: Connection, target: Connection, table: Table, names: Collection[str]) -> None:
@@ -232,10 +248,32 @@ def _copy(source: Connection, target: Connection, table: Table, names: Collectio
             target.execute(insert(table), [dict(row) for row in some])
 
 
-def _count_on(target: Connection, column: Column[int]) -> None:
-    """Have PostgreSQL number the next row after the largest that was written."""
-    sequence = func.pg_get_serial_sequence(column.table.name, column.name)
-    target.execute(select(func.setval(sequence, func.max(column))))
+def _last_number(source: Connection, column: Column[int]) -> int:
+    """Return the last number that a table gave out, its row may be pruned since; 0: none yet."""
+    name = column.table.name
+    if source.dialect.name == "postgresql":
+        asked = select(func.pg_sequence_last_value(func.pg_get_serial_sequence(name, column.name)))
+    elif _keeps_count(column.table):
+        asked = select(_COUNTS.c.seq).where(_COUNTS.c.name == name)
+    else:
+        asked = select(func.max(column))
+    return source.scalar(asked) or 0
+
+
+def _number_after(target: Connection, column: Column[int], last: int) -> None:
+    """Have a new table number its next row after `last`."""
+    name = column.table.name
+    if target.dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(name, column.name)
+        target.execute(select(func.setval(sequence, max(last, 1), last > 0)))
+    elif _keeps_count(column.table):
+        target.execute(delete(_COUNTS).where(_COUNTS.c.name == name))
+        target.execute(insert(_COUNTS).values(name=name, seq=last))
+
+
+def _keeps_count(table: Table) -> bool:
+    """Tell whether SQLite, too, never gives a number of it out again."""
+    return bool(table.dialect_options["sqlite"]["autoincrement"])
 
 
 def _sqlite(file: Path) -> str:
