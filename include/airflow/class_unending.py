@@ -19,6 +19,7 @@ import selectors
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class UnendingManager(WaitingManager):
     _refusal: Exception | None = attrs.field(default=None, init=False)
     _tries: dict[DagFileInfo, int] = attrs.field(factory=dict, init=False)
     """How often files were parsed whose result could not be stored."""
-    _again: set[str] = attrs.field(factory=set, init=False)
-    """Those to be tried once more, by name."""
+    _again: set[Any] = attrs.field(factory=set, init=False)
+    """Those to be tried once more, by `presence_key`: of whichever release is live then."""
     _heard_at: float = attrs.field(factory=time.monotonic, init=False)
     """When this process was last on its way to hear parsers."""
     _alarm: int = attrs.field(default=-1, init=False)
@@ -179,7 +180,7 @@ class UnendingManager(WaitingManager):
         if failed and proc.stdin.unanswered and self._is_to_be_tried_again(file):
             # Perhaps for want of an answer, not for what is in the file.
             self._finished(file)
-            self._again.add(self._name(file))
+            self._again.add(file.presence_key)
             return
         self._refusal = NotStored("Airflow's log says why")  # until it is
         try:
@@ -198,7 +199,7 @@ class UnendingManager(WaitingManager):
             self._tries.pop(file, None)
             self._stored(file, proc.parsing_result, seconds)
         elif may_pass(self._refusal) and self._is_to_be_tried_again(file):
-            self._again.add(self._name(file))
+            self._again.add(file.presence_key)
         else:
             self._not_parsed(file, "refused", words=words_of(self._refusal), seconds=seconds)
 
@@ -216,7 +217,8 @@ class UnendingManager(WaitingManager):
         files = super().claim_priority_files()
         if self._again and self._is_time("what was not stored"):
             again, self._again = self._again, set()
-            files += sorted((f for f in self._present if self._name(f) in again), key=self._name)
+            here = chain.from_iterable(self._present.values())
+            files += sorted((f for f in here if f.presence_key in again), key=self._name)
         return files
 
     def persist_parsing_result(

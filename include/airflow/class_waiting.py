@@ -26,17 +26,21 @@ whenever anything happens, and would ask each time."""
 class WaitingManager(DagFileProcessorManager):
     """See the module."""
 
-    _undone: Callable[[], None] | None = attrs.field(default=None, init=False)
-    """Deletions that could not be stored, to be tried again."""
-    _present: set[DagFileInfo] = attrs.field(factory=set, init=False)
-    """What the last refresh found."""
+    _undone: set[str] = attrs.field(factory=set, init=False)
+    """Bundles whose deletions could not be stored, to be tried again."""
+    _present: dict[str, set[DagFileInfo]] = attrs.field(factory=dict, init=False)
+    """What the last refresh of each bundle found."""
     _asked_database_at: dict[str, float] = attrs.field(factory=dict, init=False)
 
     # -- what is done each second
 
     def claim_priority_files(self) -> list[DagFileInfo]:
-        if self._undone:
-            self._undone()
+        if self._undone and self._is_time("deletions"):
+            for bundle_name in sorted(self._undone):
+                present = self._present[bundle_name]
+                observed = self._get_observed_filelocs(present)
+                self.deactivate_deleted_dags(bundle_name, present)
+                self.clear_orphaned_import_errors(bundle_name, observed)
         return self._each_second("what was asked for over REST", super().claim_priority_files)
 
     def fetch_callbacks(self) -> list[Any]:
@@ -93,13 +97,13 @@ class WaitingManager(DagFileProcessorManager):
             raise
 
     def deactivate_deleted_dags(self, bundle_name: str, present: set[DagFileInfo]) -> None:
-        self._undone = None
+        self._present[bundle_name] = present
+        self._undone.discard(bundle_name)
         try:
             super().deactivate_deleted_dags(bundle_name=bundle_name, present=present)
         except Exception:
             self.log.exception("What was deleted could not be stored, and is tried again")
-            self._undone = lambda: self._delete_again(bundle_name, present)
-        self._present = present
+            self._undone.add(bundle_name)
 
     def clear_orphaned_import_errors(
         self,
@@ -111,16 +115,9 @@ class WaitingManager(DagFileProcessorManager):
             super().clear_orphaned_import_errors(bundle_name, observed_filelocs, **options)
         except SQLAlchemyError:
             self.log.exception("Errors of what was deleted could not be cleared, it is tried again")
-            present = self._present
-            self._undone = lambda: self._delete_again(bundle_name, present)
-        if not self._undone:
+            self._undone.add(bundle_name)
+        if bundle_name not in self._undone:
             self._refreshed(bundle_name)
-
-    def _delete_again(self, bundle_name: str, present: set[DagFileInfo]) -> None:
-        if self._is_time("deletions"):
-            observed = self._get_observed_filelocs(present)
-            self.deactivate_deleted_dags(bundle_name, present)
-            self.clear_orphaned_import_errors(bundle_name, observed)
 
     def _refreshed(self, bundle_name: str) -> None:
         """Hear that a refresh is done, with its deletions."""

@@ -117,6 +117,43 @@ def test_while_the_manager_hears_nobody_no_parser_is_over_its_time_and_none_is_a
     assert unanswered == {"0": {"meanwhile": False}, "60": {"meanwhile": True}}
 
 
+# Of two bundles neither deletion can be stored the first time.
+TWO_BUNDLES = """
+import json
+from pathlib import Path
+import class_dag_processor as ours
+from airflow.dag_processing.manager import DagFileInfo, DagFileProcessorManager
+
+stored, broken = [], {"class", "examples"}
+
+def store(self, bundle_name, present):
+    if bundle_name in broken:
+        raise OSError("not now")
+    stored.append([bundle_name, sorted(str(file.rel_path) for file in present)])
+
+DagFileProcessorManager.deactivate_deleted_dags = store
+DagFileProcessorManager.clear_orphaned_import_errors = lambda self, bundle_name, seen: None
+DagFileProcessorManager.claim_priority_files = lambda self: []
+manager = ours.ClassDagProcessor(max_runs=-1)
+for bundle in sorted(broken):
+    file = DagFileInfo(rel_path=Path(f"{bundle}.py"), bundle_name=bundle, bundle_path=Path("/"))
+    manager.deactivate_deleted_dags(bundle_name=bundle, present={file})
+    manager.clear_orphaned_import_errors(bundle, {f"{bundle}.py"})
+broken.clear()
+manager.claim_priority_files()
+manager._asked_database_at.clear()
+manager.claim_priority_files()
+print("\\n" + json.dumps(stored))
+"""
+
+
+def test_what_was_deleted_is_tried_again_once_for_each_bundle(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    stored = ran(airflow_python, TWO_BUNDLES, tmp_path)
+    assert stored == [["class", ["class.py"]], ["examples", ["examples.py"]]]
+
+
 # Whatever the handler raised here would be dropped: it is Python's own call at a fork.
 TOLD_AT_A_FORK = """
 import os
