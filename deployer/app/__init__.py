@@ -352,7 +352,7 @@ def web_app(settings: Settings) -> Flask:
 
 @contextmanager
 def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Worker]:
-    from deployer.deployment.parts import Limits
+    from deployer.deployment.parts import Bounds
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import PLACE, DoorbellListener
     from deployer.worker.outbox import Outbox
@@ -366,7 +366,7 @@ def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Work
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
         _log().warning("no GITHUB_TOKEN: statuses stay in the outbox")
-    limits = Limits(
+    bounds = Bounds(
         parse_timeout_s=settings.parse_timeout_s,
         health_timeout_s=settings.health_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
@@ -378,7 +378,7 @@ def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Work
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, token))
     listener = DoorbellListener(settings.state_dir / PLACE)
-    reconciler = Reconciler(parts, limits, settings.branch)
+    reconciler = Reconciler(parts, bounds, settings.branch)
     try:
         yield Worker(
             reconciler=reconciler,

@@ -46,7 +46,7 @@ def on_this_machine(settings: Settings) -> Host:
     from deployer.edges.parser.asking import LocalParser
 
     airflow = local_airflow(settings)
-    script, env = airflow.place.files / "preflight.py", parsing_environment(airflow.place.files)
+    script, env = airflow.layout.files / "preflight.py", parsing_environment(airflow.layout.files)
     return Host(
         services=airflow,
         now=LocalParser(lambda: airflow.python, script, env),

@@ -40,7 +40,7 @@ def all_that_is_asked(settings: Settings, until: ExitStack) -> World:
         username, password = settings.airflow_username, in_plain(settings.airflow_password)
         if local is None or password:
             return username, password
-        kept = Secrets.kept(local.place)
+        kept = Secrets.kept(local.layout)
         if kept is None:
             raise Ailment("the embedded Airflow has never run", "start it: `deployer demo`")
         return username or local.username, kept.password

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from deployer import app, config
-from deployer.core.access import BEGINNING, LASTS, Secret, fingerprint
+from deployer.core.access import BEGINNING, LASTS, Purpose, fingerprint
 from deployer.errors import SettingsError
 
 ANYWHERE = ("0.0.0.0:", "[::]:")
@@ -39,11 +39,11 @@ def login(*, token: bool, revoke: bool, revoke_links: bool) -> None:
         journal.set_link_key(secrets.token_hex(32))
         click.echo("closed: the links of all statuses so far; those posted from now on work")
     elif token:
-        journal.admit(fingerprint(Secret.BEARER, secret), at=now, until=None)
+        journal.admit(fingerprint(Purpose.BEARER, secret), at=now, until=None)
         click.echo(secret)
         click.echo("send it as `Authorization: Bearer …`; shown this once", err=True)
     else:
-        journal.admit(fingerprint(Secret.LOGIN, secret), at=now, until=now + LASTS[Secret.LOGIN])
+        journal.admit(fingerprint(Purpose.LOGIN, secret), at=now, until=now + LASTS[Purpose.LOGIN])
         click.echo(f"{settings.public_url or _here(settings.bind)}/login?token={secret}")
         click.echo("open it within 10 minutes; it works once", err=True)
 

@@ -27,7 +27,7 @@ _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+))(?::[0-9]*)?")
 _PASSED_ON: Final = ("x-forwarded", "forwarded", "x-real-ip", "via")
 
 
-class Secret(StrEnum):
+class Purpose(StrEnum):
     """What a teacher's secret is for."""
 
     LOGIN = "login"  # a link that opens a session, once
@@ -35,10 +35,10 @@ class Secret(StrEnum):
     BEARER = "bearer"  # a program's header
 
 
-LASTS: Final = {Secret.LOGIN: timedelta(minutes=10), Secret.SESSION: timedelta(days=30)}
+LASTS: Final = {Purpose.LOGIN: timedelta(minutes=10), Purpose.SESSION: timedelta(days=30)}
 
 
-def fingerprint(purpose: Secret, secret: str) -> str:
+def fingerprint(purpose: Purpose, secret: str) -> str:
     """Return what is kept of a secret, and looked up by; it has 256 random bits of its own."""
     return sha256(f"{purpose} {secret}".encode()).hexdigest()
 

@@ -29,7 +29,7 @@ _TOLD_FROM_THE_JOURNAL = {JOURNAL, "packages", "worker"}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClassStanding:
     """How the class stands, by its deployments.
 
     Attributes:
@@ -70,7 +70,7 @@ class News:
         return {**still, **self.wrong}
 
 
-def in_journal(standing: Standing, pulse: Pulse, now: datetime) -> dict[str, str]:
+def in_journal(standing: ClassStanding, pulse: Pulse, now: datetime) -> dict[str, str]:
     """Return what is wrong by what it is about: red deployments and files, stalls, drift."""
     found = {verdict.path: of_file(verdict) for verdict in standing.red}
     if standing.state in {State.FAILED, State.ERROR}:

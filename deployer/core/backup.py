@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"deployer-\d{8}T\d{6}Z\.tar\.gz")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class BackupOrigin:
     """What a backup is of; it goes back only into the same.
 
     Attributes:
@@ -45,7 +45,7 @@ class Manifest:
         files: names of all that follow it.
     """
 
-    origin: Origin
+    origin: BackupOrigin
     made_by: str
     made_at: str
     revision: str
@@ -72,14 +72,14 @@ def read(text: bytes) -> Manifest | None:
     try:
         told = json.loads(text)
         names = tuple(map(str, told["files"]))
-        origin = Origin(**{name: str(value) for name, value in told["origin"].items()})
+        origin = BackupOrigin(**{name: str(value) for name, value in told["origin"].items()})
         manifest = Manifest(**told | {"origin": origin, "files": names})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return manifest if (manifest.kind, manifest.format) == (_KIND, FORMAT) else None
 
 
-def against(manifest: Manifest, here: Origin, revisions: Collection[str]) -> str | None:
+def against(manifest: Manifest, here: BackupOrigin, revisions: Collection[str]) -> str | None:
     """Return why a backup can't go back into `here`, None: it can.
 
     `revisions`: of the journal's schema that this deployer knows.

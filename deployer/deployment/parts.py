@@ -35,7 +35,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Bounds:
     """How long and how much.
 
     Attributes:

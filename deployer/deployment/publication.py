@@ -17,7 +17,7 @@ from deployer.core.counts import counted
 from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Bounds, Parts
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import Beside, Waiting
 from deployer.errors import AirflowError, DagProcessorEnded, DiskError
@@ -58,7 +58,7 @@ class GoLive:
     """
 
     def __init__(
-        self, parts: Parts, limits: Limits, step: Steps, beside: Beside, cut: Callable[[], bool]
+        self, parts: Parts, bounds: Bounds, step: Steps, beside: Beside, cut: Callable[[], bool]
     ) -> None:
         self.verdicts: tuple[Verdict, ...] = ()
         self.unjudged: Mapping[str, frozenset[str]] = {}
@@ -67,8 +67,8 @@ class GoLive:
         self._journal = parts.journal
         self._clock = parts.clock
         self._feed = parts.feed
-        self._guard = Guard(parts, timeout_s=limits.health_timeout_s)
-        self._timeout_s = limits.parse_timeout_s
+        self._guard = Guard(parts, timeout_s=bounds.health_timeout_s)
+        self._timeout_s = bounds.parse_timeout_s
         self._step = step
         self._beside = beside
         self._cut = cut

@@ -34,7 +34,7 @@ from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.deployment.holding import Holding
-from deployer.deployment.parts import Limits, Parts, Pending, Result
+from deployer.deployment.parts import Bounds, Parts, Pending, Result
 from deployer.deployment.publication import GoLive, Wanted
 from deployer.deployment.rollout import Drain, Rollout
 from deployer.deployment.steps import Steps
@@ -63,7 +63,7 @@ class Run:
     """
 
     parts: Parts
-    limits: Limits
+    bounds: Bounds
     deployment: int
     beside: Beside
     cut: Callable[[], bool]
@@ -73,11 +73,11 @@ class Run:
     answers_for: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        parts, limits = self.parts, self.limits
+        parts, bounds = self.parts, self.bounds
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
-        drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
+        drain = Drain(parts.airflow, parts.journal, parts.clock, bounds.drain_timeout_s)
         self._rollout = Rollout(parts, drain, self._step)
-        self._live = GoLive(parts, limits, self._step, self.beside, self.cut)
+        self._live = GoLive(parts, bounds, self._step, self.beside, self.cut)
         self._holding = Holding(parts.journal)
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
@@ -122,7 +122,7 @@ class Run:
                 tip,
                 installed=installed,
                 refusals=journal.refusals(),
-                services=self.limits.services,
+                services=self.bounds.services,
                 kept=kept,
                 held=live.held if live else (),
                 pending=self.answers_for | frozenset(live.pending) - self.beside.paths
@@ -137,7 +137,7 @@ class Run:
             note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
         self._rollout.refused = the_plan.refused
         if not the_plan.recreate:
-            self._rollout.stay(self.limits.services, known=installed is not None)
+            self._rollout.stay(self.bounds.services, known=installed is not None)
         known = self._holding.hold_known(old, the_plan, tip)
         carried = known | rules.carried(live, old, the_plan, tip)
         wanted = self._holding.wanted(tip, (), carried)

@@ -20,7 +20,7 @@ from deployer.core.hooks import KEPT, Delivery, amiss, body, lost, ours, to_ask_
 from deployer.doctor.world import World
 from deployer.errors import MayNot, OperatorError
 from deployer.ports import Webhooks
-from deployer.ports.doctor import Answer
+from deployer.ports.doctor import ServerAnswer
 
 NO_COMMIT: Final = "0" * 40
 SOON: Final = timedelta(days=7)
@@ -38,7 +38,7 @@ AWAY: Final = (
 _LATER: Final = "wait; if it lasts, look at GitHub's status page. Statuses wait in the outbox"
 
 
-def _asked(world: World) -> tuple[Answer, datetime]:
+def _asked(world: World) -> tuple[ServerAnswer, datetime]:
     """Return what GitHub says to a status that can't be, and when.
 
     To nobody in particular without a token.
@@ -107,7 +107,7 @@ def ahead(world: World) -> timedelta:
         raise Ailment("GitHub's answer has no date", AWAY) from exc
 
 
-def _refused(world: World, repo: str, refusal: Answer) -> Ailment:
+def _refused(world: World, repo: str, refusal: ServerAnswer) -> Ailment:
     """Find out what the token lacks: the repository, or the right to write statuses."""
     if world.github.ask("GET", f"/repos/{repo}").status == HTTPStatus.OK:
         needed = refusal.headers.get("x-accepted-github-permissions")
@@ -124,7 +124,7 @@ def _refused(world: World, repo: str, refusal: Answer) -> Ailment:
     )
 
 
-def _limited(answer: Answer) -> bool:
+def _limited(answer: ServerAnswer) -> bool:
     """Tell whether this is a rate limit: a missing right brings neither header."""
     # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
     return answer.status in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS} and (
@@ -134,7 +134,7 @@ def _limited(answer: Answer) -> bool:
     )
 
 
-def _standing(repo: str, answer: Answer, now: datetime) -> str:
+def _standing(repo: str, answer: ServerAnswer, now: datetime) -> str:
     """Say until when a token that has the right is good."""
     may = f"may write commit statuses of {repo}"
     expires = _expiry(answer.headers)

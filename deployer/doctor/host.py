@@ -14,7 +14,7 @@ from deployer.core.doctor import Ailment, NotApplicable
 from deployer.doctor import docker, github
 from deployer.doctor.world import World
 from deployer.errors import DeployerError, OperatorError
-from deployer.ports.doctor import Answer
+from deployer.ports.doctor import ServerAnswer
 
 GIB: Final = 1024**3
 LEAST_GIB: Final = 1.0
@@ -122,7 +122,7 @@ def public_address(world: World) -> str:
     return f"{url} answers" + ("; over http, which anyone on the way can read" if plain else "")
 
 
-def _answer(world: World, path: str) -> Answer:
+def _answer(world: World, path: str) -> ServerAnswer:
     try:
         return world.public.ask("GET", path)
     except OperatorError as exc:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx
 
 from deployer.errors import OperatorError
-from deployer.ports.doctor import Answer
+from deployer.ports.doctor import ServerAnswer
 
 TIMEOUT_S = 8.0
 """For connecting, and for each read."""
@@ -22,7 +22,7 @@ class HttpServer:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ServerAnswer:
         url = f"{self._url}{path}"
         try:
             with httpx.Client(timeout=TIMEOUT_S, mounts=PAST_THE_PROXY) as client:
@@ -30,4 +30,4 @@ class HttpServer:
         except (httpx.RequestError, httpx.InvalidURL) as exc:
             said = " ".join(str(exc).split()) or type(exc).__name__
             raise OperatorError(f"no answer from {url} ({said})") from exc
-        return Answer(answer.status_code, dict(answer.headers))
+        return ServerAnswer(answer.status_code, dict(answer.headers))

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """What a server said; the names of `headers` are in lower case."""
 
     status: int
@@ -30,7 +30,7 @@ class Answer:
 class Server(Protocol):
     """A server at an address of the settings, asked with the account that is set for it."""
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ServerAnswer:
         """Return its answer, whatever the status; redirects are not followed.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deployer.core.alerts import Standing
+from deployer.core.alerts import ClassStanding
 from deployer.core.invariants import Audit
 from deployer.core.model import (
     Closed,
@@ -302,7 +302,7 @@ class Journal(Protocol):
 
     # -- what the teacher is told
 
-    def standing(self) -> Standing:
+    def standing(self) -> ClassStanding:
         """Return how the class stands, by its deployments."""
 
     # -- for everybody who asks

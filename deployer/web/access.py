@@ -28,7 +28,7 @@ from flask import (
     url_for,
 )
 
-from deployer.core.access import BEGINNING, LASTS, Link, Secret, fingerprint, is_own
+from deployer.core.access import BEGINNING, LASTS, Link, Purpose, fingerprint, is_own
 from deployer.core.model import Deployment
 from deployer.ports import Journal
 
@@ -85,9 +85,9 @@ def _let_in(journal: Journal, now: Callable[[], datetime]) -> None:
 
 
 def _is_teacher(journal: Journal, now: datetime) -> bool:
-    shown = {Secret.SESSION: request.cookies.get(COOKIE)}
+    shown = {Purpose.SESSION: request.cookies.get(COOKIE)}
     if request.authorization and request.authorization.type == "bearer":
-        shown[Secret.BEARER] = request.authorization.token
+        shown[Purpose.BEARER] = request.authorization.token
     return any(
         secret and journal.admitted(fingerprint(purpose, secret), now)
         for purpose, secret in shown.items()
@@ -123,8 +123,8 @@ def _login(journal: Journal, public_url: str | None, now: Callable[[], datetime]
 
     @routes.post("/login")
     def enter() -> Response:
-        session, at, lasts = BEGINNING + secrets.token_urlsafe(32), now(), LASTS[Secret.SESSION]
-        kept = fingerprint(Secret.SESSION, session)
+        session, at, lasts = BEGINNING + secrets.token_urlsafe(32), now(), LASTS[Purpose.SESSION]
+        kept = fingerprint(Purpose.SESSION, session)
         # If we die here, the link is used up and nobody is in: another one is printed in a moment.
         if not journal.exchange(_once(), kept, at=at, until=at + lasts):
             abort(403, CLOSED)
@@ -145,4 +145,4 @@ def _login(journal: Journal, public_url: str | None, now: Callable[[], datetime]
 
 
 def _once() -> str:
-    return fingerprint(Secret.LOGIN, request.args.get("token", ""))
+    return fingerprint(Purpose.LOGIN, request.args.get("token", ""))

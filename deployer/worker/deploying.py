@@ -23,7 +23,7 @@ from deployer.core.model import (
 )
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import Commit, pending, waiting
-from deployer.deployment.parts import Limits, Parts, Result
+from deployer.deployment.parts import Bounds, Parts, Result
 from deployer.deployment.run import Run
 from deployer.errors import PreflightError
 from deployer.ports import Announcement, Edits
@@ -43,7 +43,7 @@ class Deploying:
     """One deployment after the other, each from its row in the queue to its statuses."""
 
     parts: Parts
-    limits: Limits
+    bounds: Bounds
     intake: Intake
     carrying: Carrying
     covered: CoveredCommits
@@ -115,7 +115,7 @@ class Deploying:
             rows = [row.id for row in (*same, *covered) if row.id != deployment]
             run = Run(
                 self.parts,
-                self.limits,
+                self.bounds,
                 deployment,
                 beside=self.carrying.beside(),
                 cut=self.intake.others.is_set,
@@ -180,7 +180,7 @@ class Deploying:
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
             beside = self.carrying.beside(carried)
-            run = Run(self.parts, self.limits, carried.deployment, beside=beside, cut=is_due)
+            run = Run(self.parts, self.bounds, carried.deployment, beside=beside, cut=is_due)
             result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)

@@ -11,7 +11,7 @@ from deployer.core.airflow_version import BY
 from deployer.core.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Bounds, Parts
 from deployer.deployment.rollout import Drain
 from deployer.errors import DeployerError
 from deployer.worker.intake import Intake
@@ -41,12 +41,12 @@ class Maintenance:
         untidy: what died, or failed, may have left something of a rollout in Docker.
     """
 
-    def __init__(self, parts: Parts, limits: Limits) -> None:
+    def __init__(self, parts: Parts, bounds: Bounds) -> None:
         self.deployed: str | None = None
         self.untidy = True
         self._parts = parts
-        self._limits = limits
-        self._drain = Drain(parts.airflow, parts.journal, parts.clock, limits.drain_timeout_s)
+        self._bounds = bounds
+        self._drain = Drain(parts.airflow, parts.journal, parts.clock, bounds.drain_timeout_s)
         self._prune_due_at = 0.0  # monotonic
         self._asked_about: list[str] = []  # old releases, the one asked about last at the end
         self._release_due_at = float("inf")  # monotonic
@@ -72,7 +72,7 @@ class Maintenance:
 
         Dying in here: it is done once more, the pools' slots are in the journal until all is well.
         """
-        parts, services = self._parts, self._limits.services
+        parts, services = self._parts, self._bounds.services
         if parts.journal.drained() == {} or self._another_airflow_is_put_in():
             return
         try:
@@ -164,7 +164,7 @@ class Maintenance:
         return drift, hindrance.reason if hindrance else decided.refused or ""
 
     def _all_run(self) -> bool:
-        return all(self._parts.services.vitals(service).life for service in self._limits.services)
+        return all(self._parts.services.vitals(service).life for service in self._bounds.services)
 
     def clean_up(self) -> None:
         """Remove what is old, a part at a time, once it has been quiet for a while."""
@@ -191,7 +191,7 @@ class Maintenance:
         if now < self._prune_due_at:
             return
         try:
-            keep = timedelta(days=self._limits.keep_days)
+            keep = timedelta(days=self._bounds.keep_days)
             removed = self._parts.journal.prune(self._parts.clock.now() - keep)
         except DeployerError as exc:
             log.warning("journal not pruned", reason=str(exc))
@@ -223,7 +223,7 @@ class Maintenance:
         Of those that an untouched DAG still holds there may be many: some are asked about
         at a time, each in its turn.
         """
-        releases, keep = self._parts.releases, self._limits.keep_releases
+        releases, keep = self._parts.releases, self._bounds.keep_releases
         old = releases.beyond(keep)
         turn = {name: number for number, name in enumerate(self._asked_about, 1)}
         some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]

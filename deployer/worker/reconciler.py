@@ -14,7 +14,7 @@ import structlog
 from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.core.reporting.status import rolled_back
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Bounds, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
@@ -22,7 +22,7 @@ from deployer.worker.covered import TAKEN_BACK, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
-from deployer.worker.tip import FETCH_AGAIN_S, NAMED_WITHIN, REPLICATION, Fetched, Place, Tip
+from deployer.worker.tip import FETCH_AGAIN_S, NAMED_WITHIN, REPLICATION, Ancestry, Fetched, Tip
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ FETCH_EVERY_S = 60.0
 class Reconciler:
     """One deployment after the other; `take_in` may be called from another thread."""
 
-    def __init__(self, parts: Parts, limits: Limits, branch: str) -> None:
+    def __init__(self, parts: Parts, bounds: Bounds, branch: str) -> None:
         self._parts = parts
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
@@ -42,8 +42,8 @@ class Reconciler:
         self._carrying = Carrying(self._complete)
         self._intake = Intake(parts, branch, self._carrying)
         self._covered = CoveredCommits(parts, branch, self._intake, self._carrying)
-        self._deploying = Deploying(parts, limits, self._intake, self._carrying, self._covered)
-        self.maintenance = Maintenance(parts, limits)
+        self._deploying = Deploying(parts, bounds, self._intake, self._carrying, self._covered)
+        self.maintenance = Maintenance(parts, bounds)
         self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
         self._told_of: Freeze | None = None  # the rollback of which commits were told
@@ -100,12 +100,12 @@ class Reconciler:
                 self._carrying.drop()
             self._drop_gone(fetched)
             rows = self._intake.rows()
-            places = {
-                row.id: self._tip.place(row.sha, row.queued_at, fetched, patience=REPLICATION)
+            ancestry = {
+                row.id: self._tip.ancestry(row.sha, row.queued_at, fetched, patience=REPLICATION)
                 for row in rows
             }
             asked = {
-                wish: self._tip.place(wish.sha, wish.received_at, fetched, patience=timedelta(0))
+                wish: self._tip.ancestry(wish.sha, wish.received_at, fetched, patience=timedelta(0))
                 for wish in self._intake.wishes()
             }
         settled = not (edits or asked or self._is_behind(tip))
@@ -115,11 +115,13 @@ class Reconciler:
         rows = [row for row in rows if row not in answered]
         mine = any(row.sha == tip for row in rows) and not settled
         covered = [
-            row for row in rows if (row.sha != tip or settled) and places[row.id] is Place.ON_BRANCH
+            row
+            for row in rows
+            if (row.sha != tip or settled) and ancestry[row.id] is Ancestry.ON_BRANCH
         ]
-        self._covered.dismiss([row for row in rows if places[row.id] is Place.GONE])
-        self._covered.refuse([wish for wish, place in asked.items() if place is Place.GONE])
-        wishes = [wish for wish, place in asked.items() if place is Place.ON_BRANCH]
+        self._covered.dismiss([row for row in rows if ancestry[row.id] is Ancestry.GONE])
+        self._covered.refuse([wish for wish, found in asked.items() if found is Ancestry.GONE])
+        wishes = [wish for wish, found in asked.items() if found is Ancestry.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
         if not (mine or wishes or behind):
             covered = self._covered.late(covered)
@@ -130,7 +132,7 @@ class Reconciler:
             return self._after(ending, edits)
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
-        if Place.UNSEEN in {*places.values(), *asked.values()}:
+        if Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}:
             named_in_s = self._name()
             return FETCH_AGAIN_S if named_in_s is None else min(FETCH_AGAIN_S, named_in_s)
         if not self._carrying and self.maintenance.is_mending_due(tip):
@@ -293,8 +295,8 @@ class Reconciler:
         """Leave to themselves deployments whose commit a forced push has removed."""
         carried = self._carrying.rows
         for row in [row for row in self._parts.journal.unfinished() if row.id in carried]:
-            place = self._tip.place(row.sha, row.queued_at, fetched, patience=REPLICATION)
-            if place is Place.GONE:
+            ancestry = self._tip.ancestry(row.sha, row.queued_at, fetched, patience=REPLICATION)
+            if ancestry is Ancestry.GONE:
                 self._carrying.drop({row.id})
 
     def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:

@@ -28,7 +28,7 @@ class Fetched:
     step: StepRecord
 
 
-class Place(Enum):
+class Ancestry(Enum):
     """Where an announced commit stands to the tip."""
 
     ON_BRANCH = "on branch"
@@ -63,17 +63,17 @@ class Tip:
                 step = StepRecord(StepName.FETCH, "ok", started_at, clock.now(), f"tip {tip[:7]}")
                 return Fetched(tip, step)
 
-    def place(
+    def ancestry(
         self, sha: str | None, announced_at: datetime, fetched: Fetched, *, patience: timedelta
-    ) -> Place:
+    ) -> Ancestry:
         """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
         known = True
         try:
             if sha is None or self.parts.repository.contains(fetched.tip, sha):
-                return Place.ON_BRANCH
+                return Ancestry.ON_BRANCH
         except UnknownCommit:
             known = self.parts.journal.forced_away(sha or "")
         began = fetched.step.started_at
         if announced_at > began:  # this fetch can't have brought it
-            return Place.UNSEEN
-        return Place.UNSEEN if not known and began - announced_at < patience else Place.GONE
+            return Ancestry.UNSEEN
+        return Ancestry.UNSEEN if not known and began - announced_at < patience else Ancestry.GONE

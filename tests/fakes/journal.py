@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from deployer.core.airflow_version import leave_to_it
-from deployer.core.alerts import Standing
+from deployer.core.alerts import ClassStanding
 from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
@@ -471,7 +471,7 @@ class FakeJournal:
 
     # -- what the teacher is told
 
-    def standing(self) -> Standing:
+    def standing(self) -> ClassStanding:
         ended = [d for d in self.records.values() if d.ending and not _refused(d)]
         newest = ended[-1] if ended else None
         live = [d for d in ended if d.state in {State.SUCCEEDED, State.BROKEN}]
@@ -483,7 +483,7 @@ class FakeJournal:
         }
         open_ones = [(d.sha, d.queued_at) for d in self.records.values() if not d.state.ended]
         open_ones += [(made.sha, made.received_at) for made in self.unseen() if made.sha]
-        return Standing(
+        return ClassStanding(
             deployment=newest.id if newest else None,
             sha=newest.sha if newest else "",
             state=newest.state if newest else None,

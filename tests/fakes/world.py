@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Bounds, Parts
 from deployer.ports import Release
 from deployer.worker.reconciler import Reconciler
 from tests.fakes.airflow import FakeAirflow
@@ -88,7 +88,7 @@ class World:
         self.releases = ServedReleases(self.feed, self.services)
         self.examiner = FakeExaminer(self.clock)
         self.journal = FakeJournal(now=self.clock.now)
-        self.limits = Limits(
+        self.bounds = Bounds(
             parse_timeout_s=90,
             health_timeout_s=180,
             drain_timeout_s=300,
@@ -116,7 +116,7 @@ class World:
 
     def worker(self) -> Reconciler:
         """Return the turns of a worker that has just been started."""
-        return Reconciler(self.parts, self.limits, "main")
+        return Reconciler(self.parts, self.bounds, "main")
 
     def push(self, *paths: str, author: str = TEACHER) -> str:
         """Push new contents of `paths`; tell nobody."""

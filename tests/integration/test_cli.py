@@ -27,7 +27,7 @@ from deployer.app import airflow_version
 from deployer.cli import COMMANDS, deploy, main
 from deployer.cli.logs import unread
 from deployer.config import Settings
-from deployer.core.access import Secret, fingerprint
+from deployer.core.access import Purpose, fingerprint
 from deployer.core.airflow_version import BY
 from deployer.core.doctor import Finding, Mark
 from deployer.core.model import (
@@ -879,7 +879,7 @@ def test_a_rollback_can_be_waited_for(run: Run, state_dir: Path, journal: SqlJou
 # --- login -----------------------------------------------------------------------
 
 
-def admitted(journal: SqlJournal, purpose: Secret, secret: str, *, after: timedelta) -> bool:
+def admitted(journal: SqlJournal, purpose: Purpose, secret: str, *, after: timedelta) -> bool:
     return journal.admitted(fingerprint(purpose, secret), datetime.now(UTC) + after)
 
 
@@ -904,20 +904,20 @@ def test_login_prints_a_link_that_is_valid_for_ten_minutes(
     address, _, secret = ended.out.strip().partition("?token=")
     assert (ended.status, address) == (0, page)
     assert "within 10 minutes; it works once" in ended.err
-    assert admitted(journal, Secret.LOGIN, secret, after=timedelta(minutes=9))
-    assert not admitted(journal, Secret.LOGIN, secret, after=timedelta(minutes=10))
-    assert not admitted(journal, Secret.BEARER, secret, after=timedelta())
+    assert admitted(journal, Purpose.LOGIN, secret, after=timedelta(minutes=9))
+    assert not admitted(journal, Purpose.LOGIN, secret, after=timedelta(minutes=10))
+    assert not admitted(journal, Purpose.BEARER, secret, after=timedelta())
 
 
 def test_login_prints_a_bearer_token_that_is_valid_until_it_is_revoked(
     run: Run, journal: SqlJournal
 ) -> None:
     secret = run("login", "--token").out.strip()
-    assert admitted(journal, Secret.BEARER, secret, after=timedelta(days=999))
-    assert not admitted(journal, Secret.LOGIN, secret, after=timedelta())
+    assert admitted(journal, Purpose.BEARER, secret, after=timedelta(days=999))
+    assert not admitted(journal, Purpose.LOGIN, secret, after=timedelta())
     run("login")
     assert "ended: 2 logins" in run("login", "--revoke").out
-    assert not admitted(journal, Secret.BEARER, secret, after=timedelta())
+    assert not admitted(journal, Purpose.BEARER, secret, after=timedelta())
 
 
 def test_the_journal_keeps_no_secret_of_a_login(
@@ -927,8 +927,8 @@ def test_the_journal_keeps_no_secret_of_a_login(
     kept = b"".join(file.read_bytes() for file in state_dir.glob("deployer.db*"))
     assert link.strip().partition("?token=")[2].encode() not in kept
     assert token.strip().encode() not in kept
-    assert fingerprint(Secret.BEARER, token.strip()).encode() in kept
-    assert journal.admitted(fingerprint(Secret.BEARER, token.strip()), NOW)
+    assert fingerprint(Purpose.BEARER, token.strip()).encode() in kept
+    assert journal.admitted(fingerprint(Purpose.BEARER, token.strip()), NOW)
 
 
 def test_login_gives_each_time_another_secret(run: Run, journal: SqlJournal) -> None:

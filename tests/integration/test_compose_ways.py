@@ -13,7 +13,7 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
-from deployer.core.requirements.blame import End
+from deployer.core.requirements.blame import CommandEnd
 from deployer.demo.stage import free_port
 from deployer.edges.compose.engine import ENGINE_ERRORS
 from deployer.edges.compose.image_way import IMAGE_LABEL, ImageSlots, ImageWay
@@ -121,7 +121,7 @@ def test_a_throwaway_container_has_no_rights_and_nothing_is_left_of_it(
     ended = small(client, project).run(
         AIRFLOW, ["-c", f"{script}; exit 7"], within_s=30, files={"tmp/given": b"a text\n"}
     )
-    assert (ended.end, ended.status) == (End.EXITED, 7)
+    assert (ended.end, ended.status) == (CommandEnd.EXITED, 7)
     assert ended.text.split() == ["CapBnd:", "0" * 16, "NoNewPrivs:", "1", "a", "text", "lo"]
     assert left_of(client, project) == []
 
@@ -130,7 +130,7 @@ def test_a_throwaway_container_is_killed_when_its_time_is_over(
     client: DockerClient, project: str
 ) -> None:
     ended = small(client, project).run(AIRFLOW, ["-c", "echo began; sleep 60"], within_s=5)
-    assert (ended.end, ended.text) == (End.OUT_OF_TIME, "began\n")
+    assert (ended.end, ended.text) == (CommandEnd.OUT_OF_TIME, "began\n")
     assert left_of(client, project) == []
 
 
@@ -140,7 +140,7 @@ def test_a_throwaway_container_that_wants_too_much_memory_is_told_so(
 ) -> None:
     script = f"python -c 'bytearray(1 << 29)'{then}"
     ended = small(client, project).run(AIRFLOW, ["-c", script], within_s=30)
-    assert ended.end is End.OUT_OF_MEMORY
+    assert ended.end is CommandEnd.OUT_OF_MEMORY
 
 
 def test_an_engine_that_is_away_is_the_operators_affair() -> None:

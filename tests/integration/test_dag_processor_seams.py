@@ -222,7 +222,7 @@ def test_on_another_airflow_its_own_dag_processor_runs_and_the_feed_says_why(
         (came,) = feed.present().values()
         assert came.airflow.startswith("3.3.")
         assert came.unfit == reason
-        eventually(lambda: FIRST_DAG_ID in stored(local.place.database), PATIENCE_S)
+        eventually(lambda: FIRST_DAG_ID in stored(local.layout.database), PATIENCE_S)
         assert list(local.pids()) == [DAG_PROCESSOR]
         assert feed.wait(0) == (came,)
         log = tmp_path / "state" / "logs" / f"{DAG_PROCESSOR}.log"

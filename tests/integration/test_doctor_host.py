@@ -16,7 +16,7 @@ from deployer.doctor import host
 from deployer.doctor.world import World
 from deployer.edges.http import HttpServer
 from deployer.errors import OperatorError
-from deployer.ports.doctor import About, Answer
+from deployer.ports.doctor import About, ServerAnswer
 from tests.doctor_world import nothing_but
 from tests.integration.answering import Answering, Said, answering
 
@@ -36,9 +36,9 @@ class Clock:
     ahead_s: float | None
     data: Path
 
-    def ask(self, *_: object) -> Answer:
+    def ask(self, *_: object) -> ServerAnswer:
         at = NOW - timedelta(seconds=self._ahead_s())
-        return Answer(200, {"date": format_datetime(at, usegmt=True)})
+        return ServerAnswer(200, {"date": format_datetime(at, usegmt=True)})
 
     def about(self) -> About:
         return About("27", self.data, self._ahead_s())

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from deployer.core.airflow_version import BY
-from deployer.core.alerts import Standing
+from deployer.core.alerts import ClassStanding
 from deployer.core.invariants import Audit
 from deployer.core.model import (
     Closed,
@@ -1465,7 +1465,7 @@ def test_all_who_were_admitted_are_let_in_no_more_when_that_is_revoked(journal: 
 
 
 def test_a_class_stands_as_its_newest_ended_deployment_left_it(journal: Journal) -> None:
-    assert journal.standing() == Standing()
+    assert journal.standing() == ClassStanding()
     live = _queued(journal, A)
     journal.start(live, at=NOW, base_sha=None, covers=[A])
     ending = Ending(
@@ -1477,7 +1477,7 @@ def test_a_class_stands_as_its_newest_ended_deployment_left_it(journal: Journal)
     journal.end(failed, Ending(B, State.ERROR, reason="no Docker"), at=after(4))
     passed = _queued(journal, C)
     journal.supersede(passed, "part of another", at=after(5))
-    assert journal.standing() == Standing(
+    assert journal.standing() == ClassStanding(
         deployment=failed,
         sha=B,
         state=State.ERROR,

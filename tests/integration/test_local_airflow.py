@@ -240,9 +240,9 @@ def test_a_version_that_airflows_own_pins_forbid_is_refused(world: World) -> Non
 
 def test_resolving_too_long_is_given_up_and_the_authors_to_mend(world: World) -> None:
     hasty = LocalAirflow(
-        world.local.place.state.parent,
+        world.local.layout.state.parent,
         root=world.releases.root,
-        port=world.local.place.port,
+        port=world.local.layout.port,
         resolve_timeout_s=0.001,
     )
     with pytest.raises(RequirementsRefused, match=r"did not resolve .* within 0\.001 s"):
@@ -301,10 +301,10 @@ def test_services_whose_packages_can_not_be_moved_are_started_on_those_they_had(
 
 def test_a_second_instance_takes_over_what_runs(world: World) -> None:
     again = LocalAirflow(
-        world.local.place.state.parent,
+        world.local.layout.state.parent,
         root=world.releases.root,
-        port=world.local.place.port,
-        repo_url=world.local.place.repo_url,
+        port=world.local.layout.port,
+        repo_url=world.local.layout.repo_url,
     )
     before = {name: again._processes.running(name) for name in COMMANDS}
     again.start()
@@ -314,7 +314,7 @@ def test_a_second_instance_takes_over_what_runs(world: World) -> None:
 
 
 def test_secrets_are_readable_by_their_owner_alone(world: World) -> None:
-    place = world.local.place
+    place = world.local.layout
     for file in (place.state / "secrets.json", place.passwords):
         assert file.stat().st_mode & 0o077 == 0
 
@@ -329,7 +329,7 @@ def airflow(world: World, *args: str) -> str:
     done = subprocess.run(
         [str(world.local.python), "-m", "airflow", *args],
         env=world.local.airflow_environment(),
-        cwd=world.local.place.home,
+        cwd=world.local.layout.home,
         capture_output=True,
         text=True,
         timeout=BOUND_S,

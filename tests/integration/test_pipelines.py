@@ -355,7 +355,7 @@ def dag_test(home: Path, lab: Lab, *months: str) -> Laptop:
 @pytest.fixture(scope="module")
 def airflow_api(world: World, lab: Lab) -> Iterator[httpx.Client]:
     """The class's Airflow with the pipelines, their connection and their variable."""
-    (world.local.place.home / "tools").symlink_to(lab.tools.parent)
+    (world.local.layout.home / "tools").symlink_to(lab.tools.parent)
     login = {"username": world.local.username, "password": world.local.password}
     answer = httpx.post(f"{world.local.url}/auth/token", json=login, timeout=60, trust_env=False)
     token = answer.raise_for_status().json()["access_token"]
@@ -447,7 +447,7 @@ def test_a_scheduled_run_and_a_backfill_of_three_months_end_well(
 ) -> None:
     logs = {
         str(log): log.read_text(errors="replace")[-3000:]
-        for log in (world.local.place.home / "logs").glob(f"dag_id={LASSE_DAG}/**/*.log")
+        for log in (world.local.layout.home / "logs").glob(f"dag_id={LASSE_DAG}/**/*.log")
     }
     assert runs.lasse == [("backfill", "success")] * 3 + [("scheduled", "success")], logs
     # The schedule's one run is about the month that is over.
@@ -531,7 +531,7 @@ def test_nothing_is_written_into_the_class_repository(runs: Runs) -> None:
 
 
 def test_the_password_is_never_logged(runs: Runs, world: World, warehouse: Warehouse) -> None:
-    found = (world.local.place.home / "logs").rglob("*.log")
+    found = (world.local.layout.home / "logs").rglob("*.log")
     logs = [log.read_text(errors="replace") for log in found]  # some are being written
     assert any("trips of 2024-01 are in airflow_lasse.raw_trips" in log for log in logs)
     assert not any(warehouse.password in text for text in (*logs, runs.maria.out))

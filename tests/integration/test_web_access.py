@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from deployer.core.access import Link, Secret, fingerprint
+from deployer.core.access import Link, Purpose, fingerprint
 from deployer.core.model import Ending, Outcome, ParseError, State, Trigger, Verdict
 from deployer.errors import JournalError
 from deployer.web import Receiving, create_app
@@ -119,7 +119,7 @@ def token(journal: FakeJournal, sha: str = B, context: str = "airflow/maria") ->
 
 def login_link(journal: FakeJournal) -> str:
     until = NOW + timedelta(minutes=10)
-    journal.admit(fingerprint(Secret.LOGIN, "once"), at=NOW, until=until)
+    journal.admit(fingerprint(Purpose.LOGIN, "once"), at=NOW, until=until)
     return "/login?token=once"
 
 
@@ -501,7 +501,7 @@ def bearer(secret: str) -> dict[str, str]:
 def test_a_bearer_token_opens_what_programs_ask_for(
     stranger: FlaskClient, journal: FakeJournal, path: str
 ) -> None:
-    journal.admit(fingerprint(Secret.BEARER, "program"), at=NOW, until=None)
+    journal.admit(fingerprint(Purpose.BEARER, "program"), at=NOW, until=None)
     assert stranger.get(path, headers=bearer("program")).status_code in {200, 503}
     for wrong in ("other", "", "program2", "Program", " "):
         assert is_closed(stranger.get(path, headers=bearer(wrong)))
@@ -515,7 +515,7 @@ def test_a_secret_for_one_thing_does_for_no_other(
     stranger: FlaskClient, journal: FakeJournal
 ) -> None:
     login_link(journal)
-    journal.admit(fingerprint(Secret.BEARER, "program"), at=NOW, until=None)
+    journal.admit(fingerprint(Purpose.BEARER, "program"), at=NOW, until=None)
     assert is_closed(stranger.get("/", headers=bearer("once")))
     assert is_closed(stranger.get("/", headers={"Cookie": f"{COOKIE}=once"}))
     assert is_closed(stranger.get("/", headers={"Cookie": f"{COOKIE}=program"}))

@@ -47,7 +47,7 @@ from deployer.core.model import (
 )
 from deployer.core.settings import Secret
 from deployer.core.webhook import Elsewhere, Ignored, Push, settle
-from deployer.deployment.parts import Limits, Parts
+from deployer.deployment.parts import Bounds, Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.store import SqlJournal
 from deployer.errors import (
@@ -583,7 +583,7 @@ class Machine:
             self._sql_journal() if sql else FakeJournal(now=self.clock.now)
         )
         self._board = self._real_board() if real_board else self.hub
-        self._limits = Limits(90, 180, 300, SERVICES, keep_releases=3, keep_days=180)
+        self._bounds = Bounds(90, 180, 300, SERVICES, keep_releases=3, keep_days=180)
         self._reconciler: Reconciler | None = None
         self._outbox: Outbox | None = None
         self._lock = Lock()
@@ -698,7 +698,7 @@ class Machine:
         }
         parts = Parts(**ports, clock=self.clock, owed=self._owed)
         # Made before the first turn, as `app` does it.
-        reconciler = Reconciler(parts, self._limits, "main")
+        reconciler = Reconciler(parts, self._bounds, "main")
         reconciler._intake.lock = self._lock  # type: ignore[assignment]  # one that can be looked at
         self._reconciler = reconciler
         try:

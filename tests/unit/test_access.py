@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployer.core.access import BEGINNING, Link, Secret, fingerprint, is_own
+from deployer.core.access import BEGINNING, Link, Purpose, fingerprint, is_own
 from deployer.core.model import Deployment, Plan, State, Trigger
 from deployer.core.reporting.contexts import of_folders
 from deployer.masking import masked
@@ -96,11 +96,11 @@ def test_the_link_of_the_whole_commit_opens_no_folder() -> None:
 
 
 def test_a_secret_for_one_purpose_does_for_no_other() -> None:
-    assert len({fingerprint(purpose, "the same") for purpose in Secret}) == len(Secret)
+    assert len({fingerprint(purpose, "the same") for purpose in Purpose}) == len(Purpose)
 
 
 def test_a_fingerprint_does_not_show_its_secret() -> None:
-    assert "hunter2" not in fingerprint(Secret.BEARER, "hunter2")
+    assert "hunter2" not in fingerprint(Purpose.BEARER, "hunter2")
 
 
 @pytest.mark.parametrize("secret", [LASSES.token(KEY), f"{BEGINNING}{'-_aZ9' * 8}xyz"])

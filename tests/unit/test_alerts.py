@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployer.core.alerts import MOST, News, Standing, in_journal, message, news
+from deployer.core.alerts import MOST, ClassStanding, News, in_journal, message, news
 from deployer.core.doctor import Finding, Mark
 from deployer.core.model import Freeze, Outcome, ParseError, Pulse, State, Verdict
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 A = "a1b2c3d" + "0" * 33
 WELL = Pulse(NOW, A, NOW, NOW, A, None, 0)
-STANDS = Standing(12, A, State.SUCCEEDED)
+STANDS = ClassStanding(12, A, State.SUCCEEDED)
 OLD = {"outbox": "3 statuses wait"}
 FULL = {"doctor: disk": "disk: full\n  -> make room"}
 
@@ -31,7 +31,7 @@ def test_nothing_is_wrong_with_a_class_that_works() -> None:
 
 
 def test_nothing_is_wrong_with_a_class_that_has_not_begun() -> None:
-    assert in_journal(Standing(), WELL, NOW) == {}
+    assert in_journal(ClassStanding(), WELL, NOW) == {}
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.ERROR])

@@ -10,7 +10,7 @@ import pytest
 
 from deployer.core.backup import (
     Manifest,
-    Origin,
+    BackupOrigin,
     against,
     is_inside,
     name_at,
@@ -19,7 +19,7 @@ from deployer.core.backup import (
     written,
 )
 
-HERE = Origin("class/airflow", "compose")
+HERE = BackupOrigin("class/airflow", "compose")
 MANIFEST = Manifest(
     origin=HERE,
     made_by="1.2.3",
@@ -80,7 +80,7 @@ def test_a_backup_of_a_newer_deployer_is_refused() -> None:
         (replace(HERE, services="local"), "its services is compose, here it is local"),
     ],
 )
-def test_a_backup_of_another_deployer_is_refused(here: Origin, words: str) -> None:
+def test_a_backup_of_another_deployer_is_refused(here: BackupOrigin, words: str) -> None:
     assert against(MANIFEST, here, ["0001"]) == f"is of another deployer: {words}"
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.requirements.blame import End, Ended, Place, Task, blame, ended_in_time, too_much
+from deployer.core.requirements.blame import (
+    CommandEnd,
+    Ended,
+    Place,
+    Task,
+    blame,
+    ended_in_time,
+    too_much,
+)
 from deployer.errors import RequirementsRefused, ServicesError
 
 PLACE = Place("a container", "Docker's network and DNS")
 TASK = Task("resolve", 120, memory_mb=2048)
 REFUSAL = RequirementsRefused("nosuch was not found", line=3)
 FAILURES = [
-    Ended(End.EXITED, 1, "not found"),
-    Ended(End.EXITED, 2, "can't be read, or its host is away"),
-    Ended(End.OUT_OF_TIME, -9, ""),
-    Ended(End.OUT_OF_MEMORY, 137, ""),
+    Ended(CommandEnd.EXITED, 1, "not found"),
+    Ended(CommandEnd.EXITED, 2, "can't be read, or its host is away"),
+    Ended(CommandEnd.OUT_OF_TIME, -9, ""),
+    Ended(CommandEnd.OUT_OF_MEMORY, 137, ""),
 ]
 
 
@@ -34,7 +42,7 @@ def test_the_author_is_blamed_for_any_failure_while_the_index_answers(tried: End
 
 @pytest.mark.parametrize("status", [1, 2])
 def test_the_author_is_told_what_uv_said(status: int) -> None:
-    tried = Ended(End.EXITED, status, "")
+    tried = Ended(CommandEnd.EXITED, status, "")
     assert blame(tried, TASK, REFUSAL, silence=None, place=PLACE) is REFUSAL
 
 
@@ -46,9 +54,9 @@ def test_what_takes_too_much_is_told_with_its_bound() -> None:
 @pytest.mark.parametrize(
     ("ended", "well"),
     [
-        (Ended(End.EXITED, 0, ""), True),
-        (Ended(End.EXITED, 1, ""), False),
-        (Ended(End.OUT_OF_TIME, 0, ""), False),
+        (Ended(CommandEnd.EXITED, 0, ""), True),
+        (Ended(CommandEnd.EXITED, 1, ""), False),
+        (Ended(CommandEnd.OUT_OF_TIME, 0, ""), False),
     ],
 )
 def test_only_a_command_that_exits_with_0_ended_well(ended: Ended, *, well: bool) -> None:
@@ -58,20 +66,20 @@ def test_only_a_command_that_exits_with_0_ended_well(ended: Ended, *, well: bool
 @pytest.mark.parametrize(
     ("status", "text", "told", "end"),
     [
-        (0, "", False, End.EXITED),
-        (0, "Killed by the moonlight", True, End.EXITED),
-        (1, "error: not found", False, End.EXITED),
-        (1, "error: not found", True, End.OUT_OF_MEMORY),
-        (137, "", False, End.OUT_OF_MEMORY),
-        (5, "bash: line 1:     7 Killed                  python", False, End.OUT_OF_MEMORY),
-        (1, "Call to `build_wheel` failed (signal: 9 (SIGKILL))", False, End.OUT_OF_MEMORY),
-        (1, "died with <Signals.SIGKILL: 9>.", False, End.OUT_OF_MEMORY),
-        (1, "gcc: fatal error: Killed signal terminated program", False, End.OUT_OF_MEMORY),
-        (1, "Killed\n" + "later\n" * 20, False, End.EXITED),
-        (1, "SkilledWorker 1.0", False, End.EXITED),
+        (0, "", False, CommandEnd.EXITED),
+        (0, "Killed by the moonlight", True, CommandEnd.EXITED),
+        (1, "error: not found", False, CommandEnd.EXITED),
+        (1, "error: not found", True, CommandEnd.OUT_OF_MEMORY),
+        (137, "", False, CommandEnd.OUT_OF_MEMORY),
+        (5, "bash: line 1:     7 Killed                  python", False, CommandEnd.OUT_OF_MEMORY),
+        (1, "Call to `build_wheel` failed (signal: 9 (SIGKILL))", False, CommandEnd.OUT_OF_MEMORY),
+        (1, "died with <Signals.SIGKILL: 9>.", False, CommandEnd.OUT_OF_MEMORY),
+        (1, "gcc: fatal error: Killed signal terminated program", False, CommandEnd.OUT_OF_MEMORY),
+        (1, "Killed\n" + "later\n" * 20, False, CommandEnd.EXITED),
+        (1, "SkilledWorker 1.0", False, CommandEnd.EXITED),
     ],
 )
 def test_a_command_of_which_anything_was_killed_had_too_little_memory(
-    status: int, text: str, end: End, *, told: bool
+    status: int, text: str, end: CommandEnd, *, told: bool
 ) -> None:
     assert ended_in_time(status, text, told=told) == Ended(end, status, text)

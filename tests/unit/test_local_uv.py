@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.core.requirements.blame import End, Ended
+from deployer.core.requirements.blame import CommandEnd, Ended
 from deployer.edges.embedded.environment import install_args, run, uv_environment
 from deployer.errors import ServicesError
 
@@ -30,7 +30,7 @@ def test_uv_sees_no_secret_of_the_deployer() -> None:
 def test_a_program_that_crashes_has_ended_by_itself(number: signal.Signals, tmp_path: Path) -> None:
     script = f"echo x: crashes when it is imported; kill -{number} $$"
     ended = run(["sh", "-c", script], within_s=60, cwd=tmp_path)
-    assert ended == Ended(End.EXITED, -number, "x: crashes when it is imported\n")
+    assert ended == Ended(CommandEnd.EXITED, -number, "x: crashes when it is imported\n")
 
 
 def test_a_program_that_somebody_ended_says_nothing_of_packages(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ class Running:
         world = self.world
         return Worker(
             reconciler=Reconciler(
-                replace(world.parts, owed=self.signals.owed.set), world.limits, "main"
+                replace(world.parts, owed=self.signals.owed.set), world.bounds, "main"
             ),
             outbox=Outbox(self.journal, self.board, world.clock, public_url=None)
             if self.has_outbox

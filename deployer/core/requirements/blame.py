@@ -22,7 +22,7 @@ _CHILD_KILLED = re.compile(r"\bKilled\b|\bSIGKILL\b")
 _LAST_LINES = 20
 
 
-class End(StrEnum):
+class CommandEnd(StrEnum):
     """How a command ended."""
 
     EXITED = "exited"
@@ -34,13 +34,13 @@ class End(StrEnum):
 class Ended:
     """How a command ended, its exit status, and both its streams as one text."""
 
-    end: End
+    end: CommandEnd
     status: int
     text: str
 
     @property
     def well(self) -> bool:
-        return self.end is End.EXITED and self.status == 0
+        return self.end is CommandEnd.EXITED and self.status == 0
 
 
 def ended_in_time(status: int, text: str, *, told: bool = False) -> Ended:
@@ -52,7 +52,7 @@ def ended_in_time(status: int, text: str, *, told: bool = False) -> Ended:
     """
     last = "\n".join(text.splitlines()[-_LAST_LINES:])
     killed = status == _KILLED or (status and (told or _CHILD_KILLED.search(last)))
-    return Ended(End.OUT_OF_MEMORY if killed else End.EXITED, status, text)
+    return Ended(CommandEnd.OUT_OF_MEMORY if killed else CommandEnd.EXITED, status, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def blame(
             f"the package index does not answer from {place.words}, so nothing can be said about "
             f"requirements.txt: see {place.look_at} ({silence})"
         )
-    if tried.end is not End.EXITED:
+    if tried.end is not CommandEnd.EXITED:
         # A resolver that searches for ever is the author's to mend, one that waits is not.
         return too_much(tried, task)
     return refusal
@@ -98,7 +98,7 @@ def blame(
 
 def too_much(tried: Ended, task: Task) -> RequirementsRefused:
     """Return the refusal of packages that took more than they may."""
-    if tried.end is End.OUT_OF_MEMORY:
+    if tried.end is CommandEnd.OUT_OF_MEMORY:
         return RequirementsRefused(
             f"needs more than {task.memory_mb} MiB of memory to {task.words}"
         )

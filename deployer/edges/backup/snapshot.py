@@ -20,7 +20,7 @@ from deployer.core.backup import (
     MANIFEST,
     SETTINGS,
     Manifest,
-    Origin,
+    BackupOrigin,
     against,
     name_at,
     too_many,
@@ -84,8 +84,8 @@ def backup(
         ) from exc
 
 
-def _origin(settings: Settings) -> Origin:
-    return Origin(settings.github_repo, settings.services)
+def _origin(settings: Settings) -> BackupOrigin:
+    return BackupOrigin(settings.github_repo, settings.services)
 
 
 def _check(settings: Settings, place: Path, file: Path, keep: int | None) -> None:

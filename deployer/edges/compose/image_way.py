@@ -24,7 +24,7 @@ from docker.models.containers import Container
 from urllib3.exceptions import ReadTimeoutError
 
 from deployer.core.airflow_version import SETTING
-from deployer.core.requirements.blame import End, Ended, ended_in_time
+from deployer.core.requirements.blame import CommandEnd, Ended, ended_in_time
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
@@ -217,16 +217,16 @@ def build_image(
                 if "errorDetail" in said:
                     failed = _failed(said["errorDetail"], printed)
                 if time.monotonic() - began > bounds.build_s:
-                    return "", Ended(End.OUT_OF_TIME, 0, printed)
+                    return "", Ended(CommandEnd.OUT_OF_TIME, 0, printed)
         except ReadTimeoutError:
-            return "", Ended(End.OUT_OF_TIME, 0, printed)
+            return "", Ended(CommandEnd.OUT_OF_TIME, 0, printed)
         finally:
             stream.close()  # and with it the connection, at which the engine stops the build
     if failed:
         return "", failed
     if not image:  # a stream that just ends is all that is seen of an engine that died
         raise ServicesError("Docker broke off the build: see that it runs")
-    return image, Ended(End.EXITED, 0, printed)
+    return image, Ended(CommandEnd.EXITED, 0, printed)
 
 
 def remove_leftovers(client: DockerClient, project: str) -> None:

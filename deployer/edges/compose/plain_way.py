@@ -19,7 +19,7 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from deployer.core.requirements.blame import End
+from deployer.core.requirements.blame import CommandEnd
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.proving import CHECKS, Prover
@@ -112,7 +112,7 @@ class PlainWay:
             environment={PIP_AT_START: at_start(made.name), "PYTHONPATH": FILES},
             volumes={self.directory.absolute(): PACKAGES, airflow_files(): FILES},
         )
-        if ended.end is not End.EXITED or ended.status not in {0, *CHECKS}:
+        if ended.end is not CommandEnd.EXITED or ended.status not in {0, *CHECKS}:
             raise prover.failure(self.image, ended, blaming(text, reason_of_pip(ended.text)))
         new = prover.checked(ended)
         self.slots.point(Slot.NEXT, made)

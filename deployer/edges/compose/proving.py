@@ -22,7 +22,15 @@ from docker.types import LogConfig
 from requests.exceptions import ConnectionError as NoAnswer
 from requests.exceptions import ReadTimeout
 
-from deployer.core.requirements.blame import End, Ended, Place, Task, blame, ended_in_time, too_much
+from deployer.core.requirements.blame import (
+    CommandEnd,
+    Ended,
+    Place,
+    Task,
+    blame,
+    ended_in_time,
+    too_much,
+)
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.core.stack import FILES
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
@@ -160,7 +168,7 @@ class Prover:
             RequirementsRefused: a check fails.
             ServicesError: it never came to the checks.
         """
-        if ended.end is not End.EXITED:
+        if ended.end is not CommandEnd.EXITED:
             raise too_much(ended, self._task("pass the checks", self.bounds.check_s))
         if check := CHECKS.get(ended.status):
             raise RequirementsRefused(f"installs, but {check} fails: {last_line(ended.text)}")
@@ -283,7 +291,7 @@ def _ended(container: Container, within_s: float) -> Ended:
     status = int(state["ExitCode"])
     text = container.logs(tail=_LAST_LINES).decode(errors="replace")
     if not in_time:
-        return Ended(End.OUT_OF_TIME, status, text)
+        return Ended(CommandEnd.OUT_OF_TIME, status, text)
     return ended_in_time(status, text, told=bool(state["OOMKilled"]))
 
 

@@ -22,8 +22,8 @@ from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
-from deployer.edges.embedded.processes import Processes, Running
-from deployer.edges.embedded.settings import USERNAME, Place, Secrets, environment
+from deployer.edges.embedded.processes import Processes, StartedProcess
+from deployer.edges.embedded.settings import USERNAME, Layout, Secrets, environment
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError
@@ -69,8 +69,8 @@ class LocalAirflow:
         self._base = BaseEnvironment()
         # A new lock file begins anew: what an older Airflow wrote is not migrated.
         own = state.absolute() / self._base.key
-        self.place = Place(own, root.absolute(), port, repo_url, files)
-        self.url = self.place.url
+        self.layout = Layout(own, root.absolute(), port, repo_url, files)
+        self.url = self.layout.url
         self._environments = Environments(own / "env", self._base, files)
         self._processes = Processes(state.absolute() / "run", state.absolute() / "logs")
 
@@ -102,7 +102,7 @@ class LocalAirflow:
 
     @property
     def password(self) -> str:
-        return Secrets.load(self.place).password
+        return Secrets.load(self.layout).password
 
     @property
     def python(self) -> Path:
@@ -116,11 +116,11 @@ class LocalAirflow:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment variables of Airflow's processes."""
-        return environment(self.place, Secrets.load(self.place), os.environ)
+        return environment(self.layout, Secrets.load(self.layout), os.environ)
 
     def command(self, service: str) -> tuple[str, ...]:
         """Return program and arguments of a service."""
-        return (str(self.python), str(self.place.files / "start.py"), *COMMANDS[service])
+        return (str(self.python), str(self.layout.files / "start.py"), *COMMANDS[service])
 
     # -- ports.Services
 
@@ -141,7 +141,7 @@ class LocalAirflow:
         new = resolve(
             self._base,
             text,
-            scratch=self.place.state / "resolve",
+            scratch=self.layout.state / "resolve",
             within_s=self._resolve_timeout_s,
         )
         return f"resolves: {listed(new)}"
@@ -207,18 +207,18 @@ class LocalAirflow:
     def _start(self, names: Sequence[str]) -> None:
         env = self.airflow_environment()
         for name in names:
-            self._processes.start(name, self.command(name), env=env, cwd=self.place.home)
+            self._processes.start(name, self.command(name), env=env, cwd=self.layout.home)
 
     def _ensure_database(self) -> None:
         """Copy the migrated database into place, whole or not at all."""
-        if self.place.database.exists():
+        if self.layout.database.exists():
             return
-        self.place.home.mkdir(parents=True, exist_ok=True)
-        new = self.place.database.with_suffix(".new")
+        self.layout.home.mkdir(parents=True, exist_ok=True)
+        new = self.layout.database.with_suffix(".new")
         shutil.copyfile(self._base.database, new)
-        new.replace(self.place.database)
+        new.replace(self.layout.database)
 
-    def _running(self) -> dict[str, Running]:
+    def _running(self) -> dict[str, StartedProcess]:
         found = {name: self._processes.running(name) for name in COMMANDS}
         return {name: process for name, process in found.items() if process}
 

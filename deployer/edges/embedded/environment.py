@@ -30,7 +30,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from deployer.core.requirements.blame import End, Ended, Place, Task, blame, too_much
+from deployer.core.requirements.blame import CommandEnd, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.embedded.settings import INHERITED
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
@@ -178,7 +178,7 @@ class Environments:
         for what, argv in checks:
             env = None if what == "uv pip check" else airflow_env
             said = run(argv, within_s=CHECK_TIMEOUT_S, cwd=made, env=env)
-            if said.end is not End.EXITED:
+            if said.end is not CommandEnd.EXITED:
                 raise too_much(said, Task("pass the checks", CHECK_TIMEOUT_S))
             if said.status:
                 raise RequirementsRefused(f"installs, but {what} fails: {last_line(said.text)}")
@@ -287,14 +287,16 @@ def run(
     try:
         text, _ = child.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:
-        return Ended(End.OUT_OF_TIME, 0, f"{_name(argv)} did not finish within {within_s:g} s")
+        return Ended(
+            CommandEnd.OUT_OF_TIME, 0, f"{_name(argv)} did not finish within {within_s:g} s"
+        )
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
     if -child.returncode in _FROM_OUTSIDE:
         raise ServicesError(f"{_name(argv)} was ended by signal {-child.returncode}")
-    return Ended(End.EXITED, child.returncode, text)
+    return Ended(CommandEnd.EXITED, child.returncode, text)
 
 
 def uv_environment(outer: Mapping[str, str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ _LAST_LINES = 15  # of a log
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class StartedProcess:
     """A started process.
 
     Attributes:
@@ -58,20 +58,20 @@ class Processes:
         self._run = run
         self._logs = logs
 
-    def running(self, name: str) -> Running | None:
+    def running(self, name: str) -> StartedProcess | None:
         """Return the process called `name`, None if it does not run (any more)."""
         known = self._known(name)
         return known if known and _born(known.pid) == known.born else None
 
-    def _known(self, name: str) -> Running | None:
+    def _known(self, name: str) -> StartedProcess | None:
         try:
-            return Running(**json.loads((self._run / f"{name}.json").read_text()))
+            return StartedProcess(**json.loads((self._run / f"{name}.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def start(
         self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path
-    ) -> Running:
+    ) -> StartedProcess:
         """Start `argv` as `name`, unless that runs already.
 
         Raises:
@@ -97,7 +97,7 @@ class Processes:
             raise ServicesError(f"{name} can't be started: {exc}") from exc
         self._children[:] = [one for one in (*self._children, child) if one.poll() is None]
         # Dying right here leaves a process nobody knows of: seen as "address in use" later.
-        started = Running(child.pid, _born(child.pid) or 0, since, argv[0])
+        started = StartedProcess(child.pid, _born(child.pid) or 0, since, argv[0])
         new = self._run / f"{name}.json.new"
         new.write_text(json.dumps(asdict(started)))
         new.replace(self._run / f"{name}.json")
@@ -157,7 +157,7 @@ def _born(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
-def _session(leader: Running) -> Iterator[int]:
+def _session(leader: StartedProcess) -> Iterator[int]:
     """Yield the living processes of the session that `leader` led.
 
     Tasks make groups of their own, so the group alone would miss them. The kernel does not

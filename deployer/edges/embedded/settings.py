@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Layout:
     """Where one embedded Airflow lives.
 
     Attributes:
@@ -109,12 +109,12 @@ class Secrets:
     password: str = field(repr=False)
 
     @classmethod
-    def load(cls, place: Place) -> Secrets:
-        """Return the place's secrets, made and written (mode 0600) the first time.
+    def load(cls, layout: Layout) -> Secrets:
+        """Return the layout's secrets, made and written (mode 0600) the first time.
 
         The password is written once more, where SimpleAuthManager looks for it.
         """
-        kept = cls.kept(place)
+        kept = cls.kept(layout)
         if kept is None:
             kept = cls(
                 jwt=secrets.token_urlsafe(48),
@@ -123,20 +123,20 @@ class Secrets:
                 fernet=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
                 password=secrets.token_urlsafe(12),
             )
-            _write_private(place.secrets, json.dumps(asdict(kept)))
-        if not place.passwords.exists():
-            _write_private(place.passwords, json.dumps({USERNAME: kept.password}))
+            _write_private(layout.secrets, json.dumps(asdict(kept)))
+        if not layout.passwords.exists():
+            _write_private(layout.passwords, json.dumps({USERNAME: kept.password}))
         return kept
 
     @classmethod
-    def kept(cls, place: Place) -> Secrets | None:
-        """Return the place's secrets, None: they were never made; writes nothing."""
+    def kept(cls, layout: Layout) -> Secrets | None:
+        """Return the layout's secrets, None: they were never made; writes nothing."""
         with suppress(FileNotFoundError):
-            return cls(**json.loads(place.secrets.read_text()))
+            return cls(**json.loads(layout.secrets.read_text()))
         return None
 
 
-def environment(place: Place, keys: Secrets, outer: Mapping[str, str]) -> dict[str, str]:
+def environment(layout: Layout, keys: Secrets, outer: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of Airflow's processes.
 
     `outer` is the deployer's own; of it only `INHERITED` is passed on, for it may hold the
@@ -145,27 +145,27 @@ def environment(place: Place, keys: Secrets, outer: Mapping[str, str]) -> dict[s
     bundle = {
         "name": BUNDLE,
         "classpath": "class_bundle.ClassBundle",
-        "kwargs": {"root": str(place.root), "repo_url": place.repo_url},
+        "kwargs": {"root": str(layout.root), "repo_url": layout.repo_url},
     }
     own = {
-        "API__BASE_URL": place.url,
-        "API__PORT": str(place.port),
+        "API__BASE_URL": layout.url,
+        "API__PORT": str(layout.port),
         "API__SECRET_KEY": keys.api,
         "API_AUTH__JWT_SECRET": keys.jwt,
-        "CORE__EXECUTION_API_SERVER_URL": f"{place.url}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": f"{layout.url}/execution/",
         "CORE__FERNET_KEY": keys.fernet,
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(place.passwords),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.passwords),
         # One writer at a time; the default patience of 5 s is short on two busy cores.
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place.database}?timeout=30",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.database}?timeout=30",
         "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
-        "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(place.home / "bundles"),
-        "LOGGING__BASE_LOG_FOLDER": str(place.home / "logs"),
-        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(place.home / "logs" / "dags"),
+        "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(layout.home / "bundles"),
+        "LOGGING__BASE_LOG_FOLDER": str(layout.home / "logs"),
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(layout.home / "logs" / "dags"),
     }
     return {
         **{name: outer[name] for name in INHERITED if name in outer},
-        "AIRFLOW_HOME": str(place.home),
-        "PYTHONPATH": str(place.files),
+        "AIRFLOW_HOME": str(layout.home),
+        "PYTHONPATH": str(layout.files),
         # Releases stay as git has them; site-packages were compiled when they were installed.
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -29,7 +29,7 @@ from deployer.edges.http import PAST_THE_PROXY
 from deployer.errors import OperatorError
 from deployer.masking import without
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
-from deployer.ports.doctor import Answer
+from deployer.ports.doctor import ServerAnswer
 
 API_VERSION = "2022-11-28"
 """What github.com takes at least until March 2028, and every supported Enterprise Server."""
@@ -123,9 +123,9 @@ class GitHub:
             # If we die or time out here GitHub may have taken it: posted twice, shown once.
             return RetryLater(str(exc))
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> ServerAnswer:
         answer = self.request(method, path, body)
-        return Answer(answer.status_code, dict(answer.headers))
+        return ServerAnswer(answer.status_code, dict(answer.headers))
 
     def request(
         self, method: str, path: str, body: Mapping[str, object] | None = None

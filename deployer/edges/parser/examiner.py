@@ -42,7 +42,7 @@ END_S = 15.0
 """More than a warden's own margin."""
 
 
-class News:
+class Waker:
     """Wakes those who wait for examinations, or are to look at something more urgent.
 
     For several threads.
@@ -53,7 +53,7 @@ class News:
         self._nudges = 0
         self._told = 0
 
-    def spread(self) -> None:
+    def wake(self) -> None:
         """Have those who wait look again."""
         with self._changed:
             self._changed.notify_all()
@@ -98,7 +98,7 @@ class RunningExamination:
         root: where the files are laid out; `laid_out` removes that.
         paths: distinct.
         limits: of one file.
-        news: told of what becomes known.
+        waker: told of what becomes known.
     """
 
     parser: WarmParser
@@ -106,7 +106,7 @@ class RunningExamination:
     paths: Sequence[str]
     laid_out: ExitStack
     limits: Limits
-    news: News
+    waker: Waker
     _lock: Lock = field(default_factory=Lock)  # of what the thread and its owner both change
     _question: Question | None = None
     _ended: bool = False
@@ -134,7 +134,7 @@ class RunningExamination:
         return self._over and len(self._found) == len(self.paths)
 
     def wait(self, timeout_s: float) -> bool:
-        self.news.wait(self._is_over, timeout_s)
+        self.waker.wait(self._is_over, timeout_s)
         if self._failure:
             raise PreflightError(str(self._failure)) from self._failure
         if self._is_over() and not self.done:
@@ -150,7 +150,7 @@ class RunningExamination:
             question.cancel()
             self._thread.join(END_S)
         self._clean_up()
-        self.news.spread()
+        self.waker.wake()
 
     def _is_over(self) -> bool:
         return self._over or self._ended
@@ -169,7 +169,7 @@ class RunningExamination:
             self._failure = exc
         finally:
             self._over = True
-            self.news.spread()
+            self.waker.wake()
             self._clean_up()
 
     def _has_examined_all(self) -> bool:
@@ -264,7 +264,7 @@ class RunningExamination:
     def _note(self, answer: Answer) -> None:
         with self._lock:
             self._found[answer.path] = protocol.examined(answer, self.root, self.limits)
-        self.news.spread()
+        self.waker.wake()
 
 
 class Materialiser(Protocol):
@@ -307,7 +307,7 @@ class IsolatedExaminer:
         self._built = WarmParser(built)
         self._materialiser = materialiser
         self._limits = limits
-        self._news = News()
+        self._waker = Waker()
         self._begun: WeakSet[RunningExamination] = WeakSet()
 
     def warm_up(self) -> None:
@@ -326,7 +326,7 @@ class IsolatedExaminer:
         Raises:
             DiskError, UnknownCommit: the files could not be laid out.
         """
-        return self._begin(self._now, tree, paths, self._news)
+        return self._begin(self._now, tree, paths, self._waker)
 
     def examine(
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
@@ -341,7 +341,7 @@ class IsolatedExaminer:
             if on_built:
                 ending.callback(self._built.close)
             parser = self._built if on_built else self._now
-            examination = self._begin(parser, tree, paths, News())  # which hear of no nudge
+            examination = self._begin(parser, tree, paths, Waker())  # which hear of no nudge
             ending.callback(examination.end)
             examination.wait(TIMEOUT_MAX)
         results = examination.results
@@ -349,7 +349,7 @@ class IsolatedExaminer:
 
     def nudge(self) -> None:
         """Have every `wait` return now; called from another thread."""
-        self._news.nudge()
+        self._waker.nudge()
 
     def close(self) -> None:
         """End the parser and what is under way; the next examination starts a new one."""
@@ -358,7 +358,7 @@ class IsolatedExaminer:
         self._now.close()
 
     def _begin(
-        self, parser: WarmParser, tree: Tree, paths: Sequence[str], news: News
+        self, parser: WarmParser, tree: Tree, paths: Sequence[str], waker: Waker
     ) -> RunningExamination:
         distinct = tuple(dict.fromkeys(paths))
         with ExitStack() as stack:
@@ -371,7 +371,7 @@ class IsolatedExaminer:
                 distinct,
                 laid_out=stack.pop_all(),
                 limits=self._limits,
-                news=news,
+                waker=waker,
             )
         self._begun.add(examination)
         return examination

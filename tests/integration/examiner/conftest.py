@@ -15,7 +15,7 @@ from docker.errors import DockerException
 
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
-from deployer.edges.parser.examiner import IsolatedExaminer, News
+from deployer.edges.parser.examiner import IsolatedExaminer, Waker
 from tests.integration.examiner.files import IMPORT_S, POLICY
 from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT, Disk, Real
 
@@ -150,5 +150,5 @@ def _with_its_own_files(
     examiner: IsolatedExaminer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> Real:
     monkeypatch.setattr(examiner, "_materialiser", disk)
-    monkeypatch.setattr(examiner, "_news", News())
+    monkeypatch.setattr(examiner, "_waker", Waker())
     return Real(examiner, disk)

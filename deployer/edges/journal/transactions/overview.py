@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, func, select, text, union
 
-from deployer.core.alerts import Standing
+from deployer.core.alerts import ClassStanding
 from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import Outcome, State, StatusState, Tally, Trigger, Verdict
 from deployer.core.reporting.contexts import DEPLOY
@@ -38,7 +38,7 @@ WENT_LIVE = [State.SUCCEEDED, State.BROKEN]
 MOST_TIMED = 100
 
 
-def standing(connection: Connection) -> Standing:
+def standing(connection: Connection) -> ClassStanding:
     ended = (
         select(
             deployments.c.id.label("deployment"),
@@ -64,7 +64,7 @@ def standing(connection: Connection) -> Standing:
         *connection.execute(select(announcements.c.sha, announcements.c.received_at).where(UNSEEN)),
     ]
     return made(
-        Standing,
+        ClassStanding,
         newest._asdict() if newest else {},
         refused=(went_live and went_live.refused) or "",
         # Sorted here: the order of PostgreSQL's text depends on its locale.
