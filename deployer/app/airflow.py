@@ -42,7 +42,7 @@ class Host:
 
 
 def on_this_machine(settings: Settings) -> Host:
-    from deployer.edges.embedded.settings import parsing_environment
+    from deployer.edges.embedded.airflow_settings import parsing_environment
     from deployer.edges.parser.asking import LocalParser
 
     airflow = local_airflow(settings)
@@ -71,7 +71,7 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
     from deployer.edges.compose.plain_way import PlainWay
     from deployer.edges.compose.proving import Bounds, Prover
     from deployer.edges.compose.services import ComposeServices
-    from deployer.edges.embedded.settings import SETTINGS
+    from deployer.edges.embedded.airflow_settings import SETTINGS
     from deployer.edges.packages.slots import Slot
     from deployer.edges.parser.container import ContainerParser, ContainerPlace
 

@@ -17,7 +17,7 @@ from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.backup.journal import JournalPlace
 from deployer.edges.compose.engine import Containers, LazyClient
 from deployer.edges.compose.runner import shared_file
-from deployer.edges.embedded.settings import Secrets
+from deployer.edges.embedded.airflow_settings import Secrets
 from deployer.edges.git.mirror import Mirror
 from deployer.edges.git.repository import GitRepository
 from deployer.edges.github.hooks import Hooks

@@ -1,4 +1,4 @@
-"""The command line: one file a command, named after it; `tables` is what they print with.
+"""The command line: one file a command, named after it; `printing` is what they print with.
 
 What is typed for a commit, a place or another name is looked at here: click tells of a mistake.
 

@@ -9,12 +9,12 @@ import click
 from rich.text import Text
 
 from deployer import app
-from deployer.cli import json_option, named, print_json, tables, tell, wrong_use
+from deployer.cli import json_option, named, print_json, printing, tell, wrong_use
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
 from deployer.core.precheck import mending
+from deployer.core.reporting.commit_status import of_file
 from deployer.core.reporting.render import verdict_as_json
-from deployer.core.reporting.status import of_file
 from deployer.masking import printable
 
 
@@ -37,7 +37,7 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
     if in_json:
         print_json({"files": [verdict_as_json(verdict) for verdict in found.verdicts]})
     else:
-        out = tables.console()
+        out = printing.console()
         for verdict in found.verdicts:
             words = of_file(verdict)
             if verdict.path == REQUIREMENTS and verdict.good:
@@ -58,7 +58,7 @@ def _shown(verdict: Verdict, words: str) -> Text:
     if way := mending(verdict):
         line.append_text(Text.assemble("\n  ", ("->", "bold"), " ", way))
     for sentence in verdict.warnings:
-        line.append_text(Text.assemble("\n  ", ("!", "yellow"), " ", tables.plain(sentence)))
+        line.append_text(Text.assemble("\n  ", ("!", "yellow"), " ", printing.plain(sentence)))
     return line
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deployer.demo.run import run_demo
+from deployer.demo.play import run_demo
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from deployer import app, config
-from deployer.cli import full_commit, tables, tell
+from deployer.cli import full_commit, printing, tell
 from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE, reasons
@@ -56,7 +56,7 @@ def report(journal: Journal, wish: int, *, goal: str | None = None) -> NoReturn:
     `goal`: the commit to which it rolls back.
     """
     ended = _wait(journal, wish, goal)
-    tables.show(ended)
+    printing.show(ended)
     raise SystemExit(EXIT_OF.get(ended.state, 0))
 
 
@@ -77,9 +77,9 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
     tell("asked the worker to deploy; it takes its turn")
     while time.monotonic() < until:
         answer = journal.answer_to(wish)
-        for line in tables.progress(answer) if answer else ():
+        for line in printing.progress(answer) if answer else ():
             if line not in told:
-                tell(tables.plain(line).plain)
+                tell(printing.plain(line).plain)
                 told.add(line)
         if answer is not None and answer.state.ended:
             return answer
@@ -94,7 +94,7 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
         if answer is None and time.monotonic() >= tell_at:
             why = "".join(f"{reason}; " for reason in reasons(pulse, datetime.now(UTC)))
             told_of = f"the worker has not begun: {why}`deployer logs` says why"
-            tell(tables.plain(told_of).plain)
+            tell(printing.plain(told_of).plain)
             tell_at = time.monotonic() + TOLD_AGAIN_S
         time.sleep(LOOK_EVERY_S)
     raise OperatorError(f"no end after {LONGEST_WAIT_S:.0f} s; see `deployer logs -f`")

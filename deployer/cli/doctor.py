@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer import app, config
-from deployer.cli import json_option, print_json, tables
+from deployer.cli import json_option, print_json, printing
 from deployer.core.doctor import Finding, Mark, as_json, failed, summary
 from deployer.doctor import LINES
 
@@ -53,7 +53,7 @@ def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
         print_json(as_json(findings))
     else:
         if sys.stdout.isatty():
-            tables.console().print(_table(findings))
+            printing.console().print(_table(findings))
         else:
             click.echo("\n".join(map(_line, findings)))
         click.echo(summary(findings))
@@ -62,11 +62,11 @@ def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
 
 def _table(findings: Sequence[Finding]) -> Table:
     """Return what a person reads: what to do stands below what is wrong."""
-    table = tables.empty("", "check", "found")
+    table = printing.empty("", "check", "found")
     for finding in findings:
-        found = tables.plain(finding.detail)
+        found = printing.plain(finding.detail)
         if finding.remedy:
-            found = Text.assemble(found, ("\n-> ", "bold"), tables.plain(finding.remedy))
+            found = Text.assemble(found, ("\n-> ", "bold"), printing.plain(finding.remedy))
         state = Text(str(finding.state), style=STYLES[finding.state])
         table.add_row(state, Text(finding.name), found)
     return table
@@ -77,4 +77,4 @@ def _line(finding: Finding) -> str:
     texts = [finding.state, finding.name, finding.detail]
     if finding.remedy:
         texts.append(f"-> {finding.remedy}")
-    return "\t".join(tables.plain(text).plain for text in texts)
+    return "\t".join(printing.plain(text).plain for text in texts)

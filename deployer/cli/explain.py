@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli import SHORTEST, json_option, named, print_json, tables
+from deployer.cli import SHORTEST, json_option, named, print_json, printing
 from deployer.core.reporting.render import timestamp
 from deployer.core.reporting.story import story
 from deployer.errors import DeployerError
@@ -39,4 +39,4 @@ def explain(what: str, *, in_json: bool) -> None:
         ]
         print_json({"sha": sha, "events": told})
         return
-    tables.console().print(tables.events(events))
+    printing.console().print(printing.events(events))

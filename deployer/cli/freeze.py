@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from deployer import app, config
-from deployer.cli import me, tables
+from deployer.cli import me, printing
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -60,7 +60,7 @@ def freeze(why: str, until: datetime | None) -> None:
     settings = config.load()
     made = app.open_journal(settings).freeze(why, by=me(), until=until)
     app.doorbell(settings).ring()
-    tables.console().print(tables.plain(f"frozen: {made.words}; `deployer unfreeze` ends it"))
+    printing.console().print(printing.plain(f"frozen: {made.words}; `deployer unfreeze` ends it"))
 
 
 @click.command()
@@ -73,4 +73,4 @@ def unfreeze() -> None:
         click.echo("nothing was frozen")
         return
     told = f"no longer frozen ({ended.words}); the worker deploys the tip, see `deployer status`"
-    tables.console().print(tables.plain(told))
+    printing.console().print(printing.plain(told))

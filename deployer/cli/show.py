@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli import FULL, SHORTEST, commit_or_number, json_option, print_json, tables
+from deployer.cli import FULL, SHORTEST, commit_or_number, json_option, print_json, printing
 from deployer.core.model import Deployment, State
 from deployer.core.reporting.render import as_json
 from deployer.errors import DeployerError
@@ -25,7 +25,7 @@ def show(what: str, *, in_json: bool) -> None:
     if in_json:
         print_json(as_json(found))
     else:
-        tables.show(found)
+        printing.show(found)
     if found.state in {State.BROKEN, State.FAILED, State.ERROR}:
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from deployer import app, config
-from deployer.cli import json_option, print_json, tables
+from deployer.cli import json_option, print_json, printing
 from deployer.core.counts import counted
 from deployer.core.reporting.readiness import reasons
 from deployer.core.reporting.render import as_json, freeze_as_json, timestamp
@@ -38,15 +38,15 @@ def status(*, in_json: bool) -> None:
         }
         print_json(found)
         return
-    out = tables.console()
+    out = printing.console()
     out.print(f"live     {pulse.live_sha[:7] if pulse.live_sha else 'not known yet'}")
     out.print(f"tip      {pulse.tip[:7] if pulse.tip else 'not known yet'}")
     if freeze:
         said = f"{freeze.words} (by {freeze.by}, {freeze.since:%Y-%m-%d %H:%M} UTC)"
-        out.print("frozen  ", tables.plain(said))
+        out.print("frozen  ", printing.plain(said))
     if pulse.drift:
         out.print(f"packages {pulse.drift}")
     out.print(f"outbox   {counted(pulse.owed, 'status', 'statuses')} owed")
     out.print("ready    " + ("yes" if not why_not else "no: " + "; ".join(why_not)))
     if recent:
-        out.print(tables.listing(recent))
+        out.print(printing.listing(recent))

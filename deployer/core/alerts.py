@@ -14,7 +14,7 @@ from deployer.core.counts import counted
 from deployer.core.doctor import Finding, Mark
 from deployer.core.model import REQUIREMENTS, Pulse, State, Verdict
 from deployer.core.reporting import readiness
-from deployer.core.reporting.status import of_file
+from deployer.core.reporting.commit_status import of_file
 
 UNSERVED = timedelta(minutes=10)
 """For which a push may wait for its end."""

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from deployer.core.model import StatusRecord, StatusState
+from deployer.core.reporting.commit_status import Commit, pending
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, pending
 from deployer.core.stack import MOUNTED_AT, PIP_AT_START, Mount, Service, Stack
 from deployer.errors import DeployerError
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from deployer.core.model import Ending, State, Verdict
-from deployer.core.reporting.status import Commit
+from deployer.core.reporting.commit_status import Commit
 from deployer.deployment.parts import Pending, Result
 from deployer.deployment.watching import Beside
 

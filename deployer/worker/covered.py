@@ -23,8 +23,8 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.core.reporting import ownership
+from deployer.core.reporting.commit_status import Commit, final, gone, is_among
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, final, gone, is_among
 from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement

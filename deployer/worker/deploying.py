@@ -21,8 +21,8 @@ from deployer.core.model import (
     StepName,
     Trigger,
 )
+from deployer.core.reporting.commit_status import Commit, pending, waiting
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, pending, waiting
 from deployer.deployment.parts import Bounds, Parts, Result
 from deployer.deployment.run import Run
 from deployer.errors import PreflightError

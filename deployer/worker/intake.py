@@ -13,8 +13,8 @@ from threading import Event, RLock
 import structlog
 
 from deployer.core.model import Deployment, Freeze, Trigger
+from deployer.core.reporting.commit_status import Commit, frozen, pending, waiting
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, frozen, pending, waiting
 from deployer.deployment.parts import Parts
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying

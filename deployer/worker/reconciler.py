@@ -12,8 +12,8 @@ from datetime import timedelta
 import structlog
 
 from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
+from deployer.core.reporting.commit_status import rolled_back
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import rolled_back
 from deployer.deployment.parts import Bounds, Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits

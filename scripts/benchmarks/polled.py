@@ -23,7 +23,7 @@ from deployer.demo.github import StandIn
 from deployer.demo.stage import free_port
 from deployer.demo.student import Student
 from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
-from deployer.edges.embedded.settings import SETTINGS
+from deployer.edges.embedded.airflow_settings import SETTINGS
 from scripts.benchmarks.staging import class_of, dag_id, say
 
 NOT_OURS = frozenset({

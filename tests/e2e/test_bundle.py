@@ -15,7 +15,7 @@ import pytest
 
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, dag_file
-from deployer.edges.embedded import settings
+from deployer.edges.embedded import airflow_settings
 from tests.e2e.asking_airflow import BOUND_S, AskingAirflow, until
 from tests.e2e.hold import Hold
 from tests.e2e.watching import verdicts
@@ -79,7 +79,7 @@ class Class:
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
     more = {"DEPLOYER_KEEP_RELEASES": str(KEEP), "DEPLOYER_POLL_INTERVAL_S": "5"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "SETTINGS", {**settings.SETTINGS, **UNASKED})
+        patch.setattr(airflow_settings, "SETTINGS", {**airflow_settings.SETTINGS, **UNASKED})
         stage = Stage(tmp_path_factory.mktemp("bundle"), print, more)
         with stage, watched(stage.hub):
             airflow = AskingAirflow(stage.airflow)

@@ -16,7 +16,7 @@ from deployer.core.model import DAGS, Listed, ParseResult, Told
 from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.edges.embedded.airflow import LocalAirflow
-from deployer.edges.embedded.settings import parsing_environment
+from deployer.edges.embedded.airflow_settings import parsing_environment
 from deployer.ports import ParseFeed
 
 T = TypeVar("T")

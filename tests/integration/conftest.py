@@ -12,7 +12,7 @@ import pytest
 from deployer.demo.stage import free_port
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
 from deployer.edges.airflow.rest import AirflowRest
-from deployer.edges.embedded import settings
+from deployer.edges.embedded import airflow_settings
 from deployer.edges.embedded.airflow import COMMANDS, LocalAirflow
 from deployer.edges.embedded.environment import BaseEnvironment
 from tests.integration import postgres
@@ -70,9 +70,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     airflow = AirflowRest(local.url, local.username, local.password, timeout_s=API_TIMEOUT_S)
     feed = ParseFeedListener(releases.root / PLACE)
     made = World(local, airflow, releases, Hearing(feed))
-    unasked = {**settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
+    unasked = {**airflow_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "SETTINGS", unasked)
+        patch.setattr(airflow_settings, "SETTINGS", unasked)
         try:
             first = made.publish(FIRST_FILES)
             local.start()

@@ -36,7 +36,7 @@ from deployer.edges.backup.snapshot import restore as put_back
 from deployer.edges.compose.commands import Project
 from deployer.edges.compose.runner import ComposeRunner
 from deployer.edges.journal import SqlJournal
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.database import Database
 from deployer.edges.journal.tables import announcements, deliveries
 from deployer.edges.processes.lock import only_worker
 from deployer.errors import DiskError, JournalError, ServicesError, WorkerRunning, WrongPlace

@@ -15,7 +15,7 @@ import pytest
 from deployer.core.model import Examined, ParseError
 from deployer.core.planning.held import duplicates
 from deployer.core.verdicts import trace
-from deployer.edges.embedded.settings import parsing_environment
+from deployer.edges.embedded.airflow_settings import parsing_environment
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import IsolatedExaminer
 from tests.integration.airflow_world import World

@@ -22,8 +22,8 @@ from flask import Response
 from deployer.core.model import Status, StatusState
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn
+from deployer.demo.github.delivering import HOOK_ID, Delivery
 from deployer.demo.github.statuses import PostedStatus
-from deployer.demo.github.webhook import HOOK_ID, Delivery
 from deployer.edges.github.statuses import GitHub
 from deployer.ports import Accepted, RetryLater
 from tests.github.watched import watched

@@ -36,7 +36,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.edges.journal import SqlJournal, schema
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.database import Database
 from deployer.edges.journal.schema import REVISIONS
 from deployer.edges.journal.tables import metadata
 from deployer.edges.journal.transactions import deliveries

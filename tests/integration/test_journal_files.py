@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from deployer.edges.journal import SqlJournal, engine
+from deployer.edges.journal import SqlJournal, database
 from deployer.errors import JournalError
 
 OTHER = """
@@ -160,7 +160,7 @@ def test_a_log_that_loses_its_name_before_a_transaction_begins_is_written_by_non
 ) -> None:
     assert push(journal, "1")
     left = [None] * times
-    begin = engine._begin_immediate
+    begin = database._begin_immediate
 
     def interfere(connection: Connection, within_s: float) -> None:
         begin(connection, within_s)
@@ -168,7 +168,7 @@ def test_a_log_that_loses_its_name_before_a_transaction_begins_is_written_by_non
             left.pop()
             remove(file, "-wal", "-shm")
 
-    monkeypatch.setattr(engine, "_begin_immediate", interfere)
+    monkeypatch.setattr(database, "_begin_immediate", interfere)
     if times == 1:
         assert push(journal, "2")
     else:

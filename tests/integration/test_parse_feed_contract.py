@@ -24,7 +24,7 @@ from deployer.core.model import (
 )
 from deployer.demo.stage import free_port
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
-from deployer.edges.embedded import settings
+from deployer.edges.embedded import airflow_settings
 from deployer.edges.embedded.airflow import LocalAirflow
 from tests.fakes.clock import FakeClock
 from tests.fakes.feed import Broken, Contents, Ends, FakeFeed
@@ -145,9 +145,9 @@ def _text(holds: Contents | None) -> str | None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRig]:
     """A running dag-processor; what it notices within a test, the feed told it."""
     made = RealRig(tmp_path_factory.mktemp("airflow"))
-    unasked = {**settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
+    unasked = {**airflow_settings.SETTINGS, "DAG_PROCESSOR__REFRESH_INTERVAL": "3600"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "SETTINGS", unasked)
+        patch.setattr(airflow_settings, "SETTINGS", unasked)
         try:
             made.start()
             made.connected()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Status, StatusState
-from deployer.core.reporting.status import Commit, pending
+from deployer.core.reporting.commit_status import Commit, pending
 from deployer.core.settings import Secret
 from deployer.demo.github import StandIn, statuses
 from deployer.edges.github.statuses import GitHub

@@ -49,7 +49,7 @@ from deployer.core.settings import Secret
 from deployer.core.webhook import Elsewhere, Ignored, Push, settle
 from deployer.deployment.parts import Bounds, Parts
 from deployer.edges.github.statuses import GitHub
-from deployer.edges.journal.store import SqlJournal
+from deployer.edges.journal.sql_journal import SqlJournal
 from deployer.errors import (
     AirflowUnreachable,
     DeployerError,

@@ -25,9 +25,9 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.planning import plan as planning
-from deployer.core.reporting import status
+from deployer.core.reporting import commit_status
+from deployer.core.reporting.commit_status import Commit, pending
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.core.reporting.status import Commit, pending
 from deployer.deployment import run as running
 from deployer.deployment.holding import Holding
 from deployer.deployment.publication import GoLive, Wanted
@@ -358,7 +358,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("requirements that are refused colour nobody")
 def _(patch: pytest.MonkeyPatch) -> None:
-    final = status.final
+    final = commit_status.final
 
     def lenient(commit: Commit, ending: Any) -> tuple[Status, ...]:  # noqa: ANN401
         return tuple(

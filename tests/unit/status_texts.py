@@ -30,7 +30,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
         {"_NOTHING", "_OUTSIDE", "judged", "_bad_name", "_followed", "_first_entry"}
     ),
     "core/reporting/roster.py": frozenset({"parse", "_roster", "_pairs", "_folder", "_names"}),
-    "core/reporting/status.py": frozenset(
+    "core/reporting/commit_status.py": frozenset(
         {"pending", "gone", "frozen", "_deploy", "_live", "_tally", "_died", "_good", "_bad"}
     ),
     "core/verdicts/trace.py": frozenset({"_error"}),

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from deployer.core.backup import (
-    Manifest,
     BackupOrigin,
+    Manifest,
     against,
     is_inside,
     name_at,

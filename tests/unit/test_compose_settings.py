@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployer.edges.embedded.settings import SETTINGS
+from deployer.edges.embedded.airflow_settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployer.demo import run
+from deployer.demo import play
 
 ANSWERS = {
     "/api/v1/deployments?limit=100": {"deployments": [{"id": 2}, {"id": 1}]},
@@ -22,7 +22,7 @@ def test_programs_are_given_each_deployment_as_it_is_told_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stage: Any = SimpleNamespace(get=lambda path: SimpleNamespace(json=lambda: ANSWERS[path]))
-    run._close(stage, Console(stderr=True), [], as_json=True)
+    play._close(stage, Console(stderr=True), [], as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "deployments": [{"id": 2, "trace": "whole"}, {"id": 1}]
     }

@@ -8,8 +8,8 @@ import pytest
 
 from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, Live, State, StatusState, Trigger
+from deployer.core.reporting.commit_status import Commit, frozen
 from deployer.core.reporting.render import freeze_as_json
-from deployer.core.reporting.status import Commit, frozen
 from deployer.deployment.publication import GoLive
 from deployer.errors import AirflowError, GitError, JournalError, NotNow
 from tests.fakes.world import World

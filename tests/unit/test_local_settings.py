@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.airflow.files import airflow_files
-from deployer.edges.embedded.settings import Layout, Secrets, environment
+from deployer.edges.embedded.airflow_settings import Layout, Secrets, environment
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.precheck import MENDINGS, dag_files, judged, left_out, mending, within
-from deployer.core.reporting.status import of_file
+from deployer.core.reporting.commit_status import of_file
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
 DAG = Facts(may_hold_dag=True)

@@ -9,7 +9,7 @@ import pytest
 
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
 from deployer.core.precheck import MENDINGS
-from deployer.core.reporting.status import Commit, final
+from deployer.core.reporting.commit_status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
 from deployer.edges.compose.proving import CHECKS
 from deployer.edges.parser.protocol import Answer, End, Limits, harm

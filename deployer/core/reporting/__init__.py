@@ -1,6 +1,6 @@
 """What is said, to whom, and when.
 
-status           an ending -> states and descriptions on GitHub
+commit_status    an ending -> states and descriptions on GitHub
 contexts         what a commit's contexts are called
 render           a deployment as the contract's JSON
 ownership        whose files a commit changes: a note, never a refusal

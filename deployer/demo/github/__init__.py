@@ -1,8 +1,8 @@
 """A stand-in for GitHub: one repository over smart HTTP, its webhook, its commit statuses.
 
-git       /<owner>/<name>.git    a real bare repository over smart HTTP, and the push events
-statuses  /repos/…               REST, at the root: GITHUB_API_URL is the server's address
-webhook                          signed deliveries, as GitHub sends them
+git_over_http  /<owner>/<name>.git    a real bare repository over smart HTTP, and the push events
+statuses       /repos/…               REST, at the root: GITHUB_API_URL is the server's address
+delivering                            signed deliveries, as GitHub sends them
 
 At / are the commits with their statuses. All of it is a Flask app in a thread, on the loopback,
 for the demo and the tests.
@@ -17,9 +17,9 @@ from typing import Self
 from flask import Flask, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from deployer.demo.github.git import BareRepository, git
+from deployer.demo.github.delivering import Webhook
+from deployer.demo.github.git_over_http import BareRepository, git
 from deployer.demo.github.statuses import Statuses, api, combined_state, error
-from deployer.demo.github.webhook import Webhook
 
 STOP_S = 15.0
 POLL_S = 0.05

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from flask import Blueprint, abort, make_response, request
 from werkzeug.exceptions import BadRequest
 
-from deployer.demo.github.git import BareRepository
+from deployer.demo.github.git_over_http import BareRepository
 
 MOST_PER_CONTEXT = 1000
 """GitHub's cap for one commit and context."""

@@ -28,7 +28,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from deployer.edges.backup.archive import beside, own_as_around
 from deployer.edges.disk import flush
 from deployer.edges.journal import SqlJournal, schema
-from deployer.edges.journal.engine import Database, is_damage
+from deployer.edges.journal.database import Database, is_damage
 from deployer.edges.journal.tables import metadata, worker
 from deployer.errors import JournalError, WrongPlace
 from deployer.ports import Journal

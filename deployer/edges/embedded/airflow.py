@@ -21,9 +21,9 @@ from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.airflow.files import airflow_files
+from deployer.edges.embedded.airflow_settings import USERNAME, Layout, Secrets, environment
 from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
 from deployer.edges.embedded.processes import Processes, StartedProcess
-from deployer.edges.embedded.settings import USERNAME, Layout, Secrets, environment
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot
 from deployer.errors import NotHealthy, ServicesError

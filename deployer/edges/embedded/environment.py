@@ -32,7 +32,7 @@ from pathlib import Path
 
 from deployer.core.requirements.blame import CommandEnd, Ended, Place, Task, blame, too_much
 from deployer.core.requirements.meaning import safe_requirements
-from deployer.edges.embedded.settings import INHERITED
+from deployer.edges.embedded.airflow_settings import INHERITED
 from deployer.edges.packages.installer_output import added, last_line, reason_of, refusal
 from deployer.edges.packages.slots import LinkSlots, Slot, check_room
 from deployer.errors import RequirementsRefused, ServicesError

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.model import REQUIREMENTS, Outcome, ParseError, Verdict
+from deployer.edges.embedded.airflow_settings import parsing_environment
 from deployer.edges.embedded.environment import BaseEnvironment, Environments
-from deployer.edges.embedded.settings import parsing_environment
 from deployer.edges.packages.slots import Slot
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports.repository import Trial

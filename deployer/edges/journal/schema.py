@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
 
 from deployer.edges.journal import tables
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.database import Database
 from deployer.errors import JournalError
 
 REVISIONS = ("0001",)

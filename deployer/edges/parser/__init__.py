@@ -8,13 +8,13 @@ A warm Airflow, started when it is first needed, forks one process a file
 - *an ordinary error*: a hint. Airflow has variables and connections that are missing here,
   and says the last word itself.
 
-examiner   `IsolatedExaminer`, the port's one real implementation; an examination, which goes on by
-           itself; how it is found out which file did what; how one who waits hears of it, or is
-           nudged
-asking     one parser kept warm, and one aside; where it runs, embedded: a process of this user
-process    a parser as a child process, asked by several threads
-protocol   what is said to it and by it, and what is to be said of a file whose parse ended so
-container  where the parser runs in Compose: a container of the class's image, cut off
+examiner        `IsolatedExaminer`, the port's one real implementation; an examination, which goes
+                on by itself; how it is found out which file did what; how one who waits hears of
+                it, or is nudged
+asking          one parser kept warm, and one aside; where it runs, embedded: as this user
+parser_process  a parser as a child process, asked by several threads
+protocol        what is said to it and by it; what is to be said of a file whose parse ended so
+container       where the parser runs in Compose: a container of the class's image, cut off
 
 The embedded parser runs students' code as the same user as the deployer, as Airflow itself
 does there; it sees an environment without the deployer's secrets.

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from deployer.edges.parser.process import ParserProcess
+from deployer.edges.parser.parser_process import ParserProcess
 
 START_TIMEOUT_S = 90.0  # a cold import of Airflow without bytecode took 10 s on two cores
 

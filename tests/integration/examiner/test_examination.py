@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Examined, File, Tree
-from deployer.edges.parser import process
+from deployer.edges.parser import parser_process
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import MOST_IN_VAIN, IsolatedExaminer
 from deployer.edges.parser.protocol import Limits
@@ -108,7 +108,7 @@ def test_if_no_parser_can_be_made_for_a_file_alone_then_no_file_is_to_blame(
 def test_who_ran_when_the_parser_went_down_is_seen_alone(
     examiner: IsolatedExaminer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(process, "SILENCE_MARGIN_S", 1.0)
+    monkeypatch.setattr(parser_process, "SILENCE_MARGIN_S", 1.0)
 
     results = found(examiner, "one", name, "two")
 

@@ -17,10 +17,10 @@ from threading import Thread
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.parser import asking, examiner, process
+from deployer.edges.parser import asking, examiner, parser_process
 from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import IsolatedExaminer
-from deployer.edges.parser.process import ParserProcess
+from deployer.edges.parser.parser_process import ParserProcess
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding, waiting_for
@@ -73,7 +73,7 @@ def test_the_directories_of_workers_that_were_killed_are_removed_at_the_next_sta
         tmp_path / f"preflight-{mine}.17-x",  # the number was given again
     ]
     kept = [
-        tmp_path / f"preflight-{process._owner()}-x",
+        tmp_path / f"preflight-{parser_process._owner()}-x",
         tmp_path / f"preflight-{mine}-x",  # of a deployer before
         tmp_path / "preflight-notes",
     ]

@@ -21,7 +21,7 @@ import httpx
 
 from deployer.config import Settings, load
 from deployer.demo.github import StandIn
-from deployer.demo.github.git import announce
+from deployer.demo.github.git_over_http import announce
 from deployer.demo.stage import free_port
 from tests.classrepo import ClassRepo
 from tests.github.watched import Watch

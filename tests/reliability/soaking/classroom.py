@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Self, cast
 
 from deployer.app.airflow import local_airflow
 from deployer.config import Settings
-from deployer.demo.github.git import announce
-from deployer.demo.github.webhook import Delivery
+from deployer.demo.github.delivering import Delivery
+from deployer.demo.github.git_over_http import announce
 from deployer.demo.stage import REPO, Part, Stage
 from deployer.edges.embedded.airflow import LocalAirflow
 from tests.classrepo import ClassRepo

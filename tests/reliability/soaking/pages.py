@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from deployer import app, config
 from deployer.edges.journal import SqlJournal
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.database import Database
 
 STUDENTS = 30
 BOUND_S = 0.05

@@ -23,7 +23,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from deployer.edges.journal.codec import dumps
-from deployer.edges.journal.files import Files, Moved
+from deployer.edges.journal.sqlite_files import Files, Moved
 from deployer.errors import JournalError
 
 BUSY_TIMEOUT_S = 20.0

@@ -16,7 +16,7 @@ from deployer.core.model import (
     StatusState,
     Verdict,
 )
-from deployer.core.reporting.status import Commit, cut, final, gone, pending
+from deployer.core.reporting.commit_status import Commit, cut, final, gone, pending
 
 TIP, OVERTAKEN = "a" * 40, "b" * 40
 TAXI, WEATHER = "dags/lasse/taxi.py", "dags/maria/weather.py"

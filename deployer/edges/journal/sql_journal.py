@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from deployer.core.model import Freeze, Trigger
 from deployer.edges.journal import schema
-from deployer.edges.journal.engine import Database
+from deployer.edges.journal.database import Database
 from deployer.edges.journal.transactions import (
     deliveries,
     deployments,

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 from werkzeug.datastructures import Headers
 
-from deployer.demo.github.webhook import Webhook
+from deployer.demo.github.delivering import Webhook
 
 TIMEOUT_S = 120.0
 NO_COMMIT = "0" * 40
