@@ -96,7 +96,7 @@ class AirflowVersion:
         self.tell(f"building Airflow {version} with the class's packages")
         self.tell(self.packages.build(text))
         self.drain.close()
-        if left := self.drain.wait(lambda words: self.tell(words.partition("; ")[2])):
+        if left := self.drain.wait(self.tell):
             raise AirflowKept(f"tasks still run: {in_words(left)}; try again when they are over")
         self.tell("Airflow stops; its database is kept, then migrated")
         self.other.keep_database()

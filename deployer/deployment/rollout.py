@@ -92,7 +92,7 @@ class Drain:
             now = self.clock.monotonic()
             if now - began >= self.timeout_s or not lives():
                 return busy
-            words = f"packages change: waiting for {in_words(busy)}"
+            words = f"waiting for {in_words(busy)}"
             if words != told and now - told_at >= TELL_EVERY_S:
                 tell(words)
                 told, told_at = words, now
@@ -247,7 +247,7 @@ class Rollout:
         with self._step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
-                left = self._drain.wait(note.tell, lives)
+                left = self._drain.wait(lambda words: note.tell(_of_packages(words)), lives)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
@@ -298,6 +298,10 @@ class Rollout:
             note.text = self._services.put_back(services, keep=keep)
         with self._step(StepName.HEALTH) as note:
             note.text = self._services.wait_healthy(services)
+
+
+def _of_packages(words: str) -> str:
+    return f"packages change: {words}"
 
 
 def in_words(busy: Sequence[Busy]) -> str:

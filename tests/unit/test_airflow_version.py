@@ -224,6 +224,7 @@ def test_tasks_that_go_on_keep_the_airflow(klass: Class) -> None:
     klass.airflow.tasks = [Task("lasse_taxi", "ingest")]
     with pytest.raises(AirflowKept, match=r"tasks still run: lasse_taxi\.ingest"):
         klass.install()
+    assert "waiting for lasse_taxi.ingest" in klass.told
     assert "keep database" not in klass.stack.did
     klass.assert_as_before()
 
