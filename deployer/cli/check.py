@@ -26,9 +26,9 @@ def check(places: tuple[str, ...], *, in_json: bool) -> None:
 
     PATH is a file or a folder of your clone of the class repository; without one, all of
     dags/ is parsed. What depends on a given file is parsed with it. requirements.txt as PATH is
-    installed for a trial, which needs the network and uv. Needs no settings and no running
-    Airflow; where none is installed, one is, once, which needs them too. Exit
-    status 1 if a file fails, 3 if there is no Airflow that could parse.
+    installed for a trial. Needs no settings and no running Airflow; where none is installed, one
+    is, once. That and the trial need the network and uv. Exit status 1 if a file fails, 3 if there
+    is no Airflow that could parse.
     """
     with wrong_use():
         found = app.check(Path.cwd(), places, tell)

@@ -16,8 +16,8 @@ from deployer.doctor import github_lines
 def github(*, dry_run: bool, anew: bool, redeliver: bool) -> None:
     """Check the token's rights, and make or mend the webhook.
 
-    Needs DEPLOYER_PUBLIC_URL and DEPLOYER_WEBHOOK_SECRET, of which the first is the one that the
-    webhook gets. Where the token may not act, or there is none, it says what to click. Run twice
+    Needs DEPLOYER_PUBLIC_URL and DEPLOYER_WEBHOOK_SECRET; of several secrets the webhook gets the
+    first. Where the token may not act, or there is none, it says what to click. Run twice
     it changes nothing. Exit status 1 if something is left to do.
     """
     settings = config.load(needs=("public_url", "webhook_secret"))

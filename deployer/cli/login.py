@@ -22,8 +22,8 @@ ANYWHERE = ("0.0.0.0:", "[::]:")
 def login(*, token: bool, revoke: bool, revoke_links: bool) -> None:
     """Print a link that logs a browser in: valid for 10 minutes, once.
 
-    The browser then sees all pages for 30 days. The bearer token opens JSON and /metrics until it
-    is revoked. Neither is needed on this machine itself, nor through `ssh -L`.
+    The browser then sees all pages for 30 days. A program that sends the bearer token sees all
+    until it is revoked. Neither is needed on this machine itself, nor through `ssh -L`.
     """
     if token + revoke + revoke_links > 1:
         raise click.UsageError("give one of --token, --revoke and --revoke-links")

@@ -14,7 +14,7 @@ TEST = "This is a test: red deployments, stalls and failures of `deployer doctor
 @click.command()
 @click.option("--test", is_flag=True, help="Send a test message; says which address took none.")
 def notify(*, test: bool) -> None:
-    """Tell the teacher what is wrong or mended since the last message, all in one.
+    """Tell the teacher what is wrong or mended since the last message.
 
     By the journal and by what `deployer doctor` finds; each thing once, and once more when it is
     mended. Does nothing without DEPLOYER_NOTIFY_URLS. Exit status 3 if no address took it: the
