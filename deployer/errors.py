@@ -21,7 +21,7 @@
     ├── AirflowKept            another Airflow was asked for, and the one before runs on
     ├── WrongPlace             a command was given, or started at, a place that is none for it
     ├── NotNow                 something is at work that has to end first
-    └── WorkerRunning          a second worker on the same state
+    └── WorkerRunning          a second worker on the same state or checkout
 
 A message says what happened, where, and what to do next. It is shown to
 students and the teacher alike, so it never holds a secret: what it quotes of a push, or of
@@ -93,7 +93,7 @@ class DagProcessorEnded(AirflowError):
 
 
 class MayNot(OperatorError):
-    """GitHub's token has no right to that; a hidden thing is a 404."""
+    """GitHub's token has no right to that; what it may not see GitHub says is not there."""
 
 
 class ServicesError(OperatorError):
@@ -153,4 +153,4 @@ class NotNow(DeployerError):
 
 
 class WorkerRunning(DeployerError):
-    """Another worker holds this state; the message names it."""
+    """Another worker holds this state, or this checkout; the message names it."""

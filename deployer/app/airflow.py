@@ -147,7 +147,11 @@ def compose_runner(settings: Settings) -> ComposeRunner:
 def local_airflow(
     settings: Settings, *, progress: Callable[[str], None] = lambda _: None
 ) -> LocalAirflow:
-    """Return the embedded Airflow of this state; the demo starts and stops it."""
+    """Return the embedded Airflow of this state; the demo starts and stops it.
+
+    Raises:
+        SettingsError: AIRFLOW_URL names no port.
+    """
     from deployer.edges.embedded.airflow import LocalAirflow
 
     port = urlsplit(settings.airflow_url).port

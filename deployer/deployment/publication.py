@@ -91,8 +91,9 @@ class GoLive:
         """Make it the live release; `runs_on`: the packages that run with it, if they are known.
 
         Raises:
-            DiskError: nothing was swapped.
+            DiskError, GitError: it was not swapped.
             AirflowError: the dag-processor is dead, and with what was live before as well.
+            ServicesError: it is dead, and can't be started.
         """
         live, judged = self._releases.live(), self._journal.live() is not None
         self._before = live.name if live and judged else self._releases.proven()
@@ -115,6 +116,7 @@ class GoLive:
 
         Raises:
             AirflowError: there are none, and that is not the push's doing.
+            ServicesError, DiskError, GitError: as `publish`, in taking it back or trying it again.
         """
         while True:
             try:

@@ -148,6 +148,7 @@ class Rollout:
 
         Raises:
             ServicesError, DiskError, PreflightError
+            GitError: the tip's files can't be read.
         """
         self._built = None
         try:

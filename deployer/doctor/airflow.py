@@ -116,7 +116,9 @@ def rights(world: World) -> str:
     """Tell whether the account may do what the deployer does.
 
     Raises:
-        Ailment: with each right that is missing. AirflowError
+        Ailment: with each right that is missing.
+        NotApplicable: the account is not let in.
+        AirflowError
     """
     missing = [right.name for right, allowed in _tried(world, _NEEDED) if not allowed]
     username = world.credentials()[0]
@@ -129,7 +131,9 @@ def excess(world: World) -> str:
     """Tell whether the account may do no more than it needs.
 
     Raises:
-        Ailment: with what it may. AirflowError
+        Ailment: with what it may.
+        NotApplicable: the account is not let in, or is the embedded Airflow's only one.
+        AirflowError
     """
     if world.processes is not None:
         raise NotApplicable("SERVICES=local: the embedded Airflow has one account, an admin's")

@@ -221,6 +221,7 @@ class OurHook:
         Raises:
             Ailment: some did not.
             NotApplicable: it can't be told.
+            OperatorError: GitHub does not answer, or has no webhook of ours.
         """
         try:
             tries = [one for _, them in self._tries(now) for one in them]
@@ -246,7 +247,7 @@ class OurHook:
         Raises:
             Ailment: the token may not.
             NotApplicable: there is no token or no address.
-            OperatorError: GitHub does not answer.
+            OperatorError: GitHub does not answer, or has no webhook of ours.
         """
         try:
             asked = self.ask_again(now)
@@ -263,7 +264,8 @@ class OurHook:
 
         Raises:
             NotApplicable: there is no token or no address.
-            MayNot, OperatorError
+            MayNot
+            OperatorError: GitHub does not answer, or has no webhook of ours.
         """
         asked = []
         for hook, tries in self._tries(now):

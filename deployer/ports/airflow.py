@@ -125,6 +125,9 @@ class Examiner(Protocol):
         """Begin to parse `paths` of `tree`, each in a process of its own.
 
         What was begun last goes first, whatever is still under way.
+
+        Raises:
+            DiskError, GitError: the files could not be laid out.
         """
 
     def examine(
@@ -136,6 +139,7 @@ class Examiner(Protocol):
 
         Raises:
             PreflightError: the parser itself does not work.
+            DiskError, GitError: the files could not be laid out.
         """
 
     def nudge(self) -> None:

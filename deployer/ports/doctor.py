@@ -143,7 +143,7 @@ class ClassRepository(Protocol):
 
 
 class JournalPlace(Protocol):
-    """Where the journal is; each raises JournalError."""
+    """Where the journal is; each raises JournalError, `rebuild` also DiskError."""
 
     def damage(self) -> str | None:
         """Tell what is wrong with it, None: nothing."""

@@ -42,7 +42,7 @@ class StatusBoard(Protocol):
 
 
 class Webhooks(Protocol):
-    """All methods raise MayNot, and OperatorError: no answer, or none that does."""
+    """All methods raise MayNot, and OperatorError: no answer, or one that says no."""
 
     def all(self) -> tuple[Hook, ...]: ...
 

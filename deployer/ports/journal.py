@@ -53,7 +53,11 @@ class Announcement:
 
 
 class Journal(Protocol):
-    """The only truth about deployments; one writer for all but deliveries."""
+    """The only truth about deployments: each method raises JournalError where it
+    can't be read or written.
+
+    The worker alone writes, but for deliveries and what a teacher types: wishes, freezes, logins.
+    """
 
     # -- written by the web process and the command line
 
@@ -276,8 +280,8 @@ class Journal(Protocol):
         """Remove some of what ended before then and decides nothing; return how many deployments.
 
         Deployments, with what hangs on them; deliveries; texts once refused, files once
-        condemned. Kept are those whose verdict on a file still stands, what is live, owed
-        statuses and commits in `error`.
+        condemned; freezes that are over. Kept are those whose verdict on a file still stands, what
+        is live, owed statuses and commits in `error`.
         """
 
     # -- who may see it (`core/access.py`)

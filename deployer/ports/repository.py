@@ -1,6 +1,6 @@
 """The class repository: the mirror of it, where its releases are published, a working copy.
 
-The last is what `deployer check` looks at.
+The last is what `deployer check` looks at, and `Trial` what came of installing its packages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from deployer.core.model import History, Tree, Verdict
 
 
 class Repository(Protocol):
-    """A mirror of the class repository."""
+    """A mirror of the class repository.
+
+    What reads it raises GitError where that can't be done, UnknownCommit among others.
+    """
 
     def fetch(self) -> str:
         """Bring the mirror up to date and return the branch's tip (40 hex digits).
@@ -94,7 +97,7 @@ class Releases(Protocol):
 
         Raises:
             DiskError: nothing was swapped.
-            UnknownCommit: the mirror does not hold the tree's commit.
+            GitError: nor was it; the mirror can't be read, or does not hold the tree's commit.
         """
 
     def edits(self) -> Edits | None:
@@ -127,12 +130,19 @@ class Releases(Protocol):
         """Return the blob id of each file of a release, by path; nothing if it is gone."""
 
     def beyond(self, keep: int) -> tuple[str, ...]:
-        """Return the releases that `prune` would remove if none was in use, oldest first."""
+        """Return the releases that `prune` would remove if none was in use, oldest first.
+
+        Raises:
+            DiskError
+        """
 
     def prune(self, keep: int, in_use: Collection[str]) -> tuple[str, ...]:
         """Remove the oldest releases beyond `keep` and half-written ones; return their names.
 
         Never removes the live one, the proven one or one named in `in_use`.
+
+        Raises:
+            DiskError: one can't be removed, all others are.
         """
 
 
@@ -156,7 +166,7 @@ class WorkingCopy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How it went.
+    """What came of installing a working copy's `requirements.txt` for a trial.
 
     Attributes:
         verdict: on `requirements.txt`.

@@ -11,7 +11,8 @@ from deployer.core.model import Vitals
 class Services(Protocol):
     """Airflow's services: the packages they run on, their processes, the operator's own file.
 
-    One engine implements all of it.
+    One engine implements all of it. Whatever tells which packages there are, or moves them, raises
+    DiskError too where they are kept in files.
     """
 
     # -- what they run on, and could run on

@@ -2,7 +2,7 @@
 
 It knows the webhook secret and the journal, and nothing else that is worth stealing.
 `webhook`, `api` and `pages` are blueprints: what GitHub, programs and people ask. `access` keeps
-strangers out of all but deliveries and `/healthz` and has the blueprint of the login,
+strangers out of all but deliveries and `/healthz`, and has the blueprint of the login;
 `deployer.edges.processes.server` runs it under gunicorn. What goes wrong is answered here: JSON to
 programs, a page to people; one line, written here or by whoever refused the request, never an
 internal error's text.

@@ -61,7 +61,7 @@ class Maintenance:
         """Make ready for the first turn.
 
         Raises:
-            ServicesError, PreflightError: the turns meet it again.
+            OperatorError: Docker, the parser, the disk or the journal; the turns meet it again.
         """
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
         self._tidy()

@@ -66,7 +66,11 @@ class Tip:
     def ancestry(
         self, sha: str | None, announced_at: datetime, fetched: Fetched, *, patience: timedelta
     ) -> Ancestry:
-        """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is."""
+        """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is.
+
+        Raises:
+            GitError: the mirror can't be read.
+        """
         known = True
         try:
             if sha is None or self.parts.repository.contains(fetched.tip, sha):

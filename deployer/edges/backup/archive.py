@@ -161,7 +161,11 @@ def _unpacked(
 
 @contextmanager
 def beside(place: Path) -> Iterator[Path]:
-    """Make a directory for this alone, on the disk of `place`."""
+    """Make a directory for this alone, on the disk of `place`; it is removed afterwards.
+
+    Raises:
+        DiskError
+    """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         made = tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent)

@@ -79,7 +79,7 @@ class ComposeServices:
     """Recreates services of the operator's own compose file, one after the other.
 
     Attributes:
-        client: may be an `LazyClient`, which connects when it is first needed.
+        client: may be a `LazyClient`, which connects when it is first needed.
         runner: runs Compose for the project; knows its file and name.
         way: how packages get into the containers.
         services: those that `way` gives packages to, in the order of RECREATE_SERVICES.

@@ -147,7 +147,11 @@ class Environments:
         return (current / _TEXT).read_text() if current else None
 
     def ensure_current(self) -> None:
-        """Make the first environment, without packages of the class."""
+        """Make the first environment, without packages of the class.
+
+        Raises:
+            ServicesError, DiskError: it can't be copied.
+        """
         if self.slots.target(Slot.CURRENT) is None:
             self.slots.point(Slot.CURRENT, self._clone(""))
 

@@ -5,8 +5,8 @@ others wait for its transaction and then find nothing left to do. A new journal 
 of `tables` as they are now, an older one is migrated by Alembic, which is imported for
 that alone: it costs a process 9 MB for as long as it lives.
 
-Who changes `tables` adds a revision to `migrations/versions` and to `REVISIONS`; until the first
-release, whose journals are the oldest, `tests/integration/journals/0001.sql` changes instead.
+Who changes `tables` adds a revision to `migrations/versions` and to `REVISIONS`. It is tried on
+`tests/integration/journals/0001.sql`, which has the tables of the first release: none is older.
 """
 
 from __future__ import annotations

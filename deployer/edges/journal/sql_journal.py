@@ -1,4 +1,4 @@
-"""`SqlJournal`: each method one transaction, no exception but `JournalError`.
+"""`SqlJournal`: each method one transaction; what a database raises comes as a `JournalError`.
 
 What a start would only do again is noted (`Database.noting`): places in the queue, steps, plans,
 `pending` statuses, that a status was posted. What others may see once it is written, or what no

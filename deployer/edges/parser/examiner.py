@@ -280,7 +280,7 @@ class Materialiser(Protocol):
         The directory's own place should not be guessable from one call to the next.
 
         Raises (on entering):
-            DiskError, UnknownCommit
+            DiskError, GitError
         """
 
 
@@ -324,7 +324,7 @@ class IsolatedExaminer:
         """Begin to parse `paths` of `tree`, each in a process of its own.
 
         Raises:
-            DiskError, UnknownCommit: the files could not be laid out.
+            DiskError, GitError: the files could not be laid out.
         """
         return self._begin(self._now, tree, paths, self._waker)
 
@@ -335,7 +335,7 @@ class IsolatedExaminer:
 
         Raises:
             PreflightError: the parser itself does not work.
-            DiskError, UnknownCommit: the files could not be laid out.
+            DiskError, GitError: the files could not be laid out.
         """
         with ExitStack() as ending:
             if on_built:

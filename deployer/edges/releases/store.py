@@ -1,6 +1,6 @@
 """Releases: whole trees side by side, one of them live by a link.
 
-    <CHECKOUT_DIR>/releases/<name>/     a whole release (see `release_dir`)
+    <CHECKOUT_DIR>/releases/<name>/     a whole release (see `directory`)
     <CHECKOUT_DIR>/releases/.tmp-…      one being made or removed; rubbish after a crash
     <CHECKOUT_DIR>/releases/.published  every name ever given, oldest first, one a line
     <CHECKOUT_DIR>/releases/.proven -> <name>  the last one that Airflow is known to live with
