@@ -104,7 +104,7 @@ def run_worker(settings: Settings) -> None:
 
     Raises:
         WorkerRunning: another worker holds this state, or this checkout.
-        JournalError, OperatorError, SettingsError
+        OperatorError, SettingsError
     """
     from deployer import logs
     from deployer.edges.processes.lock import only_worker
@@ -281,7 +281,8 @@ def check(here: Path, given: Sequence[str], tell: Callable[[str], None]) -> Chec
 
     Raises:
         WrongPlace: there is no class repository, or nothing at one of `given`.
-        OperatorError: there is no Airflow that parses.
+        PusherError: nothing of it would be published.
+        OperatorError: there is no Airflow that parses, or the disk fails.
     """
     from deployer.check import check as check_copy
     from deployer.edges.airflow.files import airflow_files

@@ -1,4 +1,4 @@
-"""Commands that ask the worker for something."""
+"""`deployer deploy`: ask the worker for it, and wait for its end, as `rollback` does too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments as tables: colours on a terminal, plain text in a pipe."""
+"""What commands print with, deployments as tables: colours on a terminal, plain text in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell what of a push is held: it claims another's `dag_id`, is known, or never publishable.
+"""Tell what of a push is held: it claims another's `dag_id`, killed before, or is left out.
 
 Pure. What is held stays as it is live, or is left out; the shell asks who has which `dag_id`.
 """

@@ -44,6 +44,7 @@ class Session:
 
     Each try is bounded by `timeout_s`. One that can't connect is tried once more; one that is
     answered "not now", or whose answer breaks off, as often as there is time within `timeout_s`.
+    Where none of that helps it raises AirflowUnreachable, for a refusal AirflowError.
 
     Attributes:
         url: of the api-server.

@@ -82,7 +82,7 @@ class LocalAirflow:
         What runs already, on the environment that is current, is taken over.
 
         Raises:
-            ServicesError
+            ServicesError, DiskError
         """
         self._base.ensure(self._progress)
         self._environments.ensure_current()

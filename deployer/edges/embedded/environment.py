@@ -167,6 +167,7 @@ class Environments:
         Raises:
             RequirementsRefused: it does not install, or not work.
             ServicesError: it need not be the text's fault.
+            DiskError: it may be the disk's.
         """
         safe_requirements(text)  # refused before anything is copied
         self.slots.remove_unnamed(in_use)
@@ -205,6 +206,7 @@ def resolve(base: BaseEnvironment, text: str, *, scratch: Path, within_s: float)
     Raises:
         RequirementsRefused: it does not resolve, or is not allowed.
         ServicesError: it need not be the text's fault.
+        DiskError: it may be the disk's.
     """
     task = Task("resolve beside Airflow's own pins", within_s)
     return _install(base, base.python, text, task, scratch=scratch, dry_run=True)

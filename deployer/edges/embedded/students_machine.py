@@ -86,7 +86,8 @@ def installed(text: str, files: Path, tell: Callable[[str], None]) -> Iterator[T
     behalf.
 
     Raises:
-        ServicesError: there is no uv, no network or no room.
+        ServicesError: there is no uv or no network.
+        DiskError: there may be no room.
     """
     base = BaseEnvironment()
     base.ensure(tell)

@@ -1,7 +1,7 @@
-"""How all stands that the journal holds, of which the teacher is told.
+"""How the class stands, how many rows of a kind there are, what is not as it must be at any moment.
 
-How many there are of each kind, and what is not as it must be at any moment. Whole deployments are
-not read here: a row that can't be must hinder nobody who looks for what is wrong.
+Whole deployments are not read here: a row that can't be must hinder nobody who looks for what is
+wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is old and decides nothing any more goes."""
+"""Remove what is old and decides nothing any more."""
 
 from __future__ import annotations
 
