@@ -41,7 +41,7 @@ _LATER: Final = "wait; if it lasts, look at GitHub's status page. Statuses wait 
 def _asked(world: World) -> tuple[ServerAnswer, datetime]:
     """Return what GitHub says to a status that can't be, and when.
 
-    To nobody in particular without a token.
+    Without a token, what it says to anybody.
 
     Raises:
         OperatorError: it does not answer.
