@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from deployer.config import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "deployer"
 IMAGES = {"apache/airflow"}
+ELSEWHERE = {"CODEOWNERS", "Caddyfile", "Literal", "TEST_POSTGRES_URL"}
+SETTINGS = {one.name.upper() for one in fields(Settings)}
+FILES = [
+    file for place in ("deployer", "include", "tests") for file in (ROOT / place).rglob("*.py")
+]
 ROOMS = sorted(
     init.parent
     for init in PACKAGE.rglob("__init__.py")
@@ -41,6 +49,20 @@ def test_the_map_names_many_places() -> None:
 @pytest.mark.parametrize("path", paths())
 def test_what_the_map_names_is_there(path: str) -> None:
     assert any((place / path).exists() for place in (ROOT, PACKAGE, ROOT / "docs"))
+
+
+def names() -> list[str]:
+    """Return what stands in backticks and is a class, one of its attributes, or a constant."""
+    return sorted(set(re.findall(r"`([A-Z]\w+(?:\.\w+)?)`", PAGE)) - ELSEWHERE - SETTINGS)
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_the_map_calls_by_its_name_is_called_so(name: str) -> None:
+    owner, _, attribute = name.partition(".")
+    sources = [file.read_text(encoding="utf-8") for file in FILES]
+    made = rf"^(class {owner}\b|{owner}\b.*? = |    {owner} = )"
+    there = [text for text in sources if re.search(made, text, re.MULTILINE)]
+    assert any(re.search(rf"\b{attribute}\b", text) for text in there)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(PACKAGE)))
