@@ -145,7 +145,7 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
-                    self._holding.hold_modules(old, tip, live)
+                    self._holding.hold_modules(old or self._published(tip), tip, live)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
@@ -182,7 +182,8 @@ class Run:
                 note.text = self._holding.take(
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
-            self._holding.hold_modules(None, tip, live, among=pending.modules)
+            published = self._published(tip)
+            self._holding.hold_modules(published, tip, live, among=pending.modules)
             touch = frozenset(results).intersection(paths)
             wanted = self._holding.wanted(tip, touch, carried, unjudged)
             self._live.publish(wanted)
@@ -282,6 +283,14 @@ class Run:
             return live
         files = {path: file for path, file in live.files.items() if path not in self.edited}
         return replace(live, files=files)
+
+    def _published(self, tip: Tree) -> Tree | None:
+        """Return what is published of the files of a tip, judged or not; None: nothing is."""
+        release = self.parts.releases.live()
+        blobs = self.parts.releases.blobs(release.name) if release else {}
+        there = {path: file for path, file in tip.files.items() if path in blobs}
+        files = {path: replace(file, blob=blobs[path]) for path, file in there.items()}
+        return replace(tip, files=files) if files else None
 
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""

@@ -54,6 +54,12 @@ def test_a_module_held_before_stays_to_blame() -> None:
     assert held({}, BIKES, held=(BIKES, HELP)) == {HELP: BIKES}
 
 
+def test_a_module_held_before_stays_so_where_only_the_file_moves() -> None:
+    moved = {BIKES: f"{USES}# 2\n"}
+    assert held(moved, BIKES, held=(BIKES, SHARED)) == {SHARED: BIKES}
+    assert held({**moved, SHARED: "2"}, BIKES, held=(BIKES, SHARED)) == {}
+
+
 def test_a_harmful_file_is_no_module_of_another() -> None:
     files = {TAXI: f"{DAG}from lasse.fares import x\n", FARES: DAG}
     now = {**files, FARES: f"{DAG}# 2\n"}

@@ -378,6 +378,20 @@ def test_a_slow_file_that_turns_out_to_hurt_others_is_held_and_its_live_version_
     assert (journaled.held, journaled.pending) == ((SLOW,), ())
 
 
+def test_what_makes_a_slow_file_of_others_hurt_is_held_with_it(world: World) -> None:
+    push, tools = world.repository.push, "include/tools.py"
+    world.deliver(push({SLOW: "import airflow, dag\nimport tools\n", tools: "1"}))
+    world.reconciler.turn()
+    world.examiner.slow = {SLOW: 100}
+    world.examiner.finds(SLOW, harm="did not finish parsing within 25 s")
+    changed = push({tools: "2"})
+    world.deliver(changed)
+    pushed_meanwhile(world, 3, WEATHER)
+    turn_until_rest(world, at_most=1000)
+    assert world.releases.published[-1][2] == {SLOW, tools}
+    assert world.said(changed)["airflow/deploy"][1].startswith(f"{tools} is held: with it {SLOW} ")
+
+
 def test_what_a_later_push_mends_is_not_held_for_what_its_text_of_before_did(world: World) -> None:
     world.examiner.slow = {SLOW: 100, BIKE: 100}
     world.examiner.finds(SLOW, harm="exits the process")

@@ -7,7 +7,8 @@ just refused would run in Airflow. So a module stays as it is live, too,
 - if it moved in the folder of a DAG file that is held, and that file needs it: one student's
   files stay together;
 - if it moved in another folder, or in `include/`, only where the DAG file itself did not
-  move: else the fault may be the file's own, and would colour somebody else's commit.
+  move: else the fault may be the file's own, and would colour somebody else's commit. But one that
+  is held already, and did not move since, is no better for what moved in the file.
 
 A data file counts as a module of those who read it.
 
@@ -44,20 +45,23 @@ def modules(
     """Return the paths to be held as well, each with the first of `harmful` that needs it.
 
     Args:
-        live: the tree known to be live, None: not known, so everything may have moved.
+        live: the tree known to be live, or what is published of the tip's. None: neither is known,
+            so everything may have moved.
         tip: the tree to be made live.
         harmful: DAG files of the tip that the isolated parse refused.
         held: of `live`, what is not live as it is there.
     """
-    moved = differing(live.files if live else {}, tip.files) | set(held) & tip.files.keys()
+    changed = differing(live.files if live else {}, tip.files)
+    moved = changed | set(held) & tip.files.keys()
     found: dict[str, str] = {}
     for path in sorted(harmful):
         if live and path not in live.files:
             continue  # it is left out, and nothing live needs to be kept for it
-        stayed = live is not None and live.files[path] == tip.files[path]
+        stayed = live is not None and path not in changed
         for module in sorted(moved - set(harmful) - found.keys()):
             ours = folder_of(module) == folder_of(path)
-            to_blame = stayed and (path not in held or module in held)
+            known = module in held and (stayed or module not in changed)
+            to_blame = known or (stayed and path not in held)
             if (ours or to_blame) and path in stirred(tip.files, {module}):
                 found[module] = path
     return found
