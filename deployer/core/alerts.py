@@ -6,13 +6,13 @@ Pure: what the journal and the check-up show goes in; what is to be told comes o
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from deployer.core.counts import counted
 from deployer.core.doctor import Finding, Mark
-from deployer.core.model import REQUIREMENTS, Pulse, State, Verdict
+from deployer.core.model import REQUIREMENTS, Live, Outcome, Plan, Pulse, State, Verdict
 from deployer.core.reporting import readiness
 from deployer.core.reporting.commit_status import of_file
 
@@ -36,7 +36,7 @@ class ClassStanding:
         deployment, sha, state, reason: of the newest that ended and was not superseded, None and
             empty if there is none.
         refused: why the newest that went live kept the packages of before, empty if it did not.
-        red: the newest verdict on each file, where that is not good.
+        red: the newest verdict on each file, where that is not good, and stands (`standing_red`).
         waits: the oldest push that has no end yet, and since when it waits.
     """
 
@@ -47,6 +47,22 @@ class ClassStanding:
     refused: str = ""
     red: tuple[Verdict, ...] = ()
     waits: tuple[str, datetime] | None = None
+
+
+def standing_red(newest: Iterable[Verdict], live: Live | None, plan: Plan) -> tuple[Verdict, ...]:
+    """Return what is not good of the newest verdicts on each file, by path.
+
+    What was held and is no DAG file, such as a helper, gets no other verdict when it is let go: it
+    is held for as long as what is `live` says so, or the `plan` that made it live left it out.
+    """
+    held = {*live.held, *(item.path for item in plan.left_out)} if live else None
+    stands = (
+        verdict
+        for verdict in newest
+        if not verdict.good
+        and (verdict.outcome is not Outcome.HELD or held is None or verdict.path in held)
+    )
+    return tuple(sorted(stands, key=lambda verdict: verdict.path))
 
 
 @dataclass(frozen=True, slots=True)

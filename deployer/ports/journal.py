@@ -179,7 +179,10 @@ class Journal(Protocol):
         """Return those of `paths` whose newest verdict before deployment `before` was good."""
 
     def judged(self) -> frozenset[str]:
-        """Return the files whose newest verdict is another than that they were deleted."""
+        """Return the files that Airflow judged, and has not been without since.
+
+        That one is held says nothing: it may be no DAG file, or never have been live.
+        """
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the files whose last good verdict names each of `dag_ids`, if any does.

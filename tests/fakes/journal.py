@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from deployer.core.airflow_version import leave_to_it
-from deployer.core.alerts import ClassStanding
+from deployer.core.alerts import ClassStanding, standing_red
 from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
@@ -20,6 +20,7 @@ from deployer.core.model import (
     Heard,
     Live,
     Origin,
+    Outcome,
     Owed,
     Plan,
     ProcessorCame,
@@ -283,7 +284,8 @@ class FakeJournal:
         return frozenset(path for path in paths if path in newest and newest[path].good)
 
     def judged(self) -> frozenset[str]:
-        newest = {v.path: v for record in self.records.values() for v in record.verdicts}
+        told = (v for record in self.records.values() for v in record.verdicts)
+        newest = {v.path: v for v in told if v.outcome is not Outcome.HELD}
         return frozenset(p for p, v in newest.items() if not v.gone)
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
@@ -489,7 +491,9 @@ class FakeJournal:
             state=newest.state if newest else None,
             reason=newest.reason if newest else "",
             refused=(live[-1].ending.refused if live and live[-1].ending else "") or "",
-            red=tuple(v for _, v in sorted(newest_verdicts.items()) if not v.good),
+            red=standing_red(
+                newest_verdicts.values(), self.live(), live[-1].plan if live else Plan()
+            ),
             waits=min(open_ones, key=lambda it: it[1], default=None),
         )
 

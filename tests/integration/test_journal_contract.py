@@ -703,6 +703,13 @@ def test_a_file_is_judged_until_it_is_told_to_be_deleted(journal: Journal) -> No
     assert journal.judged() == frozenset()
 
 
+def test_what_is_held_is_judged_by_what_airflow_said_of_it_before(journal: Journal) -> None:
+    journal.set_verdicts(started(journal, A), [verdict("dags/a/x.py")])
+    held = [Verdict(path, Outcome.HELD) for path in ("dags/a/help.py", "dags/a/x.py")]
+    journal.set_verdicts(started(journal, B), held)
+    assert journal.judged() == {"dags/a/x.py"}
+
+
 def test_a_dag_id_is_that_of_the_file_whose_last_good_verdict_names_it(journal: Journal) -> None:
     x, y, z = "dags/a/x.py", "dags/b/y.py", "dags/c/z.py"
     journal.set_verdicts(started(journal, A), [verdict(x, "one", "two"), verdict(y, "three")])
@@ -1499,6 +1506,25 @@ def test_a_file_is_red_until_a_newer_verdict_of_an_ended_deployment(journal: Jou
     assert journal.standing().red == both
     journal.end(second, Ending(B, State.SUCCEEDED, verdicts=good), at=after(3))
     assert journal.standing().red == both[1:]
+
+
+def test_what_is_held_is_red_until_it_is_live_though_it_gets_no_verdict_then(
+    journal: Journal,
+) -> None:
+    helper, ignores = "dags/a/help.py", "dags/a/.airflowignore"
+    both = tuple(Verdict(path, Outcome.HELD, error=_bad("").error) for path in (ignores, helper))
+    first = _queued(journal, A)
+    journal.start(first, at=NOW, base_sha=None, covers=[A])
+    journal.set_plan(first, Plan(left_out=(LeftOut(ignores, "it is UTF-16"),)))
+    held = Live(A, held=(helper,))
+    journal.end(first, Ending(A, State.BROKEN, verdicts=both), at=after(1), live=held)
+    assert journal.standing().red == both
+    second = _queued(journal, B)
+    journal.start(second, at=after(2), base_sha=A, covers=[B])
+    journal.end(second, Ending(B, State.SUCCEEDED), at=after(3), live=Live(B))
+    assert journal.standing().red == ()
+    journal.set_live(None)
+    assert journal.standing().red == both
 
 
 def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, func, select, text, union
 
-from deployer.core.alerts import ClassStanding
+from deployer.core.alerts import ClassStanding, standing_red
 from deployer.core.invariants import LATELY, Audit
-from deployer.core.model import Outcome, State, StatusState, Tally, Trigger, Verdict
+from deployer.core.model import Outcome, Plan, State, StatusState, Tally, Trigger, Verdict
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.edges.journal.codec import made
 from deployer.edges.journal.tables import (
@@ -46,6 +46,7 @@ def standing(connection: Connection) -> ClassStanding:
             deployments.c.state,
             deployments.c.reason,
             deployments.c.ending["refused"].as_string().label("refused"),
+            deployments.c.plan,
         )
         # A wish for a commit that is not on the branch was never begun.
         .where(deployments.c.started_at.is_not(None))
@@ -67,8 +68,11 @@ def standing(connection: Connection) -> ClassStanding:
         ClassStanding,
         newest._asdict() if newest else {},
         refused=(went_live and went_live.refused) or "",
-        # Sorted here: the order of PostgreSQL's text depends on its locale.
-        red=tuple(sorted(map(verdict_of, connection.execute(red)), key=lambda it: it.path)),
+        red=standing_red(
+            map(verdict_of, connection.execute(red)),
+            live(connection),
+            made(Plan, went_live.plan) if went_live else Plan(),
+        ),
         waits=min(((sha, at) for sha, at in waits if sha), key=lambda it: it[1], default=None),
     )
 

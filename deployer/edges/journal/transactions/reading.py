@@ -186,7 +186,8 @@ def were_good(connection: Connection, paths: Collection[str], *, before: int) ->
 
 
 def judged(connection: Connection) -> frozenset[str]:
-    return frozenset(row.path for row in connection.execute(newest_verdicts().where(~GONE)))
+    of_airflow = newest_verdicts(verdicts.c.outcome != Outcome.HELD)
+    return frozenset(row.path for row in connection.execute(of_airflow.where(~GONE)))
 
 
 def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
