@@ -122,6 +122,10 @@ class CoveredCommits:
         bad = [verdict.path for verdict in ending.verdicts if not verdict.good]
         if not bad or base_sha is None:
             return ()
+        if base_sha == ending.tip:  # judged anew: what it broke was good before it was live
+            first = self._first_that_held(ending.tip)
+            known = first.ending.broke if first and first.ending else ()
+            return tuple(path for path in known if path in bad)
         try:
             tip = self.parts.repository.tree(ending.tip)
             before = self.parts.repository.tree(base_sha).files

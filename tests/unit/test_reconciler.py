@@ -175,6 +175,49 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[s
     }
 
 
+def test_a_helper_that_is_held_stays_so_when_all_is_judged_anew(world: World) -> None:
+    with_a_shared_helper(world)
+    world.examiner.finds(TAXI, harm="exits the process")
+    sha = world.announced(HELP)
+    world.reconciler.turn()
+    said = world.said(sha)
+    assert said["airflow/deploy"][1].startswith(f"{HELP} is held: with it {TAXI} exits the process")
+    world.wish()
+    world.reconciler.turn()
+    assert world.releases.published[-1][2] == {HELP, TAXI}
+    assert world.said(sha) == said
+    assert {v.path for v in world.journal.standing().red} == {HELP, TAXI}
+
+
+def test_of_a_helper_that_was_held_and_mended_nothing_is_told_any_more(world: World) -> None:
+    with_a_shared_helper(world)
+    world.examiner.finds(TAXI, harm="exits the process")
+    world.announced(HELP)
+    world.reconciler.turn()
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    sha = world.announced(HELP)
+    world.reconciler.turn()
+    assert world.journal.standing().red == ()
+    world.wish()
+    world.reconciler.turn()
+    assert [v.path for v in world.judging(sha).verdicts] == [TAXI, WEATHER]
+
+
+@pytest.mark.parametrize("wished", [1, 2])
+def test_a_push_that_broke_files_of_others_is_red_when_all_is_judged_anew(
+    world: World, wished: int
+) -> None:
+    with_a_shared_helper(world)
+    world.breaks(TAXI)
+    sha = world.announced(HELP)
+    world.reconciler.turn()
+    said = world.said(sha)
+    for _ in range(wished):
+        world.wish()
+        world.reconciler.turn()
+    assert world.said(sha) == said
+
+
 def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) -> None:
     shared, asked = "include/shared.py", "include/requirements.txt"
     world.repository.links |= {TAXI: shared, "requirements.txt": asked}
