@@ -125,6 +125,7 @@ class Run:
                 services=self.bounds.services,
                 kept=kept,
                 held=live.held if live else (),
+                duplicates=journal.duplicates(live.held) if live and live.held else (),
                 pending=self.answers_for | frozenset(live.pending) - self.beside.paths
                 if live
                 else (),

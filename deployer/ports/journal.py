@@ -12,6 +12,7 @@ from deployer.core.invariants import Audit
 from deployer.core.model import (
     Closed,
     Deployment,
+    Duplicate,
     Ending,
     Freeze,
     Heard,
@@ -183,6 +184,9 @@ class Journal(Protocol):
 
         That one is held says nothing: it may be no DAG file, or never have been live.
         """
+
+    def duplicates(self, paths: Collection[str]) -> tuple[Duplicate, ...]:
+        """Return by which claims those of `paths` are held of which nothing newer is told."""
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the files whose last good verdict names each of `dag_ids`, if any does.

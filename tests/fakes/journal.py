@@ -15,6 +15,7 @@ from deployer.core.invariants import LATELY, Audit
 from deployer.core.model import (
     Closed,
     Deployment,
+    Duplicate,
     Ending,
     Freeze,
     Heard,
@@ -287,6 +288,17 @@ class FakeJournal:
         told = (v for record in self.records.values() for v in record.verdicts)
         newest = {v.path: v for v in told if v.outcome is not Outcome.HELD}
         return frozenset(p for p, v in newest.items() if not v.gone)
+
+    def duplicates(self, paths: Collection[str]) -> tuple[Duplicate, ...]:
+        newest = {v.path: (v, d.ending) for d in self.records.values() for v in d.verdicts}
+        told = (newest[path] for path in paths if path in newest)
+        return tuple(
+            duplicate
+            for verdict, ending in told
+            if verdict.outcome is Outcome.HELD and ending
+            for duplicate in ending.duplicates
+            if duplicate.path == verdict.path
+        )
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         good = {v.path: v for d in self.records.values() for v in d.verdicts if v.good}

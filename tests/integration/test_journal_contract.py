@@ -1527,6 +1527,24 @@ def test_what_is_held_is_red_until_it_is_live_though_it_gets_no_verdict_then(
     assert journal.standing().red == both
 
 
+def test_by_which_claim_a_file_is_held_is_known_until_something_else_is_told_of_it(
+    journal: Journal,
+) -> None:
+    mine, hers = "dags/a/x.py", "dags/b/y.py"
+    claims = (Duplicate(mine, "x", hers, both=True), Duplicate(hers, "x", mine, both=True))
+    both = tuple(Verdict(path, Outcome.HELD) for path in (mine, hers))
+    journal.end(
+        started(journal, A),
+        Ending(A, State.BROKEN, verdicts=both, duplicates=claims),
+        at=after(1),
+    )
+    assert set(journal.duplicates([mine, hers, "dags/c/z.py"])) == set(claims)
+    assert journal.duplicates([mine]) == claims[:1]
+    assert journal.duplicates([]) == ()
+    journal.set_verdicts(started(journal, B), [verdict(mine)])
+    assert journal.duplicates([mine, hers]) == claims[1:]
+
+
 def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:
     number = _queued(journal, A)
     journal.queue(B, base_sha=A, ref=REF, trigger=Trigger.WEBHOOK, at=after(9))

@@ -541,6 +541,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "in_error": lambda journal: journal.in_error(),
     "were_good": lambda journal: journal.were_good(["x"], before=2),
     "judged": lambda journal: journal.judged(),
+    "duplicates": lambda journal: journal.duplicates(["x"]),
     "refusals": lambda journal: journal.refusals(),
     "refuse": lambda journal: journal.refuse("x", Refusal("y"), at=NOW),
     "lift": lambda journal: journal.lift("x"),

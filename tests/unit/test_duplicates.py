@@ -208,6 +208,45 @@ def test_a_held_newcomer_goes_live_with_an_id_of_its_own(world: World) -> None:
     assert world.journal.live() == Live(sha)
 
 
+@pytest.mark.parametrize(
+    "given_up",
+    [
+        {WEATHER: None},
+        {"dags/maria/.airflowignore": "weather.py\n"},
+        {WEATHER: "from airflow.sdk import dag  # rain\n"},
+    ],
+)
+def test_a_held_newcomer_goes_live_when_the_id_is_given_up(
+    world: World, given_up: dict[str, str | None]
+) -> None:
+    hold(world, COPY, "weather")
+    world.announced(COPY)
+    world.reconciler.turn()
+    hold(world, WEATHER, "rain")
+    before = world.repository.tip
+    sha = world.repository.push(given_up)
+    world.deliver(sha, before)
+    world.reconciler.turn()
+    verdicts = {v.path: v for v in world.judging(sha).verdicts}
+    assert verdicts[COPY].dag_ids == ("weather",)
+    assert world.journal.live() == Live(sha)
+    assert "airflow/lasse" not in world.said(sha)
+
+
+def test_of_two_newcomers_one_goes_live_when_the_other_takes_another_id(world: World) -> None:
+    mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
+    world.announced(mine, hers)
+    world.reconciler.turn()
+    hold(world, hers, "other")
+    sha = world.announced(hers)
+    world.reconciler.turn()
+    assert {v.path: v.dag_ids for v in world.judging(sha).verdicts} == {
+        mine: ("same",),
+        hers: ("other",),
+    }
+    assert world.journal.live() == Live(sha)
+
+
 def test_two_newcomers_of_one_push_are_both_held_and_red(world: World) -> None:
     mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
     sha = world.announced(mine, hers)

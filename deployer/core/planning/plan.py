@@ -12,6 +12,7 @@ from functools import partial
 from deployer.core.dependencies import affected, import_graph
 from deployer.core.model import (
     DAGS,
+    Duplicate,
     Parse,
     Plan,
     Preflight,
@@ -36,6 +37,7 @@ def plan(
     services: tuple[str, ...],
     kept: str | None = None,
     held: Collection[str] = (),
+    duplicates: Collection[Duplicate] = (),
     pending: Collection[str] = (),
     judged: Collection[str] = (),
 ) -> Plan:
@@ -54,6 +56,7 @@ def plan(
         kept: text of what the class ran on when `live` went live. If the tip's is
             refused, this is what has to run.
         held: what of `live` is not live as it is there.
+        duplicates: by which claims some of that is held.
         pending: what is to be judged though it did not move: nobody has judged it, nor will but
             for this deployment, or somebody asks who put it back.
         judged: DAG files that have a verdict; where `live` is not known, those that are no more
@@ -64,7 +67,9 @@ def plan(
     Raises:
         OperatorError: packages must move and `services` is empty.
     """
-    files_of = partial(_dag_files, live, tip, held=held, pending=pending, judged=judged)
+    files_of = partial(
+        _dag_files, live, tip, held=held, duplicates=duplicates, pending=pending, judged=judged
+    )
     dag_files, deleted = files_of(packages_move=False)
     moved = {*dag_files, *deleted} if live else set()
     standing = {
@@ -111,6 +116,7 @@ def _dag_files(
     *,
     packages_move: bool,
     held: Collection[str],
+    duplicates: Collection[Duplicate],
     pending: Collection[str],
     judged: Collection[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -125,8 +131,16 @@ def _dag_files(
     if packages_move:  # a package may mend or break whatever imports packages
         outsiders = import_graph.outsiders(tip.files)
         stirred |= outsiders | import_graph.importers(tip.files, outsiders)
-    # A module that is held is let go for all who need it, or for none.
-    while again := affected.woken(live.files, tip.files, held, stirred) - stirred:
+    # A module that is held is let go for all who need it, or for none; who claims an id, as soon
+    # as whoever has it may have given it up.
+    claims = [one for one in duplicates if one.path in tip.files]
+    while (
+        again := (
+            affected.woken(live.files, tip.files, held, stirred)
+            | {one.path for one in claims if one.other in stirred or not now.finds(one.other)}
+        )
+        - stirred
+    ):
         stirred |= affected.stirred(tip.files, again)
     # Where nothing stirred, only another ignore file can make a difference.
     suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()

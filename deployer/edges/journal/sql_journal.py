@@ -137,6 +137,7 @@ class SqlJournal:
     supersede = _writes(deployments.supersede)
     were_good = _reads(reading.were_good)
     judged = _reads(reading.judged)
+    duplicates = _reads(reading.duplicates)
     files_of = _reads(reading.files_of)
     pusher_of = _reads(deliveries.pusher_of)
     before_of = _reads(deliveries.before_of)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 
 from deployer.core.model import (
     Deployment,
+    Duplicate,
     Ending,
     Heard,
     Outcome,
@@ -188,6 +189,17 @@ def were_good(connection: Connection, paths: Collection[str], *, before: int) ->
 def judged(connection: Connection) -> frozenset[str]:
     of_airflow = newest_verdicts(verdicts.c.outcome != Outcome.HELD)
     return frozenset(row.path for row in connection.execute(of_airflow.where(~GONE)))
+
+
+def duplicates(connection: Connection, paths: Collection[str]) -> tuple[Duplicate, ...]:
+    held = newest_verdicts(verdicts.c.path.in_(paths)).where(verdicts.c.outcome == Outcome.HELD)
+    ends = held.join(deployments, deployments.c.id == verdicts.c.deployment_id)
+    return tuple(
+        made(Duplicate, stored)
+        for row in connection.execute(ends.add_columns(deployments.c.ending))
+        for stored in (row.ending or {}).get("duplicates", ())
+        if stored["path"] == row.path
+    )
 
 
 def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
