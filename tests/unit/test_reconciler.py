@@ -969,6 +969,24 @@ def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world:
     assert world.releases.published[-1][2] == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("ignores", "context"),
+    [("dags/lasse/.airflowignore", "airflow/lasse"), ("dags/.airflowignore", "airflow/deploy")],
+)
+def test_a_folder_in_the_place_of_an_ignore_file_is_red(
+    world: World, ignores: str, context: str
+) -> None:
+    before = world.repository.tip
+    sha = world.repository.push({f"{ignores}/x.py": "x = 1"})
+    world.repository.left_out[sha] = (LeftOut(ignores, f"{ignores} must be a file"),)
+    world.deliver(sha, before)
+    world.reconciler.turn()
+    assert world.said(sha)[context] == (
+        "failure",
+        f"{ignores.removeprefix('dags/lasse/')} is held: {ignores} must be a file",
+    )
+
+
 def test_what_cannot_be_published_is_red_once(world: World) -> None:
     sha = world.announced(TAXI, "dags/lasse/.airflowignore")
     bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)

@@ -188,8 +188,9 @@ def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
 
 
 def is_among(changed: Collection[str], path: str) -> bool:
-    """Tell whether a commit changed a file, or anything in a folder: that ends in a slash."""
-    return path in changed or (path[-1] == "/" and any(p.startswith(path) for p in changed))
+    """Tell whether a commit changed what is at a path: a file, or anything in a folder there."""
+    folder = f"{path.rstrip('/')}/"
+    return path in changed or any(p.startswith(folder) for p in changed)
 
 
 def _died(commit: Commit, ending: Ending) -> str:
