@@ -370,6 +370,25 @@ TAKEN = (
             Step({"taken/a.py": None}, "success", "deleted: a.py", {"taken/a.py": DELETED}),
         ),
     ),
+    Kind(  # a file renamed in two pushes
+        "copied",
+        (
+            good("copied", {"copied/a.py": file("copied")}),
+            Step(
+                {"copied/b.py": file("copied")},
+                "failure",
+                "b.py is held: dag_id 'copied_one' is already that of dags/copied/a.py: .*",
+                {"copied/b.py": held("already that of")},
+                live={"copied/b.py": None},
+            ),
+            Step(
+                {"copied/a.py": None},
+                "success",
+                dags("copied"),
+                {"copied/a.py": DELETED, "copied/b.py": parsed()},
+            ),
+        ),
+    ),
     Kind(
         "handed_on",
         (
