@@ -151,7 +151,7 @@ class CoveredCommits:
             except GitError:  # it has its verdict all the same
                 return final(commit, ending)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
-            reached = stirred(tip.files, {*commit.changed, *linked}) | linked
+            reached = stirred(tip.files, {*commit.changed, *linked})
             moved = self._moved(base_sha, tip) & bad if commit.changed else frozenset()
             own = {path for path in moved if is_among(commit.changed, path)}
             commit = replace(commit, reaches=reached, others=moved - reached - own)

@@ -21,7 +21,7 @@ from deployer.core.model import (
     Tree,
     Trigger,
 )
-from deployer.errors import DiskError, GitError, JournalError, PusherError
+from deployer.errors import DiskError, GitError, JournalError, PusherError, UnknownCommit
 from deployer.ports import Edits
 from deployer.worker.maintenance import ASKED_ABOUT, PRUNE_EVERY_S, QUIET_S, Maintenance
 from tests.fakes.feed import Broken
@@ -251,6 +251,32 @@ def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) 
     )
 
 
+def test_who_changes_nothing_that_a_link_leads_to_does_not_answer_for_it(world: World) -> None:
+    shared = "include/shared.py"
+    world.repository.links[TAXI] = shared
+    world.repository.push({shared: "from airflow.sdk import dag\n"})
+    world.reconciler.turn()
+    world.breaks(TAXI)
+    breaking, innocent = world.announced(shared), world.announced(WEATHER)
+    world.reconciler.turn()
+    assert world.said(breaking)["airflow/deploy"][0] == "failure"
+    assert world.said(innocent)["airflow/deploy"][0] == "success"
+
+
+def test_who_changes_what_a_link_to_a_helper_leads_to_answers_for_who_needs_that(
+    world: World,
+) -> None:
+    text = "include/help_2.py"
+    world.repository.links[HELP] = text
+    world.repository.push({text: "name = 1\n", TAXI: USES_HELP})
+    world.reconciler.turn()
+    world.breaks(TAXI)
+    sha = world.announced(text)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+    assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
+
+
 def test_a_helper_right_under_dags_answers_for_what_is_broken_there(world: World) -> None:
     root = "dags/root.py"
     world.breaks(root)
@@ -284,6 +310,19 @@ def test_of_pushes_that_go_live_together_only_the_one_that_breaks_others_is_red(
     state, text = world.said(breaking)["airflow/deploy"]
     assert state == "failure"
     assert text.startswith(f"deployed as part of {innocent[:7]}: breaks lasse/taxi.py:2")
+
+
+def test_who_changes_a_helper_does_not_answer_for_a_file_that_its_author_changed_as_well(
+    world: World,
+) -> None:
+    with_a_shared_helper(world)
+    world.breaks(TAXI)
+    helper = world.announced(HELP)
+    broken = world.repository.push({TAXI: f"{USES_HELP}# more\n"})
+    world.deliver(broken, helper)
+    world.reconciler.turn()
+    assert world.said(broken)["airflow/lasse"][0] == "failure"
+    assert world.said(helper)["airflow/deploy"][0] == "success"
 
 
 def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world: World) -> None:
@@ -357,14 +396,15 @@ def test_what_another_commit_can_t_publish_colours_its_own_alone(
     assert world.said(mine)["airflow/lasse"] == ("success", "1 DAG: other")
 
 
+@pytest.mark.parametrize("all_of_it", [False, True])
 def test_a_mirror_that_can_t_be_read_in_the_end_costs_no_verdict(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, *, all_of_it: bool
 ) -> None:
     tree, confirm = world.repository.tree, world.releases.confirm
     judged: list[str] = []
 
     def read(sha: str) -> Tree:
-        if judged:
+        if judged and (all_of_it or sha == before):
             raise GitError("the mirror can't be read: Input/output error")
         return tree(sha)
 
@@ -375,7 +415,7 @@ def test_a_mirror_that_can_t_be_read_in_the_end_costs_no_verdict(
     monkeypatch.setattr(world.repository, "tree", read)
     monkeypatch.setattr(world.releases, "confirm", confirmed)
     world.breaks(TAXI)
-    sha = world.announced(TAXI)
+    before, sha = world.repository.tip, world.announced(TAXI)
     world.reconciler.turn()
     assert world.said(sha)["airflow/lasse"][0] == "failure"
 
@@ -515,6 +555,20 @@ def test_a_tip_whose_delivery_does_not_come_is_told_all_the_same(world: World) -
     assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
 
 
+def test_a_tip_of_several_commits_whose_delivery_does_not_come_is_told_of_all_of_them(
+    world: World,
+) -> None:
+    world.deliver("f" * 40, world.repository.tip)  # git never shows it
+    world.push(TAXI)
+    tip = world.push(WEATHER)
+    wait_s = world.reconciler.turn()
+    assert world.said(tip) == {}
+    while wait_s is not None:
+        world.clock.sleep(wait_s)
+        wait_s = world.reconciler.turn()
+    assert world.said(tip).keys() == {"airflow/deploy", "airflow/lasse", "airflow/maria"}
+
+
 def test_a_tip_whose_delivery_comes_in_a_freeze_is_told_that_it_is_live(world: World) -> None:
     _, second, third = shown_early(world)
     world.freeze()
@@ -559,6 +613,66 @@ def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(worl
     assert len(world.releases.swaps) == published
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def begun(world: World) -> list[int]:
+    return [made.id for made in world.journal.deployments() if made.started_at]
+
+
+@pytest.mark.parametrize("path", ["include/numbers.py", "dags/lasse/notes.txt"])
+def test_a_late_commit_whose_change_of_no_dag_file_was_put_back_needs_no_deployment(
+    world: World, path: str
+) -> None:
+    text = {path: "airflow, dag\n" if path.endswith(".py") else "notes\n"}
+    before = world.repository.push(text)
+    world.reconciler.turn()
+    late = world.push(path)
+    second = world.repository.push(text)
+    world.deliver(second, late)
+    world.reconciler.turn()
+    known = begun(world)
+    world.deliver(late, before)
+    world.reconciler.turn()
+    assert world.said(late)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+    assert begun(world) == known
+
+
+def test_a_late_commit_whose_file_was_put_back_and_judged_all_the_same_needs_no_deployment(
+    world: World,
+) -> None:
+    text = {TAXI: "from airflow.sdk import dag  # as it was\n"}
+    before = world.repository.push(text)
+    world.reconciler.turn()
+    late = world.push(TAXI)
+    world.deliver(world.repository.push(text), late)
+    world.wish()  # for all to be judged
+    world.reconciler.turn()
+    known = begun(world)
+    world.deliver(late, before)
+    world.reconciler.turn()
+    assert world.said(late)["airflow/lasse"] == ("success", "1 DAG: taxi")
+    assert begun(world) == known
+
+
+def test_a_late_commit_is_told_though_the_mirror_lost_what_was_live_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, tree = world.repository.tip, world.repository.tree
+    late = world.push(TAXI)
+    second = world.announced(WEATHER)
+    world.reconciler.turn()
+    known = begun(world)
+
+    def without_before(sha: str) -> Tree:
+        if sha == before:  # made anew after a forced push
+            raise UnknownCommit(f"the mirror holds no commit {sha}")
+        return tree(sha)
+
+    monkeypatch.setattr(world.repository, "tree", without_before)
+    world.deliver(late, before)
+    world.reconciler.turn()
+    assert world.said(late)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
+    assert begun(world) == known
 
 
 def test_a_commit_that_is_told_late_hears_all_that_its_deployment_came_to(world: World) -> None:
@@ -1663,8 +1777,8 @@ def test_a_wish_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) 
     world.reconciler.turn()
     answer = world.journal.answer_to(wish)
     assert answer is not None
-    assert answer.state is State.FAILED
-    assert "not on main" in answer.reason
+    assert (answer.sha, answer.state) == ("f" * 40, State.FAILED)
+    assert answer.reason == "fffffff is not on main; push it there first"
     assert answer not in world.journal.deployments()
 
 

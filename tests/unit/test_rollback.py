@@ -111,6 +111,17 @@ def test_a_rollback_makes_the_earlier_commit_live_and_the_poll_leaves_it(world: 
     assert world.said(good)["airflow/deploy"][0] == "success"
 
 
+def test_what_is_older_than_the_commit_that_is_gone_back_to_keeps_its_verdict(
+    world: World,
+) -> None:
+    oldest, (older, newer) = two_more(world)
+    told = world.said(oldest)
+    world.roll_back(older)
+    rest(world)
+    assert world.said(oldest) == told
+    assert world.said(newer)["airflow/deploy"] == ("error", f"rolled back to {older[:7]}: exam")
+
+
 def test_each_folder_that_is_live_no_longer_says_so(world: World) -> None:
     good, shas = two_more(world)
     world.roll_back(good)
@@ -142,6 +153,20 @@ def test_unfreezing_after_a_rollback_deploys_the_tip_and_answers_all_anew(world:
     assert world.said(shas[0])["airflow/lasse"][0] == "success"
     assert world.journal.unfinished() == ()
     assert world.journal.deployments(limit=1)[0].trigger is not Trigger.ROLLBACK
+
+
+def test_a_rollback_that_was_lifted_before_its_turn_is_answered_so(world: World) -> None:
+    good, (_, live) = two_more(world)
+    wish = world.roll_back(good)
+    world.unfreeze()
+    rest(world)
+    answer = world.journal.answer_to(wish)
+    assert answer is not None
+    assert (answer.sha, answer.state) == (good, State.FAILED)
+    assert answer.reason == (
+        "something else was asked for before it was rolled back; ask once more"
+    )
+    assert world.journal.live() == Live(live)
 
 
 def test_the_packages_go_back_where_they_differ(world: World) -> None:
