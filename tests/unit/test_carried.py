@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.model import Outcome, State
+from deployer.core.model import Ending, Outcome, Proof, State, Verdict
+from deployer.deployment.parts import Pending, Result
+from deployer.worker.carried import Carried, Carrying
 from tests.fakes.feed import Broken
 from tests.fakes.world import World
 
@@ -110,6 +112,24 @@ def test_a_slow_file_that_turns_out_broken_breaks_its_deployment(world: World) -
     turn_until_rest(world)
     assert world.state(first) is State.BROKEN
     assert world.said(first)["airflow/lasse"][0] == "failure"
+
+
+def test_one_of_several_slow_files_that_turns_out_broken_breaks_their_deployment(
+    world: World,
+) -> None:
+    first = slow_push(world, SLOW, QUICK)
+    world.releases.contents[SLOW] = Broken()
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert world.state(first) is State.BROKEN
+
+
+def test_verdicts_are_in_the_order_of_their_paths_whenever_they_came(world: World) -> None:
+    world.feed.slow = {SLOW: 50, QUICK: 100}
+    first = world.announced(SLOW, QUICK)
+    while_waiting(world, (WEATHER,))
+    turn_until_rest(world)
+    assert [v.path for v in world.judging(first).verdicts] == [QUICK, SLOW]
 
 
 def test_a_deployment_whose_packages_are_refused_is_broken_though_its_slow_file_is_good(
@@ -533,3 +553,80 @@ def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.journal.unfinished() == ()
     assert world.repository.fetches - fetches <= 4
+
+
+# --- what is carried --------------------------------------------------------
+
+
+def cut_short(number: int, carrying: Carrying, pending: Pending) -> Carried:
+    """Carry a deployment of nothing but what it was cut short for."""
+    ending = Ending(f"{number}" * 40, State.SUCCEEDED)
+    return carrying.add(number, Result(ending, pending=pending), (), ())
+
+
+def of_one_release(name: str, *paths: str) -> Pending:
+    return Pending(unjudged=dict.fromkeys(paths, frozenset({name})))
+
+
+def parsed(path: str) -> Verdict:
+    return Verdict(path, Outcome.PARSED, proof=Proof.RELEASE)
+
+
+def test_modules_that_wait_with_a_file_have_nobody_who_judged_them_either() -> None:
+    carrying = Carrying(lambda _: None)
+    cut_short(1, carrying, Pending(frozenset({SLOW}), frozenset({"include/help.py"})))
+    assert carrying.pending == {SLOW, "include/help.py"}
+
+
+def test_a_file_that_two_wait_for_is_judged_by_any_release_that_holds_its_text() -> None:
+    carrying = Carrying(lambda _: None)
+    cut_short(1, carrying, of_one_release("r1", SLOW))
+    cut_short(2, carrying, of_one_release("r2", SLOW, WEATHER))
+    assert carrying.beside().files == {SLOW: {"r1", "r2"}, WEATHER: {"r2"}}
+
+
+def test_who_goes_on_does_not_wait_for_its_own_files_beside() -> None:
+    carrying = Carrying(lambda _: None)
+    first = cut_short(1, carrying, of_one_release("r1", SLOW))
+    cut_short(2, carrying, of_one_release("r2", WEATHER))
+    assert carrying.beside(first).files == {WEATHER: {"r2"}}
+
+
+def test_the_text_of_a_file_that_waits_is_in_each_later_release_as_well() -> None:
+    carrying = Carrying(lambda _: None)
+    carried = cut_short(1, carrying, of_one_release("r1", SLOW))
+    carrying.after(Result(Ending("2" * 40, State.SUCCEEDED)), "r2")
+    assert carried.pending.unjudged == {SLOW: {"r1", "r2"}}
+
+
+def test_what_has_its_verdict_is_seen_to_no_more() -> None:
+    carrying = Carrying(lambda _: None)
+    carried = cut_short(1, carrying, of_one_release("r1", SLOW, WEATHER))
+    carrying.judged(parsed(SLOW))
+    assert carried.pending == of_one_release("r1", WEATHER)
+    assert carrying.pending == {WEATHER}
+
+
+def test_the_one_that_waits_for_the_fewest_files_goes_on_first() -> None:
+    carrying = Carrying(lambda _: None)
+    cut_short(1, carrying, of_one_release("r1", SLOW, WEATHER))
+    second = cut_short(2, carrying, of_one_release("r2", BIKE))
+    assert carrying.next is second
+
+
+def test_what_goes_on_keeps_the_verdicts_that_were_open_to_nobody() -> None:
+    ended: list[Ending] = []
+    carrying = Carrying(lambda carried: ended.append(carried.ending))
+    mine = cut_short(1, carrying, of_one_release("r1", SLOW))
+    held = Verdict("include/help.py", Outcome.HELD, proof=Proof.NONE)
+    result = Result(Ending("1" * 40, State.BROKEN, verdicts=(held, parsed(SLOW))))
+    carrying.after(result, "r2", mine=mine)
+    assert [ending.verdicts for ending in ended] == [(parsed(SLOW), held)]
+
+
+def test_of_those_that_are_carried_only_the_ones_that_are_named_are_dropped() -> None:
+    carrying = Carrying(lambda _: None)
+    cut_short(1, carrying, of_one_release("r1", SLOW))
+    cut_short(2, carrying, of_one_release("r2", WEATHER))
+    carrying.drop({1})
+    assert carrying.rows == {2}
