@@ -92,7 +92,7 @@ class Waiting:
                 self._hear(told, waited_s=0.0)
         self.feed.ask(self.watch.release, first=self.watch.waiting, later=self._others.waiting)
         log.info("asked", files=len(self.watch.waiting), later=len(self._others.waiting))
-        self._away |= dict.fromkeys(self.lives - self.guard.fit(), 0.0)
+        self._away = {life: self._away.get(life, 0.0) for life in self.lives - self.guard.fit()}
         while not self.watch.done:
             waited_s = self.clock.monotonic() - self.since
             if self.watch.listed and waited_s >= PATIENCE_S and self.cut():
@@ -109,6 +109,7 @@ class Waiting:
             case ProcessorCame(life):
                 self._away.pop(life, None)
             case ProcessorLeft(life, ended):
+                self._present_s = waited_s
                 if life in self.lives:
                     self._away[life] = waited_s - (BACK_WITHIN_S if ended else 0.0)
             case Listed() | ParseResult():
