@@ -70,10 +70,11 @@ def test_seconds_are_told_from_when_the_release_went_live(world: World) -> None:
 
 
 def test_others_are_kept_waiting_for_no_longer_than_the_patience(world: World) -> None:
+    world.clock.sleep(50)
     world.feed.slow = {TAXI: 100}
     found = waiting(world, TAXI, WEATHER, cut=True).until_settled()
     assert set(found.waiting) == {TAXI}
-    assert world.clock.elapsed_s == PATIENCE_S
+    assert world.clock.elapsed_s == 50 + PATIENCE_S
 
 
 def test_who_waits_cuts_nothing_short_that_the_dag_processor_has_not_looked_at(
@@ -86,11 +87,12 @@ def test_who_waits_cuts_nothing_short_that_the_dag_processor_has_not_looked_at(
 
 
 def test_a_file_is_given_up_when_there_was_no_news_for_as_long_as_the_bound(world: World) -> None:
-    world.feed.slow, world.feed.deaf = {TAXI: 50}, {WEATHER}
-    found = waiting(world, TAXI, WEATHER).until_settled()
+    world.feed.slow, world.feed.deaf = {TAXI: 50, BIKE: 95}, {WEATHER}
+    found = waiting(world, TAXI, WEATHER, BIKE).until_settled()
     assert outcomes(found) == {
         TAXI: (Outcome.PARSED, 50.0),
-        WEATHER: (Outcome.TIMEOUT, 50 + TIMEOUT_S),
+        BIKE: (Outcome.PARSED, 95.0),
+        WEATHER: (Outcome.TIMEOUT, 95 + TIMEOUT_S),
     }
 
 
@@ -157,7 +159,8 @@ def test_one_that_is_back_in_time_is_waited_for_however_long_it_takes(world: Wor
 
 def test_one_that_was_not_well_before_may_be_away_for_a_while(world: World) -> None:
     world.feed.slow = {TAXI: 20}
-    world.feed.while_waiting = [after(world, 5, lambda: world.feed.leave(ended=False))]
+    gone = after(world, 5, lambda: world.feed.leave(ended=False))
+    world.feed.while_waiting = [gone, after(world, 7, world.feed.nudge)]
     with pytest.raises(AirflowError, match="not connected"):
         waiting(world, TAXI, lives=frozenset()).until_settled()
     assert world.clock.elapsed_s == 5 + ABSENT_S
