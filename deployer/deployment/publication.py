@@ -97,7 +97,7 @@ class GoLive:
         """
         live, judged = self._releases.live(), self._journal.live() is not None
         self._before = live.name if live and judged else self._releases.proven()
-        if live and not judged and live.name != self._before and self._guard.is_ill():
+        if live and live.name != self._before and self._guard.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
             self._take_back("it was not well, and nobody had judged what is live")
         self._runs_on = runs_on

@@ -243,6 +243,30 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
     assert POISON not in live_paths(world)
 
 
+def test_after_a_worker_died_over_a_release_that_does_no_harm_it_is_not_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = world.announced(TAXI)
+
+    def dies(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GoLive, "judge", dies)
+        with pytest.raises(Killed):
+            world.reconciler.turn()
+    world.worker().turn()
+    assert StepName.ROLLBACK not in names(world, sha)
+    assert world.state(sha) is State.SUCCEEDED
+
+
+def test_airflow_reads_anew_what_it_may_have_read_before_it_was_taken_back(world: World) -> None:
+    poisoned(world, path=TAXI)
+    world.reconciler.turn()
+    _, touch, held = world.releases.published[-1]
+    assert touch == held == {TAXI}
+
+
 class Killed(BaseException):
     """The process dies: no handler of the deployer's runs."""
 

@@ -75,6 +75,17 @@ def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
     ]
 
 
+def test_each_step_says_what_came_of_it(world: World) -> None:
+    sha = world.announced(TAXI, HELLO)
+    world.reconciler.turn()
+    assert [step.detail for step in world.judging(sha).steps[1:]] == [
+        "2 to parse",
+        "2 examined, 0 held",
+        f"release {sha}, 2 written",
+        "2 verdicts",
+    ]
+
+
 def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
@@ -1414,6 +1425,7 @@ def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World
     sha = world.announced(TAXI)
     world.reconciler.turn()
     assert world.state(sha) is State.ERROR
+    assert world.said(sha)["airflow/deploy"][1].startswith("No space left on device")
     assert (world.releases.live(), world.journal.live()) == (live, known)
     world.releases.full = False
     world.reconciler.turn()
