@@ -7,6 +7,7 @@ import pytest
 from deployer.core.model import DAG_PROCESSOR, Ending, Outcome, Proof, State, Verdict
 from deployer.deployment.parts import Pending, Result
 from deployer.worker.carried import Carried, Carrying
+from deployer.worker.reconciler import FIRST_RETRY_S
 from tests.fakes.feed import Broken
 from tests.fakes.world import World
 
@@ -68,6 +69,9 @@ def test_a_neighbour_s_push_does_not_wait_for_files_that_parse_for_long(world: W
     assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
     assert world.said(first)["airflow/lasse"][0] == "pending"
     assert world.state(first) is State.RUNNING
+    live = world.journal.live()
+    assert live is not None
+    assert (live.sha, live.pending) == (shas[0], (SLOW,))
 
 
 def test_the_slow_files_are_judged_in_their_own_time(world: World) -> None:
@@ -556,6 +560,15 @@ def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.journal.unfinished() == ()
     assert world.repository.fetches - fetches <= 4
+
+
+def test_who_can_t_go_on_is_tried_again_later(world: World) -> None:
+    slow_push(world, SLOW)
+    while_waiting(world, (WEATHER,))
+    world.reconciler.turn()
+    world.reconciler.turn()
+    world.feed.leave()
+    assert world.reconciler.turn() == FIRST_RETRY_S
 
 
 def test_a_dag_processor_that_ends_once_while_slow_files_are_waited_for_costs_nobody_anything(

@@ -22,10 +22,11 @@ POISON = "dags/lasse/poison.py"
 
 @pytest.fixture
 def world() -> World:
-    """Return a class whose first deployment is over, judged and proven."""
+    """Return a class whose first deployment is over, judged and proven, for some time."""
     world = World()
     world.announced(TAXI, WEATHER)
     world.reconciler.turn()
+    world.clock.sleep(1000)
     return world
 
 

@@ -86,6 +86,18 @@ def test_each_step_says_what_came_of_it(world: World) -> None:
     ]
 
 
+def test_a_commit_is_told_how_long_it_took_and_how_much_of_that_it_waited(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.reconciler.take_in()
+    world.clock.sleep(4)
+    world.feed.slow = {TAXI: 2.5}
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/deploy"] == (
+        "success",
+        "live: 1 file parsed in 6.5 s, 4.0 s of them waiting",
+    )
+
+
 def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
@@ -519,6 +531,14 @@ def no_delivery_comes(world: World, wait_s: float | None) -> None:
     assert world.reconciler.turn() is None
 
 
+def test_a_tip_that_git_shows_as_another_is_announced_is_deployed_for_that_delivery(
+    world: World,
+) -> None:
+    first, _, third = shown_early(world)
+    deployment = world.judging(first)
+    assert (deployment.sha, deployment.trigger) == (third, Trigger.WEBHOOK)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
     world: World, *, late: bool
@@ -537,6 +557,19 @@ def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
     told = [s.status for s in world.judging(third).statuses if s.status.sha == third]
     assert {status.context for status in told} == world.said(third).keys()
     assert len(world.releases.swaps) == 2
+
+
+def test_a_tip_that_git_shows_early_is_told_nothing_though_it_mends_what_was_in_error(
+    world: World,
+) -> None:
+    world.repository.down = "github.com does not answer"
+    first = world.announced(TAXI)
+    world.reconciler.turn()
+    world.repository.down = None
+    tip = world.push(WEATHER)
+    world.reconciler.turn()
+    assert world.said(first)["airflow/deploy"][0] == "success"
+    assert world.said(tip) == {}
 
 
 def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
@@ -564,6 +597,25 @@ def test_a_tip_whose_delivery_does_not_come_is_told_all_the_same(world: World) -
     no_delivery_comes(world, world.reconciler.turn())
     assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
     assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
+
+
+def test_a_tip_whose_delivery_does_not_come_is_named_in_its_time_however_often_git_is_asked(
+    world: World,
+) -> None:
+    world.announced(TAXI)
+    world.push(WEATHER)
+    wait_s = world.reconciler.turn()
+    assert wait_s is not None
+    world.clock.sleep(wait_s / 2)
+    assert world.reconciler.turn() == wait_s / 2
+
+
+def test_the_page_is_told_of_the_tip_and_when_git_told_it(world: World) -> None:
+    world.clock.sleep(60)
+    tip = world.push(TAXI)
+    world.reconciler.turn()
+    pulse = world.journal.pulse()
+    assert (pulse.tip, pulse.tip_checked_at) == (tip, world.clock.now())
 
 
 def test_a_tip_of_several_commits_whose_delivery_does_not_come_is_told_of_all_of_them(
@@ -1110,6 +1162,21 @@ def test_a_folder_in_the_place_of_an_ignore_file_is_red(
         "failure",
         f"{ignores.removeprefix('dags/lasse/')} is held: {ignores} must be a file",
     )
+
+
+def test_who_is_held_with_a_module_is_examined_anew_with_a_push_that_needs_it_too(
+    world: World,
+) -> None:
+    push, help_py = world.repository.push, "dags/lasse/help.py"
+    needs_it = "import airflow, dag\nimport lasse.help\n"
+    world.deliver(push({TAXI: needs_it, WEATHER: needs_it, help_py: "1"}))
+    world.reconciler.turn()
+    world.examiner.finds(TAXI, harm="hangs")
+    world.deliver(push({help_py: "2"}))
+    world.reconciler.turn()
+    world.deliver(push({WEATHER: f"{needs_it}# more\n"}))
+    world.reconciler.turn()
+    assert world.examiner.asked[-1] == (TAXI, WEATHER)
 
 
 def test_what_cannot_be_published_is_red_once(world: World) -> None:
@@ -1750,6 +1817,30 @@ def test_of_many_releases_in_use_airflow_is_asked_for_each_once_in_pieces(
     assert frozenset().union(*asked) == old
 
 
+def test_after_each_deployment_airflow_is_asked_for_all_old_releases_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.bounds = replace(world.bounds, keep_releases=1)
+    world.reconciler = world.worker()
+    world.airflow.in_use = {*world.releases.whole}
+    asked = asked_about(world, monkeypatch)
+    for _ in range(ASKED_ABOUT + 1):
+        world.airflow.in_use.add(world.announced(TAXI))
+        world.reconciler.turn()
+    for _ in range(3):
+        world.clock.sleep(QUIET_S)
+        world.reconciler.turn()
+    world.announced(TAXI)
+    world.reconciler.turn()
+    asked.clear()
+    world.airflow.in_use.clear()  # the last task of each is over
+    for _ in range(3):
+        world.clock.sleep(QUIET_S)
+        world.reconciler.turn()
+    assert [len(names) for names in asked] == [ASKED_ABOUT, 2]
+    assert len(world.releases.whole) == 1
+
+
 # --- wishes ----------------------------------------------------------------
 
 
@@ -1818,6 +1909,13 @@ def test_what_is_old_and_decides_nothing_leaves_the_journal(world: World) -> Non
     world.clock.sleep((world.bounds.keep_days + 1) * 86_400)
     world.reconciler.turn()
     assert world.journal.judging(first) is None
+
+
+def test_what_is_not_old_stays_in_the_journal_though_it_decides_nothing(world: World) -> None:
+    first = judged_twice(world)
+    world.clock.sleep((world.bounds.keep_days - 1) * 86_400)
+    world.reconciler.turn()
+    assert world.journal.judging(first) is not None
 
 
 def test_the_journal_is_looked_through_once_an_hour(world: World) -> None:

@@ -122,6 +122,20 @@ def test_what_is_older_than_the_commit_that_is_gone_back_to_keeps_its_verdict(
     assert world.said(newer)["airflow/deploy"] == ("error", f"rolled back to {older[:7]}: exam")
 
 
+def test_a_rollback_that_fails_is_told_of_when_it_has_succeeded(world: World) -> None:
+    good, shas = two_more(world)
+    told = [world.said(sha) for sha in shas]
+    world.releases.full = True
+    world.roll_back(good)
+    world.clock.sleep(world.reconciler.turn() or 0)
+    assert [world.said(sha) for sha in shas] == told
+    world.releases.full = False
+    rest(world)
+    newest, *_ = (made for made in world.journal.deployments(limit=9) if made.sha == good)
+    assert (newest.trigger, newest.state) == (Trigger.ROLLBACK, GOOD)
+    assert {world.said(sha)["airflow/deploy"][0] for sha in shas} == {"error"}
+
+
 def test_each_folder_that_is_live_no_longer_says_so(world: World) -> None:
     good, shas = two_more(world)
     world.roll_back(good)
@@ -220,6 +234,22 @@ def test_what_waited_in_the_freeze_is_newer_than_a_rollback_that_overtook_it(
     assert (standing.deployment, [v.path for v in standing.red]) == (newest.id, [TAXI])
     assert world.journal.unfinished() == ()
     assert world.said(waits)["airflow/lasse"][0] == "failure"
+
+
+def test_what_waited_in_the_freeze_is_newer_though_the_worker_was_started_anew(
+    world: World,
+) -> None:
+    good, _ = two_more(world)
+    world.freeze()
+    waits = world.announced(TAXI)
+    rest(world)
+    world.roll_back(good)
+    rest(world)
+    back = world.judging(good).id
+    world.unfreeze()
+    world.reconciler = world.worker()
+    rest(world)
+    assert world.judging(waits).id > back
 
 
 def test_who_changes_a_helper_after_a_rollback_did_not_break_what_was_broken_before(
