@@ -15,6 +15,7 @@ from deployer.core.model import (
     Live,
     Outcome,
     Proof,
+    Running,
     State,
     StatusState,
     StepName,
@@ -84,6 +85,15 @@ def test_each_step_says_what_came_of_it(world: World) -> None:
         f"release {sha}, 2 written",
         "2 verdicts",
     ]
+
+
+def test_the_step_that_others_wait_for_can_be_seen_while_it_runs(world: World) -> None:
+    seen: list[Running | None] = []
+    sha = world.announced(TAXI)
+    world.feed.while_waiting = [lambda: seen.append(world.judging(sha).running)]
+    world.reconciler.turn()
+    assert seen == [Running(StepName.PARSE, world.clock.now())]
+    assert world.judging(sha).running is None
 
 
 def test_a_commit_is_told_how_long_it_took_and_how_much_of_that_it_waited(world: World) -> None:
@@ -159,6 +169,13 @@ def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
     assert world.reconciler.take_in()
     assert world.said(sha) == {"airflow/deploy": ("pending", "on its way to Airflow")}
     assert world.state(sha) is State.QUEUED
+
+
+def test_a_push_right_after_a_wish_is_taken_in_with_it(world: World) -> None:
+    world.wish()
+    sha = world.announced(TAXI)
+    assert world.reconciler.take_in()
+    assert world.said(sha) == {"airflow/deploy": ("pending", "on its way to Airflow")}
 
 
 def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
@@ -1094,6 +1111,10 @@ def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) 
     )
     assert world.said(sha)["airflow/maria"][0] == "success"
     assert world.releases.whole[sha][TAXI] == kept
+    assert [(v.path, v.outcome, v.proof) for v in world.judging(sha).verdicts] == [
+        (TAXI, Outcome.HELD, Proof.PREFLIGHT),
+        (WEATHER, Outcome.PARSED, Proof.RELEASE),
+    ]
 
 
 def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> None:
@@ -1493,6 +1514,9 @@ def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World
     world.reconciler.turn()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/deploy"][1].startswith("No space left on device")
+    last = world.judging(sha).steps[-1]
+    assert (last.name, last.state) == (StepName.PUBLISH, "failed")
+    assert last.detail.startswith("No space left on device")
     assert (world.releases.live(), world.journal.live()) == (live, known)
     world.releases.full = False
     world.reconciler.turn()

@@ -241,15 +241,17 @@ def test_what_waited_in_the_freeze_is_newer_though_the_worker_was_started_anew(
 ) -> None:
     good, _ = two_more(world)
     world.freeze()
-    waits = world.announced(TAXI)
+    waits, since = world.announced(TAXI), world.clock.now()
     rest(world)
     world.roll_back(good)
     rest(world)
     back = world.judging(good).id
+    world.clock.sleep(60)
     world.unfreeze()
     world.reconciler = world.worker()
     rest(world)
     assert world.judging(waits).id > back
+    assert world.judging(waits).queued_at == since
 
 
 def test_who_changes_a_helper_after_a_rollback_did_not_break_what_was_broken_before(

@@ -10,6 +10,7 @@ import pytest
 
 from deployer.core.airflow_version import BY
 from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord, Vitals
+from deployer.deployment.rollout import TELL_EVERY_S, Drain
 from deployer.errors import AirflowUnreachable, NotHealthy, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
 from tests.fakes.world import SERVICES, World
@@ -98,6 +99,25 @@ def test_the_status_says_whom_a_drain_waits_for(
     assert running[1] is not None
     assert (running[1].step, running[1].words) == (StepName.DRAIN, words)
     assert world.said(sha)["airflow/deploy"][0] == "success"
+
+
+def test_whom_a_drain_waits_for_is_told_when_it_is_another_and_not_at_each_look(
+    world: World,
+) -> None:
+    world.airflow.tasks = [
+        Task("dag", "a", looks=3),
+        Task("dag", "b", looks=5),
+        Task("dag", "c", looks=40),
+    ]
+    told: list[tuple[float, str]] = []
+    parts = world.parts
+    began = world.clock.elapsed_s
+    drain = Drain(parts.airflow, parts.journal, parts.clock, timeout_s=300)
+    assert drain.wait(lambda words: told.append((world.clock.elapsed_s - began, words))) == ()
+    assert told == [
+        (0, "waiting for dag.a and 2 more"),
+        (TELL_EVERY_S, "waiting for dag.c"),
+    ]
 
 
 def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World) -> None:
