@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.types import JSON
+from sqlalchemy.types import JSON, TypeDecorator
 
 CALLED: Mapping[str, str] = {
     "dag.dag_display_name": "a dag_display_name",
@@ -39,6 +39,7 @@ CALLED: Mapping[str, str] = {
     "asset.uri": "an asset's uri",
     "asset_alias.name": "an asset alias's name",
     "asset_watcher.name": "a watcher's name",
+    "callback.data": "a deadline with arguments of its callback",
     "deadline_alert.callback_def": "a deadline with arguments of its callback",
     "deadline_alert.name": "a deadline's name",
     "import_error.stacktrace": "an error message",
@@ -128,6 +129,8 @@ def refusal(column: Column[Any], value: object) -> Refusal | None:
         sent = processor(value) if processor else value
     except Exception as exc:  # noqa: BLE001  # each type has its own
         return Refusal(f"of {shown(value)}", f"does not take that ({type(exc).__name__}): mend it")
+    if isinstance(kind, TypeDecorator):  # Airflow's own: as what it is stored
+        kind = kind.impl_instance
     if isinstance(kind, JSON):
         return _refusal_of_json(value, sent, binary=isinstance(kind, JSONB))
     if isinstance(kind, String) and isinstance(sent, str):

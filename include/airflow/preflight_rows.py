@@ -5,7 +5,9 @@ property that a new Airflow stores is looked at too. Those of the dag-processor 
 `update_dag_parsing_results_in_db` (airflow 3.3.2, dag_processing/collection.py), those of a run's
 tasks by that of the scheduler (`TaskInstance.insert_mapping`), which ends where the database
 refuses one, and again at each start: no DAG of anybody runs then. Only where that code needs
-numbers that a database gives out, the rows are made here.
+numbers that a database gives out, the rows are made here. What else a run is made of is reckoned
+out as the scheduler does: of a run that an asset sets off, it ends of any exception
+(`_create_dag_runs_asset_triggered`, jobs/scheduler_job_runner.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 
 from airflow.dag_processing.collection import AssetModelOperation, DagModelOperation
 from airflow.dag_processing.processor import DagFileParsingResult
+from airflow.exceptions import NotMapped
 from airflow.models import taskinstance
 from airflow.models.asset import (
     AssetAliasModel,
@@ -29,10 +32,14 @@ from airflow.models.asset import (
 )
 from airflow.models.dag import DagModel
 from airflow.models.dagwarning import DagWarning
+from airflow.models.deadline import Deadline
 from airflow.models.errors import ParseImportError
+from airflow.models.expandinput import NotFullyPopulated
 from airflow.models.serialized_dag import DagWriteMetadata, SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
+from airflow.serialization.decoders import decode_deadline_alert
+from airflow.serialization.definitions.deadline import SerializedReferenceModels
 from airflow.serialization.encoders import encode_trigger
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.timetables.base import Timetable
@@ -43,7 +50,9 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import Session
 
 BUNDLE = "class"
-
+MOST_TASKS = 10_000
+"""Of one run, which are made all at once: of a million nobody's DAG runs, and no page of Airflow's
+comes up, for minutes (10,000 made a neighbour's run wait for 40 s)."""
 
 taskinstance.getuser = lambda: "airflow"
 """Who stores a row: in a container the user may have no name."""
@@ -125,6 +134,7 @@ def _rows(result: DagFileParsingResult) -> Iterator[Row]:
     dags = {dag.dag_id: _Dag(data=dag.data) for dag in result.serialized_dags}
     yield from _of_assets(dags)
     for dag_id, dag in dags.items():
+        yield from _of_deadlines(dag_id, dag)  # what is stored next takes them out
         yield from _of_dag(dag_id, dag)
         yield from _of_a_run(dag_id, dag)
     session = NoDatabase()
@@ -176,6 +186,10 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
     whole, now = dag._real_dag, datetime.now(UTC)  # noqa: SLF001  # as Airflow's own properties do
     with _refusing(f"a dagrun_timeout in DAG {shown(dag_id)} that Airflow's scheduler ends of"):
         now - (whole.dagrun_timeout or timedelta())  # jobs/scheduler_job_runner.py:2856
+    if dag.timetable.can_be_scheduled:
+        with _refusing(f"params in DAG {shown(dag_id)} with which Airflow makes no run"):
+            whole.params.deep_merge(None).validate()
+    _bound_tasks(dag_id, whole.tasks)
     run = SimpleNamespace(context_carrier={})
     columns = inspect(TaskInstance).mapper.column_attrs
     for task in whole.tasks:
@@ -187,6 +201,42 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
             stored = TaskInstance.insert_mapping("", task, -1, dag_version_id=None, dag_run=run)
         values = ((columns[key].columns[0], stored[key]) for key in stored if key in columns)
         yield Row(tuple(values), f"in {where}")
+
+
+def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:
+    """Refuse a DAG whose run begins with too many tasks."""
+    if (count := sum(map(_instances, tasks))) > MOST_TASKS:
+        raise CanNotBeStored(
+            f"has {count} tasks in each run of DAG {shown(dag_id)}, which Airflow makes all at "
+            f"once: {MOST_TASKS} are taken; expand over fewer, lists given together are multiplied"
+        )
+
+
+def _instances(task: Any) -> int:  # noqa: ANN401  # mapped or not
+    """Return how many of a task there are when a run begins (models/dagrun.py, _create_tasks)."""
+    try:
+        return max(1, task.get_parse_time_mapped_ti_count())
+    except (NotMapped, NotFullyPopulated):
+        return 1
+
+
+def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
+    """Yield what is stored of deadlines with a run (serialization/definitions/dag.py)."""
+    fixed, session = SerializedReferenceModels.FixedDatetimeDeadline, NoDatabase()
+    for encoded in dag.data["dag"].get("deadline") or ():
+        with _refusing(f"a deadline in DAG {shown(dag_id)} that Airflow's scheduler ends of"):
+            alert = decode_deadline_alert(encoded)
+            since, interval = alert.reference, alert.interval
+            begins = since._datetime if isinstance(since, fixed) else datetime.now(UTC)  # noqa: SLF001  # nothing else tells
+            passes = begins + (interval if isinstance(interval, timedelta) else timedelta())
+            session.add(Deadline(passes, alert.callback, 0, None, dag_id, BUNDLE))
+        # To read a Variable closes the session in which the scheduler makes its runs.
+        if not isinstance(interval, timedelta) and dag.timetable.can_be_scheduled:
+            raise CanNotBeStored(
+                f"has a VariableInterval in DAG {shown(dag_id)} that Airflow's scheduler ends of: "
+                "take a timedelta, or no schedule"
+            )
+    yield from (Row(row.values, f"in DAG {shown(dag_id)}") for row in session.rows())
 
 
 def _of_assets(dags: Mapping[str, _Dag]) -> Iterator[Row]:

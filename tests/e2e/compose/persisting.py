@@ -86,11 +86,16 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
         run_type=DagRunType.MANUAL,
         run_after=now,
         start_date=now,
+        queued_at=now,
         state=DagRunState.RUNNING,
     )
-    made.dag = whole
+    made.dag, made.created_dag_version_id = whole, version.id
+    if whole.timetable.can_be_scheduled:  # SerializedDAG.create_dagrun
+        whole.params.deep_merge(None).validate()
     session.add(made)
     session.flush()
+    if whole.deadline:
+        whole._process_dagrun_deadline_alerts(made, session)  # likewise
     made.verify_integrity(dag_version_id=version.id, session=session)
     session.commit()
     if whole.dagrun_timeout:  # SchedulerJobRunner._schedule_dag_run

@@ -36,9 +36,32 @@ def waiting_for(flag: Path, dag_id: str, *, note: Path | None = None) -> str:
     return f"{lift}{say if note else ''}{wait}{holding(dag_id)}"
 
 
+def late(schedule: str | None) -> str:
+    """Return a text, to come after `HEAD`, with a DAG whose deadline a Variable has."""
+    return (
+        "from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference\n"
+        "from airflow.sdk.definitions.deadline import VariableInterval\n"
+        "async def tell(): ...\n"
+        "alert = DeadlineAlert(\n"
+        "    reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=VariableInterval('x'),\n"
+        "    callback=AsyncCallback(f'{__name__}.tell'),\n"
+        ")\n"
+        f"with DAG('late', schedule={schedule!r}, deadline=alert): ...\n"
+    )
+
+
+def mapped(*lengths: str) -> str:
+    """Return a text, to come after `HEAD`, with a task that is expanded over lists together."""
+    lists = ", ".join(f"a{n}=list(range({length}))" for n, length in enumerate(lengths))
+    arguments = ", ".join(f"a{n}" for n in range(len(lengths)))
+    return f"@task\ndef f({arguments}): ...\nwith DAG('mapped'):\n    f.expand({lists})\n"
+
+
 GOOD = [
     pytest.param(holding("one"), ("one",), id="good"),
     pytest.param(holding("b") + holding("a"), ("a", "b"), id="two DAGs"),
+    pytest.param(HEAD + mapped("1000", "10"), ("mapped",), id="ten thousand tasks"),
+    pytest.param(HEAD + late(None), ("late",), id="a deadline by a Variable, no schedule"),
     pytest.param("x = 'a dag of airflow'\n", (), id="no DAG"),
     pytest.param(f"# æøå ☃\n{holding('unié')}", ("unié",), id="not ASCII"),
     pytest.param(holding("crlf").replace("\n", "\r\n"), ("crlf",), id="CRLF"),
@@ -191,6 +214,18 @@ HARMFUL = [
         "with DAG('big', params={'x': 10**30}): pass\n",
         "ends its parser with OverflowError, which Airflow does not catch",
         id="a number that does not fit into the parser's message",
+    ),
+    pytest.param(
+        late("@daily"),
+        "has a VariableInterval in DAG 'late' that Airflow's scheduler ends of: "
+        "take a timedelta, or no schedule",
+        id="a deadline by a Variable",
+    ),
+    pytest.param(
+        mapped("1001", "10"),
+        "has 10010 tasks in each run of DAG 'mapped', which Airflow makes all at once: "
+        "10000 are taken; expand over fewer, lists given together are multiplied",
+        id="each of one list with each of another",
     ),
     pytest.param(
         "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n",

@@ -16,16 +16,16 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.triggers.file import FileDeleteTrigger
 from airflow.sdk import (
     DAG, Asset, AssetAlias, AssetWatcher, AsyncCallback, DeadlineAlert, DeadlineReference,
-    MultipleCronTriggerTimetable,
+    MultipleCronTriggerTimetable, Param,
 )
 
 async def callback(**_): ...
 
-def deadline(name, **said):
+def deadline(name, *, interval=datetime.timedelta(hours=1), **said):
     return DeadlineAlert(
         name=name,
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=datetime.timedelta(hours=1),
+        interval=interval,
         callback=AsyncCallback(f"{__name__}.callback", kwargs=said),
     )
 """
@@ -186,6 +186,17 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
             "(OverflowError: date value out of range): mend it"
         ),
     ),
+    "deadline_time": (
+        ("deadline=deadline('d', interval=datetime.timedelta(days=10**7))", ""),
+        (
+            "has a deadline in DAG 'deadline_time' that Airflow's scheduler ends of "
+            "(OverflowError: date value out of range): mend it"
+        ),
+    ),
+    "deadline_nul": (
+        (r"deadline=deadline('d', x='a\0')", ""),
+        f"has a 'x' with a NUL character in DAG 'deadline_nul'; {REMOVE}",
+    ),
     "retry_delay": (
         ("", "retries=1, retry_delay=datetime.timedelta(days=10**8)"),
         (
@@ -213,6 +224,16 @@ REFUSED_OF_A_RUN: Mapping[str, tuple[str, str]] = {
             "TaskGroup('g', default_args={'pool': 'p' * 257}):\n    EmptyOperator(task_id='t')\n"
         ),
         f"has a pool of 257 characters in task 'g.t' of DAG 'grouped'; {TOO_LONG.format(256)}",
+    ),
+    "params": (
+        (
+            f"{HEAD}made = DAG('params', schedule=[Asset('p')])\n"
+            "made.params['x'] = Param(type='string')\nEmptyOperator(task_id='t', dag=made)\n"
+        ),
+        (
+            "has params in DAG 'params' with which Airflow makes no run "
+            "(ParamValidationError: Invalid input for param x: No value passed): mend it"
+        ),
     ),
     "operator": (
         (
@@ -274,7 +295,9 @@ _TAKEN: Mapping[str, tuple[str, str]] = {
         ),
         "",
     ),
-    "deadline_just": ("deadline=deadline('d' * 250, x='a\\0')", ""),
+    "deadline_just": ("deadline=deadline('d' * 250, x='a')", ""),
+    "deadline_far": ("deadline=deadline('d', interval=datetime.timedelta(days=10**6))", ""),
+    "params_asked_for": ("schedule=None, params={'x': Param(type='string')}", ""),
     "long_schedule": (f"schedule='{CRON} * *'", ""),
     "no_next_run": ("schedule='0 0 30 2 *', start_date=datetime.datetime(2026, 1, 1)", ""),
     "at_the_end_of_time": ("schedule='@daily', start_date=datetime.datetime(9999, 12, 31)", ""),
