@@ -39,7 +39,7 @@ def read(dag: DAG, path: str) -> Dag:
         catchup=dag.catchup,
         max_active_runs=dag.max_active_runs,
         shortest_interval_s=interval_s,
-        schedule_fault=fault,
+        schedule_fault=fault or _circle(dag),
     )
 
 
@@ -73,6 +73,30 @@ def _schedule(timetable: BaseTimetable) -> tuple[float | None, str]:
         return _shortest_interval_s(schedule), ""
     except Exception as exc:  # noqa: BLE001  # whatever a timetable raises, it has no next run
         return None, f"has no next run ({str(exc) or type(exc).__name__}): mend it"
+
+
+def _circle(dag: DAG) -> str:
+    """Return what is wrong with a DAG that is set off by what it makes itself, "" if it is not."""
+    from airflow.sdk import Asset, AssetAll, AssetAny  # noqa: PLC0415  # see top
+
+    made = [(one.name, one.uri) for task in dag.tasks for one in task.outlets if type(one) is Asset]
+
+    def comes(wanted: object) -> bool:
+        match wanted:
+            case Asset():
+                return (wanted.name, wanted.uri) in made
+            case AssetAll():
+                return all(map(comes, wanted.objects))
+            case AssetAny():
+                return any(map(comes, wanted.objects))
+        return False
+
+    if not made or not comes(getattr(dag.timetable, "asset_condition", None)):
+        return ""
+    return (
+        "is an asset that its own tasks make, so it runs nonstop: "
+        "take that out of the schedule or of their outlets"
+    )
 
 
 def _shortest_interval_s(timetable: Timetable) -> float | None:

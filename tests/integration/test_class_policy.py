@@ -42,6 +42,12 @@ with DAG({dag_id!r}, start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), tags=[{
 """
 
 
+def making(schedule: str) -> str:
+    """Return such a text with a task that makes the asset `made`."""
+    text = dag("lasse_x", f"schedule={schedule}").replace("@task", "@task(outlets=[Asset('made')])")
+    return f"from airflow.sdk import Asset\n{text}"
+
+
 @contextmanager
 def examining(python: Path, place: Path, rules: str | None, files: Path) -> Iterator[Real]:
     env = parsing_environment(files) | ({"CLASS_RULES": rules} if rules else {})
@@ -82,6 +88,9 @@ def error_of(warm: Real, path: str, text: str) -> ParseError:
         dag("lasse_x", "schedule='@once'"),
         dag("lasse_x", 'schedule="@daily"', "catchup=True", "max_active_runs=1"),
         "from airflow.sdk import Asset\n" + dag("lasse_x", 'schedule=[Asset("a")]'),
+        making("None"),
+        making("'@daily'"),
+        making("[Asset('made'), Asset('a')]"),
         "from airflow.timetables.events import EventsTimetable\n"
         + dag("lasse_x", "schedule=EventsTimetable([pendulum.datetime(2026, 1, 1)])"),
     ],
@@ -143,6 +152,18 @@ def test_a_dag_within_the_rules_parses_without_advice(warm: Real, text: str) -> 
                 "airflow.timetables.events, or another schedule"
             ),
             id="a timetable that Airflow can't read back",
+        ),
+        *(
+            pytest.param(
+                "dags/lasse/x.py",
+                making(schedule),
+                (
+                    "the schedule of DAG 'lasse_x' is an asset that its own tasks make, so it runs "
+                    "nonstop: take that out of the schedule or of their outlets"
+                ),
+                id=f"set off by itself, {schedule}",
+            )
+            for schedule in ("[Asset('made')]", "Asset('a') | Asset('made')")
         ),
         pytest.param(
             "dags/lasse/x.py",
