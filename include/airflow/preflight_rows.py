@@ -53,6 +53,8 @@ BUNDLE = "class"
 MOST_TASKS = 10_000
 """Of one run, which are made all at once: of a million nobody's DAG runs, and no page of Airflow's
 comes up, for minutes (10,000 made a neighbour's run wait for 40 s)."""
+MOST_LISTED = 1_000_000
+"""Characters of a DAG in each list of DAGs, whose page all people of the class load."""
 
 taskinstance.getuser = lambda: "airflow"
 """Who stores a row: in a container the user may have no name."""
@@ -190,6 +192,7 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
         with _refusing(f"params in DAG {shown(dag_id)} with which Airflow makes no run"):
             whole.params.deep_merge(None).validate()
     _bound_tasks(dag_id, whole.tasks)
+    _bound_listed(dag_id, len(whole.description or "") + sum(map(len, whole.tags)))
     run = SimpleNamespace(context_carrier={})
     columns = inspect(TaskInstance).mapper.column_attrs
     for task in whole.tasks:
@@ -209,6 +212,14 @@ def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:
         raise CanNotBeStored(
             f"has {count} tasks in each run of DAG {shown(dag_id)}, which Airflow makes all at "
             f"once: {MOST_TASKS} are taken; expand over fewer, lists given together are multiplied"
+        )
+
+
+def _bound_listed(dag_id: str, length: int) -> None:
+    if length > MOST_LISTED:
+        raise CanNotBeStored(
+            f"has a description and tags of {length} characters in DAG {shown(dag_id)}, which each "
+            f"list of DAGs shows to everybody: {MOST_LISTED} are taken, shorten them"
         )
 
 

@@ -61,6 +61,11 @@ GOOD = [
     pytest.param(holding("one"), ("one",), id="good"),
     pytest.param(holding("b") + holding("a"), ("a", "b"), id="two DAGs"),
     pytest.param(HEAD + mapped("1000", "10"), ("mapped",), id="ten thousand tasks"),
+    pytest.param(
+        f"{HEAD}with DAG('listed', description='d' * 999_990, tags=['t' * 10]): ...\n",
+        ("listed",),
+        id="a description of a million",
+    ),
     pytest.param(HEAD + late(None), ("late",), id="a deadline by a Variable, no schedule"),
     pytest.param("x = 'a dag of airflow'\n", (), id="no DAG"),
     pytest.param(f"# æøå ☃\n{holding('unié')}", ("unié",), id="not ASCII"),
@@ -214,6 +219,12 @@ HARMFUL = [
         "with DAG('big', params={'x': 10**30}): pass\n",
         "ends its parser with OverflowError, which Airflow does not catch",
         id="a number that does not fit into the parser's message",
+    ),
+    pytest.param(
+        "with DAG('listed', description='d' * 999_991, tags=['t' * 10]): ...\n",
+        "has a description and tags of 1000001 characters in DAG 'listed', which each list of "
+        "DAGs shows to everybody: 1000000 are taken, shorten them",
+        id="a list of DAGs that nobody can load",
     ),
     pytest.param(
         late("@daily"),
