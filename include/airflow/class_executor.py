@@ -6,6 +6,8 @@ is gone before its own turn leaves another one without. For that one the schedul
 ever: nothing of the class runs, and no policy of restarts sees it end. Nor does it read results
 meanwhile, without which who has many can't end (github.com/apache/airflow/issues/67870).
 
+It does not count what it hands out, either, until its loop is held up by that.
+
 And the scheduler's own word to end raises SystemExit in a signal's handler, which Python drops
 within its calls at a fork. So a scheduler that was told as it forked a worker went on.
 """
@@ -39,7 +41,23 @@ def end_whole() -> None:
         theirs(self)
 
     LocalExecutor.end = end
+    _hand_out_no_more_than_can_run()
     _hear_words_that_come_at_a_fork()
+
+
+def _hand_out_no_more_than_can_run() -> None:
+    """Have it count what waits for a worker: else it hands out tasks until their pipe is full.
+
+    Some 40 wait in there, whatever is more urgent; the next one holds up the scheduler's loop
+    until a task ends, and with it all DAGs and its heartbeat. (What a worker has taken is not
+    counted: one that is killed would hold its place for ever.)
+    """
+    theirs = LocalExecutor.slots_available.fget
+
+    def slots_available(self: LocalExecutor) -> int:
+        return int(theirs(self) - self._unread_messages.value)
+
+    LocalExecutor.slots_available = property(slots_available)
 
 
 def _hear_words_that_come_at_a_fork() -> None:

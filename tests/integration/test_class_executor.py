@@ -129,3 +129,20 @@ def test_an_executor_ends_whoever_takes_the_words_and_whatever_is_left_to_read(
     airflow_python: Path, tmp_path: Path, script: str
 ) -> None:
     assert ran(airflow_python, script, tmp_path) == 3
+
+
+# Two of three wait for a worker; one that was taken is none's to hold.
+WAITS = """
+import ctypes, multiprocessing
+import class_executor
+from airflow.executors.local_executor import LocalExecutor
+
+class_executor.end_whole()
+executor = LocalExecutor(parallelism=3)
+executor._unread_messages = multiprocessing.Value(ctypes.c_uint, 2)
+print(executor.slots_available)
+"""
+
+
+def test_no_more_is_handed_out_than_workers_can_take(airflow_python: Path, tmp_path: Path) -> None:
+    assert ran(airflow_python, WAITS, tmp_path) == 1
