@@ -55,7 +55,6 @@ class Run:
     Attributes:
         tell: given a few words when something takes long.
         notes: what the plan's record is to say of the commits.
-        before: what was known to be live before somebody asked for all of it anew.
         edited: paths that are live otherwise than published, somebody changed them by hand.
         answers_for: paths that the answered commits changed, also if they are live as they are
             now: who changed a file is told what it does.
@@ -70,7 +69,6 @@ class Run:
     cut: Callable[[], bool]
     tell: Callable[[str], None] = lambda _: None
     notes: Sequence[str] = ()
-    before: Live | None = None
     edited: frozenset[str] = frozenset()
     answers_for: frozenset[str] = frozenset()
 
@@ -148,9 +146,7 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
-                    before = live or self.before
-                    was = old or self._tree_of(before) or self._published(tip)
-                    self._holding.hold_modules(was, tip, before)
+                    self._holding.hold_modules(old or self._published(tip), tip, live)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():

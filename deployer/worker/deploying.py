@@ -121,7 +121,6 @@ class Deploying:
                 cut=self.intake.others.is_set,
                 tell=partial(self._tell_long, fresh, {deployment, *rows}, deployment, tip),
                 notes=[edits.words, *notes] if edits else notes,
-                before=live,
                 edited=(edits and edits.paths) or frozenset(),
                 answers_for=frozenset(path for commit in commits for path in commit.changed),
             )

@@ -229,19 +229,6 @@ def test_a_helper_that_is_held_stays_so_when_all_is_judged_anew(world: World) ->
     assert {v.path for v in world.journal.standing().red} == {HELP, TAXI}
 
 
-def test_so_it_does_where_the_file_that_it_harms_was_edited_meanwhile(world: World) -> None:
-    with_a_shared_helper(world)
-    world.examiner.finds(TAXI, harm="exits the process")
-    world.announced(HELP)
-    world.reconciler.turn()
-    world.repository.push({TAXI: f"{USES_HELP}# more\n"})
-    world.reconciler.turn()
-    assert world.releases.published[-1][2] == {HELP, TAXI}
-    world.wish()
-    world.reconciler.turn()
-    assert world.releases.published[-1][2] == {HELP, TAXI}
-
-
 def test_of_a_helper_that_was_held_and_mended_nothing_is_told_any_more(world: World) -> None:
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")
