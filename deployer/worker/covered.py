@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from deployer.core.dependencies.affected import differing, stirred
+from deployer.core.dependencies.affected import governed, stirred
 from deployer.core.model import (
     DAGS,
     ROSTER,
@@ -19,7 +19,6 @@ from deployer.core.model import (
     State,
     Status,
     StatusState,
-    Tree,
     folder_of,
 )
 from deployer.core.reporting import ownership
@@ -138,11 +137,8 @@ class CoveredCommits:
         ]
         return tuple(sorted(self.parts.journal.were_good(stayed, before=deployment)))
 
-    def final(self, commit: Commit, ending: Ending, base_sha: str | None) -> tuple[Status, ...]:
-        """Return how a commit ended, and whose files it broke.
-
-        `base_sha`: what was live before its deployment, None: not known.
-        """
+    def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
+        """Return how a commit ended, and whose files it broke."""
         bad = {verdict.path for verdict in ending.verdicts if not verdict.good}
         near = {None, *commit.folders}  # what it can be told of
         if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
@@ -152,20 +148,12 @@ class CoveredCommits:
                 return final(commit, ending)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
             reached = stirred(tip.files, {*commit.changed, *linked})
-            moved = self._moved(base_sha, tip) & bad if commit.changed else frozenset()
-            own = {path for path in moved if is_among(commit.changed, path)}
-            commit = replace(commit, reaches=reached, others=moved - reached - own)
+            others: set[str] = set()
+            if commit.changed:
+                own = {path for path in bad if is_among(commit.changed, path)}
+                others = bad - own - reached - governed(tip.files, commit.changed)
+            commit = replace(commit, reaches=reached, others=frozenset(others))
         return final(commit, ending)
-
-    def _moved(self, base_sha: str | None, tip: Tree) -> frozenset[str]:
-        """Return what differs from what was live, or can't be published since."""
-        try:
-            base = self.parts.repository.tree(base_sha) if base_sha else Tree(tip.sha, {})
-        except GitError:
-            return frozenset()
-        known = {(item, item.blob) for item in base.left_out}
-        left_out = {item.path for item in tip.left_out if (item, item.blob) not in known}
-        return frozenset(differing(base.files, tip.files) | left_out)
 
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""
@@ -180,7 +168,7 @@ class CoveredCommits:
         for row in rows:
             commit, judged = self.commit(row.sha, row.base_sha), self._first_that_held(row.sha)
             said = (
-                self.final(commit, judged.ending, judged.base_sha)
+                self.final(commit, judged.ending)
                 if judged and judged.ending
                 else gone(commit, self.branch)
             )
@@ -212,13 +200,13 @@ class CoveredCommits:
             elif judged.ending is None:
                 self.carrying.take_along(judged.id, row.id, commit)
             elif judged.sha == row.sha:
-                said = self.final(commit, judged.ending, judged.base_sha)
+                said = self.final(commit, judged.ending)
                 self.parts.journal.owe(said, deployment=judged.id, at=self.parts.clock.now())
                 # Dying before this line: the row is of one that was answered before.
                 self._supersede(row.id, "live already", ())
             else:
                 why = f"deployed as part of {judged.sha[:7]}"
-                self._supersede(row.id, why, self.final(commit, judged.ending, judged.base_sha))
+                self._supersede(row.id, why, self.final(commit, judged.ending))
         return left
 
     def _supersede(self, row: int, why: str, said: Sequence[Status]) -> None:
@@ -291,7 +279,7 @@ class CoveredCommits:
                 elif judged is None or judged.ending is None:
                     break
                 else:
-                    said += self.final(commit, judged.ending, judged.base_sha)
+                    said += self.final(commit, judged.ending)
             else:
                 self._supersede(failed, "told anew", said)
                 log.info("told anew", deployment=failed, commits=len(shas))

@@ -278,7 +278,7 @@ class Deploying:
             waited_s=(begun - since).total_seconds(),
             broke=self.covered.broke(deployment, base_sha, ending),
         )
-        final = partial(self.covered.final, ending=ending, base_sha=base_sha)
+        final = partial(self.covered.final, ending=ending)
         said = [status for commit in commits for status in final(commit)]
         with self.intake.lock:  # else the tip may be named right after the look, and told nothing
             if record and self._was_named_meanwhile(ending.tip, commits):

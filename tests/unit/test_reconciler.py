@@ -14,6 +14,7 @@ from deployer.core.model import (
     LeftOut,
     Live,
     Outcome,
+    ParseError,
     Proof,
     Running,
     State,
@@ -256,6 +257,57 @@ def test_a_push_that_broke_files_of_others_is_red_when_all_is_judged_anew(
         world.wish()
         world.reconciler.turn()
     assert world.said(sha) == said
+
+
+def test_a_folder_is_green_for_who_left_its_bad_file_alone_when_all_is_judged_anew(
+    world: World,
+) -> None:
+    world.breaks(TAXI)
+    world.announced(TAXI)
+    world.reconciler.turn()
+    sha = world.announced("dags/lasse/fares.py")
+    world.reconciler.turn()
+    world.wish()
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: fares")
+
+
+def test_a_folder_is_green_for_who_wakes_its_held_file_alone(world: World) -> None:
+    with_a_shared_helper(world)
+    fares = world.repository.push({"dags/lasse/fares.py": f"{USES_HELP}# 2"})
+    world.deliver(fares)
+    world.reconciler.turn()
+    for path in (TAXI, "dags/lasse/fares.py"):
+        world.examiner.finds(path, harm="exits the process")
+    world.announced(HELP)
+    world.reconciler.turn()
+    before = world.repository.tip
+    sha = world.repository.push({"dags/lasse/fares.py": None})
+    world.deliver(sha, before)
+    world.reconciler.turn()
+    assert TAXI in {v.path for v in world.judging(sha).verdicts}
+    assert world.said(sha)["airflow/lasse"] == ("success", "deleted: fares.py")
+
+
+@pytest.mark.parametrize("wished", [0, 1])
+@pytest.mark.parametrize("path", ["dags/lasse/.airflowignore", "requirements.txt"])
+def test_a_folder_is_red_for_who_lets_airflow_read_its_bad_file(
+    world: World, path: str, wished: int
+) -> None:
+    texts = {"dags/lasse/.airflowignore": "old.py", "requirements.txt": "pandas==1"}
+    old = {"dags/lasse/old.py": "from airflow.sdk import dag\nimport pandas\n"}
+    world.deliver(world.repository.push({path: texts[path], **old}))
+    world.reconciler.turn()
+    world.breaks("dags/lasse/old.py")
+    world.examiner.finds("dags/lasse/old.py", error=ParseError("ImportError", "no"))
+    before = world.repository.tip
+    sha = world.repository.push({path: None, "dags/lasse/fares.py": "from airflow.sdk import dag"})
+    world.deliver(sha, before)
+    world.reconciler.turn()
+    for _ in range(wished):
+        world.wish()
+        world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"][1].startswith("old.py:2 ModuleNotFoundError")
 
 
 def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) -> None:

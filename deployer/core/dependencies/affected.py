@@ -23,7 +23,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from deployer.core.dependencies import data_references, import_graph
-from deployer.core.model import File, Tree, folder_of
+from deployer.core.model import REQUIREMENTS, File, Tree, folder_of
+from deployer.core.tree import ignores
+
+_IGNORES = f"/{ignores.NAME}"
 
 
 def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
@@ -37,6 +40,16 @@ def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]
         found |= fresh | import_graph.importers(files, fresh)
         fresh = data_references.users(files, found) - found
     return found
+
+
+def governed(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
+    """Return what is judged anew because ignore files or requirements are among `moved`."""
+    below = tuple(path.removesuffix(ignores.NAME) for path in moved if path.endswith(_IGNORES))
+    found = {path for path in files if path.startswith(below)} if below else set()
+    if REQUIREMENTS in moved:
+        outsiders = import_graph.outsiders(files)
+        found |= outsiders | import_graph.importers(files, outsiders)
+    return frozenset(found)
 
 
 def modules(

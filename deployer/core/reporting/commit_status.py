@@ -47,8 +47,8 @@ class Commit:
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
         reaches: paths that import or read any of `changed` or lead to it, themselves included;
             empty while it does not matter.
-        others: paths in its folders that another commit of the deployment changed, and it did
-            neither change nor reach; empty while it does not matter.
+        others: bad paths that were judged with it and not for its sake: it did neither change nor
+            reach them, nor let Airflow read them; empty while it does not matter.
         open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
     """
 
