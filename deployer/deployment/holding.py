@@ -76,9 +76,16 @@ class Holding:
         return frozenset(condemned)
 
     def hold_modules(
-        self, old: Tree | None, tip: Tree, live: Live | None, among: Collection[str] | None = None
+        self,
+        old: Tree | None,
+        published: Tree | None,
+        tip: Tree,
+        live: Live | None,
+        among: Collection[str] | None = None,
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
+
+        `old`: the tree known to be live; `published`: what there is of the tip's files in fact.
 
         Who needs what is held only until a file was examined waits with it: else he would be
         judged with what is live meanwhile. `among`: the paths that may be, None: all that moved.
@@ -87,7 +94,13 @@ class Holding:
         well = {result.path for result in self.examined} - harms.keys()
         while True:
             needing = harms.keys() | self.unexamined
-            found = affected.modules(old, tip, needing, held=live.held if live else ())
+            found = affected.modules(
+                old or published,
+                tip,
+                needing,
+                held=live.held if live else (),
+                published=published.files if published else (),
+            )
             for module, path in found.items():
                 if among is not None and module not in among:
                     continue

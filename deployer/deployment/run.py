@@ -146,7 +146,7 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
-                    self._holding.hold_modules(old or self._published(tip), tip, live)
+                    self._holding.hold_modules(old, self._published(tip), tip, live)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
@@ -184,7 +184,7 @@ class Run:
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
             published = self._published(tip)
-            self._holding.hold_modules(published, tip, live, among=pending.modules)
+            self._holding.hold_modules(None, published, tip, live, among=pending.modules)
             touch = frozenset(results).intersection(paths)
             wanted = self._holding.wanted(tip, touch, carried, unjudged)
             self._live.publish(wanted)

@@ -16,7 +16,7 @@ LIVE = {TAXI: USES, FARES: USES, BIKES: USES, HELP: "1", SHARED: "1"}
 
 
 def held(moved: dict[str, str], *harmful: str, held: tuple[str, ...] = ()) -> dict[str, str]:
-    return affected.modules(tree(LIVE), tree({**LIVE, **moved}), harmful, held=held)
+    return affected.modules(tree(LIVE), tree({**LIVE, **moved}), harmful, held=held, published=LIVE)
 
 
 @pytest.mark.parametrize("module", [HELP, SHARED])
@@ -63,11 +63,11 @@ def test_a_module_held_before_stays_so_where_only_the_file_moves() -> None:
 def test_a_harmful_file_is_no_module_of_another() -> None:
     files = {TAXI: f"{DAG}from lasse.fares import x\n", FARES: DAG}
     now = {**files, FARES: f"{DAG}# 2\n"}
-    assert affected.modules(tree(files), tree(now), (TAXI, FARES), held=()) == {}
+    assert affected.modules(tree(files), tree(now), (TAXI, FARES), held=(), published=files) == {}
 
 
 def test_where_nothing_is_known_to_be_live_its_own_folder_is_held() -> None:
-    assert affected.modules(None, tree(LIVE), (TAXI,), held=()) == {HELP: TAXI}
+    assert affected.modules(None, tree(LIVE), (TAXI,), held=(), published=LIVE) == {HELP: TAXI}
 
 
 def test_the_first_that_needs_a_module_is_named() -> None:
@@ -88,4 +88,4 @@ def test_a_held_module_is_woken_by_who_needed_it_before() -> None:
 
 def test_a_tree_without_modules_has_none_to_hold() -> None:
     bare = Tree("a" * 40, {TAXI: tree({TAXI: DAG}).files[TAXI]})
-    assert affected.modules(bare, bare, (TAXI,), held=()) == {}
+    assert affected.modules(bare, bare, (TAXI,), held=(), published=LIVE) == {}

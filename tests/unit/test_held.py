@@ -182,6 +182,15 @@ def test_a_file_without_its_dag_that_is_held_beside_what_needs_it_has_one_verdic
     }
 
 
+def test_for_the_sake_of_a_file_that_was_never_live_no_helper_is_held() -> None:
+    world = World()
+    world.examiner.finds(TAXI, harm="never ends")
+    pushed(world, {TAXI: FILES[TAXI], HELP: "f = 1"})
+    sha = pushed(world, {HELP: "f = 2"})
+    assert world.releases.published[-1][2] == {TAXI}
+    assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py is held: never ends")
+
+
 def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> None:
     ignore, draft = "dags/lasse/.airflowignore", "dags/lasse/draft.py"
     world = World()

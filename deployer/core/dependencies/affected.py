@@ -53,7 +53,12 @@ def governed(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str
 
 
 def modules(
-    live: Tree | None, tip: Tree, harmful: Collection[str], *, held: Collection[str]
+    live: Tree | None,
+    tip: Tree,
+    harmful: Collection[str],
+    *,
+    held: Collection[str],
+    published: Collection[str],
 ) -> dict[str, str]:
     """Return the paths to be held as well, each with the first of `harmful` that needs it.
 
@@ -63,13 +68,12 @@ def modules(
         tip: the tree to be made live.
         harmful: DAG files of the tip that the isolated parse refused.
         held: of `live`, what is not live as it is there.
+        published: of what some version is live; for a file that is left out nothing needs to stay.
     """
     changed = differing(live.files if live else {}, tip.files)
     moved = changed | set(held) & tip.files.keys()
     found: dict[str, str] = {}
-    for path in sorted(harmful):
-        if live and path not in live.files:
-            continue  # it is left out, and nothing live needs to be kept for it
+    for path in sorted(set(harmful).intersection(published)):
         stayed = live is not None and path not in changed
         for module in sorted(moved - set(harmful) - found.keys()):
             ours = folder_of(module) == folder_of(path)
