@@ -8,7 +8,6 @@ from deployer.core.dependencies import affected
 from deployer.core.model import (
     Duplicate,
     Examined,
-    Live,
     Outcome,
     ParseError,
     Plan,
@@ -77,15 +76,16 @@ class Holding:
 
     def hold_modules(
         self,
-        old: Tree | None,
+        before: Tree | None,
         published: Tree | None,
         tip: Tree,
-        live: Live | None,
+        held: Collection[str],
         among: Collection[str] | None = None,
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
 
-        `old`: the tree known to be live; `published`: what there is of the tip's files in fact.
+        `before`: the tree that was deployed last, of which `held` was held; `published`: what there
+        is of the tip's files in fact.
 
         Who needs what is held only until a file was examined waits with it: else he would be
         judged with what is live meanwhile. `among`: the paths that may be, None: all that moved.
@@ -95,10 +95,10 @@ class Holding:
         while True:
             needing = harms.keys() | self.unexamined
             found = affected.modules(
-                old or published,
+                before,
                 tip,
                 needing,
-                held=live.held if live else (),
+                held=held,
                 published=published.files if published else (),
             )
             for module, path in found.items():

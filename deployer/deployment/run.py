@@ -6,7 +6,7 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -146,7 +146,9 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
-                    self._holding.hold_modules(old, self._published(tip), tip, live)
+                    published = self._published(tip)
+                    before, held = (old, live.held) if old and live else self._before(published)
+                    self._holding.hold_modules(before, published, tip, held)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
@@ -184,7 +186,7 @@ class Run:
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
             published = self._published(tip)
-            self._holding.hold_modules(None, published, tip, live, among=pending.modules)
+            self._holding.hold_modules(published, published, tip, live.held, among=pending.modules)
             touch = frozenset(results).intersection(paths)
             wanted = self._holding.wanted(tip, touch, carried, unjudged)
             self._live.publish(wanted)
@@ -292,6 +294,18 @@ class Run:
         there = {path: file for path, file in tip.files.items() if path in blobs}
         files = {path: replace(file, blob=blobs[path]) for path, file in there.items()}
         return replace(tip, files=files) if files else None
+
+    def _before(self, published: Tree | None) -> tuple[Tree | None, Collection[str]]:
+        """Return the tree of what is `published`, though nobody judged it, and what it holds."""
+        release = self.parts.releases.live()
+        try:
+            tree = self.parts.repository.tree(release.sha) if release else None
+        except UnknownCommit:  # as for `_tree_of`
+            tree = None
+        if release is None or tree is None:
+            return published, ()
+        blobs = self.parts.releases.blobs(release.name)
+        return tree, [path for path, file in tree.files.items() if blobs.get(path) != file.blob]
 
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""

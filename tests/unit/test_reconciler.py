@@ -230,6 +230,22 @@ def test_a_helper_that_is_held_stays_so_when_all_is_judged_anew(world: World) ->
     assert {v.path for v in world.journal.standing().red} == {HELP, TAXI}
 
 
+def test_a_helper_that_is_held_stays_so_though_its_file_moved_and_all_is_judged_anew(
+    world: World,
+) -> None:
+    with_a_shared_helper(world)
+    world.examiner.finds(TAXI, harm="exits the process")
+    world.announced(HELP)
+    world.reconciler.turn()
+    before = world.repository.tip
+    world.deliver(world.repository.push({TAXI: f"{USES_HELP}# 2"}), before)
+    world.reconciler.turn()
+    assert world.releases.published[-1][2] == {HELP, TAXI}
+    world.wish()
+    world.reconciler.turn()
+    assert world.releases.published[-1][2] == {HELP, TAXI}
+
+
 def test_of_a_helper_that_was_held_and_mended_nothing_is_told_any_more(world: World) -> None:
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")

@@ -63,8 +63,8 @@ def modules(
     """Return the paths to be held as well, each with the first of `harmful` that needs it.
 
     Args:
-        live: the tree known to be live, or what is published of the tip's. None: neither is known,
-            so everything may have moved.
+        live: the tree that is live, known to be well or not. None: that is not known either, so
+            everything may have moved.
         tip: the tree to be made live.
         harmful: DAG files of the tip that the isolated parse refused.
         held: of `live`, what is not live as it is there.
