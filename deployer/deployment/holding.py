@@ -99,7 +99,7 @@ class Holding:
                 tip,
                 needing,
                 held=held,
-                published=published.files if published else (),
+                published=published.files if published else {},
             )
             for module, path in found.items():
                 if among is not None and module not in among:

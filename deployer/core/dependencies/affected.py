@@ -58,7 +58,7 @@ def modules(
     harmful: Collection[str],
     *,
     held: Collection[str],
-    published: Collection[str],
+    published: Mapping[str, File],
 ) -> dict[str, str]:
     """Return the paths to be held as well, each with the first of `harmful` that needs it.
 
@@ -68,12 +68,12 @@ def modules(
         tip: the tree to be made live.
         harmful: DAG files of the tip that the isolated parse refused.
         held: of `live`, what is not live as it is there.
-        published: of what some version is live; for a file that is left out nothing needs to stay.
+        published: what there is of the tip's files; where one is left out nothing needs to stay.
     """
     changed = differing(live.files if live else {}, tip.files)
-    moved = changed | set(held) & tip.files.keys()
+    moved = differing(published, tip.files)
     found: dict[str, str] = {}
-    for path in sorted(set(harmful).intersection(published)):
+    for path in sorted(set(harmful) & published.keys()):
         stayed = live is not None and path not in changed
         for module in sorted(moved - set(harmful) - found.keys()):
             ours = folder_of(module) == folder_of(path)
