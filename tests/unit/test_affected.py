@@ -40,6 +40,14 @@ def test_a_file_that_moved_holds_nothing_of_another_folder() -> None:
     assert held({BIKES: f"{USES}# 2\n", HELP: "2", SHARED: "2"}, BIKES) == {}
 
 
+def test_include_is_another_folder_than_that_of_a_file_in_none() -> None:
+    top, beside = "dags/top.py", "dags/beside.py"
+    files = {top: f"{USES}from beside import h\n", beside: "1", SHARED: "1"}
+    before, tip = tree(files), tree({top: f"{files[top]}# 2\n", beside: "2", SHARED: "2"})
+    found = affected.modules(before, tip, (top,), held=(), published=before.files)
+    assert found == {beside: top}
+
+
 def test_nothing_is_held_for_a_new_file() -> None:
     assert held({"dags/lasse/new.py": USES, HELP: "2"}, "dags/lasse/new.py") == {}
 

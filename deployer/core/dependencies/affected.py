@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from deployer.core.dependencies import data_references, import_graph
-from deployer.core.model import REQUIREMENTS, File, Tree, folder_of
+from deployer.core.model import DAGS, REQUIREMENTS, File, Tree, folder_of
 from deployer.core.tree import ignores
 
 _IGNORES = f"/{ignores.NAME}"
@@ -76,7 +76,7 @@ def modules(
     for path in sorted(set(harmful) & published.keys()):
         stayed = live is not None and path not in changed
         for module in sorted(moved - set(harmful) - found.keys()):
-            ours = folder_of(module) == folder_of(path)
+            ours = module.startswith(DAGS) and folder_of(module) == folder_of(path)
             known = module in held and (stayed or module not in changed)
             to_blame = known or (stayed and path not in held)
             if (ours or to_blame) and path in stirred(tip.files, {module}):
