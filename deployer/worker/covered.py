@@ -60,7 +60,7 @@ class CoveredCommits:
         told = self.parts.journal.open_contexts(sha)
         try:
             past = self.parts.repository.history(base, sha)
-            return Commit(sha, past.changed, self._notes(sha, past), open=told)
+            return Commit(sha, past.changed, self._notes(sha, past), open=told, since=past.since)
         except UnknownCommit:
             return Commit(sha, open=told)
 
@@ -121,10 +121,9 @@ class CoveredCommits:
         bad = [verdict.path for verdict in ending.verdicts if not verdict.good]
         if not bad or base_sha is None:
             return ()
-        if base_sha == ending.tip:  # judged anew: what it broke was good before it was live
-            first = self._first_that_held(ending.tip)
-            known = first.ending.broke if first and first.ending else ()
-            return tuple(path for path in known if path in bad)
+        # Where it is judged anew, what it broke was good before it was live first.
+        of_tip = [one for one in self.parts.journal.about(ending.tip) if one.sha == ending.tip]
+        known = {path for one in of_tip if one.ending for path in one.ending.broke}
         try:
             tip = self.parts.repository.tree(ending.tip)
             before = self.parts.repository.tree(base_sha).files
@@ -135,7 +134,8 @@ class CoveredCommits:
             for path in bad
             if path in tip.links or (path in tip.files and before.get(path) == tip.files[path])
         ]
-        return tuple(sorted(self.parts.journal.were_good(stayed, before=deployment)))
+        were_good = self.parts.journal.were_good(stayed, before=deployment)
+        return tuple(sorted(were_good | known.intersection(bad)))
 
     def final(self, commit: Commit, ending: Ending) -> tuple[Status, ...]:
         """Return how a commit ended, and whose files it broke."""
@@ -144,6 +144,7 @@ class CoveredCommits:
         if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
             try:
                 tip = self.parts.repository.tree(ending.tip)
+                before = self.parts.repository.tree(commit.since) if commit.since else None
             except GitError:  # it has its verdict all the same
                 return final(commit, ending)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
@@ -151,7 +152,7 @@ class CoveredCommits:
             others: set[str] = set()
             if commit.changed:
                 own = {path for path in bad if is_among(commit.changed, path)}
-                others = bad - own - reached - governed(tip.files, commit.changed)
+                others = bad - own - reached - governed(before, tip, commit.changed)
             commit = replace(commit, reaches=reached, others=frozenset(others))
         return final(commit, ending)
 

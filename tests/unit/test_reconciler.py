@@ -326,6 +326,14 @@ def test_a_folder_is_red_for_who_lets_airflow_read_its_bad_file(
     assert world.said(sha)["airflow/lasse"][1].startswith("old.py:2 ModuleNotFoundError")
 
 
+def test_a_folder_is_green_for_who_lets_airflow_read_no_other_file(world: World) -> None:
+    world.breaks(TAXI)
+    world.announced(TAXI)
+    sha = world.announced("dags/lasse/.airflowignore")
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"] == ("success", "live; no DAG in what changed")
+
+
 def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) -> None:
     shared, asked = "include/shared.py", "include/requirements.txt"
     world.repository.links |= {TAXI: shared, "requirements.txt": asked}

@@ -183,6 +183,57 @@ def test_a_rollback_that_was_lifted_before_its_turn_is_answered_so(world: World)
     assert world.journal.live() == Live(live)
 
 
+def with_a_helper(world: World) -> None:
+    world.deliver(world.repository.push({TAXI: IMPORTS, "include/h.py": "1"}))
+    world.reconciler.turn()
+
+
+@pytest.mark.parametrize("text", ["2", None])
+def test_who_broke_a_file_of_others_is_told_so_after_the_unfreeze_too(
+    world: World, text: str | None
+) -> None:
+    with_a_helper(world)
+    with_file = world.repository.push({TAXI: None})
+    world.deliver(with_file)
+    world.reconciler.turn()
+    needed = world.repository.push({TAXI: IMPORTS})
+    world.deliver(needed, with_file)
+    world.reconciler.turn()
+    world.breaks(TAXI)
+    sha = world.repository.push({"include/h.py": text})
+    world.deliver(sha, needed)
+    world.reconciler.turn()
+    said = world.said(sha)
+    assert said["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
+    world.roll_back(with_file)
+    rest(world)
+    world.unfreeze()
+    rest(world)
+    assert world.said(sha) == said
+
+
+def test_who_deleted_what_a_broken_file_needs_is_told_so_after_the_unfreeze_too(
+    world: World,
+) -> None:
+    with_a_helper(world)
+    world.breaks(TAXI)
+    broken = world.repository.push({"include/h.py": None})
+    world.deliver(broken, world.repository.tip)
+    world.reconciler.turn()
+    mended = world.repository.push({"include/h.py": "1"})
+    world.deliver(mended, broken)
+    world.reconciler.turn()
+    sha = world.repository.push({"include/h.py": None, "dags/lasse/fares.py": IMPORTS})
+    world.deliver(sha, mended)
+    world.reconciler.turn()
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+    world.roll_back(broken)
+    rest(world)
+    world.unfreeze()
+    rest(world)
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
 def test_the_packages_go_back_where_they_differ(world: World) -> None:
     before = world.repository.tip
     good = world.repository.push({"requirements.txt": "pandas==1\n"})

@@ -25,6 +25,7 @@ from collections.abc import Collection, Mapping
 from deployer.core.dependencies import data_references, import_graph
 from deployer.core.model import DAGS, REQUIREMENTS, File, Tree, folder_of
 from deployer.core.tree import ignores
+from deployer.core.tree.ignores import Ignores
 
 _IGNORES = f"/{ignores.NAME}"
 
@@ -42,13 +43,18 @@ def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]
     return found
 
 
-def governed(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
-    """Return what is judged anew because ignore files or requirements are among `moved`."""
-    below = tuple(path.removesuffix(ignores.NAME) for path in moved if path.endswith(_IGNORES))
-    found = {path for path in files if path.startswith(below)} if below else set()
+def governed(before: Tree | None, tip: Tree, moved: Collection[str]) -> frozenset[str]:
+    """Return what is judged because ignore files or requirements are among `moved`.
+
+    `before`: the tree in which they had not moved, None: there is none.
+    """
+    found: set[str] = set()
+    if before and any(path.endswith(_IGNORES) for path in moved):
+        was, is_now = Ignores(before.ignores), Ignores(tip.ignores)
+        found |= {path for path in tip.files if was.hides(path) and not is_now.hides(path)}
     if REQUIREMENTS in moved:
-        outsiders = import_graph.outsiders(files)
-        found |= outsiders | import_graph.importers(files, outsiders)
+        outsiders = import_graph.outsiders(tip.files)
+        found |= outsiders | import_graph.importers(tip.files, outsiders)
     return frozenset(found)
 
 

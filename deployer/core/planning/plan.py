@@ -127,7 +127,7 @@ def _dag_files(
         return tuple(sorted(found)), tuple(sorted(frozenset(judged) - found))
 
     moved = affected.differing(live.files, tip.files) | (live.files.keys() - tip.files.keys())
-    stirred = affected.stirred(tip.files, moved | (frozenset(pending) & tip.files.keys()))
+    stirred = affected.stirred(tip.files, moved.union(pending))
     if packages_move:  # a package may mend or break whatever imports packages
         outsiders = import_graph.outsiders(tip.files)
         stirred |= outsiders | import_graph.importers(tip.files, outsiders)

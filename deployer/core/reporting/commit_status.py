@@ -50,6 +50,7 @@ class Commit:
         others: bad paths that were judged with it and not for its sake: it did neither change nor
             reach them, nor let Airflow read them; empty while it does not matter.
         open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
+        since: the tip named before it, None: there is none, or it is not known.
     """
 
     sha: str
@@ -58,6 +59,7 @@ class Commit:
     reaches: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     open: tuple[str, ...] = ()
+    since: str | None = None
 
     @property
     def folders(self) -> tuple[str, ...]:
