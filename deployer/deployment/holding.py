@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from deployer.core.dependencies import affected
 from deployer.core.model import (
@@ -30,6 +31,7 @@ class Holding:
         duplicates: claims of one dag_id that were found in it.
         unexamined: DAG files that it has not come to; they are held until then.
         modules: what moved under those, held with them.
+        unseen: what of all that was hidden from Airflow, and would not be: it is left out.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -39,6 +41,7 @@ class Holding:
         self.duplicates: tuple[Duplicate, ...] = ()
         self.unexamined: frozenset[str] = frozenset()
         self.modules: frozenset[str] = frozenset()
+        self.unseen: frozenset[str] = frozenset()
 
     def take(self, examined: Sequence[Examined], tip: Tree) -> str:
         """Hold what would hurt others; return what was found in a few words."""
@@ -62,6 +65,8 @@ class Holding:
         held = carried | self.unexamined | self.modules
         held |= {path for path in self.held if path in tip.files}
         hints = {r.path: r.error for r in self.examined if r.error}
+        files = {path: file for path, file in tip.files.items() if path not in self.unseen}
+        tip = replace(tip, files=files) if self.unseen else tip
         return Wanted(tip, frozenset(touch), held, hints, unjudged or {})
 
     def hold_known(self, old: Tree | None, the_plan: Plan, tip: Tree) -> frozenset[str]:
@@ -112,6 +117,17 @@ class Holding:
             if not waiting:
                 return
             self.unexamined |= waiting
+
+    def leave_out(self, before: Tree | None, tip: Tree) -> None:
+        """Leave out what is held and was hidden: as it is live Airflow would see it now.
+
+        But for what others import. `before`: the tree that was deployed last.
+        """
+        held = (self.held.keys() | self.unexamined) & tip.files.keys()
+        shown = affected.shown(before, tip) if before and held else frozenset()
+        self.unseen = frozenset(
+            path for path in shown & held if affected.stirred(tip.files, {path}) == {path}
+        )
 
     def hold(self, path: str, reason: str, proof: Proof, of: str = "Held") -> None:
         error = ParseError(of, reason)

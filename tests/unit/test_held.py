@@ -200,6 +200,36 @@ def test_an_ignore_file_that_stayed_live_through_pushes_hides_what_it_hid() -> N
     assert [v.path for sha in asked for v in world.judging(sha).verdicts] == [FARES]
 
 
+def test_a_hidden_file_that_would_hurt_is_left_out_once_nothing_hides_it() -> None:
+    ignore = "dags/lasse/.airflowignore"
+    world = World()
+    world.examiner.finds(TAXI, harm="never ends")
+    pushed(world, {ignore: "taxi.py", TAXI: DAG})
+    sha = pushed(world, {ignore: None})
+    assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py is held: never ends")
+    assert TAXI not in world.releases.whole[sha]
+    later = pushed(world, {FARES: DAG})
+    assert TAXI not in world.releases.whole[later]
+    world.wish()
+    world.reconciler.turn()
+    assert TAXI not in world.releases.whole[world.releases.swaps[-1] or ""]
+    hidden = pushed(world, {ignore: "taxi.py"})
+    assert TAXI in world.releases.whole[hidden]
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    mended = pushed(world, {ignore: None})
+    assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_hidden_file_that_would_hurt_stays_where_others_import_it() -> None:
+    ignore = "dags/lasse/.airflowignore"
+    world = World()
+    world.examiner.finds(TAXI, harm="never ends")
+    using = f"{DAG}from lasse.taxi import f\n"
+    pushed(world, {ignore: "taxi.py", TAXI: DAG, FARES: using})
+    sha = pushed(world, {ignore: None})
+    assert TAXI in world.releases.whole[sha]
+
+
 def test_what_stays_of_two_commits_is_that_of_each() -> None:
     world = World()
     world.announced(TAXI, FARES)

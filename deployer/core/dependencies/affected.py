@@ -48,14 +48,21 @@ def governed(before: Tree | None, tip: Tree, moved: Collection[str]) -> frozense
 
     `before`: the tree in which they had not moved, None: there is none.
     """
-    found: set[str] = set()
+    found: frozenset[str] = frozenset()
     if before and any(path.endswith(_IGNORES) for path in moved):
-        was, is_now = Ignores(before.ignores), Ignores(tip.ignores)
-        found |= {path for path in tip.files if was.hides(path) and not is_now.hides(path)}
+        found = shown(before, tip)
     if REQUIREMENTS in moved:
         outsiders = import_graph.outsiders(tip.files)
         found |= outsiders | import_graph.importers(tip.files, outsiders)
-    return frozenset(found)
+    return found
+
+
+def shown(before: Tree, tip: Tree) -> frozenset[str]:
+    """Return the paths of the tip that ignore files hid before, and hide no longer."""
+    if before.ignores == tip.ignores:
+        return frozenset()
+    was, is_now = Ignores(before.ignores), Ignores(tip.ignores)
+    return frozenset(path for path in tip.files if was.hides(path) and not is_now.hides(path))
 
 
 def modules(
