@@ -98,7 +98,7 @@ class Holding:
         harms = {result.path: result.harm for result in self.examined if result.harm}
         well = {result.path for result in self.examined} - harms.keys()
         while True:
-            needing = harms.keys() | self.unexamined
+            needing = (harms.keys() | self.unexamined) - self.unseen
             found = affected.modules(
                 before,
                 tip,

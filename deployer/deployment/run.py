@@ -148,8 +148,8 @@ class Run:
                     self._preflight(step, tip)
                     published = self._published(tip)
                     before, held = (old, live.held) if old and live else self._before(published)
-                    self._holding.hold_modules(before, published, tip, held)
                     self._holding.leave_out(before, tip)
+                    self._holding.hold_modules(before, published, tip, held)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():

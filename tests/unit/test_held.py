@@ -204,9 +204,10 @@ def test_a_hidden_file_that_would_hurt_is_left_out_once_nothing_hides_it() -> No
     ignore = "dags/lasse/.airflowignore"
     world = World()
     world.examiner.finds(TAXI, harm="never ends")
-    pushed(world, {ignore: "taxi.py", TAXI: DAG})
-    sha = pushed(world, {ignore: None})
+    pushed(world, {ignore: "taxi.py", TAXI: FILES[TAXI], HELP: "1"})
+    sha = pushed(world, {ignore: None, HELP: "2"})
     assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py is held: never ends")
+    assert world.releases.published[-1][2] == {TAXI}
     assert TAXI not in world.releases.whole[sha]
     later = pushed(world, {FARES: DAG})
     assert TAXI not in world.releases.whole[later]
