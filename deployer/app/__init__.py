@@ -289,8 +289,8 @@ def check(here: Path, given: Sequence[str], tell: Callable[[str], None]) -> Chec
     from deployer.edges.embedded import students_machine
     from deployer.edges.embedded.airflow_settings import parsing_environment
     from deployer.edges.git.working_copy import WorkingCopy
-    from deployer.edges.parser.asking import LocalParser
     from deployer.edges.parser.examiner import IsolatedExaminer
+    from deployer.edges.parser.warm_parser import LocalParser
 
     copy, files = WorkingCopy.around(here), airflow_files()
     places = [copy.inside(name, here) for name in given]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployer.edges.compose.runner import ComposeRunner
     from deployer.edges.compose.services import Way
     from deployer.edges.embedded.airflow import LocalAirflow
-    from deployer.edges.parser.asking import Where
+    from deployer.edges.parser.warm_parser import Where
 
 GROUP_OF_AIRFLOW = 0
 """In the official image, its user is 50000:0."""
@@ -43,7 +43,7 @@ class Host:
 
 def on_this_machine(settings: Settings) -> Host:
     from deployer.edges.embedded.airflow_settings import parsing_environment
-    from deployer.edges.parser.asking import LocalParser
+    from deployer.edges.parser.warm_parser import LocalParser
 
     airflow = local_airflow(settings)
     script, env = airflow.layout.files / "preflight.py", parsing_environment(airflow.layout.files)

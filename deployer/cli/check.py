@@ -12,7 +12,7 @@ from deployer import app
 from deployer.cli import json_option, named, print_json, printing, tell, wrong_use
 from deployer.core.counts import counted
 from deployer.core.model import REQUIREMENTS, Verdict
-from deployer.core.precheck import mending
+from deployer.core.precheck import remedy
 from deployer.core.reporting.commit_status import of_file
 from deployer.core.reporting.render import verdict_as_json
 from deployer.masking import printable
@@ -55,7 +55,7 @@ def _shown(verdict: Verdict, words: str) -> Text:
     if verdict.good and verdict.error:
         mark, style = "?", "yellow"
     line = Text.assemble((mark, style), " ", printable(words))
-    if way := mending(verdict):
+    if way := remedy(verdict):
         line.append_text(Text.assemble("\n  ", ("->", "bold"), " ", way))
     for sentence in verdict.warnings:
         line.append_text(Text.assemble("\n  ", ("!", "yellow"), " ", printing.plain(sentence)))

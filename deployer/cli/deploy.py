@@ -41,21 +41,21 @@ def deploy(sha: str | None, *, wait: bool) -> None:
         its_own = freeze.by == BY
         then = "wait until that has ended" if its_own else "`deployer unfreeze` deploys the tip"
         raise DeployerError(f"{_frozen(freeze)}; {then}")
-    wish = journal.request_deploy(sha, Trigger.MANUAL)
+    request = journal.request_deploy(sha, Trigger.MANUAL)
     app.doorbell(settings).ring()
     if not wait:
         shows = f"show {sha[:7]}" if sha else "status"
         click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
         return
-    report(journal, wish)
+    report(journal, request)
 
 
-def report(journal: Journal, wish: int, *, goal: str | None = None) -> NoReturn:
-    """Wait for what answers a wish, show it, and exit as it ended.
+def report(journal: Journal, request: int, *, goal: str | None = None) -> NoReturn:
+    """Wait for what answers a request, show it, and exit as it ended.
 
     `goal`: the commit to which it rolls back.
     """
-    ended = _wait(journal, wish, goal)
+    ended = _wait(journal, request, goal)
     printing.show(ended)
     raise SystemExit(EXIT_OF.get(ended.state, 0))
 
@@ -64,8 +64,8 @@ def _frozen(freeze: Freeze) -> str:
     return f"frozen by {freeze.by}: {freeze.words}"
 
 
-def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
-    """Wait until the deployment that answers a wish has ended, and tell each step meanwhile.
+def _wait(journal: Journal, request: int, goal: str | None = None) -> Deployment:
+    """Wait until the deployment that answers a request has ended, and tell each step meanwhile.
 
     Raises:
         DeployerError: somebody froze deployments before it was begun.
@@ -76,7 +76,7 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
     asked_at, told = datetime.now(UTC), set[str]()
     tell("asked the worker to deploy; it takes its turn")
     while time.monotonic() < until:
-        answer = journal.answer_to(wish)
+        answer = journal.answer_to(request)
         for line in printing.progress(answer) if answer else ():
             if line not in told:
                 tell(printing.plain(line).plain)
@@ -85,11 +85,11 @@ def _wait(journal: Journal, wish: int, goal: str | None = None) -> Deployment:
             return answer
         freeze = journal.frozen(datetime.now(UTC))
         if answer is None and freeze and goal is None:
-            raise DeployerError(f"{_frozen(freeze)}; the wish is kept until `deployer unfreeze`")
+            raise DeployerError(f"{_frozen(freeze)}; the request is kept until `deployer unfreeze`")
         pulse = journal.pulse()
         if datetime.now(UTC) - max(pulse.beat_at or asked_at, asked_at) > SILENCE:
             raise OperatorError(
-                "no worker answers; start `deployer worker`: the wish is kept in the journal"
+                "no worker answers; start `deployer worker`: the request is kept in the journal"
             )
         if answer is None and time.monotonic() >= tell_at:
             why = "".join(f"{reason}; " for reason in reasons(pulse, datetime.now(UTC)))

@@ -32,10 +32,10 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
         raise DeployerError(
             f"of the last {LOOKED_BACK} deployments {which}; `deployer status` lists the newest"
         )
-    wish = journal.roll_back(goal, " ".join(why.split()), by=me())
+    request = journal.roll_back(goal, " ".join(why.split()), by=me())
     app.doorbell(settings).ring()
     if wait:
         from deployer.cli.deploy import report  # noqa: PLC0415 - all else need not wait for tables
 
-        report(journal, wish, goal=goal)
+        report(journal, request, goal=goal)
     click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")

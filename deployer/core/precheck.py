@@ -66,7 +66,7 @@ _OF_AIRFLOW: Final = re.compile(
 )
 """What Python says where a file asks of Airflow itself what it has not."""
 
-MENDINGS: Final[Mapping[str, str]] = {
+REMEDIES: Final[Mapping[str, str]] = {
     "ModuleNotFoundError": (
         f"a package {_PACKAGE}; a module of yours "
         "is imported with its folder: from <your folder>.<module> import …"
@@ -207,7 +207,7 @@ def _comes_with(error: ParseError, packages: Collection[str]) -> bool:
     )
 
 
-def mending(verdict: Verdict) -> str | None:
+def remedy(verdict: Verdict) -> str | None:
     """Return what its author can do about it, None if nothing is known or nothing is wrong."""
     if verdict.error is None:
         return None
@@ -217,9 +217,9 @@ def mending(verdict: Verdict) -> str | None:
         return None
     message = verdict.error.message
     if message.startswith("(unicode error) 'utf-8'"):
-        return MENDINGS["UnicodeDecodeError"]
+        return REMEDIES["UnicodeDecodeError"]
     if found := _PROVIDER.match(message):
         name = f"{found[1]}-…" if found[1] in _GROUPS else re.sub("[._]", "-", found[1])
         package = f"apache-airflow-providers-{name}"
         return f"it is in a package of its own, {package}: it {_PACKAGE}"
-    return _AIRFLOW_2 if _OF_AIRFLOW.match(message) else MENDINGS.get(verdict.error.type)
+    return _AIRFLOW_2 if _OF_AIRFLOW.match(message) else REMEDIES.get(verdict.error.type)

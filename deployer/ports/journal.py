@@ -57,7 +57,7 @@ class Journal(Protocol):
     """The only truth about deployments: each method raises JournalError where it
     can't be read or written.
 
-    The worker alone writes, but for deliveries and what a teacher types: wishes, freezes, logins.
+    The worker alone writes, but for deliveries and what a teacher types: requests, freezes, logins.
     """
 
     # -- written by the web process and the command line
@@ -77,7 +77,7 @@ class Journal(Protocol):
         """
 
     def request_deploy(self, sha: str | None, trigger: Trigger) -> int:
-        """Write a wish of the teacher's; return the announcement's id."""
+        """Write a request of the teacher's; return the announcement's id."""
 
     def freeze(self, why: str, *, by: str, until: datetime | None) -> Freeze:
         """Say that nothing is deployed from now on, in place of what was said before.
@@ -89,7 +89,7 @@ class Journal(Protocol):
         """
 
     def roll_back(self, sha: str, why: str, *, by: str) -> int:
-        """Freeze with `sha` live, and write the wish for it; return the announcement's id.
+        """Freeze with `sha` live, and write the request for it; return the announcement's id.
 
         Raises:
             NotNow: as for `freeze`.
@@ -325,7 +325,7 @@ class Journal(Protocol):
     ) -> tuple[Deployment, ...]:
         """Return deployments, newest first, whole but for the traces of errors.
 
-        A wish that was refused, for it named a commit that is not on the branch, is none.
+        A request that was refused, for it named a commit that is not on the branch, is none.
         """
 
     def judging(self, sha: str) -> Deployment | None:

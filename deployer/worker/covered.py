@@ -302,14 +302,14 @@ class CoveredCommits:
             first = deployment
         return first
 
-    def refuse(self, wishes: Sequence[Announcement], reason: str | None = None) -> None:
-        """Answer wishes that come to nothing; no `reason`: the branch does not hold the commit."""
+    def refuse(self, requests: Sequence[Announcement], reason: str | None = None) -> None:
+        """Answer requests in vain; no `reason`: the branch does not hold the commit."""
         journal = self.parts.journal
-        for wish in wishes:
-            sha = wish.sha or ""
+        for request in requests:
+            sha = request.sha or ""
             why = reason or f"{sha[:7]} is not on {self.branch}; push it there first"
-            refused = self.intake.queue(sha, None, wish.trigger)
-            journal.attach(wish.id, refused)
+            refused = self.intake.queue(sha, None, request.trigger)
+            journal.attach(request.id, refused)
             ending = Ending(sha, State.FAILED, reason=why)
             journal.end(refused, ending, at=self.parts.clock.now())
             log.warning("refused", deployment=refused, reason=why)

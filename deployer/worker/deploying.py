@@ -55,7 +55,7 @@ class Deploying:
         self,
         fetched: Fetched,
         covered: Sequence[Deployment] = (),
-        wishes: Sequence[Announcement] = (),
+        requests: Sequence[Announcement] = (),
         *,
         edits: Edits | None = None,
         redo: bool = False,
@@ -67,7 +67,7 @@ class Deploying:
         Args:
             fetched: the tip, as git told it.
             covered: rows of commits that it holds, which end with it.
-            wishes: by hand, which it answers.
+            requests: by hand, which it answers.
             edits: what somebody changed by hand and is to be published anew.
             redo: all of it, whatever is live.
             woken: by the delivery of another commit: the tip's own may be on its way, as it may
@@ -76,15 +76,15 @@ class Deploying:
         """
         journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
         live = journal.live()
-        anew = any(wish.trigger is Trigger.MANUAL for wish in wishes)
+        anew = any(request.trigger is Trigger.MANUAL for request in requests)
         again = self.covered.forgotten(tip)
-        asking: list[Announcement | Deployment] = [*wishes, *covered[-1:]]
+        asking: list[Announcement | Deployment] = [*requests, *covered[-1:]]
         why = asking[0].trigger if asking else otherwise
         with self.intake.lock:
             deployment, same = self._row_of(tip, live.sha if live else None, why)
             mine = same[-1] if same else None
-            for wish in wishes:
-                journal.attach(wish.id, deployment)
+            for request in requests:
+                journal.attach(request.id, deployment)
         if anew:
             journal.pardon()
         if anew or redo:
@@ -97,14 +97,14 @@ class Deploying:
         journal.add_step(deployment, fetched.step)
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
         # file changed by hand is mended, or a worker died over that or a commit before.
-        asked = wishes or (mine and mine.trigger is not Trigger.POLL)
+        asked = requests or (mine and mine.trigger is not Trigger.POLL)
         asked_for = anew or redo or (asked and not (live and live.sha == tip))
         commits = [
             self.covered.commit(sha, before.get(sha), others=shas)
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = (woken or journal.in_error()) and not wishes and self._is_early(tip)
+        early = (woken or journal.in_error()) and not requests and self._is_early(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
         self._owe(deployment, [status for commit in fresh for status in pending(commit)])
@@ -127,7 +127,7 @@ class Deploying:
             result = run(tip)
             cut_short = None
             if result.pending:
-                # Before anything that may fail: the turn that does drops what is carried.
+                # Before anything that may fail: the pass that does drops what is carried.
                 cut_short = self.carrying.add(deployment, result, rows, told)
                 journal.set_verdicts(deployment, result.ending.verdicts)
                 self._tell_slow(deployment, fresh, result)

@@ -1,6 +1,6 @@
 """Take in what was announced: each commit gets its place in the queue, and is told why it waits.
 
-Called from the doorbell's thread while a turn runs in another; whoever reads the queue and writes
+Called from the doorbell's thread while a pass runs in another; whoever reads the queue and writes
 upon it holds `Intake.lock` meanwhile.
 """
 
@@ -39,15 +39,15 @@ class Intake:
         self._branch = branch
         self._carrying = carrying
         self._in_the_way: str | None = None  # what everybody waits for who comes now
-        self._last_wish = 0  # the newest that was told of; it may wait for git
+        self._last_request = 0  # the newest that was told of; it may wait for git
         self.lock = RLock()
         self.others = Event()
         self.freeze: Freeze | None = None
 
     def take_in(self) -> bool:
-        """Give each announced commit its place in the queue; True if there is a turn to take.
+        """Give each announced commit its place in the queue; True if there is work for a pass.
 
-        A wish of the teacher's (`deployer deploy`, `rollback`) waits for the turn itself.
+        A request of the teacher's (`deployer deploy`, `rollback`) waits for the pass itself.
         """
         journal, clock = self._journal, self._clock
         found = False
@@ -57,8 +57,8 @@ class Intake:
             live = journal.live()
             for announced in journal.unseen():
                 if announced.trigger in BY_HAND:
-                    found = found or announced.id > self._last_wish
-                    self._last_wish = max(self._last_wish, announced.id)
+                    found = found or announced.id > self._last_request
+                    self._last_request = max(self._last_request, announced.id)
                     continue
                 sha = announced.sha or ""
                 known = waiting.get(sha)
@@ -116,13 +116,13 @@ class Intake:
         carried = self._carrying.rows
         return [row for row in self._journal.unfinished() if row.id not in carried]
 
-    def wishes(self, trigger: Trigger = Trigger.MANUAL) -> list[Announcement]:
+    def requests(self, trigger: Trigger = Trigger.MANUAL) -> list[Announcement]:
         return [a for a in self._journal.unseen() if a.trigger is trigger]
 
     @property
     def is_waited_for(self) -> bool:
         """Whether somebody waits whom no deployment at work answers."""
-        return bool(self.others.is_set() or self.wishes() or self.rows())
+        return bool(self.others.is_set() or self.requests() or self.rows())
 
     def let_wait(self, rows: Mapping[int, str], why: str | Freeze) -> None:
         """Say what deployments wait for, given as commits by their ids."""

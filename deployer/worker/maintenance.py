@@ -1,4 +1,4 @@
-"""Between two turns: make ready for the next, see that all holds, remove what nobody uses."""
+"""Between two passes: make ready for the next, see that all holds, remove what nobody uses."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Maintenance:
         self._tried: str | None = None  # the tip that was to mend that drift
 
     def prepare(self) -> None:
-        """Make ready for the first turn.
+        """Make ready for the first pass.
 
         Raises:
-            OperatorError: Docker, the parser, the disk or the journal; the turns meet it again.
+            OperatorError: Docker, the parser, the disk or the journal; the next pass meets it.
         """
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S  # a killed worker left some
         self._tidy()
@@ -96,17 +96,17 @@ class Maintenance:
         except DeployerError as exc:
             log.warning("parser not warm", reason=str(exc))
 
-    def is_mending_due(self, tip: str) -> bool:
+    def is_repair_due(self, tip: str) -> bool:
         """Compare packages, and tell whether a deployment of `tip` is due that mends them."""
         self._compare_packages(tip)
-        return self.mending_in_s == 0
+        return self.repair_in_s == 0
 
-    def tried_to_mend(self, tip: str) -> None:
+    def tried_to_repair(self, tip: str) -> None:
         """Take note that there was such a deployment: another one would not help either."""
         self._tried = tip
 
     @property
-    def mending_in_s(self) -> float | None:
+    def repair_in_s(self) -> float | None:
         """In how many seconds packages are to be compared once more, None: at the poll."""
         if self._mend_at is None:
             return None
@@ -238,7 +238,7 @@ class Maintenance:
 class Invariants:
     """What must hold at any moment is looked at, and mended: at the worker's start, and each hour.
 
-    Called between two deployments; what it mends the turn that follows brings to an end.
+    Called between two deployments; what it mends the pass that follows brings to an end.
     """
 
     parts: Parts

@@ -1,4 +1,4 @@
-"""The worker's threads: one listens and beats, one takes turns, one posts statuses, and beside
+"""The worker's threads: one listens and beats, one reconciles, one posts statuses, and beside
 them one for each thing that nobody waits for and that may take long.
 """
 
@@ -34,10 +34,10 @@ BESIDE_FIRST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What one thread tells another: `turn` and `owed` say that there is work."""
+    """What one thread tells another: `reconcile` and `owed` say that there is work."""
 
     stop: Event = field(default_factory=Event)
-    turn: Event = field(default_factory=Event)
+    reconcile: Event = field(default_factory=Event)
     owed: Event = field(default_factory=Event)
 
 
@@ -54,7 +54,7 @@ class Worker:
     parts: Parts
     signals: Signals
     poll_interval_s: float
-    prepare: Callable[[], None]  # in the thread that takes the turns
+    prepare: Callable[[], None]  # in the thread that reconciles
     beside: Sequence[Callable[[], float]] = ()
     """Each in a thread of its own; returns in how many seconds again."""
     _beat_at: float = float("-inf")
@@ -65,7 +65,7 @@ class Worker:
         A deployment that runs then is left where it is: the next start redoes it.
         """
         signals = self.signals
-        loops: list[Callable[[], None]] = [self._take_turns]
+        loops: list[Callable[[], None]] = [self._reconciling]
         if self.outbox:
             post = self.outbox.post_next
             loops.append(partial(self._answer, signals.owed, "posting failed", post))
@@ -75,7 +75,7 @@ class Worker:
             thread.start()
         while not signals.stop.wait(_tried("intake failed", self._listen, FAULT_PAUSE_S)):
             pass
-        signals.turn.set()
+        signals.reconcile.set()
         signals.owed.set()
         until = self.parts.clock.monotonic() + STOP_BOUND_S
         for thread in threads:
@@ -88,17 +88,17 @@ class Worker:
             self.parts.journal.beat(at=self.parts.clock.now(), processors=tuple(there))
             self._beat_at = now
         if self.reconciler.take_in():
-            self.signals.turn.set()
+            self.signals.reconcile.set()
         self.listener.wait(NET_S)
         return 0.0
 
-    def _take_turns(self) -> None:
-        _tried("preparation failed", self.prepare, None)  # the first turn meets it again
-        self.signals.turn.clear()  # what came meanwhile is the first turn's
-        self._answer(self.signals.turn, "turn failed", self._turn)
+    def _reconciling(self) -> None:
+        _tried("preparation failed", self.prepare, None)  # the first pass meets it again
+        self.signals.reconcile.clear()  # what came meanwhile is the first pass's
+        self._answer(self.signals.reconcile, "reconciling failed", self._reconcile)
 
-    def _turn(self) -> float:
-        again_s = self.reconciler.turn()
+    def _reconcile(self) -> float:
+        again_s = self.reconciler.reconcile()
         return self.poll_interval_s if again_s is None else again_s
 
     def _answer(self, signal: Event, complaint: str, work: Callable[[], float]) -> None:
@@ -110,7 +110,7 @@ class Worker:
     def _do_beside(self, work: Callable[[], float]) -> None:
         wait_s = BESIDE_FIRST_S
         while not self.signals.stop.wait(wait_s):
-            wait_s = _tried("work beside the turns failed", work, BESIDE_FIRST_S)
+            wait_s = _tried("work beside the reconciler failed", work, BESIDE_FIRST_S)
 
 
 def _tried(complaint: str, work: Callable[[], Done], if_failed: Done) -> Done:

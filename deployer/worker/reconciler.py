@@ -1,8 +1,8 @@
 """Decide what to deploy next, and answer every commit that somebody announced.
 
-A delivery means "this branch is dirty", never "deploy that sha": one turn asks git for
+A delivery means "this branch is dirty", never "deploy that sha": one pass asks git for
 the tip, makes that live, and lets every announced commit that the tip contains end as
-the tip did. What was announced while a turn ran is answered by the next.
+the tip did. What was announced while a pass ran is answered by the next.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ class Reconciler:
         self._deploying.complete(carried)
 
     def take_in(self) -> bool:
-        """Give each announced commit its place in the queue; True if there is a turn to take."""
+        """Give each announced commit its place in the queue; True if there is work for a pass."""
         return self._intake.take_in()
 
-    # -- a turn
+    # -- a pass
 
-    def turn(self) -> float | None:
+    def reconcile(self) -> float | None:
         """Do what there is to do; return in how many seconds to try again, None: at the poll."""
         try:
-            return self._turn()
+            return self._reconcile()
         except Exception:
             # It may be behind the journal, which says what is pending, as after a crash.
             self._carrying.drop()
             raise
 
-    def _turn(self) -> float | None:
+    def _reconcile(self) -> float | None:
         self.take_in()
         if self._carrying and not self._is_due():
             return 0.0 if self._deploying.go_on(self._is_due) else self._later()
@@ -77,18 +77,18 @@ class Reconciler:
         self._invariants.look()
         try:
             fetched = self._tip.fetch(
-                patient=lambda: bool(self._intake.rows() or self._intake.wishes())
+                patient=lambda: bool(self._intake.rows() or self._intake.requests())
             )
         except GitError as exc:
             return self._git_failed(exc)
         now = self._parts.clock.now()
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
-        back = self._intake.wishes(Trigger.ROLLBACK)
+        back = self._intake.requests(Trigger.ROLLBACK)
         self.take_in()  # what came while git was asked is probably in the tip
         freeze = self._intake.freeze
         goal = freeze and freeze.sha
         # Each was written together with its freeze, and read before that: another holds by now.
-        self._covered.refuse([wish for wish in back if wish.sha != goal], TAKEN_BACK)
+        self._covered.refuse([one for one in back if one.sha != goal], TAKEN_BACK)
         return self._stay(freeze, fetched) if freeze else self._go(fetched, edits)
 
     def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
@@ -96,7 +96,7 @@ class Reconciler:
         tip = fetched.tip
         with self._intake.lock:
             self._intake.others.clear()
-            if self._intake.wishes():  # a teacher who asks by hand wants all of it judged anew
+            if self._intake.requests():  # a teacher who asks by hand wants all of it judged anew
                 self._carrying.drop()
             self._drop_gone(fetched)
             rows = self._intake.rows()
@@ -105,8 +105,8 @@ class Reconciler:
                 for row in rows
             }
             asked = {
-                wish: self._tip.ancestry(wish.sha, wish.received_at, fetched, patience=timedelta(0))
-                for wish in self._intake.wishes()
+                one: self._tip.ancestry(one.sha, one.received_at, fetched, patience=timedelta(0))
+                for one in self._intake.requests()
             }
         settled = not (edits or asked or self._is_behind(tip))
         over = [row for row in rows if row.sha != tip or settled]
@@ -120,31 +120,31 @@ class Reconciler:
             if (row.sha != tip or settled) and ancestry[row.id] is Ancestry.ON_BRANCH
         ]
         self._covered.dismiss([row for row in rows if ancestry[row.id] is Ancestry.GONE])
-        self._covered.refuse([wish for wish, found in asked.items() if found is Ancestry.GONE])
-        wishes = [wish for wish, found in asked.items() if found is Ancestry.ON_BRANCH]
+        self._covered.refuse([one for one, found in asked.items() if found is Ancestry.GONE])
+        requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
-        if not (mine or wishes or behind):
+        if not (mine or requests or behind):
             covered = self._covered.late(covered)
-        if mine or wishes or behind or covered:
+        if mine or requests or behind or covered:
             others = [row for row in covered if row.sha != tip]
             woken = any(row.sha != tip for row in rows)
-            ending = self._deploying.deploy(fetched, others, wishes, edits=edits, woken=woken)
+            ending = self._deploying.deploy(fetched, others, requests, edits=edits, woken=woken)
             return self._after(ending, edits)
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
         if Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}:
             named_in_s = self._name()
             return FETCH_AGAIN_S if named_in_s is None else min(FETCH_AGAIN_S, named_in_s)
-        if not self._carrying and self.maintenance.is_mending_due(tip):
+        if not self._carrying and self.maintenance.is_repair_due(tip):
             ending = self._deploying.deploy(fetched, redo=True)
-            self.maintenance.tried_to_mend(tip)
+            self.maintenance.tried_to_repair(tip)
             return self._after(ending)
         return self._rest()
 
     def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
         """Deploy nothing but what was begun before the freeze, and say so of all that waits.
 
-        Wishes wait too. Dying in here changes nothing: the freeze is in the journal.
+        Requests wait too. Dying in here changes nothing: the freeze is in the journal.
         """
         if freeze.sha:
             self._tell_rolled_back(freeze, freeze.sha)  # a worker before this one died in it
@@ -182,10 +182,10 @@ class Reconciler:
     def _has_to_roll_back(self, sha: str) -> bool:
         """Tell whether what a rollback named is not live yet, as far as that can be."""
         behind = self._is_behind(sha) and sha != self._given_up
-        return behind or bool(self._wishes_to_go_back(sha))
+        return behind or bool(self._requests_to_go_back(sha))
 
-    def _wishes_to_go_back(self, sha: str) -> list[Announcement]:
-        return [wish for wish in self._intake.wishes(Trigger.ROLLBACK) if wish.sha == sha]
+    def _requests_to_go_back(self, sha: str) -> list[Announcement]:
+        return [one for one in self._intake.requests(Trigger.ROLLBACK) if one.sha == sha]
 
     def _roll_back(self, freeze: Freeze, sha: str) -> float | None:
         """Make an earlier commit live, without asking git: that may be what is out of order.
@@ -197,9 +197,9 @@ class Reconciler:
         with self._intake.lock:
             self._intake.others.clear()
             self._carrying.drop()
-            wishes = self._wishes_to_go_back(sha)
+            requests = self._requests_to_go_back(sha)
         back = Fetched(sha, skipped)
-        ending = self._deploying.deploy(back, wishes=wishes, otherwise=Trigger.ROLLBACK)
+        ending = self._deploying.deploy(back, requests=requests, otherwise=Trigger.ROLLBACK)
         again_s = self._after(ending)
         self._tell_rolled_back(freeze, sha)
         return 0.0 if again_s is None else again_s  # what waits is told why
@@ -256,7 +256,7 @@ class Reconciler:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.maintenance.clean_up()
-        again = [self._name(), self.maintenance.mending_in_s]
+        again = [self._name(), self.maintenance.repair_in_s]
         return min((in_s for in_s in again if in_s is not None), default=None)
 
     def _name(self) -> float | None:
@@ -317,14 +317,14 @@ class Reconciler:
     # -- failures
 
     def _git_failed(self, exc: GitError) -> float | None:
-        """End what waits for git; the next turn that reaches it covers the same commits."""
+        """End what waits for git; the next pass that reaches it covers the same commits."""
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
         self.maintenance.end_rollout()
         waiting = self._intake.rows()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
         if not rows or self._intake.freeze:  # what is frozen does not wait for git
-            return self._later() if waiting or self._intake.wishes() else None
+            return self._later() if waiting or self._intake.requests() else None
         *others, newest = rows
         shas = tuple(dict.fromkeys(row.sha for row in rows))
         journal.start(newest.id, at=clock.now(), base_sha=newest.base_sha, covers=shas)

@@ -673,8 +673,8 @@ def _bare(deployment: Deployment) -> Deployment:
 
 
 def _refused(record: Deployment) -> bool:
-    wish = record.trigger in {Trigger.MANUAL, Trigger.ROLLBACK} and record.started_at is None
-    return wish and record.state is State.FAILED
+    request = record.trigger in {Trigger.MANUAL, Trigger.ROLLBACK} and record.started_at is None
+    return request and record.state is State.FAILED
 
 
 def _untraced(deployment: Deployment) -> Deployment:

@@ -77,7 +77,7 @@ class ServedProcesses(FakeServices):
 
 
 class World:
-    """A class repository with a worker that takes turns; nothing waits for real time."""
+    """A class repository with a worker that reconciles; nothing waits for real time."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -115,7 +115,7 @@ class World:
         self._texts = count(1)
 
     def worker(self) -> Reconciler:
-        """Return the turns of a worker that has just been started."""
+        """Return the reconciler of a worker that has just been started."""
         return Reconciler(self.parts, self.bounds, "main")
 
     def push(self, *paths: str, author: str = TEACHER) -> str:
@@ -157,7 +157,7 @@ class World:
         """Let the file not parse from now on."""
         self.releases.contents[path] = Broken()
 
-    def wish(self, sha: str | None = None) -> int:
+    def request(self, sha: str | None = None) -> int:
         """Ask for a deployment by hand."""
         return self.journal.request_deploy(sha, Trigger.MANUAL)
 

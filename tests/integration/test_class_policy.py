@@ -16,8 +16,8 @@ from deployer.core.model import Examined, ParseError
 from deployer.core.planning.held import duplicates
 from deployer.core.verdicts import trace
 from deployer.edges.embedded.airflow_settings import parsing_environment
-from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import IsolatedExaminer
+from deployer.edges.parser.warm_parser import LocalParser
 from tests.integration.airflow_world import World
 from tests.integration.examiner.world import AIRFLOW_FILES, SCRIPT, Disk, Real
 

@@ -788,23 +788,23 @@ def test_a_deployment_by_hand_while_frozen_says_so(
     assert journal.unseen() == ()
 
 
-def test_a_wish_that_a_freeze_overtakes_is_kept_and_not_waited_for(
+def test_a_request_that_a_freeze_overtakes_is_kept_and_not_waited_for(
     journal: SqlJournal,
 ) -> None:
-    wish = journal.request_deploy(None, Trigger.MANUAL)
+    request = journal.request_deploy(None, Trigger.MANUAL)
     journal.freeze("exam", by="lasse", until=None)
-    with pytest.raises(DeployerError, match="frozen by lasse: exam; the wish is kept"):
-        deploy._wait(journal, wish)
+    with pytest.raises(DeployerError, match="frozen by lasse: exam; the request is kept"):
+        deploy._wait(journal, request)
     assert len(journal.unseen()) == 1
 
 
-def test_a_wish_that_a_rollback_overtakes_is_kept_and_not_waited_for(
+def test_a_request_that_a_rollback_overtakes_is_kept_and_not_waited_for(
     journal: SqlJournal,
 ) -> None:
-    wish = journal.request_deploy(None, Trigger.MANUAL)
+    request = journal.request_deploy(None, Trigger.MANUAL)
     journal.roll_back(A, "exam", by="lasse")
-    with pytest.raises(DeployerError, match=r"frozen by lasse: rolled back .*; the wish is kept"):
-        deploy._wait(journal, wish)
+    with pytest.raises(DeployerError, match=r"frozen .*: rolled back .*; the request is kept"):
+        deploy._wait(journal, request)
 
 
 def test_a_deployment_by_hand_while_another_airflow_is_put_in_is_not_sent_to_unfreeze(
@@ -838,8 +838,8 @@ def test_a_rollback_goes_to_the_last_good_commit_and_freezes(
     made = journal.frozen(NOW)
     assert made is not None
     assert (made.sha, made.by, made.words) == (A, "lasse", "rolled back to a1b2c3d: exam")
-    (wish,) = journal.unseen()
-    assert (wish.sha, wish.trigger) == (A, Trigger.ROLLBACK)
+    (request,) = journal.unseen()
+    assert (request.sha, request.trigger) == (A, Trigger.ROLLBACK)
     assert run("deploy").status == 1
 
 
@@ -1140,12 +1140,12 @@ def test_on_a_terminal_there_are_colours(
 # --- deploy ----------------------------------------------------------------------
 
 
-def test_deploy_leaves_a_wish_in_the_journal(run: Run, journal: SqlJournal) -> None:
+def test_deploy_leaves_a_request_in_the_journal(run: Run, journal: SqlJournal) -> None:
     ended = run("deploy")
     assert ended.status == 0
     assert ended.out.startswith("asked the worker to deploy")
-    (wish,) = journal.unseen()
-    assert (wish.sha, wish.trigger) == (None, Trigger.MANUAL)
+    (request,) = journal.unseen()
+    assert (request.sha, request.trigger) == (None, Trigger.MANUAL)
 
 
 @pytest.mark.parametrize("typed", ["statsu", "deplyo", "doctr"])
@@ -1161,7 +1161,7 @@ def test_deploy_of_a_commit_asks_for_that_one(run: Run, journal: SqlJournal) -> 
     ended = run("deploy", A.upper())
     assert ended.status == 0
     assert f"`deployer show {A[:7]}`" in ended.out
-    assert [wish.sha for wish in journal.unseen()] == [A]
+    assert [request.sha for request in journal.unseen()] == [A]
 
 
 @contextmanager
@@ -1171,11 +1171,11 @@ def worker(state_dir: Path, journal: SqlJournal, state: State) -> Iterator[None]
     def work(bell: DoorbellListener) -> None:
         if not bell.wait(BOUND_S):
             return
-        (wish,) = journal.unseen()
+        (request,) = journal.unseen()
         number = journal.queue(
             B, base_sha=None, ref="refs/heads/main", trigger=Trigger.MANUAL, at=NOW
         )
-        journal.attach(wish.id, number)
+        journal.attach(request.id, number)
         journal.start(number, at=NOW, base_sha=None, covers=[B])
         journal.add_step(number, StepRecord(StepName.FETCH, "ok", NOW, at(1), "b" * 7))
         journal.add_step(number, StepRecord(StepName.BUILD, "failed", at(1), at(2)))
@@ -1210,9 +1210,9 @@ def test_deploy_rings_waits_for_the_end_and_ends_as_that(
 def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
     journal: SqlJournal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wish = journal.request_deploy(None, Trigger.MANUAL)
+    request = journal.request_deploy(None, Trigger.MANUAL)
     number = journal.queue(B, base_sha=None, ref="refs/heads/main", trigger=Trigger.MANUAL, at=NOW)
-    journal.attach(wish, number)
+    journal.attach(request, number)
     journal.start(number, at=NOW, base_sha=None, covers=[B])
     journal.doing(number, Running(StepName.BUILD, NOW, "2 packages"))
     looks = iter(range(3))
@@ -1223,7 +1223,7 @@ def test_who_waits_is_told_once_at_which_long_step_a_deployment_is(
             journal.end(number, Ending(B, State.SUCCEEDED), at=at(48))
 
     monkeypatch.setattr("deployer.cli.deploy.time.sleep", look)
-    assert deploy._wait(journal, wish).state is State.SUCCEEDED
+    assert deploy._wait(journal, request).state is State.SUCCEEDED
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"deployer: build since {NOW:%H:%M:%S} UTC: 2 packages",
         "deployer: build ok after 47.0 s: six==1",
@@ -1256,7 +1256,7 @@ def test_deploy_waits_for_no_worker_that_is_silent(
     ended = run("deploy", "--wait")
     assert ended.status == 3
     assert "deployer: no worker answers; " in ended.err
-    assert len(journal.unseen()) == 1, "the wish is kept"
+    assert len(journal.unseen()) == 1, "the request is kept"
 
 
 def test_deploy_does_not_wait_for_ever(

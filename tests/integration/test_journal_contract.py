@@ -215,11 +215,11 @@ def test_a_new_branch_has_no_tip_before(journal: Journal, before: str | None) ->
 
 def test_announcements_come_in_the_order_of_arrival(journal: Journal) -> None:
     push(journal, "z", sha=A)
-    wish = journal.request_deploy(None, Trigger.MANUAL)
+    request = journal.request_deploy(None, Trigger.MANUAL)
     push(journal, "b", sha=C)
     found = journal.unseen()
     assert [announced.sha for announced in found] == [A, None, C]
-    assert found[1].id == wish
+    assert found[1].id == request
     assert found[1].trigger is Trigger.MANUAL
     assert [announced.id for announced in found] == sorted(announced.id for announced in found)
 
@@ -235,9 +235,9 @@ def test_an_attached_announcement_is_seen(journal: Journal) -> None:
 def test_what_was_heard_of_a_commit_is_told_with_what_answers_it(journal: Journal) -> None:
     push(journal, "1", sha=A)
     push(journal, "2", sha=B)
-    wish = journal.request_deploy(A, Trigger.MANUAL)
+    request = journal.request_deploy(A, Trigger.MANUAL)
     number = queued(journal)
-    journal.attach(wish, number)
+    journal.attach(request, number)
     assert journal.heard(A) == (
         Heard(NOW, A, Trigger.WEBHOOK, "1", "push", by="lasse"),
         Heard(NOW, A, Trigger.MANUAL, deployment=number),
@@ -269,11 +269,11 @@ def test_a_freeze_holds_until_somebody_ends_it(journal: Journal) -> None:
     assert journal.unfreeze(by="maria") is None
 
 
-def test_a_rollback_is_a_freeze_and_a_wish(journal: Journal) -> None:
-    wish = journal.roll_back(A, "exam", by="lasse")
+def test_a_rollback_is_a_freeze_and_a_request(journal: Journal) -> None:
+    request = journal.roll_back(A, "exam", by="lasse")
     assert journal.frozen(after(9e6)) == Freeze("exam", "lasse", NOW, sha=A)
     (found,) = journal.unseen()
-    assert (found.id, found.sha, found.trigger) == (wish, A, Trigger.ROLLBACK)
+    assert (found.id, found.sha, found.trigger) == (request, A, Trigger.ROLLBACK)
     again = journal.freeze("repairs", by="maria", until=after(60))
     assert again == Freeze("repairs", "maria", NOW, after(60), sha=A) == journal.frozen(NOW)
 
@@ -544,7 +544,7 @@ def test_deployments_come_newest_first_up_to_the_limit(journal: Journal) -> None
     assert journal.deployments(limit=-1) == ()
 
 
-def test_a_refused_wish_is_in_no_list_of_deployments(journal: Journal) -> None:
+def test_a_refused_request_is_in_no_list_of_deployments(journal: Journal) -> None:
     asked = {
         state: journal.queue(A, base_sha=None, ref=REF, trigger=Trigger.MANUAL, at=NOW)
         for state in (State.QUEUED, State.FAILED, State.BROKEN)
@@ -742,12 +742,12 @@ def test_a_file_that_broke_keeps_its_dag_id_and_a_deleted_one_does_not(journal: 
 
 
 def test_an_announcement_is_answered_by_what_it_is_attached_to(journal: Journal) -> None:
-    wish = journal.request_deploy(None, Trigger.MANUAL)
-    assert journal.answer_to(wish) is None
+    request = journal.request_deploy(None, Trigger.MANUAL)
+    assert journal.answer_to(request) is None
     number = started(journal)
-    journal.attach(wish, number)
-    assert journal.answer_to(wish) == whole(journal, number)
-    assert journal.answer_to(wish + 1) is None
+    journal.attach(request, number)
+    assert journal.answer_to(request) == whole(journal, number)
+    assert journal.answer_to(request + 1) is None
 
 
 def test_a_commit_is_known_by_the_beginning_of_its_id(journal: Journal) -> None:

@@ -697,7 +697,7 @@ class Machine:
             )
         }
         parts = Parts(**ports, clock=self.clock, owed=self._owed)
-        # Made before the first turn, as `app` does it.
+        # Made before the first pass, as `app` does it.
         reconciler = Reconciler(parts, self._bounds, "main")
         reconciler._intake.lock = self._lock  # type: ignore[assignment]  # one that can be looked at
         self._reconciler = reconciler
@@ -731,7 +731,7 @@ class Machine:
                     clock.elapsed_s = clock.next_at(min(due, moment))
                 elif self._reconciler is not None:
                     self._turn_rung = False
-                    again_s = self._tried(self._reconciler.turn, 5.0)
+                    again_s = self._tried(self._reconciler.reconcile, 5.0)
                     self._turn_at = clock.elapsed_s + (POLL_S if again_s is None else again_s)
                     if again_s == 0.0:
                         clock.sleep(EFFECT_S)

@@ -221,13 +221,13 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("the branch is not polled")
 def _(patch: pytest.MonkeyPatch) -> None:
-    turn = Reconciler.turn
+    reconcile = Reconciler.reconcile
 
     def once(self: Reconciler) -> float | None:
-        again_s = turn(self)
+        again_s = reconcile(self)
         return 1e9 if again_s is None else again_s
 
-    patch.setattr(Reconciler, "turn", once)
+    patch.setattr(Reconciler, "reconcile", once)
 
 
 # -- what a crash leaves
@@ -251,7 +251,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
                 journal.owe(pending(Commit(sha)), deployment=row, at=self._parts.clock.now())
                 self._parts.owed()
                 self.others.set()
-        return bool(unseen or self.wishes())
+        return bool(unseen or self.requests())
 
     patch.setattr(Intake, "take_in", take_in)
 

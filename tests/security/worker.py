@@ -19,7 +19,7 @@ from deployer.app.airflow import Host
 from deployer.config import Settings
 from deployer.core.requirements.meaning import safe_requirements
 from deployer.edges.airflow.parse_feed import PLACE
-from deployer.edges.parser.asking import LocalParser
+from deployer.edges.parser.warm_parser import LocalParser
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.services import FakeServices
 from tests.security import parser

@@ -169,7 +169,7 @@ def test_a_new_airflow_is_built_before_tasks_are_waited_for_and_migrated_when_no
     assert klass.stack.did == IN_ORDER
     assert klass.stack.state == (NEW, NEW, NEW, True, {}, None, 128)
     assert klass.journal.frozen(klass.clock.now()) is None
-    assert [wish.trigger for wish in klass.journal.unseen()] == [Trigger.MANUAL]
+    assert [request.trigger for request in klass.journal.unseen()] == [Trigger.MANUAL]
 
 
 def test_the_version_that_runs_is_not_put_in_once_more(klass: Class) -> None:

@@ -20,7 +20,7 @@ GREEN_SLOW, GREEN_WEATHER = ("success", "1 DAG: slow"), ("success", "1 DAG: weat
 def world() -> World:
     world = World()
     world.announced(SLOW, WEATHER, BIKE, QUICK)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -43,7 +43,7 @@ def while_waiting(world: World, *pushes: tuple[str, ...]) -> list[str]:
 def turn_until_rest(world: World, *, at_most: int = 50) -> None:
     """Take turns until there is nothing to do before the next poll."""
     for _ in range(at_most):
-        wait_s = world.reconciler.turn()
+        wait_s = world.reconciler.reconcile()
         if wait_s is None:
             return
         world.clock.sleep(wait_s)
@@ -63,8 +63,8 @@ def test_a_neighbour_s_push_does_not_wait_for_files_that_parse_for_long(world: W
     first = slow_push(world, SLOW)
     shas = while_waiting(world, (WEATHER,))
     began = world.clock.monotonic()
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     assert world.clock.monotonic() - began < 5
     assert world.said(shas[0])["airflow/maria"] == GREEN_WEATHER
     assert world.said(first)["airflow/lasse"][0] == "pending"
@@ -90,7 +90,7 @@ def test_the_slow_files_are_judged_in_their_own_time(world: World) -> None:
 def test_its_commit_says_meanwhile_why_it_waits(world: World) -> None:
     first = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"] == (
         "pending",
         "1 file takes long to parse; others are not kept waiting",
@@ -159,7 +159,7 @@ def test_each_of_several_ends_when_its_own_files_are_judged(world: World) -> Non
     shas = while_waiting(world, (WEATHER,), (), (), (), (BIKE,))
     ended: list[str] = []
     for _ in range(50):
-        wait_s = world.reconciler.turn()
+        wait_s = world.reconciler.reconcile()
         for sha in (first, *shas):
             if world.state(sha).ended and sha not in ended:
                 ended.append(sha)
@@ -191,7 +191,7 @@ def test_a_file_that_a_later_push_changes_is_judged_with_that(world: World) -> N
 def test_a_worker_that_dies_meanwhile_leaves_them_to_the_next_one(world: World) -> None:
     first = slow_push(world, SLOW, seconds=60)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     live = world.journal.live()
     assert live is not None
     assert live.pending == (SLOW,)
@@ -207,8 +207,8 @@ def test_a_verdict_stays_when_a_worker_dies_over_the_slow_files_of_somebody_else
 ) -> None:
     first = slow_push(world, SLOW, seconds=60)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     neighbour = str(world.repository.tip)
     said = world.said(neighbour)
     world.journal.set_live(None)  # as it is while what is examined by now is published
@@ -233,15 +233,15 @@ def test_a_slow_push_that_is_forced_away_ends_as_gone(world: World) -> None:
     assert set(world.said(removed).values()) == {("error", "no longer on main")}
 
 
-def test_a_teacher_s_wish_judges_slow_files_anew_as_well(world: World) -> None:
+def test_a_teacher_s_request_judges_slow_files_anew_as_well(world: World) -> None:
     first = slow_push(world, SLOW)
 
-    def wish() -> None:
+    def request() -> None:
         world.feed.slow = {}
-        world.wish()
+        world.request()
         world.reconciler.take_in()
 
-    world.feed.while_waiting = [wish]
+    world.feed.while_waiting = [request]
     turn_until_rest(world)
     assert world.said(first)["airflow/lasse"] == ("success", "2 DAGs: quick, slow")
     assert world.state(first) is State.SUCCEEDED
@@ -250,10 +250,10 @@ def test_a_teacher_s_wish_judges_slow_files_anew_as_well(world: World) -> None:
 def test_a_dag_processor_that_goes_away_leaves_nothing_pending_for_ever(world: World) -> None:
     first = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.feed.leave()
     for _ in range(5):
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert world.said(first)["airflow/lasse"][0] == "error"
     world.feed.slow = {}
     world.feed.come()
@@ -281,8 +281,8 @@ def examined_for_long(world: World) -> tuple[str, str]:
     world.examiner.slow = {SLOW: 100}
     first = world.announced(SLOW)
     shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     return first, shas[0]
 
 
@@ -350,13 +350,13 @@ def test_an_examination_goes_on_while_others_are_served_and_is_begun_only_once(
 def test_what_moved_under_a_file_that_is_not_yet_examined_waits_with_it(world: World) -> None:
     push, help_py = world.repository.push, "dags/lasse/help.py"
     world.deliver(push({SLOW: "import airflow, dag\nimport lasse.help\n", help_py: "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.slow = {SLOW: 100}
     changed = push({help_py: "2"})
     world.deliver(changed)
     shas = pushed_meanwhile(world, 3, WEATHER)
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {SLOW, help_py}
     turn_until_rest(world, at_most=1000)
     assert world.releases.published[-1][2] == frozenset()
@@ -370,12 +370,12 @@ def test_who_needs_a_module_that_waits_is_judged_with_it_and_not_with_what_is_li
     push, tools = world.repository.push, "include/tools.py"
     dag = "import airflow, dag\nimport tools\n"
     world.deliver(push({SLOW: dag, WEATHER: dag, tools: "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.slow = {SLOW: 100}
     world.deliver(push({tools: "2"}))
     pushed_meanwhile(world, 3, BIKE)
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {SLOW, WEATHER, tools}
     turn_until_rest(world, at_most=1000)
     assert world.releases.published[-1][2] == frozenset()
@@ -408,7 +408,7 @@ def test_a_slow_file_that_turns_out_to_hurt_others_is_held_and_its_live_version_
 def test_what_makes_a_slow_file_of_others_hurt_is_held_with_it(world: World) -> None:
     push, tools = world.repository.push, "include/tools.py"
     world.deliver(push({SLOW: "import airflow, dag\nimport tools\n", tools: "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.slow = {SLOW: 100}
     world.examiner.finds(SLOW, harm="did not finish parsing within 25 s")
     changed = push({tools: "2"})
@@ -469,7 +469,7 @@ def test_a_file_that_takes_long_to_examine_and_to_parse_is_published_once(world:
     for _ in range(1000):
         if any(SLOW in touch for _, touch, _ in world.releases.published[1:]):
             break
-        world.clock.sleep(world.reconciler.turn() or 0)
+        world.clock.sleep(world.reconciler.reconcile() or 0)
         while_waiting(world, (), (), (), (BIKE,))  # which cuts the wait for its parse short
     turn_until_rest(world, at_most=1000)
     assert [SLOW in touch for _, touch, _ in world.releases.published[1:]].count(True) == 1
@@ -482,7 +482,7 @@ def test_a_disk_that_is_full_as_it_goes_on_costs_nobody_a_verdict(world: World) 
     world.examiner.slow = {}
     world.releases.full = True
     for _ in range(1000):
-        if world.reconciler.turn() != 0.0:  # it has waited for the examination, and can't publish
+        if world.reconciler.reconcile() != 0.0:  # it has waited, and can't publish
             break
     else:
         pytest.fail("the worker never rests")
@@ -497,14 +497,14 @@ def carried_after_an_error(world: World) -> str:
     """Have a slow file's first deployment fail, and its second cut short; return its commit."""
     world.releases.full = True
     sha = world.announced(SLOW)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.releases.full = False
     world.feed.slow = {SLOW: 1000}
     world.releases.contents[SLOW] = Broken()
     world.announced(WEATHER)
     while_waiting(world, (), (BIKE,))
     for _ in range(8):
-        world.clock.sleep(max(world.reconciler.turn() or 0, 5))
+        world.clock.sleep(max(world.reconciler.reconcile() or 0, 5))
     return sha
 
 
@@ -552,8 +552,8 @@ def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_
     first = world.push(QUICK)
     second = slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     world.deliver(first, before)
     fetches = world.repository.fetches
     turn_until_rest(world)
@@ -565,10 +565,10 @@ def test_a_commit_that_is_told_while_the_one_that_holds_it_is_carried_ends_with_
 def test_who_can_t_go_on_is_tried_again_later(world: World) -> None:
     slow_push(world, SLOW)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     world.feed.leave()
-    assert world.reconciler.turn() == FIRST_RETRY_S
+    assert world.reconciler.reconcile() == FIRST_RETRY_S
 
 
 def test_a_dag_processor_that_ends_once_while_slow_files_are_waited_for_costs_nobody_anything(
@@ -576,8 +576,8 @@ def test_a_dag_processor_that_ends_once_while_slow_files_are_waited_for_costs_no
 ) -> None:
     first = slow_push(world, SLOW, seconds=20)
     while_waiting(world, (WEATHER,))
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     live = world.releases.live()
     assert live is not None
     world.feed.while_waiting = [lambda: world.services.die(DAG_PROCESSOR)]

@@ -143,7 +143,7 @@ def world() -> World:
     """Return a class with two students, whose first deployment is over."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -156,7 +156,7 @@ def hold(world: World, path: str, *dag_ids: str) -> None:
 def test_a_new_file_with_anothers_dag_id_is_held_and_both_owners_are_told(world: World) -> None:
     hold(world, COPY, "weather")
     sha = world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha) == {
         "airflow/deploy": (
@@ -188,22 +188,22 @@ def test_a_changed_file_that_takes_anothers_dag_id_keeps_its_live_version(world:
     before = world.releases.whole[live.name][TAXI]
     hold(world, TAXI, "weather")
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.whole[sha][TAXI] == before
     # Its live version still has the id of before, which is nobody else's.
     hold(world, COPY, "taxi")
     other = world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert "already that of dags/lasse/taxi.py" in world.said(other)["airflow/lasse"][1]
 
 
 def test_a_held_newcomer_goes_live_with_an_id_of_its_own(world: World) -> None:
     hold(world, COPY, "weather")
     world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     hold(world, COPY, "lasse_weather")
     sha = world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: lasse_weather")
     assert world.journal.live() == Live(sha)
 
@@ -221,12 +221,12 @@ def test_a_held_newcomer_goes_live_when_the_id_is_given_up(
 ) -> None:
     hold(world, COPY, "weather")
     world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     hold(world, WEATHER, "rain")
     before = world.repository.tip
     sha = world.repository.push(given_up)
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     verdicts = {v.path: v for v in world.judging(sha).verdicts}
     assert verdicts[COPY].dag_ids == ("weather",)
     assert world.journal.live() == Live(sha)
@@ -236,10 +236,10 @@ def test_a_held_newcomer_goes_live_when_the_id_is_given_up(
 def test_of_two_newcomers_one_goes_live_when_the_other_takes_another_id(world: World) -> None:
     mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
     world.announced(mine, hers)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     hold(world, hers, "other")
     sha = world.announced(hers)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert {v.path: v.dag_ids for v in world.judging(sha).verdicts} == {
         mine: ("same",),
         hers: ("other",),
@@ -250,7 +250,7 @@ def test_of_two_newcomers_one_goes_live_when_the_other_takes_another_id(world: W
 def test_two_newcomers_of_one_push_are_both_held_and_red(world: World) -> None:
     mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
     sha = world.announced(mine, hers)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     said = world.said(sha)
     assert said["airflow/lasse"][1] == (
         "same.py is held: dag_id 'same' is claimed by dags/maria/same.py too: choose another"
@@ -264,7 +264,7 @@ def test_two_newcomers_of_one_push_are_both_held_and_red(world: World) -> None:
 def test_a_commit_that_has_nothing_to_do_with_it_is_not_told(world: World) -> None:
     hold(world, COPY, "weather")
     other, sha = world.announced(TAXI), world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert "claims" in world.said(sha)["airflow/deploy"][1]
     assert "claims" not in world.said(other)["airflow/deploy"][1]
 
@@ -275,17 +275,17 @@ def test_a_file_that_moved_is_no_duplicate_of_itself(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({TAXI: None, moved: "from airflow.sdk import dag  # moved\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
 def test_a_dag_id_whose_file_was_deleted_earlier_is_free(world: World) -> None:
     world.repository.push({WEATHER: None})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     hold(world, COPY, "weather")
     sha = world.announced(COPY)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: weather")
 
 
@@ -295,15 +295,15 @@ def test_a_dag_id_whose_file_airflow_is_told_to_ignore_is_free(world: World) -> 
     text = "from airflow.sdk import dag  # copy\n"
     sha = world.repository.push({"dags/maria/.airflowignore": "weather.py\n", COPY: text})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: weather")
 
 
 def test_when_all_is_judged_anew_who_had_the_id_keeps_it(world: World) -> None:
     hold(world, COPY, "weather")
     world.announced(COPY)
-    world.reconciler.turn()
-    world.wish()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.request()
+    world.reconciler.reconcile()
     held = {v.path for v in world.judging(world.repository.tip or "").verdicts if not v.good}
     assert held == {COPY}

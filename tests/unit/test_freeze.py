@@ -31,7 +31,7 @@ def die(*_: object, **__: object) -> None:
 def world() -> World:
     world = World()
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -63,14 +63,14 @@ def test_a_long_reason_is_cut_in_the_status() -> None:
     assert len(status.description) == 140
 
 
-# --- turns -----------------------------------------------------------------
+# --- reconciling -----------------------------------------------------------
 
 
 def test_what_is_pushed_while_frozen_waits_and_says_why(world: World) -> None:
     live = world.journal.live()
     world.freeze()
     sha = world.announced(TAXI)
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     assert world.journal.live() == live
     assert world.state(sha) is State.QUEUED
     assert world.said(sha) == {"airflow/deploy": SAYS}
@@ -82,26 +82,26 @@ def test_what_was_queued_before_the_freeze_says_why_it_waits_too(world: World) -
     world.reconciler.take_in()
     assert world.said(sha)["airflow/deploy"][1] == "on its way to Airflow"
     world.freeze()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == SAYS
 
 
 def test_another_reason_is_told_to_those_that_wait(world: World) -> None:
     world.freeze()
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.freeze("repairs", for_s=3600)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][1] == "frozen: repairs, until 2026-03-01 10:00 UTC"
 
 
 def test_a_push_that_nobody_delivered_says_it_too_and_once(world: World) -> None:
     world.freeze()
     sha = world.push(TAXI)
-    world.reconciler.turn()
-    world.worker().turn()
+    world.reconciler.reconcile()
+    world.worker().reconcile()
     world.deliver(sha)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == SAYS
     (row,) = world.journal.unfinished()
     assert row.trigger is Trigger.POLL
@@ -110,10 +110,10 @@ def test_a_push_that_nobody_delivered_says_it_too_and_once(world: World) -> None
 def test_unfreezing_deploys_the_tip_and_answers_all_that_waited(world: World) -> None:
     world.freeze()
     shas = [world.announced(TAXI), world.announced(WEATHER)]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.unfreeze()
     assert world.reconciler.take_in()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.live() == Live(shas[1])
     assert [world.said(sha)["airflow/deploy"][0] for sha in shas] == ["success", "success"]
     assert world.journal.unfinished() == ()
@@ -122,10 +122,10 @@ def test_unfreezing_deploys_the_tip_and_answers_all_that_waited(world: World) ->
 def test_its_time_ends_a_freeze_by_itself(world: World) -> None:
     world.freeze(for_s=60)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(60)
     assert world.reconciler.take_in()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.live() == Live(sha)
 
 
@@ -135,14 +135,14 @@ def test_a_freeze_wakes_the_worker_once(world: World) -> None:
     assert not world.reconciler.take_in()
 
 
-def test_a_wish_of_before_the_freeze_is_kept_and_answered_once(world: World) -> None:
-    wish = world.wish()
+def test_a_request_of_before_the_freeze_is_kept_and_answered_once(world: World) -> None:
+    request = world.request()
     world.freeze()
-    world.reconciler.turn()
-    assert world.journal.answer_to(wish) is None
+    world.reconciler.reconcile()
+    assert world.journal.answer_to(request) is None
     world.unfreeze()
-    world.reconciler.turn()
-    answer = world.journal.answer_to(wish)
+    world.reconciler.reconcile()
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert answer.state is State.SUCCEEDED
     assert world.journal.unseen() == ()
@@ -150,10 +150,10 @@ def test_a_wish_of_before_the_freeze_is_kept_and_answered_once(world: World) -> 
 
 def test_a_commit_that_was_answered_before_keeps_its_verdict(world: World) -> None:
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.freeze()
     world.deliver(sha)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
 
@@ -166,7 +166,7 @@ def test_what_waits_while_frozen_does_not_end_when_git_fails(
         patch.setattr(
             world.repository, "fetch", lambda: (_ for _ in ()).throw(GitError("no route"))
         )
-        assert world.reconciler.turn() is not None
+        assert world.reconciler.reconcile() is not None
     assert world.state(sha) is State.QUEUED
     assert world.said(sha)["airflow/deploy"] == SAYS
 
@@ -180,14 +180,14 @@ def test_a_worker_that_dies_while_frozen_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(world.journal, method, die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     again = world.worker()
-    again.turn()
+    again.reconcile()
     assert world.said(sha)["airflow/deploy"] == SAYS
     assert [row.sha for row in world.journal.unfinished()] == [sha]
     assert world.journal.unseen() == ()
     world.unfreeze()
-    again.turn()
+    again.reconcile()
     assert world.journal.live() == Live(sha)
 
 
@@ -206,7 +206,7 @@ def test_slow_files_get_their_verdicts_while_frozen(world: World) -> None:
 
     world.feed.while_waiting = [freeze_and_push]
     for _ in range(50):
-        wait_s = world.reconciler.turn()
+        wait_s = world.reconciler.reconcile()
         if wait_s is None:
             break
         world.clock.sleep(wait_s)
@@ -223,12 +223,12 @@ def test_a_deployment_that_died_before_the_freeze_is_finished_and_nothing_newer(
     with monkeypatch.context() as patch:
         patch.setattr(world.releases, "publish", die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.freeze()
     later = world.announced(WEATHER)
     reconciler = world.worker()
-    reconciler.turn()
-    reconciler.turn()
+    reconciler.reconcile()
+    reconciler.reconcile()
     assert world.journal.live() == Live(begun)
     assert world.state(begun) is State.SUCCEEDED
     assert world.said(covered)["airflow/deploy"][0] == "success"
@@ -240,21 +240,21 @@ def test_a_way_back_that_a_worker_died_in_before_the_freeze_is_answered(
     world: World, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     older = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     newer = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.tip = older
     world.deliver(older, newer, forced=True)
     with monkeypatch.context() as patch:
         patch.setattr(world.journal, "set_plan", die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.freeze()
     if then == "it is set forward":
         world.repository.tip = newer
     reconciler = world.worker()
     for _ in range(3):
-        reconciler.turn()
+        reconciler.reconcile()
     assert "pending" not in {state for state, _ in world.said(older).values()}
     live = world.journal.live()
     assert live is not None
@@ -272,11 +272,11 @@ def cut_short(world: World) -> tuple[str, str]:
     world.examiner.slow[TAXI] = 600.0
     older = world.announced(TAXI)
     world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return older, newer[0]
 
 
-@pytest.mark.parametrize("how", ["it is another", "a turn of it fails"])
+@pytest.mark.parametrize("how", ["it is another", "a pass of it fails"])
 def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -284,7 +284,7 @@ def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
         raise JournalError("database is locked")
 
     older, newer = cut_short(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert (world.state(older), world.state(newer)) == (State.RUNNING, State.SUCCEEDED)
     world.freeze("exam")
     if how == "it is another":
@@ -293,8 +293,8 @@ def test_a_push_that_was_cut_short_takes_no_later_one_off_in_a_freeze(
         with monkeypatch.context() as patched:
             patched.setattr(world.journal, "unfinished", fails)
             with pytest.raises(JournalError):
-                world.reconciler.turn()
-    world.reconciler.turn()
+                world.reconciler.reconcile()
+    world.reconciler.reconcile()
     live = world.releases.live()
     assert live is not None
     assert live.sha == newer
@@ -309,10 +309,10 @@ def test_in_a_freeze_a_later_push_whose_deployment_failed_is_not_taken_off_by_an
     older, newer = cut_short(world)
     with monkeypatch.context() as patched:
         patched.setattr(GoLive, "judge", silent)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert (world.state(older), world.state(newer)) == (State.RUNNING, State.ERROR)
     world.freeze("exam")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     live = world.releases.live()
     assert live is not None
     assert live.sha == newer

@@ -121,14 +121,14 @@ def test_requirements_that_can_t_be_read_keep_what_is_installed(path: str) -> No
 def test_a_live_file_stays_through_the_pushes_of_others_while_its_tip_is_left_out() -> None:
     world = World()
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     blob = world.releases.whole[world.releases.swaps[-1] or ""][TAXI].blob
     for changes in ({TAXI: None}, {FARES: DAG}):
         before = world.repository.tip
         sha = world.repository.push(changes)
         world.repository.left_out[sha] = (LeftOut(TAXI, "the link leads to nothing"),)
         world.deliver(sha, before)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
         assert world.releases.whole[sha][TAXI].blob == blob
 
 
@@ -138,14 +138,14 @@ def pushed(world: World, changes: dict[str, str | None], *left_out: str) -> str:
     sha = world.repository.push(changes)
     world.repository.left_out[sha] = tuple(LeftOut(path, "it is a link") for path in left_out)
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return sha
 
 
 def test_a_file_that_stayed_live_through_pushes_is_told_of_when_it_is_deleted() -> None:
     world = World()
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     pushed(world, {TAXI: None}, TAXI)
     pushed(world, {FARES: DAG}, TAXI)
     sha = pushed(world, {"dags/lasse/more.py": DAG})
@@ -156,7 +156,7 @@ def test_a_file_that_stayed_live_through_pushes_is_told_of_when_it_is_deleted() 
 def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() -> None:
     world = World()
     world.announced(TAXI, FARES)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = pushed(world, {TAXI: None, FARES: None}, "dags/lasse/")
     assert world.said(sha)["airflow/lasse"] == ("failure", "dags/lasse/ is held: it is a link")
     other = pushed(world, {"dags/maria/weather.py": DAG}, "dags/lasse/")
@@ -173,7 +173,7 @@ def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() ->
 def test_a_file_without_its_dag_that_is_held_beside_what_needs_it_has_one_verdict() -> None:
     world = World()
     world.announced(TAXI, FARES)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds(FARES, harm="never ends")
     sha = pushed(world, {TAXI: "x = 1", FARES: f"{DAG}from lasse.taxi import x\n"})
     assert {v.path: v.outcome for v in world.judging(sha).verdicts} == {
@@ -211,8 +211,8 @@ def test_a_hidden_file_that_would_hurt_is_left_out_once_nothing_hides_it() -> No
     assert TAXI not in world.releases.whole[sha]
     later = pushed(world, {FARES: DAG})
     assert TAXI not in world.releases.whole[later]
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert TAXI not in world.releases.whole[world.releases.swaps[-1] or ""]
     hidden = pushed(world, {ignore: "taxi.py"})
     assert TAXI in world.releases.whole[hidden]
@@ -234,7 +234,7 @@ def test_a_hidden_file_that_would_hurt_stays_where_others_import_it() -> None:
 def test_what_stays_of_two_commits_is_that_of_each() -> None:
     world = World()
     world.announced(TAXI, FARES)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     pushed(world, {TAXI: None}, TAXI)
     newer = pushed(world, {FARES: f"{DAG}# 2"}, TAXI)
     last = pushed(world, {FARES: None}, TAXI, FARES)

@@ -21,7 +21,7 @@ TAXI = "dags/lasse/taxi.py"
 
 def complaints(world: World) -> list[str]:
     with capture_logs() as logged:
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     return [str(entry["what"]) for entry in logged if "what" in entry]
 
 
@@ -44,7 +44,7 @@ def world() -> World:
     world = World()
     for _ in range(2):
         world.announced(TAXI)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     world.reconciler = world.worker()
     return world
 
@@ -86,6 +86,6 @@ def test_what_cant_be_looked_at_holds_up_nobody(
     monkeypatch.setattr(world.journal, "audit", damaged)
     sha = world.announced(TAXI)
     with capture_logs() as logged:
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert "its index is damaged" in [entry.get("reason") for entry in logged]
     assert world.said(sha)["airflow/deploy"][0] == "success"

@@ -161,7 +161,7 @@ def world() -> World:
     world = World()
     world.repository.push({"roster.yaml": f"{ROSTER}  class_demo: {TEACHER}\n"})
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -178,7 +178,7 @@ def plan_step(world: World, sha: str) -> str:
 
 def test_a_change_of_anothers_folder_is_green_and_noted_on_commit_and_page(world: World) -> None:
     sha = delivered(world, WEATHER, author=LASSE, pusher="lasse-j")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha) == {
         "airflow/deploy": (
@@ -192,7 +192,7 @@ def test_a_change_of_anothers_folder_is_green_and_noted_on_commit_and_page(world
 
 def test_a_change_of_ones_own_folder_has_no_note(world: World) -> None:
     sha = delivered(world, TAXI, author=LASSE, pusher="lasse-j")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == ("success", "live: 1 file parsed in 0.0 s")
     assert plan_step(world, sha) == "1 to parse"
 
@@ -200,7 +200,7 @@ def test_a_change_of_ones_own_folder_has_no_note(world: World) -> None:
 def test_an_overtaken_commit_keeps_its_note_and_lends_it_to_nobody(world: World) -> None:
     first = delivered(world, WEATHER, author=LASSE, pusher="lasse-j")
     second = delivered(world, WEATHER, author=MARIA, pusher="maria92")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][1].endswith("; changes maria's folder")
     assert "folder" not in world.said(second)["airflow/deploy"][1]
     assert plan_step(world, second) == f"1 to parse, {first[:7]} changes maria's folder"
@@ -209,7 +209,7 @@ def test_an_overtaken_commit_keeps_its_note_and_lends_it_to_nobody(world: World)
 def test_a_commit_that_did_not_go_live_is_noted_as_well(world: World) -> None:
     sha = delivered(world, WEATHER, author=LASSE, pusher="lasse-j")
     world.examiner.down = "Airflow can't be imported"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == (
         "error",
         "Airflow can't be imported; changes maria's folder",
@@ -223,7 +223,7 @@ def test_a_roster_counts_from_the_commit_after_it(world: World) -> None:
     first = world.repository.push(change, author=LASSE)
     world.deliver(first, mine, pusher="lasse-j")
     second = delivered(world, WEATHER, author=LASSE, pusher="lasse-j")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][1].endswith("changes maria's folder and roster.yaml")
     assert "changes" not in world.said(second)["airflow/deploy"][1]
 
@@ -241,13 +241,13 @@ def test_trees_are_not_read_for_the_roster_of_each_commit(
     monkeypatch.setattr(world.repository, "tree", noted)
     live = world.repository.tip
     several = [delivered(world, TAXI, author=LASSE, pusher="lasse-j") for _ in range(3)]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert read == [live, several[-1]]  # what the deployment itself compares
 
 
 def test_a_push_found_by_the_poll_has_no_note(world: World) -> None:
     sha = world.push(WEATHER, "dags/anna/hello.py", author="anna@laptop")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == ("success", "live: 2 files parsed in 0.0 s")
     assert plan_step(world, sha) == "2 to parse"
 
@@ -261,10 +261,10 @@ def test_a_push_found_by_the_poll_that_breaks_the_roster_is_told_so() -> None:
 
 def test_a_broken_roster_stops_nobodys_deploy(world: World) -> None:
     spoilt = world.repository.push({"roster.yaml": "folders: [\n"}, author=FRAUKE)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(spoilt) is State.SUCCEEDED
     assert "; spoils the roster: roster.yaml:2 " in world.said(spoilt)["airflow/deploy"][1]
     sha = delivered(world, TAXI, author=LASSE, pusher="lasse-j")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert "not known: roster.yaml:2" in world.said(sha)["airflow/deploy"][1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer.core.dependencies.affected import surroundings
+from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import Facts, File
 
 
@@ -23,7 +23,7 @@ def test_helpers_and_data_are_always_there_and_dag_files_of_others_are_not() -> 
         "include/q.sql": HELPER,
     }
 
-    assert surroundings(files, ["dags/lasse/taxi.py"]) == files.keys() - {"dags/amy/dag.py"}
+    assert parse_inputs(files, ["dags/lasse/taxi.py"]) == files.keys() - {"dags/amy/dag.py"}
 
 
 def test_large_data_of_others_is_there_only_if_it_or_its_folder_is_named() -> None:
@@ -36,7 +36,7 @@ def test_large_data_of_others_is_there_only_if_it_or_its_folder_is_named() -> No
         "include/huge.bin": HELPER,
     }
 
-    needed = surroundings(files, ["dags/lasse/taxi.py"], large=files.keys())
+    needed = parse_inputs(files, ["dags/lasse/taxi.py"], large=files.keys())
 
     assert needed == files.keys() - {"dags/amy/other.csv", "include/huge.bin"}
 
@@ -49,7 +49,7 @@ def test_a_dag_file_that_is_imported_comes_along_with_what_it_imports_itself() -
         "dags/bo/unrelated.py": dag(),
     }
 
-    needed = surroundings(files, ["dags/lasse/taxi.py"])
+    needed = parse_inputs(files, ["dags/lasse/taxi.py"])
 
     assert needed == files.keys() - {"dags/bo/unrelated.py"}
 
@@ -57,7 +57,7 @@ def test_a_dag_file_that_is_imported_comes_along_with_what_it_imports_itself() -
 def test_a_package_comes_along_by_its_own_name() -> None:
     files = {"dags/lasse/taxi.py": dag("amy"), "dags/amy/__init__.py": dag()}
 
-    assert surroundings(files, ["dags/lasse/taxi.py"]) == files.keys()
+    assert parse_inputs(files, ["dags/lasse/taxi.py"]) == files.keys()
 
 
 def test_a_dag_file_comes_along_when_it_or_its_folder_is_named_in_a_string() -> None:
@@ -68,10 +68,10 @@ def test_a_dag_file_comes_along_when_it_or_its_folder_is_named_in_a_string() -> 
         "dags/cy/unrelated.py": dag(),
     }
 
-    needed = surroundings(files, ["dags/lasse/taxi.py"])
+    needed = parse_inputs(files, ["dags/lasse/taxi.py"])
 
     assert needed == files.keys() - {"dags/cy/unrelated.py"}
 
 
 def test_a_path_that_the_tree_lacks_is_passed_over() -> None:
-    assert surroundings({}, ["dags/lasse/gone.py"]) == frozenset()
+    assert parse_inputs({}, ["dags/lasse/gone.py"]) == frozenset()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.core.dependencies.affected import surroundings
+from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import (
     File,
     LeftOut,
@@ -145,7 +145,7 @@ def test_who_reaches_own_code_in_whatever_way_is_parsed_when_it_moves(
 def test_the_isolated_parse_has_what_a_dag_file_reaches(text: str, name: str) -> None:
     helper = f"dags/lasse/{name}"
     files = tree({TAXI: f"{DAG}{HERE}{text}\n", helper: f"{DAG}x = 1", BIKES: DAG}).files
-    assert surroundings(files, [TAXI]) == {TAXI, helper}
+    assert parse_inputs(files, [TAXI]) == {TAXI, helper}
 
 
 def test_a_script_s_helper_and_the_sql_that_it_reads_reach_the_dag_that_runs_it() -> None:

@@ -18,7 +18,7 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.precheck import MENDINGS, dag_files, judged, left_out, mending, within
+from deployer.core.precheck import REMEDIES, dag_files, judged, left_out, remedy, within
 from deployer.core.reporting.commit_status import of_file
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
@@ -186,7 +186,7 @@ def test_a_package_that_requirements_ask_for_is_no_fault_where_it_is_not_install
     assert found == Verdict(X, Outcome.NO_DAG, error=error)
     assert found.good
     assert of_file(found) == f"{X}:3 ModuleNotFoundError: No module named '{module}'"
-    told = mending(found)
+    told = remedy(found)
     assert told is not None
     assert "stands in requirements.txt and is not installed here" in told
 
@@ -209,8 +209,8 @@ def test_any_other_import_that_fails_is_a_fault(requirements: str, kind: str, me
 
 
 def test_a_known_error_comes_with_its_mending() -> None:
-    told = mending(Verdict(X, Outcome.BROKEN, error=NO_PANDAS))
-    assert told == MENDINGS["ModuleNotFoundError"]
+    told = remedy(Verdict(X, Outcome.BROKEN, error=NO_PANDAS))
+    assert told == REMEDIES["ModuleNotFoundError"]
     assert "requirements.txt" in told
 
 
@@ -226,7 +226,7 @@ def test_a_known_error_comes_with_its_mending() -> None:
     ],
 )
 def test_what_only_airflow_2_has_is_in_no_package(kind: str, message: str) -> None:
-    told = mending(Verdict(X, Outcome.BROKEN, error=ParseError(kind, message, 1)))
+    told = remedy(Verdict(X, Outcome.BROKEN, error=ParseError(kind, message, 1)))
     assert told is not None
     assert "Examples for Airflow 2" in told
     assert "requirements.txt" not in told
@@ -244,7 +244,7 @@ def test_what_only_airflow_2_has_is_in_no_package(kind: str, message: str) -> No
 def test_a_provider_that_is_not_there_is_a_package(module: str, package: str) -> None:
     message = f"No module named 'airflow.providers.{module}'"
     error = ParseError("ModuleNotFoundError", message, 1)
-    told = mending(Verdict(X, Outcome.BROKEN, error=error))
+    told = remedy(Verdict(X, Outcome.BROKEN, error=error))
     assert told is not None
     assert f"in a package of its own, {package}" in told
     assert "requirements.txt" in told
@@ -253,11 +253,11 @@ def test_a_provider_that_is_not_there_is_a_package(module: str, package: str) ->
 def test_a_module_of_ones_own_that_is_not_utf_8_is_to_be_saved_so() -> None:
     message = "(unicode error) 'utf-8' codec can't decode byte 0xe9 in position 2: invalid"
     error = ParseError("SyntaxError", message, 1)
-    assert mending(Verdict(X, Outcome.BROKEN, error=error)) == MENDINGS["UnicodeDecodeError"]
+    assert remedy(Verdict(X, Outcome.BROKEN, error=error)) == REMEDIES["UnicodeDecodeError"]
 
 
 def test_who_reads_a_command_line_is_told_where_it_may_be_read() -> None:
-    told = mending(Verdict(X, Outcome.BROKEN, error=ParseError("SystemExit", "2", 1)))
+    told = remedy(Verdict(X, Outcome.BROKEN, error=ParseError("SystemExit", "2", 1)))
     assert told is not None
     assert 'argparse and the like only under `if __name__ == "__main__":`' in told
 
@@ -272,4 +272,4 @@ def test_who_reads_a_command_line_is_told_where_it_may_be_read() -> None:
     ],
 )
 def test_where_nothing_is_known_nothing_is_advised(verdict: Verdict) -> None:
-    assert mending(verdict) is None
+    assert remedy(verdict) is None

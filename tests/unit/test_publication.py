@@ -25,7 +25,7 @@ def world() -> World:
     """Return a class whose first deployment is over, judged and proven, for some time."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(1000)
     return world
 
@@ -52,7 +52,7 @@ def test_a_release_that_kills_the_dag_processor_is_taken_back_and_its_files_are_
     before = world.releases.live()
     assert before is not None
     sha = poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.swaps[1:] == [sha, before.name, f"{sha}-2", before.name, f"{sha}-3"]
     assert POISON not in live_paths(world)
     assert world.journal.live() == Live(sha, (POISON,))
@@ -79,7 +79,7 @@ def test_while_the_release_before_comes_back_nobody_is_told_of_packages(
 
     sha = poisoned(world)
     monkeypatch.setattr(world.releases, "restore", pushed_meanwhile)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert seen == {
         "killing": "Airflow's dag-processor died: the release before comes back",
         "waiting": f"waits for {sha[:7]}: Airflow's dag-processor died",
@@ -88,7 +88,7 @@ def test_while_the_release_before_comes_back_nobody_is_told_of_packages(
 
 def test_its_commit_is_told_what_is_known(world: World) -> None:
     sha = poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == {
         "airflow/deploy": (
             "failure",
@@ -103,7 +103,7 @@ def test_its_commit_is_told_what_is_known(world: World) -> None:
 
 def test_each_step_of_the_way_is_in_the_journal(world: World) -> None:
     sha = poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     once = [StepName.PUBLISH, StepName.PARSE, StepName.ROLLBACK]
     assert names(world, sha)[-8:] == [*once, *once, StepName.PUBLISH, StepName.PARSE]
     states = {s.name: s.state for s in world.judging(sha).steps}
@@ -122,7 +122,7 @@ def test_a_dag_processor_that_ended_by_chance_costs_nobody_his_green(world: Worl
         revive(service)
 
     world.services.revive = and_never_again  # type: ignore[method-assign]  # the chance
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: poison")
     assert world.journal.live() == Live(sha)
@@ -132,7 +132,7 @@ def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it
     world: World,
 ) -> None:
     sha = poisoned(world, HELPER, TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.live() == Live(sha, (HELPER, POISON, TAXI))
     died = "Airflow's dag-processor died of this push: it ended with exit code 1"
     assert world.said(sha)["airflow/lasse"] == ("failure", f"helper.py is held: {died} (+2 more)")
@@ -141,16 +141,16 @@ def test_whatever_else_the_push_changed_is_held_with_it_as_nobody_knows_which_it
 def test_a_commit_that_changed_none_of_it_is_not_red(world: World) -> None:
     readme = world.announced("README.md")
     sha = poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(readme)["airflow/deploy"][0] == "success"
     assert world.said(sha)["airflow/deploy"][0] == "failure"
 
 
 def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(world: World) -> None:
     poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
     assert names(world, sha).count(StepName.PUBLISH) == 1
     assert POISON not in live_paths(world)
@@ -159,11 +159,11 @@ def test_the_next_push_of_a_neighbour_goes_green_and_leaves_the_poison_held(worl
 @pytest.mark.parametrize("path", [POISON, HELPER])
 def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> None:
     poisoned(world, path=path)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert path not in live_paths(world)
     world.releases.poison.clear()
     sha = world.announced(path)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert path in live_paths(world)
     assert world.journal.live() == Live(sha)
     assert world.said(sha)["airflow/lasse"][0] == "success"
@@ -171,10 +171,10 @@ def test_what_was_held_goes_live_when_it_is_mended(world: World, path: str) -> N
 
 def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> None:
     poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.releases.poison.clear()
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert POISON in live_paths(world)
     assert world.journal.condemned() == {}
 
@@ -182,7 +182,7 @@ def test_a_deployment_by_hand_tries_what_was_held_once_more(world: World) -> Non
 def test_the_first_release_of_a_class_can_be_held_as_well() -> None:
     world = World()
     sha = poisoned(world, TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert live_paths(world) == set()
     assert world.state(sha) is State.BROKEN
 
@@ -201,7 +201,7 @@ def test_a_dag_processor_that_dies_of_the_release_before_too_is_the_operators_fa
 
     world.releases.publish = and_dies_again  # type: ignore[method-assign,assignment]  # an ill machine
     world.services.revive = revive  # type: ignore[method-assign]  # as it was
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/lasse"] == (
         "error",
@@ -215,7 +215,7 @@ def test_one_that_does_not_come_back_is_the_operators_fault_and_the_release_befo
     before = world.releases.live()
     world.services.revives = False
     sha = poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.live() == before
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/lasse"][0] == "error"
@@ -234,11 +234,11 @@ def test_after_a_worker_died_over_a_poison_the_release_before_is_back_first(worl
     judge, GoLive.judge = GoLive.judge, dies  # type: ignore[method-assign]  # kill -9
     try:
         with pytest.raises(KeyboardInterrupt):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     finally:
         GoLive.judge = judge  # type: ignore[method-assign]  # as it was
     assert world.releases.live() != before
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.releases.swaps[2] == before.name
     assert world.state(sha) is State.BROKEN
     assert POISON not in live_paths(world)
@@ -255,15 +255,15 @@ def test_after_a_worker_died_over_a_release_that_does_no_harm_it_is_not_taken_ba
     with monkeypatch.context() as patch:
         patch.setattr(GoLive, "judge", dies)
         with pytest.raises(Killed):
-            world.reconciler.turn()
-    world.worker().turn()
+            world.reconciler.reconcile()
+    world.worker().reconcile()
     assert StepName.ROLLBACK not in names(world, sha)
     assert world.state(sha) is State.SUCCEEDED
 
 
 def test_airflow_reads_anew_what_it_may_have_read_before_it_was_taken_back(world: World) -> None:
     poisoned(world, path=TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     _, touch, held = world.releases.published[-1]
     assert touch == held == {TAXI}
 
@@ -281,9 +281,9 @@ def test_after_a_worker_died_before_a_poison_was_condemned_it_is_held_again(worl
 
     world.journal.condemn = dies  # type: ignore[method-assign]  # kill -9
     with pytest.raises(Killed):
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     world.journal.condemn = condemn  # type: ignore[method-assign]  # as it was
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.state(sha) is State.BROKEN
     assert POISON not in live_paths(world)
     assert world.services.lives[DAG_PROCESSOR] == 4
@@ -298,8 +298,8 @@ def test_one_that_dies_though_nothing_changed_is_the_operators_fault(world: Worl
         return release
 
     world.releases.publish = and_dies  # type: ignore[method-assign,assignment]  # an ill machine
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     (last, *_) = world.journal.deployments()
     assert last.state is State.ERROR
     assert last.reason.startswith("Airflow's dag-processor dies of what was live before, too")
@@ -311,7 +311,7 @@ def test_one_that_dies_though_nothing_changed_is_the_operators_fault(world: Worl
 def test_one_that_does_not_run_is_an_error_and_nobody_s_fault(world: World) -> None:
     world.services.die(DAG_PROCESSOR)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     state, text = world.said(sha)["airflow/lasse"]
     assert state == "error"
@@ -325,7 +325,7 @@ def test_one_that_is_stuck_is_an_error(world: World) -> None:
     world.airflow.alive = False  # its process lives, and its heart stands still
     world.feed.silent = True
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     state, text = world.said(sha)["airflow/lasse"]
     assert state == "error"
     assert text.startswith("Airflow's dag-processor is stuck, without a heartbeat since ")
@@ -338,7 +338,7 @@ def test_one_that_comes_again_in_the_same_life_did_not_die(world: World) -> None
 
     sha = world.announced(TAXI)
     world.feed.while_waiting = [cut_off_and_back]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert StepName.ROLLBACK not in names(world, sha)
 
@@ -350,7 +350,7 @@ def test_one_that_does_not_come_again_is_taken_for_dead(world: World) -> None:
 
     sha = world.announced(TAXI)
     world.feed.while_waiting = [cut_off]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert StepName.ROLLBACK in names(world, sha)
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -358,7 +358,7 @@ def test_one_that_does_not_come_again_is_taken_for_dead(world: World) -> None:
 def test_where_processes_can_not_be_seen_verdicts_are_given_all_the_same(world: World) -> None:
     world.services.untold = "Docker did not answer"
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -374,7 +374,7 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
         return release
 
     world.releases.publish = then_docker_goes  # type: ignore[method-assign,assignment]  # taken away
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -390,23 +390,23 @@ def test_how_it_ended_is_not_told_where_nobody_can_see_it(world: World) -> None:
 
 def test_it_is_told_the_same_if_it_is_deployed_once_more(world: World) -> None:
     sha = poisoned(world, TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     told = world.said(sha)
     assert told["airflow/deploy"][1].startswith("not live: Airflow's dag-processor died of this")
     world.services.text = "numpy\n"  # somebody rebuilt the image
-    world.clock.sleep(world.reconciler.turn() or 0.0)
-    world.reconciler.turn()
+    world.clock.sleep(world.reconciler.reconcile() or 0.0)
+    world.reconciler.reconcile()
     assert len(world.journal.deployments()) == 3
     assert world.said(sha) == told
 
 
 def test_what_it_died_of_stays_out_though_nobody_knows_any_more_what_is_live(world: World) -> None:
     poisoned(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     deaths = world.services.lives[DAG_PROCESSOR]
     world.journal.set_live(None)  # as after an error, or a crash
     sha = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.lives[DAG_PROCESSOR] == deaths
     assert POISON not in live_paths(world)
     assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")

@@ -37,7 +37,7 @@ def world() -> World:
     """Return a class with two students, whose first deployment is over."""
     world = World()
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -52,7 +52,7 @@ def planned(judged: Deployment) -> str:
 def test_the_first_deployment_judges_every_dag_file() -> None:
     world = World()
     sha = world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     judged = world.judging(sha)
     assert judged.state is State.SUCCEEDED
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
@@ -62,7 +62,7 @@ def test_the_first_deployment_judges_every_dag_file() -> None:
 
 def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == {
         "airflow/deploy": ("success", "live: 1 file parsed in 0.0 s"),
         "airflow/lasse": ("success", "1 DAG: taxi"),
@@ -79,7 +79,7 @@ def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
 
 def test_each_step_says_what_came_of_it(world: World) -> None:
     sha = world.announced(TAXI, HELLO)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert [step.detail for step in world.judging(sha).steps[1:]] == [
         "2 to parse",
         "2 examined, 0 held",
@@ -92,7 +92,7 @@ def test_the_step_that_others_wait_for_can_be_seen_while_it_runs(world: World) -
     seen: list[Running | None] = []
     sha = world.announced(TAXI)
     world.feed.while_waiting = [lambda: seen.append(world.judging(sha).running)]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert seen == [Running(StepName.PARSE, world.clock.now())]
     assert world.judging(sha).running is None
 
@@ -102,7 +102,7 @@ def test_a_commit_is_told_how_long_it_took_and_how_much_of_that_it_waited(world:
     world.reconciler.take_in()
     world.clock.sleep(4)
     world.feed.slow = {TAXI: 2.5}
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == (
         "success",
         "live: 1 file parsed in 6.5 s, 4.0 s of them waiting",
@@ -112,7 +112,7 @@ def test_a_commit_is_told_how_long_it_took_and_how_much_of_that_it_waited(world:
 def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.journal.live() == Live(sha)
     assert world.said(sha)["airflow/deploy"][0] == "success"
@@ -126,7 +126,7 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
     before = world.repository.tip
     sha = world.repository.push({TAXI: None})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.DELETED]
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
 
@@ -134,10 +134,10 @@ def test_a_deleted_file_is_told_when_airflow_shows_it_no_more(world: World) -> N
 def test_a_file_that_airflow_looks_at_no_more_is_told_of_once(world: World) -> None:
     sha = world.repository.push({TAXI: "x = 1"})
     world.deliver(sha)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "gone from Airflow: taxi.py")
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert [v.path for v in world.judging(sha).verdicts] == [WEATHER]
 
 
@@ -146,12 +146,12 @@ def test_a_file_that_is_deleted_while_it_is_not_known_what_is_live_is_told_too(
 ) -> None:
     world.breaks(TAXI)
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     before = world.repository.tip
     sha = world.repository.push({TAXI: None})
     world.deliver(sha, before)
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: taxi.py")
     assert world.journal.standing().red == ()
     assert world.journal.judged() == {WEATHER}
@@ -160,7 +160,7 @@ def test_a_file_that_is_deleted_while_it_is_not_known_what_is_live_is_told_too(
 def test_a_push_without_dag_files_goes_live_without_waiting_for_airflow(world: World) -> None:
     asked = len(world.feed.asked)
     sha = world.announced("README.md")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.feed.asked) == asked
 
@@ -172,8 +172,8 @@ def test_a_commit_is_pending_as_soon_as_it_is_taken_in(world: World) -> None:
     assert world.state(sha) is State.QUEUED
 
 
-def test_a_push_right_after_a_wish_is_taken_in_with_it(world: World) -> None:
-    world.wish()
+def test_a_push_right_after_a_request_is_taken_in_with_it(world: World) -> None:
+    world.request()
     sha = world.announced(TAXI)
     assert world.reconciler.take_in()
     assert world.said(sha) == {"airflow/deploy": ("pending", "on its way to Airflow")}
@@ -188,7 +188,7 @@ def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     reconciler = world.worker()
     owed_before = len(world.journal.due(world.clock.now(), limit=99))
     world.announced(TAXI)
-    reconciler.turn()
+    reconciler.reconcile()
     assert [count - owed_before for count in told] == [1, 2, 2]
 
 
@@ -199,7 +199,7 @@ HELP, USES_HELP = "include/help.py", "from airflow.sdk import dag\nfrom include.
 
 def with_a_shared_helper(world: World) -> None:
     world.repository.push({HELP: "name = 1\n", TAXI: USES_HELP})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
 
 
 @pytest.mark.parametrize("beside", [(), ("README.md",), (".github/workflows/check.yml",)])
@@ -207,7 +207,7 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[s
     with_a_shared_helper(world)
     world.breaks(TAXI)
     sha = world.announced(HELP, *beside)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == {
         "airflow/deploy": (
             "failure",
@@ -220,11 +220,11 @@ def test_a_helper_that_is_held_stays_so_when_all_is_judged_anew(world: World) ->
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")
     sha = world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     said = world.said(sha)
     assert said["airflow/deploy"][1].startswith(f"{HELP} is held: with it {TAXI} exits the process")
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {HELP, TAXI}
     assert world.said(sha) == said
     assert {v.path for v in world.journal.standing().red} == {HELP, TAXI}
@@ -236,13 +236,13 @@ def test_a_helper_that_is_held_stays_so_though_its_file_moved_and_all_is_judged_
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")
     world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     before = world.repository.tip
     world.deliver(world.repository.push({TAXI: f"{USES_HELP}# 2"}), before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {HELP, TAXI}
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {HELP, TAXI}
 
 
@@ -250,13 +250,13 @@ def test_of_a_helper_that_was_held_and_mended_nothing_is_told_any_more(world: Wo
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")
     world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds(TAXI, dag_ids=("taxi",))
     sha = world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.standing().red == ()
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert [v.path for v in world.judging(sha).verdicts] == [TAXI, WEATHER]
 
 
@@ -267,11 +267,11 @@ def test_a_push_that_broke_files_of_others_is_red_when_all_is_judged_anew(
     with_a_shared_helper(world)
     world.breaks(TAXI)
     sha = world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     said = world.said(sha)
     for _ in range(wished):
-        world.wish()
-        world.reconciler.turn()
+        world.request()
+        world.reconciler.reconcile()
     assert world.said(sha) == said
 
 
@@ -280,11 +280,11 @@ def test_a_folder_is_green_for_who_left_its_bad_file_alone_when_all_is_judged_an
 ) -> None:
     world.breaks(TAXI)
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.announced("dags/lasse/fares.py")
-    world.reconciler.turn()
-    world.wish()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.request()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: fares")
 
 
@@ -292,15 +292,15 @@ def test_a_folder_is_green_for_who_wakes_its_held_file_alone(world: World) -> No
     with_a_shared_helper(world)
     fares = world.repository.push({"dags/lasse/fares.py": f"{USES_HELP}# 2"})
     world.deliver(fares)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     for path in (TAXI, "dags/lasse/fares.py"):
         world.examiner.finds(path, harm="exits the process")
     world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     before = world.repository.tip
     sha = world.repository.push({"dags/lasse/fares.py": None})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert TAXI in {v.path for v in world.judging(sha).verdicts}
     assert world.said(sha)["airflow/lasse"] == ("success", "deleted: fares.py")
 
@@ -313,16 +313,16 @@ def test_a_folder_is_red_for_who_lets_airflow_read_its_bad_file(
     texts = {"dags/lasse/.airflowignore": "old.py", "requirements.txt": "pandas==1"}
     old = {"dags/lasse/old.py": "from airflow.sdk import dag\nimport pandas\n"}
     world.deliver(world.repository.push({path: texts[path], **old}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks("dags/lasse/old.py")
     world.examiner.finds("dags/lasse/old.py", error=ParseError("ImportError", "no"))
     before = world.repository.tip
     sha = world.repository.push({path: None, "dags/lasse/fares.py": "from airflow.sdk import dag"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     for _ in range(wished):
-        world.wish()
-        world.reconciler.turn()
+        world.request()
+        world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][1].startswith("old.py:2 ModuleNotFoundError")
 
 
@@ -330,7 +330,7 @@ def test_a_folder_is_green_for_who_lets_airflow_read_no_other_file(world: World)
     world.breaks(TAXI)
     world.announced(TAXI)
     sha = world.announced("dags/lasse/.airflowignore")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "live; no DAG in what changed")
 
 
@@ -338,16 +338,16 @@ def test_who_changes_a_file_answers_for_the_links_that_lead_to_it(world: World) 
     shared, asked = "include/shared.py", "include/requirements.txt"
     world.repository.links |= {TAXI: shared, "requirements.txt": asked}
     world.repository.push({shared: "from airflow.sdk import dag\n", asked: "pandas\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks(TAXI)
     world.services.refuses["nonsense\n"] = "there is no package nonsense"
     sha = world.announced(shared)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
     sha = world.repository.push({asked: "nonsense\n"})
     world.deliver(sha)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == (
         "failure",
         "requirements.txt:1 there is no package nonsense; packages kept",
@@ -358,10 +358,10 @@ def test_who_changes_nothing_that_a_link_leads_to_does_not_answer_for_it(world: 
     shared = "include/shared.py"
     world.repository.links[TAXI] = shared
     world.repository.push({shared: "from airflow.sdk import dag\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks(TAXI)
     breaking, innocent = world.announced(shared), world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(breaking)["airflow/deploy"][0] == "failure"
     assert world.said(innocent)["airflow/deploy"][0] == "success"
 
@@ -372,10 +372,10 @@ def test_who_changes_what_a_link_to_a_helper_leads_to_answers_for_who_needs_that
     text = "include/help_2.py"
     world.repository.links[HELP] = text
     world.repository.push({text: "name = 1\n", TAXI: USES_HELP})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks(TAXI)
     sha = world.announced(text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
 
@@ -384,9 +384,9 @@ def test_a_helper_right_under_dags_answers_for_what_is_broken_there(world: World
     root = "dags/root.py"
     world.breaks(root)
     world.repository.push({root: "from airflow.sdk import dag\nimport help\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.announced("dags/help.py")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
 
 
@@ -394,9 +394,9 @@ def test_a_push_that_leaves_files_of_others_as_broken_as_they_were_is_green(worl
     with_a_shared_helper(world)
     world.breaks(TAXI)
     world.repository.push({TAXI: f"{USES_HELP}# more\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.announced(HELP)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     state, text = world.said(sha)["airflow/deploy"]
     assert state == "success"
     assert "lasse/taxi.py:2 ModuleNotFoundError" in text
@@ -408,7 +408,7 @@ def test_of_pushes_that_go_live_together_only_the_one_that_breaks_others_is_red(
     with_a_shared_helper(world)
     world.breaks(TAXI)
     breaking, innocent = world.announced(HELP), world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(innocent)["airflow/deploy"][0] == "success"
     state, text = world.said(breaking)["airflow/deploy"]
     assert state == "failure"
@@ -423,7 +423,7 @@ def test_who_changes_a_helper_does_not_answer_for_a_file_that_its_author_changed
     helper = world.announced(HELP)
     broken = world.repository.push({TAXI: f"{USES_HELP}# more\n"})
     world.deliver(broken, helper)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(broken)["airflow/lasse"][0] == "failure"
     assert world.said(helper)["airflow/deploy"][0] == "success"
 
@@ -433,10 +433,10 @@ def test_one_s_own_broken_files_redden_one_s_folder_and_not_the_deployment(world
     world.repository.push(
         {helper: "name = 1\n", TAXI: "from airflow.sdk import dag\nimport lasse.helper\n"}
     )
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks(TAXI)
     sha = world.announced(helper)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert {name: state for name, (state, _) in world.said(sha).items()} == {
         "airflow/deploy": "success",
         "airflow/lasse": "failure",
@@ -452,7 +452,7 @@ def test_who_broke_nothing_is_green_though_somebody_breaks_the_folder_just_befor
 ) -> None:
     world.breaks(TAXI)
     breaking, innocent = world.announced(TAXI), world.announced(beside)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(innocent).covers == (breaking, innocent)
     assert world.said(breaking)["airflow/lasse"][0] == "failure"
     assert {state for state, _ in world.said(innocent).values()} == {"success"}
@@ -465,7 +465,7 @@ def test_who_broke_nothing_is_green_though_somebody_breaks_the_folder_just_after
     innocent = world.announced("dags/lasse/other.py")
     world.breaks(TAXI)
     breaking = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
     assert world.said(breaking)["airflow/lasse"][0] == "failure"
 
@@ -474,7 +474,7 @@ def test_who_broke_nothing_is_green_in_the_first_deployment_too() -> None:
     world = World()
     world.breaks(TAXI)
     breaking, innocent = world.announced(TAXI), world.announced("dags/lasse/other.py")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(breaking)["airflow/lasse"][0] == "failure"
     assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
 
@@ -494,7 +494,7 @@ def test_what_another_commit_can_t_publish_colours_its_own_alone(
         return replace(whole, files={p: f for p, f in whole.files.items() if p != submodule})
 
     monkeypatch.setattr(world.repository, "tree", without)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(theirs)["airflow/lasse"][0] == "failure"
     assert world.said(mine)["airflow/lasse"] == ("success", "1 DAG: other")
 
@@ -519,7 +519,7 @@ def test_a_mirror_that_can_t_be_read_in_the_end_costs_no_verdict(
     monkeypatch.setattr(world.releases, "confirm", confirmed)
     world.breaks(TAXI)
     before, sha = world.repository.tip, world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][0] == "failure"
 
 
@@ -527,17 +527,17 @@ def test_a_tip_without_its_delivery_is_told_what_differs_from_that_to_which_the_
     world: World,
 ) -> None:
     kept = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     removed = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.tip = kept
     world.releases.full = True
     world.deliver(kept, removed, forced=True)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.releases.full = False
     sha = world.push(HELLO)  # its delivery is lost
     for _ in range(6):
-        world.clock.sleep(max(world.reconciler.turn() or 0, 30))
+        world.clock.sleep(max(world.reconciler.reconcile() or 0, 30))
     assert world.said(sha).keys() == {"airflow/deploy", "airflow/class_demo"}
 
 
@@ -548,7 +548,7 @@ def test_a_helper_answers_for_what_it_breaks_in_a_file_that_changes_with_it(worl
     first = world.repository.push({TAXI: text})
     world.deliver(first)
     helping = world.announced(helper)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert {world.said(sha)["airflow/lasse"][0] for sha in (first, helping)} == {"failure"}
 
 
@@ -556,17 +556,17 @@ def test_who_ends_that_a_broken_file_is_ignored_is_told_of_it(world: World) -> N
     ignore = "dags/lasse/.airflowignore"
     world.breaks(TAXI)
     world.repository.push({ignore: "taxi.py\n", TAXI: "from airflow.sdk import dag\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.repository.push({ignore: "old.py\n"})
     world.deliver(sha)
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][0] == "failure"
 
 
 def test_an_overtaken_commit_ends_as_the_one_that_overtook_it(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(first) == world.judging(second)
     assert world.judging(second).covers == (first, second)
     assert world.said(first) == {
@@ -586,7 +586,7 @@ def test_deliveries_out_of_order_deploy_the_tip_once(world: World) -> None:
     second = world.push(TAXI)
     world.deliver(second, first)
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.swaps[-1] == second
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.said(second)["airflow/deploy"][0] == "success"
@@ -598,7 +598,7 @@ def shown_early(world: World) -> tuple[str, str, str]:
     first = world.announced(TAXI)
     second = world.push(HELLO)
     third = world.push(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(first).sha == third
     return first, second, third
 
@@ -607,8 +607,8 @@ def no_delivery_comes(world: World, wait_s: float | None) -> None:
     """Let the time pass after which the worker itself names what is live: two turns do it."""
     assert wait_s is not None
     world.clock.sleep(wait_s)
-    assert world.reconciler.turn() == 0.0
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() == 0.0
+    assert world.reconciler.reconcile() is None
 
 
 def test_a_tip_that_git_shows_as_another_is_announced_is_deployed_for_that_delivery(
@@ -629,7 +629,7 @@ def test_what_git_shows_before_its_delivery_is_told_of_its_own_push_alone(
     deliveries = [(third, second), (second, first)]
     for sha, before in deliveries if late else reversed(deliveries):
         world.deliver(sha, before)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert world.said(second).keys() == {"airflow/deploy", "airflow/class_demo"}
     assert world.said(second)["airflow/class_demo"][0] == "failure"
     assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
@@ -644,10 +644,10 @@ def test_a_tip_that_git_shows_early_is_told_nothing_though_it_mends_what_was_in_
 ) -> None:
     world.repository.down = "github.com does not answer"
     first = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = None
     tip = world.push(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.said(tip) == {}
 
@@ -666,7 +666,7 @@ def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
         return publish(*args, **kwargs)
 
     monkeypatch.setattr(world.releases, "publish", named_meanwhile)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
     assert world.state(second) is State.SUCCEEDED
 
@@ -674,7 +674,7 @@ def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
 def test_a_tip_whose_delivery_does_not_come_is_told_all_the_same(world: World) -> None:
     first = world.announced(TAXI)
     second = world.push(WEATHER)
-    no_delivery_comes(world, world.reconciler.turn())
+    no_delivery_comes(world, world.reconciler.reconcile())
     assert world.said(first).keys() == {"airflow/deploy", "airflow/lasse"}
     assert world.said(second).keys() == {"airflow/deploy", "airflow/maria"}
 
@@ -684,16 +684,16 @@ def test_a_tip_whose_delivery_does_not_come_is_named_in_its_time_however_often_g
 ) -> None:
     world.announced(TAXI)
     world.push(WEATHER)
-    wait_s = world.reconciler.turn()
+    wait_s = world.reconciler.reconcile()
     assert wait_s is not None
     world.clock.sleep(wait_s / 2)
-    assert world.reconciler.turn() == wait_s / 2
+    assert world.reconciler.reconcile() == wait_s / 2
 
 
 def test_the_page_is_told_of_the_tip_and_when_git_told_it(world: World) -> None:
     world.clock.sleep(60)
     tip = world.push(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     pulse = world.journal.pulse()
     assert (pulse.tip, pulse.tip_checked_at) == (tip, world.clock.now())
 
@@ -704,11 +704,11 @@ def test_a_tip_of_several_commits_whose_delivery_does_not_come_is_told_of_all_of
     world.deliver("f" * 40, world.repository.tip)  # git never shows it
     world.push(TAXI)
     tip = world.push(WEATHER)
-    wait_s = world.reconciler.turn()
+    wait_s = world.reconciler.reconcile()
     assert world.said(tip) == {}
     while wait_s is not None:
         world.clock.sleep(wait_s)
-        wait_s = world.reconciler.turn()
+        wait_s = world.reconciler.reconcile()
     assert world.said(tip).keys() == {"airflow/deploy", "airflow/lasse", "airflow/maria"}
 
 
@@ -716,7 +716,7 @@ def test_a_tip_whose_delivery_comes_in_a_freeze_is_told_that_it_is_live(world: W
     _, second, third = shown_early(world)
     world.freeze()
     world.deliver(third, second)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(third)["airflow/deploy"][0] == "success"
     assert world.journal.unfinished() == ()
 
@@ -725,7 +725,7 @@ def test_a_tip_whose_delivery_comes_as_the_worker_dies_is_told_by_the_next(world
     _, second, third = shown_early(world)
     world.deliver(third, second)
     world.reconciler.take_in()
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.said(third).keys() == {"airflow/deploy", "airflow/maria"}
 
 
@@ -735,10 +735,10 @@ def test_a_late_delivery_of_what_is_live_is_not_what_came_before_a_newer_push(
     before = world.repository.tip
     late = world.push(TAXI)
     live = world.announced(HELLO)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     newer = world.push(WEATHER)
     world.deliver(late, before)
-    wait_s = world.reconciler.turn()
+    wait_s = world.reconciler.reconcile()
     assert world.journal.live() == Live(newer)
     assert world.said(live).keys() == {"airflow/deploy", "airflow/class_demo"}
     no_delivery_comes(world, wait_s)
@@ -749,10 +749,10 @@ def test_a_delivery_that_comes_after_its_successor_was_deployed_is_answered(worl
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     published = len(world.releases.swaps)
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert len(world.releases.swaps) == published
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
@@ -768,14 +768,14 @@ def test_a_late_commit_whose_change_of_no_dag_file_was_put_back_needs_no_deploym
 ) -> None:
     text = {path: "airflow, dag\n" if path.endswith(".py") else "notes\n"}
     before = world.repository.push(text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     late = world.push(path)
     second = world.repository.push(text)
     world.deliver(second, late)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     known = begun(world)
     world.deliver(late, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(late)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert begun(world) == known
 
@@ -785,14 +785,14 @@ def test_a_late_commit_whose_file_was_put_back_and_judged_all_the_same_needs_no_
 ) -> None:
     text = {TAXI: "from airflow.sdk import dag  # as it was\n"}
     before = world.repository.push(text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     late = world.push(TAXI)
     world.deliver(world.repository.push(text), late)
-    world.wish()  # for all to be judged
-    world.reconciler.turn()
+    world.request()  # for all to be judged
+    world.reconciler.reconcile()
     known = begun(world)
     world.deliver(late, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(late)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert begun(world) == known
 
@@ -803,7 +803,7 @@ def test_a_late_commit_is_told_though_the_mirror_lost_what_was_live_before_it(
     before, tree = world.repository.tip, world.repository.tree
     late = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     known = begun(world)
 
     def without_before(sha: str) -> Tree:
@@ -813,7 +813,7 @@ def test_a_late_commit_is_told_though_the_mirror_lost_what_was_live_before_it(
 
     monkeypatch.setattr(world.repository, "tree", without_before)
     world.deliver(late, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(late)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert begun(world) == known
 
@@ -823,9 +823,9 @@ def test_a_commit_that_is_told_late_hears_all_that_its_deployment_came_to(world:
     before = world.repository.tip
     first = world.repository.push({"requirements.txt": "nonsense\n"})
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][0] == "failure"
     assert "there is no package nonsense" in world.said(first)["airflow/deploy"][1]
 
@@ -835,11 +835,11 @@ def test_a_commit_that_is_told_late_ends_as_the_first_that_held_it(world: World)
     before = world.repository.tip
     first = world.repository.push({"requirements.txt": "nonsense\n"})
     second = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.deliver(world.repository.push({"requirements.txt": ""}), second)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     state, text = world.said(first)["airflow/deploy"]
     assert state == "failure"
     assert text.startswith(f"deployed as part of {second[:7]}")
@@ -851,11 +851,11 @@ def test_who_puts_a_broken_file_back_before_anybody_saw_it_mended_is_told_so(
     broken = {TAXI: "from airflow.sdk import dag  # broken\n"}
     world.breaks(TAXI)
     world.deliver(world.repository.push(broken))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     mended = world.announced(TAXI)
     again = world.repository.push(broken)
     world.deliver(again, mended)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(mended)["airflow/lasse"][0] == "failure"
     assert world.said(again)["airflow/lasse"][0] == "failure"
 
@@ -866,25 +866,25 @@ def test_who_puts_a_broken_file_back_is_told_so_though_the_first_try_was_in_erro
     broken = {TAXI: "from airflow.sdk import dag  # broken\n"}
     world.breaks(TAXI)
     world.deliver(world.repository.push(broken))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     mended = world.announced(TAXI)
     again = world.repository.push(broken)
     world.deliver(again, mended)
     world.repository.down = "could not resolve host"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(again)["airflow/lasse"][0] == "failure"
 
 
 def test_a_commit_that_is_gone_back_to_is_told_what_its_own_files_do(world: World) -> None:
     world.breaks(TAXI)
     target = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.roll_back(target)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(target)["airflow/lasse"][0] == "failure"
 
 
@@ -892,11 +892,11 @@ def test_who_pushes_what_is_held_once_more_is_told_so(world: World) -> None:
     harmful = {TAXI: "from airflow.sdk import dag  # endless\n"}
     world.examiner.finds(TAXI, harm="never ends")
     world.deliver(world.repository.push(harmful))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     mended = world.announced(TAXI)
     again = world.repository.push(harmful)
     world.deliver(again, mended)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(again)["airflow/lasse"] == ("failure", "taxi.py is held: never ends")
 
 
@@ -907,10 +907,10 @@ def test_a_late_commit_is_told_of_its_own_text_though_a_newer_push_came_with_it(
     world.breaks(TAXI)
     first = world.push(TAXI)
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.deliver(first, before)
     world.announced(HELLO)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/lasse"][0] == "failure"
 
 
@@ -918,10 +918,10 @@ def test_a_late_commit_that_no_deployment_known_has_held_is_deployed_again(world
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     del world.journal.records[world.judging(second).id]
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
 
 
@@ -941,19 +941,19 @@ def test_a_verdict_that_is_written_is_final_whatever_comes_right_after_it(
     sha = world.announced(TAXI)
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
         patch.setattr(world.journal, "end", end_and)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     said = world.said(sha)
     world.reconciler = world.worker()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == said
 
 
 def test_a_redelivery_of_the_live_commit_deploys_nothing(world: World) -> None:
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     count = len(world.journal.records)
     world.deliver(sha)
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     assert len(world.journal.records) == count
     assert world.journal.unseen() == ()
 
@@ -963,15 +963,15 @@ def test_a_verdict_stays_when_its_old_commit_is_delivered_again(world: World) ->
     world.services.refuses["nonsense\n"] = "there is no package nonsense"
     sha = world.repository.push({"requirements.txt": "nonsense\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     told = world.said(sha)
     assert told["airflow/deploy"][0] == "failure"
     world.deliver(sha, before)
     world.reconciler.take_in()
     assert world.said(sha) == told
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == told
     assert world.journal.unfinished() == ()
 
@@ -979,11 +979,11 @@ def test_a_verdict_stays_when_its_old_commit_is_delivered_again(world: World) ->
 def test_a_verdict_stays_when_it_is_delivered_again_with_a_newer_push(world: World) -> None:
     before = world.repository.tip
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     told = world.said(sha)
     world.deliver(sha, before)
     newer = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == told
     assert world.judging(newer).covers == (newer,)
 
@@ -991,28 +991,28 @@ def test_a_verdict_stays_when_it_is_delivered_again_with_a_newer_push(world: Wor
 def test_a_verdict_stays_when_it_is_delivered_again_while_git_is_away(world: World) -> None:
     before = world.repository.tip
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     told = world.said(sha)
     world.deliver(sha, before)
     world.repository.down = "github.com does not answer"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == told
 
 
 def test_git_is_asked_once_for_one_push(world: World) -> None:
     before = world.repository.fetches
     world.announced(TAXI)
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     assert world.repository.fetches == before + 1
 
 
 def test_a_push_whose_delivery_was_lost_is_found_by_the_poll(world: World) -> None:
     sha = world.push(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(sha).trigger is Trigger.POLL
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -1024,7 +1024,7 @@ def test_a_lost_delivery_is_not_waited_for_while_git_does_not_show_another_commi
     sha = world.push(TAXI)
     until = world.clock.elapsed_s + 10.0
     while world.clock.elapsed_s < until:
-        world.clock.sleep(world.reconciler.turn() or 0.01)
+        world.clock.sleep(world.reconciler.reconcile() or 0.01)
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -1037,7 +1037,7 @@ def test_a_commit_that_a_forced_push_removed_ends_as_error(world: World) -> None
         removed,
         forced=True,
     )
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert set(world.said(removed).values()) == {("error", "no longer on main")}
     assert "airflow/lasse" in world.said(removed)
     assert world.state(removed) is State.SUPERSEDED
@@ -1047,14 +1047,14 @@ def test_a_removed_commit_that_git_never_showed_is_told_at_once(world: World) ->
     base, removed = world.repository.tip, "f" * 40
     world.deliver(removed, base)
     world.deliver(world.push(TAXI), removed, forced=True)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(removed) == {"airflow/deploy": ("error", "no longer on main")}
 
 
 def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
     unseen = "f" * 40
     world.deliver(unseen, world.repository.tip)
-    again_s = world.reconciler.turn()
+    again_s = world.reconciler.reconcile()
     assert again_s is not None
     assert again_s < 5
     assert world.said(unseen)["airflow/deploy"][0] == "pending"
@@ -1063,9 +1063,9 @@ def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None
 def test_a_commit_that_git_never_shows_does_not_stay_pending(world: World) -> None:
     unseen = "f" * 40
     world.deliver(unseen, world.repository.tip)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(61)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
 
 
@@ -1084,9 +1084,9 @@ def test_a_commit_announced_during_a_long_fetch_is_waited_for(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.repository, "fetch", slow)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert world.said(late[0])["airflow/deploy"][0] == "pending"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(late[0])["airflow/deploy"][0] == "success"
 
 
@@ -1104,7 +1104,7 @@ def test_a_commit_announced_during_a_fetch_that_fails_is_waited_for(
         return fetch()
 
     monkeypatch.setattr(world.repository, "fetch", cut_once)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(late[0])["airflow/deploy"][0] == "success"
     assert world.judging(late[0]).state is State.SUCCEEDED
     assert len(world.journal.about(late[0])) == 1
@@ -1124,35 +1124,35 @@ def test_a_tip_announced_while_the_queue_is_looked_at_gets_one_deployment(
         return shown(sha, context)
 
     monkeypatch.setattr(world.journal, "shown", slow)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert [found.sha for found in world.journal.about(tip)] == [tip]
     assert world.judging(tip).state is State.SUCCEEDED
     assert world.journal.unfinished() == ()
 
 
-def test_a_wish_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_turn(
+def test_a_request_for_a_commit_pushed_during_the_fetch_is_kept_for_the_next_pass(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetch = world.repository.fetch
-    wishes: list[int] = []
+    requests: list[int] = []
 
     def slow() -> str:
         tip = fetch()
         world.clock.sleep(1)
-        wishes.append(world.wish(world.push(TAXI)))
+        requests.append(world.request(world.push(TAXI)))
         return tip
 
     with monkeypatch.context() as patch:
         patch.setattr(world.repository, "fetch", slow)
-        assert world.reconciler.turn() == 2.0
-    world.reconciler.turn()
-    answer = world.journal.answer_to(wishes[0])
+        assert world.reconciler.reconcile() == 2.0
+    world.reconciler.reconcile()
+    answer = world.journal.answer_to(requests[0])
     assert answer is not None
     assert answer.state is State.SUCCEEDED
 
 
-def test_a_wish_that_waits_for_git_wakes_nobody_twice(world: World) -> None:
-    world.wish()
+def test_a_request_that_waits_for_git_wakes_nobody_twice(world: World) -> None:
+    world.request()
     assert world.reconciler.take_in()
     assert not world.reconciler.take_in()
 
@@ -1166,7 +1166,7 @@ def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) 
     kept = world.releases.whole[live.name][TAXI]
     world.examiner.finds(TAXI, harm="crashes its parser (signal 11)")
     sha = world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
@@ -1183,10 +1183,10 @@ def test_a_harmful_file_is_held_and_its_version_before_stays_live(world: World) 
 def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> None:
     world.examiner.finds(TAXI, harm="hangs")
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     asked = len(world.examiner.asked)
     other = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.examiner.asked[asked:] == [(WEATHER,)]
     assert world.releases.published[-1][2] == {TAXI}
     assert world.said(other)["airflow/maria"][0] == "success"
@@ -1196,10 +1196,10 @@ def test_a_held_file_stays_held_through_the_pushes_of_others(world: World) -> No
 def test_a_held_file_goes_live_when_it_is_mended(world: World) -> None:
     world.examiner.finds(TAXI, harm="hangs")
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds(TAXI, dag_ids=("taxi",))
     mended = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.live() == Live(mended)
 
@@ -1208,23 +1208,23 @@ def test_a_module_that_harms_a_dag_is_held_with_it_and_let_go_when_mended(world:
     push = world.repository.push
     help_py, files = "dags/lasse/help.py", {TAXI: "import airflow, dag\nimport lasse.help\n"}
     world.deliver(push({**files, help_py: "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds(TAXI, harm="hangs")
     bad = push({help_py: "2"})
     world.deliver(bad)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {TAXI, help_py}
     assert [(v.path, v.error and v.error.message) for v in world.judging(bad).verdicts] == [
         (help_py, f"with it {TAXI} hangs"),
         (TAXI, "hangs"),
     ]
     world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][2] == {TAXI, help_py}
     world.examiner.finds(TAXI, dag_ids=("taxi",))
     mended = push({TAXI: "import airflow, dag\nimport lasse.help as h\n"})
     world.deliver(mended)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(mended)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.live() == Live(mended)
     assert world.releases.published[-1][2] == frozenset()
@@ -1241,7 +1241,7 @@ def test_a_folder_in_the_place_of_an_ignore_file_is_red(
     sha = world.repository.push({f"{ignores}/x.py": "x = 1"})
     world.repository.left_out[sha] = (LeftOut(ignores, f"{ignores} must be a file"),)
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)[context] == (
         "failure",
         f"{ignores.removeprefix('dags/lasse/')} is held: {ignores} must be a file",
@@ -1254,12 +1254,12 @@ def test_who_is_held_with_a_module_is_examined_anew_with_a_push_that_needs_it_to
     push, help_py = world.repository.push, "dags/lasse/help.py"
     needs_it = "import airflow, dag\nimport lasse.help\n"
     world.deliver(push({TAXI: needs_it, WEATHER: needs_it, help_py: "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds(TAXI, harm="hangs")
     world.deliver(push({help_py: "2"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.deliver(push({WEATHER: f"{needs_it}# more\n"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.examiner.asked[-1] == (TAXI, WEATHER)
 
 
@@ -1267,11 +1267,11 @@ def test_what_cannot_be_published_is_red_once(world: World) -> None:
     sha = world.announced(TAXI, "dags/lasse/.airflowignore")
     bad = (LeftOut("dags/lasse/.airflowignore", "byte 1 is not UTF-8"),)
     world.repository.left_out[sha] = bad
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][1] == ".airflowignore is held: byte 1 is not UTF-8"
     later = world.announced(TAXI)
     world.repository.left_out[later] = bad
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(later)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -1281,7 +1281,7 @@ def test_a_commit_of_which_nothing_can_be_published_fails_and_what_is_live_stays
     before = world.journal.live()
     sha = world.announced(TAXI)
     world.repository.refused[sha] = "the commit has more than 50,000 files"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(sha).state is State.FAILED
     assert world.said(sha)["airflow/deploy"] == ("failure", "the commit has more than 50,000 files")
     assert (world.journal.live(), len(world.releases.published)) == (before, 1)
@@ -1291,7 +1291,7 @@ def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     world.examiner.finds(TAXI)
     world.releases.contents[TAXI] = ()
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert [v.outcome for v in world.judging(sha).verdicts] == [Outcome.NO_DAG]
     assert world.state(sha) is State.SUCCEEDED
 
@@ -1301,7 +1301,7 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
     world.feed.slow = {path: float(number) for number, path in enumerate(files)}
     sha = world.announced(*files)
     began = world.clock.monotonic()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.clock.monotonic() - began > world.bounds.parse_timeout_s
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.judging(sha).verdicts) == len(files)
@@ -1310,7 +1310,7 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
 def test_a_file_that_never_shows_up_gets_its_end_when_the_bound_has_passed(world: World) -> None:
     world.feed.deaf.add(TAXI)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
         "taxi.py: no verdict from Airflow within 90 s",
@@ -1328,7 +1328,7 @@ def test_new_packages_are_installed_before_the_dag_that_needs_them_is_published(
         {"requirements.txt": "pandas\n", TAXI: "# airflow dag\nimport pandas"}
     )
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == "pandas\n"
     assert world.services.recreated == [SERVICES]
     names = [s.name for s in world.judging(sha).steps]
@@ -1339,7 +1339,7 @@ def test_a_comment_in_the_requirements_restarts_nothing(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "# only words\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == []
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
@@ -1349,7 +1349,7 @@ def test_refused_requirements_redden_their_own_commit_and_keep_the_packages(worl
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "nonsense\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.said(sha)["airflow/deploy"] == (
         "failure",
@@ -1363,19 +1363,19 @@ def test_requirements_that_are_there_but_no_file_keep_the_packages_and_redden_th
 ) -> None:
     before = world.repository.push({"requirements.txt": "pandas\n"})
     world.deliver(before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     recreated = list(world.services.recreated)
     sha = world.repository.push({"requirements.txt": None, "python/requirements.txt": "pandas\n"})
     world.repository.left_out[sha] = (LeftOut("requirements.txt", "the link leads to nothing"),)
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == recreated
     assert world.said(sha)["airflow/deploy"] == (
         "failure",
         "requirements.txt can't be read: the link leads to nothing; packages kept",
     )
     world.repository.left_out[world.push(WEATHER)] = world.repository.left_out[sha]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     neighbour = world.said(world.repository.tip or "")["airflow/deploy"]
     assert neighbour[0] == "success"
     assert "packages kept" in neighbour[1]
@@ -1384,10 +1384,10 @@ def test_requirements_that_are_there_but_no_file_keep_the_packages_and_redden_th
 def test_refused_requirements_are_tried_once_and_delay_nobody_else(world: World) -> None:
     world.services.refuses["nonsense\n"] = "there is no package nonsense"
     world.repository.push({"requirements.txt": "nonsense\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.services.refuses.clear()
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert StepName.RESOLVE not in [s.name for s in world.judging(sha).steps]
     assert world.state(sha) is State.SUCCEEDED
     assert world.said(sha)["airflow/deploy"] == (
@@ -1401,7 +1401,7 @@ def test_packages_that_break_airflow_are_taken_back(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({"requirements.txt": "breaks\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == ""
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     steps = [(s.name, s.state) for s in world.judging(sha).steps]
@@ -1416,12 +1416,12 @@ def test_packages_that_break_airflow_are_taken_back(world: World) -> None:
 def test_git_out_of_reach_ends_as_error_and_is_mended_by_itself(world: World) -> None:
     sha = world.announced(TAXI)
     world.repository.down = "github.com does not answer"
-    again_s = world.reconciler.turn()
+    again_s = world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/deploy"] == ("error", "github.com does not answer")
     assert again_s == 5.0
     world.repository.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
@@ -1431,10 +1431,10 @@ def test_each_commit_that_was_pushed_while_git_was_away_gets_its_verdict(world: 
     shas = []
     for path in (TAXI, WEATHER, HELLO):
         shas.append(world.announced(path))
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert {world.said(sha)["airflow/deploy"][0] for sha in shas} == {"error"}
     world.repository.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     told = [world.said(sha) for sha in shas]
     assert [said["airflow/deploy"][0] for said in told] == ["success"] * 3
     assert [sorted(said) for said in told] == [
@@ -1450,13 +1450,13 @@ def test_a_commit_of_the_past_that_was_announced_while_git_was_away_is_told_when
     before = world.repository.tip
     first = world.push(TAXI)
     second = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = "github.com does not answer"
     world.deliver(first, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][0] == "error"
     world.repository.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][1].startswith(f"deployed as part of {second[:7]}")
     assert world.said(first)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.journal.in_error() == ()
@@ -1466,12 +1466,12 @@ def test_a_commit_in_error_that_a_forced_push_removes_is_told_so(world: World) -
     base = world.repository.tip
     world.repository.down = "github.com does not answer"
     removed = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = None
     forced = world.repository.push({WEATHER: "from airflow.sdk import dag  # 9\n"}, onto=base)
     world.deliver(forced, removed, forced=True)
-    world.reconciler.turn()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
+    world.reconciler.reconcile()
     assert set(world.said(removed).values()) == {("error", "no longer on main")}
     assert world.journal.in_error() == ()
 
@@ -1484,15 +1484,15 @@ def test_a_commit_in_error_is_not_forgotten_by_a_worker_that_dies_on_it(
 
     world.repository.down = "github.com does not answer"
     forgotten = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = None
     world.announced(WEATHER)
     with monkeypatch.context() as dying:
         dying.setattr(world.releases, "publish", die)
         with pytest.raises(KeyboardInterrupt):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.announced(HELLO)
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.said(forgotten)["airflow/lasse"] == ("success", "1 DAG: taxi")
     assert world.said(forgotten)["airflow/deploy"][0] == "success"
 
@@ -1500,13 +1500,13 @@ def test_a_commit_in_error_is_not_forgotten_by_a_worker_that_dies_on_it(
 def test_retries_come_ever_more_seldom(world: World) -> None:
     world.announced(TAXI)
     world.feed.leave()
-    assert [world.reconciler.turn() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert [world.reconciler.reconcile() for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
 def test_verdicts_come_though_airflow_s_api_is_out_of_reach(world: World) -> None:
     world.airflow.reachable = False
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -1514,10 +1514,10 @@ def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_with
     world: World,
 ) -> None:
     world.feed.leave()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     began = world.clock.elapsed_s
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.clock.elapsed_s - began <= 10
     assert world.releases.swaps[-1] == sha
     state, text = world.said(sha)["airflow/lasse"]
@@ -1528,7 +1528,7 @@ def test_an_airflow_without_the_class_s_dag_processor_goes_live_and_says_so_with
     )
     assert world.journal.live() is None
     world.feed.come()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
@@ -1538,7 +1538,7 @@ def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
     world.feed.unfit = "it has no claim_priority_files as in Airflow 3.3"
     began = world.clock.elapsed_s
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.clock.elapsed_s == began
     assert world.releases.swaps[-1] == sha
     state, text = world.said(sha)["airflow/lasse"]
@@ -1552,7 +1552,7 @@ def test_an_airflow_of_another_version_goes_live_and_says_at_once_what_it_lacks(
 def test_a_dag_processor_that_says_nothing_is_the_operators_fault(world: World) -> None:
     world.feed.silent = True
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == (
         "error",
         "Airflow's dag-processor did not look at this release within 90 s: see its log",
@@ -1562,10 +1562,10 @@ def test_a_dag_processor_that_says_nothing_is_the_operators_fault(world: World) 
 def test_overtaken_commits_of_a_failed_try_end_with_the_next_one(world: World) -> None:
     first, second = world.announced(TAXI), world.announced(WEATHER)
     world.feed.leave()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][0] == "error"
     world.feed.come()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(first)["airflow/deploy"][0] == "success"
     assert world.judging(first).covers == (first, second)
 
@@ -1574,7 +1574,7 @@ def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World
     live, known = world.releases.live(), world.journal.live()
     world.releases.full = True
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     assert world.said(sha)["airflow/deploy"][1].startswith("No space left on device")
     last = world.judging(sha).steps[-1]
@@ -1582,7 +1582,7 @@ def test_a_full_disk_leaves_the_release_before_live_and_known_to_be(world: World
     assert last.detail.startswith("No space left on device")
     assert (world.releases.live(), world.journal.live()) == (live, known)
     world.releases.full = False
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.releases.published[-1][1] == {TAXI}, "no more is written than was to be"
 
 
@@ -1590,7 +1590,7 @@ def test_a_broken_isolated_parser_publishes_nothing(world: World) -> None:
     published = len(world.releases.swaps)
     world.examiner.down = "Airflow can't be imported"
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     assert len(world.releases.swaps) == published
 
@@ -1603,7 +1603,7 @@ def test_a_fault_of_the_deployer_ends_the_deployment_and_not_the_worker(
 
     monkeypatch.setattr(world.releases, "publish", fault)
     sha = world.announced(TAXI)
-    assert world.reconciler.turn() == 5.0
+    assert world.reconciler.reconcile() == 5.0
     assert world.said(sha)["airflow/deploy"] == (
         "error",
         "fault in the deployer: ZeroDivisionError",
@@ -1618,10 +1618,10 @@ def test_a_tip_that_its_author_must_mend_is_not_tried_for_ever(
 
     monkeypatch.setattr(world.releases, "publish", refuse)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == ("failure", "the tree can't be published")
     count = len(world.journal.records)
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     assert len(world.journal.records) == count
 
 
@@ -1633,7 +1633,7 @@ def test_old_releases_that_cannot_be_removed_hurt_nobody(
 
     monkeypatch.setattr(world.releases, "prune", full)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
 
 
@@ -1642,10 +1642,10 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
     shas: list[str] = []
     for _ in range(20):
         shas.append(world.announced(TAXI))
-        world.reconciler.turn()
+        world.reconciler.reconcile()
         world.airflow.in_use = {*first, *shas[:5]}
     world.clock.sleep(60)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     newest = shas[-world.bounds.keep_releases :]
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
@@ -1657,7 +1657,7 @@ def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> Non
     sha = str(world.repository.tip)
     asked = len(world.examiner.asked)
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     judged = world.judging(sha)
     assert judged.state is State.SUCCEEDED
     assert judged.trigger is Trigger.POLL
@@ -1671,10 +1671,10 @@ def test_a_file_changed_by_hand_is_judged_anew_and_no_other(world: World) -> Non
 def test_mending_what_was_changed_by_hand_tells_nobody_anything_new(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     said = world.said(sha)
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha) == said
     assert said["airflow/maria"][0] == "failure"
 
@@ -1683,26 +1683,26 @@ def test_a_link_moved_by_hand_has_a_deployment_that_says_so_and_judges_nothing(
     world: World,
 ) -> None:
     world.releases.edited = Edits("`current` was removed", frozenset())
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     judged = world.judging(str(world.repository.tip))
     assert judged.state is State.SUCCEEDED
     assert judged.verdicts == ()
     assert "`current` was removed" in planned(judged)
     count = len(world.journal.deployments())
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert len(world.journal.deployments()) == count
 
 
 def test_a_release_that_is_gone_is_made_anew_from_nothing(world: World) -> None:
     world.releases.edited = Edits("the live release was removed")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     judged = world.judging(str(world.repository.tip))
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
 
 
 def test_releases_that_are_all_gone_are_made_anew_without_a_push(world: World) -> None:
     world.releases.whole.clear()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     judged = world.judging(str(world.repository.tip))
     assert [v.path for v in judged.verdicts] == [TAXI, WEATHER]
     assert "all releases were removed" in planned(judged)
@@ -1712,10 +1712,10 @@ def test_releases_that_are_all_gone_are_made_anew_without_a_push(world: World) -
 def test_what_was_changed_by_hand_is_told_until_it_is_mended(world: World) -> None:
     world.releases.edited = Edits("taxi.py was changed by hand", frozenset({TAXI}))
     world.releases.full = True
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.pulse().edited == "taxi.py was changed by hand"
     world.releases.full = False
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.pulse().edited == ""
 
 
@@ -1727,7 +1727,7 @@ def test_what_can_not_be_led_back_is_told_and_stops_no_push(
 
     monkeypatch.setattr(world.releases, "edits", fail)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.journal.pulse().edited == (
         "what was changed by hand is not mended: `current` can't be moved away"
@@ -1763,8 +1763,8 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(getattr(world, part), method, die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
-    world.worker().turn()
+            world.reconciler.reconcile()
+    world.worker().reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.journal.live() == Live(sha)
     assert world.said(sha) == {
@@ -1786,9 +1786,9 @@ def test_a_commit_that_was_told_how_it_ended_is_told_so_once_though_the_worker_d
     with monkeypatch.context() as patch:
         patch.setattr(world.journal, "end", end_and_die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     told = world.said(sha)
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.journal.live() == Live(sha)
     assert world.said(sha) == told
     assert told["airflow/deploy"] == ("success", "live: 1 file parsed in 0.0 s")
@@ -1803,19 +1803,19 @@ def test_what_was_half_live_is_never_taken_for_live(
     world.announced(TAXI)
     monkeypatch.setattr(world.feed, "wait", lambda *_: (_ for _ in ()).throw(Killed()))
     with pytest.raises(Killed):
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     monkeypatch.undo()
     # The author takes it back by force: what git shows is what was live before it all.
     world.repository.tip = base
     del world.releases.contents[TAXI]
-    world.worker().turn()
+    world.worker().reconcile()
     assert [v.path for v in world.journal.deployments(limit=1)[0].verdicts] == [TAXI, WEATHER]
     assert world.journal.live() == Live(base)
 
 
 def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     started = Maintenance(world.parts, replace(world.bounds, keep_releases=1))
     started.prepare()
     world.clock.sleep(QUIET_S)
@@ -1836,11 +1836,11 @@ def test_old_releases_go_though_somebody_came_who_needed_no_deployment(
     world.feed.while_waiting.append(lambda: world.deliver("f" * 40))
     world.feed.slow[TAXI] = 0.5
     world.feed.while_waiting.append(take_in)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(61)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(QUIET_S)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert len(world.releases.whole) == 1
 
 
@@ -1848,12 +1848,12 @@ def test_old_releases_go_though_airflow_did_not_answer_at_first(world: World) ->
     world.bounds = replace(world.bounds, keep_releases=1)
     world.reconciler = world.worker()
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.airflow.reachable = False
     world.clock.sleep(QUIET_S)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.airflow.reachable = True
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert len(world.releases.whole) == 1
 
 
@@ -1877,12 +1877,12 @@ def test_right_after_a_deployment_airflow_is_asked_for_no_old_release(
     world.reconciler = world.worker()
     asked = asked_about(world, monkeypatch)
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.clock.sleep(QUIET_S - 1)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert (asked, len(world.releases.whole)) == ([], 2)
     world.clock.sleep(1)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert (len(asked), len(world.releases.whole)) == (1, 1)
 
 
@@ -1894,11 +1894,11 @@ def test_of_many_releases_in_use_airflow_is_asked_for_each_once_in_pieces(
     world.airflow.in_use = {*world.releases.whole}
     for _ in range(2 * ASKED_ABOUT):
         world.airflow.in_use.add(world.announced(TAXI))
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     asked = asked_about(world, monkeypatch)
     for _ in range(5):
         world.clock.sleep(QUIET_S)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     old = set(world.releases.whole) - {world.repository.tip}
     assert [len(names) for names in asked] == [ASKED_ABOUT, ASKED_ABOUT]
     assert frozenset().union(*asked) == old
@@ -1913,59 +1913,59 @@ def test_after_each_deployment_airflow_is_asked_for_all_old_releases_anew(
     asked = asked_about(world, monkeypatch)
     for _ in range(ASKED_ABOUT + 1):
         world.airflow.in_use.add(world.announced(TAXI))
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     for _ in range(3):
         world.clock.sleep(QUIET_S)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     asked.clear()
     world.airflow.in_use.clear()  # the last task of each is over
     for _ in range(3):
         world.clock.sleep(QUIET_S)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert [len(names) for names in asked] == [ASKED_ABOUT, 2]
     assert len(world.releases.whole) == 1
 
 
-# --- wishes ----------------------------------------------------------------
+# --- requests ----------------------------------------------------------------
 
 
-def test_a_wish_judges_all_of_the_live_commit_anew(world: World) -> None:
-    wish = world.wish()
-    world.reconciler.turn()
-    answer = world.journal.answer_to(wish)
+def test_a_request_judges_all_of_the_live_commit_anew(world: World) -> None:
+    request = world.request()
+    world.reconciler.reconcile()
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert answer.state is State.SUCCEEDED
     assert answer.trigger is Trigger.MANUAL
     assert [v.path for v in answer.verdicts] == [TAXI, WEATHER]
 
 
-def test_a_wish_tells_the_live_commit_anew_how_it_is_now(world: World) -> None:
+def test_a_request_tells_the_live_commit_anew_how_it_is_now(world: World) -> None:
     world.breaks(TAXI)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][0] == "failure"
     world.releases.contents[TAXI] = ("taxi",)  # somebody mended what it reads
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
 
 
-def test_a_wish_for_an_older_commit_deploys_the_tip(world: World) -> None:
+def test_a_request_for_an_older_commit_deploys_the_tip(world: World) -> None:
     older = world.repository.tip
     tip = world.push(WEATHER)
-    wish = world.wish(older)
-    world.reconciler.turn()
-    answer = world.journal.answer_to(wish)
+    request = world.request(older)
+    world.reconciler.reconcile()
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert answer.sha == tip
 
 
-def test_a_wish_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) -> None:
-    wish = world.wish("f" * 40)
-    world.reconciler.turn()
-    answer = world.journal.answer_to(wish)
+def test_a_request_for_a_commit_that_is_not_on_the_branch_is_refused(world: World) -> None:
+    request = world.request("f" * 40)
+    world.reconciler.reconcile()
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert (answer.sha, answer.state) == ("f" * 40, State.FAILED)
     assert answer.reason == "fffffff is not on main; push it there first"
@@ -1976,32 +1976,32 @@ def test_broken_contents_can_be_told_from_dags() -> None:
     world = World()
     world.releases.contents[TAXI] = Broken("SyntaxError: invalid syntax", line=7)
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py:7 SyntaxError: invalid syntax")
 
 
 def judged_twice(world: World) -> str:
     """Have a file judged, told, and judged anew; return the first commit."""
     first = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     for owed in world.journal.due(world.clock.now(), 100):
         world.journal.posted(owed.id, at=world.clock.now(), target_url=None)
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return first
 
 
 def test_what_is_old_and_decides_nothing_leaves_the_journal(world: World) -> None:
     first = judged_twice(world)
     world.clock.sleep((world.bounds.keep_days + 1) * 86_400)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.judging(first) is None
 
 
 def test_what_is_not_old_stays_in_the_journal_though_it_decides_nothing(world: World) -> None:
     first = judged_twice(world)
     world.clock.sleep((world.bounds.keep_days - 1) * 86_400)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.judging(first) is not None
 
 
@@ -2032,5 +2032,5 @@ def test_no_examination_is_left_at_work_by_a_turn_that_fails(
     world.examiner.meanwhile[world.clock.elapsed_s + 2.0] = other
     monkeypatch.setattr(world.journal, "set_verdicts", fails)
     with pytest.raises(JournalError):
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert not world.examiner.under_way

@@ -72,7 +72,7 @@ def test_the_words_of_a_rollback() -> None:
 def world() -> World:
     world = World()
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     return world
 
 
@@ -83,25 +83,25 @@ def two_more(world: World) -> tuple[str, list[str]]:
     shas = []
     for path in (TAXI, WEATHER):
         shas.append(world.announced(path))
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     return before.sha, shas
 
 
 def rest(world: World) -> None:
     for _ in range(9):
-        if world.reconciler.turn() is None:
+        if world.reconciler.reconcile() is None:
             return
     raise AssertionError("the worker never rests")
 
 
 def test_a_rollback_makes_the_earlier_commit_live_and_the_poll_leaves_it(world: World) -> None:
     good, shas = two_more(world)
-    wish = world.roll_back(good)
+    request = world.roll_back(good)
     assert world.reconciler.take_in()
     rest(world)
     rest(world)
     assert world.journal.live() == Live(good)
-    answer = world.journal.answer_to(wish)
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert (answer.sha, answer.trigger, answer.state) == (good, Trigger.ROLLBACK, GOOD)
     assert answer.plan.dag_files == (TAXI, WEATHER)
@@ -127,7 +127,7 @@ def test_a_rollback_that_fails_is_told_of_when_it_has_succeeded(world: World) ->
     told = [world.said(sha) for sha in shas]
     world.releases.full = True
     world.roll_back(good)
-    world.clock.sleep(world.reconciler.turn() or 0)
+    world.clock.sleep(world.reconciler.reconcile() or 0)
     assert [world.said(sha) for sha in shas] == told
     world.releases.full = False
     rest(world)
@@ -171,10 +171,10 @@ def test_unfreezing_after_a_rollback_deploys_the_tip_and_answers_all_anew(world:
 
 def test_a_rollback_that_was_lifted_before_its_turn_is_answered_so(world: World) -> None:
     good, (_, live) = two_more(world)
-    wish = world.roll_back(good)
+    request = world.roll_back(good)
     world.unfreeze()
     rest(world)
-    answer = world.journal.answer_to(wish)
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert (answer.sha, answer.state) == (good, State.FAILED)
     assert answer.reason == (
@@ -185,7 +185,7 @@ def test_a_rollback_that_was_lifted_before_its_turn_is_answered_so(world: World)
 
 def with_a_helper(world: World) -> None:
     world.deliver(world.repository.push({TAXI: IMPORTS, "include/h.py": "1"}))
-    world.reconciler.turn()
+    world.reconciler.reconcile()
 
 
 @pytest.mark.parametrize("text", ["2", None])
@@ -195,14 +195,14 @@ def test_who_broke_a_file_of_others_is_told_so_after_the_unfreeze_too(
     with_a_helper(world)
     with_file = world.repository.push({TAXI: None})
     world.deliver(with_file)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     needed = world.repository.push({TAXI: IMPORTS})
     world.deliver(needed, with_file)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.breaks(TAXI)
     sha = world.repository.push({"include/h.py": text})
     world.deliver(sha, needed)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     said = world.said(sha)
     assert said["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
     world.roll_back(with_file)
@@ -219,13 +219,13 @@ def test_who_deleted_what_a_broken_file_needs_is_told_so_after_the_unfreeze_too(
     world.breaks(TAXI)
     broken = world.repository.push({"include/h.py": None})
     world.deliver(broken, world.repository.tip)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     mended = world.repository.push({"include/h.py": "1"})
     world.deliver(mended, broken)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.repository.push({"include/h.py": None, "dags/lasse/fares.py": IMPORTS})
     world.deliver(sha, mended)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"][0] == "failure"
     world.roll_back(broken)
     rest(world)
@@ -238,10 +238,10 @@ def test_the_packages_go_back_where_they_differ(world: World) -> None:
     before = world.repository.tip
     good = world.repository.push({"requirements.txt": "pandas==1\n"})
     world.deliver(good, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     newer = world.repository.push({"requirements.txt": "pandas==2\n"})
     world.deliver(newer, good)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.installed() == "pandas==2\n"
     world.roll_back(good)
     rest(world)
@@ -252,9 +252,9 @@ def test_the_packages_go_back_where_they_differ(world: World) -> None:
 def test_a_rollback_to_what_is_live_changes_nothing_and_is_answered(world: World) -> None:
     live = world.repository.tip
     assert live is not None
-    wish = world.roll_back(live)
+    request = world.roll_back(live)
     rest(world)
-    answer = world.journal.answer_to(wish)
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert (answer.state, answer.verdicts) == (GOOD, ())
     assert world.journal.live() == Live(live)
@@ -276,7 +276,7 @@ def test_what_waited_in_the_freeze_is_newer_than_a_rollback_that_overtook_it(
         with monkeypatch.context() as patch:
             patch.setattr(world.journal, "end", die)
             with pytest.raises(Killed):
-                world.reconciler.turn()
+                world.reconciler.reconcile()
         world.reconciler = world.worker()
     rest(world)
     newest, *_ = world.journal.deployments(limit=9)
@@ -340,7 +340,7 @@ def test_a_rollback_does_not_need_git(world: World, monkeypatch: pytest.MonkeyPa
         raise GitError("no route")
 
     monkeypatch.setattr(world.repository, "fetch", no_route)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.live() == Live(good)
     assert world.clock.elapsed_s < 1
 
@@ -356,9 +356,9 @@ def test_a_rollback_goes_before_slow_files(world: World) -> None:
 
     world.feed.while_waiting = [back]
     began = world.clock.elapsed_s
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.feed.slow = {}
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.journal.live() == Live(good)
     assert world.clock.elapsed_s - began < 5
     rest(world)
@@ -381,16 +381,16 @@ def test_a_second_rollback_in_place_of_the_first_is_the_one_that_goes_live(world
     first, second = world.roll_back(shas[0]), world.roll_back(good)
     rest(world)
     assert world.journal.live() == Live(good)
-    answers = [world.journal.answer_to(wish) for wish in (first, second)]
+    answers = [world.journal.answer_to(request) for request in (first, second)]
     assert [answer and answer.state for answer in answers] == [State.FAILED, GOOD]
 
 
 def test_a_rollback_that_was_taken_back_before_it_began_is_refused(world: World) -> None:
     good, shas = two_more(world)
-    wish = world.roll_back(good)
+    request = world.roll_back(good)
     world.unfreeze()
     rest(world)
-    answer = world.journal.answer_to(wish)
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert answer.state is State.FAILED
     assert world.journal.live() == Live(shas[1])
@@ -415,15 +415,15 @@ def test_a_worker_that_dies_in_a_rollback_is_redone_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch, part: str, method: str
 ) -> None:
     good, shas = two_more(world)
-    wish = world.roll_back(good)
+    request = world.roll_back(good)
     with monkeypatch.context() as patch:
         patch.setattr(getattr(world, part), method, die)
         with pytest.raises(Killed):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.reconciler = world.worker()
     rest(world)
     assert world.journal.live() == Live(good)
-    answer = world.journal.answer_to(wish)
+    answer = world.journal.answer_to(request)
     assert answer is not None
     assert answer.state is GOOD
     for sha in shas:

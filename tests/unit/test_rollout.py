@@ -26,7 +26,7 @@ def world() -> World:
     world = World()
     world.airflow.slots = dict(POOLS)
     world.announced(TAXI, WEATHER)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.airflow.resizes.clear()
     return world
 
@@ -59,7 +59,7 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
 
     monkeypatch.setattr(world.services, "recreate", look)
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert seen == [dict.fromkeys(POOLS, 0)]
     assert world.airflow.slots == POOLS
     assert world.journal.drained() == {}
@@ -68,7 +68,7 @@ def test_pools_are_empty_while_services_are_recreated_and_have_their_slots_back_
 def test_running_tasks_are_waited_for_before_anything_is_recreated(world: World) -> None:
     world.airflow.tasks = [Task("lasse_taxi", "ingest", looks=30)]
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.airflow.tasks == []
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
     assert world.clock.elapsed_s >= 29
@@ -93,7 +93,7 @@ def test_the_status_says_whom_a_drain_waits_for(
         return busy()
 
     monkeypatch.setattr(world.airflow, "busy", look)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     words = "packages change: waiting for lasse_taxi.dbt and 2 more"
     assert said[1] == ("pending", words)
     assert running[1] is not None
@@ -123,7 +123,7 @@ def test_whom_a_drain_waits_for_is_told_when_it_is_another_and_not_at_each_look(
 def test_a_task_that_outlasts_the_bound_does_not_hold_the_class_up(world: World) -> None:
     world.airflow.tasks = [Task("maria_weather", "load")]
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "still running: maria_weather.load"
     assert world.clock.elapsed_s == pytest.approx(300, abs=5)
@@ -134,7 +134,7 @@ def test_tasks_are_not_waited_for_that_no_scheduler_runs(world: World) -> None:
     world.services.ended.add("airflow-scheduler")
     world.airflow.tasks = [Task("lasse_taxi", "ingest")]
     sha = world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     said = "not waited for, no scheduler runs: lasse_taxi.ingest"
     assert steps(world, sha)[StepName.DRAIN].detail == said
@@ -154,7 +154,7 @@ def test_tasks_are_waited_for_no_longer_when_the_scheduler_ends_meanwhile(
 
     monkeypatch.setattr(world.airflow, "busy", look)
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert 4 <= world.clock.elapsed_s < 60
     assert world.services.installed() == "pandas\n"
 
@@ -172,7 +172,7 @@ def test_tasks_are_waited_for_though_docker_has_no_answer_for_a_moment(
 
     monkeypatch.setattr(world.services, "vitals", look)
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
 
@@ -189,7 +189,7 @@ def test_an_airflow_that_does_not_answer_is_recreated_without_a_drain(
 
     monkeypatch.setattr(world.services, "recreate", mended)
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert steps(world, sha)[StepName.DRAIN].state == "skipped"
     assert world.state(sha) is State.SUCCEEDED
 
@@ -206,7 +206,7 @@ def test_a_drain_goes_on_when_airflow_has_no_answer_for_a_moment(
 
     monkeypatch.setattr(FakeAirflow, "_answer", moody)
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert steps(world, sha)[StepName.DRAIN].detail == "no task runs"
     assert world.airflow.slots == POOLS
 
@@ -235,8 +235,8 @@ def test_a_crash_between_any_two_pools_loses_no_slots(
     with monkeypatch.context() as patched:
         patched.setattr(world.airflow, "resize_pool", resizing_until(world, at))
         with pytest.raises(KilledError):
-            world.reconciler.turn()
-    world.worker().turn()
+            world.reconciler.reconcile()
+    world.worker().reconcile()
     assert world.airflow.slots == POOLS
     assert world.journal.drained() == {}
     assert world.state(sha) is State.SUCCEEDED
@@ -248,7 +248,7 @@ def test_pools_emptied_by_a_worker_that_died_are_refilled_though_nothing_is_recr
     world.airflow.slots["default_pool"] = 0
     world.journal.set_drained({"default_pool": 128})
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.airflow.slots == POOLS
     assert world.services.recreated == []
 
@@ -257,7 +257,7 @@ def test_a_pool_that_somebody_refilled_meanwhile_is_left_as_it_is(world: World) 
     world.airflow.slots["default_pool"] = 7
     world.journal.set_drained({"default_pool": 128, "gone": 3})
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.airflow.slots == {**POOLS, "default_pool": 7}
     assert world.journal.drained() == {}
 
@@ -277,7 +277,7 @@ def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "wait_healthy", die)
         with pytest.raises(KilledError):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     assert (world.services.text, world.services.installed()) == ("pandas\n", None)
     if why == "its commit is gone":
         world.repository.tip = live
@@ -286,8 +286,8 @@ def test_a_rollout_that_died_is_ended_where_nobody_begins_it_again(
     else:
         monkeypatch.setattr(world.services, "tidy", fail)
     worker = world.worker()
-    worker.turn()
-    worker.turn()
+    worker.reconcile()
+    worker.reconcile()
     assert world.airflow.slots == POOLS
     assert world.services.installed() == ""
     assert world.journal.drained() == {}
@@ -305,9 +305,9 @@ def test_a_rollout_that_died_is_ended_though_airflow_had_no_answer_when_it_began
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "wait_healthy", die)
         with pytest.raises(KilledError):
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.repository.tip = live
-    world.worker().turn()
+    world.worker().reconcile()
     assert world.services.installed() == ""
     assert world.journal.drained() == {}
 
@@ -322,11 +322,11 @@ def test_a_rollout_that_docker_left_in_the_middle_is_ended_though_its_commit_is_
     live = world.repository.tip
     packages(world)
     monkeypatch.setattr(world.services, "wait_healthy", goes_away)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     monkeypatch.undo()
     world.repository.tip, world.services.down = live, None
     world.clock.sleep(60)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.installed() == ""
     assert world.airflow.slots == POOLS
 
@@ -342,37 +342,37 @@ def test_services_that_docker_left_on_their_way_back_are_put_back_though_the_com
     packages(world, "nosuch\n")
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "wait_healthy", goes_away)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     world.repository.tip = live
     world.clock.sleep(60)
     world.services.recreated.clear()
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == [SERVICES]
     assert world.journal.drained() == {}
 
 
 def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> None:
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.airflow.slots["default_pool"] = 0
     world.journal.set_drained({"default_pool": 128})
     world.airflow.reachable = False
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     world.airflow.reachable = True
-    assert world.reconciler.turn() is None
+    assert world.reconciler.reconcile() is None
     assert world.airflow.slots == POOLS
 
 
 def test_pools_that_are_empty_while_another_airflow_is_put_in_are_let_be(world: World) -> None:
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.journal.freeze("Airflow 3.4.0 is installed", by=BY, until=None)
     world.airflow.slots["default_pool"] = 0
     world.journal.set_drained({"default_pool": 128})
     world.services.text = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.repository.down = "no route to host"
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.airflow.slots["default_pool"] == 0
     assert world.services.recreated == []
 
@@ -382,11 +382,11 @@ def test_an_engine_that_fails_leaves_no_pool_empty_while_the_next_try_is_waited_
 ) -> None:
     world.services.down = "Docker does not answer"
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     assert world.airflow.slots == POOLS
     world.services.down = None
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.SUCCEEDED
     assert world.services.recreated == [SERVICES]
 
@@ -417,7 +417,7 @@ def test_a_step_that_takes_long_is_told_on_the_commit_and_seen_while_it_runs(
         monkeypatch,
         lambda: seen.append((world.said(sha)["airflow/deploy"], world.judging(sha).running)),
     )
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     words = "packages change: building them"
     running = Running(StepName.BUILD, steps(world, sha)[StepName.BUILD].started_at, words)
     assert seen == [(("pending", words), running)]
@@ -439,10 +439,10 @@ def test_who_comes_during_a_rollout_is_told_what_it_waits_for_and_how_long_it_wa
 
     sha = packages(world)
     while_packages_are_built(world, monkeypatch, push)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     why = f"{sha[:7]}: packages change"
     assert seen == [(why, {"airflow/deploy": ("pending", f"waits for {why}")})]
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.judging(shas[0]).waits_for is None
     text = world.said(shas[0])["airflow/deploy"][1]
     assert text == "live: 1 file parsed in 60.0 s, 60.0 s of them waiting"
@@ -450,7 +450,7 @@ def test_who_comes_during_a_rollout_is_told_what_it_waits_for_and_how_long_it_wa
 
 def test_who_comes_after_a_rollout_waits_for_nothing(world: World) -> None:
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     sha = world.announced(TAXI)
     world.reconciler.take_in()
     assert world.judging(sha).waits_for is None
@@ -475,7 +475,7 @@ def test_who_waited_before_a_rollout_began_is_told_too(
     while_packages_are_built(
         world, monkeypatch, lambda: shas.append(str(world.judging(shas[0]).waits_for))
     )
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert shas[1] == f"{sha[:7]}: packages change"
 
 
@@ -486,11 +486,11 @@ def test_packages_that_spoil_somebody_elses_dag_are_refused_before_anything_is_r
     world: World,
 ) -> None:
     world.repository.push({WEATHER: IMPORTS})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     error = ParseError("ImportError", "cannot import name 'Series'", 2)
     world.examiner.finds_on_built(WEATHER, error=error)
     sha = packages(world, "pandas==3\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == []
     why = f"with it {WEATHER} no longer parses: ImportError: cannot import name 'Series'"
     said = ("failure", f"requirements.txt: {why}; packages kept")
@@ -500,10 +500,10 @@ def test_packages_that_spoil_somebody_elses_dag_are_refused_before_anything_is_r
 
 def test_a_dag_that_hangs_with_the_new_packages_refuses_them(world: World) -> None:
     world.repository.push({WEATHER: IMPORTS})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds_on_built(WEATHER, harm="did not finish parsing within 25 s")
     sha = packages(world, "pandas==3\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "failure"
     assert f"{WEATHER} did not finish" in world.said(sha)["airflow/deploy"][1]
 
@@ -515,7 +515,7 @@ def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
     before = world.repository.tip
     sha = world.repository.push({WEATHER: IMPORTS, "requirements.txt": "numpy\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == [SERVICES]
 
 
@@ -525,7 +525,7 @@ def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
 def test_the_log_lines_of_what_did_not_start_are_on_the_deployment(world: World) -> None:
     world.services.breaks.add("breaks\n")
     sha = packages(world, "breaks\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert "ImportError: broken" in world.judging(sha).reason
     assert world.airflow.slots == POOLS
 
@@ -542,11 +542,11 @@ def test_a_refusal_is_kept_though_the_pools_can_not_be_refilled(
 
     monkeypatch.setattr(world.services, "put_back", cut_off)
     sha = packages(world, "breaks\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.ERROR
     world.airflow.reachable = True
     recreated = list(world.services.recreated)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == recreated
     assert world.airflow.slots == POOLS
     assert world.said(sha)["airflow/deploy"][0] == "failure"
@@ -563,9 +563,9 @@ def test_a_failed_way_back_is_the_operators_and_tried_again(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "put_back", fails)
         sha = packages(world, "breaks\n")
-        assert world.reconciler.turn() == 5.0
+        assert world.reconciler.reconcile() == 5.0
     assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == ""
 
 
@@ -588,7 +588,7 @@ def test_packages_are_not_blamed_for_services_that_end_once_by_chance(
 ) -> None:
     ends_by_chance(world, monkeypatch, in_looks={0})
     sha = packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.services.installed() == "pandas\n"
     assert world.journal.refusals() == {}
@@ -602,10 +602,10 @@ def test_packages_are_not_blamed_where_airflow_does_not_start_without_them_eithe
 ) -> None:
     ends_by_chance(world, monkeypatch, in_looks)
     sha = packages(world)
-    assert world.reconciler.turn() == 5.0
+    assert world.reconciler.reconcile() == 5.0
     assert world.said(sha)["airflow/deploy"][0] == "error"
     assert world.journal.refusals() == {}
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"][0] == "success"
     assert world.services.installed() == "pandas\n"
 
@@ -625,12 +625,12 @@ def test_what_was_built_is_not_kept_for_a_second_try_that_nobody_makes(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "wait_healthy", look)
         with pytest.raises(KilledError) if dies else nullcontext():
-            world.reconciler.turn()
+            world.reconciler.reconcile()
     world.repository.tip = live  # by force
     worker = world.worker()
     for _ in range(3):
         world.clock.sleep(60)
-        worker.turn()
+        worker.reconcile()
     world.services.recreate(SERVICES)
     assert world.services.text == ""
 
@@ -640,7 +640,7 @@ def test_what_is_built_for_another_airflow_is_left_alone(world: World) -> None:
     world.services.build("pandas\n")
     worker = world.worker()
     worker.maintenance.prepare()
-    worker.turn()
+    worker.reconcile()
     world.services.recreate(())
     assert world.services.text == "pandas\n"
 
@@ -654,7 +654,7 @@ def test_what_can_not_be_told_to_be_the_packages_fault_is_not_tried_again_withou
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "wait_healthy", gone)
         packages(world)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     recreated = len(world.services.recreated)
     world.services.recreate(SERVICES)
     assert (len(world.services.recreated), world.services.text) == (recreated + 1, "")
@@ -669,9 +669,9 @@ def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
     with monkeypatch.context() as patched:
         patched.setattr(world.services, "recreate", away)
         sha = packages(world)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
     assert world.said(sha)["airflow/deploy"] == ("error", "Docker does not answer")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == "pandas\n"
     assert world.said(sha)["airflow/deploy"][0] == "success"
 
@@ -682,21 +682,21 @@ def test_an_engine_that_is_away_for_a_moment_is_not_the_packages_fault(
 def test_a_deployment_by_hand_tries_refused_requirements_once_more(world: World) -> None:
     world.services.refuses["pandas\n"] = "no internet on that day"
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.services.refuses.clear()
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     assert world.services.text == "pandas\n"
 
 
 def refused_for_the_sake_of_a_file(world: World) -> str:
     """Return the text that is refused, since `WEATHER` would not parse with it."""
     world.repository.push({WEATHER: IMPORTS})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 2)
     world.examiner.finds_on_built(WEATHER, error=error)
     packages(world, "polars\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.recreated == []
     return "polars\n"
 
@@ -706,7 +706,7 @@ def test_a_refusal_for_a_file_s_sake_lapses_when_the_file_is_deleted(world: Worl
     before = world.repository.tip
     sha = world.repository.push({WEATHER: None})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == text
     assert "packages kept" not in world.said(sha)["airflow/deploy"][1]
 
@@ -715,14 +715,14 @@ def test_a_refusal_for_a_file_s_sake_lapses_when_what_it_imports_changes(world: 
     world.repository.push({"dags/maria/helper.py": "import pandas\n"})
     importing = f"{IMPORTS}import maria.helper\n"
     world.repository.push({WEATHER: importing})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 1)
     world.examiner.finds_on_built(WEATHER, error=error)
     packages(world, "polars\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.examiner.finds_on_built(WEATHER, dag_ids=("weather",))
     world.repository.push({"dags/maria/helper.py": "import polars\n"})
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == "polars\n"
 
 
@@ -730,7 +730,7 @@ def test_a_refusal_for_a_file_s_sake_outlives_the_pushes_of_others(world: World)
     refused_for_the_sake_of_a_file(world)
     tried = len(world.examiner.asked_on_built)
     world.announced(TAXI)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert len(world.examiner.asked_on_built) == tried
 
 
@@ -741,32 +741,32 @@ def test_a_refusal_for_a_file_s_sake_lapses_though_the_file_moves_beside_other_r
     text = refused_for_the_sake_of_a_file(world)
     world.repository.push({WEATHER: "import numpy\n", "requirements.txt": "numpy\n"})
     if by_hand:
-        world.wish()
-    world.reconciler.turn()
+        world.request()
+    world.reconciler.reconcile()
     world.examiner.finds_on_built(WEATHER, dag_ids=("weather",))
     packages(world, text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == text
 
 
 def test_what_was_installed_at_last_is_not_refused_when_it_comes_again(world: World) -> None:
     world.services.refuses["pandas\n"] = "no internet on that day"
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     world.services.refuses.clear()
-    world.wish()
-    world.reconciler.turn()
+    world.request()
+    world.reconciler.reconcile()
     packages(world, "numpy\n")
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.text == "pandas\n"
 
 
 def test_what_died_half_way_is_tidied_before_the_next_rollout(world: World) -> None:
     world.services.litter = 3
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.litter == 0
 
 
@@ -792,7 +792,7 @@ def test_what_could_not_be_tidied_as_docker_was_away_is_tidied_when_nobody_waits
     if why == "a build that failed":
         monkeypatch.setattr(world.services, "build", fails)
         packages(world)
-        world.reconciler.turn()
+        world.reconciler.reconcile()
         world.repository.tip = live
     else:
         world.services.litter = 1
@@ -801,10 +801,10 @@ def test_what_could_not_be_tidied_as_docker_was_away_is_tidied_when_nobody_waits
             patched.setattr(world.services, "tidy", away)
             with pytest.raises(ServicesError):
                 worker.maintenance.prepare()
-            worker.turn()
+            worker.reconcile()
         world.reconciler = worker
     world.clock.sleep(60)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.services.litter == 0
 
 
@@ -821,7 +821,7 @@ def test_what_a_dead_worker_left_on_trial_is_taken_back_though_the_tip_is_refuse
     world.airflow.slots, drained = dict.fromkeys(POOLS, 0), {"default_pool": 128, "warehouse": 4}
     world.journal.set_drained(drained)
     sha = packages(world, text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.services.installed() == ""
     assert steps(world, sha)[StepName.HEALTH].state == "ok"
@@ -833,7 +833,7 @@ def test_what_a_dead_worker_left_on_trial_is_taken_back_though_the_tip_is_refuse
 def test_a_refused_text_moves_nothing_where_it_is_known_what_runs(world: World, text: str) -> None:
     world.services.refuses["nosuch\n"] = "no such package"
     sha = packages(world, text)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.state(sha) is State.BROKEN
     assert world.services.recreated == []
     assert StepName.ROLLBACK not in steps(world, sha)
@@ -842,7 +842,7 @@ def test_a_refused_text_moves_nothing_where_it_is_known_what_runs(world: World, 
 def test_the_parser_is_warm_again_once_packages_have_moved(world: World) -> None:
     world.examiner.warm = False
     packages(world)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert world.examiner.warm
 
 
@@ -851,7 +851,7 @@ def test_a_compose_file_that_differs_is_told_and_changes_nothing(world: World) -
     before = world.repository.tip
     sha = world.repository.push({"docker-compose.yaml": "services: {miner: {image: coin}}\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert "differs from the operator's copy" in steps(world, sha)[StepName.PLAN].detail
     assert world.state(sha) is State.SUCCEEDED
     assert world.services.recreated == []
@@ -862,6 +862,6 @@ def test_a_compose_file_that_can_not_be_read_is_told_and_stops_nobody(world: Wor
     before = world.repository.tip
     sha = world.repository.push({"docker-compose.yaml": "services: {}\n"})
     world.deliver(sha, before)
-    world.reconciler.turn()
+    world.reconciler.reconcile()
     assert "can't be read" in steps(world, sha)[StepName.PLAN].detail
     assert world.state(sha) is State.SUCCEEDED

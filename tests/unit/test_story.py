@@ -35,7 +35,7 @@ def test_an_ignored_delivery_is_told_with_its_reason() -> None:
     assert told(ping, sha=None) == ["push, delivery g, ignored: another branch"]
 
 
-def test_a_wish_is_told_before_what_answers_it() -> None:
+def test_a_request_is_told_before_what_answers_it() -> None:
     answer = Deployment(2, A, None, "r", Trigger.MANUAL, State.QUEUED, at(1))
     assert told(Heard(NOW, A, Trigger.MANUAL, deployment=2), of=(answer,)) == [
         "asked for by hand",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.core.model import Ending, Outcome, ParseError, State, Verdict
-from deployer.core.precheck import MENDINGS
+from deployer.core.precheck import REMEDIES
 from deployer.core.reporting.commit_status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
 from deployer.edges.compose.proving import CHECKS
@@ -113,7 +113,7 @@ def test_the_status_of_each_outcome_but_the_good_ones_is_on_the_page(outcome: Ou
     )
 
 
-@pytest.mark.parametrize("error", MENDINGS)
+@pytest.mark.parametrize("error", REMEDIES)
 def test_each_error_that_deployer_check_can_mend_is_on_the_page(error: str) -> None:
     assert f" {error}: " in PAGE
 

@@ -75,7 +75,7 @@ class Running:
     Attributes:
         prepared: how often it made ready.
         unready: what making ready raises, None: nothing.
-        killed: the turn that is held up does not outlive `held_up`, as with the process.
+        killed: the pass that is held up does not outlive `held_up`, as with the process.
     """
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class Running:
         repository, fetch = self.world.repository, self.world.repository.fetch
 
         def slow() -> str:
-            tip = fetch()  # what comes after this is not in this turn's tip
+            tip = fetch()  # what comes after this is not in this pass's tip
             asked.set()
             assert answer.wait(BOUND_S)
             if self.killed:
@@ -145,7 +145,7 @@ class Running:
 
         self.world.push("README.md")
         repository.fetch = slow  # type: ignore[method-assign]  # a slow network
-        self.signals.turn.set()
+        self.signals.reconcile.set()
         try:
             assert asked.wait(BOUND_S)
             repository.fetch = fetch  # type: ignore[method-assign]  # and a quick one again
@@ -408,11 +408,11 @@ def test_it_stops_though_a_turn_hangs_and_the_next_start_does_it(
         assert not running.runs
         assert running.world.state(sha) is State.QUEUED
         running.killed = True
-    running.world.worker().turn()
+    running.world.worker().reconcile()
     assert running.world.state(sha) is State.SUCCEEDED
 
 
-# --- beside the turns --------------------------------------------------------------
+# --- beside the reconciler --------------------------------------------------------------
 
 
 def test_what_is_done_beside_the_turns_hinders_none_and_is_done_again(

@@ -13,7 +13,7 @@ just refused would run in Airflow. So a module stays as it is live, too,
 A data file counts as a module of those who read it.
 
 For an isolated parse files are laid out, rather too many than too few: with 3,000 DAG files and
-one changed, only what that one may refer to (`surroundings`).
+one changed, only what that one may refer to (`parse_inputs`).
 
 Pure.
 """
@@ -122,7 +122,7 @@ def differing(old: Mapping[str, File], new: Mapping[str, File]) -> set[str]:
     return {path for path, file in new.items() if old.get(path) != file}
 
 
-def surroundings(
+def parse_inputs(
     files: Mapping[str, File], paths: Collection[str], large: Collection[str] = ()
 ) -> frozenset[str]:
     """Return `paths`, and all files of the tree that parsing them could import or read.

@@ -209,7 +209,7 @@ class Heard:
     Attributes:
         sha: the commit it names, None: none, or whatever the tip is.
         trigger: what it set off, None: nothing, `reason` says why.
-        delivery: GitHub's id of it, None: a wish of the teacher's.
+        delivery: GitHub's id of it, None: a request of the teacher's.
         event: GitHub's name for what happened, `push` or `ping`.
         by: who pushed, None: not known.
         deployment: the one that answers it, None: none does yet.

@@ -94,7 +94,7 @@ def _staying(
     return replace(stay, text=kept)
 
 
-@lru_cache(maxsize=8)  # each turn compares the same two texts
+@lru_cache(maxsize=8)  # each pass compares the same two texts
 def parsed(text: str | None) -> Requirements | None:
     """Return what a text asks for, None: that is not known."""
     if text is None:

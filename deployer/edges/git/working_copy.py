@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployer.core.dependencies.affected import surroundings
+from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
 from deployer.core.tree import contents
 from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, shown
@@ -128,7 +128,7 @@ class WorkingCopy:
             # Resolved: a trace must name it as it is named here, to be cut out.
             place = Path(named).resolve()
             with disk_errors(_HINT):
-                for path in surroundings(tree.files, paths):
+                for path in parse_inputs(tree.files, paths):
                     copy = place / path
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(self.root / tree.files[path].blob, copy)

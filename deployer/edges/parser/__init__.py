@@ -11,7 +11,7 @@ A warm Airflow, started when it is first needed, forks one process a file
 examiner        `IsolatedExaminer`, the port's one real implementation; an examination, which goes
                 on by itself; how it is found out which file did what; how one who waits hears of
                 it, or is nudged
-asking          one parser kept warm, and one aside; where it runs, embedded: as this user
+warm_parser     one parser kept warm, and one aside; where it runs, embedded: as this user
 parser_process  a parser as a child process, asked by several threads
 protocol        what is said to it and by it; what is to be said of a file whose parse ended so
 container       where the parser runs in Compose: a container of the class's image, cut off

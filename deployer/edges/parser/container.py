@@ -27,8 +27,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
 from deployer.edges.compose.engine import which_engine
-from deployer.edges.parser.asking import SETTINGS, START_TIMEOUT_S
 from deployer.edges.parser.parser_process import Child, ParserProcess
+from deployer.edges.parser.warm_parser import SETTINGS, START_TIMEOUT_S
 from deployer.errors import PreflightError
 
 LABEL: Final = "class-deployer.parser"

@@ -26,9 +26,9 @@ from weakref import WeakSet
 
 from deployer.core.model import Examined, Tree
 from deployer.edges.parser import protocol
-from deployer.edges.parser.asking import WarmParser, Where
 from deployer.edges.parser.parser_process import Question
 from deployer.edges.parser.protocol import Answer, End, Limits, ParserGone, Started
+from deployer.edges.parser.warm_parser import WarmParser, Where
 from deployer.errors import PreflightError
 
 BUDGET_S = 60.0

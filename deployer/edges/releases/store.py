@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from deployer.core.counts import counted
-from deployer.core.dependencies.affected import surroundings
+from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import Tree
 from deployer.edges.disk import disk_errors, flush, make_readable, point
 from deployer.edges.releases import directory as release_dir
@@ -119,7 +119,7 @@ class ReleaseStore:
         data = {path: file.blob for path, file in tree.files.items() if not path.endswith(".py")}
         sizes = self._source.sizes(frozenset(data.values()))
         large = {path for path, blob in data.items() if sizes[blob] > LARGE_BYTES}
-        files = {path: tree.files[path].blob for path in surroundings(tree.files, paths, large)}
+        files = {path: tree.files[path].blob for path in parse_inputs(tree.files, paths, large)}
         with disk_errors("nothing was published"):
             self._make_root()
             self._make_sure_of_room(list(files.values()), self._source)

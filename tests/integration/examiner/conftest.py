@@ -13,9 +13,9 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.edges.parser.examiner import IsolatedExaminer, Waker
+from deployer.edges.parser.warm_parser import LocalParser
 from tests.integration.examiner.files import IMPORT_S, POLICY
 from tests.integration.examiner.world import AIRFLOW_FILES, LIMITS, NEW, SCRIPT, Disk, Real
 

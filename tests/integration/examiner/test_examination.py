@@ -10,9 +10,9 @@ import pytest
 
 from deployer.core.model import Examined, File, Tree
 from deployer.edges.parser import parser_process
-from deployer.edges.parser.asking import LocalParser
 from deployer.edges.parser.examiner import MOST_IN_VAIN, IsolatedExaminer
 from deployer.edges.parser.protocol import Limits
+from deployer.edges.parser.warm_parser import LocalParser
 from deployer.errors import PreflightError
 from tests.integration.examiner.world import SHA, Disk, all_of
 

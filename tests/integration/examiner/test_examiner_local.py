@@ -17,10 +17,10 @@ from threading import Thread
 import pytest
 
 from deployer.core.model import Examined, Tree
-from deployer.edges.parser import asking, examiner, parser_process
-from deployer.edges.parser.asking import LocalParser
+from deployer.edges.parser import examiner, parser_process, warm_parser
 from deployer.edges.parser.examiner import IsolatedExaminer
 from deployer.edges.parser.parser_process import ParserProcess
+from deployer.edges.parser.warm_parser import LocalParser
 from deployer.errors import PreflightError
 from tests.integration.examiner import unstorable
 from tests.integration.examiner.files import GOOD, HARMFUL, HEAD, ORDINARY, holding, waiting_for
@@ -51,7 +51,7 @@ def test_an_interpreter_without_airflow_is_named_as_the_cause(tmp_path: Path) ->
 def test_a_parser_that_takes_too_long_to_start_says_how_long_it_was_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "START_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(warm_parser, "START_TIMEOUT_S", 0.05)
     slow = tmp_path / "python"
     slow.write_text("#!/bin/sh\nexec cat\n")
     slow.chmod(0o755)

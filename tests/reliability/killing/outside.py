@@ -13,7 +13,7 @@ from deployer import app
 from deployer.app import airflow
 from deployer.core.reporting.pacing import Pace
 from deployer.edges.airflow import rest
-from deployer.edges.parser.asking import LocalParser
+from deployer.edges.parser.warm_parser import LocalParser
 from deployer.worker import maintenance, process
 from tests.fakes.airflow import FakeAirflow
 from tests.fakes.services import FakeServices

@@ -48,7 +48,7 @@ def standing(connection: Connection) -> ClassStanding:
             deployments.c.ending["refused"].as_string().label("refused"),
             deployments.c.plan,
         )
-        # A wish for a commit that is not on the branch was never begun.
+        # A request for a commit that is not on the branch was never begun.
         .where(deployments.c.started_at.is_not(None))
         .order_by(deployments.c.id.desc())
         .limit(1)
