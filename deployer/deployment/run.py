@@ -117,6 +117,7 @@ class Run:
             tip = rules.standing(old, bare)
             self._stays = rules.stays(live, old, bare)
             installed, kept = parts.services.installed(), journal.packages()
+            before = live.held if live else ()
             the_plan = plan(
                 old,
                 tip,
@@ -124,8 +125,8 @@ class Run:
                 refusals=journal.refusals(),
                 services=self.bounds.services,
                 kept=kept,
-                held=live.held if live else (),
-                duplicates=journal.duplicates(live.held) if live and live.held else (),
+                held=before,
+                duplicates=journal.duplicates(before),
                 pending=self.answers_for | frozenset(live.pending) - self.beside.paths
                 if live
                 else (),
@@ -139,7 +140,7 @@ class Run:
         self._rollout.refused = the_plan.refused
         if not the_plan.recreate:
             self._rollout.stay(self.bounds.services, known=installed is not None)
-        known = self._holding.hold_known(old, the_plan, tip)
+        known = self._holding.hold_known(old, the_plan, tip, before)
         carried = known | rules.carried(live, old, the_plan, tip)
         wanted = self._holding.wanted(tip, (), carried)
         for step in the_plan.steps:
@@ -147,9 +148,9 @@ class Run:
                 case Preflight():
                     self._preflight(step, tip)
                     published = self._published(tip)
-                    before, held = (old, live.held) if old and live else self._before(published)
-                    self._holding.leave_out(before, tip)
-                    self._holding.hold_modules(before, published, tip, held)
+                    was, held = (old, before) if old else self._before(published)
+                    self._holding.leave_out(was, tip)
+                    self._holding.hold_modules(was, published, tip, held)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():

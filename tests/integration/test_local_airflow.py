@@ -144,7 +144,7 @@ WARNED = {
     "a pool that is there": ({"@task\n": "@task(pool='default_pool', pool_slots=1)\n"}, None),
     "an asset in two places": (
         {
-            "schedule=None": "schedule=[Asset('{name}', 'x://{name}')]",
+            "schedule=None": "schedule=[Asset('{name}', 'x://{name}'), Asset('b_{name}')]",
             "@task\n": "@task(outlets=[Asset('{name}', 'x://{name}')])\n",
         },
         None,

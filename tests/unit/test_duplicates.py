@@ -233,6 +233,20 @@ def test_a_held_newcomer_goes_live_when_the_id_is_given_up(
     assert "airflow/lasse" not in world.said(sha)
 
 
+def test_a_file_that_moves_takes_its_id_along_though_another_waits_for_it(world: World) -> None:
+    hold(world, COPY, "weather")
+    world.announced(COPY)
+    world.reconciler.reconcile()
+    moved = "dags/maria/rain.py"
+    hold(world, moved, "weather")
+    before = world.repository.tip
+    sha = world.repository.push({WEATHER: None, moved: "from airflow.sdk import dag  # moved\n"})
+    world.deliver(sha, before)
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/maria"] == ("success", "1 DAG: weather")
+    assert world.journal.live() == Live(sha, held=(COPY,))
+
+
 def test_of_two_newcomers_one_goes_live_when_the_other_takes_another_id(world: World) -> None:
     mine, hers = "dags/lasse/same.py", "dags/maria/same.py"
     world.announced(mine, hers)

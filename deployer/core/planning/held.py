@@ -116,7 +116,9 @@ def notes(found: Iterable[Duplicate]) -> list[str]:
 
 
 def duplicates(
-    examined: Sequence[Examined], had_by: Mapping[str, frozenset[str]]
+    examined: Sequence[Examined],
+    had_by: Mapping[str, frozenset[str]],
+    waiting: Collection[str] = (),
 ) -> tuple[Duplicate, ...]:
     """Return the files to be held because of an id they claim, by path; one reason each.
 
@@ -124,12 +126,14 @@ def duplicates(
     minute. So the newcomer is held: whoever had the id keeps it. Where two files of one push claim
     an id that nobody had, both are held: which of them should win is not ours to guess. But where
     one of them only imports the other, whose DAG comes along, it alone is; and where the id begins
-    with the folder of just one, all others are.
+    with the folder of just one, all others are. Who waits for an id gets it once nobody else claims
+    it: a file that moves takes its id along.
 
     Args:
         examined: what the changed files of the tip hold.
         had_by: the files of the tip that had each id before this push, changed ones among
             them. Files that the tip has no more are not: a file that moved is no duplicate.
+        waiting: files that were held, and did not move in this push.
     """
     by_path = {result.path: result for result in examined}
     claimed: dict[str, list[str]] = {}
@@ -145,7 +149,7 @@ def duplicates(
         path: duplicate
         for dag_id, claimants in claimed.items()
         for path, duplicate in _among(
-            claimants, dag_id, _keepers(dag_id, had_by, by_path, found), by_path
+            claimants, dag_id, _keepers(dag_id, had_by, by_path, found), by_path, waiting
         )
         if path not in found
     }:
@@ -169,7 +173,11 @@ def _keepers(
 
 
 def _among(
-    claimants: Sequence[str], dag_id: str, keepers: Sequence[str], examined: Mapping[str, Examined]
+    claimants: Sequence[str],
+    dag_id: str,
+    keepers: Sequence[str],
+    examined: Mapping[str, Examined],
+    waiting: Collection[str],
 ) -> list[tuple[str, Duplicate]]:
     makers = {path: examined[path].brought.get(dag_id) for path in claimants}
     own = {*keepers, *(path for path, maker in makers.items() if maker is None)}
@@ -182,8 +190,9 @@ def _among(
         return found
     # As the class's rules have it, wherever they hold; nobody's folder begins no id.
     at_home = [path for path in others if dag_id.startswith(f"{folder_of(path) or '/'}_")]
-    if len(at_home) == 1:
-        (its,) = at_home
+    moved = [path for path in others if path not in waiting]
+    if len(at_home) == 1 or len(moved) == 1:
+        (its,) = at_home if len(at_home) == 1 else moved
         return found + [(path, Duplicate(path, dag_id, its)) for path in others if path != its]
     first, second, *_ = others
     return found + [
