@@ -7,4 +7,9 @@ machine      the real worker over the fakes, with a clock, a scheduler and fault
 simulation   play a history, gather the evidence, make a failing one smaller
 planted      faults that the simulation must find
 simulate     the command: `scripts/soak simulate`
+texts_decide texts that decide through what they reach, and what is known of a class of such
+text_world   the real worker over fakes that read these texts
+pushes       what is pushed there: drawn from one seed
+oracle       what must hold of it; pure, and without the deployer's rules
+verdicts     the command: `scripts/soak verdicts`
 """
