@@ -193,7 +193,10 @@ class Standing:
 
     def is_bad(self, path: str) -> bool:
         """Tell whether a file of the tip is not live as pushed, or not to be used as it is."""
-        if self.live.get(path) != self.pushed[path]:
+        verdict = self.verdicts.get(path)
+        # It may be live as pushed: broken before, it claims since what it needs was mended.
+        claims = path in self.claims and verdict is not None and verdict.outcome.value == "held"
+        if claims or self.live.get(path) != self.pushed[path]:
             return True
         if path not in seen(self.pushed):
             return False
