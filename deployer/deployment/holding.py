@@ -31,7 +31,7 @@ class Holding:
         duplicates: claims of one dag_id that were found in it.
         unexamined: DAG files that it has not come to; they are held until then.
         modules: what moved under those, held with them.
-        waiting: what was held before, and did not move.
+        unmoved: what was held before, and did not move.
         unseen: what of all that was hidden from Airflow, and would not be: it is left out.
     """
 
@@ -42,7 +42,7 @@ class Holding:
         self.duplicates: tuple[Duplicate, ...] = ()
         self.unexamined: frozenset[str] = frozenset()
         self.modules: frozenset[str] = frozenset()
-        self.waiting: frozenset[str] = frozenset()
+        self.unmoved: frozenset[str] = frozenset()
         self.unseen: frozenset[str] = frozenset()
 
     def take(self, examined: Sequence[Examined], tip: Tree) -> str:
@@ -50,7 +50,7 @@ class Holding:
         for result in examined:
             if result.harm:
                 self.hold(result.path, result.harm, Proof.PREFLIGHT)
-        duplicates = rules.duplicates(examined, self._had_by(examined, tip), self.waiting)
+        duplicates = rules.duplicates(examined, self._had_by(examined, tip), self.unmoved)
         for duplicate in duplicates:
             self.hold(duplicate.path, duplicate.reason, Proof.PREFLIGHT)
         self.examined, self.duplicates = tuple(examined), duplicates
@@ -76,10 +76,10 @@ class Holding:
     ) -> frozenset[str]:
         """Hold what is known to hurt; return of what the dag-processor died, asked about or not.
 
-        `before`: what of `old` was held.
+        `before`: what of `old` was held; what of it did not move is noted.
         """
         if old:
-            self.waiting = frozenset(before) - affected.differing(old.files, tip.files)
+            self.unmoved = frozenset(before) - affected.differing(old.files, tip.files)
         condemned = rules.condemned(tip, self._journal.condemned())
         told = {path: why for path, why in condemned.items() if path in the_plan.dag_files}
         for path, reason in rules.unpublishable(old, the_plan).items():

@@ -1,4 +1,6 @@
-"""Have the scheduler end when it is told to, or can't go on: it is started again only then.
+"""Have the scheduler end when it is told to, and go on while tasks wait for a worker.
+
+It is started again only once it has ended.
 
 Airflow 3.3.2 (`airflow/executors/local_executor.py`, `LocalExecutor.end`) sends its workers as
 many words to end as it finds alive, one worker after the other. One that takes such a word and
@@ -6,10 +8,10 @@ is gone before its own turn leaves another one without. For that one the schedul
 ever: nothing of the class runs, and no policy of restarts sees it end. Nor does it read results
 meanwhile, without which who has many can't end (github.com/apache/airflow/issues/67870).
 
-It does not count what it hands out, either, until its loop is held up by that.
-
-And the scheduler's own word to end raises SystemExit in a signal's handler, which Python drops
+The scheduler's own word to end raises SystemExit in a signal's handler, which Python drops
 within its calls at a fork. So a scheduler that was told as it forked a worker went on.
+
+Nor does the executor count what it hands out, until the scheduler's loop is held up by that.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _LOOK_S = 0.1
 """How often results are read while a task goes on; who ends is seen at once."""
 
 
-def end_whole() -> None:
-    """Have Airflow's own `end` find workers that have all ended, and each word to end be heard.
+def mend() -> None:
+    """Have Airflow's executor end whole, hear each word to end, and count what it hands out.
 
     Raises:
         AttributeError: another Airflow's has not what this builds on.

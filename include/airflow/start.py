@@ -36,7 +36,7 @@ def main() -> None:
         sys.stderr.write(f"Airflow's own dag-processor runs, not the class's: {reason}\n")
         _say_unfit(reason)
     if sys.argv[1] == "scheduler":
-        _have_it_end()
+        _mend_its_executor()
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
     airflow()
@@ -61,13 +61,13 @@ def _class_dag_processor() -> str:
     sys.exit(class_seams.run())
 
 
-def _have_it_end() -> None:
+def _mend_its_executor() -> None:
     try:
         import class_executor  # noqa: PLC0415  # Airflow, after the above
 
-        class_executor.end_whole()
+        class_executor.mend()
     except Exception as exc:  # noqa: BLE001  # whatever another Airflow lacks, the class has a scheduler
-        sys.stderr.write(f"Airflow's own way to end runs: {type(exc).__name__}: {exc}\n")
+        sys.stderr.write(f"Airflow's own executor runs: {type(exc).__name__}: {exc}\n")
 
 
 def _say_unfit(reason: str) -> None:

@@ -44,7 +44,7 @@ class Results:
     def close(self):
         pass
 
-class_executor.end_whole()
+class_executor.mend()
 executor = LocalExecutor(parallelism=3)
 executor.activity_queue, executor.result_queue = Words(), Results()
 workers = [Worker(), Worker(), Worker()]
@@ -79,14 +79,14 @@ print([worker.alive for worker in workers].count(False))
 """
 
 
-# Airflow's own way to end is better than no scheduler.
+# Airflow's own executor is better than no scheduler.
 OTHERWISE = """
 import start
 from airflow.executors.local_executor import LocalExecutor
 
 theirs = LocalExecutor.end
 del LocalExecutor._read_results
-start._have_it_end()
+start._mend_its_executor()
 print(int(LocalExecutor.end is theirs))
 """
 
@@ -106,7 +106,7 @@ from airflow.executors.local_executor import LocalExecutor
 words = [signal.SIGTERM]
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 os.register_at_fork(before=lambda: words and os.kill(os.getpid(), words.pop()))
-class_executor.end_whole()
+class_executor.mend()
 executor, heard = LocalExecutor(parallelism=1), 0
 try:
     executor.start()
@@ -137,7 +137,7 @@ import ctypes, multiprocessing
 import class_executor
 from airflow.executors.local_executor import LocalExecutor
 
-class_executor.end_whole()
+class_executor.mend()
 executor = LocalExecutor(parallelism=3)
 executor._unread_messages = multiprocessing.Value(ctypes.c_uint, 2)
 print(executor.slots_available)

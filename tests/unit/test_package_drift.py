@@ -391,7 +391,7 @@ def test_packages_that_stay_as_those_of_before_are_refused_too_are_those_of_the_
     assert world.journal.pulse().drift == ""
 
 
-def test_packages_are_put_back_though_the_turn_that_was_to_do_it_failed(
+def test_packages_are_put_back_though_the_pass_that_was_to_do_it_failed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:

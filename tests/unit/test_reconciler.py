@@ -2017,7 +2017,7 @@ def test_the_journal_is_looked_through_once_an_hour(world: World) -> None:
     assert world.journal.judging(first) is None
 
 
-def test_no_examination_is_left_at_work_by_a_turn_that_fails(
+def test_no_examination_is_left_at_work_by_a_pass_that_fails(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other() -> None:

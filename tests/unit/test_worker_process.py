@@ -206,7 +206,7 @@ def test_first_thing_at_start_the_tip_is_checked_and_deployed(running: Running) 
     assert running.prepared == 1
 
 
-def test_a_ring_makes_a_turn_whose_verdicts_are_posted(running: Running) -> None:
+def test_a_ring_makes_a_pass_whose_verdicts_are_posted(running: Running) -> None:
     running.start()
     running.idle()
     running.rest()
@@ -235,7 +235,7 @@ def test_a_push_that_nobody_announced_is_found_by_the_poll(running: Running) -> 
     running.ended(running.world.push(TAXI))
 
 
-def test_pushes_that_come_while_a_turn_runs_make_one_next_turn(running: Running) -> None:
+def test_pushes_that_come_while_a_pass_runs_make_one_next_pass(running: Running) -> None:
     running.start()
     running.idle()
     before = len(running.journal.records)
@@ -253,7 +253,7 @@ def test_pushes_that_come_while_a_turn_runs_make_one_next_turn(running: Running)
     assert [text.startswith("deployed as part of") for _, text in said] == [True, True, False]
 
 
-def test_a_commit_is_pending_on_github_while_a_turn_runs(running: Running) -> None:
+def test_a_commit_is_pending_on_github_while_a_pass_runs(running: Running) -> None:
     running.start()
     running.idle()
     running.rest()
@@ -284,7 +284,7 @@ def test_the_heart_beats_at_start_and_every_few_seconds(running: Running) -> Non
     running.journal.wait_until(lambda: running.journal.pulse().beat_at == now)
 
 
-def test_the_heart_beats_while_a_turn_runs(running: Running) -> None:
+def test_the_heart_beats_while_a_pass_runs(running: Running) -> None:
     running.start()
     running.idle()
     with running.held_up():
@@ -311,7 +311,7 @@ def test_it_goes_on_after_the_journal_could_not_be_used(running: Running, method
     assert running.runs
 
 
-def test_turns_go_on_while_the_outbox_cannot_be_read(running: Running) -> None:
+def test_passes_go_on_while_the_outbox_cannot_be_read(running: Running) -> None:
     running.journal.failing["due"] = 0
     running.start()
     running.idle()
@@ -324,7 +324,7 @@ def test_turns_go_on_while_the_outbox_cannot_be_read(running: Running) -> None:
     assert running.board.of(sha)
 
 
-def test_what_is_owed_goes_out_while_turns_fail(running: Running) -> None:
+def test_what_is_owed_goes_out_while_passes_fail(running: Running) -> None:
     running.start()
     running.idle()
     running.rest()
@@ -345,7 +345,7 @@ def test_it_works_though_it_could_not_make_ready(running: Running, fault: Except
     running.ended(running.push(TAXI))
 
 
-def test_a_fault_of_ours_in_a_turn_is_followed_by_another_turn(running: Running) -> None:
+def test_a_fault_of_ours_in_a_pass_is_followed_by_another_pass(running: Running) -> None:
     running.start()
     running.idle()
     faults = iter([KeyError("a fault"), KeyError("another")])
@@ -395,7 +395,7 @@ def test_it_stops_though_what_is_owed_cannot_be_posted(running: Running) -> None
     assert running.journal.pulse().owed > 0
 
 
-def test_it_stops_though_a_turn_hangs_and_the_next_start_does_it(
+def test_it_stops_though_a_pass_hangs_and_the_next_start_does_it(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "STOP_BOUND_S", 0.01)
@@ -415,7 +415,7 @@ def test_it_stops_though_a_turn_hangs_and_the_next_start_does_it(
 # --- beside the reconciler --------------------------------------------------------------
 
 
-def test_what_is_done_beside_the_turns_hinders_none_and_is_done_again(
+def test_what_is_done_beside_the_reconciler_hinders_none_and_is_done_again(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "BESIDE_FIRST_S", 0.0)

@@ -52,9 +52,14 @@ def governed(before: Tree | None, tip: Tree, moved: Collection[str]) -> frozense
     if before and any(path.endswith(_IGNORES) for path in moved):
         found = shown(before, tip)
     if REQUIREMENTS in moved:
-        outsiders = import_graph.outsiders(tip.files)
-        found |= outsiders | import_graph.importers(tip.files, outsiders)
+        found |= on_packages(tip.files)
     return found
+
+
+def on_packages(files: Mapping[str, File]) -> frozenset[str]:
+    """Return what a package may mend or break: what imports any, through others too."""
+    outsiders = import_graph.outsiders(files)
+    return outsiders | import_graph.importers(files, outsiders)
 
 
 def shown(before: Tree, tip: Tree) -> frozenset[str]:

@@ -20,8 +20,7 @@ environment, a pattern over the folders of others. Airflow's own re-parse catche
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from deployer.core.dependencies.import_graph import INSTALLED
@@ -77,7 +76,7 @@ def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[st
     )
 
 
-def _packages(paths: Iterable[str], folders: AbstractSet[str]) -> dict[str, set[str]]:
+def _packages(paths: Iterable[str], folders: Collection[str]) -> dict[str, set[str]]:
     """Return which of `folders` the start of a dotted name leads to: `bob.jobs` to `dags/bob`.
 
     Only what is there can be imported: who imports pandas means no folder called so.
@@ -86,10 +85,10 @@ def _packages(paths: Iterable[str], folders: AbstractSet[str]) -> dict[str, set[
     found: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         folder, _ = _split(path)
-        meant = shared if path.startswith(INCLUDE) else {folder} & folders
-        first, second, *_ = *path.removeprefix(DAGS).split("/"), ""
-        if meant and first not in INSTALLED:
-            found[f"{first}.{second.partition('.')[0]}".removesuffix(".__init__")] |= meant
+        if meant := shared if path.startswith(INCLUDE) else {folder}.intersection(folders):
+            first, second, *_ = *path.removeprefix(DAGS).split("/"), ""
+            if first not in INSTALLED:
+                found[f"{first}.{second.partition('.')[0]}".removesuffix(".__init__")] |= meant
     return found
 
 

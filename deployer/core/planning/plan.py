@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from deployer.core.dependencies import affected, import_graph
+from deployer.core.dependencies import affected
 from deployer.core.model import (
     DAGS,
     Duplicate,
@@ -128,9 +128,8 @@ def _dag_files(
 
     moved = affected.differing(live.files, tip.files) | (live.files.keys() - tip.files.keys())
     stirred = affected.stirred(tip.files, moved.union(pending))
-    if packages_move:  # a package may mend or break whatever imports packages
-        outsiders = import_graph.outsiders(tip.files)
-        stirred |= outsiders | import_graph.importers(tip.files, outsiders)
+    if packages_move:
+        stirred |= affected.on_packages(tip.files)
     # A module that is held is let go for all who need it, or for none; who claims an id, as soon
     # as whoever has it may have given it up.
     claims = [one for one in duplicates if one.path in tip.files]
