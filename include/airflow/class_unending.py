@@ -62,6 +62,19 @@ class UnendingManager(WaitingManager):
         self.selector = Guarded()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.selector.register(self._alarm, selectors.EVENT_READ, (self._woken, lambda _: None))
+        os.register_at_fork(after_in_child=self._let_go_of_others)
+
+    def _let_go_of_others(self) -> None:
+        """Have a parser hold none of this process's ends of others' connections: it could write.
+
+        Four bytes of it would be a length to them, for which they make room.
+
+        The numbers stay taken: else who had one would close what a file has opened under it.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for key in list(self.selector.get_map().values()):
+            os.dup2(nothing, key.fd, inheritable=False)
+        os.close(nothing)
 
     # -- the end
 

@@ -154,6 +154,41 @@ def test_what_was_deleted_is_tried_again_once_for_each_bundle(
     assert stored == [["class", ["class.py"]], ["examples", ["examples.py"]]]
 
 
+# A parser writes to whatever it has inherited.
+WRITES_TO_ALL = """
+import json
+import os
+import selectors
+import socket
+import class_dag_processor as ours
+
+manager = ours.ClassDagProcessor(max_runs=-1)
+manager._get_team_names = lambda names: {}
+manager.prepare_process_context()
+end, of_a_neighbour = socket.socketpair()
+manager.selector.register(end, selectors.EVENT_READ, (lambda _: True, lambda _: None))
+if (child := os.fork()) == 0:
+    os.write(end.fileno(), b"[]\\n{}")
+    end.close()
+    os._exit(7)
+_, status = os.waitpid(child, 0)
+of_a_neighbour.setblocking(False)
+try:
+    came = of_a_neighbour.recv(9).decode()
+except BlockingIOError:
+    came = ""
+end.sendall(b"mine")
+mine = of_a_neighbour.recv(9).decode()
+print("\\n" + json.dumps([os.waitstatus_to_exitcode(status), came, mine]))
+"""
+
+
+def test_a_parser_can_not_write_into_the_connections_of_another(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    assert ran(airflow_python, WRITES_TO_ALL, tmp_path) == [7, "", "mine"]
+
+
 # Whatever the handler raised here would be dropped: it is Python's own call at a fork.
 TOLD_AT_A_FORK = """
 import os
