@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from deployer import app, config
-from deployer.cli import json_option, print_json, printing
+from deployer.cli import EXIT_FAILED, json_option, print_json, printing
 from deployer.core.doctor import Finding, Mark, as_json, failed, summary
 from deployer.doctor import LINES
 
@@ -36,7 +35,9 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
     if in_json and repair:
         raise click.UsageError("--json goes without --repair, which asks and tells in words")
     if not repair:
-        report(app.checkup(settings, LINES), in_json=in_json)
+        findings = app.checkup(settings, LINES)
+        show(findings, in_json=in_json)
+        raise SystemExit(EXIT_FAILED if failed(findings) else 0)
 
     def agreed(wrong: str) -> bool:
         click.echo(wrong)
@@ -44,20 +45,19 @@ def doctor(*, in_json: bool, repair: bool, yes: bool) -> None:
 
     well = app.repair(settings, agreed=agreed, tell=click.echo)
     click.echo("all is well" if well else "something is left: see above")
-    raise SystemExit(0 if well else 1)
+    raise SystemExit(0 if well else EXIT_FAILED)
 
 
-def report(findings: Sequence[Finding], *, in_json: bool = False) -> NoReturn:
-    """Print what was found, and exit."""
+def show(findings: Sequence[Finding], *, in_json: bool = False) -> None:
+    """Print what was found."""
     if in_json:
         print_json(as_json(findings))
+        return
+    if sys.stdout.isatty():
+        printing.console().print(_table(findings))
     else:
-        if sys.stdout.isatty():
-            printing.console().print(_table(findings))
-        else:
-            click.echo("\n".join(map(_line, findings)))
-        click.echo(summary(findings))
-    raise SystemExit(1 if failed(findings) else 0)
+        click.echo("\n".join(map(_line, findings)))
+    click.echo(summary(findings))
 
 
 def _table(findings: Sequence[Finding]) -> Table:

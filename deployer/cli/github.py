@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli.doctor import report
+from deployer.cli import EXIT_FAILED, EXIT_OUT_OF_REACH
+from deployer.cli.doctor import show
+from deployer.core.doctor import failed, unreached
 from deployer.doctor import github_lines
 
 
@@ -18,8 +20,13 @@ def github(*, dry_run: bool, anew: bool, redeliver: bool) -> None:
 
     Needs DEPLOYER_PUBLIC_URL and DEPLOYER_WEBHOOK_SECRET; of several secrets the webhook gets the
     first. Where the token may not act, or there is none, it says what to click. Run twice
-    it changes nothing. Exit status 1 if something is left to do.
+    it changes nothing. Exit status 1 if something is left to do, 3 if nothing answers that could
+    say what.
     """
     settings = config.load(needs=("public_url", "webhook_secret"))
     lines = github_lines(dry_run=dry_run, anew=anew, redeliver=redeliver)
-    report(app.checkup(settings, lines))
+    findings = app.checkup(settings, lines)
+    show(findings)
+    if unreached(findings):
+        raise SystemExit(EXIT_OUT_OF_REACH)
+    raise SystemExit(EXIT_FAILED if failed(findings) else 0)

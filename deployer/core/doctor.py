@@ -9,7 +9,7 @@ Pure: the probes of `deployer.doctor` look at the world.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -41,12 +41,14 @@ class Finding:
         name: what was looked at; stable, for scripts.
         detail: what was found, in one sentence; why not, if it was skipped.
         remedy: what to do, only if it failed.
+        reached: False: it failed because what was asked gave no answer.
     """
 
     name: str
     state: Mark
     detail: str
     remedy: str = ""
+    reached: bool = True
 
 
 class Ailment(DeployerError):
@@ -72,6 +74,12 @@ def failed(findings: Sequence[Finding]) -> bool:
     return any(finding.state is Mark.FAILED for finding in findings)
 
 
+def unreached(findings: Sequence[Finding]) -> bool:
+    """Tell whether all that failed did so because what was asked gave no answer."""
+    bad = [finding for finding in findings if finding.state is Mark.FAILED]
+    return bool(bad) and not any(finding.reached for finding in bad)
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many lines ended how, e.g. `18 passed, 1 failed, 2 skipped`."""
     counts = {mark: sum(finding.state is mark for finding in findings) for mark in Mark}
@@ -86,7 +94,13 @@ def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
     is null where nothing has.
     """
     checks = [
-        asdict(one) | {"passed": one.state is not Mark.FAILED, "remedy": one.remedy or None}
+        {
+            "name": one.name,
+            "state": one.state,
+            "passed": one.state is not Mark.FAILED,
+            "detail": one.detail,
+            "remedy": one.remedy or None,
+        }
         for one in findings
     ]
     return {"passed": not failed(findings), "checks": checks}

@@ -17,7 +17,7 @@ from typing import Final
 from deployer.core.doctor import Ailment, Finding, Mark, NotApplicable
 from deployer.doctor import airflow, docker, git, github, host, journal
 from deployer.doctor.world import World
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, MayNot, OperatorError
 from deployer.masking import without
 
 BOUND_S: Final = 30.0
@@ -121,6 +121,7 @@ def run(
             Mark.FAILED,
             f"no answer within {bound_s:g} s",
             "see whether this machine, its disk or its network hangs, then run doctor again",
+            reached=False,
         )
         for line in lines
     )
@@ -136,7 +137,8 @@ def _finding(line: Line, world: World) -> Finding:
     except Ailment as exc:
         return Finding(line.name, Mark.FAILED, exc.detail, exc.remedy)
     except DeployerError as exc:
-        return Finding(line.name, Mark.FAILED, str(exc), line.cure or AGAIN)
+        reached = isinstance(exc, MayNot) or not isinstance(exc, OperatorError)
+        return Finding(line.name, Mark.FAILED, str(exc), line.cure or AGAIN, reached=reached)
     except Exception as exc:  # noqa: BLE001 - one broken line must not hide what the others found
         return Finding(
             line.name,

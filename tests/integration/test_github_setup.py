@@ -172,6 +172,23 @@ def test_a_github_out_of_reach_is_told() -> None:
         OurHook(api, URL, PAGE).set_up(SECRET, anew=False, dry_run=False)
 
 
+def test_a_command_that_reaches_no_github_says_so_by_its_exit_status(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYER_GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
+    status, said = command()
+    assert status == 3
+    assert said["GitHub token"][0] == said["webhook"][0] == "failed"
+
+
+def test_what_is_left_to_do_counts_more_than_what_gave_no_answer(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOYER_GITHUB_API_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("DEPLOYER_GITHUB_TOKEN")
+    assert command()[0] == 1
+
+
 def test_the_page_to_click_on_is_that_of_the_site(command: Command) -> None:
     settings = config.load(os.environ)
     assert our_hook(settings, None).page.endswith(f"/{REPO}/settings/hooks")

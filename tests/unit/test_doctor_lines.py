@@ -15,6 +15,7 @@ from deployer.core.doctor import (
     as_json,
     failed,
     summary,
+    unreached,
 )
 from deployer.doctor import Line, run
 from deployer.doctor.docker import numbers
@@ -24,6 +25,7 @@ from tests.doctor_world import nothing_but
 
 WELL = Finding("disk", Mark.PASSED, "9 GiB free")
 ILL = Finding("clock", Mark.FAILED, "40 s behind", "switch it on")
+AWAY = Finding("GitHub token", Mark.FAILED, "no answer", "see the proxy", reached=False)
 NOTHING = Finding("engine", Mark.SKIPPED, "there is no Docker")
 
 
@@ -44,6 +46,16 @@ def test_one_failed_line_fails_the_whole() -> None:
 
 def test_a_skipped_line_fails_nothing() -> None:
     assert not failed([WELL, NOTHING])
+
+
+@pytest.mark.parametrize(
+    ("findings", "so"),
+    [([WELL, AWAY], True), ([AWAY, ILL], False), ([WELL, ILL], False), ([WELL, NOTHING], False)],
+)
+def test_nothing_was_reached_where_all_that_failed_gave_no_answer(
+    findings: list[Finding], *, so: bool
+) -> None:
+    assert unreached(findings) is so
 
 
 def test_the_summary_counts_only_what_there_is() -> None:
@@ -103,6 +115,7 @@ def test_an_error_of_ours_is_a_failed_line_with_its_words() -> None:
     (found,) = run([Line("mirror", ask)], nothing_but())
     assert (found.state, found.detail) == (Mark.FAILED, "git is not installed")
     assert found.remedy
+    assert not found.reached
 
 
 def test_a_bug_in_one_probe_leaves_the_others_standing() -> None:
