@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployer.core.dependencies import affected
 from deployer.core.model import Tree
@@ -109,3 +111,40 @@ def test_a_held_module_is_woken_by_who_needed_it_before() -> None:
 def test_a_tree_without_modules_has_none_to_hold() -> None:
     bare = Tree("a" * 40, {TAXI: tree({TAXI: DAG}).files[TAXI]})
     assert affected.modules(bare, bare, (TAXI,), held=(), published=bare.files) == {}
+
+
+# --- both directions --------------------------------------------------------
+
+LINES = [
+    *("import help", "from lasse import help", "from . import help", "import dags.maria.bikes"),
+    *("from lasse.help import f", "from include.shared import g", "import shared", "import sql.q"),
+    *("from include import *", "import_module('maria.bikes')", "import_module(x)", "x = 'maria'"),
+    *("x = 'q.sql'", "x = 'sql/q.sql'", "x = 'include'", "x = 'include/sql'", "x = '*.sql'"),
+    *("x = 'sql'", "x = 'help'", "glob('*')", "this is no Python", "from lasse.sql import q"),
+]
+PATHS = [
+    *(TAXI, FARES, BIKES, HELP, SHARED, "dags/lasse/sql/q.sql", "dags/lasse/sql/q.py"),
+    *("dags/maria/__init__.py", "dags/help.py", "dags/top.py", "include/sql/q.sql"),
+    *("include/sql/__init__.py", "include/help.py", "dags/maria/q.sql", "dags/include/shared.py"),
+]
+TREES = st.dictionaries(
+    st.sampled_from(PATHS), st.lists(st.sampled_from(LINES), max_size=3).map("\n".join)
+)
+
+
+@given(TREES)
+def test_what_a_file_needs_is_what_stirs_it(texts: dict[str, str]) -> None:
+    files = tree(texts).files
+    for path in files:
+        stirring = {other for other in files if path in affected.stirred(files, {other})}
+        assert affected.Needs(files).of((path,), set()) - {path} == stirring - {path}
+
+
+@given(TREES, st.sets(st.sampled_from(PATHS)))
+def test_what_is_known_is_passed_over_with_all_that_it_needs(
+    texts: dict[str, str], first: set[str]
+) -> None:
+    files = tree(texts).files
+    needs, known = affected.Needs(files), set[str]()
+    apart = [needs.of((path,), known) for path in sorted(first & files.keys())]
+    assert set().union(*apart) == known == needs.of(first & files.keys(), set())

@@ -179,7 +179,14 @@ def test_no_content_makes_it_raise(content: bytes) -> None:
         ("f'include/{name}.sql'", {"include", ".sql"}),
         ("'include/{}.sql'.format(x)", {"include", ".sql"}),
         ("name + '.sql'", {".sql"}),
-        ("Path(x).glob('*.yaml')", {"*.yaml"}),
+        ("Path(x).glob('*.yaml')", {".yaml"}),
+        ("glob('sql/q_[0-9].sql')", {"sql", ".sql"}),
+        ("glob('load_?.py')", {".py"}),
+        ("glob('query_*')", {WHOLE_DIRECTORY}),
+        ("glob('*ql')", {WHOLE_DIRECTORY}),
+        ("fnmatch(x, '*.sql*')", {WHOLE_DIRECTORY}),
+        ("'Really?'", {"Really?"}),
+        ("'*/5'", {"*", "5"}),
         ("'These include tests.'", {"These include tests."}),
         ("ROOT / 'my data' / 'q 1.sql'", {"my data", "q 1.sql", "1.sql"}),
         ("'./my data/q.sql'", {".", "my data", "my", "data", "q.sql"}),
@@ -271,3 +278,33 @@ def test_a_zip_that_python_refuses_to_look_at_holds_none() -> None:
 def test_a_text_that_can_not_be_parsed_mentions_the_parts_of_its_strings(path: str) -> None:
     found = facts("any.py", f"open('{path}')\nthis is no Python".encode())
     assert set(path.split("/")) <= found.mentions
+
+
+# --- bounds ----------------------------------------------------------------
+
+
+def numbered(form: str, count: int) -> str:
+    return ", ".join(form.format(number) for number in range(count))
+
+
+@pytest.mark.parametrize("text", ["import {}", "from x import {}"])
+def test_what_imports_very_much_may_use_whatever_is_near(text: str) -> None:
+    found = facts(PATH, text.format(numbered("a{}", 5_000)).encode())
+    assert ANYTHING in found.imports
+    assert len(found.imports) < 1_000
+    assert found.mentions == {WHOLE_DIRECTORY, "include"}
+
+
+@pytest.mark.parametrize("text", ["x = [{}]", "x = [{}] of a newer Python"])
+def test_what_names_very_much_may_use_whatever_is_near(text: str) -> None:
+    found = facts(PATH, text.format(numbered("'a{}.sql'", 5_000)).encode())
+    assert found.imports == {ANYTHING}
+    assert found.mentions >= {WHOLE_DIRECTORY, "include", "a0.sql"}
+    assert len(found.mentions) < 3_000
+
+
+def test_of_calls_in_calls_the_outermost_are_looked_at() -> None:
+    depth = 80
+    nested = "glob(" * depth + "'*'" + ")" * depth
+    assert WHOLE_DIRECTORY in mentions(nested)
+    assert mentions(f"glob(f({nested.replace('glob', 'f')}, 'x.sql'))") == {"x.sql", "*"}

@@ -20,7 +20,8 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from deployer.core.dependencies import data_references, import_graph
 from deployer.core.model import DAGS, REQUIREMENTS, File, Tree, folder_of
@@ -41,6 +42,29 @@ def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]
         found |= fresh | import_graph.importers(files, fresh)
         fresh = data_references.users(files, found) - found
     return found
+
+
+class Needs:
+    """What the files of a tree need of it: `stirred`, looked at from the other end."""
+
+    def __init__(self, files: Mapping[str, File]) -> None:
+        self._imported = import_graph.Imported(files)
+        self._used = data_references.Used(files)
+
+    def of(self, paths: Iterable[str], known: set[str]) -> set[str]:
+        """Return what `paths` need, through others too; of themselves what others need.
+
+        `known`: what is passed over, with all that it needs; what is found is added.
+        """
+        found: set[str] = set()
+        queue = list(paths)
+        while queue:
+            path = queue.pop()
+            fresh = (self._imported.by(path) | self._used.by(path)) - known - {path}
+            known |= fresh
+            found |= fresh
+            queue += fresh
+        return found
 
 
 def governed(before: Tree | None, tip: Tree, moved: Collection[str]) -> frozenset[str]:
@@ -89,15 +113,20 @@ def modules(
         published: what there is of the tip's files; where one is left out nothing needs to stay.
     """
     changed = differing(live.files if live else {}, tip.files)
-    moved = differing(published, tip.files)
+    moved = differing(published, tip.files) - set(harmful)
     found: dict[str, str] = {}
+    if not moved:
+        return found
+    needs = Needs(tip.files)
+    # Of two files for which the same modules may be held, the first names what both need.
+    known: dict[tuple[str | None, bool, bool], set[str]] = defaultdict(set)
     for path in sorted(set(harmful) & published.keys()):
         stayed = live is not None and path not in changed
-        for module in sorted(moved - set(harmful) - found.keys()):
+        alike = known[folder_of(path), stayed, path in held]
+        for module in sorted(needs.of((path,), alike) & moved - found.keys()):
             ours = module.startswith(DAGS) and folder_of(module) == folder_of(path)
-            known = module in held and (stayed or module not in changed)
-            to_blame = known or (stayed and path not in held)
-            if (ours or to_blame) and path in stirred(tip.files, {module}):
+            to_blame = module in held and (stayed or module not in changed)
+            if ours or to_blame or (stayed and path not in held):
                 found[module] = path
     return found
 
@@ -112,14 +141,12 @@ def woken(
 
     They have to be judged anew: it may have been the one for whose sake they are held.
     """
-    return {
-        path
-        for path in held
-        if path in after
-        and any(
-            not (stirred(files, {path}) - {path}).isdisjoint(moving) for files in (before, after)
-        )
-    }
+    if not held:
+        return set()
+    needed: set[str] = set()
+    for files in (before, after):
+        needed |= Needs(files).of(moving & files.keys(), set())
+    return {path for path in held if path in after and path in needed}
 
 
 def differing(old: Mapping[str, File], new: Mapping[str, File]) -> set[str]:
@@ -145,17 +172,23 @@ def parse_inputs(
         or not (file.facts.may_hold_dag or path in large)
         or folder_of(path) in folders
     }
+    called: dict[str, set[str]] = defaultdict(set)
+    named: dict[str, set[str]] = defaultdict(set)
+    for path in files:
+        for name in _modules(path):
+            called[name].add(path)
+        for name in path.split("/")[1:]:
+            named[name].add(path)
     needed: set[str] = set()
     while found:
         needed |= found
         imported = {name for path in found for name in _imported(files[path])}
         mentioned = {name for path in found for name in files[path].facts.mentions}
-        found = {
-            path
-            for path in files.keys() - needed
-            if not imported.isdisjoint(_modules(path))
-            or not mentioned.isdisjoint(path.split("/")[1:])
-        }
+        found = set().union(
+            *(called.pop(name) for name in imported if name in called),
+            *(named.pop(name) for name in mentioned if name in named),
+        )
+        found -= needed
     return frozenset(needed)
 
 

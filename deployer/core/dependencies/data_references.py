@@ -7,8 +7,8 @@ Rules of thumb, in favour of parsing one file too many:
   its first component below (`include/dbt_project/…`: `dbt_project`), and each that
   mentions `include` but nothing that is there: it computes the name.
 - A file in `dags/<folder>/` or `include/` concerns the files of the same folder that
-  mention its name, a directory of its own below the folder, its ending (`.sql`, as in
-  `name + ".sql"`; `.py` counts too), or a pattern that fits (`*.yaml`), and those that list
+  mention its name, a directory of its own below the folder, or its ending (`.sql`, as in
+  `name + ".sql"` or `"q_*.sql"`; `.py` counts too), and those that list
   a directory; and those elsewhere that mention the folder as well, or import what is in it
   (`from bob.sql import HERE`), where all of `include/` is one: `from include.paths import SQL`.
   So a name as common as `data` reaches nobody else's files.
@@ -20,13 +20,10 @@ environment, a pattern over the folders of others. Airflow's own re-parse catche
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from deployer.core.dependencies.import_graph import INSTALLED
 from deployer.core.model import DAGS, INCLUDE, WHOLE_DIRECTORY, File
-
-_SPECIAL = frozenset("*?[")  # of fnmatch
 
 _IN_A_FOLDER = 3  # components: dags/<folder>/<name>
 
@@ -60,20 +57,73 @@ def _below_include(path: str) -> str:
 
 
 def _of_folders(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]:
-    names_by_folder: dict[str, set[str]] = defaultdict(set)
+    names_in: dict[str, set[str]] = defaultdict(set)
     for path in moved:
         folder, names = _split(path)
-        names_by_folder[folder].update(names)
-    importing = _importing(files, _packages({*files, *moved}, names_by_folder.keys()))
+        names_in[folder].update(names)
+    seen_by = _seen_by(files, {*files, *moved}, names_in.keys())
     return frozenset(
         path
-        for folder, names in names_by_folder.items()
         for path, file in files.items()
-        if path.startswith(_room(folder))
-        or folder.rpartition("/")[2] in file.facts.mentions
-        or path in importing[folder]
-        if _fits(file.facts.mentions, names)
+        if any(_fits(file.facts.mentions, names_in[folder]) for folder in seen_by(path))
     )
+
+
+class Used:
+    """What each file of a tree uses of it by path, by the same rules: the other direction."""
+
+    def __init__(self, files: Mapping[str, File]) -> None:
+        self._files = files
+        self._below_include: dict[str, set[str]] = defaultdict(set)
+        self._in: dict[str, set[str]] = defaultdict(set)
+        self._called: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for path in files:
+            folder, names = _split(path)
+            self._in[folder].add(path)
+            for name in names:
+                self._called[folder][name].add(path)
+            if path.startswith(INCLUDE):
+                self._below_include[_below_include(path)].add(path)
+        self._seen_by = _seen_by(files, files, self._in.keys())
+
+    def by(self, path: str) -> set[str]:
+        """Return what the file at `path` uses itself."""
+        mentions = self._files[path].facts.mentions
+        found: set[str] = set()
+        for folder in self._seen_by(path):
+            called = self._called[folder]
+            there = (called[name] for name in called.keys() & mentions)
+            found |= self._in[folder] if WHOLE_DIRECTORY in mentions else set().union(*there)
+        if "include" in mentions:
+            below = self._below_include
+            named = below.keys() & mentions or below.keys()
+            found = found.union(*(below[name] for name in named))
+        return found
+
+
+def _seen_by(
+    files: Mapping[str, File], paths: Collection[str], folders: Collection[str]
+) -> Callable[[str], set[str]]:
+    """Return what tells in which of `folders` a mention of one of `files` counts.
+
+    `paths`: those, and what moved.
+    """
+    importing = _importing(files, _packages(paths, folders))
+    in_room: dict[str, set[str]] = defaultdict(set)
+    called: dict[str, set[str]] = defaultdict(set)
+    for folder in folders:
+        in_room[_room(folder)].add(folder)
+        called[folder.rpartition("/")[2]].add(folder)
+
+    def seen_by(path: str) -> set[str]:
+        top, first, *below = path.split("/")
+        rooms = (f"{top}/", f"{top}/{first}/") if below else (f"{top}/",)
+        named = called.keys() & files[path].facts.mentions
+        return importing.get(path, set()).union(
+            *(in_room[room] for room in in_room.keys() & rooms), *(called[name] for name in named)
+        )
+
+    return seen_by
 
 
 def _packages(paths: Iterable[str], folders: Collection[str]) -> dict[str, set[str]]:
@@ -93,7 +143,9 @@ def _packages(paths: Iterable[str], folders: Collection[str]) -> dict[str, set[s
 
 
 def _importing(files: Mapping[str, File], packages: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return by folder which of `files` import what is there, or spell it (`"bob.jobs." + name`).
+    """Return in which folders each of `files` imports what is there, or spells it, by path.
+
+    One spells `"bob.jobs." + name`, say.
 
     Each name is looked at once, however many files have it: that keeps 3,000 within milliseconds.
     """
@@ -107,11 +159,11 @@ def _importing(files: Mapping[str, File], packages: Mapping[str, set[str]]) -> d
         for entry, name in names.items()
         if (package := ".".join(name.removeprefix("dags.").split(".", 2)[:2])) in packages
     }
-    found: dict[str, set[str]] = defaultdict(set)
+    found = {}
     for path, file in files.items():
         named = (meant.keys() & file.facts.imports) | (meant.keys() & file.facts.mentions)
-        for folder in {folder for entry in named for folder in meant[entry]}:
-            found[folder].add(path)
+        if named:
+            found[path] = set().union(*(meant[entry] for entry in named))
     return found
 
 
@@ -129,12 +181,4 @@ def _room(folder: str) -> str:
 
 
 def _fits(mentions: frozenset[str], names: set[str]) -> bool:
-    if WHOLE_DIRECTORY in mentions or not mentions.isdisjoint(names):
-        return True
-    patterns = [mention for mention in mentions if _is_pattern(mention)]
-    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
-
-
-def _is_pattern(mention: str) -> bool:
-    # A lone `*` says nothing: it is in every other cron expression.
-    return not _SPECIAL.isdisjoint(mention) and mention.strip("*") != ""
+    return WHOLE_DIRECTORY in mentions or not mentions.isdisjoint(names)

@@ -30,6 +30,8 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
 from deployer.core.model import DAGS, INCLUDE, File, folder_of
 
@@ -49,14 +51,45 @@ def importers(files: Mapping[str, File], moved: Iterable[str]) -> frozenset[str]
     another one of them.
     """
     queue = [path for path in moved if path.startswith((DAGS, INCLUDE))]  # no other is a module
-    index = _index(files, queue)
+    at, called, looking = _index(files, queue)
+    asked: set[tuple[str, str]] = set()
     found: set[str] = set()
     while queue:
-        for place in _places_filled(queue.pop()):
-            fresh = index.pop(place, set()) - found
-            found |= fresh
-            queue += fresh
+        places, room, endings = _filled(queue.pop())
+        fresh = set().union(*(at.pop(place, ()) for place in places))
+        for ending in endings:
+            if (room, ending) not in asked and ending in called:
+                asked.add((room, ending))
+                fresh |= called[ending] if room == INCLUDE else called[ending] & looking[room]
+        fresh -= found
+        found |= fresh
+        queue += fresh
     return frozenset(found)
+
+
+class Imported:
+    """What each file of a tree imports of it, by the same rules: the other direction."""
+
+    def __init__(self, files: Mapping[str, File]) -> None:
+        self._files = files
+        self._names = _names(files)
+        self._at: dict[str, set[str]] = defaultdict(set)
+        self._called: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for path in files:
+            places, room, endings = _filled(path)
+            for place in places:
+                self._at[place].add(path)
+            for ending in endings:
+                self._called[ending][room].add(path)
+
+    def by(self, path: str) -> set[str]:
+        """Return what the file at `path` imports itself."""
+        sought = _sought(path, self._files[path], *self._names)
+        found = set().union(*(self._at[place] for place in self._at.keys() & sought.places))
+        for name in self._called.keys() & sought.names:
+            there = self._called[name]
+            found = found.union(*(there[room] for room in there.keys() & {*sought.rooms, INCLUDE}))
+        return found
 
 
 def outsiders(files: Mapping[str, File]) -> frozenset[str]:
@@ -76,32 +109,38 @@ def outsiders(files: Mapping[str, File]) -> frozenset[str]:
     )
 
 
-def _index(files: Mapping[str, File], moved: Iterable[str]) -> dict[str, set[str]]:
-    """Return the importers of each place.
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """Where one file looks for what it imports.
 
-    Imports of what is not in the repository, the great majority, are left out early:
-    that keeps 3,000 files within some milliseconds.
+    Attributes:
+        places: these, and its words in its own room, as `_within` has them.
+        names: at any depth below each of the rooms.
+        rooms: its own and the folders that it names in strings; `include/` is everybody's.
     """
-    below, above = _names(files.keys() | set(moved))
-    ours = below | above
-    index: dict[str, set[str]] = defaultdict(set)
+
+    places: set[str]
+    names: set[str]
+    rooms: set[str]
+
+
+def _index(
+    files: Mapping[str, File], moved: Iterable[str]
+) -> tuple[dict[str, set[str]], dict[str, set[str]], dict[str, set[str]]]:
+    """Return who looks at each place, who imports each name, and who looks into each room.
+
+    Names and rooms apart: both together would be as many as their product.
+    """
+    names = _names(files.keys() | set(moved))
+    at: dict[str, set[str]] = defaultdict(set)
+    called: dict[str, set[str]] = defaultdict(set)
+    looking: dict[str, set[str]] = defaultdict(set)
     for path, file in files.items():
-        mentions = file.facts.mentions
-        imports = [
-            (level, name)
-            for level, name in file.facts.imports
-            if level or name.partition(".")[0] in ours
-        ]
-        imports += [
-            (0, mention)
-            for mention in mentions
-            if "." in mention and mention.partition(".")[0] in ours and _DOTTED.fullmatch(mention)
-        ]
-        words = mentions & below
-        if imports or words:
-            for place in _places_sought(path, imports, words, mentions & above):
-                index[place].add(path)
-    return index
+        sought = _sought(path, file, *names)
+        for kept, keys in ((at, sought.places), (called, sought.names), (looking, sought.rooms)):
+            for key in keys:
+                kept[key].add(path)
+    return at, called, looking
 
 
 def _names(paths: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -117,29 +156,29 @@ def _names(paths: Iterable[str]) -> tuple[set[str], set[str]]:
     return below, above
 
 
-def _places_sought(
-    path: str, imports: Iterable[tuple[int, str]], words: Iterable[str], folders: Iterable[str]
-) -> set[str]:
-    """Return each place that the file `path` looks at.
+def _sought(path: str, file: File, below: set[str], above: set[str]) -> _Sought:
+    """Return where the file at `path` looks; `below` and `above` are `_names`.
 
-    It does so by its `imports`, and by the `words` and the `folders` of others that it
-    names in strings.
+    Imports of what is not in the repository, the great majority, are left out early:
+    that keeps 3,000 files within some milliseconds.
     """
-    absolute: set[str] = set()
-    relative: set[str] = set()
-    for level, name in imports:
-        below = name.replace(".", "/")
+    mentions = file.facts.mentions
+    dotted = ((0, mention) for mention in mentions if "." in mention and _DOTTED.fullmatch(mention))
+    names: set[str] = set()
+    places: set[str] = set()
+    for level, name in chain(file.facts.imports, dotted):
+        place = name.replace(".", "/")
         package = "/".join(path.split("/")[:-level]) if level else ""
         if package:
-            relative.add(package)
-            _add_with_parents(relative, f"{package}/{below}".rstrip("/"))
-        elif not level:
-            _add_with_parents(absolute, below)
+            places.add(package)
+            _add_with_parents(places, f"{package}/{place}".rstrip("/"))
+        elif not level and ((head := name.partition(".")[0]) in below or head in above):
+            _add_with_parents(names, place)
     own = _room(path)
-    rooms = {own, INCLUDE, *(f"{DAGS}{folder}/" for folder in folders)}
-    anywhere = {_anywhere(room, place) for room in rooms for place in absolute}
-    anywhere |= {_anywhere(own, word) for word in words}
-    return {f"{DAGS}{place}" for place in absolute} | absolute | relative | anywhere
+    places |= {f"{DAGS}{name}" for name in names} | names
+    places |= {_within(own, word) for word in mentions & below}
+    rooms = {own, *(f"{DAGS}{folder}/" for folder in mentions & above)} if names else set()
+    return _Sought(places, names, rooms)
 
 
 def _room(path: str) -> str:
@@ -148,7 +187,7 @@ def _room(path: str) -> str:
     return f"{DAGS}{folder}/" if folder else f"{path.partition('/')[0]}/"
 
 
-def _anywhere(room: str, place: str) -> str:
+def _within(room: str, place: str) -> str:
     """Return what stands for `place` at any depth below `room`; no path looks like it."""
     return f"{room}/{place}"
 
@@ -160,19 +199,20 @@ def _add_with_parents(places: set[str], place: str) -> None:
         place = place.rpartition("/")[0]
 
 
-def _places_filled(path: str) -> tuple[str, ...]:
-    """Return the places at which an import finds the file `path`; none if it is no module."""
+def _filled(path: str) -> tuple[tuple[str, ...], str, frozenset[str]]:
+    """Return at which places an import finds the file `path`; none if it is no module.
+
+    Also its room, and what it is called as seen from there and from each directory between.
+    """
     directory, _, name = path.rpartition("/")
+    room = _room(path)
     if not name.endswith(_ENDINGS):
-        return ()
+        return (), room, frozenset()
     stem = name.split(".", 1)[0]
     place = directory if stem == "__init__" else f"{directory}/{stem}"
-    room = _room(path)
     exact = (place, f"{place.rpartition('/')[0]}/*")
-    return (
-        *exact,
-        *(_anywhere(room, ending) for full in exact for ending in _endings(full, room)),
-    )
+    called = frozenset(ending for full in exact for ending in _endings(full, room))
+    return (*exact, *(_within(room, ending) for ending in called)), room, called
 
 
 def _endings(place: str, room: str) -> Iterator[str]:

@@ -12,11 +12,15 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from deployer.core.model import ANYTHING, WHOLE_DIRECTORY, Facts
+
+Named = TypeVar("Named", bound=Hashable)
 
 LARGEST_PARSED = 300_000
 """Bytes. A syntax tree takes some 250 times its text; past this, words of its start count."""
@@ -28,6 +32,10 @@ _LONGEST_SCRIPT = 10_000
 """Bytes of what is not Python; past this it is not looked at."""
 _MOST_NAMED = 200
 """What is not Python and seems to name more than this is data, of which there may be much."""
+_MOST_IMPORTS, _MOST_MENTIONS = 500, 2_000
+"""What names more may use whatever is in its own folder and in `include/`. Memory goes by it."""
+_MOST_ARGUMENTS = 30
+"""Parts of a call that are looked at: calls in calls in calls would take the square of the size."""
 
 _LONGEST_NAME = 255
 """Characters. No file has a longer name, no module worth following either."""
@@ -42,6 +50,11 @@ _LAUNCHING = frozenset({"-m", "import", "from", "sh", "bash", "python", "python3
 _WITH_BLANKS = re.compile(r"(?=.{3,255}$)[\w.-]+( [\w.-]+)+")
 
 _BETWEEN_WORDS = re.compile(r"(?:[\s'\"`=:,;&|()<>{}$]|%[sd])+")
+
+_SPECIAL = frozenset("*?[")  # of fnmatch
+
+_ANY = {WHOLE_DIRECTORY, "include"}
+"""Mentions of what may use whatever is in its own folder and in `include/`."""
 
 # A path that ends in stars alone. Cron expressions hold `*/5`, none holds `/*`.
 _ALL_OF_IT = re.compile(r"/\*+$")
@@ -63,9 +76,10 @@ def facts(path: str, content: bytes) -> Facts:
     a path that ends in `/*`, and where a module is imported whose name is put together.
     A zip may import and read anything.
 
+    Of a pattern, `mentions` hold the ending (`q_*.sql`: `.sql`), or `WHOLE_DIRECTORY`.
     Text that can't be parsed (a syntax error, a null byte, a wrong encoding, nested
     too deep, larger than `LARGEST_PARSED`) may import and read whatever its words name, since
-    Airflow's Python may be newer than ours and accept it.
+    Airflow's Python may be newer than ours and accept it. Of very many names the first count.
     """
     if _is_zip(content):
         return Facts(mentions=frozenset({WHOLE_DIRECTORY, "include"}), may_hold_dag=True)
@@ -82,12 +96,26 @@ def facts(path: str, content: bytes) -> Facts:
     tree = _syntax_tree(content)
     if tree is None:
         text = content[:LARGEST_PARSED].decode(errors="replace")
-        words = (word for pattern in _WORDS for word in pattern.findall(text))
-        in_strings = (part for text in _QUOTED.findall(text) for part in text.split("/"))
-        named = frozenset({WHOLE_DIRECTORY, "include", *words, *in_strings})
-        return Facts(frozenset({ANYTHING}), named, may_hold_dag)
-    strings = frozenset(_components(_strings(tree)))
-    return Facts(frozenset(_imports(tree)), strings, may_hold_dag)
+        words = (word[0] for pattern in _WORDS for word in pattern.finditer(text))
+        in_strings = (part for found in _QUOTED.finditer(text) for part in found[1].split("/"))
+        named = set(_first(_MOST_MENTIONS, chain(in_strings, words)))
+        return Facts(frozenset({ANYTHING}), frozenset(named | _ANY), may_hold_dag)
+    nodes = list(ast.walk(tree))
+    imports = _first(_MOST_IMPORTS, _imports(nodes))
+    mentions = _first(_MOST_MENTIONS, _components(_strings(nodes)))
+    if len(imports) > _MOST_IMPORTS or len(mentions) > _MOST_MENTIONS:
+        return Facts(frozenset({*imports, ANYTHING}), frozenset({*mentions, *_ANY}), may_hold_dag)
+    return Facts(frozenset(imports), frozenset(mentions), may_hold_dag)
+
+
+def _first(most: int, found: Iterable[Named]) -> Collection[Named]:
+    """Return what is found, each once; of more than `most` the first of all, one more than that."""
+    first: dict[Named, None] = {}
+    for one in found:
+        first[one] = None
+        if len(first) > most:
+            break
+    return first.keys()
 
 
 def _is_zip(content: bytes) -> bool:
@@ -115,8 +143,8 @@ def _syntax_tree(content: bytes) -> ast.Module | None:
         return None
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         match node:
             case ast.Import(names=names):
                 for alias in names:
@@ -156,8 +184,8 @@ def _from(level: int, module: str, names: Iterable[str]) -> Iterator[tuple[int, 
             yield level, f"{module}.{name}" if module else name
 
 
-def _strings(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _strings(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         match node:
             case ast.Constant(value=str() as string):
                 yield string
@@ -182,11 +210,11 @@ def _strings(tree: ast.Module) -> Iterator[str]:
 
 
 def _constants(call: ast.Call) -> Iterator[str]:
-    """Yield the strings among a call's arguments, however deep."""
-    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-        for node in ast.walk(argument):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+    """Yield the strings among a call's arguments, in calls of these too."""
+    arguments = (*call.args, *(keyword.value for keyword in call.keywords))
+    for node in islice(chain.from_iterable(map(ast.walk, arguments)), _MOST_ARGUMENTS):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _components(strings: Iterable[str]) -> Iterator[str]:
@@ -201,4 +229,16 @@ def _components(strings: Iterable[str]) -> Iterator[str]:
                 yield WHOLE_DIRECTORY
             # "include" alone names a folder; in "these include tests" it is English.
             if len(words) == 1 or "/" in word or "." in word or before in _LAUNCHING:
-                yield from (part for part in word.split("/") if 0 < len(part) <= _LONGEST_NAME)
+                parts = (part for part in word.split("/") if 0 < len(part) <= _LONGEST_NAME)
+                yield from map(_meant, parts)
+
+
+def _meant(part: str) -> str:
+    """Return what a component of a path names: of a pattern its ending, or all there is."""
+    # A lone `*` says nothing: it is in every other cron expression.
+    if _SPECIAL.isdisjoint(part) or not part.strip("*"):
+        return part
+    _, dot, ending = part.rpartition(".")
+    if dot and ending and _SPECIAL.isdisjoint(ending):
+        return f".{ending}"
+    return WHOLE_DIRECTORY if "*" in part else part
