@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 from deployer.core.dependencies import affected
 from deployer.core.model import (
@@ -17,7 +18,7 @@ from deployer.core.model import (
     Verdict,
 )
 from deployer.core.planning import held as rules
-from deployer.core.planning.plan import Discovery
+from deployer.core.planning.plan import ROUNDS, Discovery
 from deployer.deployment.publication import Wanted
 from deployer.ports import Journal
 
@@ -102,11 +103,12 @@ class Holding:
         is of the tip's files in fact.
 
         Who needs what is held only until a file was examined waits with it: else he would be
-        judged with what is live meanwhile. `among`: the paths that may be, None: all that moved.
+        judged with what is live meanwhile; after very many rounds all wait. `among`: the paths that
+        may be, None: all that moved.
         """
         harms = {result.path: result.harm for result in self.examined if result.harm}
         well = {result.path for result in self.examined} - harms.keys()
-        while True:
+        for rounds in count(1):
             needing = (harms.keys() | self.unexamined) - self.unseen
             found = affected.modules(
                 before,
@@ -125,7 +127,7 @@ class Holding:
             waiting = affected.stirred(tip.files, self.modules) & well - self.unexamined
             if not waiting:
                 return
-            self.unexamined |= waiting
+            self.unexamined |= waiting if rounds < ROUNDS else well
 
     def leave_out(self, before: Tree | None, tip: Tree) -> None:
         """Leave out what is held and was hidden: as it is live Airflow would see it now.
@@ -133,10 +135,9 @@ class Holding:
         But for what others import. `before`: the tree that was deployed last.
         """
         held = (self.held.keys() | self.unexamined) & tip.files.keys()
-        shown = affected.shown(before, tip) if before and held else frozenset()
-        self.unseen = frozenset(
-            path for path in shown & held if affected.stirred(tip.files, {path}) == {path}
-        )
+        shown = affected.shown(before, tip) & held if before and held else frozenset()
+        if shown:
+            self.unseen = shown - affected.Needs(tip.files).of(tip.files, set())
 
     def hold(self, path: str, reason: str, proof: Proof, of: str = "Held") -> None:
         error = ParseError(of, reason)

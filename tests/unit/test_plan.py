@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import (
+    Duplicate,
     File,
     LeftOut,
     Parse,
@@ -22,7 +24,7 @@ from deployer.core.model import (
     Resolve,
     Tree,
 )
-from deployer.core.planning.plan import plan
+from deployer.core.planning.plan import ROUNDS, plan
 from deployer.core.requirements import meaning as requirements
 from deployer.core.tree.facts import facts
 from deployer.errors import OperatorError
@@ -425,3 +427,25 @@ def test_a_held_module_that_one_file_needs_is_judged_under_all_that_need_it() ->
     ).dag_files
     assert held == (TAXI, BIKES)
     assert planned(live, tip).dag_files == (TAXI,)
+
+
+@pytest.mark.parametrize(("links", "judged"), [(3, 3), (ROUNDS + 5, ROUNDS + 20)])
+def test_who_waits_for_an_id_is_judged_with_whoever_has_it_and_in_the_end_all_are(
+    links: int, judged: int
+) -> None:
+    """Each waits for the id of the one before; `links` of them hang on the file that moves."""
+    paths = [f"dags/s{number:02}/d.py" for number in range(ROUNDS + 20)]
+    live = tree(dict.fromkeys(paths, DAG))
+    tip = tree({**dict.fromkeys(paths, DAG), paths[0]: f"{DAG}# moved\n"})
+    claims = [Duplicate(path, path, other) for other, path in pairwise(paths[:links])]
+    rest = [Duplicate(path, path, path) for path in paths[links:]]
+    result = plan(
+        live,
+        tip,
+        installed="",
+        refusals={},
+        services=SERVICES,
+        held=paths[1:],
+        duplicates=(*claims, *rest),
+    )
+    assert len(result.dag_files) == judged

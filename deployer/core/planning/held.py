@@ -5,6 +5,7 @@ Pure. What is held stays as it is live, or is left out; the shell asks who has w
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -144,16 +145,24 @@ def duplicates(
                 claimed.setdefault(dag_id, []).append(path)
     # What is held keeps its live version and the ids of that, on which others may count: go
     # round until nothing more is held.
+    place = {dag_id: number for number, dag_id in enumerate(claimed)}
+    of_path: dict[str, set[str]] = defaultdict(set)
+    for dag_id in had_by.keys() & claimed.keys():
+        for path in had_by[dag_id]:
+            of_path[path].add(dag_id)
     found: dict[str, Duplicate] = {}
-    while more := {
-        path: duplicate
-        for dag_id, claimants in claimed.items()
-        for path, duplicate in _among(
-            claimants, dag_id, _keepers(dag_id, had_by, by_path, found), by_path, waiting
-        )
-        if path not in found
-    }:
+    ids = set(claimed)
+    while ids:
+        more = {
+            path: duplicate
+            for dag_id in sorted(ids, key=place.__getitem__)
+            for path, duplicate in _among(
+                claimed[dag_id], dag_id, _keepers(dag_id, had_by, by_path, found), by_path, waiting
+            )
+            if path not in found
+        }
         found |= more
+        ids = set().union(*(of_path[path] for path in more.keys() & of_path.keys()))
     return tuple(found[path] for path in sorted(found))
 
 

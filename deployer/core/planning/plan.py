@@ -27,6 +27,9 @@ from deployer.core.planning.packages import decide
 from deployer.core.tree.ignores import Ignores
 from deployer.errors import OperatorError
 
+ROUNDS = 10
+"""After which all that is held is judged anew: a push can ask for as many as it has files."""
+
 
 def plan(
     live: Tree | None,
@@ -131,15 +134,16 @@ def _dag_files(
     if packages_move:
         stirred |= affected.on_packages(tip.files)
     # A module that is held is let go for all who need it, or for none; who claims an id, as soon
-    # as whoever has it may have given it up.
+    # as whoever has it may have given it up. Which may stir others that are held, and so on.
     claims = [one for one in duplicates if one.path in tip.files]
-    while (
-        again := (
-            affected.woken(live.files, tip.files, held, stirred)
-            | {one.path for one in claims if one.other in stirred or not now.finds(one.other)}
-        )
-        - stirred
-    ):
+    for more in range(1, ROUNDS + 1):
+        again = affected.woken(live.files, tip.files, held, stirred) | {
+            one.path for one in claims if one.other in stirred or not now.finds(one.other)
+        }
+        if more == ROUNDS:
+            again = tip.files.keys() & {*held, *(one.path for one in claims)}
+        if again <= stirred:
+            break
         stirred |= affected.stirred(tip.files, again)
     # Where nothing stirred, only another ignore file can make a difference.
     suspects = stirred if live.ignores == tip.ignores else stirred | tip.files.keys()
