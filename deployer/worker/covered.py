@@ -22,7 +22,7 @@ from deployer.core.model import (
     folder_of,
 )
 from deployer.core.reporting import ownership
-from deployer.core.reporting.commit_status import Commit, final, gone, is_among
+from deployer.core.reporting.commit_status import Commit, final, gone
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
@@ -151,7 +151,7 @@ class CoveredCommits:
             reached = stirred(tip.files, {*commit.changed, *linked})
             others: set[str] = set()
             if commit.changed:
-                own = {path for path in bad if is_among(commit.changed, path)}
+                own = {path for path in bad if commit.changes(path)}
                 others = bad - own - reached - governed(before, tip, commit.changed)
             commit = replace(commit, reaches=reached, others=frozenset(others))
         return final(commit, ending)

@@ -58,7 +58,7 @@ class Branch:
         commit = self._covered.commit(
             self._shas[name], before and self._shas[before], [self._shas[one] for one in others]
         )
-        return "".join(PurePosixPath(path).stem for path in commit.changed)
+        return "".join(PurePosixPath(path).stem for path in sorted(commit.changed))
 
 
 def test_a_delivery_names_what_its_push_is_compared_with() -> None:

@@ -7,9 +7,9 @@ or what it needs, in its folder; nobody else's.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from deployer.core.counts import counted
@@ -28,6 +28,7 @@ from deployer.core.model import (
 from deployer.core.planning.held import DIED, notes
 from deployer.core.reporting import contexts
 from deployer.core.reporting.contexts import DEPLOY
+from deployer.core.tree.limits import folders_above
 
 MAX_DESCRIPTION = 140
 """Characters; GitHub answers 422 to more: `description is too long (maximum is 140 characters)`."""
@@ -51,23 +52,37 @@ class Commit:
             reach them, nor let Airflow read them; empty while it does not matter.
         open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
         since: the tip named before it, None: there is none, or it is not known.
+        folders: those of `dags/` that hold any of `changed`, sorted.
     """
 
     sha: str
-    changed: tuple[str, ...] = ()
+    changed: Collection[str] = frozenset()
     notes: tuple[str, ...] = ()
     reaches: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     open: tuple[str, ...] = ()
     since: str | None = None
+    folders: tuple[str, ...] = field(init=False)
+    _places: frozenset[str] = field(init=False, repr=False)
 
-    @property
-    def folders(self) -> tuple[str, ...]:
-        return tuple(sorted({folder for path in self.changed if (folder := folder_of(path))}))
+    def __post_init__(self) -> None:
+        # Once: each is asked for again with each verdict.
+        folders = {folder for path in self.changed if (folder := folder_of(path))}
+        object.__setattr__(self, "changed", frozenset(self.changed))
+        object.__setattr__(self, "folders", tuple(sorted(folders)))
+        object.__setattr__(self, "_places", _places(self.changed))
+
+    def changes(self, path: str) -> bool:
+        """Tell whether it changed what is at a path: a file, or anything in a folder there."""
+        return path.rstrip("/") in self._places
 
     @property
     def touches_requirements(self) -> bool:
         return REQUIREMENTS in {*self.changed, *self.reaches}  # which may be a link
+
+
+def _places(paths: Collection[str]) -> frozenset[str]:
+    return frozenset(folders_above(paths)).union(paths)
 
 
 def cut(text: str) -> str:
@@ -126,10 +141,11 @@ def _in_error(commit: Commit, words: str) -> tuple[Status, ...]:
 
 def final(commit: Commit, ending: Ending) -> tuple[Status, ...]:
     """Return how one commit ended: one status for each context it has."""
+    by_folder = _by_folder(commit, ending)
     return (
         _deploy(commit, ending),
         *(
-            Status(commit.sha, context, *_folders(commit, folders, ending))
+            Status(commit.sha, context, *_folders(folders, by_folder, ending))
             for context, folders in _contexts(commit, ending.verdicts).items()
         ),
     )
@@ -175,11 +191,11 @@ def _of_no_folder(commit: Commit, ending: Ending) -> list[Verdict]:
 
     All that lies right under `dags/` is one's own where one changed any of it.
     """
-    own = frozenset(commit.changed)
+    own = commit.changed
     if any(path.startswith(DAGS) and folder_of(path) is None for path in own):
-        own |= commit.reaches
-    bad = [v for v in ending.verdicts if not v.good and is_among(own, v.path)]
-    told = {REQUIREMENTS} if ending.refused else set()
+        own = commit.reaches.union(own)
+    places, told = _places(own), {REQUIREMENTS} if ending.refused else set()
+    bad = [v for v in ending.verdicts if not v.good and v.path.rstrip("/") in places]
     return [v for v in bad if folder_of(v.path) is None and v.path not in told]
 
 
@@ -187,12 +203,6 @@ def _harmed(commit: Commit, ending: Ending) -> list[Verdict]:
     """Return what the commit broke of files in folders that it did not touch."""
     broke = commit.reaches.intersection(ending.broke)
     return [v for v in ending.verdicts if v.path in broke and not _answers_for(commit, v.path)]
-
-
-def is_among(changed: Collection[str], path: str) -> bool:
-    """Tell whether a commit changed what is at a path: a file, or anything in a folder there."""
-    folder = f"{path.rstrip('/')}/"
-    return path in changed or any(p.startswith(folder) for p in changed)
 
 
 def _died(commit: Commit, ending: Ending) -> str:
@@ -204,7 +214,7 @@ def _died(commit: Commit, ending: Ending) -> str:
 
 def _notes(commit: Commit, ending: Ending) -> list[str]:
     """Return what is said last, and colours nothing."""
-    ours = [d for d in ending.duplicates if {d.path, d.other} & set(commit.changed)]
+    ours = [d for d in ending.duplicates if {d.path, d.other}.intersection(commit.changed)]
     return [*commit.notes, *notes(ours)]
 
 
@@ -246,10 +256,24 @@ def _answers_for(commit: Commit, path: str) -> bool:
     return ours or path in commit.changed
 
 
-def _folders(commit: Commit, folders: tuple[str, ...], ending: Ending) -> tuple[StatusState, str]:
+def _by_folder(commit: Commit, ending: Ending) -> dict[str, list[Verdict]]:
+    """Return what a commit is told of, by the folder in which it lies, or in whose place.
+
+    Under `""` is what stands in the place of `dags/`: it concerns all.
+    """
+    found: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in ending.verdicts:
+        place = f"{verdict.path.rstrip('/')}/"
+        if place.startswith(DAGS) and verdict.path not in commit.others:
+            found[place.split("/")[1]].append(verdict)
+    return found
+
+
+def _folders(
+    folders: tuple[str, ...], by_folder: Mapping[str, Sequence[Verdict]], ending: Ending
+) -> tuple[StatusState, str]:
     """Return what is said of folders that share a context."""
-    judged = [v for v in ending.verdicts if v.path not in commit.others]
-    mine = [v for v in judged if any(_concerns(v.path, folder) for folder in folders)]
+    mine = [verdict for name in ("", *folders) for verdict in by_folder.get(name, ())]
     bad = [v for v in mine if not v.good]
     match ending.state:
         case State.FAILED:
@@ -262,11 +286,6 @@ def _folders(commit: Commit, folders: tuple[str, ...], ending: Ending) -> tuple[
         case _:
             state, text = StatusState.SUCCESS, _good(mine)
     return state, cut(text)
-
-
-def _concerns(path: str, folder: str) -> bool:
-    """Tell whether a path lies in a folder, or something else is in the folder's place."""
-    return folder_of(path) == folder or f"{DAGS}{folder}/".startswith(f"{path.rstrip('/')}/")
 
 
 def _good(verdicts: Sequence[Verdict]) -> str:
