@@ -356,7 +356,7 @@ def test_a_repository_within_is_no_part_of_a_push(clone: Clone) -> None:
 def test_a_folder_that_is_too_much_is_told_as_a_push_would_tell_it(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=2, folders=9, size=1_000_000))
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(2, 9, 1_000_000, 1_000_000))
     for number in range(3):
         clone.write(f"dags/otto/env/{number}.py", HEAD)
     clone.write("dags/amy/x.py", HEAD)
@@ -370,7 +370,7 @@ def test_a_folder_that_is_too_much_is_told_as_a_push_would_tell_it(
 def test_of_a_working_copy_that_is_too_much_nothing_is_parsed(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PER_COMMIT", Weight(files=1, folders=9, size=1_000_000))
+    monkeypatch.setattr(limits, "PER_COMMIT", Weight(1, 9, 1_000_000, 1_000_000))
     for name in "xy":
         clone.write(f"dags/{name}.py", HEAD)
     with pytest.raises(PusherError, match="the commit has more than 1 files"):

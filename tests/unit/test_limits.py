@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deployer.core.model import DAGS
 from deployer.core.tree import limits
+from deployer.core.tree.facts import LARGEST_PARSED
 from deployer.core.tree.limits import (
     PER_COMMIT,
     PER_FOLDER,
@@ -23,8 +26,8 @@ REMEDY = "and add it to .gitignore"
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits to what a test can write down."""
-    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=10, folders=5, size=1_000_000))
-    monkeypatch.setattr(limits, "PER_COMMIT", Weight(files=30, folders=12, size=3_000_000))
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(10, 5, 1_000_000, 1_000_000))
+    monkeypatch.setattr(limits, "PER_COMMIT", Weight(30, 12, 3_000_000, 3_000_000))
 
 
 def files(folder: str, count: int, size: int = 1) -> dict[str, int]:
@@ -33,6 +36,7 @@ def files(folder: str, count: int, size: int = 1) -> dict[str, int]:
 
 def test_a_folder_weighs_what_is_in_it_however_deep() -> None:
     assert weight_of({"a/b/x": 1, "a/y": 2, "z": 4}) == Weight(files=3, folders=3, size=7)
+    assert weight_of({"a/b.py": 1, "c.py": 10**6, "z": 4}).python == 1 + LARGEST_PARSED
 
 
 def test_what_no_disk_could_hold_is_not_counted_on() -> None:
@@ -58,6 +62,44 @@ def test_folders_that_are_too_many_or_bytes_that_are_too_much_are_told_as_such()
         OTTO: f"{OTTO}/a has 6 folders, more than 5 folders: git rm -r --cached {OTTO}/a {REMEDY}",
         "dags/anna": "dags/anna has 1 MB, more than 1 MB: git rm -r --cached what is no code",
     }
+
+
+@pytest.fixture
+def little_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PER_FOLDER", replace(limits.PER_FOLDER, python=500_000))
+    monkeypatch.setattr(limits, "PER_COMMIT", replace(limits.PER_COMMIT, python=1_000_000))
+
+
+@pytest.mark.usefixtures("little_python")
+def test_more_python_than_a_person_writes_is_held_and_the_folder_with_it_named() -> None:
+    own, vendored = files(OTTO, 2, 1_000), files(f"{OTTO}/lib", 8, 100_000)
+    assert of_files(own | vendored).held == {
+        OTTO: f"{OTTO}/lib has 1 MB of Python, more than 0 MB of Python:"
+        f" git rm -r --cached {OTTO}/lib {REMEDY}"
+    }
+    assert (
+        of_files(files(OTTO, 8, 100_000))
+        .held[OTTO]
+        .endswith(": name packages in requirements.txt instead")
+    )
+
+
+@pytest.mark.usefixtures("little_python")
+def test_where_all_python_is_too_much_the_heaviest_folders_are_left_out() -> None:
+    sizes = {"a": 80_000, "b": 90_000, "c": 70_000}
+    found = of_files({p: n for name, n in sizes.items() for p in files(f"dags/{name}", 5, n)})
+    assert found.held == {
+        "dags/b": "dags/b has 0 MB of Python, and the commit has more than 1 MB of Python:"
+        " name packages in requirements.txt instead"
+    }
+
+
+@pytest.mark.usefixtures("little_python")
+def test_what_is_no_python_or_too_large_to_be_parsed_counts_as_far_as_it_is_read() -> None:
+    assert of_files({f"{OTTO}/trips.csv": 900_000, f"{OTTO}/data.py": 900_000}) == TooMuch(
+        {OTTO: f"{OTTO} has 2 MB, more than 1 MB: git rm -r --cached what is no code"}
+    )
+    assert of_files({f"{OTTO}/data.py": 900_000}) == TooMuch()
 
 
 def test_include_is_one_folder() -> None:

@@ -127,13 +127,15 @@ def test_the_size_that_a_page_allows_a_folder_is_that_of_the_code(page: str) -> 
     text = " ".join((DOCS / page).read_text().split())
     assert f"{PER_FOLDER.files:,} files, {PER_FOLDER.folders:,} folders" in text
     assert f"{PER_FOLDER.size // 1_000_000} MB" in text
+    assert f"{PER_FOLDER.python // 1_000_000} MB of Python" in text
 
 
 @pytest.mark.parametrize("page", ["troubleshooting.md", "operations.md"])
 def test_the_size_that_a_page_allows_a_commit_is_that_of_the_code(page: str) -> None:
     text = " ".join((DOCS / page).read_text().split())
     most = f"{PER_COMMIT.files:,} files, {PER_COMMIT.folders:,} folders"
-    assert f"{most} or {PER_COMMIT.size // 1_000_000:,} MB" in text
+    assert re.search(f"{most},? (or )?{PER_COMMIT.size // 1_000_000:,} MB", text)
+    assert f"{PER_COMMIT.python // 1_000_000} MB of Python" in text
 
 
 def test_the_collector_sees_what_it_should() -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeVar, get_args
 
 from deployer.core.model import DAGS, INCLUDE
+from deployer.core.tree.facts import LARGEST_PARSED
 from deployer.core.tree.publishable import MAX_PATH_BYTES
 
-Dimension = Literal["files", "folders", "size"]
+Dimension = Literal["files", "folders", "size", "python"]
 Folder = TypeVar("Folder")
 """What stands for a folder: the id of its tree, or the sizes of its files."""
 
@@ -27,22 +28,30 @@ _ENVIRONMENTS: Final = {"venv", "env"}
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What a folder holds, however deep; it is one of its `folders` itself. `size` in bytes."""
+    """What a folder holds, however deep.
+
+    Attributes:
+        folders: it is one itself.
+        size: bytes.
+        python: those of it that are read as Python, which takes the worker seconds for each MB.
+    """
 
     files: int = 0
     folders: int = 0
     size: int = 0
+    python: int = 0
 
     def __add__(self, other: Weight) -> Weight:
         return Weight(
             min(self.files + other.files, _COUNTED_TO),
             min(self.folders + other.folders, _COUNTED_TO),
             min(self.size + other.size, _COUNTED_TO),
+            self.python + other.python,
         )
 
 
-PER_FOLDER: Final = Weight(files=5_000, folders=1_000, size=500_000_000)
-PER_COMMIT: Final = Weight(files=50_000, folders=10_000, size=4_000_000_000)
+PER_FOLDER: Final = Weight(files=5_000, folders=1_000, size=500_000_000, python=4_000_000)
+PER_COMMIT: Final = Weight(files=50_000, folders=10_000, size=4_000_000_000, python=20_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,13 @@ def judged(
         weight = weights.pop(path)
         held[path] = (
             f"{path} has {_count(weight, too_much)}, and the commit has more than"
-            f" {_count(PER_COMMIT, too_much)}: git rm -r --cached what is no code"
+            f" {_count(PER_COMMIT, too_much)}: {_remedy(too_much)}"
         )
         total = Weight(
             total.files - weight.files,
             total.folders - weight.folders + 1,
             total.size - weight.size,
+            total.python - weight.python,
         )
     return TooMuch(held)
 
@@ -122,10 +132,10 @@ def of_files(sizes: Mapping[str, int]) -> TooMuch:
     folders = {f"{DAGS}{name}": files for name, files in _by_first_name(dags).items()}
     if include := inside.get(INCLUDE.rstrip("/")):
         folders[INCLUDE.rstrip("/")] = include
-    loose = [size for name, size in dags.items() if "/" not in name]
+    loose = weight_of({name: size for name, size in dags.items() if "/" not in name})
     return judged(
         folders.items(),
-        Weight(files=len(loose), size=sum(loose)),
+        replace(loose, folders=0),
         weigh=weight_of,
         inside=_by_first_name,
     )
@@ -133,7 +143,8 @@ def of_files(sizes: Mapping[str, int]) -> TooMuch:
 
 def weight_of(sizes: Mapping[str, int]) -> Weight:
     """Return the weight of a folder by the size of each file, by its path inside."""
-    return Weight(len(sizes), len(folders_above(sizes)) + 1, sum(sizes.values()))
+    python = sum(min(n, LARGEST_PARSED) for path, n in sizes.items() if path.endswith(".py"))
+    return Weight(len(sizes), len(folders_above(sizes)) + 1, sum(sizes.values()), python)
 
 
 def folders_above(paths: Iterable[str]) -> set[str]:
@@ -158,8 +169,7 @@ def _by_first_name(sizes: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
 
 
 def _exceeded(weight: Weight, most: Weight) -> Dimension | None:
-    dimensions: tuple[Dimension, ...] = ("files", "folders", "size")
-    return next((d for d in dimensions if _of(weight, d) > _of(most, d)), None)
+    return next((d for d in get_args(Dimension) if _of(weight, d) > _of(most, d)), None)
 
 
 def _of(weight: Weight, dimension: Dimension) -> int:
@@ -196,11 +206,19 @@ def _excess(path: str, at: str, weight: Weight, too_much: Dimension) -> str:
     """Say why the folder `path` is left out as a whole, where `at` in it has that weight."""
     has = f"{at} has {_count(weight, too_much)}, more than {_count(PER_FOLDER, too_much)}"
     if at == path:
-        return f"{has}: git rm -r --cached what is no code"
+        return f"{has}: {_remedy(too_much)}"
     return f"{has}: git rm -r --cached {shlex.quote(at)} and add it to .gitignore"
+
+
+def _remedy(too_much: Dimension) -> str:
+    if too_much == "python":
+        return "name packages in requirements.txt instead"
+    return "git rm -r --cached what is no code"
 
 
 def _count(weight: Weight, dimension: Dimension) -> str:
     if dimension == "size":
         return f"{weight.size / 1_000_000:,.0f} MB"
+    if dimension == "python":
+        return f"{weight.python / 1_000_000:,.0f} MB of Python"
     return f"{_of(weight, dimension):,} {dimension}"
