@@ -98,14 +98,14 @@ def test_the_first_that_needs_a_module_is_named() -> None:
 
 def test_a_held_module_is_woken_by_whoever_needs_it() -> None:
     files = tree(LIVE).files
-    assert affected.woken(files, files, [HELP, "dags/lasse/gone.py"], [TAXI]) == {HELP}
-    assert affected.woken(files, files, [HELP, TAXI], ["dags/maria/other.py"]) == set()
+    assert affected.Held(files, files, [HELP, "dags/lasse/gone.py"]).woken([TAXI]) == {HELP}
+    assert affected.Held(files, files, [HELP, TAXI]).woken(["dags/maria/other.py"]) == set()
 
 
 def test_a_held_module_is_woken_by_who_needed_it_before() -> None:
     files = tree(LIVE).files
     now = tree({**LIVE, TAXI: DAG}).files
-    assert affected.woken(files, now, [HELP], [TAXI]) == {HELP}
+    assert affected.Held(files, now, [HELP]).woken([TAXI]) == {HELP}
 
 
 def test_a_tree_without_modules_has_none_to_hold() -> None:

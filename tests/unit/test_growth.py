@@ -100,7 +100,7 @@ def harm(before: Tree, after: Tree) -> object:
 
 
 def wake(before: Tree, after: Tree) -> object:
-    return affected.woken(before.files, after.files, list(before.files), set(after.files))
+    return affected.Held(before.files, after.files, list(before.files)).woken(set(after.files))
 
 
 def stir(_: Tree, after: Tree) -> object:

@@ -131,22 +131,23 @@ def modules(
     return found
 
 
-def woken(
-    before: Mapping[str, File],
-    after: Mapping[str, File],
-    held: Collection[str],
-    moving: Collection[str],
-) -> set[str]:
-    """Return those of `held` that some file of `moving` needs, or needed before.
+class Held:
+    """What is held while a tree goes live in the place of another: what is to be judged anew."""
 
-    They have to be judged anew: it may have been the one for whose sake they are held.
-    """
-    if not held:
-        return set()
-    needed: set[str] = set()
-    for files in (before, after):
-        needed |= Needs(files).of(moving & files.keys(), set())
-    return {path for path in held if path in after and path in needed}
+    def __init__(
+        self, before: Mapping[str, File], after: Mapping[str, File], held: Collection[str]
+    ) -> None:
+        self._held = {path for path in held if path in after}
+        trees = (before, after) if self._held else ()
+        self._needs = [(files, Needs(files)) for files in trees]
+
+    def woken(self, moving: Collection[str]) -> set[str]:
+        """Return those that some file of `moving` needs, or needed before.
+
+        It may have been the one for whose sake they are held.
+        """
+        needed = (needs.of(moving & files.keys(), set()) for files, needs in self._needs)
+        return self._held.intersection(set().union(*needed))
 
 
 def differing(old: Mapping[str, File], new: Mapping[str, File]) -> set[str]:

@@ -96,7 +96,7 @@ def carried(live: Live | None, old: Tree | None, plan: Plan, tip: Tree) -> froze
     if live is None or old is None:
         return frozenset()
     moving = {*plan.dag_files, *plan.deleted}
-    again = moving | affected.woken(old.files, tip.files, live.held, moving)
+    again = moving | affected.Held(old.files, tip.files, live.held).woken(moving)
     return frozenset(
         path
         for path in live.held

@@ -136,8 +136,9 @@ def _dag_files(
     # A module that is held is let go for all who need it, or for none; who claims an id, as soon
     # as whoever has it may have given it up. Which may stir others that are held, and so on.
     claims = [one for one in duplicates if one.path in tip.files]
+    waits = affected.Held(live.files, tip.files, held)
     for more in range(1, ROUNDS + 1):
-        again = affected.woken(live.files, tip.files, held, stirred) | {
+        again = waits.woken(stirred) | {
             one.path for one in claims if one.other in stirred or not now.finds(one.other)
         }
         if more == ROUNDS:
