@@ -12,10 +12,12 @@ import pytest
 
 from deployer.core.dependencies import affected
 from deployer.core.model import (
+    Authored,
     Duplicate,
     Ending,
     Examined,
     File,
+    History,
     Outcome,
     ParseError,
     State,
@@ -25,6 +27,7 @@ from deployer.core.model import (
 from deployer.core.planning import held as rules
 from deployer.core.planning.plan import ROUNDS, plan
 from deployer.core.reporting.commit_status import Commit, final
+from deployer.core.reporting.ownership import notes
 from deployer.core.tree.facts import facts
 from deployer.deployment.holding import Holding
 from tests.fakes.journal import FakeJournal
@@ -86,6 +89,12 @@ def chain(size: int) -> dict[str, str]:
     return {f"dags/s{n}/d{n}.py": f"{DAG}x = 's{n + 1}/d{n + 1}.py'\n" for n in range(size)}
 
 
+def deep(size: int) -> dict[str, str]:
+    """Modules of one folder, as deep as a path may be, and a DAG file for each."""
+    texts = {f"dags/mal/{'a/' * 150}m{n}.py": "" for n in range(size)}
+    return texts | {f"dags/mal/d{n}.py": f"{DAG}import a.m{n}\n" for n in range(size)}
+
+
 def apart(size: int) -> dict[str, str]:
     """DAG files that have nothing to do with each other."""
     return {f"dags/s{n}/d.py": DAG for n in range(size)}
@@ -141,9 +150,15 @@ def tell(_: Tree, after: Tree) -> object:
     return final(commit, ending)
 
 
-@pytest.mark.parametrize("push", [alike, everybody, chain, apart])
+def whose(before: Tree, after: Tree) -> object:
+    paths = tuple(sorted(after.files))
+    past = History(before.sha, paths, (Authored("anna@example.org", paths),) * 2)
+    return notes(past, pusher="mallory", roster="", new_roster="")
+
+
+@pytest.mark.parametrize("push", [alike, everybody, chain, deep, apart])
 @pytest.mark.parametrize(
-    "work", [harm, wake, stir, lay_out, plan_what_waits_for_each_other, claim, tell]
+    "work", [harm, wake, stir, lay_out, plan_what_waits_for_each_other, claim, tell, whose]
 )
 def test_work_grows_as_the_push_does(push: Push, work: Callable[[Tree, Tree], object]) -> None:
     taken = []

@@ -209,3 +209,32 @@ def test_a_name_that_a_handmade_commit_holds_as_file_and_folder_is_a_folder() ->
 )
 def test_any_path_is_shown_on_one_line(path: bytes, text: str) -> None:
     assert shown(path) == text
+
+
+# --- links over links --------------------------------------------------------
+
+
+def over_others(count: int) -> list[tuple[Entry, tuple[str, bytes]]]:
+    """Return links of which each leads to the next."""
+    return [link(f"dags/a/l{n}.py", f"l{n + 1}.py") for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("links", "first"),
+    [
+        (over_others(10), "dags/a/l10.py"),
+        (over_others(11), "the link leads back to itself"),
+        ([link("dags/a/l0.py", "../a/" * 98 + "l10.py")], "dags/a/l10.py"),
+        (
+            [link("dags/a/l0.py", "../a/" * 100 + "l10.py")],
+            "the way of the link is longer than 512 bytes",
+        ),
+    ],
+)
+def test_a_link_leads_over_ten_others_and_by_a_way_no_longer_than_a_path(
+    links: list[tuple[Entry, tuple[str, bytes]]], first: str
+) -> None:
+    entries = [*(made for made, _ in links), entry("dags/a/l10.py"), entry("dags/a/l11.py")]
+    _, left_out, _, found = publishable(entries, dict(text for _, text in links))
+    told = {item.path: item.reason for item in left_out} | found
+    assert told["dags/a/l0.py"] == first

@@ -39,6 +39,8 @@ INSTALLED = sys.stdlib_module_names | {"airflow"}
 """What an import of it means, however a folder is called: `dags/` comes last on the path."""
 
 _ENDINGS = (".py", ".pyc", ".so")
+_MOST_PARTS = 20
+"""Of a module's name that is sought in a folder: a path of 512 bytes has 256, and as many ends."""
 _DOTTED = re.compile(r"\w+(\.\w+)+")
 
 
@@ -218,5 +220,5 @@ def _filled(path: str) -> tuple[tuple[str, ...], str, frozenset[str]]:
 def _endings(place: str, room: str) -> Iterator[str]:
     """Yield what `place` is called as seen from `room` and from each directory between."""
     parts = place.removeprefix(room).split("/") if place.startswith(room) else []
-    for start in range(len(parts)):
+    for start in range(max(len(parts) - _MOST_PARTS, 0), len(parts)):
         yield "/".join(parts[start:])

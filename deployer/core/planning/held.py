@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from deployer.core.dependencies import affected
 from deployer.core.model import Duplicate, Examined, Live, Plan, Tree, folder_of
+from deployer.core.tree.limits import folders_above
 
 DIED = "DagProcessorDied"
 """Type of the error of a file that is held since the dag-processor died of it."""
@@ -21,7 +22,7 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
 
     In the place of a folder there may be a link or a submodule: what was below it stays, too.
     """
-    taken = {up for path in tip.files for up in (path, *_above(path))}
+    taken = tip.files.keys() | folders_above(tip.files)
     refused = {item.path.rstrip("/") for item in tip.left_out}
     return frozenset(
         path for path in live if path not in taken and not refused.isdisjoint((path, *_above(path)))
@@ -45,7 +46,8 @@ def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, st
     if live is None or old is None:
         return ()
     known = dict(live.stays)
-    places = {up for path in staying(tip, old.files) for up in (path, *_above(path))}
+    stays = staying(tip, old.files)
+    places = stays | folders_above(stays)
     return tuple(
         sorted(
             (item.path, known.get(item.path, live.sha))

@@ -11,7 +11,8 @@ does not have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -62,28 +63,34 @@ def notes(
 def _foreign(
     changed: Sequence[str], commits: Sequence[Authored], pusher: str, roster: Roster
 ) -> list[str]:
-    """Return the parts that neither the pusher nor the authors may change, folders first."""
-    parts: dict[_Part, set[str]] = {}
-    for path in changed:
-        if part := _part(path):
-            parts.setdefault(part, set()).add(path)
+    """Return the parts that neither the pusher nor the authors may change, folders first.
+
+    Authors may if all that changed in a part has some, and all who wrote in it are allowed.
+    """
+    parts = _by_part(changed)
+    written: dict[_Part, set[str]] = defaultdict(set)
+    authors: dict[_Part, set[str]] = defaultdict(set)
+    for commit in commits:
+        for part, paths in _by_part(commit.paths).items():
+            written[part] |= paths
+            authors[part].add(commit.email)
     foreign = []
     for part in sorted(parts, key=lambda part: (part.folder is None, part.label)):
         allowed = roster.teachers | (roster.owners(part.folder) if part.folder else frozenset())
-        if pusher.casefold() not in allowed and not _written_by(
-            allowed, part, parts[part], commits
-        ):
+        theirs = parts[part] <= written[part] and all(
+            rosters.names_of(email) & allowed for email in authors[part]
+        )
+        if pusher.casefold() not in allowed and not theirs:
             foreign.append(part.label)
     return foreign
 
 
-def _written_by(
-    allowed: frozenset[str], part: _Part, paths: set[str], commits: Sequence[Authored]
-) -> bool:
-    """Tell whether all of `paths` have authors, and all authors in this part are allowed."""
-    touching = [c for c in commits if any(_part(path) == part for path in c.paths)]
-    written = {path for commit in touching for path in commit.paths}
-    return paths <= written and all(rosters.names_of(c.email) & allowed for c in touching)
+def _by_part(paths: Iterable[str]) -> dict[_Part, set[str]]:
+    found: dict[_Part, set[str]] = defaultdict(set)
+    for path in paths:
+        if part := _part(path):
+            found[part].add(path)
+    return found
 
 
 def _part(path: str) -> _Part | None:
