@@ -53,6 +53,9 @@ BUNDLE = "class"
 MOST_TASKS = 10_000
 """Of one run, which are made all at once: of a million nobody's DAG runs, and no page of Airflow's
 comes up, for minutes (10,000 made a neighbour's run wait for 40 s)."""
+MOST_DAGS = 200
+"""Of one file, again with each parse of it. The dag-processor stores nothing of other files
+meanwhile: 1,000 of two tasks took it 10 s."""
 MOST_LISTED = 1_000_000
 """Characters of a DAG in each list of DAGs, whose page all people of the class load."""
 
@@ -134,6 +137,11 @@ def _where(one: Any) -> str:  # noqa: ANN401  # a row of any table
 
 def _rows(result: DagFileParsingResult) -> Iterator[Row]:
     dags = {dag.dag_id: _Dag(data=dag.data) for dag in result.serialized_dags}
+    if len(dags) > MOST_DAGS:
+        raise CanNotBeStored(
+            f"has {len(dags)} DAGs, which Airflow stores while all other files wait: "
+            f"{MOST_DAGS} are taken; expand tasks, or let one DAG do many"
+        )
     yield from _of_assets(dags)
     for dag_id, dag in dags.items():
         yield from _of_deadlines(dag_id, dag)  # what is stored next takes them out

@@ -1545,6 +1545,21 @@ def test_by_which_claim_a_file_is_held_is_known_until_something_else_is_told_of_
     assert journal.duplicates([mine, hers]) == claims[1:]
 
 
+def test_more_is_asked_for_than_one_statement_can_name(journal: Journal) -> None:
+    names = [f"dags/a/x{number}.py" for number in range(70_000)]
+    first, last = names[0], names[-1]
+    claims = (Duplicate(first, "x", last), Duplicate(last, "x", first))
+    held = tuple(Verdict(path, Outcome.HELD) for path in (first, last))
+    known = started(journal, A)
+    journal.end(known, Ending(A, State.BROKEN, verdicts=held, duplicates=claims), at=after(1))
+    assert set(journal.duplicates(names)) == set(claims)
+    both = [verdict(first, "one"), verdict(last, names[-1])]
+    judged = started(journal, B)
+    journal.set_verdicts(judged, both)
+    assert journal.were_good(names, before=judged + 1) == {first, last}
+    assert journal.files_of(names) == {last: frozenset({last})}
+
+
 def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:
     number = _queued(journal, A)
     journal.queue(B, base_sha=A, ref=REF, trigger=Trigger.WEBHOOK, at=after(9))

@@ -239,6 +239,13 @@ HARMFUL = [
         id="each of one list with each of another",
     ),
     pytest.param(
+        "from airflow.sdk import DAG\nkept = [DAG(f'made_{n}') for n in range(201)]\n"
+        "globals().update({dag.dag_id: dag for dag in kept})\n",
+        "has 201 DAGs, which Airflow stores while all other files wait: 200 are taken; "
+        "expand tasks, or let one DAG do many",
+        id="more DAGs than others can wait for",
+    ),
+    pytest.param(
         "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n",
         f"did not finish parsing within {PARSE_S} s",
         id="endless, ignores the alarm",

@@ -32,6 +32,7 @@ from deployer.edges.journal.tables import (
     verdicts,
 )
 from deployer.edges.journal.transactions import marks, outbox
+from deployer.edges.journal.transactions.reading import batches
 from deployer.errors import JournalError
 
 
@@ -190,7 +191,8 @@ def supersede(
 
 
 def _set_claims(connection: Connection, good: Sequence[Verdict]) -> None:
-    connection.execute(delete(claims).where(claims.c.path.in_([it.path for it in good])))
+    for paths in batches([verdict.path for verdict in good]):
+        connection.execute(delete(claims).where(claims.c.path.in_(paths)))
     named = {(verdict.path, dag_id) for verdict in good for dag_id in verdict.dag_ids}
     _insert(connection, claims, [{"path": path, "dag_id": dag_id} for path, dag_id in named])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, union
 
@@ -37,7 +38,12 @@ from deployer.edges.journal.tables import (
 )
 from deployer.errors import DeployerError
 
+Value = TypeVar("Value")
+
 MOST_ABOUT = 50
+MOST_NAMED = 10_000
+"""SQLite takes 32,766 values in a statement (sqlite.org/limits.html), PostgreSQL's protocol 65,535;
+a push may hold more."""
 MAX_ID = 2**31 - 1  # PostgreSQL's integer; a larger number in a URL names no deployment
 
 
@@ -53,6 +59,13 @@ VERDICT: Final = (
 )
 """But for the trace of its error: of many verdicts those weigh too much."""
 _TRACE: Final = _error["trace"].as_string().label("trace")
+
+
+def batches(values: Collection[Value]) -> Iterator[list[Value]]:
+    """Yield `values`, no more at a time than one statement may name."""
+    them = list(values)
+    for start in range(0, len(them), MOST_NAMED):
+        yield them[start : start + MOST_NAMED]
 
 
 def whole(connection: Connection, deployment: int) -> Deployment | None:
@@ -180,10 +193,14 @@ def complete(connection: Connection, prefix: str) -> str | None:
 
 
 def were_good(connection: Connection, paths: Collection[str], *, before: int) -> frozenset[str]:
-    found = connection.execute(
-        newest_verdicts(verdicts.c.path.in_(paths), verdicts.c.deployment_id < before)
+    return frozenset(
+        row.path
+        for some in batches(paths)
+        for row in connection.execute(
+            newest_verdicts(verdicts.c.path.in_(some), verdicts.c.deployment_id < before)
+        )
+        if Verdict(row.path, Outcome(row.outcome)).good
     )
-    return frozenset(row.path for row in found if Verdict(row.path, Outcome(row.outcome)).good)
 
 
 def judged(connection: Connection) -> frozenset[str]:
@@ -192,13 +209,21 @@ def judged(connection: Connection) -> frozenset[str]:
 
 
 def duplicates(connection: Connection, paths: Collection[str]) -> tuple[Duplicate, ...]:
-    held = newest_verdicts(verdicts.c.path.in_(paths)).where(verdicts.c.outcome == Outcome.HELD)
-    ends = held.join(deployments, deployments.c.id == verdicts.c.deployment_id)
+    held: dict[int, set[str]] = defaultdict(set)
+    for some in batches(paths):
+        newest = newest_verdicts(verdicts.c.path.in_(some)).where(
+            verdicts.c.outcome == Outcome.HELD
+        )
+        for row in connection.execute(newest.add_columns(verdicts.c.deployment_id)):
+            held[row.deployment_id].add(row.path)
+    # Each end is read once: it may tell of as many files as are held by it.
+    ends = select(deployments.c.id, deployments.c.ending)
     return tuple(
         made(Duplicate, stored)
-        for row in connection.execute(ends.add_columns(deployments.c.ending))
+        for some in batches(held)
+        for row in connection.execute(ends.where(deployments.c.id.in_(some)))
         for stored in (row.ending or {}).get("duplicates", ())
-        if stored["path"] == row.path
+        if stored["path"] in held[row.id]
     )
 
 
@@ -217,10 +242,10 @@ def newest_verdicts(*which: ColumnElement[bool]) -> Select[Any]:
 
 
 def files_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, frozenset[str]]:
-    found = connection.execute(select(claims).where(claims.c.dag_id.in_(dag_ids)))
-    files: dict[str, set[str]] = {}
-    for row in found:
-        files.setdefault(row.dag_id, set()).add(row.path)
+    files: dict[str, set[str]] = defaultdict(set)
+    for some in batches(dag_ids):
+        for row in connection.execute(select(claims).where(claims.c.dag_id.in_(some))):
+            files[row.dag_id].add(row.path)
     return {dag_id: frozenset(paths) for dag_id, paths in files.items()}
 
 
