@@ -137,11 +137,7 @@ def _where(one: Any) -> str:  # noqa: ANN401  # a row of any table
 
 def _rows(result: DagFileParsingResult) -> Iterator[Row]:
     dags = {dag.dag_id: _Dag(data=dag.data) for dag in result.serialized_dags}
-    if len(dags) > MOST_DAGS:
-        raise CanNotBeStored(
-            f"has {len(dags)} DAGs, which Airflow stores while all other files wait: "
-            f"{MOST_DAGS} are taken; expand tasks, or let one DAG do many"
-        )
+    _bound_dags(len(dags))
     yield from _of_assets(dags)
     for dag_id, dag in dags.items():
         yield from _of_deadlines(dag_id, dag)  # what is stored next takes them out
@@ -212,6 +208,14 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
             stored = TaskInstance.insert_mapping("", task, -1, dag_version_id=None, dag_run=run)
         values = ((columns[key].columns[0], stored[key]) for key in stored if key in columns)
         yield Row(tuple(values), f"in {where}")
+
+
+def _bound_dags(count: int) -> None:
+    if count > MOST_DAGS:
+        raise CanNotBeStored(
+            f"has {count} DAGs, which Airflow stores while all other files wait: "
+            f"{MOST_DAGS} are taken; expand tasks, or let one DAG do many"
+        )
 
 
 def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:

@@ -47,7 +47,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
     "preflight_rows.py": frozenset(
-        {"_of_dag", "_refusing", "_of_deadlines", "_bound_tasks", "_bound_listed"}
+        {"_of_dag", "_refusing", "_of_deadlines", "_bound_dags", "_bound_tasks", "_bound_listed"}
     ),
     "edges/packages/installer_output.py": frozenset(
         {"reason_of", "reason_of_pip", "said_by_build", "last_line"}

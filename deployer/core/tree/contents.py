@@ -135,7 +135,7 @@ def tree(
     left_out = [LeftOut(path, held[path], folders.get(path[:-1], "")) for path in held]
     left_out += [item for item in unfit if not item.path.startswith(start)]
     files, requirements, texts = {}, None, {}
-    patterns = Counter[str | None]()  # of all ignore files of a folder
+    patterns = Counter[str | None]()  # weights, of all ignore files of a folder
     for path, blob in blobs.items():
         if path.startswith(start):
             continue
@@ -164,9 +164,9 @@ def tree(
 def _harm(path: str, text: str, patterns: Counter[str | None]) -> str | None:
     """Return what an ignore file would do to others, None if nothing.
 
-    `patterns`: how many there are by folder; this file's are added.
+    `patterns`: as how many they count by folder; this file's are added.
     """
     if ignores.Ignores({path: text}).hides(_ANYBODYS):
         return "it would hide everybody's DAGs: name your folder in it"
-    patterns[folder_of(path)] += len(ignores.patterns(text))
+    patterns[folder_of(path)] += ignores.weight(text)
     return ignores.too_many(patterns[folder_of(path)])
