@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli import FULL, SHORTEST, commit_or_number, json_option, print_json, printing
+from deployer.cli import SHORTEST, commit_or_number, json_option, print_json, printing
 from deployer.core.model import Deployment, State
 from deployer.core.reporting.render import as_json
 from deployer.errors import DeployerError
@@ -31,13 +31,13 @@ def show(what: str, *, in_json: bool) -> None:
 
 
 def _find(journal: Journal, what: str) -> Deployment:
-    found = None
+    found, sha = None, what
     if len(what) >= SHORTEST:
-        full = what if len(what) == FULL else journal.complete(what)
-        found = journal.judging(full) if full else None
+        sha = journal.complete(what) or what
+        found = journal.judging(sha)
     if found is None and what.isdigit():
         found = journal.deployment(int(what))
-    if found is None and any(heard.trigger for heard in journal.heard(what)):
+    if found is None and any(heard.trigger for heard in journal.heard(sha)):
         raise DeployerError(
             f"{what} was announced, and the worker has not taken it in yet:"
             f" `deployer explain {what}` tells since when"

@@ -315,12 +315,17 @@ class CoveredCommits:
             log.warning("refused", deployment=refused, reason=why)
 
     def judged_beyond(self, sha: str) -> list[str]:
-        """Return commits that are newer than `sha`, of the last deployments that went live."""
+        """Return the commits newer than `sha` that were live before it, of the last deployments."""
         found: dict[str, None] = {}
+        was = ""
         for deployment in self.parts.journal.deployments(limit=LOOKED_BACK):
-            if deployment.state in {State.SUCCEEDED, State.BROKEN}:
-                newer = [c for c in deployment.covers if c != sha and self.is_on(c, sha)]
-                found |= dict.fromkeys(newer)
+            if deployment.sha != sha and deployment.state in {State.SUCCEEDED, State.BROKEN}:
+                was = was or deployment.sha
+                found |= dict.fromkeys(
+                    c
+                    for c in deployment.covers
+                    if c != sha and self.is_on(c, sha) and self.is_on(was, c)
+                )
         return list(found)
 
     def is_on(self, tip: str, sha: str) -> bool:

@@ -152,9 +152,10 @@ class Deploying:
             known = self.parts.journal.deployments(limit=LOOKED_BACK)
             self._begun = max((one.id for one in known if one.started_at), default=0)
         same = [row for row in self.intake.rows() if row.sha == tip]
-        if not same:
-            number = self.intake.queue(tip, base_sha, why)
-        elif (mine := same[-1]).id < self._begun:
+        mine = same[-1] if same else None
+        if mine is None or (why is Trigger.ROLLBACK and mine.trigger is not why):
+            number = self.intake.queue(tip, base_sha, why)  # what waits does so for the unfreeze
+        elif mine.id < self._begun:
             number = self.intake.queue(tip, mine.base_sha, mine.trigger, mine.queued_at)
         else:
             number = mine.id

@@ -1076,9 +1076,12 @@ def test_what_the_journal_does_not_know_ends_with_1_and_one_line(
     )
 
 
-def test_show_knows_a_push_that_the_worker_has_not_taken_in(run: Run, journal: SqlJournal) -> None:
+@pytest.mark.parametrize("what", [A, A[:7]], ids=["whole", "shortened"])
+def test_show_knows_a_push_that_the_worker_has_not_taken_in(
+    run: Run, journal: SqlJournal, what: str
+) -> None:
     delivered(journal, "72d3162e-cc78", A)
-    ended = run("show", A)
+    ended = run("show", what)
     assert ended.status == 1
     assert "the worker has not taken it in yet: `deployer explain" in ended.err
 

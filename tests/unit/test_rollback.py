@@ -169,6 +169,31 @@ def test_unfreezing_after_a_rollback_deploys_the_tip_and_answers_all_anew(world:
     assert world.journal.deployments(limit=1)[0].trigger is not Trigger.ROLLBACK
 
 
+def test_a_rollback_to_what_waits_for_the_unfreeze_is_a_rollback_of_its_own(world: World) -> None:
+    oldest, (older, _) = two_more(world)
+    world.roll_back(oldest)
+    rest(world)
+    world.clock.sleep(60)
+    world.roll_back(older)
+    asked_at = world.clock.now()
+    rest(world)
+    made = world.judging(older)
+    assert (made.trigger, made.queued_at >= asked_at) == (Trigger.ROLLBACK, True)
+    assert [row.sha for row in world.journal.unfinished()].count(older) == 0
+
+
+def test_what_a_forced_push_removed_before_keeps_its_verdict_in_a_rollback(world: World) -> None:
+    good, shas = two_more(world)
+    told = [world.said(sha) for sha in shas]
+    instead = world.repository.push({WEATHER: "# airflow dag, another one\n"}, onto=good)
+    world.deliver(instead, shas[-1], forced=True)
+    rest(world)
+    world.roll_back(good)
+    rest(world)
+    assert [world.said(sha) for sha in shas] == told
+    assert world.said(instead)["airflow/deploy"][0] == "error"
+
+
 def test_a_rollback_that_was_lifted_before_its_turn_is_answered_so(world: World) -> None:
     good, (_, live) = two_more(world)
     request = world.roll_back(good)
