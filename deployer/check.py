@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployer.core import precheck
+from deployer.core.dependencies.affected import stands_alone
 from deployer.core.model import REQUIREMENTS, Tree, Verdict
 from deployer.errors import PusherError, WrongPlace
 from deployer.ports import Examiner
@@ -49,7 +50,13 @@ def check(
     whole = not places or (trial and trial.python)
     moved = _moved(tree, places)
     files = everything if whole else precheck.dag_files(tree, moved)
-    examined = examiner.examine(tree, files)
+    examined = [
+        one
+        for one in examiner.examine(tree, files)
+        if whole
+        or precheck.within(one.path, places)
+        or not stands_alone(one.path, tree.files[one.path], one.error)
+    ]
     ids = {dag_id for one in examined for dag_id in one.dag_ids}
     suspects = copy.mention(tree, sorted(set(everything) - set(files)), ids) if ids else []
     beside = examiner.examine(tree, suspects)

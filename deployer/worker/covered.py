@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from deployer.core.dependencies.affected import governed, stirred
+from deployer.core.dependencies.affected import governed, stands_alone, stirred
 from deployer.core.model import (
     DAGS,
     ROSTER,
@@ -148,7 +148,13 @@ class CoveredCommits:
             except GitError:  # it has its verdict all the same
                 return final(commit, ending)
             linked = {path for path, target in tip.links.items() if target in commit.changed}
+            alone = {
+                v.path
+                for v in ending.verdicts
+                if v.path in tip.files and stands_alone(v.path, tip.files[v.path], v.error)
+            }
             reached = stirred(tip.files, {*commit.changed, *linked})
+            reached -= alone.difference(commit.changed, ending.broke)
             others: set[str] = set()
             if commit.changed:
                 own = {path for path in bad if commit.changes(path)}

@@ -14,6 +14,7 @@ import pytest
 
 from deployer.check import Checked
 from deployer.check import check as check_copy
+from deployer.core.model import ParseError
 from deployer.core.tree import limits
 from deployer.core.tree.limits import Weight
 from deployer.edges.embedded import environment, students_machine
@@ -424,6 +425,18 @@ def test_only_the_given_files_and_what_uses_them_are_parsed(clone: Clone) -> Non
     assert examiner.asked[0] == ("dags/amy/uses.py",)
     assert [v.path for v in found.verdicts] == ["dags/amy/uses.py"]
     assert found.unseen == ("dags/amy/helper.py",)
+
+
+def test_another_file_that_is_no_python_is_no_matter_of_the_given_one(clone: Clone) -> None:
+    clone.write("dags/amy/good.py", HEAD)
+    clone.write("dags/amy/other.py", f"{HEAD}def (:\n")
+    error = ParseError("SyntaxError", "invalid syntax", 2, 'File "dags/amy/other.py", line 2')
+    examiner = FakeExaminer()
+    examiner.finds("dags/amy/other.py", error=error)
+    found = check_copy(WorkingCopy(clone.root), examiner, ["dags/amy/good.py"])
+    assert [v.path for v in found.verdicts] == ["dags/amy/good.py"]
+    found = check_copy(WorkingCopy(clone.root), examiner, ["dags/amy/other.py"])
+    assert [v.path for v in found.verdicts] == ["dags/amy/other.py"]
 
 
 def test_with_an_ignore_file_is_parsed_what_it_no_longer_hides(clone: Clone) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.core.dependencies import affected
-from deployer.core.model import Tree
+from deployer.core.model import ParseError, Tree
 from tests.unit.test_plan import DAG, tree
 
 TAXI, BIKES, FARES = "dags/lasse/taxi.py", "dags/maria/bikes.py", "dags/lasse/fares.py"
@@ -148,3 +148,28 @@ def test_what_is_known_is_passed_over_with_all_that_it_needs(
     needs, known = affected.Needs(files), set[str]()
     apart = [needs.of((path,), known) for path in sorted(first & files.keys())]
     assert set().union(*apart) == known == needs.of(first & files.keys(), set())
+
+
+# --- what stands alone -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "trace", "alone"),
+    [
+        ("def (:", "SyntaxError", f'  File "/r/{TAXI}", line 1', True),
+        ("def (:", "IndentationError", "", True),  # traces are not always at hand
+        ("def (:", "SyntaxError", f'  File "/r/{TAXI}", line 1\n  File "/r/{HELP}", line 1', False),
+        ("def (:", "ImportError", f'  File "/r/{TAXI}", line 1', False),
+        ("import help", "SyntaxError", f'  File "/r/{TAXI}", line 1', False),
+    ],
+    ids=["no python", "no trace", "of what it imports", "newer than ours", "we can read it"],
+)
+def test_only_a_file_whose_own_text_is_no_python_stands_alone(
+    *, text: str, kind: str, trace: str, alone: bool
+) -> None:
+    file = tree({TAXI: text}).files[TAXI]
+    assert affected.stands_alone(TAXI, file, ParseError(kind, "", 1, trace)) is alone
+
+
+def test_a_file_without_an_error_does_not_stand_alone() -> None:
+    assert not affected.stands_alone(TAXI, tree({TAXI: "def (:"}).files[TAXI], None)

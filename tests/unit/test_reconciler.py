@@ -216,6 +216,17 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[s
     }
 
 
+def test_a_file_that_is_no_python_reddens_no_other_commit_of_its_folder(world: World) -> None:
+    world.repository.push({TAXI: "from airflow.sdk import dag\ndef (:\n"})
+    world.releases.contents[TAXI] = Broken("SyntaxError: invalid syntax")
+    world.reconciler.reconcile()
+    sha = world.announced("dags/lasse/other.py")
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: other")
+    told = "live: 1 of 2 files parsed in 0.0 s; 1 broken; lasse/taxi.py:2 SyntaxError: "
+    assert world.said(sha)["airflow/deploy"] == ("success", f"{told}invalid syntax")
+
+
 def test_a_helper_that_is_held_stays_so_when_all_is_judged_anew(world: World) -> None:
     with_a_shared_helper(world)
     world.examiner.finds(TAXI, harm="exits the process")

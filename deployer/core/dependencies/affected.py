@@ -24,11 +24,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from deployer.core.dependencies import data_references, import_graph
-from deployer.core.model import DAGS, REQUIREMENTS, File, Tree, folder_of
+from deployer.core.model import ANYTHING, DAGS, REQUIREMENTS, File, ParseError, Tree, folder_of
 from deployer.core.tree import ignores
 from deployer.core.tree.ignores import Ignores
 
 _IGNORES = f"/{ignores.NAME}"
+_NO_PYTHON = {"SyntaxError", "IndentationError", "TabError"}
 
 
 def stirred(files: Mapping[str, File], moved: Collection[str]) -> frozenset[str]:
@@ -65,6 +66,18 @@ class Needs:
             found |= fresh
             queue += fresh
         return found
+
+
+def stands_alone(path: str, file: File, error: ParseError | None) -> bool:
+    """Tell whether a file's own text is no Python: nothing that moves elsewhere breaks or mends it.
+
+    To us it may import anything, for Airflow's Python may be newer than ours; `error` is what that
+    one said.
+    """
+    if error is None or error.type not in _NO_PYTHON or ANYTHING not in file.facts.imports:
+        return False
+    last = error.trace.rpartition('File "')[2].partition('"')[0]  # of the trace's places
+    return last.endswith(path) or not last
 
 
 def governed(before: Tree | None, tip: Tree, moved: Collection[str]) -> frozenset[str]:
