@@ -126,13 +126,14 @@ class CoveredCommits:
         known = {path for one in of_tip if one.ending for path in one.ending.broke}
         try:
             tip = self.parts.repository.tree(ending.tip)
-            before = self.parts.repository.tree(base_sha).files
+            before = self.parts.repository.tree(base_sha)
         except GitError:  # nothing but this is lost with it
             return ()
+        linked = {**before.links, **tip.links}
         stayed = [
             path
             for path in bad
-            if path in tip.links or (path in tip.files and before.get(path) == tip.files[path])
+            if path in linked or (path in tip.files and before.files.get(path) == tip.files[path])
         ]
         were_good = self.parts.journal.were_good(stayed, before=deployment)
         return tuple(sorted(were_good | known.intersection(bad)))
@@ -147,7 +148,8 @@ class CoveredCommits:
                 before = self.parts.repository.tree(commit.since) if commit.since else None
             except GitError:  # it has its verdict all the same
                 return final(commit, ending)
-            linked = {path for path, target in tip.links.items() if target in commit.changed}
+            leads = [*tip.links.items(), *(before.links.items() if before else ())]
+            linked = {path for path, target in leads if target in commit.changed}
             alone = {
                 v.path
                 for v in ending.verdicts

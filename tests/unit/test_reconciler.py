@@ -391,6 +391,27 @@ def test_who_changes_what_a_link_to_a_helper_leads_to_answers_for_who_needs_that
     assert world.said(sha)["airflow/deploy"][1].startswith("breaks lasse/taxi.py:2 ")
 
 
+@pytest.mark.parametrize(
+    ("target", "context", "says"),
+    [
+        ("include/shared.py", "airflow/deploy", "breaks lasse/taxi.py is held: the link leads"),
+        ("dags/lasse/shared.py", "airflow/lasse", "taxi.py is held: the link leads"),
+    ],
+)
+def test_who_takes_away_what_a_link_leads_to_answers_for_the_link(
+    world: World, target: str, context: str, says: str
+) -> None:
+    world.repository.links[TAXI] = target
+    world.repository.push({target: "from airflow.sdk import dag\n"})
+    world.reconciler.reconcile()
+    sha = world.repository.push({target: None})
+    world.repository.left_out[sha] = (LeftOut(TAXI, "the link leads to nothing"),)
+    world.deliver(sha)
+    world.reconciler.reconcile()
+    state, words = world.said(sha)[context]
+    assert (state, words[: len(says)]) == ("failure", says)
+
+
 def test_a_helper_right_under_dags_answers_for_what_is_broken_there(world: World) -> None:
     root = "dags/root.py"
     world.breaks(root)
