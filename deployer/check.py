@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from deployer.core import precheck
@@ -48,8 +48,9 @@ def check(
         raise PusherError(tree.refused)
     everything = precheck.dag_files(tree)
     whole = not places or (trial and trial.python)
-    moved = _moved(tree, places)
-    files = everything if whole else precheck.dag_files(tree, moved)
+    gone = {path for path in copy.gone(tree) if precheck.within(path, places)}
+    moved = _moved(tree, places, gone)
+    files = everything if whole else precheck.dag_files(tree, moved, gone)
     examined = [
         one
         for one in examiner.examine(tree, files)
@@ -61,9 +62,10 @@ def check(
     suspects = copy.mention(tree, sorted(set(everything) - set(files)), ids) if ids else []
     beside = examiner.examine(tree, suspects)
     verdicts = precheck.judged(examined, beside=beside, requirements=tree.requirements)
-    left_out = [v for v in precheck.left_out(tree) if precheck.within(v.path, places or ("",))]
-    tried = [trial.verdict] if trial else []
-    found = sorted((*verdicts, *left_out, *tried), key=lambda verdict: verdict.path)
+    packages = (trial.verdict,) if trial else precheck.packages(tree)
+    aside = (*precheck.left_out(tree), *packages)
+    asked_for = [v for v in aside if precheck.within(v.path, places or ("",))]
+    found = sorted((*verdicts, *asked_for), key=lambda verdict: verdict.path)
     return Checked(
         tuple(found),
         tuple(p for p in places if not any(precheck.within(v.path, (p,)) for v in found)),
@@ -71,8 +73,8 @@ def check(
     )
 
 
-def _moved(tree: Tree, places: Sequence[str]) -> frozenset[str]:
-    published = [*tree.files, *(item.path for item in tree.left_out)]
+def _moved(tree: Tree, places: Sequence[str], gone: Collection[str]) -> frozenset[str]:
+    published = [*tree.files, *(item.path for item in tree.left_out), *gone]
     published += [REQUIREMENTS] if tree.requirements is not None else []
     for place in places:
         if not any(precheck.within(path, (place,)) for path in published):

@@ -14,11 +14,22 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from deployer.core.model import Examined, Outcome, ParseError, Proof, Tree, Verdict
+from deployer.core.model import (
+    REQUIREMENTS,
+    Examined,
+    File,
+    Outcome,
+    ParseError,
+    Proof,
+    Tree,
+    Verdict,
+)
 from deployer.core.planning.held import duplicates
 from deployer.core.planning.packages import parsed
 from deployer.core.planning.plan import plan
+from deployer.core.requirements import meaning
 from deployer.core.tree.ignores import NAME
+from deployer.errors import RequirementsRefused
 
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _BRINGS: Final[Mapping[str, str]] = {
@@ -100,22 +111,25 @@ REMEDIES: Final[Mapping[str, str]] = {
 """What to do, by the name of the error's type, where the file's own text is to blame."""
 
 
-def dag_files(tree: Tree, moved: Collection[str] | None = None) -> tuple[str, ...]:
+def dag_files(
+    tree: Tree, moved: Collection[str] | None = None, gone: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return the DAG files that a push of `moved` would have Airflow parse, sorted.
 
-    Those are the DAG files among `moved`, and whatever depends on one of them; of an ignore file
-    all below its folder, as what it hid before is not known here. All DAG files of the tree where
-    `moved` is None.
+    Those are the DAG files among `moved`, and whatever depends on one of them, on a link to one,
+    or on what is `gone`; of an ignore file all below its folder, as what it hid before is not known
+    here. All DAG files of the tree where `moved` is None.
     """
     live = None
     if moved is not None:
+        moved = {*moved, *(path for path, target in tree.links.items() if target in moved)}
         folders = tuple(path.removesuffix(NAME) for path in tree.ignores if path in moved)
         files = {
             path: file
             for path, file in tree.files.items()
             if path not in moved and not path.startswith(folders)
         }
-        live = replace(tree, files=files)
+        live = replace(tree, files=files | {path: File("gone") for path in gone})
     text = tree.requirements or ""
     return plan(live, tree, installed=text, refusals={}, services=()).dag_files
 
@@ -140,6 +154,21 @@ def left_out(tree: Tree) -> tuple[Verdict, ...]:
         Verdict(item.path, Outcome.HELD, error=ParseError("Held", item.reason))
         for item in tree.left_out
     )
+
+
+def refused(why: RequirementsRefused) -> Verdict:
+    """Return what is said of requirements that can't be installed."""
+    error = ParseError(type(why).__name__, why.reason, why.line)
+    return Verdict(REQUIREMENTS, Outcome.BROKEN, error=error)
+
+
+def packages(tree: Tree) -> tuple[Verdict, ...]:
+    """Return what a push would say of requirements that are refused as they are read."""
+    try:
+        meaning.parse(tree.requirements or "")
+    except RequirementsRefused as exc:
+        return (refused(exc),)
+    return ()
 
 
 def judged(

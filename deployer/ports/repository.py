@@ -156,6 +156,13 @@ class WorkingCopy(Protocol):
             DiskError
         """
 
+    def gone(self, tree: Tree) -> frozenset[str]:
+        """Return the paths that a push takes away, `tree` being this copy's.
+
+        Raises:
+            DiskError
+        """
+
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -378,6 +379,28 @@ def test_of_a_working_copy_that_is_too_much_nothing_is_parsed(
         check_copy(WorkingCopy(clone.root), FakeExaminer(), ())
 
 
+@pytest.mark.parametrize("committed", [True, False])
+def test_what_took_the_place_of_something_else_is_as_in_a_commit(
+    clone: Clone, *, committed: bool
+) -> None:
+    for path in ("dags/amy/x.py", "dags/amy/sub/y.py", "dags/amy/linked/z.py", "dags/bo/z.py"):
+        clone.write(path, HEAD)
+    clone.git("add", "--all")
+    if committed:
+        clone.git("commit", "--quiet", "--message", "before")
+    amy = clone.root / "dags/amy"
+    (amy / "x.py").unlink()
+    clone.write("dags/amy/x.py/main.py", HEAD)
+    for name in ("sub", "linked"):
+        shutil.rmtree(amy / name)
+    clone.write("dags/amy/sub", "a file")
+    (amy / "linked").symlink_to("../bo")
+    tree = WorkingCopy(clone.root).tree()
+    assert set(tree.files) == {"dags/amy/x.py/main.py", "dags/amy/sub", "dags/bo/z.py"}
+    (left,) = tree.left_out
+    assert (left.path, left.reason[:30]) == ("dags/amy/linked", "the link leads to a folder; on")
+
+
 def test_a_file_name_that_is_no_utf8_is_left_out(clone: Clone) -> None:
     (clone.root / os.fsdecode(b"dags/\xff.py")).write_text(HEAD)
     (left,) = WorkingCopy(clone.root).tree().left_out
@@ -437,6 +460,63 @@ def test_another_file_that_is_no_python_is_no_matter_of_the_given_one(clone: Clo
     assert [v.path for v in found.verdicts] == ["dags/amy/good.py"]
     found = check_copy(WorkingCopy(clone.root), examiner, ["dags/amy/other.py"])
     assert [v.path for v in found.verdicts] == ["dags/amy/other.py"]
+
+
+def _pushed(clone: Clone) -> None:
+    """Let the host's branch be where the clone is now."""
+    clone.git("add", "--all")
+    clone.git("commit", "--quiet", "--message", "before")
+    clone.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    clone.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+
+
+@pytest.mark.parametrize("how", ["removed", "staged", "committed"])
+def test_what_uses_a_file_that_is_gone_is_parsed_with_its_folder(clone: Clone, how: str) -> None:
+    clone.write("dags/amy/helper.py", "x = 1\n")
+    clone.write("dags/bo/uses.py", f"{HEAD}from amy.helper import x\n")
+    clone.write("dags/bo/other.py", HEAD)
+    _pushed(clone)
+    (clone.root / "dags/amy/helper.py").unlink()
+    if how != "removed":
+        clone.git("add", "--all")
+    if how == "committed":
+        clone.git("commit", "--quiet", "--message", "after")
+    (clone.root / "dags/amy").mkdir(exist_ok=True)
+    _, examiner = examined(clone, "dags/amy")
+    assert examiner.asked[0] == ("dags/bo/uses.py",)
+
+
+def test_nothing_is_gone_that_only_the_host_has(clone: Clone) -> None:
+    clone.write("dags/amy/x.py", HEAD)
+    _pushed(clone)
+    clone.write("dags/amy/theirs.py", HEAD)
+    clone.write("dags/bo/uses.py", f"{HEAD}from amy.theirs import x\n")
+    _pushed(clone)
+    clone.git("reset", "--quiet", "--hard", "HEAD^")
+    _, examiner = examined(clone, "dags/amy")
+    assert examiner.asked[0] == ("dags/amy/x.py",)
+
+
+def test_with_a_file_are_parsed_the_links_that_lead_to_it(clone: Clone) -> None:
+    clone.write("dags/amy/x.py", HEAD)
+    clone.write("dags/bo/y.py", HEAD)
+    (clone.root / "dags/bo/link.py").symlink_to("../amy/x.py")
+    _, examiner = examined(clone, "dags/amy")
+    assert examiner.asked[0] == ("dags/amy/x.py", "dags/bo/link.py")
+
+
+def test_requirements_that_a_push_refuses_as_it_reads_them_are_told_without_a_trial(
+    clone: Clone,
+) -> None:
+    clone.write("dags/amy/x.py", HEAD)
+    clone.write("requirements.txt", "# ours\n-e nonsense\n")
+    found, _ = examined(clone)
+    (refused,) = [verdict for verdict in found.verdicts if not verdict.good]
+    assert refused.path == "requirements.txt"
+    assert refused.error
+    assert (refused.error.type, refused.error.line) == ("RequirementsRefused", 2)
+    of_a_folder, _ = examined(clone, "dags/amy")
+    assert [verdict.path for verdict in of_a_folder.verdicts] == ["dags/amy/x.py"]
 
 
 def test_with_an_ignore_file_is_parsed_what_it_no_longer_hides(clone: Clone) -> None:

@@ -18,7 +18,7 @@ from deployer.core.model import (
     Tree,
     Verdict,
 )
-from deployer.core.precheck import REMEDIES, dag_files, judged, left_out, remedy, within
+from deployer.core.precheck import REMEDIES, dag_files, judged, left_out, packages, remedy, within
 from deployer.core.reporting.commit_status import of_file
 
 X, Y, Z = "dags/amy/x.py", "dags/amy/y.py", "dags/bo/z.py"
@@ -41,6 +41,23 @@ def test_a_helper_has_the_dag_files_that_import_it_judged() -> None:
     given = tree({X: uses, Y: DAG, "dags/amy/helper.py": Facts()})
     assert dag_files(given, {"dags/amy/helper.py"}) == (X,)
     assert dag_files(given, {Y}) == (Y,)
+
+
+def test_what_is_gone_and_a_link_to_what_moved_have_their_users_judged() -> None:
+    uses = Facts(frozenset({(0, "amy.helper.NAME")}), may_hold_dag=True)
+    given = replace(tree({X: DAG, Y: DAG, Z: uses}), links={Y: X})
+    assert dag_files(given, set(), {"dags/amy/helper.py"}) == (Z,)
+    assert dag_files(given, {X}) == (X, Y)
+
+
+def test_requirements_that_cant_be_read_are_told_with_their_line() -> None:
+    assert packages(tree({}, "pandas\n")) == packages(tree({})) == ()
+    (told,) = packages(tree({}, "pandas\n-e nonsense\n"))
+    assert (told.path, told.outcome, told.error and told.error.line) == (
+        "requirements.txt",
+        Outcome.BROKEN,
+        2,
+    )
 
 
 def test_an_ignore_file_has_the_dag_files_below_its_folder_judged() -> None:

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployer.core.model import REQUIREMENTS, Outcome, ParseError, Verdict
+from deployer.core import precheck
+from deployer.core.model import REQUIREMENTS, Outcome, Verdict
 from deployer.edges.embedded.airflow_settings import parsing_environment
 from deployer.edges.embedded.environment import BaseEnvironment, Environments
 from deployer.edges.packages.slots import Slot
@@ -104,8 +105,7 @@ def installed(text: str, files: Path, tell: Callable[[str], None]) -> Iterator[T
         try:
             added = environments.build(text, env, in_use=())
         except RequirementsRefused as exc:
-            error = ParseError(type(exc).__name__, exc.reason, exc.line)
-            yield Trial(Verdict(REQUIREMENTS, Outcome.BROKEN, error=error))
+            yield Trial(precheck.refused(exc))
         else:
             python = environments.python(Slot.NEXT)
             yield Trial(Verdict(REQUIREMENTS, Outcome.NO_DAG), python, added)

@@ -13,11 +13,13 @@ import subprocess
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
+from deployer.core.planning.held import staying
 from deployer.core.tree import contents
 from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, shown
 from deployer.edges.disk import disk_errors
@@ -42,7 +44,7 @@ class WorkingCopy:
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet."""
-        self.root = root
+        self.root = root.resolve()
 
     @classmethod
     def around(cls, place: Path) -> WorkingCopy:
@@ -100,6 +102,22 @@ class WorkingCopy:
                 says=lambda blob, kind: contents.read(kind, _content(self.root / blob)),
             )
 
+    def gone(self, tree: Tree) -> frozenset[str]:
+        """Return the paths that a push takes away, `tree` being this copy's.
+
+        They were there where this copy parted from the host's branch, or in its last commit where
+        git knows of no host; none without git.
+
+        Raises:
+            DiskError: git can't be asked.
+        """
+        if not (self.root / ".git").exists():
+            return frozenset()
+        parted = self._git("merge-base", "HEAD", "origin/HEAD").stdout.decode().strip() or "HEAD"
+        listed = self._git("ls-tree", "-r", "-z", "--name-only", parted, "--", *_PUBLISHED).stdout
+        were = {shown(path) for path in listed.split(b"\0") if path}
+        return frozenset(were - tree.files.keys() - {REQUIREMENTS} - staying(tree, were))
+
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.
 
@@ -138,36 +156,37 @@ class WorkingCopy:
 
     def _entries(self) -> Iterator[Entry]:
         """Yield what `git ls-tree` would list of the commit."""
+        is_here = cache(lambda folder: folder.resolve() == folder)
         for path in sorted(self._names()):
             name = os.fsdecode(path)
             try:
                 mode = (self.root / name).lstat().st_mode
-            except FileNotFoundError:  # deleted, and git still lists it
+            except (FileNotFoundError, NotADirectoryError):  # deleted, and git still lists it
+                continue
+            if not is_here((self.root / name).parent):  # behind a link in the place of its folder
                 continue
             if stat.S_ISREG(mode):
                 yield Entry(EXECUTABLE if mode & stat.S_IXUSR else _FILE, name, path)
             elif stat.S_ISLNK(mode):
                 yield Entry(LINK, name, path)
-            elif stat.S_ISDIR(mode):  # git lists no folder but one that is a repository itself
+            elif (self.root / name / ".git").exists():  # else a folder in the place of a file
                 yield Entry(SUBMODULE, name, path)
 
     def _names(self) -> set[bytes]:
         if not (self.root / ".git").exists():
             return set(self._walked())
         new = ("--others", "--exclude-standard", *(f"--exclude={name}" for name in _NOBODY_MEANS))
-        command = ("git", "-C", str(self.root), "ls-files", "-z", "--cached", *new)
+        done = self._git("ls-files", "-z", "--cached", *new, "--", *_PUBLISHED)
+        if done.returncode:
+            raise DiskError(f"git can't read {self.root}: {os.fsdecode(done.stderr)}")
+        return {name.rstrip(b"/") for name in done.stdout.split(b"\0") if name}
+
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = ("git", "-C", str(self.root), *arguments)
         try:
-            done = subprocess.run(
-                (*command, "--", *_PUBLISHED),
-                check=True,
-                capture_output=True,
-                timeout=GIT_TIMEOUT_S,
-            )
-        except subprocess.CalledProcessError as exc:
-            raise DiskError(f"git can't read {self.root}: {os.fsdecode(exc.stderr)}") from exc
+            return subprocess.run(command, check=False, capture_output=True, timeout=GIT_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise DiskError(f"git can't be asked for the files of {self.root}: {exc}") from exc
-        return {name.rstrip(b"/") for name in done.stdout.split(b"\0") if name}
 
     def _walked(self) -> Iterator[bytes]:
         """Yield all files, where there is no git that could tell."""
