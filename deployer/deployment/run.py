@@ -110,12 +110,14 @@ class Run:
         parts, journal = self.parts, self.parts.journal
         live = journal.live()
         with self._step(StepName.PLAN) as note:
-            old = self._as_it_is(self._tree_of(live))
+            published = live or self._published_last()
+            there = self._tree_of(published)
+            old = self._as_it_is(there) if live else None
             bare = parts.repository.tree(sha)
             if bare.refused:
                 raise PusherError(bare.refused)
-            tip = rules.standing(old, bare)
-            self._stays = rules.stays(live, old, bare)
+            tip = rules.standing(old or there, bare)
+            self._stays = rules.stays(published, there, bare)
             installed, kept = parts.services.installed(), journal.packages()
             before = live.held if live else ()
             the_plan = plan(
@@ -147,10 +149,10 @@ class Run:
             match step:
                 case Preflight():
                     self._preflight(step, tip)
-                    published = self._published(tip)
-                    was, held = (old, before) if old else self._before(published)
+                    now = self._published(tip)
+                    was, held = (old, before) if old else self._before(now)
                     self._holding.leave_out(was, tip)
-                    self._holding.hold_modules(was, published, tip, held)
+                    self._holding.hold_modules(was, now, tip, held)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
                 case Recreate():
@@ -158,6 +160,7 @@ class Run:
                 case Publish():
                     wanted = self._holding.wanted(tip, step.touch, carried)
                     runs_on = self._rollout.runs_on(tip.requirements or "", kept)
+                    self._note_stays(live)
                     self._live.publish(wanted, runs_on)
                 case Parse():
                     self._judge(wanted, step)
@@ -244,6 +247,12 @@ class Run:
                 examination.end()
                 self._examination = None
 
+    def _note_stays(self, live: Live | None) -> None:
+        if live and not set(self._stays) <= set(live.stays):
+            # Dying after the tip is live leaves known of which commit that is, and no more.
+            stays = tuple(sorted({*live.stays, *self._stays}))
+            self.parts.journal.set_live(replace(live, stays=stays))
+
     def _recreate(
         self,
         services: Sequence[str],
@@ -281,6 +290,11 @@ class Run:
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
         return rules.whole(live, trees)
+
+    def _published_last(self) -> Live | None:
+        """Return what is published, though nobody knows how it is; None: nothing is."""
+        release = self.parts.releases.live()
+        return Live(release.sha, stays=self.parts.journal.stays()) if release else None
 
     def _as_it_is(self, live: Tree | None) -> Tree | None:
         """Return the live tree without what was changed by hand, and so is as good as new."""

@@ -168,6 +168,9 @@ class Journal(Protocol):
 
     def set_live(self, live: Live | None) -> None: ...
 
+    def stays(self) -> tuple[tuple[str, str], ...]:
+        """Return the `Live.stays` of what was known to be live last."""
+
     def packages(self) -> str | None:
         """Return the requirements on which the class ran when a commit went live last.
 

@@ -85,6 +85,7 @@ class FakeJournal:
         self._freeze: Freeze | None = None
         self._thawed_at: datetime | None = None
         self._live: Live | None = None
+        self._stays: tuple[tuple[str, str], ...] = ()
         self._packages: str | None = None
         self._refusals: dict[str, Refusal] = {}
         self._condemned: dict[tuple[str, str], str] = {}
@@ -256,7 +257,8 @@ class FakeJournal:
             self.records[number] = replace(record, finished_at=at)
         self.owe(statuses, deployment=deployment, at=at)
         if live is not None:
-            self._live, self._pulse = live, replace(self._pulse, tip_since=at)
+            self.set_live(live)
+            self._pulse = replace(self._pulse, tip_since=at)
 
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
@@ -270,6 +272,10 @@ class FakeJournal:
 
     def set_live(self, live: Live | None) -> None:
         self._live = live
+        self._stays = live.stays if live else self._stays
+
+    def stays(self) -> tuple[tuple[str, str], ...]:
+        return self._stays
 
     def packages(self) -> str | None:
         return self._packages

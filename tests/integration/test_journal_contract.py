@@ -777,10 +777,12 @@ def test_what_is_live_is_unknown_until_said_and_after_it_is_taken_back(journal: 
     )
     journal.set_live(known)
     assert journal.live() == known
+    journal.set_live(None)
+    assert (journal.live(), journal.stays()) == (None, known.stays)
     journal.set_live(replace(known, pending=()))
     assert journal.live() == replace(known, pending=())
     journal.set_live(Live(B))
-    assert journal.live() == Live(B)
+    assert (journal.live(), journal.stays()) == (Live(B), ())
     journal.set_live(None)
     assert journal.live() is None
 

@@ -170,6 +170,47 @@ def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() ->
     }
 
 
+class Killed(BaseException):
+    """The worker was killed."""
+
+
+@pytest.mark.parametrize("dies_in", [None, "releases.publish", "feed.ask"])
+def test_what_stays_is_known_though_it_is_not_known_what_is_live(
+    monkeypatch: pytest.MonkeyPatch, dies_in: str | None
+) -> None:
+    world = World()
+    world.announced(TAXI, FARES)
+    world.reconciler.reconcile()
+    if dies_in is None:
+        held = pushed(world, {TAXI: None, FARES: None}, "dags/lasse/")
+        world.request()
+    else:
+        part, method = dies_in.split(".")
+
+        def die(*_: object, **__: object) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(getattr(world, part), method, die)
+            with pytest.raises(Killed):
+                pushed(world, {TAXI: None, FARES: None}, "dags/lasse/")
+        world.reconciler = world.worker()
+        assert world.repository.tip
+        held = world.repository.tip
+    world.reconciler.reconcile()
+    assert world.journal.live()
+    assert {v.path: v.outcome for v in world.judging(held).verdicts} == {
+        "dags/lasse/": Outcome.HELD,
+        TAXI: Outcome.PARSED,
+        FARES: Outcome.PARSED,
+    }
+    mended = pushed(world, {TAXI: f"{DAG}# 2"})
+    assert {v.path: v.outcome for v in world.judging(mended).verdicts} == {
+        TAXI: Outcome.PARSED,
+        FARES: Outcome.DELETED,
+    }
+
+
 def test_a_file_without_its_dag_that_is_held_beside_what_needs_it_has_one_verdict() -> None:
     world = World()
     world.announced(TAXI, FARES)

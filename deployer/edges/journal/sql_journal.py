@@ -145,6 +145,7 @@ class SqlJournal:
 
     live = _reads(marks.live)
     set_live = _writes(marks.set_live)
+    stays = _reads(marks.stays)
     packages = _reads(marks.packages)
     set_packages = _writes(marks.set_packages)
     refusals = _reads(marks.all_refusals)

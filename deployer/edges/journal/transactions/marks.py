@@ -33,9 +33,14 @@ def live(connection: Connection) -> Live | None:
 
 
 def set_live(connection: Connection, live: Live | None) -> None:
-    known = asdict(live) if live else {"sha": None, "held": (), "pending": (), "stays": ()}
+    known = asdict(live) if live else {"sha": None, "held": (), "pending": ()}
     row = {f"live_{name}": value for name, value in known.items()}
     connection.execute(update(worker).values(row))
+
+
+def stays(connection: Connection) -> tuple[tuple[str, str], ...]:
+    known = connection.execute(select(worker.c.live_stays)).scalar_one()
+    return tuple((place, sha) for place, sha in known)
 
 
 def packages(connection: Connection) -> str | None:
