@@ -33,7 +33,7 @@ class Holding:
         unexamined: DAG files that it has not come to; they are held until then.
         modules: what moved under those, held with them.
         unmoved: what was held before, and did not move.
-        unseen: what of all that was hidden from Airflow, and would not be: it is left out.
+        unseen: what of all that Airflow would see now, by its live text: it is left out.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -129,15 +129,19 @@ class Holding:
                 return
             self.unexamined |= waiting if rounds < ROUNDS else well
 
-    def leave_out(self, before: Tree | None, tip: Tree) -> None:
-        """Leave out what is held and was hidden: as it is live Airflow would see it now.
+    def leave_out(self, before: Tree | None, published: Tree | None, tip: Tree) -> None:
+        """Leave out what is held and Airflow would see as it is live, but for what others import.
 
-        But for what others import. `before`: the tree that was deployed last.
+        It was hidden, or claims an id by its live text, now that what it needs is another.
+        `before`: the tree that was deployed last; `published`: as for `hold_modules`.
         """
         held = (self.held.keys() | self.unexamined) & tip.files.keys()
-        shown = affected.shown(before, tip) & held if before and held else frozenset()
-        if shown:
-            self.unseen = shown - affected.Needs(tip.files).of(tip.files, set())
+        seen = affected.shown(before, tip) & held if before and held else frozenset()
+        there = published.files if published else {}
+        claiming = there.keys() & {one.path for one in self.duplicates}
+        seen |= {path for path in claiming if there[path] == tip.files[path]}
+        needed = affected.Needs(tip.files).of(tip.files, set()) if seen else set()
+        self.unseen = seen - needed
 
     def hold(self, path: str, reason: str, proof: Proof, of: str = "Held") -> None:
         error = ParseError(of, reason)

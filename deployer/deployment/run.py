@@ -151,7 +151,7 @@ class Run:
                     self._preflight(step, tip)
                     now = self._published(tip)
                     was, held = (old, before) if old else self._before(now)
-                    self._holding.leave_out(was, tip)
+                    self._holding.leave_out(was, now, tip)
                     self._holding.hold_modules(was, now, tip, held)
                 case Resolve():
                     self._rollout.prove(step.text, tip, self._holding.examined)
@@ -191,6 +191,7 @@ class Run:
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
             published = self._published(tip)
+            self._holding.leave_out(None, published, tip)
             self._holding.hold_modules(published, published, tip, live.held, among=pending.modules)
             touch = frozenset(results).intersection(paths)
             wanted = self._holding.wanted(tip, touch, carried, unjudged)

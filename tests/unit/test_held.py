@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.core.model import LeftOut, Live, Outcome, Plan, Tree
+from deployer.core.model import LeftOut, Live, Outcome, ParseError, Plan, Tree
 from deployer.core.planning import held as holding
 from deployer.core.planning.plan import plan
 from tests.fakes.world import World
@@ -168,6 +168,28 @@ def test_a_folder_that_is_left_out_as_a_whole_stays_live_until_it_is_mended() ->
         TAXI: Outcome.PARSED,
         FARES: Outcome.DELETED,
     }
+
+
+def test_a_live_file_that_comes_to_claim_anothers_id_by_what_it_needs_is_left_out() -> None:
+    world = World()
+    world.breaks(TAXI)
+    world.examiner.finds(TAXI, error=ParseError("ImportError", "no help"))
+    world.examiner.finds(FARES, dag_ids=("x",))
+    world.releases.contents[FARES] = ("x",)
+    pushed(world, {TAXI: FILES[TAXI], FARES: DAG})
+    world.examiner.finds(TAXI, dag_ids=("x",))
+    world.releases.contents[TAXI] = ("x",)
+    sha = pushed(world, {HELP: "f = 1"})
+    assert TAXI not in world.releases.whole[sha]
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        f"taxi.py is held: dag_id 'x' is already that of {FARES}: choose another",
+    )
+    world.examiner.finds(FARES, dag_ids=("fares",))
+    world.releases.contents[FARES] = ("fares",)
+    let_go = pushed(world, {FARES: f"{DAG}# 2"})
+    assert TAXI in world.releases.whole[let_go]
+    assert world.said(let_go)["airflow/lasse"] == ("success", "2 DAGs: fares, x")
 
 
 class Killed(BaseException):
