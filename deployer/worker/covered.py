@@ -122,8 +122,14 @@ class CoveredCommits:
         if not bad or base_sha is None:
             return ()
         # Where it is judged anew, what it broke was good before it was live first.
-        of_tip = [one for one in self.parts.journal.about(ending.tip) if one.sha == ending.tip]
-        known = {path for one in of_tip if one.ending for path in one.ending.broke}
+        judged = [
+            one.ending
+            for one in self.parts.journal.about(ending.tip)
+            if one.sha == ending.tip and one.ending and one.state in {State.SUCCEEDED, State.BROKEN}
+        ]
+        known = {path for ended in judged for path in ended.broke}
+        if judged and base_sha != self.parts.journal.before_of(ending.tip):
+            return tuple(sorted(known.intersection(bad)))
         try:
             tip = self.parts.repository.tree(ending.tip)
             before = self.parts.repository.tree(base_sha)
@@ -133,7 +139,8 @@ class CoveredCommits:
         stayed = [
             path
             for path in bad
-            if path in linked or (path in tip.files and before.files.get(path) == tip.files[path])
+            if path in before.files
+            and (path in linked or before.files[path] == tip.files.get(path))
         ]
         were_good = self.parts.journal.were_good(stayed, before=deployment)
         return tuple(sorted(were_good | known.intersection(bad)))

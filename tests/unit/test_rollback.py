@@ -458,3 +458,43 @@ def test_a_worker_that_dies_in_a_rollback_is_redone_by_the_next(
     rest(world)
     assert world.journal.live() == Live(shas[1])
     assert world.journal.unfinished() == ()
+
+
+def test_who_did_not_break_a_file_first_does_not_answer_for_it_after_a_rollback() -> None:
+    world = World()
+    world.repository.push({"include/h.py": "x = 1\n", TAXI: IMPORTS})
+    world.reconciler.reconcile()
+    good = world.repository.tip
+    assert good
+    world.breaks(TAXI)
+    breaking = world.announced("include/h.py")
+    world.reconciler.reconcile()
+    later = world.announced("include/h.py")
+    world.reconciler.reconcile()
+    assert [world.said(sha)["airflow/deploy"][0] for sha in (breaking, later)] == [
+        "failure",
+        "success",
+    ]
+    world.releases.contents[TAXI] = ("taxi",)
+    world.roll_back(good)
+    world.reconciler.reconcile()
+    world.breaks(TAXI)
+    world.unfreeze()
+    world.reconciler.reconcile()
+    assert world.said(later)["airflow/deploy"][0] == "success"
+
+
+def test_who_brought_what_a_link_leads_to_has_broken_no_file_after_a_rollback() -> None:
+    world = World()
+    world.repository.links[TAXI] = "include/shared.py"
+    before = world.announced(WEATHER)
+    world.reconciler.reconcile()
+    world.breaks(TAXI)
+    sha = world.announced("include/shared.py")
+    world.reconciler.reconcile()
+    told = world.said(sha)["airflow/deploy"][0]
+    world.roll_back(before)
+    world.reconciler.reconcile()
+    world.unfreeze()
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/deploy"][0] == told == "success"
