@@ -42,6 +42,7 @@ CALLED: Mapping[str, str] = {
     "callback.data": "a deadline with arguments of its callback",
     "deadline_alert.callback_def": "a deadline with arguments of its callback",
     "deadline_alert.name": "a deadline's name",
+    "dag_run.run_id": "a schedule with a run_id",
     "import_error.stacktrace": "an error message",
     "task_instance.max_tries": "retries",
     "task_instance.operator": "an operator's name",
@@ -133,11 +134,17 @@ def refusal(column: Column[Any], value: object) -> Refusal | None:
         kind = kind.impl_instance
     if isinstance(kind, JSON):
         return _refusal_of_json(value, sent, binary=isinstance(kind, JSONB))
-    if isinstance(kind, String) and isinstance(sent, str):
-        return _refusal_of_text(sent) or _refusal_of_length(sent, kind.length)
-    if isinstance(kind, Integer) and isinstance(sent, int):
+    if isinstance(kind, String):
+        return _refusal_of_string(sent, kind.length)
+    if isinstance(kind, Integer):
         return _refusal_of_number(sent, kind)
     return None
+
+
+def _refusal_of_string(text: object, most: int | None) -> Refusal | None:
+    if not isinstance(text, str):
+        return Refusal(f"of {shown(text)}", "takes text: put it in quotes")
+    return _refusal_of_text(text) or _refusal_of_length(text, most)
 
 
 def _refusal_of_text(text: str) -> Refusal | None:
@@ -158,7 +165,9 @@ def _refusal_of_length(text: str, most: int | None) -> Refusal | None:
     return Refusal(f"of {len(text)} characters", f"takes {most}: shorten it")
 
 
-def _refusal_of_number(number: int, kind: Integer) -> Refusal | None:
+def _refusal_of_number(number: object, kind: Integer) -> Refusal | None:
+    if not isinstance(number, int):
+        return Refusal(f"of {shown(number)}", "takes whole numbers: mend it")
     bits = next(bits for one, bits in _BITS if isinstance(kind, one))
     most = 2 ** (bits - 1) - 1
     if -most - 1 <= number <= most:

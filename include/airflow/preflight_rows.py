@@ -22,6 +22,7 @@ from typing import Any
 from airflow.dag_processing.collection import AssetModelOperation, DagModelOperation
 from airflow.dag_processing.processor import DagFileParsingResult
 from airflow.exceptions import NotMapped
+from airflow.executors.executor_loader import ExecutorLoader
 from airflow.models import taskinstance
 from airflow.models.asset import (
     AssetAliasModel,
@@ -31,6 +32,7 @@ from airflow.models.asset import (
     DagScheduleAssetUriReference,
 )
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.dagwarning import DagWarning
 from airflow.models.deadline import Deadline
 from airflow.models.errors import ParseImportError
@@ -43,6 +45,7 @@ from airflow.serialization.definitions.deadline import SerializedReferenceModels
 from airflow.serialization.encoders import encode_trigger
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.timetables.base import Timetable
+from airflow.utils.types import DagRunType
 from preflight_limits import Row, harm, shown
 from sqlalchemy import create_mock_engine, inspect
 from sqlalchemy.engine import IteratorResult
@@ -176,6 +179,26 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
             _prefetched=DagWriteMetadata(None, None, None),
         )
     yield from session.rows()
+    if row := _first_run(dag, model):
+        yield row
+
+
+def _first_run(dag: _Dag, model: DagModel) -> Row | None:
+    """Return of a run by time what its schedule makes up (SchedulerJobRunner._create_dag_runs).
+
+    What that raises the scheduler catches: only that run is not made.
+    """
+    with contextlib.suppress(Exception):
+        run = dag.timetable.next_run_info_from_dag_model(dag_model=model)
+        if run is not None:
+            run_id = dag.timetable.generate_run_id(
+                run_type=DagRunType.SCHEDULED,
+                run_after=run.run_after,
+                data_interval=run.data_interval,
+                partition_key=run.partition_key,
+            )
+            return Row(((DagRun.__table__.c.run_id, run_id),), f"in DAG {shown(model.dag_id)}")
+    return None
 
 
 @contextlib.contextmanager
@@ -206,6 +229,8 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
                 now + task.retry_delay
         with _refusing(f"something in {where} that Airflow can't store"):
             stored = TaskInstance.insert_mapping("", task, -1, dag_version_id=None, dag_run=run)
+        with _refusing(f"something in {where} that Airflow's scheduler ends of"):
+            _ready_to_run(task, stored)
         values = ((columns[key].columns[0], stored[key]) for key in stored if key in columns)
         yield Row(tuple(values), f"in {where}")
 
@@ -216,6 +241,17 @@ def _bound_dags(count: int) -> None:
             f"has {count} DAGs, which Airflow stores while all other files wait: "
             f"{MOST_DAGS} are taken; expand tasks, or let one DAG do many"
         )
+
+
+def _ready_to_run(task: Any, stored: Mapping[str, Any]) -> None:  # noqa: ANN401  # mapped or not
+    """Do with a task what the scheduler does before it hands it out (jobs/scheduler_job_runner.py).
+
+    Of a mapped one Airflow looks at no argument's type before (`OperatorPartial`).
+    """
+    for most in (task.max_active_tis_per_dag, task.max_active_tis_per_dagrun):
+        _ = most is not None and most <= 0
+    if not isinstance(config := stored["executor_config"], dict | None):  # TaskInstanceDTO
+        raise TypeError(f"executor_config={shown(config)} is no dict")
 
 
 def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:
@@ -252,7 +288,14 @@ def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
             since, interval = alert.reference, alert.interval
             begins = since._datetime if isinstance(since, fixed) else datetime.now(UTC)  # noqa: SLF001  # nothing else tells
             passes = begins + (interval if isinstance(interval, timedelta) else timedelta())
-            session.add(Deadline(passes, alert.callback, 0, None, dag_id, BUNDLE))
+            missed = Deadline(passes, alert.callback, 0, None, dag_id, BUNDLE)
+            told = missed.callback.data
+            dict(told.get("kwargs") or {})  # as Deadline.handle_miss does
+            session.add(missed)
+        # One that no executor takes waits for ever, in front of everybody's.
+        with _refusing(f"a deadline in DAG {shown(dag_id)} whose callback no executor takes"):
+            if executor := told.get("executor"):
+                ExecutorLoader.lookup_executor_name_by_str(executor)
         # To read a Variable closes the session in which the scheduler makes its runs.
         if not isinstance(interval, timedelta) and dag.timetable.can_be_scheduled:
             raise CanNotBeStored(

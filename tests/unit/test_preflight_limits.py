@@ -55,6 +55,9 @@ def harm(values: Mapping[str, object], where: str = "in DAG 'a'") -> str | None:
 
 
 REFUSED = [
+    ({"owners": 5}, "owners of 5 in DAG 'a'; … takes text: put it in quotes"),
+    ({"number": float("inf")}, "a number of inf in DAG 'a'; … takes whole numbers: mend it"),
+    ({"number": "5"}, "a number of '5' in DAG 'a'; … takes whole numbers: mend it"),
     ({"owners": "123456"}, "owners of 6 characters in DAG 'a'; … takes 5: shorten it"),
     (
         {"description": "a\0"},

@@ -11,23 +11,28 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 from airflow.dag_processing.manager import DagFileProcessorManager
 from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+from airflow.executors.workloads.task import TaskInstanceDTO
 from airflow.models import import_all_models
 from airflow.models.base import Base
+from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
+from airflow.models.deadline import Deadline
 from airflow.providers.fab.auth_manager.models import Model as FabModel
 from airflow.sdk.execution_time.comms import _RequestFrame
+from airflow.serialization.definitions.dag import SerializedDAG
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 from airflow.utils import timezone
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.orm import Session
 
 BUNDLE = "class"
@@ -82,7 +87,7 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
         return
     made = DagRun(
         dag_id=dag.dag_id,
-        run_id="run",
+        run_id=run_id_of(whole, session.get_one(DagModel, dag.dag_id)),
         run_type=DagRunType.MANUAL,
         run_after=now,
         start_date=now,
@@ -107,6 +112,26 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
             1,
         )
         instance.next_retry_datetime()
+        for most in (instance.task.max_active_tis_per_dag, instance.task.max_active_tis_per_dagrun):
+            assert most is None or most > 0  # _executable_task_instances_to_queued
+        TaskInstanceDTO.model_validate(instance, from_attributes=True)  # ExecuteTask.make
+    now += timedelta(hours=1)
+    for deadline in session.scalars(select(Deadline).where(Deadline.deadline_time < now)):
+        deadline.handle_miss(session)
+        session.commit()
+
+
+def run_id_of(dag: SerializedDAG, model: DagModel) -> str:
+    """Return what a run by time would be called, as _create_dag_runs has it."""
+    if model.next_dagrun_create_after is None:
+        return "run"
+    info = dag.timetable.next_run_info_from_dag_model(dag_model=model)
+    return dag.timetable.generate_run_id(
+        run_type=DagRunType.SCHEDULED,
+        run_after=info.run_after,
+        data_interval=info.data_interval,
+        partition_key=info.partition_key,
+    )
 
 
 if __name__ == "__main__":

@@ -233,6 +233,15 @@ HARMFUL = [
         id="a deadline by a Variable",
     ),
     pytest.param(
+        "from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback\n"
+        "with DAG('alone', deadline=DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, "
+        "interval=__import__('datetime').timedelta(1), "
+        "callback=SyncCallback(f'{__name__}.tell', executor='nope'))): ...\n",
+        "has a deadline in DAG 'alone' whose callback no executor takes "
+        "(UnknownExecutorException: Unknown executor being loaded: nope): mend it",
+        id="a deadline that waits in front of everybody's",
+    ),
+    pytest.param(
         mapped("1001", "10"),
         "has 10010 tasks in each run of DAG 'mapped', which Airflow makes all at once: "
         "10000 are taken; expand over fewer, lists given together are multiplied",

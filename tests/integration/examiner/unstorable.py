@@ -15,8 +15,8 @@ import datetime
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.triggers.file import FileDeleteTrigger
 from airflow.sdk import (
-    DAG, Asset, AssetAlias, AssetWatcher, AsyncCallback, DeadlineAlert, DeadlineReference,
-    MultipleCronTriggerTimetable, Param,
+    DAG, Asset, AssetAlias, AssetWatcher, AsyncCallback, CronPartitionTimetable, DeadlineAlert,
+    DeadlineReference, MultipleCronTriggerTimetable, Param,
 )
 
 async def callback(**_): ...
@@ -28,12 +28,25 @@ def deadline(name, *, interval=datetime.timedelta(hours=1), **said):
         interval=interval,
         callback=AsyncCallback(f"{__name__}.callback", kwargs=said),
     )
+
+def late(kwargs):
+    alert = deadline("late", interval=datetime.timedelta(days=-1))
+    alert.callback.kwargs = kwargs
+    return alert
 """
 
 
 def dag(dag_id: str, arguments: str = "", *, task: str = "") -> str:
     """Return a file with one DAG and its one task, with these further arguments."""
     return f"{HEAD}\nwith DAG({dag_id!r}, {arguments}):\n    EmptyOperator(task_id='t', {task})\n"
+
+
+def mapped(dag_id: str, arguments: str) -> str:
+    """Return a file with one DAG and its one mapped task, of whose arguments no type is checked."""
+    return (
+        f"{HEAD}\nwith DAG({dag_id!r}):\n"
+        f"    EmptyOperator.partial(task_id='m', {arguments}).expand(doc=['a', 'b'])\n"
+    )
 
 
 CRON = " ".join(",".join(map(str, every)) for every in (range(60), range(24), range(1, 32)))
@@ -197,6 +210,31 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
         (r"deadline=deadline('d', x='a\0')", ""),
         f"has a 'x' with a NUL character in DAG 'deadline_nul'; {REMOVE}",
     ),
+    "run_id": (
+        (
+            (
+                "schedule=CronPartitionTimetable('@daily', timezone='UTC', key_format='k' * 240), "
+                "start_date=datetime.datetime(2026, 1, 1)"
+            ),
+            "",
+        ),
+        f"has a schedule with a run_id of 288 characters in DAG 'run_id'; {TOO_LONG.format(250)}",
+    ),
+    "deadline_list": (
+        ("deadline=late([1, 2])", ""),
+        (
+            "has a deadline in DAG 'deadline_list' that Airflow's scheduler ends of "
+            "(TypeError: cannot convert dictionary update sequence element #0 to a sequence): "
+            "mend it"
+        ),
+    ),
+    "executor_config": (
+        ("", "executor_config='large'"),
+        (
+            "has something in task 't' of DAG 'executor_config' that Airflow's scheduler ends of "
+            "(TypeError: executor_config='large' is no dict): mend it"
+        ),
+    ),
     "retry_delay": (
         ("", "retries=1, retry_delay=datetime.timedelta(days=10**8)"),
         (
@@ -212,11 +250,29 @@ REFUSED_OF_A_RUN: Mapping[str, tuple[str, str]] = {
         for name, ((of_dag, of_task), harm) in _REFUSED_OF_A_RUN.items()
     },
     "mapped": (
-        (
-            f"{HEAD}\nwith DAG('mapped'):\n"
-            "    EmptyOperator.partial(task_id='m', retries=2**31).expand(doc=['a', 'b'])\n"
-        ),
+        mapped("mapped", "retries=2**31"),
         f"has retries of 2147483648 in task 'm' of DAG 'mapped'; {TOO_LARGE}",
+    ),
+    "mapped_slots": (
+        mapped("mapped_slots", "pool_slots=float('inf')"),
+        (
+            "has pool_slots of 'inf' in task 'm' of DAG 'mapped_slots'; Airflow's database takes "
+            "whole numbers: mend it"
+        ),
+    ),
+    "mapped_limit": (
+        mapped("mapped_limit", "max_active_tis_per_dag='5'"),
+        (
+            "has something in task 'm' of DAG 'mapped_limit' that Airflow's scheduler ends of "
+            "(TypeError: '<=' not supported between instances of 'str' and 'int'): mend it"
+        ),
+    ),
+    "mapped_limit_of_a_run": (
+        mapped("mapped_limit_of_a_run", "max_active_tis_per_dagrun=[5]"),
+        (
+            "has something in task 'm' of DAG 'mapped_limit_of_a_run' that Airflow's scheduler "
+            "ends of (TypeError: '<=' not supported between instances of 'list' and 'int'): mend it"
+        ),
     ),
     "grouped": (
         (
@@ -296,6 +352,14 @@ _TAKEN: Mapping[str, tuple[str, str]] = {
         "",
     ),
     "deadline_just": ("deadline=deadline('d' * 250, x='a')", ""),
+    "deadline_missed": ("deadline=late({'a': datetime.datetime(2026, 1, 1)})", ""),
+    "run_id_just": (
+        (
+            "schedule=CronPartitionTimetable('@daily', timezone='UTC', key_format='k' * 202), "
+            "start_date=datetime.datetime(2026, 1, 1)"
+        ),
+        "",
+    ),
     "deadline_far": ("deadline=deadline('d', interval=datetime.timedelta(days=10**6))", ""),
     "params_asked_for": ("schedule=None, params={'x': Param(type='string')}", ""),
     "long_schedule": (f"schedule='{CRON} * *'", ""),
@@ -308,7 +372,8 @@ _TAKEN: Mapping[str, tuple[str, str]] = {
         (
             "retries=2**31 - 1, pool_slots=2**31 - 1, queue='q' * 256, pool='p' * 256, "
             "priority_weight=10**12, task_display_name='d' * 2000, "
-            "retry_delay=datetime.timedelta(days=10**6)"
+            "retry_delay=datetime.timedelta(days=10**6), executor_config={'a': {'b'}}, "
+            "max_active_tis_per_dag=2**31"
         ),
     ),
     "delay_that_is_cut": (
