@@ -30,6 +30,7 @@ from deployer.errors import (
     AirflowUnreachable,
     NotHealthy,
     OperatorError,
+    PreflightError,
     RequirementsRefused,
     ServicesError,
 )
@@ -223,8 +224,13 @@ class Rollout:
         self._journal.refuse(meaning.parse(text).fingerprint, refusal, at=self._clock.now())
 
     def _parse_with_it(self, tip: Tree, good: Sequence[str]) -> None:
-        """See that it spoils no DAG file which parses with today's packages."""
-        for result in self._examiner.examine(tip, good, on_built=True):
+        """See that it spoils no DAG file which parses with today's packages.
+
+        Raises:
+            RequirementsRefused
+            PreflightError: with today's packages the parser does not work either.
+        """
+        for result in self._examined_with_it(tip, good):
             if result.error:
                 why = f"{result.error.type}: {result.error.message}"
                 reason = f"with it {result.path} no longer parses: {why}"
@@ -232,6 +238,16 @@ class Rollout:
             if result.harm:
                 reason = f"with it {result.path} {result.harm}"
                 raise RequirementsRefused(reason, path=result.path)
+
+    def _examined_with_it(self, tip: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
+        try:
+            return self._examiner.examine(tip, paths, on_built=True)
+        except PreflightError:  # by chance, perhaps (docs/decisions/017)
+            self._examiner.warm_up()
+        try:
+            return self._examiner.examine(tip, paths, on_built=True)
+        except PreflightError as exc:
+            raise RequirementsRefused(f"with it {exc}") from exc
 
     def _empty_pools(self, services: Sequence[str]) -> None:
         """Let nothing new start, and wait for what runs."""

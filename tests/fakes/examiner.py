@@ -21,6 +21,7 @@ class FakeExaminer:
         asked_on_built: likewise, on those that were built.
         under_way: the examinations that nobody ended yet.
         down: why the parser itself does not work, None: it does.
+        down_on_built: likewise, that on what was built, at the next examinations in order.
         warm: it was made ready, and not ended since.
         slow: seconds that a file takes, by path.
         meanwhile: what happens at that second of the clock, if somebody waits then.
@@ -32,6 +33,7 @@ class FakeExaminer:
         self.asked_on_built: list[tuple[str, ...]] = []
         self.under_way: list[FakeExamination] = []
         self.down: str | None = None
+        self.down_on_built: list[str] = []
         self.warm = False
         self.slow: dict[str, float] = {}
         self.meanwhile: dict[float, Callable[[], object]] = {}
@@ -79,6 +81,8 @@ class FakeExaminer:
         self, tree: Tree, paths: Sequence[str], *, on_built: bool = False
     ) -> tuple[Examined, ...]:
         (self.asked_on_built if on_built else self.asked).append(tuple(paths))
+        if on_built and self.down_on_built:
+            raise PreflightError(self.down_on_built.pop(0))
         finds = {**self._finds, **self._finds_on_built} if on_built else self._finds
         examination = self._begin(paths, finds)
         try:

@@ -508,6 +508,35 @@ def test_a_dag_that_hangs_with_the_new_packages_refuses_them(world: World) -> No
     assert f"{WEATHER} did not finish" in world.said(sha)["airflow/deploy"][1]
 
 
+def test_packages_with_which_the_isolated_parser_does_not_start_stop_nobody_else(
+    world: World,
+) -> None:
+    why = "the isolated parser did not start: it died: SystemExit"
+    world.examiner.down_on_built = [why, why]
+    sha = packages(world)
+    assert world.reconciler.reconcile() != 5.0, "it is not tried again"
+    said = f"requirements.txt: with it {why}; packages kept"
+    assert world.said(sha)["airflow/deploy"] == ("failure", said)
+    after = world.announced("dags/maria/after.py")
+    world.reconciler.reconcile()
+    assert world.said(after)["airflow/deploy"][0] == "success"
+    assert world.services.recreated == []
+
+
+@pytest.mark.parametrize("then", ["well", "down"])
+def test_packages_are_not_blamed_for_a_parser_that_does_not_start_once_or_on_those_of_before(
+    world: World, then: str
+) -> None:
+    why = "the isolated parser did not start: it was not ready within 90 s"
+    world.examiner.down_on_built = [why]
+    world.examiner.down = why if then == "down" else None
+    sha = packages(world)
+    world.reconciler.reconcile()
+    state = {"well": "success", "down": "error"}[then]
+    assert world.said(sha)["airflow/deploy"][0] == state
+    assert world.journal.refusals() == {}
+
+
 def test_a_dag_that_is_broken_already_refuses_no_packages(world: World) -> None:
     error = ParseError("ModuleNotFoundError", "No module named 'pandas'", 2)
     world.examiner.finds(WEATHER, error=error)
