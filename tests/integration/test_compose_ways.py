@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -341,3 +342,16 @@ def test_a_package_whose_build_fails_is_refused_in_the_plain_way_too(
     )
     assert caught.value.line == 2
     assert not (tmp_path / "packages/next").exists()
+
+
+def test_packages_with_which_a_container_does_not_start_again_are_refused_in_the_plain_way(
+    client: DockerClient, project: str, tmp_path: Path
+) -> None:
+    # The official image's constraints don't name pip.
+    recipe = f"FROM {AIRFLOW}\nRUN sed -i '/^pip==/d' ${{HOME}}/constraints.txt\n"
+    client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=f"{project}:unpinned", rm=True)
+    way = plain_way(client, project, tmp_path / "packages")
+    way.image = f"{project}:unpinned"
+    # On a Python of today this pip can't be imported; it installs itself last.
+    with pytest.raises(RequirementsRefused, match="installs, but another start fails: "):
+        way.build("pip==10.0.1\n")

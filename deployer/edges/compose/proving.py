@@ -32,7 +32,7 @@ from deployer.core.requirements.blame import (
     too_much,
 )
 from deployer.core.requirements.meaning import safe_requirements
-from deployer.core.stack import FILES
+from deployer.core.stack import FILES, PIP_AT_START
 from deployer.edges.compose.engine import ENGINE_ERRORS, asking
 from deployer.edges.packages.installer_output import added, last_line, refusal
 from deployer.edges.packages.slots import check_room
@@ -56,7 +56,9 @@ uv pip install --no-progress --no-cache --dry-run --no-deps --target /tmp/probe 
 _LIST = "uv pip list --quiet --format freeze | LC_ALL=C sort"
 # Without the index: Airflow's own pins are all there, and uv is still the one that says so.
 # It prints ` + name==version` for each package that is not among its arguments, as uv does.
+# A container that is started again lets the entrypoint install once more, with what is there.
 _VERIFY = f"""
+[ -z "${{{PIP_AT_START}}}" ] || pip install ${{{PIP_AT_START}}} >/dev/null || exit 45
 airflow version || exit 41
 uv pip check || exit 42
 uv pip install --offline --dry-run "apache-airflow==${{AIRFLOW_VERSION}}" \
@@ -70,6 +72,7 @@ CHECKS = {
     42: "uv pip check",
     43: "the check of Airflow's own pins",
     44: "import",
+    45: "another start",
 }
 """What fails, by the exit status of `_VERIFY`."""
 
