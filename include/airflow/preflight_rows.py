@@ -16,6 +16,8 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from json import dumps
+from time import thread_time
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,6 +61,8 @@ comes up, for minutes (10,000 made a neighbour's run wait for 40 s)."""
 MOST_DAGS = 200
 """Of one file, again with each parse of it. The dag-processor stores nothing of other files
 meanwhile: 1,000 of two tasks took it 10 s."""
+MOST_S = 0.5
+"""Of a processor, to find out when a DAG runs next; a cron takes milliseconds."""
 MOST_LISTED = 1_000_000
 """Characters of a DAG in each list of DAGs, whose page all people of the class load."""
 
@@ -166,9 +170,15 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
         if not isinstance(task.owner, str):
             where = f"task {shown(task.task_id)} of DAG {shown(dag_id)}"
             raise CanNotBeStored(f"has {shown(task.owner)} for an owner in {where}: name one text")
+    began = thread_time()
     with _refusing(f"something in DAG {shown(dag_id)} that Airflow can't store"):
         DagModelOperation({dag_id: dag}, BUNDLE, None).update_dags(
             {dag_id: model}, 0.0, session=session
+        )
+    if thread_time() - began > MOST_S:
+        raise CanNotBeStored(
+            f"has a schedule in DAG {shown(dag_id)} whose next run takes long to find, and at each "
+            "run Airflow's scheduler does nothing else meanwhile: take another"
         )
     # Airflow makes an ordinary import error of what is raised here (`_serialize_dag_…`).
     with contextlib.suppress(Exception):
@@ -219,7 +229,8 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
         with _refusing(f"params in DAG {shown(dag_id)} with which Airflow makes no run"):
             whole.params.deep_merge(None).validate()
     _bound_tasks(dag_id, whole.tasks)
-    _bound_listed(dag_id, len(whole.description or "") + sum(map(len, whole.tags)))
+    assets = dumps(dag.timetable.asset_condition.as_expression() or "")
+    _bound_listed(dag_id, sum(map(len, (whole.description or "", assets, *whole.tags))))
     run = SimpleNamespace(context_carrier={})
     columns = inspect(TaskInstance).mapper.column_attrs
     for task in whole.tasks:
@@ -266,8 +277,8 @@ def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:
 def _bound_listed(dag_id: str, length: int) -> None:
     if length > MOST_LISTED:
         raise CanNotBeStored(
-            f"has a description and tags of {length} characters in DAG {shown(dag_id)}, which each "
-            f"list of DAGs shows to everybody: {MOST_LISTED} are taken, shorten them"
+            f"has a description, tags and assets of {length} characters in DAG {shown(dag_id)}, "
+            f"which each list of DAGs shows to everybody: {MOST_LISTED} are taken, shorten them"
         )
 
 
@@ -288,6 +299,8 @@ def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
             since, interval = alert.reference, alert.interval
             begins = since._datetime if isinstance(since, fixed) else datetime.now(UTC)  # noqa: SLF001  # nothing else tells
             passes = begins + (interval if isinstance(interval, timedelta) else timedelta())
+            if getattr(since, "max_runs", 0) < 0:
+                raise ValueError("max_runs is less than 0")  # as a LIMIT it is refused
             missed = Deadline(passes, alert.callback, 0, None, dag_id, BUNDLE)
             told = missed.callback.data
             dict(told.get("kwargs") or {})  # as Deadline.handle_miss does

@@ -222,8 +222,8 @@ HARMFUL = [
     ),
     pytest.param(
         "with DAG('listed', description='d' * 999_991, tags=['t' * 10]): ...\n",
-        "has a description and tags of 1000001 characters in DAG 'listed', which each list of "
-        "DAGs shows to everybody: 1000000 are taken, shorten them",
+        "has a description, tags and assets of 1000003 characters in DAG 'listed', which each list "
+        "of DAGs shows to everybody: 1000000 are taken, shorten them",
         id="a list of DAGs that nobody can load",
     ),
     pytest.param(
@@ -240,6 +240,22 @@ HARMFUL = [
         "has a deadline in DAG 'alone' whose callback no executor takes "
         "(UnknownExecutorException: Unknown executor being loaded: nope): mend it",
         id="a deadline that waits in front of everybody's",
+    ),
+    pytest.param(
+        "from airflow.sdk import Asset\n"
+        "made = [Asset(f'{n:01200}', uri=f'x://{n}') for n in range(900)]\n"
+        "with DAG('listed', schedule=made): ...\n",
+        "has a description, tags and assets of 1135699 characters in DAG 'listed', which each "
+        "list of DAGs shows to everybody: 1000000 are taken, shorten them",
+        id="a list of DAGs with a million characters of assets",
+    ),
+    pytest.param(
+        "from airflow.sdk import CronPartitionTimetable\n"
+        "with DAG('late', schedule=CronPartitionTimetable('0 * * * *', timezone='UTC', "
+        "run_offset=12_000)): ...\n",
+        "has a schedule in DAG 'late' whose next run takes long to find, and at each run "
+        "Airflow's scheduler does nothing else meanwhile: take another",
+        id="a schedule that keeps the scheduler busy",
     ),
     pytest.param(
         mapped("1001", "10"),

@@ -228,6 +228,19 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
             "mend it"
         ),
     ),
+    "deadline_average": (
+        (
+            (
+                "deadline=DeadlineAlert(reference=DeadlineReference.AVERAGE_RUNTIME(-5, 1), "
+                "interval=datetime.timedelta(1), callback=AsyncCallback(f'{__name__}.callback'))"
+            ),
+            "",
+        ),
+        (
+            "has a deadline in DAG 'deadline_average' that Airflow's scheduler ends of "
+            "(ValueError: max_runs is less than 0): mend it"
+        ),
+    ),
     "executor_config": (
         ("", "executor_config='large'"),
         (
