@@ -10,7 +10,8 @@ The same as `airflow …`, but for what the services of a class are better witho
   (github.com/apache/airflow, scripts/docker/entrypoint_prod.sh, KILL_TIMEOUT). A class that
   chose the plain way means it.
 - There, too, each start would compile Airflow anew (`compiled.py`).
-- A scheduler that is to end may wait for ever (`class_executor.py`).
+- A scheduler that is to end may wait for ever (`class_executor.py`), and one that is to make a
+  billion tasks does nothing else (`class_expansion.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
@@ -36,7 +38,8 @@ def main() -> None:
         sys.stderr.write(f"Airflow's own dag-processor runs, not the class's: {reason}\n")
         _say_unfit(reason)
     if sys.argv[1] == "scheduler":
-        _mend_its_executor()
+        _mend("class_executor")
+        _mend("class_expansion")
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
     airflow()
@@ -61,13 +64,11 @@ def _class_dag_processor() -> str:
     sys.exit(class_seams.run())
 
 
-def _mend_its_executor() -> None:
+def _mend(name: str) -> None:
     try:
-        import class_executor  # noqa: PLC0415  # Airflow, after the above
-
-        class_executor.mend()
+        import_module(name).mend()  # Airflow, after the above
     except Exception as exc:  # noqa: BLE001  # whatever another Airflow lacks, the class has a scheduler
-        sys.stderr.write(f"Airflow's own executor runs: {type(exc).__name__}: {exc}\n")
+        sys.stderr.write(f"Airflow's own runs without {name}: {type(exc).__name__}: {exc}\n")
 
 
 def _say_unfit(reason: str) -> None:

@@ -86,7 +86,7 @@ from airflow.executors.local_executor import LocalExecutor
 
 theirs = LocalExecutor.end
 del LocalExecutor._read_results
-start._mend_its_executor()
+start._mend("class_executor")
 print(int(LocalExecutor.end is theirs))
 """
 
