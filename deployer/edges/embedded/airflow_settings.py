@@ -41,7 +41,7 @@ SETTINGS: Mapping[str, str] = {
     # A table of all files each half minute, for which the dag-processor tells nobody anything.
     "DAG_PROCESSOR__PRINT_STATS_INTERVAL": "0",
     "SCHEDULER__PARSING_CLEANUP_INTERVAL": "10",
-    # In each pass, the longest due first: ten that catch up from years ago would leave nobody a run.
+    # A pass, the longest due first: ten that catch up from years ago would leave nobody a run.
     "SCHEDULER__MAX_DAGRUNS_TO_CREATE_PER_LOOP": "1000",
     # Else `airflow.*` imports named in a student's file run in the manager itself.
     "DAG_PROCESSOR__PARSING_PRE_IMPORT_MODULES": "False",
