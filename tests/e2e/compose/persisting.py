@@ -116,9 +116,10 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
             assert most is None or most > 0  # _executable_task_instances_to_queued
         TaskInstanceDTO.model_validate(instance, from_attributes=True)  # ExecuteTask.make
     now += timedelta(hours=1)
-    for deadline in session.scalars(select(Deadline).where(Deadline.deadline_time < now)):
+    passed = Deadline.dagrun_id == made.id, Deadline.deadline_time < now
+    for deadline in session.scalars(select(Deadline).where(*passed)).all():
         deadline.handle_miss(session)
-        session.commit()
+    session.commit()
 
 
 def run_id_of(dag: SerializedDAG, model: DagModel) -> str:
