@@ -229,8 +229,9 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
         with _refusing(f"params in DAG {shown(dag_id)} with which Airflow makes no run"):
             whole.params.deep_merge(None).validate()
     _bound_tasks(dag_id, whole.tasks)
-    assets = dumps(dag.timetable.asset_condition.as_expression() or "")
-    _bound_listed(dag_id, sum(map(len, (whole.description or "", assets, *whole.tags))))
+    assets = dag.timetable.asset_condition.as_expression()
+    listed = (whole.description or "", dumps(assets) if assets else "", *whole.tags)
+    _bound_listed(dag_id, sum(map(len, listed)))
     run = SimpleNamespace(context_carrier={})
     columns = inspect(TaskInstance).mapper.column_attrs
     for task in whole.tasks:

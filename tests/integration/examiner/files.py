@@ -222,7 +222,7 @@ HARMFUL = [
     ),
     pytest.param(
         "with DAG('listed', description='d' * 999_991, tags=['t' * 10]): ...\n",
-        "has a description, tags and assets of 1000003 characters in DAG 'listed', which each list "
+        "has a description, tags and assets of 1000001 characters in DAG 'listed', which each list "
         "of DAGs shows to everybody: 1000000 are taken, shorten them",
         id="a list of DAGs that nobody can load",
     ),
