@@ -40,6 +40,7 @@ class Outbox:
         self._pace, self._closed_until = self._resumed()
         self._again_at = float("inf")  # monotonic; when a status is due that had to wait
         self._overtook = 0
+        self._answers: dict[Owed, Posted] = {}  # that the journal has not taken
 
     def _resumed(self) -> tuple[Pace, float]:
         """Return the pace and until when GitHub takes nothing, as the last worker left them."""
@@ -66,10 +67,14 @@ class Outbox:
         self._overtook = self._overtook + 1 if overtakes(owed, due) else 0
         status = owed.status
         page = f"{self._public_url}/commits/{status.sha}" if self._public_url else None
-        answer = self._board.post(status, page and f"{page}?token={self._token(status)}")
-        # Dying here posts it once more: GitHub shows the last of two equal ones.
-        self._pace = self._pace.wrote(self._clock.monotonic())
-        self._record(owed, answer, page)
+        if owed not in self._answers:
+            link = page and f"{page}?token={self._token(status)}"
+            self._answers[owed] = RetryLater("it could not be posted: see the worker's log")
+            self._answers[owed] = self._board.post(status, link)
+            # Dying here posts it once more: GitHub shows the last of two equal ones.
+            self._pace = self._pace.wrote(self._clock.monotonic())
+        self._record(owed, self._answers[owed], page)
+        del self._answers[owed]
         return 0.0
 
     def _token(self, status: Status) -> str:

@@ -17,7 +17,8 @@ from deployer.core.reporting.pacing import (
     WINDOW,
     WINDOW_S,
 )
-from deployer.ports import RefusedForGood, RetryLater
+from deployer.errors import JournalError
+from deployer.ports import Posted, RefusedForGood, RetryLater
 from deployer.worker.outbox import REST_S, Outbox
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.journal import FakeJournal
@@ -85,6 +86,10 @@ class Post:
 
 def sha(number: int) -> str:
     return f"{number:040x}"
+
+
+def on_a_full_disk(*_args: object, **_kwargs: object) -> None:
+    raise JournalError("the journal can't be written: disk full")
 
 
 @pytest.fixture
@@ -349,6 +354,57 @@ def test_what_is_owed_outlives_the_worker(post: Post) -> None:
     post.outbox = post.restarted()
     assert post.go_on(300) == [1]
     assert post.records()[0].attempts > 1
+
+
+def test_what_github_took_is_posted_once_though_the_journal_can_not_note_it_for_hours(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.owe(1, StatusState.PENDING)
+    with monkeypatch.context() as full:
+        full.setattr(post.journal, "posted", on_a_full_disk)
+        for _ in range(3):
+            with pytest.raises(JournalError):
+                post.outbox.post_next()
+            post.clock.sleep(WINDOW_S)
+    post.owe(1, StatusState.FAILURE)
+    assert post.go_on(0) == [1]
+    assert [status.state for status, _ in post.board.posted] == ["pending", "failure"]
+
+
+def test_what_github_refused_is_not_asked_again_though_the_journal_can_not_note_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.board.down = "503"
+    post.owe(1)
+    with monkeypatch.context() as full:
+        full.setattr(post.journal, "try_again", on_a_full_disk)
+        for _ in range(3):
+            with pytest.raises(JournalError):
+                post.outbox.post_next()
+            post.clock.sleep(WINDOW_S)
+    assert post.board.tries == 1
+    post.board.down = None
+    assert post.go_on(10) == [1]
+
+
+def test_a_fault_of_ours_in_posting_one_holds_up_no_other_and_it_is_tried_again(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.owe(1)
+    post.owe(2)
+    take = post.board.post
+
+    def with_a_fault(status: Status, target_url: str | None) -> Posted:
+        if status.sha == sha(1):
+            raise KeyError("a fault")
+        return take(status, target_url)
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(post.board, "post", with_a_fault)
+        with pytest.raises(KeyError):
+            post.outbox.post_next()
+        assert post.go_on(0) == [2]
+    assert post.go_on(10) == [1]
 
 
 def test_the_pace_outlives_the_worker(post: Post) -> None:
