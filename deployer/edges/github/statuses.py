@@ -259,7 +259,9 @@ class GitHub:
                 f"{said}. DEPLOYER_GITHUB_REPO={self._repo} is misspelt,"
                 f" or the token may not write its commit statuses{_rights_of(answer)}"
             )
-        if ours and answer.is_client_error and code != HTTPStatus.REQUEST_TIMEOUT:
+        # All else is not about this status: 410 (and 400) of an API version that is no more
+        # (https://docs.github.com/en/rest/about-the-rest-api/api-versions), 451 of a repository.
+        if ours and code == HTTPStatus.UNPROCESSABLE_ENTITY:
             return RefusedForGood(said)
         return RetryLater(said)
 
