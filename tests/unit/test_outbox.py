@@ -199,6 +199,15 @@ def test_while_pushes_come_faster_than_github_takes_them_none_waits_long_for_its
     assert post.owed() > 0
 
 
+def test_under_pushes_that_never_end_each_fourth_write_is_the_oldest_backlogs(post: Post) -> None:
+    post.judge(1, folders=60)
+    posted = post.go_on(0)
+    for number in range(2, 14):
+        post.judge(number, folders=5)
+        posted += post.go_on(4)
+    assert posted[BURST:].count(1) == 12
+
+
 def test_all_of_a_backlog_goes_in_the_end(post: Post) -> None:
     for number in range(WINDOW):
         post.judge(number)
@@ -411,9 +420,11 @@ def test_the_pace_outlives_the_worker(post: Post) -> None:
     for number in range(BURST + 5):
         post.owe(number)
     post.go_on(0)
+    post.clock.sleep(2)
     post.outbox = post.restarted()
+    assert len(post.go_on(0)) == 2
     assert post.go_on(0.5) == []
-    assert len(post.go_on(3)) == 3
+    assert len(post.go_on(2)) == 2
 
 
 def test_githubs_word_on_when_to_come_back_outlives_the_worker(post: Post) -> None:
