@@ -77,7 +77,7 @@ class Tip:
                 return Ancestry.ON_BRANCH
         except UnknownCommit:
             known = self.parts.journal.forced_away(sha or "")
-        began = fetched.step.started_at
-        if announced_at > began:  # this fetch can't have brought it
-            return Ancestry.UNSEEN
-        return Ancestry.UNSEEN if not known and began - announced_at < patience else Ancestry.GONE
+        age = fetched.step.started_at - announced_at  # below zero: that fetch can't have brought it
+        is_new = age < (timedelta(0) if known else patience)
+        was_set_back = announced_at - self.parts.clock.now() > REPLICATION  # the clock
+        return Ancestry.UNSEEN if is_new and not was_set_back else Ancestry.GONE

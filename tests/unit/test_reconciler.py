@@ -1101,6 +1101,48 @@ def test_a_commit_that_git_never_shows_does_not_stay_pending(world: World) -> No
     assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
 
 
+def test_a_commit_that_git_never_shows_does_not_stay_pending_though_the_clock_was_set_back(
+    world: World,
+) -> None:
+    unseen = "f" * 40
+    world.deliver(unseen, world.repository.tip)
+    world.reconciler.take_in()
+    world.clock.jump(-86_400)
+    world.reconciler.reconcile()
+    assert world.said(unseen) == {"airflow/deploy": ("error", "no longer on main")}
+
+
+def test_a_commit_that_git_does_not_show_yet_is_waited_for_though_webs_clock_is_ahead(
+    world: World,
+) -> None:
+    unseen = "f" * 40
+    world.deliver(unseen, world.repository.tip)
+    world.reconciler.take_in()
+    world.clock.jump(-30)
+    world.reconciler.reconcile()
+    assert world.said(unseen)["airflow/deploy"][0] == "pending"
+
+
+def test_a_commit_to_which_the_branch_is_set_back_during_a_fetch_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, base, old = world.repository.fetch, world.repository.tip, world.push(TAXI)
+    fetch()
+    tip = world.repository.push({WEATHER: "from airflow.sdk import dag  # forced\n"}, onto=base)
+
+    def slow() -> str:
+        told = fetch()
+        world.clock.sleep(1)
+        world.repository.tip = old
+        world.deliver(old, tip, forced=True)
+        return told
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.repository, "fetch", slow)
+        world.reconciler.reconcile()
+    assert world.said(old)["airflow/deploy"][0] == "pending"
+
+
 def test_a_commit_announced_during_a_long_fetch_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
