@@ -559,6 +559,11 @@ def a_file_in_its_place(git_dir: Path) -> None:
     git_dir.touch()
 
 
+def a_link_to_nowhere(git_dir: Path) -> None:
+    shutil.rmtree(git_dir)
+    git_dir.symlink_to("nowhere")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -569,6 +574,7 @@ def a_file_in_its_place(git_dir: Path) -> None:
         emptied_objects,
         half_cloned,
         a_file_in_its_place,
+        a_link_to_nowhere,
     ],
 )
 def test_a_damaged_mirror_is_made_anew(

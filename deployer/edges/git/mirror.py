@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -188,7 +189,7 @@ class Mirror:
             tip = self._tip_of(GitObjects(self._git, new))
             self._objects.close()
             _remove(old)
-            if self.path.exists():
+            with suppress(FileNotFoundError):
                 self.path.rename(old)
             new.rename(self.path)  # dying before this leaves no mirror: the next fetch clones
             _remove(old)
