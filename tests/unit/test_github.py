@@ -107,6 +107,11 @@ def test_no_limit_costs_more_than_githubs_longest_window(headers: dict[str, str]
     assert retry(answered(429, headers=headers)).after_s == 3600.0
 
 
+def test_a_limit_in_digits_that_are_no_number_waits_a_minute() -> None:
+    odd = httpx.Response(429, headers=[(b"Retry-After", b"\xb2")], json={})  # a superscript two
+    assert retry(board(lambda _request: odd).post(STATUS, None)).after_s == 60.0
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -128,6 +133,7 @@ def test_a_token_without_the_right_is_tried_again_and_told_which_right_it_needs(
     posted = answered(403, headers={"x-accepted-github-permissions": "statuses=write"})
 
     assert "statuses=write" in retry(posted).reason
+    assert retry(answered(403)).reason == "GitHub answered 403: as GitHub puts it"
 
 
 def test_an_expired_token_is_tried_again_and_says_what_to_do() -> None:

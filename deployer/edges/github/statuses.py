@@ -274,7 +274,7 @@ class GitHub:
         """
         retry_after = _number(answer.headers.get("retry-after"))
         if retry_after is not None:
-            return min(max(retry_after, 0.0), LONGEST_LIMIT_S)
+            return min(retry_after, LONGEST_LIMIT_S)
         reset = _number(answer.headers.get("x-ratelimit-reset"))
         if reset is not None and _number(answer.headers.get("x-ratelimit-remaining")) == 0:
             return min(max(reset - self._now(), 1.0), LONGEST_LIMIT_S)
