@@ -690,11 +690,15 @@ def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
     first = world.announced(TAXI)
     second = world.push(WEATHER)
     publish = world.releases.publish
+    to_post: list[str] = []
+    world.parts = replace(world.parts, owed=lambda: to_post.extend(world.said(second)))
+    world.reconciler = world.worker()
 
     def named_meanwhile(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         world.deliver(second, first)
         world.reconciler.take_in()
         assert world.said(second) == {"airflow/deploy": ("pending", "on its way to Airflow")}
+        assert to_post == ["airflow/deploy"]
         return publish(*args, **kwargs)
 
     monkeypatch.setattr(world.releases, "publish", named_meanwhile)
