@@ -348,6 +348,8 @@ def test_a_commit_that_a_forced_push_replaced_is_known_until_it_is_announced_aga
 ) -> None:
     push(journal, "1", sha=A, before=B, forced=False)
     assert not journal.forced_away(A)
+    push(journal, "other", sha="d" * 40, before="e" * 40)
+    assert not journal.forced_away(A)
     assert not journal.forced_away(B)
     push(journal, "2", sha=C, before=A)
     assert journal.forced_away(A)
@@ -1076,13 +1078,14 @@ def test_a_status_to_be_tried_again_waits_and_counts(journal: Journal) -> None:
     number = started(journal)
     other = status(context="airflow/lasse")
     journal.owe([PENDING, other], deployment=number, at=NOW)
-    first = due(journal)[0]
-    journal.try_again(first.id, due_at=after(60), error="502")
-    assert words(journal) == [other]
+    _, second = due(journal)
+    journal.try_again(second.id, due_at=after(60), error="502")
+    assert words(journal) == [PENDING]
     assert words(journal, after(60)) == [PENDING, other]
-    assert due(journal, after(60))[0].attempts == 1
-    journal.posted(first.id, at=after(61), target_url=None)
-    record = whole(journal, number).statuses[0]
+    assert [owed.attempts for owed in due(journal, after(60))] == [0, 1]
+    assert whole(journal, number).statuses[1].error == "502"
+    journal.posted(second.id, at=after(61), target_url=None)
+    record = whole(journal, number).statuses[1]
     assert (record.attempts, record.error) == (2, None)
 
 
