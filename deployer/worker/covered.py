@@ -69,7 +69,11 @@ class CoveredCommits:
 
         None where that came after it: holds it, though the branch did not go back to it.
         """
-        before = before if before != sha else None
+        known = self.parts.journal.about(sha)[:1]  # where it failed first, beside others, perhaps
+        others = [*others, *(one for first in known for one in first.covers)]
+        is_past = any(one != sha and self.is_on(one, sha) for one in others)
+        if before == sha or (before and is_past and self.is_on(before, sha)):
+            before = None
         newest = before if before and self.is_on(sha, before) else None
         for one in others:
             if one == sha or not self.is_on(sha, one):
@@ -83,10 +87,7 @@ class CoveredCommits:
                     newest = one
         if newest or not before:
             return newest
-        if back := self._went_back_to(sha, before):
-            return back
-        is_past = any(one != sha and self.is_on(one, sha) for one in others)
-        return None if is_past and self.is_on(before, sha) else before
+        return self._went_back_to(sha, before) or before
 
     def _went_back_to(self, sha: str, before: str) -> str | None:
         """Return the tip after `before` to which the branch was set back, and pushed to then."""

@@ -684,6 +684,27 @@ def test_a_tip_that_git_shows_early_is_told_nothing_though_it_mends_what_was_in_
     assert world.said(tip) == {}
 
 
+def test_a_commit_in_error_without_its_delivery_came_of_the_one_that_failed_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.announced(TAXI)
+    late = world.push("README.md")
+
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise DiskError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.releases, "publish", full)
+        world.reconciler.reconcile()
+    world.announced(HELLO)
+    world.reconciler.reconcile()
+    assert world.said(late) == {}
+    world.clock.sleep(6)
+    world.announced(WEATHER)
+    world.reconciler.reconcile()
+    assert world.said(late).keys() == {"airflow/deploy"}
+
+
 def test_a_tip_whose_delivery_comes_while_it_is_deployed_ends_with_that(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
