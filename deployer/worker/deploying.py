@@ -275,8 +275,8 @@ class Deploying:
         base_sha = record.base_sha if record else None
         ending = replace(
             ending,
-            seconds=(now - since).total_seconds(),
-            waited_s=(begun - since).total_seconds(),
+            seconds=max((now - since).total_seconds(), 0.0),  # below: the clock was set back
+            waited_s=max((begun - since).total_seconds(), 0.0),
             broke=self.covered.broke(deployment, base_sha, ending),
         )
         final = partial(self.covered.final, ending=ending)

@@ -1386,6 +1386,13 @@ def test_a_commit_of_which_nothing_can_be_published_fails_and_what_is_live_stays
     assert (world.journal.live(), len(world.releases.published)) == (before, 1)
 
 
+def test_a_clock_that_was_set_back_since_the_push_makes_no_time_negative(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.clock.jump(-3_600)
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/deploy"] == ("success", "live: 1 file parsed in 0.0 s")
+
+
 def test_a_file_without_dags_needs_no_trace_in_airflow(world: World) -> None:
     world.examiner.finds(TAXI)
     world.releases.contents[TAXI] = ()
