@@ -399,6 +399,10 @@ def test_what_took_the_place_of_something_else_is_as_in_a_commit(
     assert set(tree.files) == {"dags/amy/x.py/main.py", "dags/amy/sub", "dags/bo/z.py"}
     (left,) = tree.left_out
     assert (left.path, left.reason[:30]) == ("dags/amy/linked", "the link leads to a folder; on")
+    (amy / "linked").unlink()
+    (amy / "linked").symlink_to("linked")
+    (left,) = WorkingCopy(clone.root).tree().left_out
+    assert (left.path, left.reason) == ("dags/amy/linked", "the link leads back to itself")
 
 
 def test_a_file_name_that_is_no_utf8_is_left_out(clone: Clone) -> None:

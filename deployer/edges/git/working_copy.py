@@ -44,7 +44,7 @@ class WorkingCopy:
 
     def __init__(self, root: Path) -> None:
         """Read nothing yet."""
-        self.root = root.resolve()
+        self.root = root
 
     @classmethod
     def around(cls, place: Path) -> WorkingCopy:
@@ -156,14 +156,14 @@ class WorkingCopy:
 
     def _entries(self) -> Iterator[Entry]:
         """Yield what `git ls-tree` would list of the commit."""
-        is_here = cache(lambda folder: folder.resolve() == folder)
+        is_link = cache(lambda folder: (self.root / folder).is_symlink())
         for path in sorted(self._names()):
             name = os.fsdecode(path)
+            if any(map(is_link, Path(name).parents[:-1])):  # behind what took its folder's place
+                continue
             try:
                 mode = (self.root / name).lstat().st_mode
             except (FileNotFoundError, NotADirectoryError):  # deleted, and git still lists it
-                continue
-            if not is_here((self.root / name).parent):  # behind a link in the place of its folder
                 continue
             if stat.S_ISREG(mode):
                 yield Entry(EXECUTABLE if mode & stat.S_IXUSR else _FILE, name, path)
