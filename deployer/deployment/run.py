@@ -205,7 +205,15 @@ class Run:
 
     def _result(self, tip: Tree, carried: frozenset[str], *, bad: bool) -> Result:
         holding, live, verdicts = self._holding, self._live, self._verdicts()
-        held = {v.path for v in verdicts if v.outcome is Outcome.HELD and v.path in tip.files}
+        # What stays in the place of something else is live as the tip's tree has it.
+        stays = {item.path for item in tip.left_out}
+        held = {
+            v.path
+            for v in verdicts
+            if v.outcome is Outcome.HELD
+            and v.path in tip.files
+            and not (v.path in stays and v.proof is Proof.NONE)
+        }
         pending = Pending(holding.unexamined, holding.modules, self._examination, live.unjudged)
         return Result(
             Ending(

@@ -192,6 +192,17 @@ def test_a_live_file_that_comes_to_claim_anothers_id_by_what_it_needs_is_left_ou
     assert world.said(let_go)["airflow/lasse"] == ("success", "2 DAGs: fares, x")
 
 
+def test_what_makes_a_file_harmful_that_stays_in_the_place_of_something_else_is_held() -> None:
+    world = World()
+    shared = "include/shared.py"
+    pushed(world, {TAXI: f"{DAG}from include.shared import x\n", shared: "x = 1"})
+    pushed(world, {TAXI: None}, TAXI)
+    world.examiner.finds(TAXI, harm="never ends")
+    sha = pushed(world, {shared: "x = 2"}, TAXI)
+    assert shared in world.releases.published[-1][2]
+    assert world.said(sha)["airflow/deploy"][0] == "failure"
+
+
 class Killed(BaseException):
     """The worker was killed."""
 
