@@ -12,4 +12,6 @@ text_world   the real worker over fakes that read these texts
 pushes       what is pushed there: drawn from one seed
 oracle       what must hold of it; pure, and without the deployer's rules
 verdicts     the command: `scripts/soak verdicts`
+working_copies  what a student does in a clone before a push: drawn from one seed
+parity       the command: `scripts/soak parity`, in which `deployer check` and the push answer alike
 """

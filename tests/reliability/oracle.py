@@ -5,7 +5,8 @@ Pure, and without the deployer's rules: each function yields a sentence for what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from tests.reliability.texts_decide import (
     DAG_FILES,
@@ -19,6 +20,7 @@ from tests.reliability.texts_decide import (
     Standing,
     is_hidden,
     kind_of,
+    links,
     parsed,
     reached,
     seen,
@@ -46,6 +48,27 @@ def shows_harm(release: Publication) -> Iterator[str]:
         stays = path in seen(release.before) and _hurts(path, release.before, release)
         if not (mixed or stays) and _hurts(path, release.texts, release):
             yield f"{path} is harmful, and live"
+
+
+def shares_an_id(release: Publication) -> Iterator[str]:
+    """No release brings together files that claim one `dag_id`; mixtures are excused here, too."""
+    claims, before = (_claims(texts, release) for texts in (release.texts, release.before))
+    for dag_id, paths in claims.items():
+        mixed = any(
+            release.texts.get(one) != release.pushed.get(one)
+            for path in paths
+            for one in reached(path, release.texts) | reached(path, release.pushed)
+        )
+        if len(paths) > 1 and not (mixed or paths <= before.get(dag_id, set())):
+            yield f"{' and '.join(sorted(paths))} share {dag_id}"
+
+
+def _claims(texts: Mapping[str, str], release: Publication) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in seen(texts):
+        for dag_id in parsed(path, texts, release.packages).dag_ids:
+            found.setdefault(dag_id, set()).add(path)
+    return found
 
 
 def _hurts(path: str, texts: Mapping[str, str], release: Publication) -> bool:
@@ -87,10 +110,14 @@ def tells_wrong(now: Standing) -> Iterator[str]:
     Of claimants of one dag_id whoever had it first stays, so of each of them either is taken.
     """
     for path in DAG_FILES:
-        if path not in now.pushed:
-            continue
         verdict = now.verdicts.get(path)
         told = "nothing" if verdict is None else verdict.outcome.value
+        if path in now.nowhere and path not in now.pushed:
+            if told != "held":
+                yield f"{path} leads nowhere, and is told {told}"
+            continue
+        if path not in now.pushed:
+            continue
         if is_hidden(path, now.pushed):
             if verdict and not verdict.gone and told != "held":
                 yield f"{path} is hidden, and told {told}"
@@ -99,15 +126,18 @@ def tells_wrong(now: Standing) -> Iterator[str]:
 
 
 def _outcomes(path: str, now: Standing) -> set[str]:
+    if path in now.nowhere:  # and what is live stays, which may be judged later
+        return {"held"} | _outcomes(path, replace(now, nowhere=frozenset()))
     if path in now.harmful:
         return {"held"}
-    if path in now.claims:
-        return {"held", "parsed"}
+    if path in now.claims:  # and what it needs may be held, which breaks it
+        is_broken = path in now.live and parsed(path, now.live, now.packages).broken
+        return {"held", "broken" if is_broken else "parsed"}
     if path not in now.live:
         return {"absent"}
     result = parsed(path, now.live, now.packages)
-    if result.harm:
-        return {"held"}
+    if result.harm:  # as a mixture, if it is live
+        return {"held", "broken"}
     return {"broken"} if result.broken else {"parsed" if result.dag_ids else "no_dag"}
 
 
@@ -120,9 +150,10 @@ def colours_wrong(commit: Commit, before: Standing, now: Standing) -> Iterator[s
     """
     moved = before.packages != now.packages or commit.asked != commit.asked_before
     changed = commit.changed
-    there = changed & now.pushed.keys()
-    touched = _touched(commit, now) | there
-    bad = {path for path in touched if now.is_bad(path)}
+    there = changed & (now.pushed.keys() | now.links.keys())
+    moved_or_led = changed | _linked(commit, now)
+    touched = _touched(commit, moved_or_led, now) | there
+    bad = {path for path in touched if now.is_bad(path)} | (moved_or_led & now.nowhere)
     folders = {folder(path) for path in changed}
     for name in sorted(one for one in folders if one):
         mine = {path for path in bad if folder(path) == name}
@@ -131,8 +162,8 @@ def colours_wrong(commit: Commit, before: Standing, now: Standing) -> Iterator[s
     broken = {  # whose own text came with these pushes is its owner's
         path
         for path in bad
-        if path in DAG_FILES
-        and before.pushed.get(path) == now.pushed[path]
+        if path in set(DAG_FILES) & before.pushed.keys()
+        and (path in now.links or before.pushed[path] == now.pushed[path])
         and (folder(path) is None or folder(path) not in folders)
         and path in before.verdicts
         and before.verdicts[path].good
@@ -145,14 +176,21 @@ def colours_wrong(commit: Commit, before: Standing, now: Standing) -> Iterator[s
             yield f"{sha[:7]} is told {context}, where it changes nothing"
 
 
-def _touched(commit: Commit, now: Standing) -> set[str]:
-    """Return what of the tip the commit reaches, or un-hid."""
-    texts, changed = now.pushed, commit.changed
+def _linked(commit: Commit, now: Standing) -> set[str]:
+    """Return the links whose target the commit changed; of those to nowhere, where it did that."""
+    leads = {path: now.links[path] for path in now.links.keys() - now.nowhere}
+    leads = links(commit.before) | leads
+    return {path for path, target in leads.items() if target in commit.changed}
+
+
+def _touched(commit: Commit, changed: Collection[str], now: Standing) -> set[str]:
+    """Return what of the tip it reaches by what it changed, or un-hid."""
+    texts = now.pushed
     ignoring = any(path.endswith(IGNORES) for path in changed)
     return {
         path
         for path in texts
-        if reached(path, texts) & changed
+        if not reached(path, texts).isdisjoint(changed)
         or (ignoring and is_hidden(path, commit.before) and not is_hidden(path, texts))
     }
 
@@ -172,12 +210,26 @@ def _colour(
         yield f"{which}, though nothing is bad"
 
 
+def takes_an_id(commits: Collection[Commit], before: Standing, now: Standing) -> Iterator[str]:
+    """Who has a `dag_id`, and goes on claiming it, keeps it."""
+    changed = {path for commit in commits for path in commit.changed}
+    for path in sorted(set(seen(now.pushed)) - changed - now.nowhere):
+        was, is_now = before.verdicts.get(path), now.verdicts.get(path)
+        ids = set(parsed(path, now.pushed, now.packages).dag_ids)
+        had = set(was.dag_ids) & ids if was and was.outcome.value == "parsed" else set()
+        if had and is_now and is_now.outcome.value == "held":
+            yield f"{path} has lost {had}"
+
+
 def judged_anew(before: Standing, now: Standing) -> Iterator[str]:
-    """Judging the same tip once more changes nothing."""
+    """Judging the same tip once more changes nothing.
+
+    A link that leads nowhere may be told as held, or as what stays in its place.
+    """
     for path in sorted(before.live.keys() | now.live.keys()):
         if before.live.get(path) != now.live.get(path):
             yield f"{path} is live in another version"
-    if before.held != now.held:
+    if before.held - now.nowhere != now.held - now.nowhere:
         yield f"held are {sorted(now.held)}, not {sorted(before.held)}"
     yield from told_anew(before, now)
 
@@ -185,12 +237,15 @@ def judged_anew(before: Standing, now: Standing) -> Iterator[str]:
 def told_after_rollback(before: Standing, back: Standing, now: Standing) -> Iterator[str]:
     """A rollback and its end change neither verdicts nor colours; `back`: as it stood in between.
 
-    Excused is where a file that is harmful, or claims an id of others, was another one there, or
-    none: it comes back together with what it needs and with the other claimants, as in one push,
-    and who was there first, or which of them is to blame, is not told apart any more.
+    Excused is where a file that is harmful, or claims an id of others, or what such a one needs,
+    was another one there, or none: they come back together, the other claimants too, as in one
+    push, and who was there first, or which of them is to blame, is not told apart any more. So are
+    other packages that run in the end: which are refused for a file's sake hangs on the way.
     """
     doubtful = before.harmful | before.claims
-    if all(back.live.get(path) == before.pushed[path] for path in doubtful):
+    needed = {one for path in doubtful for one in reached(path, before.pushed)}
+    alike = all(back.live.get(path) == before.pushed.get(path) for path in needed)
+    if alike and before.packages == now.packages:
         yield from told_anew(before, now)
 
 
@@ -198,7 +253,9 @@ def told_anew(before: Standing, now: Standing) -> Iterator[str]:
     """Verdicts and the tip's colours stay as they are."""
     for path in sorted(before.pushed):
         was, is_now = (s.verdicts.get(path) for s in (before, now))
-        if path in DAG_FILES and (was and was.outcome) != (is_now and is_now.outcome):
+        if path in set(DAG_FILES) - now.nowhere and (was and was.outcome) != (
+            is_now and is_now.outcome
+        ):
             yield f"{path} was told {was and was.outcome}, then {is_now and is_now.outcome}"
     for sha, context in sorted(before.said.keys() | now.said.keys()):
         was_said, is_said = (s.said.get((sha, context), ("nothing", "")) for s in (before, now))

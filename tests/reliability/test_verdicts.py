@@ -8,6 +8,7 @@ import pytest
 
 from deployer.core.dependencies import affected
 from deployer.core.model import Ending, File, Tree, Verdict
+from deployer.core.planning import held
 from deployer.core.reporting import commit_status
 from deployer.core.reporting.commit_status import Commit
 from tests.reliability.verdicts import failing
@@ -39,6 +40,10 @@ def _of_others_is_green(commit: Commit, ending: Ending) -> list[Verdict]:
     return []
 
 
+def _nobody_has_it(*claims: object) -> list[str]:
+    return []
+
+
 FAULTS: Mapping[str, tuple[object, str, Callable[..., object], range]] = {
     "a helper is held for a file that was never live": (
         affected,
@@ -56,8 +61,9 @@ FAULTS: Mapping[str, tuple[object, str, Callable[..., object], range]] = {
         commit_status,
         "_harmed",
         _of_others_is_green,
-        range(20, 30),
+        range(40, 45),
     ),
+    "who has a dag_id loses it to others": (held, "_keepers", _nobody_has_it, range(8, 12)),
 }
 
 

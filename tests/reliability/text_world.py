@@ -5,23 +5,45 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from deployer.core.model import REQUIREMENTS, Examined, ParseError, Tree
+from deployer.core.model import REQUIREMENTS, ROSTER, Examined, LeftOut, ParseError, Tree
 from deployer.ports import Release
 from tests.fakes.examiner import FakeExamination, FakeExaminer
 from tests.fakes.feed import Broken, Contents
 from tests.fakes.releases import FakeReleases
-from tests.fakes.world import ServedReleases, World
+from tests.fakes.repository import FakeRepository
+from tests.fakes.world import TEACHER, ServedReleases, World
 from tests.reliability.texts_decide import (
+    COMMON_IDS,
     DAG_FILES,
     REFUSED,
     SICK,
-    Kind,
     Publication,
     Standing,
     kind_of,
+    links,
     parsed,
+    plain,
     seen,
 )
+
+
+class _Repository(FakeRepository):
+    """Commits in which a text may be a link."""
+
+    def tree(self, sha: str) -> Tree:
+        texts = self._files.get(sha, {})
+        leads, there = links(texts), plain(texts)
+        nowhere = leads.keys() - there.keys()
+        self.links = {path: target for path, target in leads.items() if path in there}
+        tree = super().tree(sha)
+        return replace(
+            tree,
+            files={path: file for path, file in tree.files.items() if path not in nowhere},
+            ignores={path: text for path, text in tree.ignores.items() if path not in nowhere},
+            left_out=tuple(
+                LeftOut(path, "the link leads to nothing", texts[path]) for path in sorted(nowhere)
+            ),
+        )
 
 
 class _Releases(ServedReleases):
@@ -81,12 +103,19 @@ class TextWorld(World):
 
     def __init__(self) -> None:
         super().__init__()
+        self.repository = _Repository()
+        self.repository.push({ROSTER: f"teachers: [{TEACHER}]\n"})
         self.services.refuses[REFUSED] = "no such version"
         self.services.breaks.add(SICK)
         releases = _Releases(self)
         self.releases, self.examiner = releases, _Examiner(self)
         self.shown = releases.shown
-        self.parts = replace(self.parts, releases=self.releases, examiner=self.examiner)
+        self.parts = replace(
+            self.parts,
+            repository=self.repository,
+            releases=self.releases,
+            examiner=self.examiner,
+        )
         self.reconciler = self.worker()
 
     @property
@@ -108,7 +137,7 @@ class TextWorld(World):
         return self.texts_of({path: file.blob for path, file in tree.files.items()})
 
     def pushed(self, sha: str) -> dict[str, str]:
-        """Return the texts of a commit below dags/ and include/."""
+        """Return the texts of a commit below dags/ and include/, links among them."""
         files = self.repository._files[sha]
         return {p: text for p, text in files.items() if p.startswith(("dags/", "include/"))}
 
@@ -124,24 +153,33 @@ class TextWorld(World):
         for record in self.journal.records.values():
             newest.update({verdict.path: verdict for verdict in record.verdicts})
         said = [line.record.status for line in self.journal.lines]
-        commits = map(self.pushed, self.repository._files)
+        commits = [plain(self.pushed(sha)) for sha in self.repository._files]
+        live_texts = self.texts_of(self.releases.blobs(release.name)) if release else {}
+        there, leads = plain(self.pushed(tip)), links(self.pushed(tip))
+        nowhere = leads.keys() - there.keys()
         return Standing(
             tip=tip,
-            pushed=self.pushed(tip),
+            # In the place of a link that leads nowhere what is live stays, if anything.
+            pushed={path: live_texts[path] for path in nowhere & live_texts.keys()} | there,
             asked=self.asked(tip),
-            live=self.texts_of(self.releases.blobs(release.name)) if release else {},
+            live=live_texts,
             live_sha=live.sha if live else None,
             pending=tuple(sorted(live.pending)) if live else (),
             held=frozenset(live.held) if live else frozenset(),
             packages=self.packages,
             verdicts=newest,
             said={(one.sha, one.context): (one.state.value, one.description) for one in said},
-            claimed=frozenset(
-                path
-                for texts in commits
-                for path in DAG_FILES
-                if path in texts and kind_of(texts[path]) is Kind.CLAIM
-            ),
+            claimed={
+                dag_id: frozenset(
+                    path
+                    for texts in commits
+                    for path in DAG_FILES
+                    if path in texts and kind_of(texts[path]) is kind
+                )
+                for kind, dag_id in COMMON_IDS.items()
+            },
+            links=leads,
+            nowhere=frozenset(nowhere),
         )
 
     def settle(self) -> bool:

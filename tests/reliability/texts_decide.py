@@ -30,6 +30,7 @@ PACKAGES = ("package==1\n", "package==2\n", "package==3\n", REFUSED, SICK)
 _IMPORTS = re.compile(r"^from (\S+) import v$", re.MULTILINE)
 _READS = re.compile(r"open\('(\S+)'\)")
 _KIND = re.compile(r"# (\w+) \d+$", re.MULTILINE)
+_LINK = "-> "
 
 
 class Kind(StrEnum):
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     FINE = "fine"
     EMPTY = "empty"  # no DAG
     CLAIM = "claim"  # a dag_id that others claim too
+    HOME = "home"  # likewise, and it begins with the first student's folder
     BROKEN = "broken"
     OLD = "old"  # broken with version 2 of the package
     NEW = "new"  # broken without it
@@ -45,7 +47,7 @@ class Kind(StrEnum):
 
 
 PICKY = (Kind.OLD, Kind.NEW)
-COMMON_ID = "common"
+COMMON_IDS = {Kind.CLAIM: "common", Kind.HOME: f"{STUDENTS[0]}_common"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,32 @@ def written(path: str, kind: Kind, version: int, needs: Collection[str] = ()) ->
     if kind in PICKY:
         lines.append("import package")
     return "\n".join(lines) + "\n"
+
+
+def link(target: str) -> str:
+    """Return the text of a link to a file."""
+    return f"{_LINK}{target}"
+
+
+def links(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return by path where each link among these texts leads in the end, be that there or not."""
+    found = {}
+    for path in texts:
+        way = [path]
+        while texts.get(way[-1], "").startswith(_LINK):
+            way.append(texts[way[-1]].removeprefix(_LINK))
+            if way[-1] in way[:-1]:
+                break
+        if way[1:]:
+            found[path] = way[-1]
+    return found
+
+
+def plain(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts as they come out: links as what they lead to, or not at all."""
+    leads = links(texts)
+    targets = {path: leads.get(path, path) for path in texts}
+    return {p: texts[to] for p, to in targets.items() if to in texts.keys() - leads.keys()}
 
 
 def kind_of(text: str) -> Kind:
@@ -117,10 +145,9 @@ def parsed(path: str, texts: Mapping[str, str], packages: str) -> Parsed:
     match kind_of(texts[path]):
         case Kind.EMPTY:
             return Parsed()
-        case Kind.CLAIM:
-            return Parsed((COMMON_ID,))
-        case _:
-            return Parsed((path.removesuffix(".py").replace("/", "_"),))
+        case kind:
+            own = path.removesuffix(".py").replace("/", "_")
+            return Parsed((COMMON_IDS.get(kind, own),))
 
 
 def seen(texts: Mapping[str, str]) -> tuple[str, ...]:
@@ -160,7 +187,9 @@ class Standing:
         packages: the requirements that run.
         verdicts: the newest of each file.
         said: state and words of each status, by commit and context.
-        claimed: DAG files that claimed the common `dag_id` in some commit.
+        claimed: DAG files that claimed each common `dag_id` in some commit.
+        links: where each link of the tip leads.
+        nowhere: those that lead to nothing.
     """
 
     tip: str
@@ -173,7 +202,9 @@ class Standing:
     packages: str
     verdicts: Mapping[str, Verdict]
     said: Mapping[tuple[str, str], tuple[str, str]]
-    claimed: frozenset[str]
+    claimed: Mapping[str, frozenset[str]]
+    links: Mapping[str, str]
+    nowhere: frozenset[str]
 
     @property
     def harmful(self) -> set[str]:
@@ -184,16 +215,25 @@ class Standing:
     def claims(self) -> set[str]:
         """The DAG files of the tip that claim one `dag_id` together with others.
 
-        One that is broken or harmful keeps the id that it had: Airflow has its DAG still.
+        One that is broken or harmful keeps the id that it had: Airflow has its DAG still. So does
+        one that is held keep those of its live version.
         """
         found = {path: parsed(path, self.pushed, self.packages) for path in seen(self.pushed)}
-        claims = {path for path, result in found.items() if COMMON_ID in result.dag_ids}
-        keep = {path for path in found.keys() & self.claimed if _is_ill(found[path])}
-        return claims if len(claims | keep) > 1 else set()
+        ill = {path for path, result in found.items() if result.broken or result.harm}
+        live = {path: parsed(path, self.live, self.packages) for path in seen(self.live)}
+        rivals: set[str] = set()
+        for dag_id, known in self.claimed.items():
+            claims = {path for path, result in found.items() if dag_id in result.dag_ids}
+            having = {path for path, result in live.items() if dag_id in result.dag_ids}
+            if len(claims | (known & ill) | having) > 1:
+                rivals |= claims
+        return rivals
 
     def is_bad(self, path: str) -> bool:
         """Tell whether a file of the tip is not live as pushed, or not to be used as it is."""
         verdict = self.verdicts.get(path)
+        if path not in self.pushed:  # a link that leads nowhere, and nothing stays
+            return False
         # It may be live as pushed: broken before, it claims since what it needs was mended.
         claims = path in self.claims and verdict is not None and verdict.outcome.value == "held"
         if claims or self.live.get(path) != self.pushed[path]:
@@ -204,13 +244,9 @@ class Standing:
         return harm or parsed(path, self.live, self.packages).broken
 
 
-def _is_ill(result: Parsed) -> bool:
-    return result.broken or result.harm
-
-
 @dataclass(frozen=True)
 class Commit:
-    """A push: its texts and requirements, and those before it."""
+    """A push: its texts, links among them, and requirements, and those before it."""
 
     sha: str
     texts: Mapping[str, str]

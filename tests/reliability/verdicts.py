@@ -52,16 +52,17 @@ class _Play:
         self.frozen = False
         self.before: Standing | None = None
         self.unsettled: list[Commit] = []
-        self.piles = dice.choice((0, 0, 0.4))
+        self.piles = dice.choice((0, 0, 0.4, 0.8))
         self.slow = dice.random() < 0.25
         events = [self._request, self._restart, self._roll_back, self._freeze, self._force]
         self.events = dice.choice((*([one] for one in events), [], events))
+        self.often = dice.choice((0.3, 0.3, 0.6))
 
     def play(self) -> Played:
         there = [QUERY, *(path for path in (*HELPERS, *SHARED) if self.dice.random() < 0.7)]
         self._push({path: written(path, Kind.FINE, 1) for path in there})
         self._settle()
-        for _ in range(self.dice.choice((3, 4, 5, 6, 8))):
+        for _ in range(self.dice.choice((4, 5, 6, 8, 10))):
             self._go_on()
             if self.wrong:
                 break
@@ -74,7 +75,7 @@ class _Play:
         if self.slow:
             world.examiner.slow = {p: 4.0 for p in DAG_FILES if dice.random() < 0.2}
             world.feed.slow = {p: 4.0 for p in DAG_FILES if dice.random() < 0.2}
-        if self.events and dice.random() < 0.35:
+        if self.events and dice.random() < self.often:
             self.before = None
             dice.choice(self.events)()
             return
@@ -199,13 +200,15 @@ class _Play:
             self.wrong.append("it does not come to rest")
         for release in self.world.shown:
             self.wrong += oracle.shows_harm(release)
+            self.wrong += oracle.shares_an_id(release)
         self.world.shown.clear()
         if self.frozen:
             return
         now = self.world.standing()
         for rule in (oracle.is_behind, oracle.holds_too_much, oracle.tells_wrong):
             self.wrong += rule(now)
-        if self.before:
+        if self.before and unsettled:
+            self.wrong += oracle.takes_an_id(unsettled, self.before, now)
             for commit in unsettled:
                 self.wrong += oracle.colours_wrong(commit, self.before, now)
 
