@@ -192,7 +192,7 @@ def test_a_link_is_its_target_and_a_compose_file_its_text() -> None:
 
 
 def test_a_folder_that_is_too_much_is_left_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=1, folders=1, size=10, python=10))
+    monkeypatch.setattr(limits, "PER_FOLDER", Weight(files=2, folders=2, size=10, python=10))
     files = {"dags/a/x.py": b"1", "dags/a/y.py": b"1", "dags/ab/z.py": b"22"}
     compiled = [file("dags/a/__pycache__/x.pyc"), file("dags/ab/x.pyc")]
 

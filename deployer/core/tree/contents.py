@@ -127,7 +127,9 @@ def tree(
     blobs, unfit, executable, links = publishable(entries, targets)
     # What is too large by itself will be left out by itself.
     sizes = {path: size(blob) for path, blob in blobs.items()}
-    listed = limits.of_files({path: 0 if too_large(it) else it for path, it in sizes.items()})
+    # As git's trees are weighed: what is left out by itself is there, too.
+    there = dict.fromkeys((shown(it.path) for it in entries), 0)
+    listed = limits.of_files(there | {p: 0 if too_large(it) else it for p, it in sizes.items()})
     if refused := too_much.refused or listed.refused:
         return Tree(sha, {}, refused=refused, links=links)
     held = {f"{path}/": reason for path, reason in {**too_much.held, **listed.held}.items()}
