@@ -52,7 +52,7 @@ FAULTS: Mapping[str, tuple[object, str, Callable[..., object], range]] = {
         range(5),
     ),
     "what is held stays so when what it needs moves": (
-        affected,
+        affected.Held,
         "woken",
         _never_judged_anew,
         range(5),
