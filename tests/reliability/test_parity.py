@@ -10,7 +10,7 @@ from tests.reliability.parity import failing
 
 
 def test_a_check_says_what_the_push_is_told() -> None:
-    assert list(failing(range(40))) == []
+    assert list(failing(range(20))) == []
 
 
 def test_a_check_that_knows_nothing_of_what_is_gone_is_found(
