@@ -534,6 +534,7 @@ CALLS: dict[str, Callable[[SqlJournal], Any]] = {
     "end": lambda journal: journal.end(1, Ending(A, State.FAILED), at=NOW),
     "live": lambda journal: journal.live(),
     "set_live": lambda journal: journal.set_live(None),
+    "stays": lambda journal: journal.stays(),
     "files_of": lambda journal: journal.files_of(["x"]),
     "pusher_of": lambda journal: journal.pusher_of(A),
     "before_of": lambda journal: journal.before_of(A),
