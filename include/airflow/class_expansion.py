@@ -16,10 +16,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskmap import TaskMap
 from airflow.serialization.definitions.mappedoperator import get_mapped_ti_count
 from airflow.utils.state import TaskInstanceState
+from preflight_limits import MOST_TASKS
 from sqlalchemy import update
-
-MOST = 10_000
-"""As many as the isolated parse lets a run begin with (`preflight_rows.MOST_TASKS`)."""
 
 
 def mend() -> None:
@@ -41,10 +39,10 @@ def mend() -> None:
             count = get_mapped_ti_count(task, run_id, session=session)
         except NotFullyPopulated:
             count = 0
-        if count <= MOST:
+        if count <= MOST_TASKS:
             found: tuple[Sequence[TaskInstance], int] = theirs(task, run_id, session=session)
             return found
-        task.log.error("%r would become %s instances, %s are made at most", task, count, MOST)
+        task.log.error("%r would become %s instances, %s are made at most", task, count, MOST_TASKS)
         session.execute(
             update(TaskInstance)
             .where(

@@ -58,6 +58,10 @@ _BITS = ((SmallInteger, 16), (BigInteger, 64), (Integer, 32))
 _MAX_INDEXED_BYTES = 2680
 """A third of a page of 8 KiB (postgresql.org/docs/16/btree.html: 2704) less two values' headers."""
 _MAX_SHOWN = 40
+MOST_TASKS = 10_000
+"""Of one run, which are made all at once: of a million nobody's DAG runs, and no page of Airflow's
+comes up, for minutes (10,000 made a neighbour's run wait for 40 s). The scheduler's bound as well
+(`class_expansion`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,16 +48,13 @@ from airflow.serialization.encoders import encode_trigger
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.timetables.base import Timetable
 from airflow.utils.types import DagRunType
-from preflight_limits import Row, harm, shown
+from preflight_limits import MOST_TASKS, Row, harm, shown
 from sqlalchemy import create_mock_engine, inspect
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import Session
 
 BUNDLE = "class"
-MOST_TASKS = 10_000
-"""Of one run, which are made all at once: of a million nobody's DAG runs, and no page of Airflow's
-comes up, for minutes (10,000 made a neighbour's run wait for 40 s)."""
 MOST_DAGS = 200
 """Of one file, again with each parse of it. The dag-processor stores nothing of other files
 meanwhile: 1,000 of two tasks took it 10 s."""

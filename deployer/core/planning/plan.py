@@ -137,11 +137,11 @@ def _dag_files(
     # as whoever has it may have given it up. Which may stir others that are held, and so on.
     claims = [one for one in duplicates if one.path in tip.files]
     waits = affected.Held(live.files, tip.files, held)
-    for more in range(1, ROUNDS + 1):
+    for rounds in range(1, ROUNDS + 1):
         again = waits.woken(stirred) | {
             one.path for one in claims if one.other in stirred or not now.finds(one.other)
         }
-        if more == ROUNDS:
+        if rounds == ROUNDS:
             again = tip.files.keys() & {*held, *(one.path for one in claims)}
         if again <= stirred:
             break

@@ -53,7 +53,7 @@ _BETWEEN_WORDS = re.compile(r"(?:[\s'\"`=:,;&|()<>{}$]|%[sd])+")
 
 _SPECIAL = frozenset("*?[")  # of fnmatch
 
-_ANY = {WHOLE_DIRECTORY, "include"}
+_ANY = frozenset({WHOLE_DIRECTORY, "include"})
 """Mentions of what may use whatever is in its own folder and in `include/`."""
 
 # A path that ends in stars alone. Cron expressions hold `*/5`, none holds `/*`.
@@ -82,7 +82,7 @@ def facts(path: str, content: bytes) -> Facts:
     Airflow's Python may be newer than ours and accept it. Of very many names the first count.
     """
     if _is_zip(content):
-        return Facts(mentions=frozenset({WHOLE_DIRECTORY, "include"}), may_hold_dag=True)
+        return Facts(mentions=_ANY, may_hold_dag=True)
     if PurePosixPath(path).suffix != ".py":
         script = content[:_LONGEST_SCRIPT]
         lines = [] if b"\0" in script else script.decode(errors="replace").splitlines()
@@ -98,13 +98,13 @@ def facts(path: str, content: bytes) -> Facts:
         text = content[:LARGEST_PARSED].decode(errors="replace")
         words = (word[0] for pattern in _WORDS for word in pattern.finditer(text))
         in_strings = (part for found in _QUOTED.finditer(text) for part in found[1].split("/"))
-        named = set(_first(_MOST_MENTIONS, chain(in_strings, words)))
-        return Facts(frozenset({ANYTHING}), frozenset(named | _ANY), may_hold_dag)
+        named = _first(_MOST_MENTIONS, chain(in_strings, words))
+        return Facts(frozenset({ANYTHING}), _ANY.union(named), may_hold_dag)
     nodes = list(ast.walk(tree))
     imports = _first(_MOST_IMPORTS, _imports(nodes))
     mentions = _first(_MOST_MENTIONS, _components(_strings(nodes)))
     if len(imports) > _MOST_IMPORTS or len(mentions) > _MOST_MENTIONS:
-        return Facts(frozenset({*imports, ANYTHING}), frozenset({*mentions, *_ANY}), may_hold_dag)
+        return Facts(frozenset({*imports, ANYTHING}), _ANY.union(mentions), may_hold_dag)
     return Facts(frozenset(imports), frozenset(mentions), may_hold_dag)
 
 
