@@ -62,6 +62,19 @@ def test_a_file_held_for_its_own_sake_blames_nobody_elses_module() -> None:
     assert held({HELP: "2"}, BIKES, held=(BIKES,)) == {}
 
 
+def test_a_file_held_for_what_is_mended_blames_what_moved_meanwhile() -> None:
+    assert held({SHARED: "2"}, BIKES, held=(BIKES, HELP)) == {HELP: BIKES}
+    before = tree({**LIVE, HELP: "harm"})
+    found = affected.modules(
+        before,
+        tree({**LIVE, SHARED: "2"}),
+        (BIKES,),
+        held=(BIKES, HELP),
+        published=tree(LIVE).files,
+    )
+    assert found == {SHARED: BIKES}
+
+
 def test_a_module_that_is_again_as_it_is_live_is_not_held() -> None:
     before = tree({**LIVE, HELP: "2"})
     there = tree(LIVE)

@@ -7,8 +7,10 @@ just refused would run in Airflow. So a module stays as it is live, too,
 - if it moved in the folder of a DAG file that is held, and that file needs it: one student's
   files stay together;
 - if it moved in another folder, or in `include/`, only where the DAG file itself did not
-  move: else the fault may be the file's own, and would colour somebody else's commit. But one that
-  is held already, and did not move since, is no better for what moved in the file.
+  move: else the fault may be the file's own, and would colour somebody else's commit. One that
+  is held already has its fault from before, but not if its very text is live and none of what was
+  held with it is left. And a module that is held already, and did not move since, is no better for
+  what moved in the file.
 
 A data file counts as a module of those who read it.
 
@@ -131,15 +133,18 @@ def modules(
     if not moved:
         return found
     needs = Needs(tip.files)
+    waiting = stirred(tip.files, moved & set(held) - changed)
     # Of two files for which the same modules may be held, the first names what both need.
     known: dict[tuple[str | None, bool, bool], set[str]] = defaultdict(set)
     for path in sorted(set(harmful) & published.keys()):
         stayed = live is not None and path not in changed
-        alike = known[folder_of(path), stayed, path in held]
+        is_live = live is not None and published[path] == tip.files[path]
+        blameless = (stayed and path not in held) or (is_live and path not in waiting)
+        alike = known[folder_of(path), stayed, blameless]
         for module in sorted(needs.of((path,), alike) & moved - found.keys()):
             ours = module.startswith(DAGS) and folder_of(module) == folder_of(path)
             to_blame = module in held and (stayed or module not in changed)
-            if ours or to_blame or (stayed and path not in held):
+            if ours or to_blame or blameless:
                 found[module] = path
     return found
 
