@@ -429,6 +429,13 @@ def test_a_held_module_that_one_file_needs_is_judged_under_all_that_need_it() ->
     assert planned(live, tip).dag_files == (TAXI,)
 
 
+def test_what_stood_in_the_place_of_a_link_to_nothing_is_judged_once_it_is_there_again() -> None:
+    refused = (LeftOut(BIKES, "the link leads to nothing", "dags/gone.py"),)
+    tip = tree(CLASS)
+    assert planned(replace(tip, left_out=refused), tip).dag_files == (BIKES,)
+    assert planned(replace(tip, left_out=refused), replace(tip, left_out=refused)).dag_files == ()
+
+
 @pytest.mark.parametrize(("links", "judged"), [(3, 3), (ROUNDS + 5, ROUNDS + 20)])
 def test_who_waits_for_an_id_is_judged_with_whoever_has_it_and_in_the_end_all_are(
     links: int, judged: int

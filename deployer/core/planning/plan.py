@@ -130,6 +130,9 @@ def _dag_files(
         return tuple(sorted(found)), tuple(sorted(frozenset(judged) - found))
 
     moved = affected.differing(live.files, tip.files) | (live.files.keys() - tip.files.keys())
+    # What stood in the place of something else was told of as that, and may be the same as then.
+    was_out, is_out = ({one.path for one in tree.left_out} for tree in (live, tip))
+    moved |= tip.files.keys() & was_out - is_out
     stirred = affected.stirred(tip.files, moved.union(pending))
     if packages_move:
         stirred |= affected.on_packages(tip.files)
@@ -154,7 +157,7 @@ def _dag_files(
         was, is_now = before.finds(path), now.finds(path)
         if is_now and (path in stirred or not was):
             dag_files.append(path)
-        if was and not is_now:
+        if was and not is_now and (path in tip.files or path not in is_out):
             deleted.append(path)
     return tuple(dag_files), tuple(deleted)
 
