@@ -6,7 +6,7 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -116,8 +116,9 @@ class Run:
             bare = parts.repository.tree(sha)
             if bare.refused:
                 raise PusherError(bare.refused)
-            tip = rules.standing(old or there, bare)
-            self._stays = rules.stays(published, there, bare)
+            paths = self._blobs().keys()
+            tip = rules.standing(old or there, bare, paths)
+            self._stays = rules.stays(published, there, bare, paths)
             installed, kept = parts.services.installed(), journal.packages()
             before = live.held if live else ()
             the_plan = plan(
@@ -298,7 +299,7 @@ class Run:
             }
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
-        return rules.whole(live, trees)
+        return rules.whole(live, trees, self._blobs().keys())
 
     def _published_last(self) -> Live | None:
         """Return what is published, though nobody knows how it is; None: nothing is."""
@@ -314,11 +315,15 @@ class Run:
 
     def _published(self, tip: Tree) -> Tree | None:
         """Return what is published of the files of a tip, judged or not; None: nothing is."""
-        release = self.parts.releases.live()
-        blobs = self.parts.releases.blobs(release.name) if release else {}
+        blobs = self._blobs()
         there = {path: file for path, file in tip.files.items() if path in blobs}
         files = {path: replace(file, blob=blobs[path]) for path, file in there.items()}
         return replace(tip, files=files) if files else None
+
+    def _blobs(self) -> Mapping[str, str]:
+        """Return what the live release holds: blob ids by path."""
+        release = self.parts.releases.live()
+        return self.parts.releases.blobs(release.name) if release else {}
 
     def _before(self, published: Tree | None) -> tuple[Tree | None, Collection[str]]:
         """Return the tree of what is `published`, though nobody judged it, and what it holds."""
@@ -327,9 +332,9 @@ class Run:
             tree = self.parts.repository.tree(release.sha) if release else None
         except UnknownCommit:  # as for `_tree_of`
             tree = None
-        if release is None or tree is None:
+        if tree is None:
             return published, ()
-        blobs = self.parts.releases.blobs(release.name)
+        blobs = self._blobs()
         return tree, [path for path, file in tree.files.items() if blobs.get(path) != file.blob]
 
     def _drift(self, tip: Tree) -> str | None:

@@ -179,8 +179,12 @@ def colours_wrong(commit: Commit, before: Standing, now: Standing) -> Iterator[s
 def _linked(commit: Commit, now: Standing) -> set[str]:
     """Return the links whose target the commit changed; of those to nowhere, where it did that."""
     leads = {path: now.links[path] for path in now.links.keys() - now.nowhere}
-    leads = links(commit.before) | leads
-    return {path for path, target in leads.items() if target in commit.changed}
+    was = links(commit.before)
+    return {
+        path
+        for path, target in (was | leads).items()
+        if target in commit.changed or was.get(path, target) != target
+    }
 
 
 def _touched(commit: Commit, changed: Collection[str], now: Standing) -> set[str]:

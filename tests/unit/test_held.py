@@ -13,6 +13,7 @@ from tests.fakes.world import World
 from tests.unit.test_plan import DAG, tree
 
 TAXI, FARES, HELP = "dags/lasse/taxi.py", "dags/lasse/fares.py", "dags/lasse/help.py"
+TOP = "dags/top.py"
 FILES = {TAXI: f"{DAG}from lasse.help import f\n", FARES: DAG, HELP: "1"}
 LINK = LeftOut("dags/lasse/link.py", "it is a symbolic link")
 
@@ -81,7 +82,8 @@ def left_out(files: dict[str, str], *paths: str) -> Tree:
 def test_what_is_live_stays_where_the_tip_can_t_be_published() -> None:
     tip = left_out({FARES: DAG}, TAXI)
     assert holding.staying(tip, {TAXI, FARES, HELP}) == {TAXI}
-    assert holding.standing(tree(FILES), tip).files == tree({TAXI: FILES[TAXI], FARES: DAG}).files
+    stands = holding.standing(tree(FILES), tip, FILES)
+    assert stands.files == tree({TAXI: FILES[TAXI], FARES: DAG}).files
 
 
 def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place() -> None:
@@ -102,12 +104,12 @@ def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
 def test_an_ignore_file_that_can_t_be_published_leaves_its_live_text_in_force() -> None:
     ignore = "dags/lasse/.airflowignore"
     old = replace(tree({**FILES, ignore: "taxi.py"}), ignores={ignore: "taxi.py"})
-    assert holding.standing(old, left_out(FILES, ignore)).ignores == {ignore: "taxi.py"}
+    assert holding.standing(old, left_out(FILES, ignore), old.files).ignores == {ignore: "taxi.py"}
 
 
 def test_nothing_stands_where_nothing_is_known_to_be_live() -> None:
     tip = left_out(FILES, "dags/lasse/link.py")
-    assert holding.standing(None, tip) is tip
+    assert holding.standing(None, tip, ()) is tip
 
 
 @pytest.mark.parametrize("path", ["requirements.txt", "requirements.txt/a.txt"])
@@ -317,3 +319,25 @@ def test_what_stays_of_two_commits_is_that_of_each() -> None:
     assert [place for place, _ in live.stays] == [FARES, TAXI]
     assert dict(live.stays)[FARES] == newer
     assert world.releases.whole[last].keys() >= {TAXI, FARES}
+
+
+def test_of_what_never_went_live_nothing_stays_in_the_place_of_a_link() -> None:
+    world = World()
+    world.examiner.finds(FARES, dag_ids=("x",))
+    world.releases.contents[FARES] = ("x",)
+    pushed(world, {FARES: DAG})
+    world.examiner.finds(TAXI, dag_ids=("x",))
+    pushed(world, {TAXI: DAG})
+    world.examiner.finds(TOP, dag_ids=("x",))
+    world.releases.contents[TOP] = ("x",)
+    sha = pushed(world, {TAXI: None, FARES: None, TOP: DAG}, TAXI)
+    assert world.said(sha)["airflow/lasse"] == ("failure", "taxi.py is held: it is a link")
+    assert TOP in world.releases.whole[sha]
+    assert {v.path: v.outcome for v in world.judging(sha).verdicts} == {
+        FARES: Outcome.DELETED,
+        TAXI: Outcome.HELD,
+        TOP: Outcome.PARSED,
+    }
+    live = world.journal.live()
+    assert live is not None
+    assert live.stays == ()

@@ -29,11 +29,14 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     )
 
 
-def standing(old: Tree | None, tip: Tree) -> Tree:
-    """Return the tip with what stays of `old` in it, where it can't be published."""
+def standing(old: Tree | None, tip: Tree, published: Collection[str]) -> Tree:
+    """Return the tip with what stays of `old` in it, where it can't be published.
+
+    `published`: the paths of the release that is live; what `old` has was held, if not there.
+    """
     if old is None:
         return tip
-    stays = staying(tip, old.files)
+    stays = staying(tip, old.files.keys() & published)
     return replace(
         tip,
         files={**tip.files, **{path: old.files[path] for path in stays}},
@@ -41,12 +44,14 @@ def standing(old: Tree | None, tip: Tree) -> Tree:
     )
 
 
-def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, str], ...]:
+def stays(
+    live: Live | None, old: Tree | None, tip: Tree, published: Collection[str]
+) -> tuple[tuple[str, str], ...]:
     """Return the `Live.stays` of a tip, once it is live in the place of `live`, which is `old`."""
     if live is None or old is None:
         return ()
     known = dict(live.stays)
-    stays = staying(tip, old.files)
+    stays = staying(tip, old.files.keys() & published)
     places = stays | folders_above(stays)
     return tuple(
         sorted(
@@ -57,13 +62,13 @@ def stays(live: Live | None, old: Tree | None, tip: Tree) -> tuple[tuple[str, st
     )
 
 
-def whole(live: Live, trees: Mapping[str, Tree]) -> Tree:
+def whole(live: Live, trees: Mapping[str, Tree], published: Collection[str]) -> Tree:
     """Return the tree that is live, with what stays in it of other `trees`, by commit."""
     bare = trees[live.sha]
     found = bare
     for place, sha in live.stays:
         here = tuple(item for item in bare.left_out if item.path == place)
-        found = standing(trees[sha], replace(found, left_out=here))
+        found = standing(trees[sha], replace(found, left_out=here), published)
     return replace(found, left_out=bare.left_out)
 
 
