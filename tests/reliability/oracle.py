@@ -179,11 +179,11 @@ def colours_wrong(commit: Commit, before: Standing, now: Standing) -> Iterator[s
 def _linked(commit: Commit, now: Standing) -> set[str]:
     """Return the links whose target the commit changed; of those to nowhere, where it did that."""
     leads = {path: now.links[path] for path in now.links.keys() - now.nowhere}
-    was = links(commit.before)
+    was, led = links(commit.before), links(commit.texts)
     return {
         path
         for path, target in (was | leads).items()
-        if target in commit.changed or was.get(path, target) != target
+        if target in commit.changed or was.get(path, target) != led.get(path, target)
     }
 
 
