@@ -7,14 +7,14 @@ gets a second try. If it dies again, what the push changed is held (docs/decisio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from deployer.core.counts import counted
-from deployer.core.model import Parse, ParseError, StepName, Tree, Verdict
+from deployer.core.model import ParseError, StepName, Tree, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
 from deployer.deployment.parts import Bounds, Parts
@@ -111,8 +111,8 @@ class GoLive:
         self._release = live.name if live else ""
         self._published_at = self._clock.monotonic()
 
-    def judge(self, wanted: Wanted, parse: Parse) -> None:
-        """Wait for Airflow's verdicts, and for what was deleted to be gone from it.
+    def judge(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str]) -> None:
+        """Wait for Airflow's verdicts on `paths`, and for what was `deleted` to be gone from it.
 
         Raises:
             AirflowError: there are none, and that is not the push's doing.
@@ -120,7 +120,7 @@ class GoLive:
         """
         while True:
             try:
-                watch = self._parse(wanted, parse)
+                watch = self._parse(wanted, paths, deleted)
                 break
             except DagProcessorEnded as exc:
                 self._take_back(str(exc))
@@ -166,11 +166,11 @@ class GoLive:
         if packages is not None and packages != noted:
             self._journal.set_packages(packages)
 
-    def _parse(self, wanted: Wanted, parse: Parse) -> Watch:
+    def _parse(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str]) -> Watch:
         with self._step(StepName.PARSE) as note:
             here = frozenset({self._release})
-            left = frozenset(parse.deleted)
-            there = {*parse.paths, *left.intersection(wanted.tip.files)} - wanted.held
+            left = frozenset(deleted)
+            there = {*paths, *left.intersection(wanted.tip.files)} - wanted.held
             to_judge = Watch(
                 self._release,
                 waiting={path: here | wanted.unjudged.get(path, frozenset()) for path in there},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 import structlog
 
@@ -19,12 +18,8 @@ from deployer.core.model import (
     Ending,
     Live,
     Outcome,
-    Parse,
-    Preflight,
+    Plan,
     Proof,
-    Publish,
-    Recreate,
-    Resolve,
     State,
     StepName,
     Tree,
@@ -145,28 +140,23 @@ class Run:
             self._rollout.stay(self.bounds.services, known=installed is not None)
         known = self._holding.hold_known(old, the_plan, tip, before)
         carried = known | rules.carried(live, old, the_plan, tip)
-        wanted = self._holding.wanted(tip, (), carried)
-        for step in the_plan.steps:
-            match step:
-                case Preflight():
-                    self._preflight(step, tip)
-                    now = self._published(tip)
-                    was, held = (old, before) if old else self._before(now)
-                    self._holding.leave_out(was, now, tip)
-                    self._holding.hold_modules(was, now, tip, held)
-                case Resolve():
-                    self._rollout.prove(step.text, tip, self._holding.examined)
-                case Recreate():
-                    self._recreate(step.services, tip, the_plan.refused, installed, kept)
-                case Publish():
-                    wanted = self._holding.wanted(tip, step.touch, carried)
-                    runs_on = self._rollout.runs_on(tip.requirements or "", kept)
-                    self._note_stays(live)
-                    self._live.publish(wanted, runs_on)
-                case Parse():
-                    self._judge(wanted, step)
-                case _ as never:
-                    assert_never(never)
+        if the_plan.dag_files:
+            self._preflight(the_plan.dag_files, tip)
+            now = self._published(tip)
+            was, held = (old, before) if old else self._before(now)
+            self._holding.leave_out(was, now, tip)
+            self._holding.hold_modules(was, now, tip, held)
+        if the_plan.installs is not None:
+            # Before publishing: the first parse of the new release must see the new packages,
+            # or its verdict would be about neither state (docs/decisions/001).
+            self._rollout.prove(the_plan.installs, tip, self._holding.examined)
+            self._recreate(the_plan, tip, installed, kept)
+        wanted = self._holding.wanted(tip, the_plan.dag_files, carried)
+        runs_on = self._rollout.runs_on(tip.requirements or "", kept)
+        self._note_stays(live)
+        self._live.publish(wanted, runs_on)
+        if the_plan.dag_files or the_plan.deleted:
+            self._judge(wanted, the_plan.dag_files, the_plan.deleted)
         newly_refused = self._rollout.refused and (
             old is None
             or old.requirements != tip.requirements
@@ -201,7 +191,7 @@ class Run:
             wanted = self._holding.wanted(tip, (), carried, unjudged)
             self._live.rejoin()
         to_parse = [p for p in sorted(paths) if p in tip.files and tip.files[p].facts.may_hold_dag]
-        self._judge(wanted, Parse(tuple(to_parse), ()))
+        self._judge(wanted, to_parse)
         return self._result(tip, carried, bad=False)
 
     def _result(self, tip: Tree, carried: frozenset[str], *, bad: bool) -> Result:
@@ -235,10 +225,10 @@ class Run:
 
     # -- the steps
 
-    def _preflight(self, step: Preflight, tip: Tree) -> None:
+    def _preflight(self, paths: Sequence[str], tip: Tree) -> None:
         with self._step(StepName.PREFLIGHT) as note:
             # Dying here leaves nothing behind: the isolated parse has no effect.
-            examination = self.parts.examiner.begin(tip, step.paths)
+            examination = self.parts.examiner.begin(tip, paths)
             self._examination = examination
             began, clock = self.parts.clock.monotonic(), self.parts.clock
             while not examination.done:
@@ -247,8 +237,8 @@ class Run:
                     break
                 examination.wait(max(patience_s, 0) or LONG_S)
             results = dict(examination.results)
-            note.text = self._holding.take([results[p] for p in step.paths if p in results], tip)
-            late = frozenset(step.paths) - results.keys()
+            note.text = self._holding.take([results[p] for p in paths if p in results], tip)
+            late = frozenset(paths) - results.keys()
             if late:
                 self._holding.unexamined = late
                 longer = counted(late, "takes", "take")
@@ -263,26 +253,19 @@ class Run:
             stays = tuple(sorted({*live.stays, *self._stays}))
             self.parts.journal.set_live(replace(live, stays=stays))
 
-    def _recreate(
-        self,
-        services: Sequence[str],
-        tip: Tree,
-        refused: str | None,
-        installed: str | None,
-        kept: str | None,
-    ) -> None:
+    def _recreate(self, the_plan: Plan, tip: Tree, installed: str | None, kept: str | None) -> None:
         rollout, known = self._rollout, installed is not None
-        rollout.recreate(services, known=known)
-        if rollout.refused == refused:
+        rollout.recreate(the_plan.recreate, known=known)
+        if rollout.refused == the_plan.refused:
             return
         # Others than those of before may run: somebody changed them, or a deployment died.
         back = packages.decide(installed, tip, self.parts.journal.refusals(), kept=kept).text
         if back is not None:
             rollout.prove(back, tip, self._holding.examined)
-            rollout.recreate(services, known=known)
+            rollout.recreate(the_plan.recreate, known=known)
 
-    def _judge(self, wanted: Wanted, step: Parse) -> None:
-        self._live.judge(wanted, step)
+    def _judge(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str] = ()) -> None:
+        self._live.judge(wanted, paths, deleted)
         for path in self._live.taken_back:
             self._holding.hold(path, self._live.reason, Proof.NONE, of=rules.DIED)
 

@@ -208,7 +208,7 @@ class FakeJournal:
         )
 
     def set_plan(self, deployment: int, plan: Plan) -> None:
-        kept = replace(plan, steps=())
+        kept = replace(plan, installs=None)
         self.records[deployment] = replace(self._record(deployment), plan=kept)
 
     def add_step(self, deployment: int, step: StepRecord) -> None:

@@ -35,7 +35,6 @@ from deployer.core.model import (
     Plan,
     ProcessorCame,
     Proof,
-    Publish,
     Pulse,
     Refusal,
     RequirementsDiff,
@@ -428,9 +427,9 @@ def test_a_deployment_comes_back_whole(journal: Journal) -> None:
     assert found.finished_at.tzinfo is UTC
 
 
-def test_a_plans_steps_are_not_kept(journal: Journal) -> None:
+def test_what_a_plan_installs_is_not_kept(journal: Journal) -> None:
     number = started(journal)
-    journal.set_plan(number, Plan(dag_files=("dags/a/x.py",), steps=(Publish(()),)))
+    journal.set_plan(number, Plan(dag_files=("dags/a/x.py",), installs="pandas"))
     assert whole(journal, number).plan == Plan(dag_files=("dags/a/x.py",))
 
 

@@ -14,14 +14,9 @@ from deployer.core.model import (
     Duplicate,
     File,
     LeftOut,
-    Parse,
     Plan,
-    Preflight,
-    Publish,
-    Recreate,
     Refusal,
     RequirementsDiff,
-    Resolve,
     Tree,
 )
 from deployer.core.planning.plan import ROUNDS, plan
@@ -75,9 +70,7 @@ def pushed(*without: str, **changes: str) -> Plan:
 
 def test_a_changed_dag_file_is_parsed_and_no_other() -> None:
     result = pushed(**{TAXI: f"{DAG}# changed"})
-    assert result == Plan(
-        dag_files=(TAXI,), steps=(Preflight((TAXI,)), Publish((TAXI,)), Parse((TAXI,), ()))
-    )
+    assert result == Plan(dag_files=(TAXI,))
 
 
 def test_a_new_dag_file_is_parsed() -> None:
@@ -86,7 +79,7 @@ def test_a_new_dag_file_is_parsed() -> None:
 
 def test_a_deleted_dag_file_is_waited_for_and_touches_nothing() -> None:
     result = pushed(TAXI)
-    assert result == Plan(deleted=(TAXI,), steps=(Publish(()), Parse((), (TAXI,))))
+    assert result == Plan(deleted=(TAXI,))
 
 
 def test_a_moved_dag_file_is_parsed_in_its_new_place_and_gone_from_the_old() -> None:
@@ -190,7 +183,7 @@ def test_a_module_that_reads_data_passes_the_change_on_to_its_importers() -> Non
     "path", ["dags/lasse/notes.md", "dags/lasse/unused.py", "include/other/x.sql"]
 )
 def test_a_file_that_no_dag_uses_is_published_and_nothing_is_parsed(path: str) -> None:
-    assert pushed(**{path: "x"}) == Plan(steps=(Publish(()),))
+    assert pushed(**{path: "x"}) == Plan()
 
 
 @pytest.mark.parametrize(("pending", "parsed"), [(TAXI, TAXI), (HELPERS, TAXI), ("gone", None)])
@@ -205,7 +198,7 @@ def test_what_nobody_has_judged_is_parsed_though_it_did_not_move(
 
 
 def test_a_commit_that_moves_no_file_is_published_all_the_same() -> None:
-    assert pushed() == Plan(steps=(Publish(()),))
+    assert pushed() == Plan()
 
 
 def test_dag_files_are_looked_for_under_dags_alone() -> None:
@@ -251,7 +244,7 @@ def test_an_ignored_dag_file_may_change_or_go_without_a_word() -> None:
     changed = tree({**CLASS, IGNORE: "lasse", TAXI: DAG})
     gone = tree({path: text for path, text in CLASS.items() if path != TAXI} | {IGNORE: "lasse"})
     for tip in (changed, gone):
-        assert planned(live, tip) == Plan(steps=(Publish(()),))
+        assert planned(live, tip) == Plan()
 
 
 # --- nothing known ---------------------------------------------------------
@@ -259,14 +252,11 @@ def test_an_ignored_dag_file_may_change_or_go_without_a_word() -> None:
 
 def test_with_nothing_known_to_be_live_every_dag_file_is_parsed() -> None:
     tip = tree({**CLASS, IGNORE: "old.py", "dags/maria/old.py": DAG})
-    assert planned(None, tip) == Plan(
-        dag_files=(TAXI, BIKES),
-        steps=(Preflight((TAXI, BIKES)), Publish((TAXI, BIKES)), Parse((TAXI, BIKES), ())),
-    )
+    assert planned(None, tip) == Plan(dag_files=(TAXI, BIKES))
 
 
 def test_an_empty_tree_is_published() -> None:
-    assert planned(None, tree({})) == Plan(steps=(Publish(()),))
+    assert planned(None, tree({})) == Plan()
 
 
 def test_what_was_left_out_is_told() -> None:
@@ -282,20 +272,14 @@ def wanting(wanted: str | None, **known: object) -> Plan:
     return planned(tip, tip, **known)  # type: ignore[arg-type]  # passed on as they are
 
 
-def test_packages_that_move_are_resolved_and_recreated_before_publishing() -> None:
+def test_packages_that_move_are_installed_and_services_recreated() -> None:
     wanted = "pandas==2.2\nscipy\n"
     live, tip = tree(CLASS), tree({**CLASS, TAXI: DAG}, requirements=wanted)
     result = planned(live, tip, installed="pandas==2.1\nnumpy\n")
     assert result.requirements == RequirementsDiff(("scipy",), ("numpy",), ("pandas==2.2",))
     assert result.recreate == SERVICES
     assert result.refused is None
-    assert result.steps == (
-        Preflight((TAXI,)),
-        Resolve(wanted),
-        Recreate(SERVICES),
-        Publish((TAXI,)),
-        Parse((TAXI,), ()),
-    )
+    assert result.installs == wanted
 
 
 def test_packages_that_move_have_all_judged_anew_that_imports_packages() -> None:
@@ -315,25 +299,25 @@ def test_packages_that_move_have_all_judged_anew_that_imports_packages() -> None
     ],
 )
 def test_texts_that_install_the_same_move_nothing(installed: str, wanted: str | None) -> None:
-    assert wanting(wanted, installed=installed) == Plan(steps=(Publish(()),))
+    assert wanting(wanted, installed=installed) == Plan()
 
 
 def test_a_deleted_requirements_file_removes_what_it_asked_for() -> None:
     result = wanting(None, installed="pandas")
     assert result.requirements == RequirementsDiff(removed=("pandas",))
-    assert result.steps == (Resolve(""), Recreate(SERVICES), Publish(()))
+    assert (result.installs, result.recreate) == ("", SERVICES)
 
 
 @pytest.mark.parametrize("installed", [None, "== nonsense"], ids=["unknown", "unreadable"])
 def test_with_nothing_known_to_be_installed_everything_is_made_anew(installed: str | None) -> None:
     result = wanting("pandas", installed=installed)
     assert result.requirements == RequirementsDiff(added=("pandas",))
-    assert result.steps == (Resolve("pandas"), Recreate(SERVICES), Publish(()))
+    assert (result.installs, result.recreate) == ("pandas", SERVICES)
 
 
 def test_with_nothing_known_even_an_empty_file_is_proven() -> None:
     result = wanting(None, installed=None)
-    assert result.steps == (Resolve(""), Recreate(SERVICES), Publish(()))
+    assert (result.installs, result.recreate) == ("", SERVICES)
 
 
 def test_requirements_that_were_refused_before_are_not_tried_again() -> None:
@@ -342,7 +326,6 @@ def test_requirements_that_were_refused_before_are_not_tried_again() -> None:
     assert result == Plan(
         requirements=RequirementsDiff(("pandas==99",), ("numpy",)),
         refused="there is no pandas 99",
-        steps=(Publish(()),),
     )
 
 
@@ -355,7 +338,7 @@ def test_requirements_that_cannot_be_read_keep_the_packages_and_name_the_line() 
     result = wanting("pandas\nnum py\n", installed="pandas")
     assert result.refused is not None
     assert result.refused.startswith("requirements.txt:2 ")
-    assert replace(result, refused=None) == Plan(steps=(Publish(()),))
+    assert replace(result, refused=None) == Plan()
 
 
 def test_requirements_refused_as_a_whole_name_no_line() -> None:
@@ -392,7 +375,7 @@ def found(at: Tree) -> set[str]:
 
 @given(TREES)
 def test_a_tree_that_is_live_needs_nothing_but_its_name(same: Tree) -> None:
-    assert planned(same, same) == Plan(steps=(Publish(()),))
+    assert planned(same, same) == Plan()
 
 
 @given(TREES, TREES)
@@ -408,14 +391,10 @@ def test_each_dag_file_that_changed_is_parsed_and_each_that_went_is_deleted(
 
 
 @given(TREES, TREES)
-def test_a_plan_is_sorted_and_its_steps_say_what_it_says(live: Tree, tip: Tree) -> None:
+def test_a_plan_is_sorted(live: Tree, tip: Tree) -> None:
     result = planned(live, tip)
     assert list(result.dag_files) == sorted(set(result.dag_files))
     assert list(result.deleted) == sorted(set(result.deleted))
-    assert Publish(result.dag_files) in result.steps
-    assert (Preflight(result.dag_files) in result.steps) == bool(result.dag_files)
-    verdicts_wanted = bool(result.dag_files or result.deleted)
-    assert (Parse(result.dag_files, result.deleted) in result.steps) == verdicts_wanted
 
 
 def test_a_held_module_that_one_file_needs_is_judged_under_all_that_need_it() -> None:

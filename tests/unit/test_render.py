@@ -12,7 +12,6 @@ from deployer.core.model import (
     ParseError,
     Plan,
     Proof,
-    Publish,
     RequirementsDiff,
     Running,
     State,
@@ -52,7 +51,7 @@ def test_a_whole_deployment_has_the_contracts_keys_in_its_order() -> None:
             recreate=("airflow-scheduler",),
             refused="nor is this",
             left_out=(LeftOut("dags/x", "nor this"),),
-            steps=(Publish(()),),
+            installs="nor this",
         ),
         steps=(StepRecord(StepName.FETCH, "ok", QUEUED, QUEUED, "1 new commit"),),
         verdicts=(

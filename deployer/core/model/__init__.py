@@ -39,17 +39,7 @@ from deployer.core.model.endings import (
     State,
     Verdict,
 )
-from deployer.core.model.plans import (
-    Parse,
-    Plan,
-    Preflight,
-    Publish,
-    Recreate,
-    Refusal,
-    RequirementsDiff,
-    Resolve,
-    Step,
-)
+from deployer.core.model.plans import Plan, Refusal, RequirementsDiff
 from deployer.core.model.sights import (
     Busy,
     Health,

@@ -1,7 +1,7 @@
 """Decide what one deployment must do to the running stack.
 
 Pure: no clock, disk or network. `deployer.deployment.run` gathers both trees, calls
-`plan`, then applies the steps in order; a test compares two values.
+`plan`, then applies what it says; a test compares two values.
 """
 
 from __future__ import annotations
@@ -10,19 +10,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from deployer.core.dependencies import affected
-from deployer.core.model import (
-    DAGS,
-    Duplicate,
-    Parse,
-    Plan,
-    Preflight,
-    Publish,
-    Recreate,
-    Refusal,
-    Resolve,
-    Step,
-    Tree,
-)
+from deployer.core.model import DAGS, Duplicate, Plan, Refusal, Tree
 from deployer.core.planning.packages import decide
 from deployer.core.tree.ignores import Ignores
 from deployer.errors import OperatorError
@@ -83,30 +71,17 @@ def plan(
     packages = decide(installed, tip, standing, kept=kept)
     if packages.move:
         dag_files, deleted = files_of(packages_move=True)
-    recreate = services if packages.move else ()
     if packages.move and not services:
         raise OperatorError("packages must move and no service is named; set RECREATE_SERVICES")
-
-    steps: list[Step] = []
-    if dag_files:
-        steps.append(Preflight(dag_files))
-    if packages.text is not None:
-        # Before publishing: the first parse of the new release must see the new packages,
-        # or its verdict would be about neither state (docs/decisions/001).
-        steps.append(Resolve(packages.text))
-        steps.append(Recreate(services))
-    steps.append(Publish(touch=dag_files))
-    if dag_files or deleted:
-        steps.append(Parse(dag_files, deleted))
     return Plan(
         dag_files=dag_files,
         deleted=deleted,
         requirements=packages.diff,
-        recreate=recreate,
+        recreate=services if packages.move else (),
         refused=packages.refused,
         lapsed=tuple(sorted(refusals.keys() - standing.keys())),
         left_out=tip.left_out,
-        steps=tuple(steps),
+        installs=packages.text,
     )
 
 

@@ -96,8 +96,8 @@ def start(
 
 
 def set_plan(connection: Connection, deployment: int, plan: Plan) -> None:
-    # Without its steps: those are orders, made anew when the deployment is redone.
-    _change(connection, deployments, deployment, plan=asdict(replace(plan, steps=())))
+    # Without what is to be installed: that is decided anew when the deployment is redone.
+    _change(connection, deployments, deployment, plan=asdict(replace(plan, installs=None)))
     _set_folders(connection, deployment)
 
 
