@@ -129,81 +129,57 @@ class Drain:
             self.clock.sleep(LOOK_EVERY_S)
 
 
+@dataclass(eq=False)
 class Rollout:
-    """The packages' part of one deployment; `refused`: why they are not those of the tip."""
+    """The packages' part of one deployment.
 
-    def __init__(self, parts: Parts, drain: Drain, step: Steps) -> None:
-        self._services = parts.services
-        self._examiner = parts.examiner
-        self._journal = parts.journal
-        self._clock = parts.clock
-        self._drain = drain
-        self._step = step
-        self._built: str | None = None
-        self.refused: str | None = None
+    Attributes:
+        services: what is recreated, in this order.
+        installed, kept: what runs, and what is to run, as `planning.plan` has them.
+        refused: why the packages are not those of the tip.
+    """
 
-    def prove(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
-        """Build what `text` asks for, if it installs and works; else remember that it is refused.
+    parts: Parts
+    drain: Drain
+    step: Steps
+    services: Sequence[str]
+    installed: str | None
+    kept: str | None
+    refused: str | None
+
+    def install(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
+        """Run on what `text` asks for, if it installs and works; else on what is to run.
 
         `examined`: what the DAG files of `tip` gave with today's packages.
 
         Raises:
-            ServicesError, DiskError, PreflightError
+            ServicesError, AirflowError, DiskError, PreflightError
             GitError: the tip's files can't be read.
         """
-        self._built = None
-        try:
-            with self._step(StepName.RESOLVE) as note:
-                self._services.tidy()
-                note.text = self._services.resolve(text)
-            with self._step(StepName.BUILD) as note:
-                # Dying here leaves a build that nobody runs; the next one replaces it.
-                note.text = self._services.build(text)
-                self._parse_with_it(tip, [e.path for e in examined if not (e.error or e.harm)])
-        except RequirementsRefused as exc:  # nothing that runs was touched
-            self._refuse(text, exc)
-        else:
-            self._built = text
-
-    def recreate(self, services: Sequence[str], *, known: bool) -> None:
-        """Move `services` to what was built, if anything was; healthy, or back.
-
-        `known`: which packages run; see `stay`.
-
-        Raises:
-            ServicesError, AirflowError
-        """
-        if self._built is None:
-            self.stay(services, known=known)
+        refused, good = self.refused, [e.path for e in examined if not (e.error or e.harm)]
+        self._install(text, tip, good)
+        if self.refused == refused:
             return
-        try:
-            self._empty_pools(services)
-            self._move(services)
-        except RequirementsRefused as exc:
-            self._refuse(self._built, exc)
-        except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
-            with suppress(AirflowError):
-                self._drain.reopen(over=False)
-            raise
-        else:
-            self._journal.lift(meaning.parse(self._built).fingerprint)
-        # After the refusal is written: if this fails, the bad packages are not tried again.
-        self._drain.reopen()
+        # Others than those of before may run: somebody changed them, or a deployment died.
+        refusals = self.parts.journal.refusals()
+        back = packages.decide(self.installed, tip, refusals, kept=self.kept).text
+        if back is not None:
+            self._install(back, tip, good)
 
-    def stay(self, services: Sequence[str], *, known: bool) -> None:
+    def stay(self) -> None:
         """Leave the packages as they are, but not what a deployment left that died among them.
 
-        Unless it is `known` which run, the services go back to what was found healthy last.
+        Unless it is known which run, the services go back to what was found healthy last.
 
         Raises:
             ServicesError, AirflowError
         """
-        if self.refused and not known:
-            self._drain.begin()
-            self._put_back(services)
-        self._drain.reopen()
+        if self.refused and self.installed is None:
+            self.drain.begin()
+            self._put_back()
+        self.drain.reopen()
 
-    def runs_on(self, asked: str, kept: str | None) -> str | None:
+    def runs_on(self, asked: str) -> str | None:
         """Return the packages that belong to what goes live, None: that is not known.
 
         Raises:
@@ -212,16 +188,45 @@ class Rollout:
         if self.refused is None:
             return asked
         # Refused and `kept` all the same: they are the live commit's own, and are gone.
-        known = packages.parsed(kept)
+        known = packages.parsed(self.kept)
         if known is not None and known == packages.parsed(asked):
-            return kept
-        return self._services.installed()
+            return self.kept
+        return self.parts.services.installed()
+
+    def _install(self, text: str, tip: Tree, good: Sequence[str]) -> None:
+        """Build, drain and recreate, or remember that `text` is refused; healthy, or back."""
+        services = self.parts.services
+        try:
+            with self.step(StepName.RESOLVE) as note:
+                services.tidy()
+                note.text = services.resolve(text)
+            with self.step(StepName.BUILD) as note:
+                # Dying here leaves a build that nobody runs; the next one replaces it.
+                note.text = services.build(text)
+                self._parse_with_it(tip, good)
+        except RequirementsRefused as exc:  # nothing that runs was touched
+            self._refuse(text, exc)
+            self.stay()
+            return
+        try:
+            self._empty_pools()
+            self._move()
+        except RequirementsRefused as exc:
+            self._refuse(text, exc)
+        except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
+            with suppress(AirflowError):
+                self.drain.reopen(over=False)
+            raise
+        else:
+            self.parts.journal.lift(meaning.parse(text).fingerprint)
+        # After the refusal is written: if this fails, the bad packages are not tried again.
+        self.drain.reopen()
 
     def _refuse(self, text: str, why: RequirementsRefused) -> None:
         # Where the tip's own text is refused already, that is what its author is told.
         self.refused = self.refused or str(why)
-        refusal = Refusal(str(why), why.path)
-        self._journal.refuse(meaning.parse(text).fingerprint, refusal, at=self._clock.now())
+        refusal, now = Refusal(str(why), why.path), self.parts.clock.now()
+        self.parts.journal.refuse(meaning.parse(text).fingerprint, refusal, at=now)
 
     def _parse_with_it(self, tip: Tree, good: Sequence[str]) -> None:
         """See that it spoils no DAG file which parses with today's packages.
@@ -231,40 +236,38 @@ class Rollout:
             PreflightError: with today's packages the parser does not work either.
         """
         for result in self._examined_with_it(tip, good):
-            if result.error:
-                why = f"{result.error.type}: {result.error.message}"
-                reason = f"with it {result.path} no longer parses: {why}"
-                raise RequirementsRefused(reason, path=result.path)
-            if result.harm:
-                reason = f"with it {result.path} {result.harm}"
-                raise RequirementsRefused(reason, path=result.path)
+            what = result.harm
+            if error := result.error:
+                what = f"no longer parses: {error.type}: {error.message}"
+            if what:
+                raise RequirementsRefused(f"with it {result.path} {what}", path=result.path)
 
     def _examined_with_it(self, tip: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
         try:
-            return self._examiner.examine(tip, paths, on_built=True)
+            return self.parts.examiner.examine(tip, paths, on_built=True)
         except PreflightError:  # by chance, perhaps (docs/decisions/017)
-            self._examiner.warm_up()
+            self.parts.examiner.warm_up()
         try:
-            return self._examiner.examine(tip, paths, on_built=True)
+            return self.parts.examiner.examine(tip, paths, on_built=True)
         except PreflightError as exc:
             raise RequirementsRefused(f"with it {exc}") from exc
 
-    def _empty_pools(self, services: Sequence[str]) -> None:
+    def _empty_pools(self) -> None:
         """Let nothing new start, and wait for what runs."""
 
         def lives() -> bool:
             # What its executor runs ends with it, and nobody else would take note of an end.
-            if SCHEDULER not in services:
+            if SCHEDULER not in self.services:
                 return True
             try:
-                return self._services.vitals(SCHEDULER).life is not None
+                return self.parts.services.vitals(SCHEDULER).life is not None
             except ServicesError:  # for a moment, perhaps
                 return True
 
-        with self._step(StepName.DRAIN) as note:
+        with self.step(StepName.DRAIN) as note:
             try:
-                self._drain.close()
-                left = self._drain.wait(lambda words: note.tell(_of_packages(words)), lives)
+                self.drain.close()
+                left = self.drain.wait(lambda words: note.tell(f"packages change: {words}"), lives)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
@@ -274,22 +277,22 @@ class Rollout:
                 why = "still running" if lives() else "not waited for, no scheduler runs"
                 note.text = f"{why}: {in_words(left)}"
 
-    def _move(self, services: Sequence[str]) -> None:
-        """Recreate `services` on what was built, or on what they ran before.
+    def _move(self) -> None:
+        """Recreate the services on what was built, or on what they ran before.
 
         Raises:
             RequirementsRefused: Airflow did not start, twice, and both times did on the packages
                 before, on which it runs.
             ServicesError: it may not run at all.
         """
-        why = self._try(services, keep=True)
+        why = self._try(keep=True)
         if why:  # by chance, perhaps: its database was away (docs/decisions/017)
-            why = self._try(services)
+            why = self._try()
         if why:
             raise RequirementsRefused(f"Airflow does not start with it: {why}") from why
 
-    def _try(self, services: Sequence[str], *, keep: bool = False) -> NotHealthy | None:
-        """Recreate `services` on what was built; else put them back, and return why.
+    def _try(self, *, keep: bool = False) -> NotHealthy | None:
+        """Recreate the services on what was built; else put them back, and return why.
 
         `keep`: what was built can be tried again then.
 
@@ -297,28 +300,24 @@ class Rollout:
             ServicesError: they may not run at all.
         """
         try:
-            with self._step(StepName.RECREATE) as note:
+            with self.step(StepName.RECREATE) as note:
                 # Dying here leaves services on either set of packages.
-                note.text = self._services.recreate(services)
-            with self._step(StepName.HEALTH) as note:
-                note.text = self._services.wait_healthy(services)
+                note.text = self.parts.services.recreate(self.services)
+            with self.step(StepName.HEALTH) as note:
+                note.text = self.parts.services.wait_healthy(self.services)
         except NotHealthy as exc:
-            self._put_back(services, keep=keep)
+            self._put_back(keep=keep)
             return exc
         except ServicesError:
-            self._put_back(services)
+            self._put_back()
             raise
         return None
 
-    def _put_back(self, services: Sequence[str], *, keep: bool = False) -> None:
-        with self._step(StepName.ROLLBACK, "packages change: taking them back") as note:
-            note.text = self._services.put_back(services, keep=keep)
-        with self._step(StepName.HEALTH) as note:
-            note.text = self._services.wait_healthy(services)
-
-
-def _of_packages(words: str) -> str:
-    return f"packages change: {words}"
+    def _put_back(self, *, keep: bool = False) -> None:
+        with self.step(StepName.ROLLBACK, "packages change: taking them back") as note:
+            note.text = self.parts.services.put_back(self.services, keep=keep)
+        with self.step(StepName.HEALTH) as note:
+            note.text = self.parts.services.wait_healthy(self.services)
 
 
 def in_words(busy: Sequence[Busy]) -> str:

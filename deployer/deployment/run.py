@@ -18,7 +18,6 @@ from deployer.core.model import (
     Ending,
     Live,
     Outcome,
-    Plan,
     Proof,
     State,
     StepName,
@@ -70,8 +69,6 @@ class Run:
     def __post_init__(self) -> None:
         parts, bounds = self.parts, self.bounds
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
-        drain = Drain(parts.airflow, parts.journal, parts.clock, bounds.drain_timeout_s)
-        self._rollout = Rollout(parts, drain, self._step)
         self._live = GoLive(parts, bounds, self._step, self.beside, self.cut)
         self._holding = Holding(parts.journal)
         self._examination: Examination | None = None  # that is at work
@@ -135,9 +132,11 @@ class Run:
                 journal.lift(requirements)
             why = packages.why(kept, installed) if the_plan.recreate else None
             note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
-        self._rollout.refused = the_plan.refused
-        if not the_plan.recreate:
-            self._rollout.stay(self.bounds.services, known=installed is not None)
+        drain = Drain(parts.airflow, journal, parts.clock, self.bounds.drain_timeout_s)
+        services, refused = self.bounds.services, the_plan.refused
+        rollout = Rollout(parts, drain, self._step, services, installed, kept, refused)
+        if the_plan.installs is None:
+            rollout.stay()
         known = self._holding.hold_known(old, the_plan, tip, before)
         carried = known | rules.carried(live, old, the_plan, tip)
         if the_plan.dag_files:
@@ -149,20 +148,19 @@ class Run:
         if the_plan.installs is not None:
             # Before publishing: the first parse of the new release must see the new packages,
             # or its verdict would be about neither state (docs/decisions/001).
-            self._rollout.prove(the_plan.installs, tip, self._holding.examined)
-            self._recreate(the_plan, tip, installed, kept)
+            rollout.install(the_plan.installs, tip, self._holding.examined)
         wanted = self._holding.wanted(tip, the_plan.dag_files, carried)
-        runs_on = self._rollout.runs_on(tip.requirements or "", kept)
+        runs_on = rollout.runs_on(tip.requirements or "")
         self._note_stays(live)
         self._live.publish(wanted, runs_on)
         if the_plan.dag_files or the_plan.deleted:
             self._judge(wanted, the_plan.dag_files, the_plan.deleted)
-        newly_refused = self._rollout.refused and (
+        newly_refused = rollout.refused and (
             old is None
             or old.requirements != tip.requirements
             or REQUIREMENTS in rules.unpublishable(old, the_plan)
         )
-        return self._result(tip, carried, bad=bool(newly_refused))
+        return self._result(tip, carried, rollout.refused, bad=bool(newly_refused))
 
     def _go_on(self, pending: Pending) -> Result:
         live = self.parts.journal.live()
@@ -192,9 +190,11 @@ class Run:
             self._live.rejoin()
         to_parse = [p for p in sorted(paths) if p in tip.files and tip.files[p].facts.may_hold_dag]
         self._judge(wanted, to_parse)
-        return self._result(tip, carried, bad=False)
+        return self._result(tip, carried)
 
-    def _result(self, tip: Tree, carried: frozenset[str], *, bad: bool) -> Result:
+    def _result(
+        self, tip: Tree, carried: frozenset[str], refused: str | None = None, *, bad: bool = False
+    ) -> Result:
         holding, live, verdicts = self._holding, self._live, self._verdicts()
         # What stays in the place of something else is live as the tip's tree has it.
         stays = {item.path for item in tip.left_out}
@@ -211,7 +211,7 @@ class Run:
                 tip.sha,
                 State.BROKEN if bad or not all(v.good for v in verdicts) else State.SUCCEEDED,
                 verdicts=verdicts,
-                refused=self._rollout.refused,
+                refused=refused,
                 duplicates=holding.duplicates,
             ),
             live=Live(
@@ -252,17 +252,6 @@ class Run:
             # Dying after the tip is live leaves known of which commit that is, and no more.
             stays = tuple(sorted({*live.stays, *self._stays}))
             self.parts.journal.set_live(replace(live, stays=stays))
-
-    def _recreate(self, the_plan: Plan, tip: Tree, installed: str | None, kept: str | None) -> None:
-        rollout, known = self._rollout, installed is not None
-        rollout.recreate(the_plan.recreate, known=known)
-        if rollout.refused == the_plan.refused:
-            return
-        # Others than those of before may run: somebody changed them, or a deployment died.
-        back = packages.decide(installed, tip, self.parts.journal.refusals(), kept=kept).text
-        if back is not None:
-            rollout.prove(back, tip, self._holding.examined)
-            rollout.recreate(the_plan.recreate, known=known)
 
     def _judge(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str] = ()) -> None:
         self._live.judge(wanted, paths, deleted)

@@ -312,7 +312,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("the packages that were asked for are noted, not those that run")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Rollout, "runs_on", lambda self, asked, kept: asked)
+    patch.setattr(Rollout, "runs_on", lambda self, asked: asked)
 
 
 @planted("pools do not get their slots back")
@@ -337,10 +337,10 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("packages with which Airflow does not start stay")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def move(self: Rollout, services: Sequence[str]) -> None:
+    def move(self: Rollout) -> None:
         try:
-            self._services.recreate(services)
-            self._services.wait_healthy(services)
+            self.parts.services.recreate(self.services)
+            self.parts.services.wait_healthy(self.services)
         except ServicesError as exc:
             raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
 
@@ -349,8 +349,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("packages are blamed when Airflow did not start once")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def move(self: Rollout, services: Sequence[str]) -> None:
-        if why := self._try(services):
+    def move(self: Rollout) -> None:
+        if why := self._try():
             raise RequirementsRefused(f"Airflow does not start with it: {why}") from why
 
     patch.setattr(Rollout, "_move", move)
