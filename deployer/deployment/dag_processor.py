@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from deployer.core.model import DAG_PROCESSOR
+from deployer.core.model import DAG_PROCESSOR, Vitals
 from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, ServicesError
 
@@ -42,12 +42,8 @@ class Guard:
 
     def is_ill(self) -> bool:
         """Tell whether none is connected and its process does not run, or not for long."""
-        if self.fit():
-            return False
-        try:
-            return not self.parts.services.vitals(DAG_PROCESSOR).steady
-        except ServicesError:
-            return False
+        seen = None if self.fit() else self._vitals()
+        return seen is not None and not seen.steady
 
     def recover(self, dead: Collection[str]) -> None:
         """Wait until another life than those has settled; start it where nobody else does.
@@ -109,18 +105,20 @@ class Guard:
 
     def how_it_ended(self) -> str:
         """Return that in a few words; why is nowhere: what kills it leaves none in its log."""
-        try:
-            seen = self.parts.services.vitals(DAG_PROCESSOR)
-        except ServicesError as exc:
-            log.warning("dag-processor not seen", reason=str(exc))
+        seen = self._vitals()
+        if seen is None:
             return "it ended, and how can't be seen"
         if seen.life is not None:  # another one by now
             return "it was killed"
         return f"it {seen.words}"
 
     def _how(self) -> str:
+        seen = self._vitals()
+        return seen.words if seen else "can't be seen"
+
+    def _vitals(self) -> Vitals | None:
         try:
-            return self.parts.services.vitals(DAG_PROCESSOR).words
+            return self.parts.services.vitals(DAG_PROCESSOR)
         except ServicesError as exc:
             log.warning("dag-processor not seen", reason=str(exc))
-            return "can't be seen"
+            return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -10,6 +10,7 @@ from deployer.core.dependencies import affected
 from deployer.core.model import (
     Duplicate,
     Examined,
+    Live,
     Outcome,
     ParseError,
     Plan,
@@ -19,7 +20,6 @@ from deployer.core.model import (
 )
 from deployer.core.planning import held as rules
 from deployer.core.planning.plan import ROUNDS, Discovery
-from deployer.deployment.publication import Wanted
 from deployer.ports import Journal
 
 
@@ -30,6 +30,7 @@ class Holding:
         held: the verdicts on what is held, by path.
         examined: what the isolated parse gave.
         duplicates: claims of one dag_id that were found in it.
+        carried: what was held before, and is to be held on.
         unexamined: DAG files that it has not come to; they are held until then.
         modules: what moved under those, held with them.
         unmoved: what was held before, and did not move.
@@ -41,6 +42,7 @@ class Holding:
         self.held: dict[str, Verdict] = {}
         self.examined: tuple[Examined, ...] = ()
         self.duplicates: tuple[Duplicate, ...] = ()
+        self.carried: frozenset[str] = frozenset()
         self.unexamined: frozenset[str] = frozenset()
         self.modules: frozenset[str] = frozenset()
         self.unmoved: frozenset[str] = frozenset()
@@ -58,36 +60,38 @@ class Holding:
         counts = (f"{len(examined)} examined", f"{len(self.held)} held")
         return ", ".join([*counts, *rules.notes(duplicates)])
 
-    def wanted(
-        self,
-        tip: Tree,
-        touch: Collection[str],
-        carried: frozenset[str],
-        unjudged: Mapping[str, frozenset[str]] | None = None,
-    ) -> Wanted:
-        held = carried | self.unexamined | self.modules
-        held |= {path for path in self.held if path in tip.files}
-        hints = {r.path: r.error for r in self.examined if r.error}
+    def paths(self, tip: Tree) -> frozenset[str]:
+        """Return the paths of the tip that keep their live version, or stay out."""
+        held = self.carried | self.unexamined | self.modules
+        return held | (self.held.keys() & tip.files.keys())
+
+    def seen(self, tip: Tree) -> Tree:
+        """Return the tip without what is left out."""
+        if not self.unseen:
+            return tip
         files = {path: file for path, file in tip.files.items() if path not in self.unseen}
-        tip = replace(tip, files=files) if self.unseen else tip
-        return Wanted(tip, frozenset(touch), held, hints, unjudged or {})
+        return replace(tip, files=files)
 
-    def hold_known(
-        self, old: Tree | None, the_plan: Plan, tip: Tree, before: Collection[str]
-    ) -> frozenset[str]:
-        """Hold what is known to hurt; return of what the dag-processor died, asked about or not.
+    @property
+    def hints(self) -> dict[str, ParseError]:
+        """What the isolated parse found wrong in files that go live all the same, by path."""
+        return {result.path: result.error for result in self.examined if result.error}
 
-        `before`: what of `old` was held; what of it did not move is noted.
+    def hold_known(self, live: Live | None, old: Tree | None, the_plan: Plan, tip: Tree) -> None:
+        """Hold what is known to hurt, and what was held and is to be held on.
+
+        `old`: the tree of `live`, None where that is not known.
         """
-        if old:
-            self.unmoved = frozenset(before) - affected.differing(old.files, tip.files)
+        if live and old:
+            self.unmoved = frozenset(live.held) - affected.differing(old.files, tip.files)
         condemned = rules.condemned(tip, self._journal.condemned())
         told = {path: why for path, why in condemned.items() if path in the_plan.dag_files}
         for path, reason in rules.unpublishable(old, the_plan).items():
             self.hold(path, reason, Proof.NONE)
         for path, reason in told.items():
             self.hold(path, reason, Proof.NONE, of=rules.DIED)
-        return frozenset(condemned)
+        # Of what the dag-processor died is held whether it is asked about or not.
+        self.carried = frozenset(condemned) | rules.carried(live, old, the_plan, tip)
 
     def hold_modules(
         self,
@@ -99,6 +103,8 @@ class Holding:
     ) -> None:
         """Hold what moved under DAG files that are held, or it would go live under them.
 
+        First, what is held and to be seen no more is left out: nothing stays for its sake.
+
         `before`: the tree that was deployed last, of which `held` was held; `published`: what there
         is of the tip's files in fact.
 
@@ -106,6 +112,7 @@ class Holding:
         judged with what is live meanwhile; after very many rounds all wait. `among`: the paths that
         may be, None: all that moved.
         """
+        self._leave_out(before, published, tip)
         harms = {result.path: result.harm for result in self.examined if result.harm}
         well = {result.path for result in self.examined} - harms.keys()
         for rounds in count(1):
@@ -129,7 +136,7 @@ class Holding:
                 return
             self.unexamined |= waiting if rounds < ROUNDS else well
 
-    def leave_out(self, before: Tree | None, published: Tree | None, tip: Tree) -> None:
+    def _leave_out(self, before: Tree | None, published: Tree | None, tip: Tree) -> None:
         """Leave out what is held and Airflow would see as it is live, but for what others import.
 
         It was hidden, or claims an id by its live text, now that what it needs is another.

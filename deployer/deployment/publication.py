@@ -8,15 +8,17 @@ gets a second try. If it dies again, what the push changed is held (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from deployer.core.counts import counted
-from deployer.core.model import ParseError, StepName, Tree, Verdict
+from deployer.core.model import Proof, StepName, Tree, Verdict
+from deployer.core.planning.held import DIED
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
+from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Bounds, Parts
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import Beside, Waiting
@@ -28,90 +30,71 @@ TRIES = 2
 TAKING_BACK: Final = "Airflow's dag-processor died: the release before comes back"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to go live.
-
-    Attributes:
-        tip: the commit's tree.
-        touch: DAG files that Airflow is to parse again.
-        held: paths that keep their live version, or stay out.
-        hints: what the isolated parse found wrong in files that go live all the same.
-        unjudged: files that are live already and have no verdict yet, each with the releases
-            that hold its text.
-    """
-
-    tip: Tree
-    touch: frozenset[str]
-    held: frozenset[str]
-    hints: Mapping[str, ParseError]
-    unjudged: Mapping[str, frozenset[str]]
-
-
+@dataclass(eq=False)
 class GoLive:
     """One release of one deployment; `beside` and `cut` as for `Waiting`.
 
     Attributes:
+        holding: what of its tip keeps its live version, or stays out.
         verdicts: of Airflow, on what went live.
-        unjudged: what the wait was cut short for, each with the releases that hold its text.
-        taken_back: paths that are held because the dag-processor died of them.
+        unjudged: what is live without a verdict, since a wait was cut short, each with the
+            releases that hold its text.
     """
 
-    def __init__(
-        self, parts: Parts, bounds: Bounds, step: Steps, beside: Beside, cut: Callable[[], bool]
-    ) -> None:
-        self.verdicts: tuple[Verdict, ...] = ()
-        self.unjudged: Mapping[str, frozenset[str]] = {}
-        self.taken_back: frozenset[str] = frozenset()
-        self._releases = parts.releases
-        self._journal = parts.journal
-        self._clock = parts.clock
-        self._feed = parts.feed
-        self._guard = Guard(parts, timeout_s=bounds.health_timeout_s)
-        self._timeout_s = bounds.parse_timeout_s
-        self._step = step
-        self._beside = beside
-        self._cut = cut
-        self._before: str | None = None  # the release to go back to
-        self._runs_on: str | None = None
-        self._release = ""
-        self._lives: frozenset[str] = frozenset()  # that were well when it went live
-        self._published_at = 0.0  # monotonic
-        self._dead: frozenset[str] = frozenset()  # those of them that died of it
-        self._deaths = 0
-        self._died_of = ""
+    parts: Parts
+    bounds: Bounds
+    step: Steps
+    holding: Holding
+    beside: Beside
+    cut: Callable[[], bool]
+    verdicts: tuple[Verdict, ...] = ()
+    unjudged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    _tip: Tree = field(init=False)  # as it is to be seen
+    _held: frozenset[str] = frozenset()  # paths that keep their live version, or stay out
+    _touch: frozenset[str] = frozenset()
+    _runs_on: str | None = None
+    _before: str | None = None  # the release to go back to
+    _release: str = ""
+    _lives: frozenset[str] = frozenset()  # that were well when it went live
+    _published_at: float = 0.0  # monotonic
+    _dead: frozenset[str] = frozenset()  # those of them that died of it
+    _deaths: int = 0
+    _died_of: str = ""
+    _taken_back: frozenset[str] = frozenset()  # paths held because the dag-processor died of them
 
-    @property
-    def reason(self) -> str:
-        """Why something was taken back, as a sentence about one of the paths."""
-        whose = "it" if len(self.taken_back) == 1 else "this push"
-        return f"Airflow's dag-processor died of {whose}: {self._died_of}"
+    def __post_init__(self) -> None:
+        self._guard = Guard(self.parts, timeout_s=self.bounds.health_timeout_s)
 
-    def publish(self, wanted: Wanted, runs_on: str | None = None) -> None:
-        """Make it the live release; `runs_on`: the packages that run with it, if they are known.
+    def publish(self, tip: Tree, touch: Collection[str], runs_on: str | None = None) -> None:
+        """Make `tip` the live release, but for what is held.
+
+        `touch`: DAG files that Airflow is to parse again; `runs_on`: the packages that run with
+        it, if they are known.
 
         Raises:
             DiskError, GitError: it was not swapped.
             AirflowError: the dag-processor is dead, and with what was live before as well.
             ServicesError: it is dead, and can't be started.
         """
-        live, judged = self._releases.live(), self._journal.live() is not None
-        self._before = live.name if live and judged else self._releases.proven()
+        live, judged = self.parts.releases.live(), self.parts.journal.live() is not None
+        self._before = live.name if live and judged else self.parts.releases.proven()
         if live and live.name != self._before and self._guard.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
             self._take_back("it was not well, and nobody had judged what is live")
-        self._runs_on = runs_on
-        self._publish(wanted)
+        self._take(tip)
+        self._touch, self._runs_on = frozenset(touch), runs_on
+        self._publish()
 
-    def rejoin(self) -> None:
-        """Take up what is live, whose verdicts are to be waited for."""
-        live = self._releases.live()
-        self._before = self._releases.proven()
+    def rejoin(self, tip: Tree) -> None:
+        """Take up `tip`, which is live and whose verdicts are to be waited for."""
+        live = self.parts.releases.live()
+        self._take(tip)
+        self._before = self.parts.releases.proven()
         self._lives = self._guard.fit()
         self._release = live.name if live else ""
-        self._published_at = self._clock.monotonic()
+        self._published_at = self.parts.clock.monotonic()
 
-    def judge(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str]) -> None:
+    def judge(self, paths: Collection[str], deleted: Collection[str] = ()) -> None:
         """Wait for Airflow's verdicts on `paths`, and for what was `deleted` to be gone from it.
 
         Raises:
@@ -120,73 +103,81 @@ class GoLive:
         """
         while True:
             try:
-                watch = self._parse(wanted, paths, deleted)
+                watch = self._parse(paths, deleted)
                 break
             except DagProcessorEnded as exc:
                 self._take_back(str(exc))
-                wanted = self._after_a_death(wanted)
-                self._publish(wanted)
+                self._after_a_death()
+                self._publish()
         if not watch.waiting:
-            self._releases.confirm(self._release)
-        if self.taken_back:
+            self.parts.releases.confirm(self._release)
+        if self._taken_back:
+            whose = "it" if len(self._taken_back) == 1 else "this push"
+            reason = f"Airflow's dag-processor died of {whose}: {self._died_of}"
             # Dying here costs two more deaths; to blame a push before it is proven that
             # the dag-processor lives without it could cost a student his green for good.
-            blobs = {path: wanted.tip.files[path].blob for path in self.taken_back}
-            self._journal.condemn(blobs, self.reason, at=self._clock.now())
+            blobs = {path: self._tip.files[path].blob for path in self._taken_back}
+            self.parts.journal.condemn(blobs, reason, at=self.parts.clock.now())
+            for path in self._taken_back:
+                self.holding.hold(path, reason, Proof.NONE, of=DIED)
         self.verdicts, self.unjudged = watch.verdicts, watch.waiting
 
     # -- the steps
 
-    def _publish(self, wanted: Wanted) -> None:
-        with self._step(StepName.PUBLISH) as note:
+    def _take(self, tip: Tree) -> None:
+        self._tip, self._held = self.holding.seen(tip), self.holding.paths(tip)
+
+    def _publish(self) -> None:
+        journal = self.parts.journal
+        with self.step(StepName.PUBLISH) as note:
             # From here on what is live is not known until it is judged: dying before or
             # after the rename makes the next deployment redo everything.
-            before, packages = self._journal.live(), self._journal.packages()
-            self._journal.set_live(None)
+            before, packages = journal.live(), journal.packages()
+            journal.set_live(None)
             # Dying here leaves those of before noted, and nobody knows what is live.
             self._note(self._runs_on, packages)
             self._lives = self._guard.fit()
             try:
-                release = self._releases.publish(
-                    wanted.tip,
+                release = self.parts.releases.publish(
+                    self._tip,
                     # What was taken back, too: Airflow may have read it before it died.
-                    touch=wanted.touch - wanted.held | wanted.touch & self.taken_back,
-                    held=wanted.held,
+                    touch=self._touch - self._held | self._touch & self._taken_back,
+                    held=self._held,
                 )
             except DiskError:  # nothing was swapped: to redo everything would need more room yet
                 self._note(packages, self._runs_on)
                 # Last: who dies before that redoes everything.
-                self._journal.set_live(before)
+                journal.set_live(before)
                 raise
             self._release = release.name
-            self._published_at = self._clock.monotonic()
+            self._published_at = self.parts.clock.monotonic()
             note.text = f"release {release.name}, {release.written} written"
 
     def _note(self, packages: str | None, noted: str | None) -> None:
         if packages is not None and packages != noted:
-            self._journal.set_packages(packages)
+            self.parts.journal.set_packages(packages)
 
-    def _parse(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str]) -> Watch:
-        with self._step(StepName.PARSE) as note:
+    def _parse(self, paths: Collection[str], deleted: Collection[str]) -> Watch:
+        with self.step(StepName.PARSE) as note:
             here = frozenset({self._release})
             left = frozenset(deleted)
-            there = {*paths, *left.intersection(wanted.tip.files)} - wanted.held
+            there = {*paths, *left.intersection(self._tip.files)} - self._held
             to_judge = Watch(
                 self._release,
-                waiting={path: here | wanted.unjudged.get(path, frozenset()) for path in there},
-                leaving=left - wanted.tip.files.keys(),
-                hints=wanted.hints,
+                waiting={path: here | self.unjudged.get(path, frozenset()) for path in there},
+                leaving=left - self._tip.files.keys(),
+                hints=self.holding.hints,
             )
             watch = Waiting(
-                self._feed,
+                self.parts.feed,
                 self._guard,
-                self._clock,
-                self._timeout_s,
+                self.parts.clock,
+                self.bounds.parse_timeout_s,
                 to_judge,
                 since=self._published_at,
                 lives=self._lives,
-                beside=self._beside,
-                cut=self._cut,
+                beside=self.beside,
+                cut=self.cut,
             ).until_settled()
             note.text = counted(watch.verdicts, "verdict")
             if not watch.done:
@@ -199,31 +190,33 @@ class GoLive:
         self._deaths += 1
         self._died_of = died_of
         self._dead |= self._lives
-        with self._step(StepName.ROLLBACK, TAKING_BACK) as note:
+        with self.step(StepName.ROLLBACK, TAKING_BACK) as note:
             # Dying in here: the next worker finds a dag-processor that is not well, and what
             # is live not judged, and begins in the same way.
-            self._releases.restore(self._before)
+            self.parts.releases.restore(self._before)
             log.warning("dag-processor died", release=self._release, of=died_of)
             back = self._before or "nothing"
             note.text = f"Airflow's dag-processor died: {died_of}; live again: {back}"
             self._guard.recover(self._dead)
 
-    def _after_a_death(self, wanted: Wanted) -> Wanted:
-        """Return what is tried next: the same once more, or without what the push changed."""
+    def _after_a_death(self) -> None:
+        """Decide what is tried next: the same once more, or without what the push changed."""
         if self._deaths < TRIES:
-            return wanted
-        changed = self._changed(wanted.tip) - wanted.held
-        if self.taken_back or not changed:
+            return
+        changed = self._changed() - self._held
+        if self._taken_back or not changed:
             raise AirflowError(
                 f"Airflow's dag-processor dies of what was live before, too: {self._died_of}"
             )
-        self.taken_back = changed
-        return replace(wanted, held=wanted.held | changed)
+        self._taken_back = changed
+        self._held |= changed
 
-    def _changed(self, tip: Tree) -> frozenset[str]:
+    def _changed(self) -> frozenset[str]:
         """Return the paths of the tip that differ from what the release before holds.
 
         Not from its commit: some of that may have been held, of the same commit even.
         """
-        before = self._releases.blobs(self._before) if self._before else {}
-        return frozenset(path for path, file in tip.files.items() if before.get(path) != file.blob)
+        before = self.parts.releases.blobs(self._before) if self._before else {}
+        return frozenset(
+            path for path, file in self._tip.files.items() if before.get(path) != file.blob
+        )

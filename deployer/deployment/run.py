@@ -29,7 +29,7 @@ from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Bounds, Parts, Pending, Result
-from deployer.deployment.publication import GoLive, Wanted
+from deployer.deployment.publication import GoLive
 from deployer.deployment.rollout import Drain, Rollout
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
@@ -69,8 +69,8 @@ class Run:
     def __post_init__(self) -> None:
         parts, bounds = self.parts, self.bounds
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
-        self._live = GoLive(parts, bounds, self._step, self.beside, self.cut)
         self._holding = Holding(parts.journal)
+        self._live = GoLive(parts, bounds, self._step, self._holding, self.beside, self.cut)
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 
@@ -137,30 +137,27 @@ class Run:
         rollout = Rollout(parts, drain, self._step, services, installed, kept, refused)
         if the_plan.installs is None:
             rollout.stay()
-        known = self._holding.hold_known(old, the_plan, tip, before)
-        carried = known | rules.carried(live, old, the_plan, tip)
+        self._holding.hold_known(live, old, the_plan, tip)
         if the_plan.dag_files:
             self._preflight(the_plan.dag_files, tip)
             now = self._published(tip)
             was, held = (old, before) if old else self._before(now)
-            self._holding.leave_out(was, now, tip)
             self._holding.hold_modules(was, now, tip, held)
         if the_plan.installs is not None:
             # Before publishing: the first parse of the new release must see the new packages,
             # or its verdict would be about neither state (docs/decisions/001).
             rollout.install(the_plan.installs, tip, self._holding.examined)
-        wanted = self._holding.wanted(tip, the_plan.dag_files, carried)
         runs_on = rollout.runs_on(tip.requirements or "")
         self._note_stays(live)
-        self._live.publish(wanted, runs_on)
+        self._live.publish(tip, the_plan.dag_files, runs_on)
         if the_plan.dag_files or the_plan.deleted:
-            self._judge(wanted, the_plan.dag_files, the_plan.deleted)
+            self._live.judge(the_plan.dag_files, the_plan.deleted)
         newly_refused = rollout.refused and (
             old is None
             or old.requirements != tip.requirements
             or REQUIREMENTS in rules.unpublishable(old, the_plan)
         )
-        return self._result(tip, carried, rollout.refused, bad=bool(newly_refused))
+        return self._result(tip, rollout.refused, bad=bool(newly_refused))
 
     def _go_on(self, pending: Pending) -> Result:
         live = self.parts.journal.live()
@@ -169,8 +166,7 @@ class Run:
         tip = self._tree_of(live) or self.parts.repository.tree(live.sha)
         self._stays = live.stays
         paths = pending.files
-        carried = frozenset(live.held) - pending.kept
-        unjudged = pending.unjudged
+        self._holding.carried = frozenset(live.held) - pending.kept
         if pending.examination:
             with self._step(StepName.PREFLIGHT) as note:
                 pending.examination.wait(0)  # raises what it failed with
@@ -180,21 +176,16 @@ class Run:
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
             published = self._published(tip)
-            self._holding.leave_out(None, published, tip)
             self._holding.hold_modules(published, published, tip, live.held, among=pending.modules)
-            touch = frozenset(results).intersection(paths)
-            wanted = self._holding.wanted(tip, touch, carried, unjudged)
-            self._live.publish(wanted)
+            self._live.publish(tip, paths.intersection(results))
         else:
-            wanted = self._holding.wanted(tip, (), carried, unjudged)
-            self._live.rejoin()
+            self._live.rejoin(tip)
         to_parse = [p for p in sorted(paths) if p in tip.files and tip.files[p].facts.may_hold_dag]
-        self._judge(wanted, to_parse)
-        return self._result(tip, carried)
+        self._live.unjudged = pending.unjudged
+        self._live.judge(to_parse)
+        return self._result(tip)
 
-    def _result(
-        self, tip: Tree, carried: frozenset[str], refused: str | None = None, *, bad: bool = False
-    ) -> Result:
+    def _result(self, tip: Tree, refused: str | None = None, *, bad: bool = False) -> Result:
         holding, live, verdicts = self._holding, self._live, self._verdicts()
         # What stays in the place of something else is live as the tip's tree has it.
         stays = {item.path for item in tip.left_out}
@@ -216,7 +207,7 @@ class Run:
             ),
             live=Live(
                 tip.sha,
-                tuple(sorted(held | carried | pending.kept)),
+                tuple(sorted(held | holding.carried | pending.kept)),
                 tuple(sorted(pending.files | pending.modules)),
                 self._stays,
             ),
@@ -252,11 +243,6 @@ class Run:
             # Dying after the tip is live leaves known of which commit that is, and no more.
             stays = tuple(sorted({*live.stays, *self._stays}))
             self.parts.journal.set_live(replace(live, stays=stays))
-
-    def _judge(self, wanted: Wanted, paths: Collection[str], deleted: Collection[str] = ()) -> None:
-        self._live.judge(wanted, paths, deleted)
-        for path in self._live.taken_back:
-            self._holding.hold(path, self._live.reason, Proof.NONE, of=rules.DIED)
 
     # -- small parts
 

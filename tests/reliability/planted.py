@@ -30,7 +30,7 @@ from deployer.core.reporting.commit_status import Commit, pending
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.deployment import run as running
 from deployer.deployment.holding import Holding
-from deployer.deployment.publication import GoLive, Wanted
+from deployer.deployment.publication import GoLive
 from deployer.deployment.rollout import Drain, Rollout
 from deployer.deployment.run import Run
 from deployer.errors import RequirementsRefused, ServicesError
@@ -184,23 +184,22 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("live is set before the rename")
 def _(patch: pytest.MonkeyPatch) -> None:
-    def publish(self: GoLive, wanted: Wanted) -> None:
-        with self._step(StepName.PUBLISH):
-            self._journal.set_live(Live(wanted.tip.sha))
+    def publish(self: GoLive) -> None:
+        with self.step(StepName.PUBLISH):
+            self.parts.journal.set_live(Live(self._tip.sha))
             self._lives = self._guard.fit()
-            release = self._releases.publish(
-                wanted.tip, touch=wanted.touch - wanted.held, held=wanted.held
+            release = self.parts.releases.publish(
+                self._tip, touch=self._touch - self._held, held=self._held
             )
             self._release = release.name
-            self._published_at = self._clock.monotonic()
+            self._published_at = self.parts.clock.monotonic()
 
     patch.setattr(GoLive, "_publish", publish)
 
 
 @planted("what is held is published")
 def _(patch: pytest.MonkeyPatch) -> None:
-    wanted = Holding.wanted
-    patch.setattr(Holding, "wanted", lambda *a: replace(wanted(*a), held=frozenset()))
+    patch.setattr(Holding, "paths", lambda self, tip: frozenset())
 
 
 @planted("what the isolated parse finds harmful goes live")
