@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -29,7 +28,6 @@ from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
 from deployer.worker.intake import Intake
-from deployer.worker.tip import NAMED_WITHIN
 
 log = structlog.get_logger()
 
@@ -253,23 +251,11 @@ class CoveredCommits:
         carried = self.carrying.shas
         shas = dict.fromkeys(
             sha
-            for failed, sha in self.parts.journal.in_error()
-            if sha not in carried and not self._may_be_named(failed, sha)
+            for _, sha in self.parts.journal.in_error()
+            if sha not in carried and not self.intake.named_in_s(sha)
         )
         # One with a verdict was covered by what mended something else.
         return [sha for sha in shas if not self.answered(sha) and self.is_on(tip, sha)]
-
-    def _may_be_named(self, failed: int, sha: str) -> bool:
-        """Tell whether the delivery of a commit that git showed before may be on its way.
-
-        Its deployment failed, and it was told nothing: of what hangs on that delivery.
-        """
-        if self.parts.journal.shown(sha, DEPLOY) is not None:
-            return False
-        deployment = self.parts.journal.deployment(failed)
-        ended_at = deployment and deployment.finished_at
-        since = self.parts.clock.now() - ended_at if ended_at else NAMED_WITHIN
-        return timedelta(0) <= since < NAMED_WITHIN
 
     def tell_forgotten(self, tip: str) -> None:
         """Answer commits in `error` anew, now that `tip` is live and judged.
@@ -287,7 +273,7 @@ class CoveredCommits:
             for sha in shas:
                 if self.answered(sha):
                     continue
-                if self._may_be_named(failed, sha):
+                if self.intake.named_in_s(sha):
                     break
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)

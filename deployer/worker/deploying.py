@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -30,7 +29,7 @@ from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
 from deployer.worker.covered import LOOKED_BACK, CoveredCommits
 from deployer.worker.intake import Intake
-from deployer.worker.tip import NAMED_WITHIN, Fetched
+from deployer.worker.tip import Fetched
 
 log = structlog.get_logger()
 
@@ -49,7 +48,6 @@ class Deploying:
     covered: CoveredCommits
     _now_live: Live | None = None  # while those are ended that are judged with it
     _begun: int = 0  # the largest number of one that was begun, 0: not known yet
-    _first_seen: tuple[str, float] = ("", 0.0)  # the tip, and when, on the monotonic clock
 
     def deploy(
         self,
@@ -104,7 +102,7 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = (woken or journal.in_error()) and not requests and self._is_early(tip)
+        early = (woken or journal.in_error()) and not requests and self.intake.named_in_s(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
         self._owe(deployment, [status for commit in fresh for status in pending(commit)])
@@ -241,18 +239,6 @@ class Deploying:
             supersedes=carried.supersedes,
             live=self._with_pending(self._now_live),
         )
-
-    def _is_early(self, tip: str) -> bool:
-        """Tell whether git shows a tip before its delivery has come, and so for what push it is.
-
-        What it is told hangs on the tip that its delivery names before it: it is told when that
-        has come (`end`; later, like any commit that is late), or is too late (`Reconciler._name`).
-        """
-        now = self.parts.clock.monotonic()
-        if self._first_seen[0] != tip:
-            self._first_seen = (tip, now)
-        seen_ago = timedelta(seconds=now - self._first_seen[1])
-        return seen_ago < NAMED_WITHIN and self.parts.journal.shown(tip, DEPLOY) is None
 
     def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
         if tip in self.carrying.shas or any(commit.sha == tip for commit in commits):

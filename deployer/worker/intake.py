@@ -21,6 +21,8 @@ from deployer.worker.carried import Carrying
 
 log = structlog.get_logger()
 
+NAMED_WITHIN_S = 5.0
+"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 BY_HAND = {Trigger.MANUAL, Trigger.ROLLBACK}
 
 
@@ -39,6 +41,7 @@ class Intake:
         self._branch = branch
         self._carrying = carrying
         self._in_the_way: str | None = None  # what everybody waits for who comes now
+        self._seen: dict[str, float] = {}  # tips, when git showed them first; monotonic
         self._last_request = 0  # the newest that was told of; it may wait for git
         self.lock = RLock()
         self.others = Event()
@@ -110,6 +113,23 @@ class Intake:
             trigger=trigger,
             at=at or self._clock.now(),
         )
+
+    def saw(self, tip: str) -> None:
+        """Note when git showed a tip first."""
+        now = self._clock.monotonic()
+        recent = {sha: at for sha, at in self._seen.items() if now - at < NAMED_WITHIN_S}
+        self._seen = {**recent, tip: self._seen.get(tip, now)}
+
+    def named_in_s(self, sha: str) -> float:
+        """Return for how long the delivery of a commit may be on its way; 0: it came, or is lost.
+
+        What a commit is told hangs on the tip that its delivery names before it: it is told when
+        that has come (`Deploying.end`; later, like any commit that is late), or is too late
+        (`Reconciler._name`).
+        """
+        if sha not in self._seen or self._journal.shown(sha, DEPLOY) is not None:
+            return 0.0
+        return max(self._seen[sha] + NAMED_WITHIN_S - self._clock.monotonic(), 0.0)
 
     def rows(self) -> list[Deployment]:
         """Return the deployments that nobody has begun, or not since the worker started."""

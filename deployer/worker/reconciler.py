@@ -22,7 +22,7 @@ from deployer.worker.covered import TAKEN_BACK, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
-from deployer.worker.tip import FETCH_AGAIN_S, NAMED_WITHIN, REPLICATION, Ancestry, Fetched, Tip
+from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Ancestry, Fetched, Tip
 
 log = structlog.get_logger()
 
@@ -81,6 +81,7 @@ class Reconciler:
             )
         except GitError as exc:
             return self._git_failed(exc)
+        self._intake.saw(fetched.tip)
         now = self._parts.clock.now()
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
         back = self._intake.requests(Trigger.ROLLBACK)
@@ -270,9 +271,8 @@ class Reconciler:
         judged = self._parts.journal.judging(live.sha)
         if judged is None or judged.finished_at is None:
             return None
-        ago = self._parts.clock.now() - judged.finished_at
-        if timedelta(0) <= ago < NAMED_WITHIN:  # below: the clock was set back
-            return (NAMED_WITHIN - ago).total_seconds()
+        if in_s := self._intake.named_in_s(live.sha):
+            return in_s
         self._intake.queue(live.sha, None, Trigger.POLL)
         return 0.0
 

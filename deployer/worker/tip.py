@@ -13,8 +13,6 @@ from deployer.errors import GitError, UnknownCommit
 
 REPLICATION = timedelta(seconds=60)
 """How long a commit may be announced before git shows it; after that it is gone."""
-NAMED_WITHIN = timedelta(seconds=5)
-"""For the delivery of a push that git showed before: GitHub takes a second, as a rule."""
 FETCH_BOUND_S = 20.0
 """Seconds for which git is asked again while somebody waits for an answer."""
 FETCH_AGAIN_S = 2.0
