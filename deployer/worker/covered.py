@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Final
 
 import structlog
@@ -63,9 +64,9 @@ class CoveredCommits:
             return Commit(sha, open=told)
 
     def _came_of(self, sha: str, before: str | None, others: Sequence[str]) -> str | None:
-        """Return the newest that `sha` holds of `before` and of what is newer, else `before`.
+        """Return the newest that `sha` holds of `before` and of what was a tip after it.
 
-        None where that came after it: holds it, though the branch did not go back to it.
+        Else `before`, which a forced push replaced; None where that came after it.
         """
         known = self.parts.journal.about(sha)[:1]  # where it failed first, beside others, perhaps
         others = [*others, *(one for first in known for one in first.covers)]
@@ -73,28 +74,12 @@ class CoveredCommits:
         if before == sha or (before and is_past and self.is_on(before, sha)):
             before = None
         newest = before if before and self.is_on(sha, before) else None
-        for one in others:
-            if one == sha or not self.is_on(sha, one):
-                continue
-            if self.is_on(one, newest) if newest else not (before and self.is_on(before, one)):
+        later = takewhile(lambda tip: tip != before, self._tips_before(sha))
+        fresh = (one for one in others if not (before and self.is_on(before, one)))
+        for one in (*later, *fresh):
+            if one != sha and self.is_on(sha, one) and (not newest or self.is_on(one, newest)):
                 newest = one
-        if newest and newest != before:
-            # An old one that was named late is not what it came of, if one in between was a tip.
-            for one in self._tips_before(sha):
-                if self.is_on(one, newest) and self.is_on(sha, one):
-                    newest = one
-        if newest or not before:
-            return newest
-        return self._went_back_to(sha, before) or before
-
-    def _went_back_to(self, sha: str, before: str) -> str | None:
-        """Return the tip after `before` to which the branch was set back, and pushed to then."""
-        for one in self._tips_before(sha):
-            if one == before:
-                return None
-            if self.is_on(sha, one):
-                return one
-        return None
+        return newest or before
 
     def _tips_before(self, sha: str) -> tuple[str, ...]:
         """Return the tips of deployments begun before the first known of `sha`, newest first."""
