@@ -48,9 +48,8 @@ class Maintenance:
         self._bounds = bounds
         self._drain = Drain(parts.airflow, parts.journal, parts.clock, bounds.drain_timeout_s)
         self._prune_due_at = 0.0  # monotonic
-        self._asked_about: list[str] = []  # old releases, the one asked about last at the end
+        self._asked_about: set[str] = set()  # old releases, in this round
         self._release_due_at = float("inf")  # monotonic
-        self._asked = 0  # about how many, since the last deployment
         self._drift = ""
         self._not_compared = ""
         self._drifted_at = 0.0  # monotonic, as is the next
@@ -90,7 +89,6 @@ class Maintenance:
             return
         self._compare_packages(tip)
         self._release_due_at = self._parts.clock.monotonic() + QUIET_S
-        self._asked = 0
         try:
             self._parts.examiner.warm_up()
         except DeployerError as exc:
@@ -221,16 +219,16 @@ class Maintenance:
         """Remove what nobody uses of the releases beyond KEEP_RELEASES; say if some are left.
 
         Of those that an untouched DAG still holds there may be many: some are asked about
-        at a time, each in its turn.
+        at a time, and all before any of them once more.
         """
         releases, keep = self._parts.releases, self._bounds.keep_releases
         old = releases.beyond(keep)
-        turn = {name: number for number, name in enumerate(self._asked_about, 1)}
-        some = sorted(old, key=lambda name: turn.get(name, 0))[:ASKED_ABOUT]
+        some = [name for name in old if name not in self._asked_about][:ASKED_ABOUT]
         in_use = self._parts.airflow.versions_in_use(some)
-        self._asked_about = [name for name in turn if name in old and name not in some] + some
-        self._asked += len(some)
-        left = self._asked < len(old)
+        self._asked_about.update(some)
+        left = not self._asked_about.issuperset(old)
+        if not left:
+            self._asked_about.clear()
         return releases.prune(keep, frozenset(old) - (frozenset(some) - in_use)), left
 
 
