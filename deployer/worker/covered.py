@@ -160,12 +160,14 @@ class CoveredCommits:
         shown = self.parts.journal.shown(sha, DEPLOY)
         return shown in {StatusState.SUCCESS, StatusState.FAILURE}
 
-    def close(self, rows: Sequence[Deployment]) -> None:
+    def close_answered(self, rows: Sequence[Deployment]) -> list[Deployment]:
         """End deployments of commits that were answered before, and say nothing again.
 
         A deployment that died may have begun to tell one in more contexts: those get an answer.
+        Returns the others.
         """
-        for row in rows:
+        answered = [row for row in rows if self.answered(row.sha)]
+        for row in answered:
             commit, judged = self.commit(row.sha, row.base_sha), self._first_that_held(row.sha)
             said = (
                 self.final(commit, judged.ending)
@@ -175,6 +177,7 @@ class CoveredCommits:
             still_open = [status for status in said if status.context in commit.open]
             self._supersede(row.id, "answered before", still_open)
             log.info("answered before", sha=row.sha, deployment=row.id)
+        return [row for row in rows if row not in answered]
 
     def dismiss(self, rows: Sequence[Deployment]) -> None:
         """End commits that a forced push removed."""

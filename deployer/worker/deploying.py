@@ -15,7 +15,6 @@ from deployer.core.model import (
     Live,
     Running,
     State,
-    Status,
     StatusState,
     StepName,
     Trigger,
@@ -105,7 +104,7 @@ class Deploying:
         early = (woken or journal.in_error()) and not requests and self.intake.named_in_s(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
-        self._owe(deployment, [status for commit in fresh for status in pending(commit)])
+        self.intake.owe(deployment, [status for commit in fresh for status in pending(commit)])
         structlog.contextvars.bind_contextvars(deployment=deployment)
         try:
             log.info("started", sha=tip, covers=len(shas))
@@ -159,11 +158,6 @@ class Deploying:
             number = mine.id
         self._begun = max(self._begun, number)
         return number, same
-
-    def _owe(self, deployment: int, statuses: Sequence[Status]) -> None:
-        now = self.parts.clock.now()
-        self.parts.journal.owe(statuses, deployment=deployment, at=now)
-        self.parts.owed()
 
     # -- what was cut short
 
@@ -220,7 +214,7 @@ class Deploying:
         words: str,
     ) -> None:
         """Tell what a long step waits for, and everybody else that they wait for it."""
-        self._owe(deployment, [waiting(commit, words) for commit in commits])
+        self.intake.owe(deployment, [waiting(commit, words) for commit in commits])
         self.intake.block(f"{tip[:7]}: {words.partition(':')[0]}", but=rows)
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
@@ -228,7 +222,7 @@ class Deploying:
         words = f"{files} long to parse; others are not kept waiting"
         step = StepName.PREFLIGHT if result.pending.unexamined else StepName.PARSE
         self.parts.journal.doing(deployment, Running(step, self.parts.clock.now(), words))
-        self._owe(deployment, [waiting(commit, words) for commit in commits])
+        self.intake.owe(deployment, [waiting(commit, words) for commit in commits])
 
     def complete(self, carried: Carried) -> None:
         """End a deployment of which every file has its verdict now."""

@@ -6,13 +6,13 @@ upon it holds `Intake.lock` meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from threading import Event, RLock
 
 import structlog
 
-from deployer.core.model import Deployment, Freeze, Trigger
+from deployer.core.model import Deployment, Freeze, Status, Trigger
 from deployer.core.reporting.commit_status import Commit, frozen, pending, waiting
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.deployment.parts import Parts
@@ -52,8 +52,7 @@ class Intake:
 
         A request of the teacher's (`deployer deploy`, `rollback`) waits for the pass itself.
         """
-        journal, clock = self._journal, self._clock
-        found = False
+        journal, found = self._journal, False
         with self.lock:
             steered = self._look_for_freeze()
             waiting = {d.sha: d.id for d in journal.unfinished()}
@@ -66,23 +65,18 @@ class Intake:
                 sha = announced.sha or ""
                 known = waiting.get(sha)
                 untold = journal.shown(sha, DEPLOY) is None
-                # A redelivery, or a push that the poll found first: answered already.
-                answered = live and live.sha == sha and not untold
-                if known is None and answered and (judged := journal.judging(sha)):
-                    known = judged.id
-                if known is not None and untold:  # git showed it first: it is being deployed
-                    journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
-                    self._parts.owed()
+                if known is None and live and live.sha == sha and not untold:
+                    # A redelivery, or a push that the poll found first: answered already.
+                    known = judged.id if (judged := journal.judging(sha)) else None
+                is_new = known is None
                 if known is None:
-                    known = self.queue(sha, announced.before, announced.trigger)
-                    if why := self.freeze or self._in_the_way:
-                        self.let_wait({known: sha}, why)
-                    else:
-                        journal.owe(pending(Commit(sha)), deployment=known, at=clock.now())
-                        self._parts.owed()
-                    waiting[sha] = known
+                    known = waiting[sha] = self.queue(sha, announced.before, announced.trigger)
                     log.info("announced", sha=sha, deployment=known)
                     found = True
+                if is_new and (why := self.freeze or self._in_the_way):
+                    self.let_wait({known: sha}, why)
+                elif is_new or untold:  # one that git showed first is being deployed
+                    self.owe(known, pending(Commit(sha)))
                 # Dying before this line queues nothing twice: `waiting` knows the sha.
                 journal.attach(announced.id, known)
             if found:
@@ -130,6 +124,10 @@ class Intake:
         if sha not in self._seen or self._journal.shown(sha, DEPLOY) is not None:
             return 0.0
         return max(self._seen[sha] + NAMED_WITHIN_S - self._clock.monotonic(), 0.0)
+
+    def owe(self, deployment: int, statuses: Sequence[Status]) -> None:
+        self._journal.owe(statuses, deployment=deployment, at=self._clock.now())
+        self._parts.owed()
 
     def rows(self) -> list[Deployment]:
         """Return the deployments that nobody has begun, or not since the worker started."""

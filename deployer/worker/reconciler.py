@@ -110,17 +110,10 @@ class Reconciler:
                 for one in self._intake.requests()
             }
         settled = not (edits or asked or self._is_behind(tip))
-        over = [row for row in rows if row.sha != tip or settled]
-        answered = [row for row in over if self._covered.answered(row.sha)]
-        self._covered.close(answered)
-        rows = [row for row in rows if row not in answered]
-        mine = any(row.sha == tip for row in rows) and not settled
-        covered = [
-            row
-            for row in rows
-            if (row.sha != tip or settled) and ancestry[row.id] is Ancestry.ON_BRANCH
-        ]
-        self._covered.dismiss([row for row in rows if ancestry[row.id] is Ancestry.GONE])
+        mine = [row for row in rows if row.sha == tip and not settled]
+        left = self._covered.close_answered([row for row in rows if row not in mine])
+        covered = [row for row in left if ancestry[row.id] is Ancestry.ON_BRANCH]
+        self._covered.dismiss([row for row in left if ancestry[row.id] is Ancestry.GONE])
         self._covered.refuse([one for one, found in asked.items() if found is Ancestry.GONE])
         requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
@@ -128,7 +121,7 @@ class Reconciler:
             covered = self._covered.late(covered)
         if mine or requests or behind or covered:
             others = [row for row in covered if row.sha != tip]
-            woken = any(row.sha != tip for row in rows)
+            woken = any(row.sha != tip for row in left)
             ending = self._deploying.deploy(fetched, others, requests, edits=edits, woken=woken)
             return self._after(ending, edits)
         if tip != self._given_up:
@@ -161,9 +154,7 @@ class Reconciler:
             if live and is_on(live.sha, tip) and is_on(fetched.tip, live.sha):
                 tip = live.sha  # what was begun was cut short, and carried
             held = [row for row in rows if row.sha != tip and is_on(tip, row.sha)]
-            answered = [row for row in held if self._covered.answered(row.sha)]
-            self._covered.close(answered)
-            covered = [row for row in held if row not in answered]
+            covered = self._covered.close_answered(held)
             return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
             if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
