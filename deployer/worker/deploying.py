@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -105,23 +105,29 @@ class Deploying:
         told = [commit for commit in commits if commit.sha != tip or not early]
         fresh = [commit for commit in told if commit.sha not in again]
         self.intake.owe(deployment, [status for commit in fresh for status in pending(commit)])
-        structlog.contextvars.bind_contextvars(deployment=deployment)
-        try:
+        rows = [row.id for row in (*same, *covered) if row.id != deployment]
+
+        def tell(words: str) -> None:
+            """Tell what a long step waits for, and everybody else that they wait for it."""
+            self.intake.owe(deployment, [waiting(commit, words) for commit in fresh])
+            self.intake.block(f"{tip[:7]}: {words.partition(':')[0]}", but={deployment, *rows})
+
+        with structlog.contextvars.bound_contextvars(deployment=deployment):
             log.info("started", sha=tip, covers=len(shas))
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
-            rows = [row.id for row in (*same, *covered) if row.id != deployment]
             run = Run(
                 self.parts,
                 self.bounds,
                 deployment,
                 beside=self.carrying.beside(),
                 cut=self.intake.others.is_set,
-                tell=partial(self._tell_long, fresh, {deployment, *rows}, deployment, tip),
+                tell=tell,
                 notes=[edits.words, *notes] if edits else notes,
                 edited=(edits and edits.paths) or frozenset(),
                 answers_for=frozenset(path for commit in commits for path in commit.changed),
             )
             result = run(tip)
+            self.intake.unblock()
             cut_short = None
             if result.pending:
                 # Before anything that may fail: the pass that does drops what is carried.
@@ -132,9 +138,6 @@ class Deploying:
                 live = self._with_pending(result.live)
                 self.end(deployment, told, result.ending, supersedes=rows, live=live)
             self._note(result, cut_short)
-        finally:
-            self.intake.unblock()
-            structlog.contextvars.unbind_contextvars("deployment")
         return result.ending
 
     def _row_of(
@@ -204,18 +207,6 @@ class Deploying:
 
     def _with_pending(self, live: Live | None) -> Live | None:
         return live and replace(live, pending=tuple(sorted(self.carrying.pending)))
-
-    def _tell_long(
-        self,
-        commits: Sequence[Commit],
-        rows: Collection[int],
-        deployment: int,
-        tip: str,
-        words: str,
-    ) -> None:
-        """Tell what a long step waits for, and everybody else that they wait for it."""
-        self.intake.owe(deployment, [waiting(commit, words) for commit in commits])
-        self.intake.block(f"{tip[:7]}: {words.partition(':')[0]}", but=rows)
 
     def _tell_slow(self, deployment: int, commits: Sequence[Commit], result: Result) -> None:
         files = counted(result.pending.files, "file takes", "files take")
