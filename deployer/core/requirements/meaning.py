@@ -19,7 +19,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from packaging.requirements import Requirement
@@ -88,14 +88,8 @@ class Package:
     @property
     def canonical(self) -> tuple[object, ...]:
         """What is compared, sortable among packages."""
-        return (
-            self.name,
-            self.extras,
-            self.specifiers,
-            self.url or "",
-            self.marker or "",
-            self.hashes,
-        )
+        values = (getattr(self, one.name) for one in fields(self) if one.compare)
+        return tuple("" if value is None else value for value in values)
 
 
 @dataclass(frozen=True, slots=True)
