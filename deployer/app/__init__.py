@@ -353,7 +353,6 @@ def web_app(settings: Settings) -> Flask:
 
 @contextmanager
 def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Worker]:
-    from deployer.deployment.parts import Bounds
     from deployer.edges.github.statuses import GitHub
     from deployer.edges.processes.doorbell import PLACE, DoorbellListener
     from deployer.worker.outbox import Outbox
@@ -367,19 +366,11 @@ def _worker(settings: Settings, signals: Signals, token: Token) -> Iterator[Work
         outbox = Outbox(parts.journal, board, parts.clock, public_url=settings.public_url)
     else:
         _log().warning("no GITHUB_TOKEN: statuses stay in the outbox")
-    bounds = Bounds(
-        parse_timeout_s=settings.parse_timeout_s,
-        health_timeout_s=settings.health_timeout_s,
-        drain_timeout_s=settings.drain_timeout_s,
-        services=settings.recreate_services,
-        keep_releases=settings.keep_releases,
-        keep_days=settings.keep_days,
-    )
     beside: list[Callable[[], float]] = []
     if settings.github_token and settings.public_url:
         beside.append(partial(_redeliver, settings, token))
     listener = DoorbellListener(settings.state_dir / PLACE)
-    reconciler = Reconciler(parts, bounds, settings.branch)
+    reconciler = Reconciler(parts)
     try:
         yield Worker(
             reconciler=reconciler,
@@ -436,6 +427,7 @@ def _parts(settings: Settings, signals: Signals, token: Token) -> Parts:
         journal=open_journal(settings),
         clock=SystemClock(),
         owed=signals.owed.set,
+        settings=settings,
     )
 
 

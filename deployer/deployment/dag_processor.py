@@ -31,10 +31,9 @@ unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The dag-processor of one Airflow; `timeout_s` bounds the wait for it to come back."""
+    """The dag-processor of one Airflow; `HEALTH_TIMEOUT_S` bounds the wait for it to come back."""
 
     parts: Parts
-    timeout_s: float
 
     def fit(self) -> frozenset[str]:
         """Return the lives of the dag-processors that are connected and will tell."""
@@ -52,7 +51,7 @@ class Guard:
             AirflowError: it does not come back.
             ServicesError: it can't be started.
         """
-        clock = self.parts.clock
+        clock, timeout_s = self.parts.clock, self.parts.settings.health_timeout_s
         began = clock.monotonic()
         settling: dict[str, float] = {}
         revived = False
@@ -65,10 +64,10 @@ class Guard:
             if not alive and not revived and waited_s >= REVIVE_AFTER_S:
                 self.parts.services.revive(DAG_PROCESSOR)
                 revived = True
-            if waited_s >= self.timeout_s:
+            if waited_s >= timeout_s:
                 raise AirflowError(
                     f"Airflow's dag-processor {self._how()} and does not come back within"
-                    f" {self.timeout_s:.0f} s, with the release before live again:"
+                    f" {timeout_s:.0f} s, with the release before live again:"
                     " see its log"
                 )
             self.parts.feed.wait(LOOK_EVERY_S)

@@ -1,10 +1,11 @@
-"""The world as one deployment needs it, its bounds, what comes of it and is left of it."""
+"""The world as one deployment needs it, what comes of it and is left of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from deployer.config import Settings
 from deployer.core.model import Ending, Live
 from deployer.ports import (
     Airflow,
@@ -21,7 +22,10 @@ from deployer.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The world, as one deployment needs it; `owed` is called when the outbox was filled."""
+    """The world, as one deployment needs it, and the settings of its bounds.
+
+    `owed` is called when the outbox was filled.
+    """
 
     repository: Repository
     releases: Releases
@@ -32,27 +36,7 @@ class Parts:
     journal: Journal
     clock: Clock
     owed: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long and how much.
-
-    Attributes:
-        parse_timeout_s: seconds from publishing, or from one verdict, to the next.
-        health_timeout_s: seconds that a dag-processor may take to come back.
-        drain_timeout_s: seconds that running tasks are waited for before services are recreated.
-        services: what is recreated when packages move, in this order.
-        keep_releases: releases kept for rollback and running tasks.
-        keep_days: days for which the journal keeps what decides nothing any more.
-    """
-
-    parse_timeout_s: float
-    health_timeout_s: float
-    drain_timeout_s: float
-    services: tuple[str, ...]
-    keep_releases: int
-    keep_days: int
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)

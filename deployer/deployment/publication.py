@@ -19,7 +19,7 @@ from deployer.core.planning.held import DIED
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
 from deployer.deployment.holding import Holding
-from deployer.deployment.parts import Bounds, Parts
+from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import Beside, Waiting
 from deployer.errors import AirflowError, DagProcessorEnded, DiskError
@@ -42,7 +42,6 @@ class GoLive:
     """
 
     parts: Parts
-    bounds: Bounds
     step: Steps
     holding: Holding
     beside: Beside
@@ -63,7 +62,7 @@ class GoLive:
     _taken_back: frozenset[str] = frozenset()  # paths held because the dag-processor died of them
 
     def __post_init__(self) -> None:
-        self._guard = Guard(self.parts, timeout_s=self.bounds.health_timeout_s)
+        self._guard = Guard(self.parts)
 
     def publish(self, tip: Tree, touch: Collection[str], runs_on: str | None = None) -> None:
         """Make `tip` the live release, but for what is held.
@@ -169,10 +168,7 @@ class GoLive:
                 hints=self.holding.hints,
             )
             watch = Waiting(
-                self.parts.feed,
-                self._guard,
-                self.parts.clock,
-                self.bounds.parse_timeout_s,
+                self.parts,
                 to_judge,
                 since=self._published_at,
                 lives=self._lives,

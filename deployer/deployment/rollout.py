@@ -129,23 +129,27 @@ class Drain:
             self.clock.sleep(LOOK_EVERY_S)
 
 
+def drain_of(parts: Parts) -> Drain:
+    return Drain(parts.airflow, parts.journal, parts.clock, parts.settings.drain_timeout_s)
+
+
 @dataclass(eq=False)
 class Rollout:
     """The packages' part of one deployment.
 
     Attributes:
-        services: what is recreated, in this order.
         installed, kept: what runs, and what is to run, as `planning.plan` has them.
         refused: why the packages are not those of the tip.
     """
 
     parts: Parts
-    drain: Drain
     step: Steps
-    services: Sequence[str]
     installed: str | None
     kept: str | None
     refused: str | None
+
+    def __post_init__(self) -> None:
+        self._drain, self._services = drain_of(self.parts), self.parts.settings.recreate_services
 
     def install(self, text: str, tip: Tree, examined: Collection[Examined]) -> None:
         """Run on what `text` asks for, if it installs and works; else on what is to run.
@@ -175,9 +179,9 @@ class Rollout:
             ServicesError, AirflowError
         """
         if self.refused and self.installed is None:
-            self.drain.begin()
+            self._drain.begin()
             self._put_back()
-        self.drain.reopen()
+        self._drain.reopen()
 
     def runs_on(self, asked: str) -> str | None:
         """Return the packages that belong to what goes live, None: that is not known.
@@ -215,12 +219,12 @@ class Rollout:
             self._refuse(text, exc)
         except OperatorError:  # it is not known how Airflow stands, and tried again in minutes
             with suppress(AirflowError):
-                self.drain.reopen(over=False)
+                self._drain.reopen(over=False)
             raise
         else:
             self.parts.journal.lift(meaning.parse(text).fingerprint)
         # After the refusal is written: if this fails, the bad packages are not tried again.
-        self.drain.reopen()
+        self._drain.reopen()
 
     def _refuse(self, text: str, why: RequirementsRefused) -> None:
         # Where the tip's own text is refused already, that is what its author is told.
@@ -257,7 +261,7 @@ class Rollout:
 
         def lives() -> bool:
             # What its executor runs ends with it, and nobody else would take note of an end.
-            if SCHEDULER not in self.services:
+            if SCHEDULER not in self._services:
                 return True
             try:
                 return self.parts.services.vitals(SCHEDULER).life is not None
@@ -266,8 +270,8 @@ class Rollout:
 
         with self.step(StepName.DRAIN) as note:
             try:
-                self.drain.close()
-                left = self.drain.wait(lambda words: note.tell(f"packages change: {words}"), lives)
+                self._drain.close()
+                left = self._drain.wait(lambda words: note.tell(f"packages change: {words}"), lives)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
@@ -302,9 +306,9 @@ class Rollout:
         try:
             with self.step(StepName.RECREATE) as note:
                 # Dying here leaves services on either set of packages.
-                note.text = self.parts.services.recreate(self.services)
+                note.text = self.parts.services.recreate(self._services)
             with self.step(StepName.HEALTH) as note:
-                note.text = self.parts.services.wait_healthy(self.services)
+                note.text = self.parts.services.wait_healthy(self._services)
         except NotHealthy as exc:
             self._put_back(keep=keep)
             return exc
@@ -315,9 +319,9 @@ class Rollout:
 
     def _put_back(self, *, keep: bool = False) -> None:
         with self.step(StepName.ROLLBACK, "packages change: taking them back") as note:
-            note.text = self.parts.services.put_back(self.services, keep=keep)
+            note.text = self.parts.services.put_back(self._services, keep=keep)
         with self.step(StepName.HEALTH) as note:
-            note.text = self.parts.services.wait_healthy(self.services)
+            note.text = self.parts.services.wait_healthy(self._services)
 
 
 def in_words(busy: Sequence[Busy]) -> str:

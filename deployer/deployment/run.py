@@ -28,9 +28,9 @@ from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.deployment.holding import Holding
-from deployer.deployment.parts import Bounds, Parts, Pending, Result
+from deployer.deployment.parts import Parts, Pending, Result
 from deployer.deployment.publication import GoLive
-from deployer.deployment.rollout import Drain, Rollout
+from deployer.deployment.rollout import Rollout
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
@@ -57,7 +57,6 @@ class Run:
     """
 
     parts: Parts
-    bounds: Bounds
     deployment: int
     beside: Beside
     cut: Callable[[], bool]
@@ -67,10 +66,10 @@ class Run:
     answers_for: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        parts, bounds = self.parts, self.bounds
+        parts = self.parts
         self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
         self._holding = Holding(parts.journal)
-        self._live = GoLive(parts, bounds, self._step, self._holding, self.beside, self.cut)
+        self._live = GoLive(parts, self._step, self._holding, self.beside, self.cut)
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 
@@ -118,7 +117,7 @@ class Run:
                 tip,
                 installed=installed,
                 refusals=journal.refusals(),
-                services=self.bounds.services,
+                services=parts.settings.recreate_services,
                 kept=kept,
                 held=before,
                 duplicates=journal.duplicates(before),
@@ -132,9 +131,7 @@ class Run:
                 journal.lift(requirements)
             why = packages.why(kept, installed) if the_plan.recreate else None
             note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
-        drain = Drain(parts.airflow, journal, parts.clock, self.bounds.drain_timeout_s)
-        services, refused = self.bounds.services, the_plan.refused
-        rollout = Rollout(parts, drain, self._step, services, installed, kept, refused)
+        rollout = Rollout(parts, self._step, installed, kept, the_plan.refused)
         if the_plan.installs is None:
             rollout.stay()
         self._holding.hold_known(live, old, the_plan, tip)

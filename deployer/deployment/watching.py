@@ -14,8 +14,8 @@ import structlog
 from deployer.core.model import Listed, ParseResult, ProcessorCame, ProcessorLeft, Told, Verdict
 from deployer.core.verdicts.watch import Watch
 from deployer.deployment.dag_processor import Guard
+from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, DagProcessorEnded
-from deployer.ports import Clock, ParseFeed
 
 log = structlog.get_logger()
 
@@ -48,12 +48,13 @@ class Beside:
 
 @dataclass(eq=False)
 class Waiting:
-    """One wait; times in seconds waited.
+    """One wait, no longer than `PARSE_TIMEOUT_S` after the publication or the last news.
+
+    Times in seconds waited.
 
     Airflow parses some files a second: three thousand take it longer than any bound for one.
 
     Attributes:
-        timeout_s: bounds the wait, from the publication or the last news on.
         watch: what is waited for.
         since: when its release went live, on the monotonic clock.
         lives: the dag-processors that were well just before that.
@@ -61,10 +62,7 @@ class Waiting:
         cut: tells whether somebody else waits; asked when this has had its patience.
     """
 
-    feed: ParseFeed
-    guard: Guard
-    clock: Clock
-    timeout_s: float
+    parts: Parts
     watch: Watch
     since: float
     lives: frozenset[str]
@@ -76,6 +74,7 @@ class Waiting:
     _news_s: float = 0.0  # when something of `watch` was told last
 
     def __post_init__(self) -> None:
+        self._guard, self._timeout_s = Guard(self.parts), self.parts.settings.parse_timeout_s
         release, files = self.watch.release, self.beside.files
         self._others = Watch(release, {path: files[path] | {release} for path in files})
 
@@ -87,21 +86,23 @@ class Waiting:
             AirflowError: no dag-processor of the class is there, or it is stuck; nothing is
                 known of the files.
         """
-        for told in self.feed.wait(0):  # what is asked anew drops what was told
+        for told in self.parts.feed.wait(0):  # what is asked anew drops what was told
             if isinstance(told, (ProcessorLeft, ParseResult)):
                 self._hear(told, waited_s=0.0)
-        self.feed.ask(self.watch.release, first=self.watch.waiting, later=self._others.waiting)
+        self.parts.feed.ask(
+            self.watch.release, first=self.watch.waiting, later=self._others.waiting
+        )
         log.info("asked", files=len(self.watch.waiting), later=len(self._others.waiting))
-        self._away = {life: self._away.get(life, 0.0) for life in self.lives - self.guard.fit()}
+        self._away = {life: self._away.get(life, 0.0) for life in self.lives - self._guard.fit()}
         while not self.watch.done:
-            waited_s = self.clock.monotonic() - self.since
+            waited_s = self.parts.clock.monotonic() - self.since
             if self.watch.listed and waited_s >= PATIENCE_S and self.cut():
                 break
             self._see_to_it_that_one_is_there(waited_s)
-            if waited_s - self._news_s >= self.timeout_s:
+            if waited_s - self._news_s >= self._timeout_s:
                 return self._given_up(waited_s)
-            for told in self.feed.wait(self._next_look_s(waited_s)):
-                self._hear(told, waited_s=round(self.clock.monotonic() - self.since, 3))
+            for told in self.parts.feed.wait(self._next_look_s(waited_s)):
+                self._hear(told, waited_s=round(self.parts.clock.monotonic() - self.since, 3))
         return self.watch
 
     def _hear(self, told: Told, *, waited_s: float) -> None:
@@ -132,24 +133,24 @@ class Waiting:
         for life, left_s in self._away.items():
             if waited_s - left_s >= BACK_WITHIN_S:
                 log.warning("dag-processor ended", life=life)
-                raise DagProcessorEnded(self.guard.how_it_ended())
-        if self.guard.fit():
+                raise DagProcessorEnded(self._guard.how_it_ended())
+        if self._guard.fit():
             self._present_s = waited_s
-        elif self.feed.present() or waited_s - self._present_s >= ABSENT_S:
-            raise AirflowError(self.guard.absence())
+        elif self.parts.feed.present() or waited_s - self._present_s >= ABSENT_S:
+            raise AirflowError(self._guard.absence())
 
     def _next_look_s(self, waited_s: float) -> float:
         """Return for how long nothing but news matters."""
-        bounds = [self._news_s + self.timeout_s]
+        bounds = [self._news_s + self._timeout_s]
         bounds += [left_s + BACK_WITHIN_S for left_s in self._away.values()]
-        if not self.guard.fit():
+        if not self._guard.fit():
             bounds.append(self._present_s + ABSENT_S)
         if waited_s < PATIENCE_S:
             bounds.append(PATIENCE_S)
         return max(min(bounds) - waited_s, 0.01)
 
     def _given_up(self, waited_s: float) -> Watch:
-        ailment = self.guard.ailment()
+        ailment = self._guard.ailment()
         if ailment or not self.watch.listed:
             raise AirflowError(
                 ailment

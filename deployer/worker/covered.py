@@ -42,7 +42,6 @@ class CoveredCommits:
     """What is said of commits beside the one that is deployed."""
 
     parts: Parts
-    branch: str
     intake: Intake
     carrying: Carrying
     _rosters: dict[str, str | None] = field(default_factory=dict)  # of a commit and of its past
@@ -172,7 +171,7 @@ class CoveredCommits:
             said = (
                 self.final(commit, judged.ending)
                 if judged and judged.ending
-                else gone(commit, self.branch)
+                else gone(commit, self.parts.settings.branch)
             )
             still_open = [status for status in said if status.context in commit.open]
             self._supersede(row.id, "answered before", still_open)
@@ -183,8 +182,8 @@ class CoveredCommits:
         """End commits that a forced push removed."""
         for row in rows:
             # Where nobody named what came before it, what was live then says nothing of its push.
-            said = gone(self.commit(row.sha, None), self.branch)
-            self._supersede(row.id, f"no longer on {self.branch}", said)
+            said = gone(self.commit(row.sha, None), self.parts.settings.branch)
+            self._supersede(row.id, f"no longer on {self.parts.settings.branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)
 
     def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
@@ -266,7 +265,7 @@ class CoveredCommits:
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)
                 if not self.is_on(tip, sha):
-                    said += gone(commit, self.branch)
+                    said += gone(commit, self.parts.settings.branch)
                 elif judged is None or judged.ending is None:
                     break
                 else:
@@ -297,7 +296,7 @@ class CoveredCommits:
         journal = self.parts.journal
         for request in requests:
             sha = request.sha or ""
-            why = reason or f"{sha[:7]} is not on {self.branch}; push it there first"
+            why = reason or f"{sha[:7]} is not on {self.parts.settings.branch}; push it there first"
             refused = self.intake.queue(sha, None, request.trigger)
             journal.attach(request.id, refused)
             ending = Ending(sha, State.FAILED, reason=why)

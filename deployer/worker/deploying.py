@@ -21,7 +21,7 @@ from deployer.core.model import (
 )
 from deployer.core.reporting.commit_status import Commit, pending, waiting
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.deployment.parts import Bounds, Parts, Result
+from deployer.deployment.parts import Parts, Result
 from deployer.deployment.run import Run
 from deployer.errors import PreflightError
 from deployer.ports import Announcement, Edits
@@ -41,7 +41,6 @@ class Deploying:
     """One deployment after the other, each from its row in the queue to its statuses."""
 
     parts: Parts
-    bounds: Bounds
     intake: Intake
     carrying: Carrying
     covered: CoveredCommits
@@ -117,7 +116,6 @@ class Deploying:
             notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
             run = Run(
                 self.parts,
-                self.bounds,
                 deployment,
                 beside=self.carrying.beside(),
                 cut=self.intake.others.is_set,
@@ -176,7 +174,7 @@ class Deploying:
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
             beside = self.carrying.beside(carried)
-            run = Run(self.parts, self.bounds, carried.deployment, beside=beside, cut=is_due)
+            run = Run(self.parts, carried.deployment, beside=beside, cut=is_due)
             result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)

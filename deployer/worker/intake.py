@@ -34,11 +34,10 @@ class Intake:
         others: set when somebody waits whom the deployment at work does not answer.
     """
 
-    def __init__(self, parts: Parts, branch: str, carrying: Carrying) -> None:
+    def __init__(self, parts: Parts, carrying: Carrying) -> None:
         self._parts = parts
         self._journal = parts.journal
         self._clock = parts.clock
-        self._branch = branch
         self._carrying = carrying
         self._in_the_way: str | None = None  # what everybody waits for who comes now
         self._seen: dict[str, float] = {}  # tips, when git showed them first; monotonic
@@ -103,7 +102,7 @@ class Intake:
         return self._journal.queue(
             sha,
             base_sha=base_sha,
-            ref=f"refs/heads/{self._branch}",
+            ref=f"refs/heads/{self._parts.settings.branch}",
             trigger=trigger,
             at=at or self._clock.now(),
         )

@@ -11,8 +11,8 @@ from deployer.core.airflow_version import BY
 from deployer.core.invariants import violations
 from deployer.core.model import Trigger
 from deployer.core.planning import packages
-from deployer.deployment.parts import Bounds, Parts
-from deployer.deployment.rollout import Drain
+from deployer.deployment.parts import Parts
+from deployer.deployment.rollout import drain_of
 from deployer.errors import DeployerError
 from deployer.worker.intake import Intake
 
@@ -41,12 +41,11 @@ class Maintenance:
         untidy: what died, or failed, may have left something of a rollout in Docker.
     """
 
-    def __init__(self, parts: Parts, bounds: Bounds) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.deployed: str | None = None
         self.untidy = True
         self._parts = parts
-        self._bounds = bounds
-        self._drain = Drain(parts.airflow, parts.journal, parts.clock, bounds.drain_timeout_s)
+        self._drain = drain_of(parts)
         self._prune_due_at = 0.0  # monotonic
         self._asked_about: set[str] = set()  # old releases, in this round
         self._release_due_at = float("inf")  # monotonic
@@ -71,7 +70,7 @@ class Maintenance:
 
         Dying in here: it is done once more, the pools' slots are in the journal until all is well.
         """
-        parts, services = self._parts, self._bounds.services
+        parts, services = self._parts, self._parts.settings.recreate_services
         if parts.journal.drained() == {} or self._another_airflow_is_put_in():
             return
         try:
@@ -162,7 +161,10 @@ class Maintenance:
         return drift, hindrance.reason if hindrance else decided.refused or ""
 
     def _all_run(self) -> bool:
-        return all(self._parts.services.vitals(service).life for service in self._bounds.services)
+        return all(
+            self._parts.services.vitals(service).life
+            for service in self._parts.settings.recreate_services
+        )
 
     def clean_up(self) -> None:
         """Remove what is old, a part at a time, once it has been quiet for a while."""
@@ -189,7 +191,7 @@ class Maintenance:
         if now < self._prune_due_at:
             return
         try:
-            keep = timedelta(days=self._bounds.keep_days)
+            keep = timedelta(days=self._parts.settings.keep_days)
             removed = self._parts.journal.prune(self._parts.clock.now() - keep)
         except DeployerError as exc:
             log.warning("journal not pruned", reason=str(exc))
@@ -221,7 +223,7 @@ class Maintenance:
         Of those that an untouched DAG still holds there may be many: some are asked about
         at a time, and all before any of them once more.
         """
-        releases, keep = self._parts.releases, self._bounds.keep_releases
+        releases, keep = self._parts.releases, self._parts.settings.keep_releases
         old = releases.beyond(keep)
         some = [name for name in old if name not in self._asked_about][:ASKED_ABOUT]
         in_use = self._parts.airflow.versions_in_use(some)

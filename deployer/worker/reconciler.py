@@ -14,7 +14,7 @@ import structlog
 from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
 from deployer.core.reporting.commit_status import rolled_back
 from deployer.core.reporting.contexts import DEPLOY
-from deployer.deployment.parts import Bounds, Parts
+from deployer.deployment.parts import Parts
 from deployer.errors import DiskError, GitError
 from deployer.ports import Announcement, Edits
 from deployer.worker.carried import Carried, Carrying
@@ -34,16 +34,16 @@ FETCH_EVERY_S = 60.0
 class Reconciler:
     """One deployment after the other; `take_in` may be called from another thread."""
 
-    def __init__(self, parts: Parts, bounds: Bounds, branch: str) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
         self._tip = Tip(parts)
         self._carrying = Carrying(self._complete)
-        self._intake = Intake(parts, branch, self._carrying)
-        self._covered = CoveredCommits(parts, branch, self._intake, self._carrying)
-        self._deploying = Deploying(parts, bounds, self._intake, self._carrying, self._covered)
-        self.maintenance = Maintenance(parts, bounds)
+        self._intake = Intake(parts, self._carrying)
+        self._covered = CoveredCommits(parts, self._intake, self._carrying)
+        self._deploying = Deploying(parts, self._intake, self._carrying, self._covered)
+        self.maintenance = Maintenance(parts)
         self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
         self._told_of: Freeze | None = None  # the rollback of which commits were told

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import PurePosixPath
 
+from deployer.config import Settings
 from deployer.core.model import DAG_PROCESSOR, ROSTER, Deployment, State, Tree, Trigger
-from deployer.deployment.parts import Bounds, Parts
+from deployer.deployment.parts import Parts
 from deployer.ports import Release
 from deployer.worker.reconciler import Reconciler
 from tests.fakes.airflow import FakeAirflow
@@ -88,14 +90,6 @@ class World:
         self.releases = ServedReleases(self.feed, self.services)
         self.examiner = FakeExaminer(self.clock)
         self.journal = FakeJournal(now=self.clock.now)
-        self.bounds = Bounds(
-            parse_timeout_s=90,
-            health_timeout_s=180,
-            drain_timeout_s=300,
-            services=SERVICES,
-            keep_releases=10,
-            keep_days=180,
-        )
         self.parts = Parts(
             self.repository,
             self.releases,
@@ -106,6 +100,7 @@ class World:
             self.journal,
             self.clock,
             owed=lambda: None,
+            settings=Settings(github_repo="class/airflow", recreate_services=SERVICES),
         )
         # Whose folder is whose matters to few tests: all that is pushed here is a teacher's,
         # unless the test says otherwise.
@@ -114,9 +109,14 @@ class World:
         self._guids = count(1)
         self._texts = count(1)
 
+    def set(self, **settings: object) -> None:
+        """Change settings, for a worker that is started then."""
+        changed = replace(self.parts.settings, **settings)  # type: ignore[arg-type]
+        self.parts = replace(self.parts, settings=changed)
+
     def worker(self) -> Reconciler:
         """Return the reconciler of a worker that has just been started."""
-        return Reconciler(self.parts, self.bounds, "main")
+        return Reconciler(self.parts)
 
     def push(self, *paths: str, author: str = TEACHER) -> str:
         """Push new contents of `paths`; tell nobody."""

@@ -26,6 +26,7 @@ from typing import Any
 
 import httpx
 
+from deployer.config import Settings
 from deployer.core.invariants import violations
 from deployer.core.model import (
     DAG_PROCESSOR,
@@ -47,7 +48,7 @@ from deployer.core.model import (
 )
 from deployer.core.settings import Secret
 from deployer.core.webhook import Elsewhere, Ignored, Push, settle
-from deployer.deployment.parts import Bounds, Parts
+from deployer.deployment.parts import Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.sql_journal import SqlJournal
 from deployer.errors import (
@@ -583,7 +584,9 @@ class Machine:
             self._sql_journal() if sql else FakeJournal(now=self.clock.now)
         )
         self._board = self._real_board() if real_board else self.hub
-        self._bounds = Bounds(90, 180, 300, SERVICES, keep_releases=3, keep_days=180)
+        self._settings = Settings(
+            github_repo="class/airflow", recreate_services=SERVICES, keep_releases=3
+        )
         self._reconciler: Reconciler | None = None
         self._outbox: Outbox | None = None
         self._lock = Lock()
@@ -696,9 +699,9 @@ class Machine:
                 ("journal", self.journal),
             )
         }
-        parts = Parts(**ports, clock=self.clock, owed=self._owed)
+        parts = Parts(**ports, clock=self.clock, owed=self._owed, settings=self._settings)
         # Made before the first pass, as `app` does it.
-        reconciler = Reconciler(parts, self._bounds, "main")
+        reconciler = Reconciler(parts)
         reconciler._intake.lock = self._lock  # type: ignore[assignment]  # one that can be looked at
         self._reconciler = reconciler
         try:

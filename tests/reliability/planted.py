@@ -338,8 +338,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     def move(self: Rollout) -> None:
         try:
-            self.parts.services.recreate(self.services)
-            self.parts.services.wait_healthy(self.services)
+            self.parts.services.recreate(self._services)
+            self.parts.services.wait_healthy(self._services)
         except ServicesError as exc:
             raise RequirementsRefused(f"Airflow does not start with it: {exc}") from exc
 

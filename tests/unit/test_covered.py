@@ -22,8 +22,8 @@ class Branch:
         self._world = World()
         self._shas: dict[str, str] = {}
         carrying = Carrying(lambda _: None)
-        self._intake = Intake(self._world.parts, "main", carrying)
-        self._covered = CoveredCommits(self._world.parts, "main", self._intake, carrying)
+        self._intake = Intake(self._world.parts, carrying)
+        self._covered = CoveredCommits(self._world.parts, self._intake, carrying)
         self.push(line)
 
     def push(self, names: str, *, onto: str | None = None) -> None:

@@ -379,12 +379,12 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
 
 
 def test_one_that_runs_again_by_now_was_killed(world: World) -> None:
-    assert Guard(world.parts, timeout_s=1).how_it_ended() == "it was killed"
+    assert Guard(world.parts).how_it_ended() == "it was killed"
 
 
 def test_how_it_ended_is_not_told_where_nobody_can_see_it(world: World) -> None:
     world.services.untold = "Docker does not answer"
-    guard = Guard(world.parts, timeout_s=1)
+    guard = Guard(world.parts)
     assert guard.how_it_ended() == "it ended, and how can't be seen"
 
 

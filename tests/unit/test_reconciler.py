@@ -1408,7 +1408,7 @@ def test_many_files_may_take_longer_than_the_bound_as_long_as_verdicts_come(worl
     sha = world.announced(*files)
     began = world.clock.monotonic()
     world.reconciler.reconcile()
-    assert world.clock.monotonic() - began > world.bounds.parse_timeout_s
+    assert world.clock.monotonic() - began > world.parts.settings.parse_timeout_s
     assert world.state(sha) is State.SUCCEEDED
     assert len(world.judging(sha).verdicts) == len(files)
 
@@ -1752,7 +1752,7 @@ def test_old_releases_go_in_their_turn_though_many_others_are_still_in_use(world
         world.airflow.in_use = {*first, *shas[:5]}
     world.clock.sleep(60)
     world.reconciler.reconcile()
-    newest = shas[-world.bounds.keep_releases :]
+    newest = shas[-world.parts.settings.keep_releases :]
     assert list(world.releases.whole) == [*first, *shas[:5], *newest]
 
 
@@ -1922,7 +1922,8 @@ def test_what_was_half_live_is_never_taken_for_live(
 def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) -> None:
     world.announced(TAXI)
     world.reconciler.reconcile()
-    started = Maintenance(world.parts, replace(world.bounds, keep_releases=1))
+    world.set(keep_releases=1)
+    started = Maintenance(world.parts)
     started.prepare()
     world.clock.sleep(QUIET_S)
     started.clean_up()
@@ -1932,7 +1933,7 @@ def test_old_releases_go_after_a_start_though_nothing_is_pushed(world: World) ->
 def test_old_releases_go_though_somebody_came_who_needed_no_deployment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.bounds = replace(world.bounds, keep_releases=1)
+    world.set(keep_releases=1)
     world.reconciler = world.worker()
 
     def take_in() -> None:
@@ -1951,7 +1952,7 @@ def test_old_releases_go_though_somebody_came_who_needed_no_deployment(
 
 
 def test_old_releases_go_though_airflow_did_not_answer_at_first(world: World) -> None:
-    world.bounds = replace(world.bounds, keep_releases=1)
+    world.set(keep_releases=1)
     world.reconciler = world.worker()
     world.announced(TAXI)
     world.reconciler.reconcile()
@@ -1979,7 +1980,7 @@ def asked_about(world: World, monkeypatch: pytest.MonkeyPatch) -> list[frozenset
 def test_right_after_a_deployment_airflow_is_asked_for_no_old_release(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.bounds = replace(world.bounds, keep_releases=1)
+    world.set(keep_releases=1)
     world.reconciler = world.worker()
     asked = asked_about(world, monkeypatch)
     world.announced(TAXI)
@@ -1995,7 +1996,7 @@ def test_right_after_a_deployment_airflow_is_asked_for_no_old_release(
 def test_of_many_releases_in_use_airflow_is_asked_for_each_once_in_pieces(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.bounds = replace(world.bounds, keep_releases=1)
+    world.set(keep_releases=1)
     world.reconciler = world.worker()
     world.airflow.in_use = {*world.releases.whole}
     for _ in range(2 * ASKED_ABOUT):
@@ -2013,7 +2014,7 @@ def test_of_many_releases_in_use_airflow_is_asked_for_each_once_in_pieces(
 def test_after_each_deployment_airflow_is_asked_for_all_old_releases_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.bounds = replace(world.bounds, keep_releases=1)
+    world.set(keep_releases=1)
     world.reconciler = world.worker()
     world.airflow.in_use = {*world.releases.whole}
     asked = asked_about(world, monkeypatch)
@@ -2099,20 +2100,21 @@ def judged_twice(world: World) -> str:
 
 def test_what_is_old_and_decides_nothing_leaves_the_journal(world: World) -> None:
     first = judged_twice(world)
-    world.clock.sleep((world.bounds.keep_days + 1) * 86_400)
+    world.clock.sleep((world.parts.settings.keep_days + 1) * 86_400)
     world.reconciler.reconcile()
     assert world.journal.judging(first) is None
 
 
 def test_what_is_not_old_stays_in_the_journal_though_it_decides_nothing(world: World) -> None:
     first = judged_twice(world)
-    world.clock.sleep((world.bounds.keep_days - 1) * 86_400)
+    world.clock.sleep((world.parts.settings.keep_days - 1) * 86_400)
     world.reconciler.reconcile()
     assert world.journal.judging(first) is not None
 
 
 def test_the_journal_is_looked_through_once_an_hour(world: World) -> None:
-    maintenance = Maintenance(world.parts, replace(world.bounds, keep_days=1))
+    world.set(keep_days=1)
+    maintenance = Maintenance(world.parts)
     maintenance.clean_up()
     first = judged_twice(world)
     world.clock.jump(2 * 86_400)

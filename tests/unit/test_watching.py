@@ -8,7 +8,6 @@ import pytest
 
 from deployer.core.model import DAG_PROCESSOR, Outcome, Verdict
 from deployer.core.verdicts.watch import Watch
-from deployer.deployment.dag_processor import Guard
 from deployer.deployment.watching import ABSENT_S, BACK_WITHIN_S, PATIENCE_S, Beside, Waiting
 from deployer.errors import AirflowError, DagProcessorEnded
 from tests.fakes.world import World
@@ -37,10 +36,7 @@ def waiting(
 ) -> Waiting:
     """Return a wait for files of a release that has just gone live; `lives`: None: who is there."""
     return Waiting(
-        world.feed,
-        Guard(world.parts, timeout_s=180),
-        world.clock,
-        TIMEOUT_S,
+        world.parts,
         Watch(RELEASE, dict.fromkeys(paths, frozenset({RELEASE}))),
         since=world.clock.monotonic(),
         lives=frozenset(world.feed.present()) if lives is None else lives,

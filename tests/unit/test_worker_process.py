@@ -156,9 +156,7 @@ class Running:
     def _worker(self) -> Worker:
         world = self.world
         return Worker(
-            reconciler=Reconciler(
-                replace(world.parts, owed=self.signals.owed.set), world.bounds, "main"
-            ),
+            reconciler=Reconciler(replace(world.parts, owed=self.signals.owed.set)),
             outbox=Outbox(self.journal, self.board, world.clock, public_url=None)
             if self.has_outbox
             else None,
