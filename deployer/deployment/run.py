@@ -66,10 +66,9 @@ class Run:
     answers_for: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        parts = self.parts
-        self._step = Steps(parts.journal, parts.clock, self.deployment, tell=self.tell)
-        self._holding = Holding(parts.journal)
-        self._live = GoLive(parts, self._step, self._holding, self.beside, self.cut)
+        self._step = Steps(self.parts, self.deployment, self.tell)
+        self._holding = Holding(self.parts.journal)
+        self._live = GoLive(self.parts, self._step, self._holding, self.beside, self.cut)
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from deployer.core.model import Running, StepName, StepRecord
+from deployer.deployment.parts import Parts
 from deployer.errors import DeployerError
-from deployer.ports import Clock, Journal
 
 log = structlog.get_logger()
 
@@ -47,8 +47,7 @@ class Note:
 class Steps:
     """The steps of one deployment; `tell` is given what a long one waits for."""
 
-    journal: Journal
-    clock: Clock
+    parts: Parts
     deployment: int
     tell: Callable[[str], None]
 
@@ -58,11 +57,11 @@ class Steps:
 
         `words`: as those in `LONG`, for a step that is long in some deployments.
         """
-        clock = self.clock
+        journal, clock = self.parts.journal, self.parts.clock
         started_at, started = clock.now(), clock.monotonic()
 
         def tell(words: str) -> None:
-            self.journal.doing(self.deployment, Running(name, started_at, words))
+            journal.doing(self.deployment, Running(name, started_at, words))
             self.tell(words)
 
         note, state = Note(tell), "failed"
@@ -70,7 +69,7 @@ class Steps:
             log.info("begins", doing=str(name))
             tell(long)
         elif name in SHOWN:
-            self.journal.doing(self.deployment, Running(name, started_at))
+            journal.doing(self.deployment, Running(name, started_at))
         try:
             yield note
             state = "skipped" if note.skipped else "ok"
@@ -79,7 +78,7 @@ class Steps:
             raise
         finally:
             record = StepRecord(name, state, started_at, clock.now(), note.text)
-            self.journal.add_step(self.deployment, record)
+            journal.add_step(self.deployment, record)
             write = log.info if state == "ok" else log.warning
             seconds = round(clock.monotonic() - started, 3)
             write("step", step=str(name), state=state, seconds=seconds, detail=note.text)

@@ -44,7 +44,6 @@ class Deploying:
     intake: Intake
     carrying: Carrying
     covered: CoveredCommits
-    _now_live: Live | None = None  # while those are ended that are judged with it
     _begun: int = 0  # the largest number of one that was begun, 0: not known yet
 
     def deploy(
@@ -195,9 +194,7 @@ class Deploying:
         if live is None:
             return
         release = self.parts.releases.live()
-        self._now_live = live
         self.carrying.after(result, release.name if release else "", mine=mine)
-        self._now_live = None
         known = self._with_pending(live)
         if known != journal.live():  # else it was written with an end
             # Dying before this line leaves it unknown what is live: all is judged once more.
@@ -220,7 +217,7 @@ class Deploying:
             carried.commits,
             carried.ending,
             supersedes=carried.supersedes,
-            live=self._with_pending(self._now_live),
+            live=self._with_pending(self.parts.journal.live()),
         )
 
     def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
