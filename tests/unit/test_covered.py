@@ -141,6 +141,13 @@ def test_a_push_after_the_branch_was_set_back_is_compared_with_that(set_back: Br
     assert set_back.told("d", "r") == "cd"
 
 
+def test_what_was_a_tip_and_never_live_answers_for_its_own_change() -> None:
+    branch = Branch("abc")
+    branch.begun("b")
+    branch.begun("c")
+    assert branch.told("c", "a") == "c"
+
+
 def test_a_commit_that_was_only_covered_is_compared_with_the_tips_before_that(
     set_back: Branch,
 ) -> None:
