@@ -240,11 +240,11 @@ class Rollout:
             PreflightError: with today's packages the parser does not work either.
         """
         for result in self._examined_with_it(tip, good):
-            what = result.harm
+            reason = result.harm and f"with it {result.path} {result.harm}"
             if error := result.error:
-                what = f"no longer parses: {error.type}: {error.message}"
-            if what:
-                raise RequirementsRefused(f"with it {result.path} {what}", path=result.path)
+                reason = f"with it {result.path} no longer parses: {error.type}: {error.message}"
+            if reason:
+                raise RequirementsRefused(reason, path=result.path)
 
     def _examined_with_it(self, tip: Tree, paths: Sequence[str]) -> tuple[Examined, ...]:
         try:
@@ -271,7 +271,7 @@ class Rollout:
         with self.step(StepName.DRAIN) as note:
             try:
                 self._drain.close()
-                left = self._drain.wait(lambda words: note.tell(f"packages change: {words}"), lives)
+                left = self._drain.wait(lambda words: note.tell(_of_packages(words)), lives)
             except AirflowUnreachable as exc:
                 # Perhaps these packages mend it; the scheduler's own grace must do.
                 note.text, note.skipped = str(exc), True
@@ -322,6 +322,10 @@ class Rollout:
             note.text = self.parts.services.put_back(self._services, keep=keep)
         with self.step(StepName.HEALTH) as note:
             note.text = self.parts.services.wait_healthy(self._services)
+
+
+def _of_packages(words: str) -> str:
+    return f"packages change: {words}"
 
 
 def in_words(busy: Sequence[Busy]) -> str:

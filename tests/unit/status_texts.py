@@ -35,7 +35,7 @@ WORDED: Final[dict[str, frozenset[str]]] = {
     ),
     "core/verdicts/trace.py": frozenset({"_error"}),
     "core/verdicts/watch.py": frozenset({"_error", "_death"}),
-    "deployment/publication.py": frozenset({"publish", "reason", "TAKING_BACK"}),
+    "deployment/publication.py": frozenset({"publish", "judge", "TAKING_BACK"}),
     "deployment/rollout.py": frozenset({"wait", "_of_packages", "_put_back"}),
     "deployment/steps.py": frozenset({"LONG"}),
     "core/model/sights.py": frozenset({"failure", "words"}),

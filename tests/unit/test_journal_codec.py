@@ -28,7 +28,7 @@ plans = st.builds(
     recreate=many,
     refused=st.none() | texts,
     left_out=st.lists(st.builds(LeftOut, texts, texts)).map(tuple),
-    steps=st.just(()),
+    installs=st.none() | texts,
 )
 
 
