@@ -148,7 +148,7 @@ class JournalPlace(Protocol):
     def damage(self) -> str | None:
         """Tell what is wrong with it, None: nothing."""
 
-    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
+    def rebuild(self, fill: Callable[[Journal], None]) -> str | None:
         """Put one in its place that `fill` filled; return where the old one is kept."""
 
     def opened(self, ask: Callable[[Journal], T]) -> T: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from deployer.edges.backup.archive import beside, own_as_around
 from deployer.edges.disk import flush
@@ -37,8 +36,6 @@ T = TypeVar("T")
 
 ROWS_AT_A_TIME: Final = 1000
 _SIDES: Final = ("", "-wal", "-shm")
-_UNREADABLE: Final = (SQLAlchemyError, AttributeError, LookupError, TypeError, ValueError)
-"""What rows of another schema raise."""
 _COUNTS: Final = Table(  # SQLite's own, to be written to: https://sqlite.org/autoinc.html
     "sqlite_sequence", MetaData(), Column("name", String), Column("seq", Integer)
 )
@@ -73,15 +70,13 @@ def ready(copied: Path) -> None:
         journal.set_live(None)
 
 
-def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | None:
+def put_back(url: str, copied: Path, *, aside: str) -> str | None:
     """Make `copied` the journal again; return where the one before is kept, None: there was none.
 
     No worker may run. A web process may: it goes on in the new one. While PostgreSQL's is replaced
     it waits, and what it only wanted to read then may fail once.
 
-    What is kept is a SQLite file whose name ends in `aside`. Of PostgreSQL's it is in `state_dir`
-    and holds what can be read: what is replaced may lack a table, or be a newer deployer's.
-    Tables that only a newer one knows stay where they are.
+    What is kept is a SQLite file whose name ends in `aside`, of PostgreSQL's a schema of that name.
 
     Raises:
         JournalError, DiskError: nothing was changed.
@@ -91,7 +86,7 @@ def put_back(url: str, copied: Path, *, aside: str, state_dir: Path) -> Path | N
         with closing(database):
             if database.file:
                 return _replace(database.file, copied, aside)
-            return _load(database, copied, state_dir / f"journal.{aside}")
+            return _load(database, copied, aside)
     except OSError as exc:
         raise JournalError(f"the journal {database.name} can't be replaced: {exc}") from exc
 
@@ -132,7 +127,7 @@ class JournalPlace:
     def damage(self) -> str | None:
         return damage(self.url)
 
-    def rebuild(self, fill: Callable[[Journal], None]) -> Path | None:
+    def rebuild(self, fill: Callable[[Journal], None]) -> str | None:
         """Make a new journal, let `fill` fill it, and put it in its place; see `put_back`.
 
         Raises:
@@ -142,14 +137,14 @@ class JournalPlace:
             made = place / "journal"
             with closing(SqlJournal.open(_sqlite(made), migrate=True)) as journal:
                 fill(journal)
-            return put_back(self.url, made, aside=self.aside, state_dir=self.state_dir)
+            return put_back(self.url, made, aside=self.aside)
 
     def opened(self, ask: Callable[[Journal], T]) -> T:
         with closing(SqlJournal.open(self.url, migrate=False)) as journal:
             return ask(journal)
 
 
-def _replace(file: Path, copied: Path, aside: str) -> Path | None:
+def _replace(file: Path, copied: Path, aside: str) -> str | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.restored")
     shutil.copyfile(copied, fresh)
@@ -157,7 +152,7 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     fresh.chmod(0o660)
     flush(fresh)
     # Dying between these leaves no journal, and both beside it by their names.
-    kept = file.with_name(f"{file.name}.{aside}") if file.exists() else None
+    kept = str(file.with_name(f"{file.name}.{aside}")) if file.exists() else None
     for side in _SIDES:  # the database first: whoever has it open then sees that it was moved
         old = file.with_name(file.name + side)
         if old.exists():
@@ -167,48 +162,18 @@ def _replace(file: Path, copied: Path, aside: str) -> Path | None:
     return kept
 
 
-def _load(database: Database, copied: Path, kept: Path) -> Path | None:
+def _load(database: Database, copied: Path, aside: str) -> str | None:
     """Replace PostgreSQL's journal, of whatever schema it is, in one transaction."""
     with (
         closing(Database(_sqlite(copied))) as given,
         given.reading() as source,
         database.writing() as target,
-        beside(kept) as place,
     ):
-        found = schema.lock(target)
         target.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        if found:
-            _keep(target, place / "journal")
-            target.exec_driver_sql(f"DROP TABLE {', '.join(found)} CASCADE")
+        kept = schema.put_aside(target, aside)
         schema.make(target)
         _transfer(source, target)
-        if found:
-            # Dying here leaves a copy of a journal that is still in its place.
-            (place / "journal").rename(kept)
-            flush(kept.parent)
-    return kept if found else None
-
-
-def _keep(source: Connection, into: Path) -> None:
-    """Write what can be read of a journal: it may be torn, or a newer deployer's.
-
-    That is the tables and columns that this one knows. A table whose rows lack what they need
-    here, be it a column or a row of another table, is left out.
-    """
-    into.touch(mode=0o600)
-    there = inspect(source)
-    with closing(Database(_sqlite(into))) as made:
-        schema.ensure(made, migrate=True)
-        with made.writing() as target:
-            for table in metadata.sorted_tables:
-                try:
-                    names = {column["name"] for column in there.get_columns(table.name)}
-                    with source.begin_nested(), target.begin_nested():
-                        _copy(source, target, table, names)
-                except OperationalError:  # a full disk, a connection that is lost
-                    raise
-                except _UNREADABLE:
-                    continue
+    return f"the schema {aside}" if kept else None
 
 
 def _vacuum(database: Database, into: Path) -> None:
@@ -233,19 +198,14 @@ def _export(database: Database, into: Path) -> None:
 def _transfer(source: Connection, target: Connection) -> None:
     """Put the rows of one journal into another that is new, in the caller's transactions."""
     for table in metadata.sorted_tables:
-        _copy(source, target, table, table.columns.keys())
+        target.execute(delete(table))  # a new journal has a row of its own
+        asked = select(table).execution_options(yield_per=ROWS_AT_A_TIME)
+        with source.execute(asked) as rows:
+            for some in rows.mappings().partitions():
+                target.execute(insert(table), [dict(row) for row in some])
         if table.autoincrement_column is not None:
             last = _last_number(source, table.autoincrement_column)
             _number_after(target, table.autoincrement_column, last)
-
-
-def _copy(source: Connection, target: Connection, table: Table, names: Collection[str]) -> None:
-    target.execute(delete(table))  # a new journal has a row of its own
-    columns = [column for column in table.columns if column.name in names]
-    asked = select(*columns).execution_options(yield_per=ROWS_AT_A_TIME)
-    with source.execute(asked) as rows:
-        for some in rows.mappings().partitions():
-            target.execute(insert(table), [dict(row) for row in some])
 
 
 def _last_number(source: Connection, column: Column[int]) -> int:

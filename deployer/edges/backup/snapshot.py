@@ -164,13 +164,11 @@ def restore(
             tell(f"{etc} is the backup's{_kept(kept)}")
             for service in manifest.databases:
                 tell(f"the database of {service} is the backup's, the old one ends in _{aside}")
-        was = journal.put_back(
-            settings.journal_url, rest / JOURNAL, aside=aside, state_dir=settings.state_dir
-        )
+        was = journal.put_back(settings.journal_url, rest / JOURNAL, aside=aside)
         tell(f"the journal is the backup's{_kept(was)}")
 
 
-def _kept(place: Path | None) -> str:
+def _kept(place: Path | str | None) -> str:
     return f", the old one is {place}" if place else ""
 
 

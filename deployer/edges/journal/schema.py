@@ -84,17 +84,19 @@ def _revision(connection: Connection, name: str) -> str | None:
     return found
 
 
-def lock(connection: Connection) -> list[str]:
-    """Have PostgreSQL's journal, of whatever schema it is, to the connection's transaction alone.
+def put_aside(connection: Connection, place: str) -> bool:
+    """Move PostgreSQL's journal, whatever it holds, into a new schema; False: there is none.
 
-    Return which of our tables are there.
+    Tables that only a newer deployer knows stay where they are.
     """
     _wait_for_others(connection)
     there = inspect(connection).get_table_names()
     found = [name for name in (*tables.metadata.tables, _VERSION.name) if name in there]
     if found:
-        connection.exec_driver_sql(f"LOCK TABLE {', '.join(found)} IN ACCESS EXCLUSIVE MODE")
-    return found
+        connection.exec_driver_sql(f'CREATE SCHEMA "{place}"')
+    for name in found:
+        connection.exec_driver_sql(f'ALTER TABLE {name} SET SCHEMA "{place}"')
+    return bool(found)
 
 
 def _wait_for_others(connection: Connection) -> None:
