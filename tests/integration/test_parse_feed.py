@@ -478,7 +478,7 @@ def test_what_one_can_t_take_at_once_it_gets_when_it_reads(
         came(feed, "slow")
         feed.ask("r1", first=many)
         (connection,) = feed._connections
-        eventually(lambda: connection.unsent, BOUND_S)
+        eventually(connection.transport.get_write_buffer_size, BOUND_S)
         assert peer.hear() == {"feed": 1}
         heard = peer.hear()
         assert heard is not None

@@ -7,16 +7,15 @@ that does not read, or says what is not of the protocol, is dropped and may come
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import selectors
 import socket
 import stat
 import struct
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -48,34 +47,63 @@ MOST_TOLD = 100_000
 """Things told that nobody has taken yet; the oldest go, and would be told again if asked for."""
 MOST_LEFT = 64
 """Processes that closed their connection and have not ended, whose end would be told."""
-_CHUNK = 1 << 18
 _UCRED = "3i"
 """pid, uid and gid of who connected (man 7 unix, SO_PEERCRED)."""
 _ALONE, _WITH_GROUP = 0o2700, 0o2750
 
 
-class _Connection:
+class _Connection(asyncio.Protocol):
     """One dag-processor, from its connecting to its leaving.
 
     Attributes:
-        process: a descriptor of the process at the other end, -1: none could be had.
+        process: a descriptor of the process at the other end, None: none could be had.
     """
 
-    def __init__(self, end: socket.socket) -> None:
-        self.end = end
-        self.unsent = bytearray()
+    process: int | None = None
+
+    def __init__(self, feed: ParseFeedListener) -> None:
+        self._feed = feed
         self.unread = bytearray()
         self.came: ProcessorCame | None = None
-        pid = struct.unpack(_UCRED, end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        try:
-            self.process = os.pidfd_open(pid)
-        except OSError:  # in another world of processes, or ended already
-            self.process = -1
 
-    def close(self) -> None:
-        self.end.close()
-        if self.process >= 0:
-            os.close(self.process)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - the loop's, of a stream
+        self.transport = transport
+        end = transport.get_extra_info("socket")
+        pid = struct.unpack(_UCRED, end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        with suppress(OSError):  # in another world of processes, or ended already
+            self.process = os.pidfd_open(pid)
+        if self._feed.takes(self):
+            self.say(_line({"feed": VERSION}))
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.unread += data
+        try:
+            if b"\n" in data:
+                *lines, rest = bytes(self.unread).split(b"\n")
+                self.unread = bytearray(rest)
+                for line in lines:
+                    self._feed.hear(self, json.loads(line))
+        except Exception as exc:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
+            self.drop(f"not of the protocol: {exc!r:.200}")
+        self._feed.bound_unread()
+
+    def eof_received(self) -> None:
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._feed.lose(self)
+
+    def say(self, line: bytes) -> None:
+        self.transport.write(line)
+        if self.transport.get_write_buffer_size() > MOST_UNSENT:
+            self.transport.abort()
+
+    def drop(self, reason: str) -> None:
+        log.warning("dag-processor dropped", reason=reason)
+        self.transport.abort()
 
 
 class ParseFeedListener:
@@ -90,37 +118,43 @@ class ParseFeedListener:
     """
 
     def __init__(self, path: Path, *, group: int | None = None) -> None:
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _make_folder(path.parent, group)
-            bind(self._listener, path)
+            bind(listener, path)
         except OSError as exc:
-            self._listener.close()
+            listener.close()
             raise AirflowError(
                 f"the parse feed can't listen at {path}: {exc.strerror}; see that the folder is"
                 " the deployer's"
             ) from exc
-        self._listener.listen()
         self._news = Condition()
         self._told: deque[Told] = deque(maxlen=MOST_TOLD)
         self._nudged = False
-        self._asked: bytes | None = None
+        self._asked = b""
         self._connections: list[_Connection] = []
         self._left: dict[int, str] = {}
         """Lives of those that left, by the descriptors of their processes, which as a rule end a
         moment later."""
-        self._closing = False
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector = selectors.DefaultSelector()
-        self._thread = Thread(target=self._serve, name="parse-feed", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._server = self._loop.run_until_complete(
+            self._loop.create_unix_server(lambda: _Connection(self), sock=listener)
+        )
+        self._thread = Thread(target=self._loop.run_forever, name="parse-feed", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End all connections."""
-        self._closing = True
-        os.eventfd_write(self._wake, 1)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        os.close(self._wake)  # not in the thread, which may have seen the end before it is woken
+        self._server.close()
+        for connection in self._connections:
+            connection.came = None  # it did not leave
+            connection.transport.abort()
+        self._loop.run_until_complete(self._server.wait_closed())
+        for process in [*self._left]:
+            self._forget(process)
+        self._loop.close()
 
     # -- ports.ParseFeed
 
@@ -134,12 +168,12 @@ class ParseFeedListener:
         with self._news:
             self._told.clear()
             self._asked = _line({"ask": wanted})
-        os.eventfd_write(self._wake, 1)
+        self._loop.call_soon_threadsafe(self._ask_all, self._asked)
 
     def rest(self) -> None:
         with self._news:
             self._told.clear()
-            self._asked = None
+            self._asked = b""
 
     def wait(self, timeout_s: float) -> tuple[Told, ...]:
         with self._news:
@@ -156,76 +190,45 @@ class ParseFeedListener:
 
     # -- in the thread
 
-    def _serve(self) -> None:
-        said: bytes | None = None
-        with self._selector, self._listener:
-            self._watch(self._listener, self._accept)
-            self._watch(self._wake, partial(os.eventfd_read, self._wake))
-            while not self._closing:
-                for key, _ in self._selector.select():
-                    key.data()
-                with self._news:
-                    asked = self._asked
-                if asked is not said:
-                    said = asked
-                    for connection in [c for c in self._connections if c.came]:
-                        self._send(connection, asked or b"")
-        for connection in self._connections:
-            connection.close()
-        for process in self._left:
-            os.close(process)
+    def takes(self, connection: _Connection) -> bool:
+        """Tell whether there is room for one more connection."""
+        with self._news:
+            self._connections.append(connection)
+        return len(self._connections) <= MOST_CONNECTIONS
 
-    def _watch(self, what: socket.socket | int, handle: Callable[[], object]) -> None:
-        self._selector.register(what, selectors.EVENT_READ, handle)
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            end, _ = self._listener.accept()
-            if len(self._connections) >= MOST_CONNECTIONS:
-                end.close()
-                return
-            end.setblocking(False)
-            connection = _Connection(end)
+    def hear(self, connection: _Connection, message: Any) -> None:  # noqa: ANN401 - JSON
+        if connection.came is None:
+            self._greet(connection, _came(message))
+        elif not connection.came.unfit and (told := _told(message)):
             with self._news:
-                self._connections.append(connection)
-            self._watch(end, partial(self._attend, connection))
-            self._send(connection, _line({"feed": VERSION}))
+                if self._asked:
+                    self._tell(told)
 
-    def _attend(self, connection: _Connection) -> None:
-        """Read some of what there is, write what is left; then it is the others' turn."""
-        try:
-            if data := connection.end.recv(_CHUNK):
-                connection.unread += data
-                if b"\n" in data:
-                    self._read(connection)
-                self._drop_the_largest()
-                self._send(connection, b"")
-                return
-        except BlockingIOError:
-            self._send(connection, b"")
-            return
-        except OSError:
-            pass
-        except Exception as exc:  # noqa: BLE001  # what is nested deeply ends in RecursionError, say
-            log.warning("dag-processor dropped", reason=f"not of the protocol: {exc!r:.200}")
-        self._leave(connection)
-
-    def _read(self, connection: _Connection) -> None:
-        *lines, rest = bytes(connection.unread).split(b"\n")
-        connection.unread = bytearray(rest)
-        for line in lines:
-            message = json.loads(line)
-            if connection.came is None:
-                self._greet(connection, _came(message))
-            elif not connection.came.unfit and (told := _told(message)):
-                with self._news:
-                    if self._asked:
-                        self._tell(told)
-
-    def _drop_the_largest(self) -> None:
+    def bound_unread(self) -> None:
         if sum(len(connection.unread) for connection in self._connections) > MOST_UNREAD:
-            log.warning("dag-processor dropped", reason="a line without an end")
-            self._leave(max(self._connections, key=lambda one: len(one.unread)))
+            largest = max(self._connections, key=lambda one: len(one.unread))
+            largest.drop("a line without an end")
+
+    def lose(self, connection: _Connection) -> None:
+        with self._news:
+            self._connections.remove(connection)
+        came, process = connection.came, connection.process
+        if not came or came.life in self.present():  # it may have come again meanwhile
+            if process is not None:
+                os.close(process)
+            return
+        log.info("dag-processor disconnected", life=came.life)
+        self._tell(ProcessorLeft(came.life, ended=False))
+        if process is None:
+            return
+        if len(self._left) >= MOST_LEFT:
+            self._forget(next(iter(self._left)))
+        self._left[process] = came.life
+        self._loop.add_reader(process, self._end, process, came.life)  # man 2 pidfd_open
+
+    def _ask_all(self, line: bytes) -> None:
+        for connection in [c for c in self._connections if c.came]:
+            connection.say(line)
 
     def _greet(self, connection: _Connection, came: ProcessorCame) -> None:
         log.info("dag-processor connected", life=came.life, airflow=came.airflow, unfit=came.unfit)
@@ -235,58 +238,16 @@ class ParseFeedListener:
             connection.came = came
             self._tell(came)
             asked = self._asked
-        self._send(connection, asked or b"")
-
-    def _send(self, connection: _Connection, line: bytes) -> None:
-        if connection not in self._connections:
-            return
-        connection.unsent += line
-        try:
-            while connection.unsent:
-                sent = connection.end.send(bytes(connection.unsent[:_CHUNK]))
-                del connection.unsent[:sent]
-        except BlockingIOError:
-            if len(connection.unsent) > MOST_UNSENT:
-                self._leave(connection)
-                return
-        except OSError:
-            self._leave(connection)
-            return
-        write = selectors.EVENT_WRITE if connection.unsent else 0
-        key = self._selector.get_key(connection.end)
-        if key.events != selectors.EVENT_READ | write:
-            self._selector.modify(connection.end, selectors.EVENT_READ | write, key.data)
-
-    def _leave(self, connection: _Connection) -> None:
-        if connection not in self._connections:
-            return
-        self._selector.unregister(connection.end)
-        with self._news:
-            self._connections.remove(connection)
-        came, process = connection.came, connection.process
-        if not came or came.life in self.present():  # it may have come again meanwhile
-            connection.close()
-            return
-        connection.end.close()
-        log.info("dag-processor disconnected", life=came.life)
-        self._tell(ProcessorLeft(came.life, ended=False))
-        if process < 0:
-            return
-        if len(self._left) >= MOST_LEFT:
-            self._forget(next(iter(self._left)))
-        self._left[process] = came.life
-        self._watch(process, partial(self._end, process, came.life))  # man 2 pidfd_open
+        connection.say(asked)
 
     def _end(self, process: int, life: str) -> None:
-        if self._left.get(process) != life:  # forgotten in this same turn of the loop
-            return
         self._forget(process)
         log.info("dag-processor ended", life=life)
         self._tell(ProcessorLeft(life, ended=True))
 
     def _forget(self, process: int) -> None:
         del self._left[process]
-        self._selector.unregister(process)
+        self._loop.remove_reader(process)
         os.close(process)
 
     def _tell(self, told: Told) -> None:
