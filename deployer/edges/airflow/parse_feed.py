@@ -128,6 +128,7 @@ class ParseFeedListener:
                 f"the parse feed can't listen at {path}: {exc.strerror}; see that the folder is"
                 " the deployer's"
             ) from exc
+        listener.listen()  # it has its name: asyncio itself would a moment later
         self._news = Condition()
         self._told: deque[Told] = deque(maxlen=MOST_TOLD)
         self._nudged = False
