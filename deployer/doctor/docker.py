@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
-from datetime import timedelta
 from typing import Final
 
 from deployer.core import doctor as rules
@@ -30,11 +29,6 @@ INSTALL: Final = (
 def about(world: World) -> About:
     """Return what Docker says of itself; raises ServicesError."""
     return world.engine.about()
-
-
-def ahead(world: World) -> timedelta:
-    """Return how far this machine's clock is ahead of Docker's; raises ServicesError."""
-    return timedelta(seconds=world.once(about).ahead_s)
 
 
 def engine(world: World) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ GIB: Final = 1024**3
 LEAST_GIB: Final = 1.0
 LEAST_FOR_IMAGES_GIB: Final = 5.0
 """An image of Airflow takes 2 GiB or less, and three are kept at the most."""
-MOST_SKEW: Final = timedelta(seconds=30)
+MOST_SKEW_S: Final = 30.0
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -68,25 +67,17 @@ def clock(world: World) -> str:
     """Tell whether this machine's clock is right.
 
     Raises:
-        NotApplicable: none of them answers.
+        NotApplicable: GitHub does not answer.
         Ailment
     """
-    references = {"GitHub": github.ahead}
-    if world.processes is None:
-        references["Docker"] = docker.ahead
-    ahead: dict[str, timedelta] = {}
-    for name, measure in references.items():
-        with suppress(DeployerError):  # told in a line of its own
-            ahead[name] = measure(world)
-    if not ahead:
-        raise NotApplicable(f"nobody to compare it with: no answer from {', '.join(references)}")
-    wrong = [f"{_skew(by)} {name}" for name, by in ahead.items() if abs(by) > MOST_SKEW]
-    if wrong:
+    ahead_s = world.after("GitHub token", github.ahead).total_seconds()
+    if abs(ahead_s) > MOST_SKEW_S:
+        side = "ahead of" if ahead_s > 0 else "behind"
         raise Ailment(
-            f"this machine's clock is {' and '.join(wrong)}",
+            f"this machine's clock is {abs(ahead_s):.0f} s {side} GitHub",
             "switch time synchronisation on (timedatectl set-ntp true)",
         )
-    return f"within {MOST_SKEW.total_seconds():g} s of {' and '.join(ahead)}"
+    return f"within {MOST_SKEW_S:g} s of GitHub"
 
 
 def public_address(world: World) -> str:
@@ -136,8 +127,3 @@ def _way_to(url: str | None) -> str:
         f" front of it passes {url}/ on to DEPLOYER_BIND (on an installed VM to ListenStream of"
         " deployer-web.socket); name and certificate belong to it, too"
     )
-
-
-def _skew(by: timedelta) -> str:
-    side = "ahead of" if by > timedelta() else "behind"
-    return f"{abs(by).total_seconds():.0f} s {side}"

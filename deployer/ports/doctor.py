@@ -75,12 +75,10 @@ class About:
 
     Attributes:
         data: the directory, on its own machine, where it keeps images.
-        ahead_s: how far this machine's clock is ahead of its own.
     """
 
     version: str
     data: Path
-    ahead_s: float
 
 
 class Engine(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -108,13 +108,9 @@ class Containers:
         Raises:
             ServicesError: it does not answer.
         """
-        before = datetime.now(UTC)
         with asking("say who it is"):
             info = self._client.info()
-        asked = before + (datetime.now(UTC) - before) / 2
-        theirs = datetime.fromisoformat(info["SystemTime"])  # RFC 3339 with nanoseconds
-        ahead_s = (asked - theirs).total_seconds()
-        return About(info["ServerVersion"], Path(info["DockerRootDir"]), ahead_s)
+        return About(info["ServerVersion"], Path(info["DockerRootDir"]))
 
     def containers(self) -> tuple[Seen, ...]:
         """Return all containers of the project, for `deployer doctor`.
