@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from deployer.core.counts import counted
+from deployer.core.counts import counted, lasting
 from deployer.core.doctor import Finding, Mark
 from deployer.core.model import REQUIREMENTS, Live, Outcome, Plan, Pulse, State, Verdict
 from deployer.core.reporting import readiness
@@ -97,7 +97,7 @@ def in_journal(standing: ClassStanding, pulse: Pulse, now: datetime) -> dict[str
     if standing.waits:
         sha, since = standing.waits
         if readiness.overdue(pulse, since, now, bound=UNSERVED):
-            found["push"] = f"{sha[:7]} was pushed {readiness.ago(now - since)} ago, and not served"
+            found["push"] = f"{sha[:7]} was pushed {lasting(now - since)} ago, and not served"
     found |= readiness.by_name(pulse, now)
     if pulse.drift:
         found["drift"] = pulse.drift

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from deployer.core.counts import lasting
 from deployer.core.doctor import Ailment, NotApplicable
 from deployer.core.invariants import Audit, violations
 from deployer.core.model import Pulse
@@ -85,7 +86,7 @@ def worker(world: World) -> str:
             "see whether it runs (systemctl status deployer-worker) and what it says"
             " (`deployer logs`, `deployer status`)",
         )
-    return f"heartbeat {_ago(now - (pulse.beat_at or now))} ago, tip checked, nothing overdue"
+    return f"heartbeat {lasting(now - (pulse.beat_at or now))} ago, tip checked, nothing overdue"
 
 
 def parse_feed(world: World, sleep: Callable[[float], None] = time.sleep) -> str:
@@ -197,7 +198,7 @@ def deliveries(world: World) -> str:
         )
     if renamed := readiness.renamed(traces.pulse, repo):
         raise Ailment("they come under a new name of the repository", renamed)
-    return f"the last was accepted {_ago(world.now() - last_at)} ago"
+    return f"the last was accepted {lasting(world.now() - last_at)} ago"
 
 
 def _heard(world: World) -> bool:
@@ -206,11 +207,3 @@ def _heard(world: World) -> bool:
         return world.once(read).pulse.delivered_at is not None
     except DeployerError:  # told in a line of its own
         return False
-
-
-def _ago(age: timedelta) -> str:
-    seconds = max(int(age.total_seconds()), 0)
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, abort, render_template
 
+from deployer.core.counts import lasting
 from deployer.core.model import Deployment, Outcome, Proof, StepRecord, Verdict, folder_of
 from deployer.core.reporting import readiness
 from deployer.ports import Journal
@@ -107,11 +108,8 @@ def clock(at: datetime) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    passed_s = int((now - at).total_seconds())
-    for unit_s, unit in ((86_400, "d"), (3_600, "h"), (MINUTE_S, "min")):
-        if passed_s >= unit_s:
-            return f"{passed_s // unit_s} {unit} ago"
-    return f"{passed_s} s ago" if passed_s > 0 else "just now"
+    said = lasting(now - at)
+    return "just now" if said == "0 s" else f"{said} ago"
 
 
 def place(verdict: Verdict) -> str:

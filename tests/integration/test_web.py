@@ -26,6 +26,7 @@ from deployer.core.model import (
     Proof,
     Pulse,
     RequirementsDiff,
+    Running,
     State,
     Status,
     StatusState,
@@ -529,7 +530,7 @@ def test_a_commit_that_waits_for_the_worker_is_told_from_one_that_nobody_pushed(
     deliver(client, push())
     for sha, there, words in (
         (A, "2026-03-01 12:00:00 UTC; it waits for the worker", f"push named commit {A} at"),
-        (B, "No push has named", f"commit {B} is not known yet"),
+        (B, "No push to the branch has ended", f"commit {B} is not known yet"),
     ):
         page, said = client.get(f"/commits/{sha}"), client.get(f"/api/v1/commits/{sha}")
         assert (page.status_code, said.status_code) == (404, 404)
@@ -632,6 +633,39 @@ def test_a_page_refreshes_itself_only_while_its_deployment_runs(
     refreshes: bool,  # noqa: FBT001  # a parameter of the table
 ) -> None:
     assert ('http-equiv="refresh"' in client.get(path).text) is refreshes
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("path", ["/", "/deployments/3", f"/commits/{'9' * 40}"])
+def test_who_needs_longer_to_read_stops_the_refreshing(client: FlaskClient, path: str) -> None:
+    assert f'href="{path}?still=1">Stop that' in client.get(path).text
+    still = client.get(f"{path}?still=1").text
+    assert 'http-equiv="refresh"' not in still
+    assert f'href="{path}">Refresh' in still
+
+
+def test_the_front_page_tells_at_what_a_deployment_is_and_for_what_one_waits(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    for sha in (A, B):
+        journal.queue(sha, base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=NOW)
+    journal.start(1, at=NOW, base_sha=None, covers=(A,))
+    journal.doing(1, Running(StepName.DRAIN, NOW, "waiting for taxi.load"))
+    said = Status(B, "airflow/deploy", StatusState.PENDING, "waits")
+    journal.wait_for((2,), "aaaaaaa: packages change", at=NOW, statuses=(said,))
+    page = client.get("/").text
+    assert "drain: waiting for taxi.load" in page
+    assert "waits for aaaaaaa: packages change" in page
+
+
+def test_a_file_without_a_verdict_says_so_in_words(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    made = journal.queue(A, base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=NOW)
+    journal.start(made, at=NOW, base_sha=None, covers=())
+    late = Verdict("dags/tom/slow.py", Outcome.TIMEOUT, waited_s=90.2)
+    journal.end(made, Ending(A, State.BROKEN, verdicts=(late,)), at=NOW)
+    assert "no verdict from Airflow within 90 s" in client.get(f"/deployments/{made}").text
 
 
 @pytest.mark.parametrize(

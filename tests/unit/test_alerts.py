@@ -72,7 +72,7 @@ def test_what_waited_for_the_end_of_a_freeze_has_its_time_from_then_on() -> None
     assert in_journal(replace(STANDS, waits=(A, ago(120))), over, NOW) == {}
     over = replace(WELL, thawed_at=ago(11))
     assert in_journal(replace(STANDS, waits=(A, ago(120))), over, NOW) == {
-        "push": "a1b2c3d was pushed 120 min ago, and not served"
+        "push": "a1b2c3d was pushed 2 h ago, and not served"
     }
 
 
@@ -85,7 +85,7 @@ def test_a_push_that_came_after_a_freeze_has_its_time_from_its_coming_on() -> No
 def test_stalls_and_drift_are_told() -> None:
     stalled = replace(WELL, beat_at=ago(1), oldest_owed=ago(20), owed=3, drift="other packages")
     assert in_journal(STANDS, stalled, NOW) == {
-        "heartbeat": "the worker's last heartbeat was 1 min ago",
+        "heartbeat": "the worker's last heartbeat was 60 s ago",
         "outbox": "3 commit statuses wait to be posted, the oldest for 20 min",
         "drift": "other packages",
     }

@@ -46,7 +46,7 @@ def test_what_waited_for_the_end_of_a_freeze_is_behind_from_then_on() -> None:
     behind = replace(WELL, live_sha=OLD, tip_since=ago(hours=2))
     assert reasons(replace(behind, thawed_at=ago(minutes=10)), NOW) == ()
     assert reasons(replace(behind, thawed_at=ago(minutes=11)), NOW) == (
-        "bbbbbbb is live, behind the tip for 120 min",
+        "bbbbbbb is live, behind the tip for 2 h",
     )
 
 

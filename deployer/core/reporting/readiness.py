@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from deployer.core.counts import counted
+from deployer.core.counts import counted, lasting
 from deployer.core.model import Pulse
 from deployer.core.webhook import advice
 
@@ -31,19 +31,21 @@ def by_name(pulse: Pulse, now: datetime) -> dict[str, str]:
     if pulse.beat_at is None:
         found["heartbeat"] = "the worker has never run"
     elif now - pulse.beat_at > BEAT_STALE:
-        found["heartbeat"] = f"the worker's last heartbeat was {ago(now - pulse.beat_at)} ago"
+        found["heartbeat"] = f"the worker's last heartbeat was {lasting(now - pulse.beat_at)} ago"
     if pulse.tip_checked_at is None:
         found["tip"] = "the branch's tip was never checked"
     elif now - pulse.tip_checked_at > TIP_STALE:
-        found["tip"] = f"the branch's tip was last checked {ago(now - pulse.tip_checked_at)} ago"
+        found["tip"] = (
+            f"the branch's tip was last checked {lasting(now - pulse.tip_checked_at)} ago"
+        )
     since = pulse.tip_since if pulse.tip != pulse.live_sha else None
     if since is not None and overdue(pulse, since, now, bound=BEHIND):
         live = pulse.live_sha[:7] if pulse.live_sha else "nothing that is known"
-        found["behind"] = f"{live} is live, behind the tip for {ago(now - since)}"
+        found["behind"] = f"{live} is live, behind the tip for {lasting(now - since)}"
     if pulse.oldest_owed is not None and now - pulse.oldest_owed > OWED:
         found["outbox"] = (
             f"{counted(pulse.owed, 'commit status waits', 'commit statuses wait')} to be posted,"
-            f" the oldest for {ago(now - pulse.oldest_owed)}"
+            f" the oldest for {lasting(now - pulse.oldest_owed)}"
         )
     if pulse.edited:
         found["edits"] = pulse.edited
@@ -70,8 +72,3 @@ def renamed(pulse: Pulse, repo: str) -> str:
     if pushed and pushed.renamed and pushed.known_as.casefold() == repo.casefold():
         return advice(pushed)
     return ""
-
-
-def ago(age: timedelta) -> str:
-    minutes = int(age.total_seconds()) // 60
-    return f"{minutes} min" if minutes else f"{int(age.total_seconds())} s"
