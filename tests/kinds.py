@@ -363,8 +363,8 @@ TAKEN = (
             Step(
                 {"taken/a.py": file("taken")},
                 "failure",
-                "a.py is held: dag_id 'taken_one' is already that of dags/taken/b.py: .*",
-                {"taken/a.py": held("already that of")},
+                "a.py is held: dag_id 'taken_one' is already used by dags/taken/b.py: .*",
+                {"taken/a.py": held("already used by")},
                 live={"taken/a.py": None},
             ),
             Step({"taken/a.py": None}, "success", "deleted: a.py", {"taken/a.py": DELETED}),
@@ -377,8 +377,8 @@ TAKEN = (
             Step(
                 {"copied/b.py": file("copied")},
                 "failure",
-                "b.py is held: dag_id 'copied_one' is already that of dags/copied/a.py: .*",
-                {"copied/b.py": held("already that of")},
+                "b.py is held: dag_id 'copied_one' is already used by dags/copied/a.py: .*",
+                {"copied/b.py": held("already used by")},
                 live={"copied/b.py": None},
             ),
             Step(

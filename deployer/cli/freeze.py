@@ -48,14 +48,14 @@ def reason(value: str) -> str:
 
 @click.command()
 @click.option(
-    "--why", metavar="TEXT", required=True, type=reason, help="What each commit says meanwhile."
+    "--why", metavar="TEXT", required=True, type=reason, help="The reason; each commit shows it."
 )
 @click.option("--until", metavar="TIME", type=ahead, help="18:00, 2h, 2026-03-01 18:00.")
 def freeze(why: str, until: datetime | None) -> None:
     """Deploy nothing from now on: what is live stays, and what is pushed waits.
 
-    A deployment at work ends. `deployer unfreeze`, or TIME, deploys the branch's tip. A time
-    without a zone is one of this machine's clock. Frozen already: WHY and TIME are replaced.
+    A deployment under way is finished. `deployer unfreeze`, or TIME, deploys the branch's tip. A
+    time without a zone is one of this machine's clock. Frozen already: WHY and TIME are replaced.
     """
     settings = config.load()
     made = app.open_journal(settings).freeze(why, by=me(), until=until)

@@ -12,7 +12,7 @@ TEST = "This is a test: red deployments, stalls and failures of `deployer doctor
 
 
 @click.command()
-@click.option("--test", is_flag=True, help="Send a test message; says which address took none.")
+@click.option("--test", is_flag=True, help="Send a test message; say which address refused it.")
 def notify(*, test: bool) -> None:
     """Tell the teacher what is wrong or mended since the last message.
 

@@ -14,7 +14,7 @@ LOOKED_BACK = 200
 
 @click.command()
 @click.argument("sha", required=False, type=short_commit)
-@click.option("--why", default="", help="What the commits say that are live no longer.")
+@click.option("--why", default="", help="The reason; commits that are no longer live show it.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status tells how it went.")
 def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     """Make an earlier commit live again, with its packages, and freeze.

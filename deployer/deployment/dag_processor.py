@@ -67,7 +67,7 @@ class Guard:
             if waited_s >= timeout_s:
                 raise AirflowError(
                     f"Airflow's dag-processor {self._how()} and does not come back within"
-                    f" {timeout_s:.0f} s, with the release before live again:"
+                    f" {timeout_s:.0f} s, with the previous release live again:"
                     " see its log"
                 )
             self.parts.feed.wait(LOOK_EVERY_S)

@@ -27,7 +27,7 @@ from deployer.errors import AirflowError, DagProcessorEnded, DiskError
 log = structlog.get_logger()
 
 TRIES = 2
-TAKING_BACK: Final = "Airflow's dag-processor died: the release before comes back"
+TAKING_BACK: Final = "Airflow's dag-processor died: the previous release comes back"
 
 
 @dataclass(eq=False)

@@ -15,11 +15,11 @@ from deployer.errors import DeployerError
 log = structlog.get_logger()
 
 LONG: Mapping[StepName, str] = {
-    StepName.RESOLVE: "packages change: trying whether they install",
+    StepName.RESOLVE: "packages change: checking that they install",
     StepName.BUILD: "packages change: building them",
     StepName.DRAIN: "packages change: waiting for running tasks",
     StepName.RECREATE: "packages change: restarting Airflow",
-    StepName.HEALTH: "packages change: waiting for Airflow to be well",
+    StepName.HEALTH: "packages change: waiting for Airflow to be healthy",
 }
 """Steps that may take a minute, in which nobody else is served: those who wait are told, of each
 what stands before its colon."""

@@ -199,7 +199,8 @@ def _harm_by_size(traces: Iterable[str]) -> str | None:
     length = sum(map(len, traces))
     if length <= MAX_ERRORS:
         return None
-    return f"has error messages of {length} characters in all: {MAX_ERRORS} are taken, shorten them"
+    allowed = f"{MAX_ERRORS} are allowed, shorten them"
+    return f"has error messages of {length} characters in all: {allowed}"
 
 
 def _unreadable(path: str, filelocs: set[str]) -> dict[str, str]:

@@ -166,7 +166,7 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
     for task in tasks:
         if not isinstance(task.owner, str):
             where = f"task {shown(task.task_id)} of DAG {shown(dag_id)}"
-            raise CanNotBeStored(f"has {shown(task.owner)} for an owner in {where}: name one text")
+            raise CanNotBeStored(f"has {shown(task.owner)} as the owner in {where}: give one text")
     began = thread_time()
     with _refusing(f"something in DAG {shown(dag_id)} that Airflow can't store"):
         DagModelOperation({dag_id: dag}, BUNDLE, None).update_dags(
@@ -175,7 +175,7 @@ def _of_dag(dag_id: str, dag: _Dag) -> Iterator[Row]:
     if thread_time() - began > MOST_S:
         raise CanNotBeStored(
             f"has a schedule in DAG {shown(dag_id)} whose next run takes long to find, and at each "
-            "run Airflow's scheduler does nothing else meanwhile: take another"
+            "run Airflow's scheduler does nothing else meanwhile: choose another"
         )
     # Airflow makes an ordinary import error of what is raised here (`_serialize_dag_…`).
     with contextlib.suppress(Exception):
@@ -220,7 +220,7 @@ def _refusing(what: str) -> Iterator[None]:
 def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
     """Yield what the scheduler stores when the DAG runs, and reckon with its times as it does."""
     whole, now = dag._real_dag, datetime.now(UTC)  # noqa: SLF001  # as Airflow's own properties do
-    with _refusing(f"a dagrun_timeout in DAG {shown(dag_id)} that Airflow's scheduler ends of"):
+    with _refusing(f"a dagrun_timeout in DAG {shown(dag_id)} that stops Airflow's scheduler"):
         now - (whole.dagrun_timeout or timedelta())  # jobs/scheduler_job_runner.py:2856
     if dag.timetable.can_be_scheduled:
         with _refusing(f"params in DAG {shown(dag_id)} with which Airflow makes no run"):
@@ -233,12 +233,12 @@ def _of_a_run(dag_id: str, dag: _Dag) -> Iterator[Row]:
     columns = inspect(TaskInstance).mapper.column_attrs
     for task in whole.tasks:
         where = f"task {shown(task.task_id)} of DAG {shown(dag_id)}"
-        with _refusing(f"a retry_delay in {where} that Airflow's scheduler ends of"):
+        with _refusing(f"a retry_delay in {where} that stops Airflow's scheduler"):
             if not task.retry_exponential_backoff:  # that has a bound (models/taskinstance.py:1286)
                 now + task.retry_delay
         with _refusing(f"something in {where} that Airflow can't store"):
             stored = TaskInstance.insert_mapping("", task, -1, dag_version_id=None, dag_run=run)
-        with _refusing(f"something in {where} that Airflow's scheduler ends of"):
+        with _refusing(f"something in {where} that stops Airflow's scheduler"):
             _ready_to_run(task, stored)
         values = ((columns[key].columns[0], stored[key]) for key in stored if key in columns)
         yield Row(tuple(values), f"in {where}")
@@ -248,7 +248,7 @@ def _bound_dags(count: int) -> None:
     if count > MOST_DAGS:
         raise CanNotBeStored(
             f"has {count} DAGs, which Airflow stores while all other files wait: "
-            f"{MOST_DAGS} are taken; expand tasks, or let one DAG do many"
+            f"{MOST_DAGS} are allowed; expand tasks, or let one DAG do many"
         )
 
 
@@ -267,8 +267,9 @@ def _bound_tasks(dag_id: str, tasks: Iterable[Any]) -> None:
     """Refuse a DAG whose run begins with too many tasks."""
     if (count := sum(map(_instances, tasks))) > MOST_TASKS:
         raise CanNotBeStored(
-            f"has {count} tasks in each run of DAG {shown(dag_id)}, which Airflow makes all at "
-            f"once: {MOST_TASKS} are taken; expand over fewer, lists given together are multiplied"
+            f"has {count} tasks in each run of DAG {shown(dag_id)}, which Airflow makes all "
+            f"at once: {MOST_TASKS} are allowed; expand over fewer, lists given together are "
+            "multiplied"
         )
 
 
@@ -276,7 +277,7 @@ def _bound_listed(dag_id: str, length: int) -> None:
     if length > MOST_LISTED:
         raise CanNotBeStored(
             f"has a description, tags and assets of {length} characters in DAG {shown(dag_id)}, "
-            f"which each list of DAGs shows to everybody: {MOST_LISTED} are taken, shorten them"
+            f"which each list of DAGs shows to everybody: {MOST_LISTED} are allowed, shorten them"
         )
 
 
@@ -292,7 +293,7 @@ def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
     """Yield what is stored of deadlines with a run (serialization/definitions/dag.py)."""
     fixed, session = SerializedReferenceModels.FixedDatetimeDeadline, NoDatabase()
     for encoded in dag.data["dag"].get("deadline") or ():
-        with _refusing(f"a deadline in DAG {shown(dag_id)} that Airflow's scheduler ends of"):
+        with _refusing(f"a deadline in DAG {shown(dag_id)} that stops Airflow's scheduler"):
             alert = decode_deadline_alert(encoded)
             since, interval = alert.reference, alert.interval
             begins = since._datetime if isinstance(since, fixed) else datetime.now(UTC)  # noqa: SLF001  # nothing else tells
@@ -310,8 +311,8 @@ def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
         # To read a Variable closes the session in which the scheduler makes its runs.
         if not isinstance(interval, timedelta) and dag.timetable.can_be_scheduled:
             raise CanNotBeStored(
-                f"has a VariableInterval in DAG {shown(dag_id)} that Airflow's scheduler ends of: "
-                "take a timedelta, or no schedule"
+                f"has a VariableInterval in DAG {shown(dag_id)} that stops Airflow's scheduler: "
+                "use a timedelta, or no schedule"
             )
     yield from (Row(row.values, f"in DAG {shown(dag_id)}") for row in session.rows())
 

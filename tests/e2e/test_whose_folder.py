@@ -59,7 +59,7 @@ def test_a_file_with_anothers_dag_id_is_held_until_it_has_one_of_its_own(stage: 
     assert said["airflow/lasse"] == (
         "failure",
         (
-            "second.py is held: dag_id 'lasse_b_contested' is already that of"
+            "second.py is held: dag_id 'lasse_b_contested' is already used by"
             " dags/lasse_b/first.py: choose another"
         ),
     )

@@ -109,7 +109,7 @@ def test_who_is_held(
 
 def test_the_newcomer_is_told_whose_the_id_is() -> None:
     [found] = duplicates(holds(b="x"), had(x=A))
-    assert found.reason == "dag_id 'x' is already that of dags/a/a.py: choose another"
+    assert found.reason == "dag_id 'x' is already used by dags/a/a.py: choose another"
     assert notes([found]) == ["dags/b/b.py claims dag_id 'x' of dags/a/a.py"]
 
 
@@ -169,7 +169,7 @@ def test_a_new_file_with_anothers_dag_id_is_held_and_both_owners_are_told(world:
         "airflow/lasse": (
             "failure",
             (
-                "copy.py is held: dag_id 'weather' is already that of dags/maria/weather.py:"
+                "copy.py is held: dag_id 'weather' is already used by dags/maria/weather.py:"
                 " choose another"
             ),
         ),
@@ -194,7 +194,7 @@ def test_a_changed_file_that_takes_anothers_dag_id_keeps_its_live_version(world:
     hold(world, COPY, "taxi")
     other = world.announced(COPY)
     world.reconciler.reconcile()
-    assert "already that of dags/lasse/taxi.py" in world.said(other)["airflow/lasse"][1]
+    assert "already used by dags/lasse/taxi.py" in world.said(other)["airflow/lasse"][1]
 
 
 def test_a_held_newcomer_goes_live_with_an_id_of_its_own(world: World) -> None:

@@ -185,7 +185,7 @@ def test_a_live_file_that_comes_to_claim_anothers_id_by_what_it_needs_is_left_ou
     assert TAXI not in world.releases.whole[sha]
     assert world.said(sha)["airflow/lasse"] == (
         "failure",
-        f"taxi.py is held: dag_id 'x' is already that of {FARES}: choose another",
+        f"taxi.py is held: dag_id 'x' is already used by {FARES}: choose another",
     )
     world.examiner.finds(FARES, dag_ids=("fares",))
     world.releases.contents[FARES] = ("fares",)

@@ -140,7 +140,7 @@ def test_a_commit_that_makes_its_author_a_teacher_is_judged_by_the_roster_before
 def test_a_commit_that_breaks_the_roster_is_told_so() -> None:
     past = History("a" * 40, ("roster.yaml",), (Authored(FRAUKE, ("roster.yaml",)),))
     assert notes(past, pusher="frauke-b", roster=ROSTER, new_roster="folders: x\n") == (
-        "spoils the roster: roster.yaml:1 should be `name: …`",
+        "breaks the roster: roster.yaml:1 should be `name: …`",
     )
 
 
@@ -255,7 +255,7 @@ def test_a_push_found_by_the_poll_has_no_note(world: World) -> None:
 def test_a_push_found_by_the_poll_that_breaks_the_roster_is_told_so() -> None:
     past = History("a" * 40, ("roster.yaml",), (Authored("anna@laptop", ("roster.yaml",)),))
     assert notes(past, pusher=None, roster=ROSTER, new_roster="folders: x\n") == (
-        "spoils the roster: roster.yaml:1 should be `name: …`",
+        "breaks the roster: roster.yaml:1 should be `name: …`",
     )
 
 
@@ -263,7 +263,7 @@ def test_a_broken_roster_stops_nobodys_deploy(world: World) -> None:
     spoilt = world.repository.push({"roster.yaml": "folders: [\n"}, author=FRAUKE)
     world.reconciler.reconcile()
     assert world.state(spoilt) is State.SUCCEEDED
-    assert "; spoils the roster: roster.yaml:2 " in world.said(spoilt)["airflow/deploy"][1]
+    assert "; breaks the roster: roster.yaml:2 " in world.said(spoilt)["airflow/deploy"][1]
     sha = delivered(world, TAXI, author=LASSE, pusher="lasse-j")
     world.reconciler.reconcile()
     assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")

@@ -81,7 +81,7 @@ def test_while_the_release_before_comes_back_nobody_is_told_of_packages(
     monkeypatch.setattr(world.releases, "restore", pushed_meanwhile)
     world.reconciler.reconcile()
     assert seen == {
-        "killing": "Airflow's dag-processor died: the release before comes back",
+        "killing": "Airflow's dag-processor died: the previous release comes back",
         "waiting": f"waits for {sha[:7]}: Airflow's dag-processor died",
     }
 

@@ -81,10 +81,16 @@ def test_an_executable_file_is_published_as_one() -> None:
         ("dags/lasse/a.pyc", "compiled"),
         ("dags", "dags must be a folder"),
         ("include", "include must be a folder"),
-        ("dags/include/__init__.py", "the place of everybody's dags/ or include/ would be taken"),
-        ("dags/include.py", "the place of everybody's"),
-        ("dags/dags/__init__.py", "the place of everybody's"),
-        ("dags/dags.cpython-312-x86_64-linux-gnu.so", "the place of everybody's"),
+        (
+            "dags/include/__init__.py",
+            "it would be imported in place of everybody's dags/ or include/",
+        ),
+        ("dags/include.py", "it would be imported in place of everybody's"),
+        ("dags/dags/__init__.py", "it would be imported in place of everybody's"),
+        (
+            "dags/dags.cpython-312-x86_64-linux-gnu.so",
+            "it would be imported in place of everybody's",
+        ),
         ("requirements.txt/x", "requirements.txt must be a file"),
     ],
 )
@@ -227,7 +233,7 @@ def over_others(count: int) -> list[tuple[Entry, tuple[str, bytes]]]:
         ([link("dags/a/l0.py", "../a/" * 98 + "l10.py")], "dags/a/l10.py"),
         (
             [link("dags/a/l0.py", "../a/" * 100 + "l10.py")],
-            "the way of the link is longer than 512 bytes",
+            "the path of the link is longer than 512 bytes",
         ),
     ],
 )

@@ -73,7 +73,7 @@ REFUSED = {
     f"six --hash=sha256:{A} rich": "more than options behind a requirement is not allowed",
     f"six --hash=sha256:{A} https://u:hunter2 b@h/x": "more than options behind a requirement",
     # hashes
-    f"--hash=sha256:{A}": "--hash stands behind no requirement",
+    f"--hash=sha256:{A}": "--hash follows no requirement",
     f"six --hash=md5:{A}": "--hash is none of sha256, sha384 or sha512",
     "six --hash=": "--hash is none of",
     "six --hash": "--hash is none of",
@@ -132,9 +132,9 @@ REFUSED = {
     "<html>": "is no requirement",
     "<<<<<<< HEAD": "is no requirement",
     # letters and encodings
-    "foo\\bar": "holds a backslash that does not end it",
-    "foo \\ ": "holds a backslash that does not end it",
-    "foo; os_name == '\\d'": "holds a backslash that does not end it",
+    "foo\\bar": "has a backslash that is not at its end",
+    "foo \\ ": "has a backslash that is not at its end",
+    "foo; os_name == '\\d'": "has a backslash that is not at its end",
     "b\ufffdr==1 # \ufffd": "holds a letter that is not UTF-8: save the file as UTF-8",
     "foo\x00": "holds the unprintable character U+0000: save the file as UTF-8",
     "foo # \x1b[2J": "holds the unprintable character U+001B: save the file as UTF-8",
@@ -142,8 +142,8 @@ REFUSED = {
     "foo # \u2028-r x": "holds the unprintable character U+2028: save the file as UTF-8",
     "foo # \x85-r x": "holds the unprintable character U+0085: save the file as UTF-8",
     "foo # \ud800": "holds the unprintable character U+D800: save the file as UTF-8",
-    "# coding: utf-7": "declares another encoding than UTF-8",
-    "# -*- coding=latin-1 -*-": "declares another encoding than UTF-8",
+    "# coding: utf-7": "declares an encoding other than UTF-8",
+    "# -*- coding=latin-1 -*-": "declares an encoding other than UTF-8",
 }
 
 

@@ -141,7 +141,7 @@ class Duplicate:
             )
         if self.both:
             return f"dag_id {self.dag_id!r} is claimed by {self.other} too: choose another"
-        return f"dag_id {self.dag_id!r} is already that of {self.other}: choose another"
+        return f"dag_id {self.dag_id!r} is already used by {self.other}: choose another"
 
     @property
     def note(self) -> str:

@@ -56,7 +56,7 @@ def notes(
                 found.append(f"changes {_listed(foreign)}")
     new = rosters.parse(new_roster) if ROSTER in changed else None
     if isinstance(new, Unreadable):
-        found.append(f"spoils the roster: {new.reason}")
+        found.append(f"breaks the roster: {new.reason}")
     return tuple(found)
 
 

@@ -203,7 +203,7 @@ def _refuse_other_encodings(text: str) -> None:
     for number, line in enumerate(text.split("\n", 2)[:2], 1):
         declared = _ENCODING.search(line) if line.startswith("#") else None
         if declared and declared[1].lower().replace("_", "-") not in _UTF8:
-            raise RequirementsRefused("declares another encoding than UTF-8", line=number)
+            raise RequirementsRefused("declares an encoding other than UTF-8", line=number)
 
 
 def _joined_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -238,9 +238,9 @@ def _package(line: str, number: int) -> Package:
     wanted = " ".join(words[:at]).strip()
     hashes = list(_hashes(" ".join(words[at:]), number))
     if hashes and not wanted:
-        raise RequirementsRefused("--hash stands behind no requirement", line=number)
+        raise RequirementsRefused("--hash follows no requirement", line=number)
     if "\\" in wanted:
-        raise RequirementsRefused("holds a backslash that does not end it", line=number)
+        raise RequirementsRefused("has a backslash that is not at its end", line=number)
     try:
         read = Requirement(wanted)
         # Canonical first: packaging's own str() trips over versions that Version refuses.

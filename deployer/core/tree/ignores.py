@@ -96,7 +96,7 @@ def unreadable(content: bytes) -> str | None:
         return f"byte {exc.start + 1} is not UTF-8, which would stop Airflow for everybody"
     for number, line in enumerate(_lines(text), 1):
         if len(line) > _LONGEST_LINE:
-            return f"line {number}: more than {_LONGEST_LINE} characters are no path"
+            return f"line {number}: more than {_LONGEST_LINE} characters, too long for a path"
     found = patterns(text)
     return too_many(weight(text)) or next(filter(None, (_amiss(*one) for one in found)), None)
 

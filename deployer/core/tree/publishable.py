@@ -162,7 +162,7 @@ class _Commit:
                 return _OUTSIDE
             path = b"/".join([entry.path.rpartition(b"/")[0], target, *rest])
             if len(path) > MAX_PATH_BYTES:
-                return f"the way of the link is longer than {MAX_PATH_BYTES} bytes"
+                return f"the path of the link is longer than {MAX_PATH_BYTES} bytes"
         return "the link leads back to itself"
 
     def _first_entry(self, path: bytes) -> tuple[Entry, list[bytes]] | str:
@@ -201,7 +201,7 @@ def _bad_name(path: bytes) -> str | None:
         f"{parts[0]} must be a {'file' if parts[0] == REQUIREMENTS else 'folder'}": (
             text != REQUIREMENTS and not text.startswith((DAGS, INCLUDE))
         ),
-        "the place of everybody's dags/ or include/ would be taken: name it otherwise": (
+        "it would be imported in place of everybody's dags/ or include/: rename it": (
             _SHADOWING.fullmatch(text) is not None
         ),
         "the file name holds a control character or a line break": any(map(misleads, text)),

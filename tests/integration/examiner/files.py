@@ -223,13 +223,13 @@ HARMFUL = [
     pytest.param(
         "with DAG('listed', description='d' * 999_991, tags=['t' * 10]): ...\n",
         "has a description, tags and assets of 1000001 characters in DAG 'listed', which each list "
-        "of DAGs shows to everybody: 1000000 are taken, shorten them",
+        "of DAGs shows to everybody: 1000000 are allowed, shorten them",
         id="a list of DAGs that nobody can load",
     ),
     pytest.param(
         late("@daily"),
-        "has a VariableInterval in DAG 'late' that Airflow's scheduler ends of: "
-        "take a timedelta, or no schedule",
+        "has a VariableInterval in DAG 'late' that stops Airflow's scheduler: "
+        "use a timedelta, or no schedule",
         id="a deadline by a Variable",
     ),
     pytest.param(
@@ -246,7 +246,7 @@ HARMFUL = [
         "made = [Asset(f'{n:01200}', uri=f'x://{n}') for n in range(900)]\n"
         "with DAG('listed', schedule=made): ...\n",
         "has a description, tags and assets of 1135699 characters in DAG 'listed', which each "
-        "list of DAGs shows to everybody: 1000000 are taken, shorten them",
+        "list of DAGs shows to everybody: 1000000 are allowed, shorten them",
         id="a list of DAGs with a million characters of assets",
     ),
     pytest.param(
@@ -254,19 +254,19 @@ HARMFUL = [
         "with DAG('late', schedule=CronPartitionTimetable('0 * * * *', timezone='UTC', "
         "run_offset=12_000)): ...\n",
         "has a schedule in DAG 'late' whose next run takes long to find, and at each run "
-        "Airflow's scheduler does nothing else meanwhile: take another",
+        "Airflow's scheduler does nothing else meanwhile: choose another",
         id="a schedule that keeps the scheduler busy",
     ),
     pytest.param(
         mapped("1001", "10"),
         "has 10010 tasks in each run of DAG 'mapped', which Airflow makes all at once: "
-        "10000 are taken; expand over fewer, lists given together are multiplied",
+        "10000 are allowed; expand over fewer, lists given together are multiplied",
         id="each of one list with each of another",
     ),
     pytest.param(
         "from airflow.sdk import DAG\nkept = [DAG(f'made_{n}') for n in range(201)]\n"
         "globals().update({dag.dag_id: dag for dag in kept})\n",
-        "has 201 DAGs, which Airflow stores while all other files wait: 200 are taken; "
+        "has 201 DAGs, which Airflow stores while all other files wait: 200 are allowed; "
         "expand tasks, or let one DAG do many",
         id="more DAGs than others can wait for",
     ),

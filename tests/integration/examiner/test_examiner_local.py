@@ -200,7 +200,7 @@ def test_a_file_that_would_hurt_others(local: Real, content: str, harm: str) -> 
 def test_an_error_message_that_would_burden_all_who_read_it_is_held(local: Real) -> None:
     found = local.look_at(f"{HEAD}raise ValueError('A' * (20 << 20))\n")
 
-    said = r"has error messages of 2097\d{4} characters in all: 1000000 are taken, shorten them"
+    said = r"has error messages of 2097\d{4} characters in all: 1000000 are allowed, shorten them"
     assert re.fullmatch(said, found.harm or ""), found.harm
     assert local.look_at(f"{HEAD}raise ValueError('A' * 900_000)\n").harm is None
 

@@ -73,11 +73,11 @@ _REFUSED: Mapping[str, tuple[tuple[str, str], str]] = {
     ),
     "owner_number": (
         ("", "owner=5"),
-        "has 5 for an owner in task 't' of DAG 'owner_number': name one text",
+        "has 5 as the owner in task 't' of DAG 'owner_number': give one text",
     ),
     "owner_list": (
         ("", "owner=['o', 'p']"),
-        "has ['o', 'p'] for an owner in task 't' of DAG 'owner_list': name one text",
+        "has ['o', 'p'] as the owner in task 't' of DAG 'owner_list': give one text",
     ),
     "display_name": (
         ("dag_display_name='d' * 2001", ""),
@@ -195,14 +195,14 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
     "run_timeout": (
         ("dagrun_timeout=datetime.timedelta(days=10**6)", ""),
         (
-            "has a dagrun_timeout in DAG 'run_timeout' that Airflow's scheduler ends of "
+            "has a dagrun_timeout in DAG 'run_timeout' that stops Airflow's scheduler "
             "(OverflowError: date value out of range): mend it"
         ),
     ),
     "deadline_time": (
         ("deadline=deadline('d', interval=datetime.timedelta(days=10**7))", ""),
         (
-            "has a deadline in DAG 'deadline_time' that Airflow's scheduler ends of "
+            "has a deadline in DAG 'deadline_time' that stops Airflow's scheduler "
             "(OverflowError: date value out of range): mend it"
         ),
     ),
@@ -223,7 +223,7 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
     "deadline_list": (
         ("deadline=late([1, 2])", ""),
         (
-            "has a deadline in DAG 'deadline_list' that Airflow's scheduler ends of "
+            "has a deadline in DAG 'deadline_list' that stops Airflow's scheduler "
             "(TypeError: cannot convert dictionary update sequence element #0 to a sequence): "
             "mend it"
         ),
@@ -237,21 +237,21 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
             "",
         ),
         (
-            "has a deadline in DAG 'deadline_average' that Airflow's scheduler ends of "
+            "has a deadline in DAG 'deadline_average' that stops Airflow's scheduler "
             "(ValueError: max_runs is less than 0): mend it"
         ),
     ),
     "executor_config": (
         ("", "executor_config='large'"),
         (
-            "has something in task 't' of DAG 'executor_config' that Airflow's scheduler ends of "
+            "has something in task 't' of DAG 'executor_config' that stops Airflow's scheduler "
             "(TypeError: executor_config='large' is no dict): mend it"
         ),
     ),
     "retry_delay": (
         ("", "retries=1, retry_delay=datetime.timedelta(days=10**8)"),
         (
-            "has a retry_delay in task 't' of DAG 'retry_delay' that Airflow's scheduler ends of "
+            "has a retry_delay in task 't' of DAG 'retry_delay' that stops Airflow's scheduler "
             "(OverflowError: date value out of range): mend it"
         ),
     ),
@@ -276,15 +276,16 @@ REFUSED_OF_A_RUN: Mapping[str, tuple[str, str]] = {
     "mapped_limit": (
         mapped("mapped_limit", "max_active_tis_per_dag='5'"),
         (
-            "has something in task 'm' of DAG 'mapped_limit' that Airflow's scheduler ends of "
+            "has something in task 'm' of DAG 'mapped_limit' that stops Airflow's scheduler "
             "(TypeError: '<=' not supported between instances of 'str' and 'int'): mend it"
         ),
     ),
     "mapped_limit_of_a_run": (
         mapped("mapped_limit_of_a_run", "max_active_tis_per_dagrun=[5]"),
         (
-            "has something in task 'm' of DAG 'mapped_limit_of_a_run' that Airflow's scheduler "
-            "ends of (TypeError: '<=' not supported between instances of 'list' and 'int'): mend it"
+            "has something in task 'm' of DAG 'mapped_limit_of_a_run' that stops Airflow's "
+            "scheduler (TypeError: '<=' not supported between instances of 'list' and 'int'): "
+            "mend it"
         ),
     ),
     "grouped": (
