@@ -62,8 +62,8 @@ _NOT_WHILE_READING: Final = (
 )
 
 _AIRFLOW_2: Final = (
-    "Airflow 3 has no such thing there: an example for Airflow 2, mostly; "
-    'docs/troubleshooting.md, "Examples for Airflow 2", says where it is now'
+    "that is of Airflow 2, and not in Airflow 3: "
+    'docs/troubleshooting.md, "Examples for Airflow 2", says what replaces it'
 )
 _GROUPS: Final = ("apache", "atlassian", "cncf", "common", "dbt", "microsoft")
 """Of providers; where none of a group is there, Python names the group alone."""
@@ -100,6 +100,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "AirflowTaskTimeout": f"reading the file takes too long; {_NOT_WHILE_READING}",
     "AirflowDagCycleException": "take out one of the arrows >> that lead back to an earlier task",
+    "AirflowTimetableInvalid": "a schedule is @daily or the like, five fields of cron, or None",
     "DuplicateTaskIdFound": "give each task of the DAG a task_id of its own",
     "ConnectionError": _NOT_WHILE_READING,
     "URLError": _NOT_WHILE_READING,
