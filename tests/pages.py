@@ -1,4 +1,4 @@
-"""The commands that the pages tell a teacher to type, as they stand there."""
+"""What the pages have in backticks, and the commands that they tell a teacher to type."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 INSTALL = "docs/install.md"
+ALL = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+
+
+def spans(text: str) -> set[str]:
+    """Return what stands in backticks."""
+    return {" ".join(span.split()) for _, span in _SPAN.findall(text)}
 
 
 def commands(page: str) -> list[str]:

@@ -13,11 +13,11 @@ from deployer.core.reporting.commit_status import Commit, final
 from deployer.core.tree.limits import PER_COMMIT, PER_FOLDER
 from deployer.edges.compose.proving import CHECKS
 from deployer.edges.parser.protocol import Answer, End, Limits, harm
+from tests.pages import spans
 from tests.unit.status_texts import VARIES, error_names, texts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "troubleshooting.md").read_text()
-_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 OTHERS_WORDS = ("## Read it first", "## Your file does not parse", "## Your file breaks")
 """Sections that show what Python, Airflow and the class's policy say."""
 FROM_OTHERS = {
@@ -36,11 +36,6 @@ FROM_OTHERS = {
     "rolled back to abc1234: exam week",
     "live: …; changes maria's folder",
 }
-
-
-def spans(text: str) -> set[str]:
-    """Return what stands in backticks."""
-    return {" ".join(span.split()) for _, span in _SPAN.findall(text)}
 
 
 def pattern(text: str, variable: str) -> re.Pattern[str]:
