@@ -92,3 +92,8 @@ def test_each_flag_that_the_page_gives_the_installer_is_one_of_its(
 @pytest.mark.parametrize("unit", sorted(path.name for path in (ROOT / "systemd").glob("*.timer")))
 def test_the_page_says_what_each_timer_does(unit: str) -> None:
     assert f"| `{unit.removesuffix('.timer')}` |" in PAGE
+
+
+def test_a_teacher_reads_no_more_than_three_minutes_to_the_first_green_commit() -> None:
+    way = PAGE[PAGE.index("## Before you begin") : PAGE.index("## Each week")]
+    assert len(way.split()) <= 3 * 210
