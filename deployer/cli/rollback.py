@@ -28,9 +28,9 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
     if goal is None:
         if sha:
             journal.complete(sha)  # says so where it is the beginning of several
-        which = f"{sha} was not live" if sha else "none of them was good before what is live"
+        which = f"{sha} was not live" if sha else "nothing good was live before"
         raise DeployerError(
-            f"of the last {LOOKED_BACK} deployments {which}; `deployer status` lists the newest"
+            f"{which} in the last {LOOKED_BACK} deployments; `deployer status` lists the newest"
         )
     request = journal.roll_back(goal, " ".join(why.split()), by=me())
     app.doorbell(settings).ring()

@@ -848,7 +848,7 @@ def test_a_rollback_to_what_was_never_live_changes_nothing(run: Run, journal: Sq
     ended = run("rollback", A[:7])
     assert ended.status == 1
     assert f"{A[:7]} was not live" in ended.err
-    assert "none of them was good" in run("rollback").err
+    assert "nothing good was live before" in run("rollback").err
     assert journal.frozen(NOW) is None
     assert journal.unseen() == ()
 
