@@ -38,7 +38,10 @@ OPEN = ("/webhook", "/healthz")
 LOGIN = "login"
 """Blueprint that sees for itself who may."""
 COOKIE = "deployer_session"
-CLOSED = "This is closed. Open the link of your commit's status, or ask your teacher."
+CLOSED = (
+    "This is closed. Open the link of your commit's status, or ask your teacher. "
+    "Teachers: `deployer login` prints a link."
+)
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 """Of the only page with a form."""
 

@@ -635,6 +635,10 @@ def test_a_page_refreshes_itself_only_while_its_deployment_runs(
     assert ('http-equiv="refresh"' in client.get(path).text) is refreshes
 
 
+def test_the_front_page_does_not_grow_old_where_nothing_runs(client: FlaskClient) -> None:
+    assert 'http-equiv="refresh" content="30"' in client.get("/").text
+
+
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("path", ["/", "/deployments/3", f"/commits/{'9' * 40}"])
 def test_who_needs_longer_to_read_stops_the_refreshing(client: FlaskClient, path: str) -> None:
