@@ -90,7 +90,7 @@ HELD: list[tuple[str | bytes, str]] = [
     ("dags/lasse/a\nb.py", "control character"),
     ("dags/lasse/\u202eyp.live.py", "control character"),
     ("dags/lasse/" + "d/" * 300 + "x.py", "too long"),
-    ("dags/include/__init__.py", "would be taken"),
+    ("dags/include/__init__.py", "in place of everybody"),
     ("dags/lasse/x.pyc", "compiled"),
 ]
 
