@@ -642,7 +642,7 @@ def test_the_front_page_does_not_grow_old_where_nothing_runs(client: FlaskClient
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("path", ["/", "/deployments/3", f"/commits/{'9' * 40}"])
 def test_who_needs_longer_to_read_stops_the_refreshing(client: FlaskClient, path: str) -> None:
-    assert f'href="{path}?still=1">Stop that' in client.get(path).text
+    assert f'href="{path}?still=1">Stop refreshing' in client.get(path).text
     still = client.get(f"{path}?still=1").text
     assert 'http-equiv="refresh"' not in still
     assert f'href="{path}">Refresh' in still
