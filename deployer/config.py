@@ -26,6 +26,12 @@ PREFIX = "DEPLOYER_"
 SECRETS = ("webhook_secret", "github_token", "airflow_password", "database_url", "notify_urls")
 
 
+def _path(text: str) -> Path:
+    if text.startswith(("~", "$")):
+        raise ValueError("must be a path as it is: ~ and variables are filled in by a shell alone")
+    return Path(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the README calls `DEPLOYER_<NAME>`, with the name in lower case, and its reader."""
@@ -36,14 +42,14 @@ class Settings:
     webhook_secret: Annotated[tuple[Secret, ...], readers.webhook_secrets] = ()
     github_token: Annotated[Secret | None, readers.token] = None
     github_api_url: Annotated[str, readers.http_address] = "https://api.github.com"
-    state_dir: Annotated[Path, Path] = Path("/var/lib/deployer")
+    state_dir: Annotated[Path, _path] = Path("/var/lib/deployer")
     database_url: Annotated[Secret | None, readers.database] = None
-    checkout_dir: Annotated[Path, Path] = Path("/srv/class-airflow")
+    checkout_dir: Annotated[Path, _path] = Path("/srv/class-airflow")
     airflow_url: Annotated[str, readers.http_address] = "http://127.0.0.1:8080"
     airflow_username: Annotated[str | None, str] = None
     airflow_password: Annotated[Secret | None, Secret] = None
     services: Annotated[Literal["compose", "local"], readers.kind_of_services] = "compose"
-    compose_file: Annotated[Path, Path] = Path("/etc/deployer/docker-compose.yaml")
+    compose_file: Annotated[Path, _path] = Path("/etc/deployer/docker-compose.yaml")
     compose_project: Annotated[str, readers.project] = "class-airflow"
     recreate_services: Annotated[tuple[str, ...], readers.service_names] = (
         "airflow-scheduler",

@@ -127,7 +127,7 @@ def database(text: str) -> Secret:
         raise ValueError("must begin with sqlite:// or postgresql://")
     rest = text[kind.end() :]
     if kind[1] == "sqlite":
-        if not re.fullmatch(r"/(?!:memory:(\?|$))[^?\n]+(\?.*)?", rest):
+        if not re.fullmatch(r"/(?!:memory:(\?|$))[^?\n]*[^?/\n](\?.*)?", rest):
             raise ValueError("needs a file: sqlite:////path/to/journal.sqlite3")
     elif rest.count("@") > 1:
         raise ValueError("holds more than one @: a password's @ is written %40")
@@ -177,7 +177,8 @@ def http_address(text: str) -> str:
 def fetchable(text: str) -> str:
     scheme = scheme_of(text)
     parts = _parts(text)
-    if scheme is None or parts is None:
+    hostless = scheme != "file" and text.startswith(f"{scheme}://") and parts and not parts.hostname
+    if scheme is None or parts is None or hostless:
         raise ValueError("must be an https, http or ssh address, or a path")
     # A token is often given as the user name.
     if parts.password or ("@" in parts.netloc and scheme in {"http", "https"}):

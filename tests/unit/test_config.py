@@ -203,6 +203,9 @@ def test_what_a_command_needs_is_a_mistake_where_it_is_missing() -> None:
     assert loaded(webhook_secret=SECRET).webhook_secret
 
 
+FOLDERS = ("state_dir", "checkout_dir", "compose_file")
+
+
 def test_one_mistake_is_not_reported_twice() -> None:
     for wrong in ({"WEBHOOK_SECRET": "short"}, {"WEBHOOK_SECRET_FILE": "/nowhere"}):
         environ = LEAST | {f"{PREFIX}{name}": value for name, value in wrong.items()}
@@ -257,6 +260,9 @@ def test_one_mistake_is_not_reported_twice() -> None:
         *(("database_url", bad) for bad in ("mysql://h/x", "/var/lib/x.db", "deployer.db")),
         *(("database_url", f"sqlite:{bad}") for bad in ("//", "///", "///:memory:", "//var/x.db")),
         *(("database_url", f"sqlite:{bad}") for bad in ("///:memory:?cache=shared", "///?a=b")),
+        *(("database_url", f"sqlite:{bad}") for bad in ("////", "////srv/", "////srv/?a=b")),
+        *(("repo_url", bad) for bad in ("https://", "http:///o/n", "ssh://", "https://:443/o/n")),
+        *((name, bad) for name in FOLDERS for bad in ("~", "~/x", "$HOME/x", "${HOME}/x")),
     ],
 )
 def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
@@ -290,6 +296,7 @@ def test_a_wrong_value_is_a_mistake_of_its_name(name: str, value: str) -> None:
                 "sqlite:///here.db",
             )
         ),
+        *(("repo_url", good) for good in ("file:///srv/r", "h:a://b")),
         ("services", "local"),
     ],
 )
