@@ -182,8 +182,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except DeployerError as exc:
         _end(EXIT_FAILED, str(exc))
     except OSError as exc:  # click ends quietly where nobody reads on; here: a full disk, say
-        with suppress(OSError), _nowhere() as sink:
-            os.dup2(sink.fileno(), sys.stdout.fileno())  # else Python tries once more at its end
+        _give_up(sys.stdout)
         where = f": {exc.filename}" if exc.filename else ""
         _end(EXIT_OUT_OF_REACH, f"{exc.strerror or exc}{where}")
 
@@ -197,8 +196,17 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
 
 
 def _end(status: int, *lines: str) -> NoReturn:
-    tell(*lines)
+    try:
+        tell(*lines)
+    except OSError:
+        _give_up(sys.stderr)
     sys.exit(status)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write nothing to it any more; else Python tries once more at its end, and ends with 120."""
+    with suppress(OSError), _nowhere() as sink:
+        os.dup2(sink.fileno(), stream.fileno())
 
 
 def _nowhere() -> TextIO:

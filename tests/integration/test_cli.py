@@ -368,6 +368,27 @@ def test_an_output_that_takes_nothing_is_one_line_and_ends_with_3(
     assert (ended.returncode, ended.stderr) == (3, "deployer: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [(("nosuch",), 3), (("show", "1"), 1), (("status",), 2), (("login", "--token"), 3)],
+)
+def test_messages_that_nobody_takes_end_as_they_would_or_with_3(
+    journal: SqlJournal, args: tuple[str, ...], status: int
+) -> None:
+    environ = dict(os.environ)
+    if status == 2:
+        del environ["DEPLOYER_GITHUB_REPO"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "deployer", *args],
+            check=False,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+        )
+    assert ended.returncode == status
+
+
 def test_a_file_that_no_command_expects_to_be_closed_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

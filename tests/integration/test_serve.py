@@ -180,6 +180,7 @@ def test_an_address_in_use_is_one_clear_line(web: Web, tmp_path: Path) -> None:
     )
     assert done.returncode == 3
     assert f"can't listen on {web.address}: Address already in use" in done.stderr
+    assert done.stderr.endswith("; see DEPLOYER_BIND\n")
     assert "Traceback" not in done.stderr
 
 

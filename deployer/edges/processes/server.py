@@ -197,7 +197,9 @@ def _listen(bind: str) -> int:
         listener = _tcp(*where) if isinstance(where, tuple) else _unix(Path(str(where)))
     except OSError as exc:
         # A name that is not known and a path that is too long have no number of the system's.
-        raise OperatorError(f"can't listen on {bind}: {exc.strerror or exc}") from exc
+        raise OperatorError(
+            f"can't listen on {bind}: {exc.strerror or exc}; see DEPLOYER_BIND"
+        ) from exc
     return listener.detach()
 
 
