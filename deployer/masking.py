@@ -44,7 +44,9 @@ _FRAGMENT: Final = re.compile(
 )
 _OF_PACKAGES: Final = re.compile(r"egg|subdirectory|md5|sha\d+", re.IGNORECASE)
 _TOKEN: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:gh[a-z]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|pypi-Ag[\w-]{8,}"
+    # Behind a line break too that JSON or a line of Python's has as an escape.
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+    r"(?:gh[a-z]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|pypi-Ag[\w-]{8,}"
     r"|dplr_[\w-]{40,}(?:\.[0-9a-f]+)*)"  # our own, see `core/access.py`
 )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
 from deployer.errors import DeployerError, GitError, NotHealthy, RequirementsRefused
-from deployer.masking import masked, printable, without
+from deployer.masking import MASK, masked, printable, without
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,14 @@ def test_of_a_query_the_names_are_left(text: str, shown: str) -> None:
 def test_a_token_of_a_known_form_is_masked_wherever_it_stands(token: str) -> None:
     assert masked(f"https://host/{token}/simple") == "https://host/****/simple"
     assert masked(f"git said {token}.") == "git said ****."
+
+
+@pytest.mark.parametrize("before", ["\n", "\t", "\r\n"])
+@pytest.mark.parametrize("written", [json.dumps, repr])
+def test_a_token_is_masked_behind_a_line_break_that_is_written_as_an_escape(
+    written: Callable[[str], str], before: str
+) -> None:
+    assert masked(written(f"of{before}ghp_AAAABBBBCCCC ")) == written(f"of{before}{MASK} ")
 
 
 @pytest.mark.parametrize(
