@@ -48,7 +48,7 @@ from airflow.serialization.encoders import encode_trigger
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.timetables.base import Timetable
 from airflow.utils.types import DagRunType
-from preflight_limits import MOST_TASKS, Row, harm, shown
+from preflight_limits import MOST_TASKS, Row, harm, refusal, shown
 from sqlalchemy import create_mock_engine, inspect
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -257,6 +257,8 @@ def _ready_to_run(task: Any, stored: Mapping[str, Any]) -> None:  # noqa: ANN401
 
     Of a mapped one Airflow looks at no argument's type before (`OperatorPartial`).
     """
+    if refusal(TaskInstance.__table__.c.priority_weight, -stored["priority_weight"]):
+        raise OverflowError(f"{stored['priority_weight']} as a priority can't be sorted")
     for most in (task.max_active_tis_per_dag, task.max_active_tis_per_dagrun):
         _ = most is not None and most <= 0
     if not isinstance(config := stored["executor_config"], dict | None):  # TaskInstanceDTO

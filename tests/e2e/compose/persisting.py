@@ -25,6 +25,7 @@ from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.deadline import Deadline
+from airflow.models.taskinstance import TaskInstance
 from airflow.providers.fab.auth_manager.models import Model as FabModel
 from airflow.sdk.execution_time.comms import _RequestFrame
 from airflow.serialization.definitions.dag import SerializedDAG
@@ -114,6 +115,7 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
         instance.next_retry_datetime()
         for most in (instance.task.max_active_tis_per_dag, instance.task.max_active_tis_per_dagrun):
             assert most is None or most > 0  # _executable_task_instances_to_queued
+        session.scalars(select(TaskInstance).order_by(-TaskInstance.priority_weight)).all()
         TaskInstanceDTO.model_validate(instance, from_attributes=True)  # ExecuteTask.make
     now += timedelta(hours=1)
     passed = Deadline.dagrun_id == made.id, Deadline.deadline_time < now

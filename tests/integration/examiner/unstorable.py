@@ -248,6 +248,13 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
             "(TypeError: executor_config='large' is no dict): mend it"
         ),
     ),
+    "priority": (
+        ("", "priority_weight=-2**31"),
+        (
+            "has something in task 't' of DAG 'priority' that Airflow's scheduler ends of "
+            "(OverflowError: -2147483648 as a priority can't be sorted): mend it"
+        ),
+    ),
     "retry_delay": (
         ("", "retries=1, retry_delay=datetime.timedelta(days=10**8)"),
         (
@@ -390,6 +397,7 @@ _TAKEN: Mapping[str, tuple[str, str]] = {
             "max_active_tis_per_dag=2**31"
         ),
     ),
+    "priority_just": ("", "priority_weight=1 - 2**31"),
     "delay_that_is_cut": (
         "",
         "retry_exponential_backoff=2, retry_delay=datetime.timedelta(days=10**8)",
