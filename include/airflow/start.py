@@ -10,8 +10,9 @@ The same as `airflow …`, but for what the services of a class are better witho
   (github.com/apache/airflow, scripts/docker/entrypoint_prod.sh, KILL_TIMEOUT). A class that
   chose the plain way means it.
 - There, too, each start would compile Airflow anew (`compiled.py`).
-- A scheduler that is to end may wait for ever (`class_executor.py`), and one that is to make a
-  billion tasks does nothing else (`class_expansion.py`).
+- A scheduler that is to end may wait for ever (`class_executor.py`), one that is to make a billion
+  tasks does nothing else (`class_expansion.py`), and one folder's tasks may take all places
+  (`class_sharing.py`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def main() -> None:
     if sys.argv[1] == "scheduler":
         _mend("class_executor")
         _mend("class_expansion")
+        _mend("class_sharing")
     from airflow.__main__ import main as airflow  # noqa: PLC0415  # after the above
 
     airflow()
