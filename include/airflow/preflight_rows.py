@@ -60,8 +60,10 @@ MOST_DAGS = 200
 meanwhile: 1,000 of two tasks took it 10 s."""
 MOST_S = 0.5
 """Of a processor, to find out when a DAG runs next; a cron takes milliseconds."""
-MOST_LISTED = 1_000_000
-"""Characters of a DAG in each list of DAGs, whose page all people of the class load."""
+MOST_LISTED = 100_000
+"""Characters of a DAG in each list of DAGs, whose page, of 50, all people of the class load."""
+MOST_DEADLINES = 10
+"""Of one DAG. The callbacks of those missed go before everybody's tasks: 300 took them 150 s."""
 
 taskinstance.getuser = lambda: "airflow"
 """Who stores a row: in a container the user may have no name."""
@@ -294,7 +296,13 @@ def _instances(task: Any) -> int:  # noqa: ANN401  # mapped or not
 def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
     """Yield what is stored of deadlines with a run (serialization/definitions/dag.py)."""
     fixed, session = SerializedReferenceModels.FixedDatetimeDeadline, NoDatabase()
-    for encoded in dag.data["dag"].get("deadline") or ():
+    deadlines = dag.data["dag"].get("deadline") or ()
+    if len(deadlines) > MOST_DEADLINES:
+        raise CanNotBeStored(
+            f"has {len(deadlines)} deadlines in DAG {shown(dag_id)}, whose callbacks go before "
+            f"everybody's tasks: {MOST_DEADLINES} are allowed"
+        )
+    for encoded in deadlines:
         with _refusing(f"a deadline in DAG {shown(dag_id)} that stops Airflow's scheduler"):
             alert = decode_deadline_alert(encoded)
             since, interval = alert.reference, alert.interval

@@ -62,9 +62,9 @@ GOOD = [
     pytest.param(holding("b") + holding("a"), ("a", "b"), id="two DAGs"),
     pytest.param(HEAD + mapped("1000", "10"), ("mapped",), id="ten thousand tasks"),
     pytest.param(
-        f"{HEAD}with DAG('listed', description='d' * 999_990, tags=['t' * 10]): ...\n",
+        f"{HEAD}with DAG('listed', description='d' * 99_990, tags=['t' * 10]): ...\n",
         ("listed",),
-        id="a description of a million",
+        id="a long description",
     ),
     pytest.param(HEAD + late(None), ("late",), id="a deadline by a Variable, no schedule"),
     pytest.param("x = 'a dag of airflow'\n", (), id="no DAG"),
@@ -221,9 +221,9 @@ HARMFUL = [
         id="a number that does not fit into the parser's message",
     ),
     pytest.param(
-        "with DAG('listed', description='d' * 999_991, tags=['t' * 10]): ...\n",
-        "has a description, tags and assets of 1000001 characters in DAG 'listed', which each list "
-        "of DAGs shows to everybody: 1000000 are allowed, shorten them",
+        "with DAG('listed', description='d' * 99_991, tags=['t' * 10]): ...\n",
+        "has a description, tags and assets of 100001 characters in DAG 'listed', which each list "
+        "of DAGs shows to everybody: 100000 are allowed, shorten them",
         id="a list of DAGs that nobody can load",
     ),
     pytest.param(
@@ -242,12 +242,21 @@ HARMFUL = [
         id="a deadline that waits in front of everybody's",
     ),
     pytest.param(
+        "import datetime\n"
+        "from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference\n"
+        "one = DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, "
+        "interval=datetime.timedelta(1), callback=AsyncCallback(f'{__name__}.tell'))\n"
+        "with DAG('many', deadline=[one] * 11): ...\n",
+        "has 11 deadlines in DAG 'many', whose callbacks go before everybody's tasks: 10 are taken",
+        id="more deadlines than may be missed at once",
+    ),
+    pytest.param(
         "from airflow.sdk import Asset\n"
         "made = [Asset(f'{n:01200}', uri=f'x://{n}') for n in range(900)]\n"
         "with DAG('listed', schedule=made): ...\n",
         "has a description, tags and assets of 1135699 characters in DAG 'listed', which each "
-        "list of DAGs shows to everybody: 1000000 are allowed, shorten them",
-        id="a list of DAGs with a million characters of assets",
+        "list of DAGs shows to everybody: 100000 are allowed, shorten them",
+        id="a list of DAGs with very many characters of assets",
     ),
     pytest.param(
         "from airflow.sdk import CronPartitionTimetable\n"
