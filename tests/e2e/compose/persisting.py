@@ -115,7 +115,8 @@ def run(session: Session, dag: LazyDeserializedDAG) -> None:
         instance.next_retry_datetime()
         for most in (instance.task.max_active_tis_per_dag, instance.task.max_active_tis_per_dagrun):
             assert most is None or most > 0  # _executable_task_instances_to_queued
-        session.scalars(select(TaskInstance).order_by(-TaskInstance.priority_weight)).all()
+        sorted_by = select(-TaskInstance.priority_weight).where(TaskInstance.id == instance.id)
+        session.execute(sorted_by).one()  # likewise
         TaskInstanceDTO.model_validate(instance, from_attributes=True)  # ExecuteTask.make
     now += timedelta(hours=1)
     passed = Deadline.dagrun_id == made.id, Deadline.deadline_time < now
