@@ -247,7 +247,8 @@ HARMFUL = [
         "one = DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, "
         "interval=datetime.timedelta(1), callback=AsyncCallback(f'{__name__}.tell'))\n"
         "with DAG('many', deadline=[one] * 11): ...\n",
-        "has 11 deadlines in DAG 'many', whose callbacks go before everybody's tasks: 10 are taken",
+        "has 11 deadlines in DAG 'many', whose callbacks go before everybody's tasks: "
+        "10 are allowed",
         id="more deadlines than may be missed at once",
     ),
     pytest.param(

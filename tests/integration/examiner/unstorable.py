@@ -251,7 +251,7 @@ _REFUSED_OF_A_RUN: Mapping[str, tuple[tuple[str, str], str]] = {
     "priority": (
         ("", "priority_weight=-2**31"),
         (
-            "has something in task 't' of DAG 'priority' that Airflow's scheduler ends of "
+            "has something in task 't' of DAG 'priority' that stops Airflow's scheduler "
             "(OverflowError: -2147483648 as a priority can't be sorted): mend it"
         ),
     ),
