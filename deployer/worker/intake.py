@@ -69,7 +69,9 @@ class Intake:
                     known = judged.id if (judged := journal.judging(sha)) else None
                 is_new = known is None
                 if known is None:
-                    known = waiting[sha] = self.queue(sha, announced.before, announced.trigger)
+                    known = waiting[sha] = self.queue(
+                        sha, announced.before, announced.trigger, announced.received_at
+                    )
                     log.info("announced", sha=sha, deployment=known)
                     found = True
                 if is_new and (why := self.freeze or self._in_the_way):

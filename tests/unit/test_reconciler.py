@@ -109,6 +109,17 @@ def test_a_commit_is_told_how_long_it_took_and_how_much_of_that_it_waited(world:
     )
 
 
+def test_what_came_while_no_worker_ran_waited_from_then_on(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.clock.sleep(270)
+    world.reconciler.take_in()
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/deploy"] == (
+        "success",
+        "live: 1 file parsed in 270.0 s, 270.0 s of them waiting",
+    )
+
+
 def test_a_broken_file_is_live_and_red_in_its_own_folder(world: World) -> None:
     world.breaks(WEATHER)
     sha = world.announced(WEATHER)
