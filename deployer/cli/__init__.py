@@ -15,16 +15,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from deployer import __version__
 from deployer.errors import DeployerError, OperatorError, SettingsError, WorkerRunning, WrongPlace
 from deployer.masking import printable
+
+if TYPE_CHECKING:
+    from deployer.core.model import Pulse
 
 EXIT_FAILED, EXIT_USE, EXIT_OUT_OF_REACH = 1, 2, 3
 
@@ -72,6 +76,14 @@ def tell(*lines: str) -> None:
     """Say what is no part of a command's output."""
     for line in lines:
         click.echo(f"deployer: {printable(line)}", err=True)
+
+
+def tell_if_alone(pulse: Pulse) -> None:
+    """Say so where no worker is alive to do what was asked for."""
+    from deployer.core.reporting.readiness import by_name  # noqa: PLC0415 - few need it
+
+    if silent := by_name(pulse, datetime.now(UTC)).get("heartbeat"):
+        tell(f"{silent}; start `deployer worker`: what you asked for is kept in the journal")
 
 
 def print_json(shown: object) -> None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from deployer import app, config
-from deployer.cli import full_commit, printing, tell
+from deployer.cli import full_commit, printing, tell, tell_if_alone
 from deployer.core.airflow_version import BY
 from deployer.core.model import Deployment, Freeze, State, Trigger
 from deployer.core.reporting.readiness import BEAT_STALE, reasons
@@ -46,6 +46,7 @@ def deploy(sha: str | None, *, wait: bool) -> None:
     if not wait:
         shows = f"show {sha[:7]}" if sha else "status"
         click.echo(f"asked the worker to deploy; `deployer {shows}` shows how it goes")
+        tell_if_alone(journal.pulse())
         return
     report(journal, request)
 

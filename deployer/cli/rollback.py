@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deployer import app, config
-from deployer.cli import me, short_commit
+from deployer.cli import me, short_commit, tell_if_alone
 from deployer.core.planning.rollback import earlier
 from deployer.errors import DeployerError
 
@@ -39,3 +39,4 @@ def rollback(sha: str | None, why: str, *, wait: bool) -> None:
 
         report(journal, request, goal=goal)
     click.echo(f"asked the worker to roll back to {goal[:7]}; frozen until `deployer unfreeze`")
+    tell_if_alone(journal.pulse())

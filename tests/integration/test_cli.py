@@ -1172,6 +1172,16 @@ def test_deploy_leaves_a_request_in_the_journal(run: Run, journal: SqlJournal) -
     assert (request.sha, request.trigger) == (None, Trigger.MANUAL)
 
 
+def test_who_asks_where_no_worker_is_alive_is_told_so(run: Run, journal: SqlJournal) -> None:
+    ended = run("deploy")
+    assert ended.err == (
+        "deployer: the worker has never run; start `deployer worker`: what you asked for is kept"
+        " in the journal\n"
+    )
+    journal.beat(at=datetime.now(UTC))
+    assert run("deploy").err == ""
+
+
 @pytest.mark.parametrize("typed", ["statsu", "deplyo", "doctr"])
 def test_a_mistyped_command_is_told_which_one_was_meant(run: Run, typed: str) -> None:
     ended = run(typed)
