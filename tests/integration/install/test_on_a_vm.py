@@ -217,7 +217,7 @@ def test_a_freeze_is_told_and_taken_back_by_hand(installed: Vm) -> None:
 
 def test_a_rollback_with_nothing_good_behind_says_so_and_freezes_nothing(installed: Vm) -> None:
     said = installed.root(of_install("deployer rollback"), check=False)
-    assert "none of them was good" in said
+    assert "nothing good was live before" in said
     assert "helper broken" not in installed.root(of_install("deployer status"))
 
 
