@@ -27,6 +27,7 @@ from deployer.core.model import (
 from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
+from deployer.core.tree.facts import facts
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Parts, Pending, Result
 from deployer.deployment.publication import GoLive
@@ -106,8 +107,8 @@ class Run:
             bare = parts.repository.tree(sha)
             if bare.refused:
                 raise PusherError(bare.refused)
-            paths = self._blobs().keys()
-            tip = rules.standing(old or there, bare, paths)
+            paths, stood = self._blobs().keys(), old or there
+            tip = rules.standing(stood and self._as_published(stood, bare), bare, paths)
             self._stays = rules.stays(published, there, bare, paths)
             installed, kept = parts.services.installed(), journal.packages()
             before = live.held if live else ()
@@ -253,7 +254,26 @@ class Run:
             }
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
-        return rules.whole(live, trees, self._blobs().keys())
+        whole = rules.whole(live, trees, self._blobs().keys())
+        return self._as_published(whole, trees[live.sha])
+
+    def _as_published(self, tree: Tree, bare: Tree) -> Tree:
+        """Return the tree with what is not in `bare`, and only stays, as it is published.
+
+        Its own text may be held, which nobody can mend where something else is in its place.
+        """
+        blobs = self._blobs()
+        staying = (tree.files.keys() - bare.files.keys()) & blobs.keys()
+        other = {path: blobs[path] for path in staying if tree.files[path].blob != blobs[path]}
+        try:
+            texts = dict(self.parts.repository.blobs(frozenset(other.values())))
+        except UnknownCommit:  # as above
+            return tree
+        files = {
+            path: replace(tree.files[path], blob=blob, facts=facts(path, texts[blob]))
+            for path, blob in other.items()
+        }
+        return replace(tree, files={**tree.files, **files})
 
     def _published_last(self) -> Live | None:
         """Return what is published, though nobody knows how it is; None: nothing is."""

@@ -5,7 +5,7 @@ The last is what `deployer check` looks at, and `Trial` what came of installing 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,13 @@ class Repository(Protocol):
 
         Raises:
             UnknownCommit: the mirror does not hold it.
+        """
+
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each blob's id and content.
+
+        Raises:
+            UnknownCommit: the mirror does not hold one of them.
         """
 
     def contains(self, tip: str, sha: str) -> bool:

@@ -122,6 +122,13 @@ class FakeRepository:
         )
         return History(since, self._differing(since, new), commits)
 
+    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield each blob's id and content, of trees read before."""
+        for blob in ids:
+            if blob not in self._contents:
+                raise UnknownCommit(f"the mirror does not hold the object {blob}")
+            yield blob, self._contents[blob]
+
     def _differing(self, base: str | None, new: str) -> tuple[str, ...]:
         before = self._files[base] if base else {}
         after = self._files[new]
@@ -129,13 +136,6 @@ class FakeRepository:
         return tuple(sorted(path for path in paths if before.get(path) != after.get(path)))
 
     # -- as `GitRepository` has it beside the port
-
-    def blobs(self, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield each blob's id and content, of trees read before."""
-        for blob in ids:
-            if blob not in self._contents:
-                raise UnknownCommit(f"the mirror does not hold the object {blob}")
-            yield blob, self._contents[blob]
 
     def sizes(self, ids: Collection[str]) -> dict[str, int]:
         """Return how many bytes each blob has, of trees read before."""

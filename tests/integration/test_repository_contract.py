@@ -157,6 +157,25 @@ def test_equal_contents_have_equal_blobs_in_every_commit_and_path(rig: Rig) -> N
     assert before["dags/c.py"].blob != after["dags/c.py"].blob
 
 
+def test_a_blob_has_the_content_that_was_pushed(rig: Rig) -> None:
+    sha = rig.push({"dags/a.py": "one", "dags/b.py": "two"})
+    rig.repository.fetch()
+    files = rig.repository.tree(sha).files
+
+    wanted = {files["dags/a.py"].blob: b"one", files["dags/b.py"].blob: b"two"}
+
+    assert dict(rig.repository.blobs(wanted)) == wanted
+    assert list(rig.repository.blobs([])) == []
+
+
+def test_a_blob_that_is_not_there_is_told(rig: Rig) -> None:
+    rig.push({"dags/a.py": "one"})
+    rig.repository.fetch()
+
+    with pytest.raises(UnknownCommit):
+        list(rig.repository.blobs([UNKNOWN]))
+
+
 def test_a_commit_without_requirements_has_none(rig: Rig) -> None:
     sha = rig.push({"README.md": ""})
     rig.repository.fetch()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import pytest
 
-from deployer.core.model import LeftOut, Live, Outcome, ParseError, Plan, Tree
+from deployer.core.model import LeftOut, Live, Outcome, ParseError, Plan, State, Tree
 from deployer.core.planning import held as holding
 from deployer.core.planning.plan import plan
+from deployer.errors import UnknownCommit
 from tests.fakes.world import World
 from tests.unit.test_plan import DAG, tree
 
@@ -341,3 +343,36 @@ def test_of_what_never_went_live_nothing_stays_in_the_place_of_a_link() -> None:
     live = world.journal.live()
     assert live is not None
     assert live.stays == ()
+
+
+def test_what_stays_of_a_held_file_is_judged_as_it_is_live() -> None:
+    world = World()
+    shared = "include/shared.py"
+    pushed(world, {TAXI: FILES[TAXI], HELP: "from include.shared import x\n", shared: "x = 1"})
+    world.examiner.finds(TAXI, harm="never ends")
+    pushed(world, {HELP: "1"})
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    sha = pushed(world, {HELP: None}, HELP)
+    assert {v.path: v.outcome for v in world.judging(sha).verdicts} == {
+        HELP: Outcome.HELD,
+        TAXI: Outcome.PARSED,
+    }
+    later = pushed(world, {shared: "x = 2"}, HELP)
+    assert [v.path for v in world.judging(later).verdicts] == [TAXI]
+
+
+def test_what_stays_of_a_held_file_is_taken_as_it_was_pushed_where_git_has_lost_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        raise UnknownCommit(f"the mirror does not hold {', '.join(ids)}")
+
+    world = World()
+    pushed(world, dict(FILES))
+    world.examiner.finds(TAXI, harm="never ends")
+    pushed(world, {HELP: "2"})
+    world.examiner.finds(TAXI, dag_ids=("taxi",))
+    monkeypatch.setattr(world.repository, "blobs", lost)
+    sha = pushed(world, {HELP: None}, HELP)
+    assert world.judging(sha).state is State.BROKEN
+    assert world.said(sha)["airflow/lasse"] == ("failure", "help.py is held: it is a link")
