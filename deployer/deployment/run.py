@@ -107,7 +107,7 @@ class Run:
             bare = parts.repository.tree(sha)
             if bare.refused:
                 raise PusherError(bare.refused)
-            paths, stood = self._blobs().keys(), old or there
+            paths, stood = self._blobs().keys() if bare.left_out else (), old or there
             tip = rules.standing(stood and self._as_published(stood, bare), bare, paths)
             self._stays = rules.stays(published, there, bare, paths)
             installed, kept = parts.services.installed(), journal.packages()
@@ -254,16 +254,20 @@ class Run:
             }
         except UnknownCommit:  # the mirror was made anew after a forced push
             return None
-        whole = rules.whole(live, trees, self._blobs().keys())
-        return self._as_published(whole, trees[live.sha])
+        bare = trees[live.sha]
+        if not live.stays:
+            return bare
+        return self._as_published(rules.whole(live, trees, self._blobs().keys()), bare)
 
     def _as_published(self, tree: Tree, bare: Tree) -> Tree:
-        """Return the tree with what is not in `bare`, and only stays, as it is published.
+        """Return the tree with what only stays beside `bare` as it is published.
 
         Its own text may be held, which nobody can mend where something else is in its place.
         """
+        if not bare.left_out:
+            return tree
         blobs = self._blobs()
-        staying = (tree.files.keys() - bare.files.keys()) & blobs.keys()
+        staying = rules.staying(bare, tree.files.keys() & blobs.keys())
         other = {path: blobs[path] for path in staying if tree.files[path].blob != blobs[path]}
         try:
             texts = dict(self.parts.repository.blobs(frozenset(other.values())))

@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 Run = tuple[str, str]
 """dag_id and run_id."""
 TOO_MANY = 2**31 - 1
-"""As many tasks of a run as are never too few (`DagModel.max_active_tasks` is an integer)."""
+"""Tasks of a run, as many as any `DagModel.max_active_tasks` allows: then it gets no more."""
 
 
 class Shares(Counter[Run]):

@@ -111,7 +111,7 @@ class World:
 
     def set(self, **settings: object) -> None:
         """Change settings, for a worker that is started then."""
-        changed = replace(self.parts.settings, **settings)  # type: ignore[arg-type]
+        changed = replace(self.parts.settings, **settings)  # type: ignore[arg-type]  # each its own
         self.parts = replace(self.parts, settings=changed)
 
     def worker(self) -> Reconciler:

@@ -133,13 +133,13 @@ def modules(
     if not moved:
         return found
     needs = Needs(tip.files)
-    waiting = stirred(tip.files, moved & set(held) - changed)
+    need_what_is_held = stirred(tip.files, moved & set(held) - changed)
     # Of two files for which the same modules may be held, the first names what both need.
     known: dict[tuple[str | None, bool, bool], set[str]] = defaultdict(set)
     for path in sorted(set(harmful) & published.keys()):
         stayed = live is not None and path not in changed
         is_live = live is not None and published[path] == tip.files[path]
-        blameless = (stayed and path not in held) or (is_live and path not in waiting)
+        blameless = (stayed and path not in held) or (is_live and path not in need_what_is_held)
         alike = known[folder_of(path), stayed, blameless]
         for module in sorted(needs.of((path,), alike) & moved - found.keys()):
             ours = module.startswith(DAGS) and folder_of(module) == folder_of(path)
