@@ -27,6 +27,7 @@ from deployer.core.model import (
 from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
+from deployer.core.reporting.commit_status import Commit
 from deployer.core.tree.facts import facts
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Parts, Pending, Result
@@ -35,7 +36,7 @@ from deployer.deployment.rollout import Rollout
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
 from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
-from deployer.ports import Examination
+from deployer.ports import Edits, Examination
 
 log = structlog.get_logger()
 
@@ -48,13 +49,11 @@ class Run:
     """One deployment, from its first step to its last.
 
     Attributes:
-        tell: given a few words when something takes long.
-        notes: what the plan's record is to say of the commits.
-        edited: paths that are live otherwise than published, somebody changed them by hand.
-        answers_for: paths that the answered commits changed, also if they are live as they are
-            now: who changed a file is told what it does.
         beside: what earlier deployments wait for.
         cut: tells whether another push waits; then nobody is kept waiting for slow files.
+        tell: given a few words when something takes long.
+        commits: those that it answers.
+        edits: what of the live release somebody changed by hand, None: nothing.
     """
 
     parts: Parts
@@ -62,27 +61,26 @@ class Run:
     beside: Beside
     cut: Callable[[], bool]
     tell: Callable[[str], None] = lambda _: None
-    notes: Sequence[str] = ()
-    edited: frozenset[str] = frozenset()
-    answers_for: frozenset[str] = frozenset()
+    commits: Sequence[Commit] = ()
+    edits: Edits | None = None
 
     def __post_init__(self) -> None:
         self._step = Steps(self.parts, self.deployment, self.tell)
         self._holding = Holding(self.parts.journal)
-        self._live = GoLive(self.parts, self._step, self._holding, self.beside, self.cut)
+        self._publication = GoLive(self.parts, self._step, self._holding, self.beside, self.cut)
         self._examination: Examination | None = None  # that is at work
         self._stays: tuple[tuple[str, str], ...] = ()
 
-    def __call__(self, tip: str) -> Result:
+    def deploy(self, tip: str) -> Result:
         """Make `tip` the live commit and judge it; never raises."""
-        return self._safely(tip, lambda: self._go(tip))
+        return self._safely(tip, lambda: self._deploy(tip))
 
     def resume(self, tip: str, pending: Pending) -> Result:
         """Go on with what the deployment of `tip` was cut short for, in what is live now.
 
         Its examination must be done. Never raises.
         """
-        return self._safely(tip, lambda: self._go_on(pending))
+        return self._safely(tip, lambda: self._resume(pending))
 
     def _safely(self, tip: str, work: Callable[[], Result]) -> Result:
         try:
@@ -97,21 +95,12 @@ class Run:
             self._examination.end()
         return Result(Ending(tip, state, verdicts=self._verdicts(), reason=reason))
 
-    def _go(self, sha: str) -> Result:
-        parts, journal = self.parts, self.parts.journal
-        live = journal.live()
+    def _deploy(self, sha: str) -> Result:
+        parts, journal, live = self.parts, self.parts.journal, self.parts.journal.live()
+        held = live.held if live else ()
         with self._step(StepName.PLAN) as note:
-            published = live or self._published_last()
-            there = self._tree_of(published)
-            old = self._as_it_is(there) if live else None
-            bare = parts.repository.tree(sha)
-            if bare.refused:
-                raise PusherError(bare.refused)
-            paths, stood = self._blobs().keys() if bare.left_out else (), old or there
-            tip = rules.standing(stood and self._as_published(stood, bare), bare, paths)
-            self._stays = rules.stays(published, there, bare, paths)
+            old, tip = self._trees(live, sha)
             installed, kept = parts.services.installed(), journal.packages()
-            before = live.held if live else ()
             the_plan = plan(
                 old,
                 tip,
@@ -119,18 +108,18 @@ class Run:
                 refusals=journal.refusals(),
                 services=parts.settings.recreate_services,
                 kept=kept,
-                held=before,
-                duplicates=journal.duplicates(before),
-                pending=self.answers_for | frozenset(live.pending) - self.beside.paths
-                if live
-                else (),
+                held=held,
+                duplicates=journal.duplicates(held),
+                pending=self._judged_unmoved(live) if live else (),
                 judged=journal.judged() if old is None else (),
             )
             journal.set_plan(self.deployment, the_plan)
             for requirements in the_plan.lapsed:
                 journal.lift(requirements)
             why = packages.why(kept, installed) if the_plan.recreate else None
-            note.text = in_words(the_plan, why, self._drift(tip), *self.notes)
+            edits = [self.edits.words] if self.edits else []
+            notes = [f"{commit.sha[:7]} {note}" for commit in self.commits for note in commit.notes]
+            note.text = in_words(the_plan, why, self._drift(tip), *edits, *notes)
         rollout = Rollout(parts, self._step, installed, kept, the_plan.refused)
         if the_plan.installs is None:
             rollout.stay()
@@ -138,17 +127,17 @@ class Run:
         if the_plan.dag_files:
             self._preflight(the_plan.dag_files, tip)
             now = self._published(tip)
-            was, held = (old, before) if old else self._before(now)
-            self._holding.hold_modules(was, now, tip, held)
+            was, was_held = (old, held) if old else self._before(now)
+            self._holding.hold_modules(was, now, tip, was_held)
         if the_plan.installs is not None:
             # Before publishing: the first parse of the new release must see the new packages,
             # or its verdict would be about neither state (docs/decisions/001).
             rollout.install(the_plan.installs, tip, self._holding.examined)
         runs_on = rollout.runs_on(tip.requirements or "")
         self._note_stays(live)
-        self._live.publish(tip, the_plan.dag_files, runs_on)
+        self._publication.publish(tip, the_plan.dag_files, runs_on)
         if the_plan.dag_files or the_plan.deleted:
-            self._live.judge(the_plan.dag_files, the_plan.deleted)
+            self._publication.judge(the_plan.dag_files, the_plan.deleted)
         newly_refused = rollout.refused and (
             old is None
             or old.requirements != tip.requirements
@@ -156,7 +145,7 @@ class Run:
         )
         return self._result(tip, rollout.refused, bad=bool(newly_refused))
 
-    def _go_on(self, pending: Pending) -> Result:
+    def _resume(self, pending: Pending) -> Result:
         live = self.parts.journal.live()
         if live is None:  # the caller has looked
             raise ValueError("nothing is known to be live")
@@ -174,16 +163,17 @@ class Run:
                 )
             published = self._published(tip)
             self._holding.hold_modules(published, published, tip, live.held, among=pending.modules)
-            self._live.publish(tip, paths.intersection(results))
+            self._publication.publish(tip, paths.intersection(results))
         else:
-            self._live.rejoin(tip)
+            self._publication.rejoin(tip)
         to_parse = [p for p in sorted(paths) if p in tip.files and tip.files[p].facts.may_hold_dag]
-        self._live.unjudged = pending.unjudged
-        self._live.judge(to_parse)
+        self._publication.unjudged = pending.unjudged
+        self._publication.judge(to_parse)
         return self._result(tip)
 
     def _result(self, tip: Tree, refused: str | None = None, *, bad: bool = False) -> Result:
-        holding, live, verdicts = self._holding, self._live, self._verdicts()
+        holding, unjudged = self._holding, self._publication.unjudged
+        verdicts = self._verdicts()
         # What stays in the place of something else is live as the tip's tree has it.
         stays = {item.path for item in tip.left_out}
         held = {
@@ -193,7 +183,7 @@ class Run:
             and v.path in tip.files
             and not (v.path in stays and v.proof is Proof.NONE)
         }
-        pending = Pending(holding.unexamined, holding.modules, self._examination, live.unjudged)
+        pending = Pending(holding.unexamined, holding.modules, self._examination, unjudged)
         return Result(
             Ending(
                 tip.sha,
@@ -243,6 +233,31 @@ class Run:
 
     # -- small parts
 
+    def _trees(self, live: Live | None, sha: str) -> tuple[Tree | None, Tree]:
+        """Return the tree known to be live, and that of `sha` with what stays in it of that one.
+
+        Raises:
+            PusherError: nothing of the commit can be published.
+        """
+        last = live or self._published_last()
+        there = self._tree_of(last)
+        old = self._without_edited(there) if live else None
+        bare = self.parts.repository.tree(sha)
+        if bare.refused:
+            raise PusherError(bare.refused)
+        paths, stood = self._blobs().keys() if bare.left_out else (), old or there
+        self._stays = rules.stays(last, there, bare, paths)
+        return old, rules.standing(stood and self._as_published(stood, bare), bare, paths)
+
+    def _judged_unmoved(self, live: Live) -> frozenset[str]:
+        """Return the paths that are judged though they may be live as they are.
+
+        Nobody has judged them, or will; or an answered commit changed them, by putting a file back
+        as it is live, say: who changed a file is told what it does.
+        """
+        changed = frozenset(path for commit in self.commits for path in commit.changed)
+        return changed | (frozenset(live.pending) - self.beside.paths)
+
     def _tree_of(self, live: Live | None) -> Tree | None:
         """Return the tree that is live, with what stays in it of older commits."""
         if live is None:
@@ -284,11 +299,12 @@ class Run:
         release = self.parts.releases.live()
         return Live(release.sha, stays=self.parts.journal.stays()) if release else None
 
-    def _as_it_is(self, live: Tree | None) -> Tree | None:
-        """Return the live tree without what was changed by hand, and so is as good as new."""
-        if live is None or not self.edited:
+    def _without_edited(self, live: Tree | None) -> Tree | None:
+        """Return the live tree without what was changed by hand: that is published anew."""
+        edited = self.edits.paths if self.edits else None
+        if live is None or not edited:
             return live
-        files = {path: file for path, file in live.files.items() if path not in self.edited}
+        files = {path: file for path, file in live.files.items() if path not in edited}
         return replace(live, files=files)
 
     def _published(self, tip: Tree) -> Tree | None:
@@ -323,5 +339,5 @@ class Run:
             return str(exc)
 
     def _verdicts(self) -> tuple[Verdict, ...]:
-        both = [*self._holding.held.values(), *self._live.verdicts]
+        both = [*self._holding.held.values(), *self._publication.verdicts]
         return tuple(sorted(both, key=lambda v: v.path))

@@ -43,7 +43,8 @@ class Carried:
         self.verdicts = {verdict.path: verdict for verdict in self.so_far.verdicts}
 
     @property
-    def rows(self) -> frozenset[int]:
+    def ids(self) -> frozenset[int]:
+        """Of the deployments that end then: its own, and those that it supersedes."""
         return frozenset({self.deployment, *self.supersedes})
 
     @property
@@ -72,9 +73,9 @@ class Carrying:
         return bool(self._all)
 
     @property
-    def rows(self) -> frozenset[int]:
-        """Ids of deployments that get their end from here."""
-        return frozenset(row for carried in self._all for row in carried.rows)
+    def ids(self) -> frozenset[int]:
+        """Of the deployments that get their end from here."""
+        return frozenset(number for carried in self._all for number in carried.ids)
 
     @property
     def deployments(self) -> frozenset[int]:
@@ -86,11 +87,11 @@ class Carrying:
         """The commits that those answer."""
         return frozenset(commit.sha for carried in self._all for commit in carried.commits)
 
-    def take_along(self, deployment: int, row: int, commit: Commit) -> None:
-        """Let `row`, of a commit that the carried `deployment` holds, end with it."""
+    def take_along(self, deployment: int, queued: int, commit: Commit) -> None:
+        """Let the `queued` one, of a commit that the carried `deployment` holds, end with it."""
         for carried in self._all:
             if carried.deployment == deployment:
-                carried.supersedes += (row,)
+                carried.supersedes += (queued,)
                 carried.commits += (commit,)
 
     @property
@@ -117,10 +118,10 @@ class Carrying:
                 examination.wait(timeout_s)
 
     def add(
-        self, deployment: int, result: Result, rows: Iterable[int], commits: Iterable[Commit]
+        self, deployment: int, result: Result, supersedes: Iterable[int], commits: Iterable[Commit]
     ) -> Carried:
-        """Take over a deployment that was cut short; `rows` end with it."""
-        carried = Carried(deployment, tuple(rows), tuple(commits), result.ending, result.pending)
+        """Take over a deployment that was cut short."""
+        carried = Carried(deployment, (*supersedes,), (*commits,), result.ending, result.pending)
         self._all.append(carried)
         return carried
 
@@ -163,9 +164,9 @@ class Carrying:
         for verdict in result.ending.verdicts:
             self.judged(verdict)
 
-    def drop(self, rows: Collection[int] | None = None) -> None:
+    def drop(self, ids: Collection[int] | None = None) -> None:
         """Forget those, None: all; they are deployed again with whatever comes next."""
-        doomed = [c for c in self._all if rows is None or not c.rows.isdisjoint(rows)]
+        doomed = [c for c in self._all if ids is None or not c.ids.isdisjoint(ids)]
         for carried in doomed:
             self._all.remove(carried)
             _see_to_no_more(carried, carried.open)

@@ -69,31 +69,31 @@ class Deploying:
                 while others are in `error`, for whose sake git is asked again.
             otherwise: what triggered it, if nobody asked.
         """
-        journal, clock, tip = self.parts.journal, self.parts.clock, fetched.tip
-        live = journal.live()
-        anew = any(request.trigger is Trigger.MANUAL for request in requests)
-        again = self.covered.forgotten(tip)
-        asking: list[Announcement | Deployment] = [*requests, *covered[-1:]]
-        why = asking[0].trigger if asking else otherwise
+        journal, tip, live = self.parts.journal, fetched.tip, self.parts.journal.live()
+        by_hand = any(request.trigger is Trigger.MANUAL for request in requests)
+        in_error = self.covered.forgotten(tip)
         with self.intake.lock:
-            deployment, same = self._row_of(tip, live.sha if live else None, why)
-            mine = same[-1] if same else None
+            asking = [*(one.trigger for one in requests), *(row.trigger for row in covered[-1:])]
+            why = asking[0] if asking else otherwise
+            deployment, of_tip = self._row_of(tip, live.sha if live else None, why)
             for request in requests:
                 journal.attach(request.id, deployment)
-        if anew:
+        if by_hand:
             journal.pardon()
-        if anew or redo:
+        if by_hand or redo:
             journal.set_live(None)
-        shas = tuple(dict.fromkeys([*again, *(row.sha for row in covered), tip]))
+        shas = tuple(dict.fromkeys([*in_error, *(row.sha for row in covered), tip]))
         # Where it is not known what is live, it may be what was when a deployment began that died.
-        died = [row for row in (*covered, mine) if row and row.state is State.RUNNING]
-        before = dict.fromkeys(shas, live.sha) if live else {one.sha: one.base_sha for one in died}
-        journal.start(deployment, at=clock.now(), base_sha=before.get(tip), covers=shas)
+        died = [row for row in (*covered, *of_tip[-1:]) if row.state is State.RUNNING]
+        before = dict.fromkeys(shas, live.sha) if live else {row.sha: row.base_sha for row in died}
+        now = self.parts.clock.now()
+        journal.start(deployment, at=now, base_sha=before.get(tip), covers=shas)
         journal.add_step(deployment, fetched.step)
+
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
         # file changed by hand is mended, or a worker died over that or a commit before.
-        asked = requests or (mine and mine.trigger is not Trigger.POLL)
-        asked_for = anew or redo or (asked and not (live and live.sha == tip))
+        asked = requests or any(row.trigger is not Trigger.POLL for row in of_tip[-1:])
+        asked_for = by_hand or redo or (asked and not (live and live.sha == tip))
         commits = [
             self.covered.commit(sha, before.get(sha), others=shas)
             for sha in shas
@@ -101,46 +101,38 @@ class Deploying:
         ]
         early = (woken or journal.in_error()) and not requests and self.intake.named_in_s(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
-        fresh = [commit for commit in told if commit.sha not in again]
-        self.intake.owe(deployment, [status for commit in fresh for status in pending(commit)])
-        rows = [row.id for row in (*same, *covered) if row.id != deployment]
+        # Who shows an error keeps that until the end.
+        shown = [commit for commit in told if commit.sha not in in_error]
+        self.intake.owe(deployment, [status for commit in shown for status in pending(commit)])
+        supersedes = [row.id for row in (*of_tip, *covered) if row.id != deployment]
 
         def tell(words: str) -> None:
             """Tell what a long step waits for, and everybody else that they wait for it."""
-            self.intake.owe(deployment, [waiting(commit, words) for commit in fresh])
-            self.intake.block(f"{tip[:7]}: {words.partition(':')[0]}", but={deployment, *rows})
+            self.intake.owe(deployment, [waiting(commit, words) for commit in shown])
+            in_the_way = f"{tip[:7]}: {words.partition(':')[0]}"
+            self.intake.block(in_the_way, but={deployment, *supersedes})
 
         with structlog.contextvars.bound_contextvars(deployment=deployment):
             log.info("started", sha=tip, covers=len(shas))
-            notes = [f"{c.sha[:7]} {note}" for c in commits for note in c.notes]
-            run = Run(
-                self.parts,
-                deployment,
-                beside=self.carrying.beside(),
-                cut=self.intake.others.is_set,
-                tell=tell,
-                notes=[edits.words, *notes] if edits else notes,
-                edited=(edits and edits.paths) or frozenset(),
-                answers_for=frozenset(path for commit in commits for path in commit.changed),
-            )
-            result = run(tip)
+            beside, cut = self.carrying.beside(), self.intake.others.is_set
+            result = Run(self.parts, deployment, beside, cut, tell, commits, edits).deploy(tip)
             self.intake.unblock()
-            cut_short = None
+            carried = None
             if result.pending:
                 # Before anything that may fail: the pass that does drops what is carried.
-                cut_short = self.carrying.add(deployment, result, rows, told)
+                carried = self.carrying.add(deployment, result, supersedes, told)
                 journal.set_verdicts(deployment, result.ending.verdicts)
-                self._tell_slow(deployment, fresh, result)
+                self._tell_slow(deployment, shown, result)
             else:
                 live = self._with_pending(result.live)
-                self.end(deployment, told, result.ending, supersedes=rows, live=live)
-            self._note(result, cut_short)
+                self.end(deployment, told, result.ending, supersedes=supersedes, live=live)
+            self._note(result, carried)
         return result.ending
 
     def _row_of(
         self, tip: str, base_sha: str | None, why: Trigger
     ) -> tuple[int, Sequence[Deployment]]:
-        """Return the number under which a tip is deployed, and the rows of it that wait.
+        """Return the number under which a tip is deployed, and what waits of it, oldest first.
 
         It is larger than that of any that was begun before: by it everybody tells what is newer,
         and what waits in a freeze has its own from before a rollback.
@@ -148,8 +140,8 @@ class Deploying:
         if not self._begun:
             known = self.parts.journal.deployments(limit=LOOKED_BACK)
             self._begun = max((one.id for one in known if one.started_at), default=0)
-        same = [row for row in self.intake.rows() if row.sha == tip]
-        mine = same[-1] if same else None
+        of_tip = [row for row in self.intake.queued() if row.sha == tip]
+        mine = of_tip[-1] if of_tip else None
         if mine is None or (why is Trigger.ROLLBACK and mine.trigger is not why):
             number = self.intake.queue(tip, base_sha, why)  # what waits does so for the unfreeze
         elif mine.id < self._begun:
@@ -157,12 +149,12 @@ class Deploying:
         else:
             number = mine.id
         self._begun = max(self._begun, number)
-        return number, same
+        return number, of_tip
 
     # -- what was cut short
 
-    def go_on(self, is_due: Callable[[], bool]) -> bool:
-        """Go on with a deployment that was cut short, until `is_due`; False: it starts over."""
+    def go_on(self, cut: Callable[[], bool]) -> bool:
+        """Go on with a deployment that was cut short, until `cut`; False: it starts over."""
         carried = self.carrying.next
         try:
             if carried is None:
@@ -173,7 +165,7 @@ class Deploying:
         with structlog.contextvars.bound_contextvars(deployment=carried.deployment):
             log.info("goes on", sha=carried.so_far.tip, files=len(carried.pending.files))
             beside = self.carrying.beside(carried)
-            run = Run(self.parts, carried.deployment, beside=beside, cut=is_due)
+            run = Run(self.parts, carried.deployment, beside=beside, cut=cut)
             result = run.resume(carried.so_far.tip, carried.pending)
             if result.ending.state is State.ERROR:
                 return self._start_over(result.ending.reason)

@@ -130,9 +130,9 @@ class Intake:
         self._journal.owe(statuses, deployment=deployment, at=self._clock.now())
         self._parts.owed()
 
-    def rows(self) -> list[Deployment]:
+    def queued(self) -> list[Deployment]:
         """Return the deployments that nobody has begun, or not since the worker started."""
-        carried = self._carrying.rows
+        carried = self._carrying.ids
         return [row for row in self._journal.unfinished() if row.id not in carried]
 
     def requests(self, trigger: Trigger = Trigger.MANUAL) -> list[Announcement]:
@@ -141,7 +141,7 @@ class Intake:
     @property
     def is_waited_for(self) -> bool:
         """Whether somebody waits whom no deployment at work answers."""
-        return bool(self.others.is_set() or self.requests() or self.rows())
+        return bool(self.others.is_set() or self.requests() or self.queued())
 
     def let_wait(self, rows: Mapping[int, str], why: str | Freeze) -> None:
         """Say what deployments wait for, given as commits by their ids."""
@@ -158,7 +158,7 @@ class Intake:
         with self.lock:
             if self._in_the_way != why:
                 self._in_the_way = why
-                others = [row for row in self.rows() if row.id not in but]
+                others = [row for row in self.queued() if row.id not in but]
                 self.let_wait({row.id: row.sha for row in others}, why)
 
     def unblock(self) -> None:

@@ -7,8 +7,6 @@ the tip did. What was announced while a pass ran is answered by the next.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import structlog
 
 from deployer.core.model import Ending, Freeze, State, StepName, StepRecord, Trigger
@@ -22,7 +20,7 @@ from deployer.worker.covered import TAKEN_BACK, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
-from deployer.worker.tip import FETCH_AGAIN_S, REPLICATION, Ancestry, Fetched, Tip
+from deployer.worker.tip import FETCH_AGAIN_S, Ancestry, Fetched, Tip
 
 log = structlog.get_logger()
 
@@ -46,7 +44,7 @@ class Reconciler:
         self.maintenance = Maintenance(parts)
         self._invariants = Invariants(parts, self._intake)
         self._told_edits: str | None = None  # None: of a worker before this one
-        self._told_of: Freeze | None = None  # the rollback of which commits were told
+        self._told_rollback: Freeze | None = None  # of which commits were told
 
     def _complete(self, carried: Carried) -> None:
         self._deploying.complete(carried)
@@ -68,8 +66,9 @@ class Reconciler:
 
     def _reconcile(self) -> float | None:
         self.take_in()
-        if self._carrying and not self._is_due():
-            return 0.0 if self._deploying.go_on(self._is_due) else self._later()
+        if self._carrying and not self._must_cut_short():
+            goes_on = self._deploying.go_on(cut=self._must_cut_short)
+            return 0.0 if goes_on else self._back_off()
         freeze = self._intake.freeze
         if freeze and freeze.sha and self._has_to_roll_back(freeze.sha):
             return self._roll_back(freeze, freeze.sha)
@@ -77,22 +76,22 @@ class Reconciler:
         self._invariants.look()
         try:
             fetched = self._tip.fetch(
-                patient=lambda: bool(self._intake.rows() or self._intake.requests())
+                patient=lambda: bool(self._intake.queued() or self._intake.requests())
             )
         except GitError as exc:
             return self._git_failed(exc)
         self._intake.saw(fetched.tip)
         now = self._parts.clock.now()
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
-        back = self._intake.requests(Trigger.ROLLBACK)
+        rollbacks = self._intake.requests(Trigger.ROLLBACK)
         self.take_in()  # what came while git was asked is probably in the tip
         freeze = self._intake.freeze
         goal = freeze and freeze.sha
         # Each was written together with its freeze, and read before that: another holds by now.
-        self._covered.refuse([one for one in back if one.sha != goal], TAKEN_BACK)
-        return self._stay(freeze, fetched) if freeze else self._go(fetched, edits)
+        self._covered.refuse([one for one in rollbacks if one.sha != goal], TAKEN_BACK)
+        return self._stay_frozen(freeze, fetched) if freeze else self._deploy_tip(fetched, edits)
 
-    def _go(self, fetched: Fetched, edits: Edits | None) -> float | None:
+    def _deploy_tip(self, fetched: Fetched, edits: Edits | None) -> float | None:
         """Deploy the tip, or answer those who need no deployment of it."""
         tip = fetched.tip
         with self._intake.lock:
@@ -100,49 +99,49 @@ class Reconciler:
             if self._intake.requests():  # a teacher who asks by hand wants all of it judged anew
                 self._carrying.drop()
             self._drop_gone(fetched)
-            rows = self._intake.rows()
-            ancestry = {
-                row.id: self._tip.ancestry(row.sha, row.queued_at, fetched, patience=REPLICATION)
-                for row in rows
-            }
-            asked = {
-                one: self._tip.ancestry(one.sha, one.received_at, fetched, patience=timedelta(0))
-                for one in self._intake.requests()
-            }
+            rows = self._intake.queued()
+            ancestry = {row.id: self._tip.ancestry(row, fetched) for row in rows}
+            asked = {one: self._tip.ancestry(one, fetched) for one in self._intake.requests()}
         settled = not (edits or asked or self._is_behind(tip))
-        mine = [row for row in rows if row.sha == tip and not settled]
-        left = self._covered.close_answered([row for row in rows if row not in mine])
+        of_tip = [row for row in rows if row.sha == tip and not settled]
+        left = self._covered.close_answered([row for row in rows if row not in of_tip])
         covered = [row for row in left if ancestry[row.id] is Ancestry.ON_BRANCH]
         self._covered.dismiss([row for row in left if ancestry[row.id] is Ancestry.GONE])
         self._covered.refuse([one for one, found in asked.items() if found is Ancestry.GONE])
         requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
         behind = (edits or self._is_behind(tip)) and tip != self._given_up
-        if not (mine or requests or behind):
+        if not (of_tip or requests or behind):
             covered = self._covered.late(covered)
-        if mine or requests or behind or covered:
+        if of_tip or requests or behind or covered:
             others = [row for row in covered if row.sha != tip]
             woken = any(row.sha != tip for row in left)
             ending = self._deploying.deploy(fetched, others, requests, edits=edits, woken=woken)
             return self._after(ending, edits)
+        unseen = Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}
+        return self._nothing_to_deploy(fetched, unseen=unseen)
+
+    def _nothing_to_deploy(self, fetched: Fetched, *, unseen: bool) -> float | None:
+        """Do what is due while the tip is live; `unseen`: git is to show somebody's commit yet."""
+        tip = fetched.tip
         if tip != self._given_up:
             self._covered.tell_forgotten(tip)
-        if Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}:
-            named_in_s = self._name()
-            return FETCH_AGAIN_S if named_in_s is None else min(FETCH_AGAIN_S, named_in_s)
+        if unseen:
+            in_s = self._announce_live()
+            return FETCH_AGAIN_S if in_s is None else min(FETCH_AGAIN_S, in_s)
         if not self._carrying and self.maintenance.is_repair_due(tip):
             ending = self._deploying.deploy(fetched, redo=True)
             self.maintenance.tried_to_repair(tip)
             return self._after(ending)
-        return self._rest()
+        return self._maintain()
 
-    def _stay(self, freeze: Freeze, fetched: Fetched) -> float | None:
+    def _stay_frozen(self, freeze: Freeze, fetched: Fetched) -> float | None:
         """Deploy nothing but what was begun before the freeze, and say so of all that waits.
 
         Requests wait too. Dying in here changes nothing: the freeze is in the journal.
         """
         if freeze.sha:
             self._tell_rolled_back(freeze, freeze.sha)  # a worker before this one died in it
-        rows = self._intake.rows()
+        rows = self._intake.queued()
         begun = [
             row
             for row in rows
@@ -158,17 +157,17 @@ class Reconciler:
             return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
             if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
-                row.sha != fetched.tip for row in self._intake.rows()
+                row.sha != fetched.tip for row in self._intake.queued()
             ):  # no delivery named it
                 self._intake.queue(fetched.tip, None, Trigger.POLL)
             # What went live before the freeze, and is named in it, waits for nothing.
-            live = self._parts.journal.live()
-            self._covered.late([row for row in self._intake.rows() if live and row.sha == live.sha])
-            rows = self._intake.rows()
+            live, rows = self._parts.journal.live(), self._intake.queued()
+            self._covered.late([row for row in rows if live and row.sha == live.sha])
+            rows = self._intake.queued()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
             if untold:
                 self._intake.let_wait(untold, freeze)
-        self._rest()
+        self._maintain()
         return None
 
     def _has_to_roll_back(self, sha: str) -> bool:
@@ -200,10 +199,10 @@ class Reconciler:
         """Say so of the commits that are live no longer, and queue them anew for the unfreeze."""
         journal, now = self._parts.journal, self._parts.clock.now()
         live = journal.live()
-        if self._told_of == freeze or live is None or live.sha != sha:
+        if self._told_rollback == freeze or live is None or live.sha != sha:
             return
         with self._intake.lock:
-            rows = {row.sha: row for row in self._intake.rows()}
+            rows = {row.sha: row for row in self._intake.queued()}
             for commit in self._covered.judged_beyond(sha):
                 row = rows.get(commit)
                 if row and row.waits_for:
@@ -213,7 +212,7 @@ class Reconciler:
                 journal.owe(said, deployment=number, at=now)
                 # Dying before this line: it is said again, which adds nothing.
                 journal.wait_for([number], of_freeze(freeze), at=now, statuses=said[:1])
-        self._told_of = freeze
+        self._told_rollback = freeze
         self._parts.owed()
 
     def _look_for_edits(self) -> Edits | None:
@@ -240,20 +239,21 @@ class Reconciler:
             if words:
                 log.warning("changed by hand", what=words)
 
-    def _rest(self) -> float | None:
-        """Do what nobody waits for; return when to look again."""
+    def _maintain(self) -> float | None:
+        """Do what nobody waits for; return in how many seconds to look again, None: at the poll."""
         self.maintenance.end_rollout()
         self.maintenance.make_ready()
         if self._carrying:
             return 0.0
         self._parts.feed.rest()  # else what is told unasked is kept for nobody
         self.maintenance.clean_up()
-        again = [self._name(), self.maintenance.repair_in_s]
+        again = [self._announce_live(), self.maintenance.repair_in_s]
         return min((in_s for in_s in again if in_s is not None), default=None)
 
-    def _name(self) -> float | None:
-        """Name what is live in the place of its delivery, if that is late; return when it is.
+    def _announce_live(self) -> float | None:
+        """Queue what is live where its delivery does not come, for its commit is told nothing yet.
 
+        Return in how many seconds it is too late, or 0: it is queued; None: nobody has to be told.
         Dying before that: the next worker finds it untold as well.
         """
         live = self._parts.journal.live()
@@ -274,8 +274,8 @@ class Reconciler:
             return True
         return not self._carrying.pending.issuperset(live.pending)
 
-    def _is_due(self) -> bool:
-        """Tell whether git has to be asked before slow files are gone on with."""
+    def _must_cut_short(self) -> bool:
+        """Tell whether slow files have to wait: somebody else does, or git is to be asked."""
         if freeze := self._intake.freeze:
             return bool(freeze.sha and self._has_to_roll_back(freeze.sha))
         if self._intake.is_waited_for:
@@ -284,18 +284,17 @@ class Reconciler:
 
     def _drop_gone(self, fetched: Fetched) -> None:
         """Leave to themselves deployments whose commit a forced push has removed."""
-        carried = self._carrying.rows
-        for row in [row for row in self._parts.journal.unfinished() if row.id in carried]:
-            ancestry = self._tip.ancestry(row.sha, row.queued_at, fetched, patience=REPLICATION)
-            if ancestry is Ancestry.GONE:
+        for row in self._parts.journal.unfinished():
+            carried = row.id in self._carrying.ids
+            if carried and self._tip.ancestry(row, fetched) is Ancestry.GONE:
                 self._carrying.drop({row.id})
 
     def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:
-        """Return when to look again after a deployment, which mended `edits`."""
+        """Take note of how a deployment ended, which mended `edits`; return when to look again."""
         if ending.state is State.ERROR:
             self.maintenance.untidy = True
             self.maintenance.end_rollout()
-            return self._later()
+            return self._back_off()
         if edits:
             self._tell_edits("")
         self._failures = 0
@@ -303,7 +302,7 @@ class Reconciler:
         self.maintenance.deployed = ending.tip
         if self._intake.is_waited_for:
             return 0.0
-        return self._rest()  # what was pushed meanwhile is announced, or found by the poll
+        return self._maintain()  # what was pushed meanwhile is announced, or found by the poll
 
     # -- failures
 
@@ -312,10 +311,10 @@ class Reconciler:
         journal, clock = self._parts.journal, self._parts.clock
         log.warning("fetch failed", reason=str(exc))
         self.maintenance.end_rollout()
-        waiting = self._intake.rows()
+        waiting = self._intake.queued()
         rows = [row for row in waiting if not self._covered.answered(row.sha)]
         if not rows or self._intake.freeze:  # what is frozen does not wait for git
-            return self._later() if waiting or self._intake.requests() else None
+            return self._back_off() if waiting or self._intake.requests() else None
         *others, newest = rows
         shas = tuple(dict.fromkeys(row.sha for row in rows))
         journal.start(newest.id, at=clock.now(), base_sha=newest.base_sha, covers=shas)
@@ -327,8 +326,9 @@ class Reconciler:
             Ending(newest.sha, State.ERROR, reason=str(exc)),
             supersedes=[row.id for row in others],
         )
-        return self._later()
+        return self._back_off()
 
-    def _later(self) -> float:
+    def _back_off(self) -> float:
+        """Return in how many seconds to try again: twice as many after each failure in a row."""
         self._failures += 1
         return min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), LONGEST_RETRY_S)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 
-from deployer.core.model import StepName, StepRecord
+from deployer.core.model import Deployment, StepName, StepRecord
 from deployer.deployment.parts import Parts
 from deployer.errors import GitError, UnknownCommit
+from deployer.ports import Announcement
 
 REPLICATION = timedelta(seconds=60)
 """How long a commit may be announced before git shows it; after that it is gone."""
@@ -61,15 +62,20 @@ class Tip:
                 step = StepRecord(StepName.FETCH, "ok", started_at, clock.now(), f"tip {tip[:7]}")
                 return Fetched(tip, step)
 
-    def ancestry(
-        self, sha: str | None, announced_at: datetime, fetched: Fetched, *, patience: timedelta
-    ) -> Ancestry:
-        """Tell where a commit stands to the tip that was fetched; no sha: whatever the tip is.
+    def ancestry(self, asking: Deployment | Announcement, fetched: Fetched) -> Ancestry:
+        """Tell where the commit of a queued deployment or of a request stands to the fetched tip.
+
+        A push may be newer than git's answer; who asks by hand for what git does not know is told
+        at once. A request without a commit is for whatever the tip is.
 
         Raises:
             GitError: the mirror can't be read.
         """
-        known = True
+        sha, known = asking.sha, True
+        if isinstance(asking, Deployment):
+            announced_at, patience = asking.queued_at, REPLICATION
+        else:
+            announced_at, patience = asking.received_at, timedelta(0)
         try:
             if sha is None or self.parts.repository.contains(fetched.tip, sha):
                 return Ancestry.ON_BRANCH

@@ -35,7 +35,7 @@ from deployer.deployment.rollout import Drain, Rollout
 from deployer.deployment.run import Run
 from deployer.errors import RequirementsRefused, ServicesError
 from deployer.ports import Journal
-from deployer.worker import covered, deploying
+from deployer.worker import covered
 from deployer.worker.covered import CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import BY_HAND, Intake
@@ -137,7 +137,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("who puts a text back is not told what it does")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(deploying, "Run", lambda *a, **k: Run(*a, **{**k, "answers_for": frozenset()}))
+    patch.setattr(Run, "_judged_unmoved", lambda self, live: set(live.pending) - self.beside.paths)
 
 
 @planted("a tip is told before its delivery says of what")
@@ -287,11 +287,11 @@ def _forgetful(take_in: Callable[[Intake], bool]) -> Callable[[Intake], bool]:
 
 @planted("what a killed worker had begun is left alone")
 def _(patch: pytest.MonkeyPatch) -> None:
-    new_rows = Intake.rows
+    queued = Intake.queued
     patch.setattr(
         Intake,
-        "rows",
-        lambda self: [row for row in new_rows(self) if row.state is not State.RUNNING],
+        "queued",
+        lambda self: [one for one in queued(self) if one.state is not State.RUNNING],
     )
 
 

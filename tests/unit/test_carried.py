@@ -661,4 +661,4 @@ def test_of_those_that_are_carried_only_the_ones_that_are_named_are_dropped() ->
     cut_short(1, carrying, of_one_release("r1", SLOW))
     cut_short(2, carrying, of_one_release("r2", WEATHER))
     carrying.drop({1})
-    assert carrying.rows == {2}
+    assert carrying.ids == {2}
