@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import structlog
 
-from deployer.core.model import SCHEDULER, Busy, Examined, Refusal, StepName, Tree
+from deployer.core.model import SCHEDULER, Examined, Refusal, StepName, TaskInstance, Tree
 from deployer.core.planning import packages
 from deployer.core.requirements import meaning
 from deployer.deployment.parts import Parts
@@ -78,7 +78,7 @@ class Drain:
 
     def wait(
         self, tell: Callable[[str], None], lives: Callable[[], bool] = lambda: True
-    ) -> tuple[Busy, ...]:
+    ) -> tuple[TaskInstance, ...]:
         """Wait until the executor has no task; return those it has when the time is over.
 
         `tell` is given a few words on who is waited for, now and then. `lives`: what would note
@@ -328,7 +328,7 @@ def _of_packages(words: str) -> str:
     return f"packages change: {words}"
 
 
-def in_words(busy: Sequence[Busy]) -> str:
+def in_words(busy: Sequence[TaskInstance]) -> str:
     """Return who is busy, the first by name: `lasse_taxi_pipeline.ingest and 2 more`."""
     first, *others = sorted({f"{task.dag_id}.{task.task_id}" for task in busy})
     return f"{first} and {len(others)} more" if others else first

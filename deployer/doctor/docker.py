@@ -117,9 +117,9 @@ def services(world: World) -> str:
             "; ".join(wrong),
             f"look at what it says: {_command(world)} logs; then start it: the same with `up -d`",
         )
-    unchecked = [one.service for one in seen if one.service in needed and not one.look.health]
+    unchecked = [one.service for one in seen if one.service in needed and not one.state.health]
     note = f"; without a health check: {', '.join(unchecked)}" if unchecked else ""
-    starting = [one.service for one in seen if one.look.health == "starting"]
+    starting = [one.service for one in seen if one.state.health == "starting"]
     how = f"run, and start: {', '.join(starting)}" if starting else "run and are healthy"
     return f"{', '.join(sorted(needed))} {how}{note}"
 
@@ -135,19 +135,19 @@ def _processes(living: Collection[str], needed: Collection[str]) -> str:
 
 
 def _ailing(one: Seen, needed: Collection[str]) -> str | None:
-    look = one.look
-    match look.status, look.health:
+    state = one.state
+    match state.status, state.health:
         case "running", None | "none" | "healthy":
             return None
-        case "running", "starting" if look.restarts <= 1:  # it may start before what it needs
+        case "running", "starting" if state.restarts <= 1:  # it may start before what it needs
             return None
         case "running", health:
-            again = f", {counted(look.restarts, 'time')} started again" if look.restarts else ""
+            again = f", {counted(state.restarts, 'time')} started again" if state.restarts else ""
             return f"is {health}{again}"
-        case "exited", _ if look.exit_code == 0 and one.service not in needed:
+        case "exited", _ if state.exit_code == 0 and one.service not in needed:
             return None
         case _:
-            return look.words()
+            return state.words()
 
 
 def _command(world: World) -> str:

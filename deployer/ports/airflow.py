@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from deployer.core.model import Busy, Examined, ProcessorCame, Told, Tree
+from deployer.core.model import Examined, ProcessorCame, TaskInstance, Told, Tree
 
 
 class Airflow(Protocol):
@@ -42,7 +42,7 @@ class Airflow(Protocol):
             AirflowUnreachable, AirflowError
         """
 
-    def busy(self) -> tuple[Busy, ...]:
+    def busy(self) -> tuple[TaskInstance, ...]:
         """Return the task instances that are with the executor: running, queued or restarting.
 
         Raises:

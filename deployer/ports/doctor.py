@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from deployer.core.model import Health, Look
+from deployer.core.model import ContainerState, Health
 from deployer.ports.journal import Journal
 from deployer.ports.repository import Edits, Releases
 
@@ -65,7 +65,7 @@ class Seen:
     """
 
     service: str
-    look: Look
+    state: ContainerState
     passed_over: tuple[str, ...] = ()
 
 

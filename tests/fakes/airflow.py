@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployer.core.model import Busy
+from deployer.core.model import TaskInstance
 from deployer.errors import AirflowUnreachable
 
 
@@ -71,14 +71,14 @@ class FakeAirflow:
             self.slots[name] = slots
             self.resizes.append((name, slots))
 
-    def busy(self) -> tuple[Busy, ...]:
+    def busy(self) -> tuple[TaskInstance, ...]:
         self._answer()
         self.tasks[:] = [task for task in self.tasks if not task.running or task.looks != 0]
         self._schedule()
         running = [task for task in self.tasks if task.running]
         for task in running:
             task.looks = None if task.looks is None else task.looks - 1
-        return tuple(Busy(task.dag_id, task.task_id, "running") for task in running)
+        return tuple(TaskInstance(task.dag_id, task.task_id, "running") for task in running)
 
     # -- inside
 

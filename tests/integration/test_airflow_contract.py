@@ -19,7 +19,7 @@ from airflow_client.client.api.pool_api import PoolApi
 from airflow_client.client.models.pool_body import PoolBody
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 
-from deployer.core.model import Busy
+from deployer.core.model import TaskInstance
 from deployer.demo.stage import free_port
 from deployer.edges.airflow.rest import AirflowRest
 from deployer.errors import AirflowError, AirflowUnreachable
@@ -206,7 +206,9 @@ def pool(rig: Rig, name: str) -> Iterator[str]:
         rig.remove_pool(name)
 
 
-def wait_for_busy(rig: Rig, dag_id: str, enough: Callable[[set[str]], bool]) -> Mapping[str, Busy]:
+def wait_for_busy(
+    rig: Rig, dag_id: str, enough: Callable[[set[str]], bool]
+) -> Mapping[str, TaskInstance]:
     """Look until `enough` of the ids of a DAG's busy tasks; return those tasks by id."""
     end = time.monotonic() + PATIENCE_S
     while True:

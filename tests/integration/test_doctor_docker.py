@@ -17,7 +17,7 @@ import docker as sdk
 import pytest
 
 from deployer.core.doctor import Ailment
-from deployer.core.model import Look
+from deployer.core.model import ContainerState
 from deployer.demo.stage import free_port
 from deployer.doctor import docker
 from deployer.edges.compose import runner
@@ -292,18 +292,18 @@ def test_a_paused_container_is_told(project: Project) -> None:
 class Listed:
     """An engine with one container."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, state: ContainerState) -> None:
+        self._state = state
 
     def about(self) -> About:
         return About("28.2.2", Path("/var/lib/docker"))
 
     def containers(self) -> tuple[Seen, ...]:
-        return (Seen("well", self._look),)
+        return (Seen("well", self._state),)
 
 
 def test_one_that_ends_again_and_again_is_told_also_while_it_starts() -> None:
-    starts = partial(Look, "running", "starting")
+    starts = partial(ContainerState, "running", "starting")
     once = nothing_but(engine=Listed(starts(restarts=1)), recreate_services=("well",))
     assert docker.services(once) == "well run, and start: well"
     with pytest.raises(Ailment, match="well is starting, 41 times started again"):

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployer.core.model import Look
+from deployer.core.model import ContainerState
 from deployer.edges.airflow.health import _certificates, without_beat
 from deployer.edges.compose.engine import _between, clean
 
@@ -18,8 +18,8 @@ NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SERVICES = ("airflow-scheduler", "airflow-dag-processor", "airflow-apiserver")
 
 
-def running(health: str | None = None, *, restarts: int = 0, for_s: float = 1) -> Look:
-    return Look("running", health, restarts, started_at=NOW - timedelta(seconds=for_s))
+def running(health: str | None = None, *, restarts: int = 0, for_s: float = 1) -> ContainerState:
+    return ContainerState("running", health, restarts, started_at=NOW - timedelta(seconds=for_s))
 
 
 def test_airflow_is_known_by_the_authorities_of_the_environment(
@@ -58,8 +58,8 @@ def test_a_container_is_waited_for_until_its_check_passes(health: str) -> None:
 
 @pytest.mark.parametrize("status", ["created", "restarting", "paused"])
 def test_a_container_that_does_not_run_is_waited_for(status: str) -> None:
-    assert not Look(status, "healthy").healthy(NOW, vouched_for=True)
-    assert Look(status, restarts=1).failure(NOW) is None
+    assert not ContainerState(status, "healthy").healthy(NOW, vouched_for=True)
+    assert ContainerState(status, restarts=1).failure(NOW) is None
 
 
 def test_without_a_check_it_must_have_run_for_a_while_unless_somebody_vouches_for_it() -> None:
@@ -70,17 +70,19 @@ def test_without_a_check_it_must_have_run_for_a_while_unless_somebody_vouches_fo
 
 @pytest.mark.parametrize("status", ["exited", "dead"])
 def test_a_container_that_ended_for_good_is_not_waited_for(status: str) -> None:
-    assert Look(status, exit_code=3).failure(NOW) == "ended with exit code 3"
+    assert ContainerState(status, exit_code=3).failure(NOW) == "ended with exit code 3"
 
 
 def test_an_end_for_want_of_memory_says_so() -> None:
-    ended = Look("exited", exit_code=137, out_of_memory=True)
+    ended = ContainerState("exited", exit_code=137, out_of_memory=True)
     assert ended.failure(NOW) == "ended with exit code 137 for want of memory"
 
 
 def test_the_second_restart_is_one_too_many() -> None:
-    assert Look("restarting", restarts=1).failure(NOW) is None
-    assert Look("restarting", restarts=2).failure(NOW) == "ends again and again: 2 restarts"
+    assert ContainerState("restarting", restarts=1).failure(NOW) is None
+    assert (
+        ContainerState("restarting", restarts=2).failure(NOW) == "ends again and again: 2 restarts"
+    )
     assert running("starting", restarts=2).failure(NOW) is not None
 
 
@@ -149,7 +151,7 @@ def test_what_runs_is_steady_unless_it_was_just_started_again() -> None:
     assert running().steady(NOW)
     assert not running(restarts=3, for_s=10).steady(NOW)
     assert running(restarts=3, for_s=20).steady(NOW)
-    assert not Look("exited").steady(NOW)
+    assert not ContainerState("exited").steady(NOW)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +159,12 @@ def test_what_runs_is_steady_unless_it_was_just_started_again() -> None:
     [
         (running(), "is running"),
         (running(restarts=2), "is running, 2 times started again"),
-        (Look("exited", exit_code=3), "ended with exit code 3"),
+        (ContainerState("exited", exit_code=3), "ended with exit code 3"),
         (
-            Look("restarting", restarts=5, exit_code=137, out_of_memory=True),
+            ContainerState("restarting", restarts=5, exit_code=137, out_of_memory=True),
             "ended with exit code 137 for want of memory, 5 times started again",
         ),
     ],
 )
-def test_how_it_stands_is_told_in_words(seen: Look, words: str) -> None:
+def test_how_it_stands_is_told_in_words(seen: ContainerState, words: str) -> None:
     assert seen.words() == words

@@ -9,7 +9,15 @@ from itertools import count
 import pytest
 
 from deployer.core.airflow_version import BY
-from deployer.core.model import Busy, ParseError, Running, State, StepName, StepRecord, Vitals
+from deployer.core.model import (
+    ParseError,
+    Running,
+    State,
+    StepName,
+    StepRecord,
+    TaskInstance,
+    Vitals,
+)
 from deployer.deployment.rollout import TELL_EVERY_S, Drain
 from deployer.errors import AirflowUnreachable, NotHealthy, ServicesError
 from tests.fakes.airflow import FakeAirflow, Task
@@ -87,7 +95,7 @@ def test_the_status_says_whom_a_drain_waits_for(
     busy = world.airflow.busy
     sha = packages(world)
 
-    def look() -> tuple[Busy, ...]:
+    def look() -> tuple[TaskInstance, ...]:
         said.append(world.said(sha)["airflow/deploy"])
         running.append(world.judging(sha).running)
         return busy()
@@ -147,7 +155,7 @@ def test_tasks_are_waited_for_no_longer_when_the_scheduler_ends_meanwhile(
     world.airflow.tasks = [Task("lasse_taxi", "ingest")]
     looks, busy = count(), world.airflow.busy
 
-    def look() -> tuple[Busy, ...]:
+    def look() -> tuple[TaskInstance, ...]:
         if next(looks) == 5:
             world.services.ended.add("airflow-scheduler")
         return busy()

@@ -41,14 +41,14 @@ from deployer.core.model.endings import (
 )
 from deployer.core.model.plans import Plan, Refusal, RequirementsDiff
 from deployer.core.model.sights import (
-    Busy,
+    ContainerState,
     Health,
     Listed,
-    Look,
     ParseEnd,
     ParseResult,
     ProcessorCame,
     ProcessorLeft,
+    TaskInstance,
     Told,
     Vitals,
 )

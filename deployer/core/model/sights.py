@@ -34,7 +34,7 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class TaskInstance:
     """A task instance that the executor has; `state` is running, queued or restarting."""
 
     dag_id: str
@@ -43,8 +43,8 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at one container.
+class ContainerState:
+    """One container, as the engine shows it.
 
     Attributes:
         status: `created`, `running`, `restarting`, `paused`, `exited` or `dead`.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deployer.core.model import Busy, Health
+from deployer.core.model import Health, TaskInstance
 from deployer.edges.airflow.health import read
 from deployer.errors import AirflowError
 
@@ -63,10 +63,10 @@ class AirflowRest:
         # is `busy` once this returns. SQLite has no such lock, so there it may come a moment late.
         self._calls.resize_pool(name, slots)
 
-    def busy(self) -> tuple[Busy, ...]:
+    def busy(self) -> tuple[TaskInstance, ...]:
         # A deferred task is with the triggerer, and needs a slot to go on.
         rows = self._calls.task_instances(["running", "queued", "restarting"])
-        return tuple(Busy(row["dag_id"], row["task_id"], row["state"]) for row in rows)
+        return tuple(TaskInstance(row["dag_id"], row["task_id"], row["state"]) for row in rows)
 
     # -- ports.doctor.AirflowAccount
 

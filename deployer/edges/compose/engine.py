@@ -21,7 +21,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from deployer.core.model import Look
+from deployer.core.model import ContainerState
 from deployer.errors import ServicesError
 from deployer.masking import without
 from deployer.ports.doctor import About, Seen
@@ -119,7 +119,7 @@ class Containers:
             ServicesError: the engine does not answer.
         """
         return tuple(
-            Seen(container.labels[_SERVICE], look(container), _passed_over(container))
+            Seen(container.labels[_SERVICE], state_of(container), _passed_over(container))
             for container in self._all()
             if not _is_twin(container)
         )
@@ -156,10 +156,10 @@ class Containers:
             )
 
 
-def look(container: Container) -> Look:
+def state_of(container: Container) -> ContainerState:
     """Return what the engine said of the container when it was listed."""
     state: Mapping[str, Any] = container.attrs["State"]
-    return Look(
+    return ContainerState(
         status=state["Status"],
         health=(state.get("Health") or {}).get("Status"),
         restarts=container.attrs.get("RestartCount", 0),
@@ -182,7 +182,7 @@ def passes_its_check(container: Container) -> bool:
 
 def _passed_over(container: Container) -> tuple[str, ...]:
     """Return what one that did its work says that it passed over (accounts.py of Airflow's)."""
-    seen = look(container)
+    seen = state_of(container)
     if seen.status != "exited" or seen.exit_code != 0:
         return ()
     # Of the last start alone: what was mended since is no ailment.
@@ -201,7 +201,7 @@ def last_lines(container: Container) -> str:
         ServicesError: the engine does not answer.
     """
     until = None
-    seen = look(container)
+    seen = state_of(container)
     if seen.restarts > 1:
         ended_at = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
         until = _between(ended_at, seen.started_at).timestamp()

@@ -17,7 +17,7 @@ from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
 from deployer.edges.compose.commands import up
-from deployer.edges.compose.engine import Containers, asking, last_lines, look, passes_its_check
+from deployer.edges.compose.engine import Containers, asking, last_lines, passes_its_check, state_of
 from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot, Slots
@@ -130,19 +130,19 @@ class ComposeServices:
 
     def vitals(self, service: str) -> Vitals:
         containers = self._containers.of(service)
-        looks = [look(container) for container in containers]
-        if not looks:
+        states = [state_of(container) for container in containers]
+        if not states:
             return Vitals(None, steady=False, words="has no container")
         now = datetime.now(UTC)
         lives = [
             f"{container.id} since {seen.started_at.isoformat()}"
-            for container, seen in zip(containers, looks, strict=True)
+            for container, seen in zip(containers, states, strict=True)
         ]
-        runs = all(seen.status == "running" for seen in looks)
+        runs = all(seen.status == "running" for seen in states)
         return Vitals(
             ", ".join(lives) if runs else None,
-            steady=all(seen.steady(now) for seen in looks),
-            words=next((s.words() for s in looks if not s.steady(now)), looks[0].words()),
+            steady=all(seen.steady(now) for seen in states),
+            words=next((s.words() for s in states if not s.steady(now)), states[0].words()),
         )
 
     def revive(self, service: str) -> None:
@@ -224,19 +224,19 @@ class ComposeServices:
         waiting: dict[str, str] = {}
         for service in services:
             containers = self._containers.of(service)
-            looks = [look(container) for container in containers]
-            if not looks:
+            states = [state_of(container) for container in containers]
+            if not states:
                 # No packages do that.
                 raise ServicesError(f"{service} has no container: was it removed by hand?")
-            for seen in looks:
+            for seen in states:
                 if failure := seen.failure(now):
                     raise self._failed(service, failure)
             vouched = vouched_for and health.knows(service)
             if not all(
                 seen.healthy(now, vouched_for=vouched) or passes_its_check(container)
-                for container, seen in zip(containers, looks, strict=True)
+                for container, seen in zip(containers, states, strict=True)
             ):
-                waiting[service] = f"Docker says {looks[0].health or looks[0].status}"
+                waiting[service] = f"Docker says {states[0].health or states[0].status}"
         return waiting
 
     def _silent(self, services: Sequence[str]) -> dict[str, str]:
@@ -247,9 +247,9 @@ class ComposeServices:
         """
         running: dict[str, datetime] = {}
         for service in services:
-            looks = [look(container) for container in self._containers.of(service)]
-            if all(seen.status == "running" for seen in looks):
-                running[service] = max(seen.started_at for seen in looks)
+            states = [state_of(container) for container in self._containers.of(service)]
+            if all(seen.status == "running" for seen in states):
+                running[service] = max(seen.started_at for seen in states)
         silent = health.unhealthy(self.airflow_url, running)
         return dict.fromkeys(silent, "Airflow does not call it healthy")
 
