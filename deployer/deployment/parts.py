@@ -41,7 +41,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a deployment was cut short for: others do not wait for it.
+    """What is left of a deployment that was cut short, so that others do not wait for it.
 
     Attributes:
         unexamined: DAG files that are held until the isolated parse has come to them.
@@ -71,7 +71,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a deployment, or of what it was cut short for.
+    """What came of a deployment, or of what was left of it.
 
     Attributes:
         ending: how it ended; while anything is pending, how far it came.

@@ -171,9 +171,9 @@ class Rollout:
             self._install(back, tip, good)
 
     def stay(self) -> None:
-        """Leave the packages as they are, but not what a deployment left that died among them.
+        """Keep the packages, and end the rollout of a deployment that died in it.
 
-        Unless it is known which run, the services go back to what was found healthy last.
+        Where it is not known which packages run, services go back to those found healthy last.
 
         Raises:
             ServicesError, AirflowError

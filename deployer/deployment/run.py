@@ -76,7 +76,7 @@ class Run:
         return self._safely(tip, lambda: self._deploy(tip))
 
     def resume(self, tip: str, pending: Pending) -> Result:
-        """Go on with what the deployment of `tip` was cut short for, in what is live now.
+        """Go on with what is left of the deployment of `tip`, in what is live now.
 
         Its examination must be done. Never raises.
         """

@@ -50,9 +50,8 @@ class Beside:
 class Waiting:
     """One wait, no longer than `PARSE_TIMEOUT_S` after the publication or the last news.
 
-    Times in seconds waited.
-
     Airflow parses some files a second: three thousand take it longer than any bound for one.
+    Times that are kept here are in seconds after `since`.
 
     Attributes:
         watch: what is waited for.

@@ -161,7 +161,7 @@ class Journal(Protocol):
     def supersede(
         self, deployment: int, reason: str, *, at: datetime, statuses: Sequence[Status] = ()
     ) -> None:
-        """End a deployment in whose place another answers, and owe `statuses` in the same way."""
+        """End a deployment in whose place another answers, and owe `statuses`; as `end` does."""
 
     def live(self) -> Live | None:
         """Return what is known to be live and judged, None: not known, redo everything."""
@@ -172,9 +172,9 @@ class Journal(Protocol):
         """Return the `Live.stays` of what was known to be live last."""
 
     def packages(self) -> str | None:
-        """Return the requirements on which the class ran when a commit went live last.
+        """Return the text of `requirements.txt` whose packages the last live commit runs with.
 
-        None: none has since this is written down.
+        None: not known.
         """
 
     def set_packages(self, text: str) -> None: ...
@@ -183,13 +183,13 @@ class Journal(Protocol):
         """Return those of `paths` whose newest verdict before deployment `before` was good."""
 
     def judged(self) -> frozenset[str]:
-        """Return the files that Airflow judged, and has not been without since.
+        """Return the files that Airflow has by their newest verdicts, `held` ones passed over.
 
-        That one is held says nothing: it may be no DAG file, or never have been live.
+        What is held may be no DAG file, or never have been live.
         """
 
     def duplicates(self, paths: Collection[str]) -> tuple[Duplicate, ...]:
-        """Return by which claims those of `paths` are held of which nothing newer is told."""
+        """Return for which claims of a `dag_id` those of `paths` are held, by newest verdicts."""
 
     def files_of(self, dag_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return the files whose last good verdict names each of `dag_ids`, if any does.
@@ -224,16 +224,13 @@ class Journal(Protocol):
         """Forget what the dag-processor died of, and all refusals: somebody asks for all anew."""
 
     def drained(self) -> Mapping[str, int] | None:
-        """Return the slots that pools had before a rollout emptied them; empty: none is at work.
+        """Return the slots, by pool, that a rollout took and is to give back; empty: there is none.
 
-        None: one is, or was left to be ended, and no pool is known to be empty.
+        None: a rollout is at work, or was cut short and has to be ended, and took none.
         """
 
     def set_drained(self, slots: Mapping[str, int] | None) -> None:
-        """Say that a rollout is at work, and the slots of pools that it is about to empty.
-
-        Empty: it is over, they have them back.
-        """
+        """Say that a rollout is at work, and which slots it is about to take; empty: it is over."""
 
     def beat(
         self,
@@ -258,11 +255,10 @@ class Journal(Protocol):
         """
 
     def due(self, at: datetime, limit: int = 1) -> tuple[Owed, ...]:
-        """Return of the statuses to be tried now those that may be chosen as the next one.
+        """Return statuses that may be posted now, those among which the next one is chosen.
 
-        The first `limit` by `pacing.urgency`, then those by `pacing.patience`, each
-        once. One whose time is further away than any retry is, was timed by another clock: it
-        is due.
+        The first `limit` by `pacing.urgency`, then those by `pacing.patience`, each once. One
+        that is due later than any retry may be was timed before the clock was set back: it is due.
         """
 
     def posted(self, owed: int, *, at: datetime, target_url: str | None) -> None: ...

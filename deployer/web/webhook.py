@@ -28,7 +28,7 @@ from deployer.ports import Bell, Journal
 log = structlog.get_logger()
 
 SMALL = 1024 * 1024
-"""Bytes of a body that each thread reads at once; of the rest, one body is in memory at a time."""
+"""Bytes of a body that any thread may hold; of larger ones there is one in memory at a time."""
 LARGE_WAIT_S = 8.0
 """How long a large body waits for its turn: GitHub waits 10 s for the answer."""
 _PIECE = 64 * 1024
@@ -94,8 +94,8 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
 def _body(headers: Mapping[str, str], large: threading.Lock) -> Iterator[bytes]:
     """Hand out the body as delivered: the signature is over these very bytes.
 
-    Whoever knows the address may send bodies whose signature is wrong, which only all of their
-    bytes tell: so what is unsigned takes `SMALL` a thread, and one `BODY_LIMIT` in all.
+    That a signature is wrong is known only after the last byte, and anybody may send such bodies:
+    so each thread reads up to `SMALL` bytes, and only one at a time reads on, up to `BODY_LIMIT`.
 
     Raises:
         WebhookRejected: the headers are no delivery's: nothing was read; the body is over the

@@ -53,8 +53,8 @@ class Intake:
         """
         journal, found = self._journal, False
         with self.lock:
-            steered = self._look_for_freeze()
-            waiting = {d.sha: d.id for d in journal.unfinished()}
+            freeze_moved = self._look_for_freeze()
+            by_sha = {d.sha: d.id for d in journal.unfinished()}
             live = journal.live()
             for announced in journal.unseen():
                 if announced.trigger in BY_HAND:
@@ -62,14 +62,14 @@ class Intake:
                     self._last_request = max(self._last_request, announced.id)
                     continue
                 sha = announced.sha or ""
-                known = waiting.get(sha)
+                known = by_sha.get(sha)
                 untold = journal.shown(sha, DEPLOY) is None
                 if known is None and live and live.sha == sha and not untold:
                     # A redelivery, or a push that the poll found first: answered already.
                     known = judged.id if (judged := journal.judging(sha)) else None
                 is_new = known is None
                 if known is None:
-                    known = waiting[sha] = self.queue(
+                    known = by_sha[sha] = self.queue(
                         sha, announced.before, announced.trigger, announced.received_at
                     )
                     log.info("announced", sha=sha, deployment=known)
@@ -78,14 +78,14 @@ class Intake:
                     self.let_wait({known: sha}, why)
                 elif is_new or untold:  # one that git showed first is being deployed
                     self.owe(known, pending(Commit(sha)))
-                # Dying before this line queues nothing twice: `waiting` knows the sha.
+                # Dying before this line queues nothing twice: `by_sha` knows it then.
                 journal.attach(announced.id, known)
             if found:
                 self.others.set()
         if found:
             self._parts.feed.nudge()
             self._parts.examiner.nudge()
-        return found or steered
+        return found or freeze_moved
 
     def _look_for_freeze(self) -> bool:
         """Tell whether somebody froze deployments or let them go on, or the time is over."""
@@ -110,7 +110,7 @@ class Intake:
         )
 
     def saw(self, tip: str) -> None:
-        """Note when git showed a tip first."""
+        """Note when git showed a tip first; its delivery may be on its way."""
         now = self._clock.monotonic()
         recent = {sha: at for sha, at in self._seen.items() if now - at < NAMED_WITHIN_S}
         self._seen = {**recent, tip: self._seen.get(tip, now)}
@@ -120,7 +120,7 @@ class Intake:
 
         What a commit is told hangs on the tip that its delivery names before it: it is told when
         that has come (`Deploying.end`; later, like any commit that is late), or is too late
-        (`Reconciler._name`).
+        (`Reconciler._announce_live`).
         """
         if sha not in self._seen or self._journal.shown(sha, DEPLOY) is not None:
             return 0.0

@@ -25,7 +25,7 @@ QUIET_S = 4.0
 PRUNE_EVERY_S = 3600.0
 """For how long nothing more of the journal is taken for old."""
 BY_HAND_S = 20.0
-"""For which other packages than those of what is live are let be: somebody may be at work."""
+"""For so long packages that differ from the live commit's are let be: somebody may be at work."""
 ONE_BY_ONE_S = 900.0
 """The same where services do not agree: a scheduler ends its tasks before the next one is made."""
 
@@ -37,8 +37,8 @@ class Maintenance:
     """Nobody waits for it: a status is posted before.
 
     Attributes:
-        deployed: a tip for whose successor nothing is made ready yet.
-        untidy: what died, or failed, may have left something of a rollout in Docker.
+        deployed: the tip that was deployed last, until all is made ready for the next one.
+        untidy: a deployment that died or failed may have left something of a rollout in Docker.
     """
 
     def __init__(self, parts: Parts) -> None:

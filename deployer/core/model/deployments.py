@@ -99,8 +99,9 @@ class Owed:
     Attributes:
         attempts: tries so far.
         owed_since: when it was made.
-        place: in the order in which something was first owed for its commit and context.
-        tip: in the order in which pushes, the poll or the teacher named its commit.
+        place: rank among all statuses: higher, the later one was first owed for its commit and
+            context.
+        tip: rank among all commits: higher, the later a push, the poll or the teacher named it.
     """
 
     id: int
