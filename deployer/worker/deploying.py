@@ -61,23 +61,20 @@ class Deploying:
 
         Args:
             fetched: the tip, as git told it.
-            covered: rows of commits that it holds, which end with it.
-            requests: by hand, which it answers.
-            edits: what somebody changed by hand and is to be published anew.
-            redo: all of it, whatever is live.
-            woken: by the delivery of another commit: the tip's own may be on its way, as it may
-                while others are in `error`, for whose sake git is asked again.
-            otherwise: what triggered it, if nobody asked.
+            covered: queued deployments of commits that the tip contains, which end with it.
+            requests: of the teacher's, which it answers.
+            edits: what somebody changed by hand in what is live: it is published anew.
+            redo: judge all files, whatever is live.
+            woken: the delivery of another commit set it off, and the tip's own may still be on its
+                way. So it may where git was asked again for the sake of commits in `error`.
+            otherwise: what triggered it, if neither `requests` nor `covered` did.
         """
         journal, tip, live = self.parts.journal, fetched.tip, self.parts.journal.live()
         by_hand = any(request.trigger is Trigger.MANUAL for request in requests)
         in_error = self.covered.forgotten(tip)
-        with self.intake.lock:
-            asking = [*(one.trigger for one in requests), *(row.trigger for row in covered[-1:])]
-            why = asking[0] if asking else otherwise
-            deployment, of_tip = self._row_of(tip, live.sha if live else None, why)
-            for request in requests:
-                journal.attach(request.id, deployment)
+        asking = [*(one.trigger for one in requests), *(row.trigger for row in covered[-1:])]
+        why = asking[0] if asking else otherwise
+        deployment, of_tip = self._row_of(tip, live.sha if live else None, why, requests)
         if by_hand:
             journal.pardon()
         if by_hand or redo:
@@ -130,24 +127,27 @@ class Deploying:
         return result.ending
 
     def _row_of(
-        self, tip: str, base_sha: str | None, why: Trigger
+        self, tip: str, base_sha: str | None, why: Trigger, requests: Sequence[Announcement]
     ) -> tuple[int, Sequence[Deployment]]:
         """Return the number under which a tip is deployed, and what waits of it, oldest first.
 
         It is larger than that of any that was begun before: by it everybody tells what is newer,
-        and what waits in a freeze has its own from before a rollback.
+        and what waits in a freeze has its own from before a rollback. It answers `requests`.
         """
         if not self._begun:
             known = self.parts.journal.deployments(limit=LOOKED_BACK)
             self._begun = max((one.id for one in known if one.started_at), default=0)
-        of_tip = [row for row in self.intake.queued() if row.sha == tip]
-        mine = of_tip[-1] if of_tip else None
-        if mine is None or (why is Trigger.ROLLBACK and mine.trigger is not why):
-            number = self.intake.queue(tip, base_sha, why)  # what waits does so for the unfreeze
-        elif mine.id < self._begun:
-            number = self.intake.queue(tip, mine.base_sha, mine.trigger, mine.queued_at)
-        else:
-            number = mine.id
+        with self.intake.lock:
+            of_tip = [row for row in self.intake.queued() if row.sha == tip]
+            mine = of_tip[-1] if of_tip else None
+            if mine is None or (why is Trigger.ROLLBACK and mine.trigger is not why):
+                number = self.intake.queue(tip, base_sha, why)  # what waits is for the unfreeze
+            elif mine.id < self._begun:
+                number = self.intake.queue(tip, mine.base_sha, mine.trigger, mine.queued_at)
+            else:
+                number = mine.id
+            for request in requests:
+                self.parts.journal.attach(request.id, number)
         self._begun = max(self._begun, number)
         return number, of_tip
 
