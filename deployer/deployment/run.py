@@ -240,14 +240,14 @@ class Run:
             PusherError: nothing of the commit can be published.
         """
         last = live or self._published_last()
-        there = self._tree_of(last)
+        there = self._tree_of(last)  # whether it is known to be well or not
         old = self._without_edited(there) if live else None
         bare = self.parts.repository.tree(sha)
         if bare.refused:
             raise PusherError(bare.refused)
-        paths, stood = self._blobs().keys() if bare.left_out else (), old or there
+        paths, before = self._blobs().keys() if bare.left_out else (), old or there
         self._stays = rules.stays(last, there, bare, paths)
-        return old, rules.standing(stood and self._as_published(stood, bare), bare, paths)
+        return old, rules.standing(before and self._as_published(before, bare), bare, paths)
 
     def _judged_unmoved(self, live: Live) -> frozenset[str]:
         """Return the paths that are judged though they may be live as they are.
@@ -295,7 +295,7 @@ class Run:
         return replace(tree, files={**tree.files, **files})
 
     def _published_last(self) -> Live | None:
-        """Return what is published, though nobody knows how it is; None: nothing is."""
+        """Return what is published, where nothing is known to be live and judged; None: nothing."""
         release = self.parts.releases.live()
         return Live(release.sha, stays=self.parts.journal.stays()) if release else None
 

@@ -97,7 +97,7 @@ class Waiting:
             waited_s = self.parts.clock.monotonic() - self.since
             if self.watch.listed and waited_s >= PATIENCE_S and self.cut():
                 break
-            self._see_to_it_that_one_is_there(waited_s)
+            self._require_dag_processor(waited_s)
             if waited_s - self._news_s >= self._timeout_s:
                 return self._given_up(waited_s)
             for told in self.parts.feed.wait(self._next_look_s(waited_s)):
@@ -128,7 +128,7 @@ class Waiting:
         for path in self._others.settled.keys() - known.keys():
             self.beside.tell(self._others.settled[path])
 
-    def _see_to_it_that_one_is_there(self, waited_s: float) -> None:
+    def _require_dag_processor(self, waited_s: float) -> None:
         for life, left_s in self._away.items():
             if waited_s - left_s >= BACK_WITHIN_S:
                 log.warning("dag-processor ended", life=life)

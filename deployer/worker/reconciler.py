@@ -139,8 +139,7 @@ class Reconciler:
 
         Requests wait too. Dying in here changes nothing: the freeze is in the journal.
         """
-        if freeze.sha:
-            self._tell_rolled_back(freeze, freeze.sha)  # a worker before this one died in it
+        self._tell_rolled_back(freeze)  # a worker before this one died in it
         rows = self._intake.queued()
         begun = [
             row
@@ -192,18 +191,21 @@ class Reconciler:
         back = Fetched(sha, skipped)
         ending = self._deploying.deploy(back, requests=requests, otherwise=Trigger.ROLLBACK)
         again_s = self._after(ending)
-        self._tell_rolled_back(freeze, sha)
+        self._tell_rolled_back(freeze)
         return 0.0 if again_s is None else again_s  # what waits is told why
 
-    def _tell_rolled_back(self, freeze: Freeze, sha: str) -> None:
-        """Say so of the commits that are live no longer, and queue them anew for the unfreeze."""
+    def _tell_rolled_back(self, freeze: Freeze) -> None:
+        """Say so of the commits that are live no longer, and queue them anew for the unfreeze.
+
+        Once the commit of the rollback is live; a freeze without one has nothing to tell.
+        """
         journal, now = self._parts.journal, self._parts.clock.now()
         live = journal.live()
-        if self._told_rollback == freeze or live is None or live.sha != sha:
+        if self._told_rollback == freeze or live is None or live.sha != freeze.sha:
             return
         with self._intake.lock:
             rows = {row.sha: row for row in self._intake.queued()}
-            for commit in self._covered.judged_beyond(sha):
+            for commit in self._covered.judged_beyond(live.sha):
                 row = rows.get(commit)
                 if row and row.waits_for:
                     continue
