@@ -54,7 +54,7 @@ class Deploying:
         *,
         edits: Edits | None = None,
         redo: bool = False,
-        woken: bool = False,
+        by_other: bool = False,
         otherwise: Trigger = Trigger.POLL,
     ) -> Ending:
         """Deploy a tip; return how it ended, or how far it came.
@@ -65,8 +65,8 @@ class Deploying:
             requests: of the teacher's, which it answers.
             edits: what somebody changed by hand in what is live: it is published anew.
             redo: judge all files, whatever is live.
-            woken: the delivery of another commit set it off, and the tip's own may still be on its
-                way. So it may where git was asked again for the sake of commits in `error`.
+            by_other: another commit's delivery set it off, so the tip's own may be on its way; as
+                it may be where git was asked again for the sake of commits in `error`.
             otherwise: what triggered it, if neither `requests` nor `covered` did.
         """
         journal, tip, live = self.parts.journal, fetched.tip, self.parts.journal.live()
@@ -96,7 +96,7 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = (woken or journal.in_error()) and not requests and self.intake.named_in_s(tip)
+        early = (by_other or journal.in_error()) and not requests and self.intake.named_in_s(tip)
         told = [commit for commit in commits if commit.sha != tip or not early]
         # Who shows an error keeps that until the end.
         shown = [commit for commit in told if commit.sha not in in_error]

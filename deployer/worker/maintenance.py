@@ -52,8 +52,8 @@ class Maintenance:
         self._drift = ""
         self._not_compared = ""
         self._drifted_at = 0.0  # monotonic, as is the next
-        self._mend_at: float | None = None
-        self._tried: str | None = None  # the tip that was to mend that drift
+        self._repair_at: float | None = None
+        self._tried_tip: str | None = None  # the tip that was to mend that drift
 
     def prepare(self) -> None:
         """Make ready for the first pass.
@@ -100,18 +100,18 @@ class Maintenance:
 
     def tried_to_repair(self, tip: str) -> None:
         """Take note that there was such a deployment: another one would not help either."""
-        self._tried = tip
+        self._tried_tip = tip
 
     @property
     def repair_in_s(self) -> float | None:
         """In how many seconds packages are to be compared once more, None: at the poll."""
-        if self._mend_at is None:
+        if self._repair_at is None:
             return None
-        return min(max(self._mend_at - self._parts.clock.monotonic(), 0.0), BY_HAND_S)
+        return min(max(self._repair_at - self._parts.clock.monotonic(), 0.0), BY_HAND_S)
 
     def _compare_packages(self, tip: str) -> None:
         """Compare the packages that run with those of what is live, and say how they differ."""
-        parts, now, self._mend_at = self._parts, self._parts.clock.monotonic(), None
+        parts, now, self._repair_at = self._parts, self._parts.clock.monotonic(), None
         try:
             drift, hindrance = self._drifted(tip)
         except DeployerError as exc:
@@ -121,12 +121,12 @@ class Maintenance:
             return
         self._not_compared = ""
         if drift != self._drift:
-            self._drift, self._drifted_at, self._tried = drift, now, None
-        if drift and not hindrance and self._tried == tip:
+            self._drift, self._drifted_at, self._tried_tip = drift, now, None
+        if drift and not hindrance and self._tried_tip == tip:
             hindrance = "a deployment of the live commit did not help"
         if drift and not hindrance:
             patience_s = ONE_BY_ONE_S if drift == packages.UNLIKE else BY_HAND_S
-            self._mend_at = self._drifted_at + patience_s
+            self._repair_at = self._drifted_at + patience_s
         words = f"{drift}; they can't be put back: {hindrance}" if hindrance else drift
         if words != parts.journal.pulse().drift:
             parts.journal.beat(at=parts.clock.now(), drift=words)

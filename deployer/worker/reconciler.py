@@ -113,9 +113,10 @@ class Reconciler:
         if not (of_tip or requests or behind):
             covered = self._covered.late(covered)
         if of_tip or requests or behind or covered:
-            others = [row for row in covered if row.sha != tip]
-            woken = any(row.sha != tip for row in left)
-            ending = self._deploying.deploy(fetched, others, requests, edits=edits, woken=woken)
+            covered = [row for row in covered if row.sha != tip]
+            by_other = any(row.sha != tip for row in left)
+            deploy = self._deploying.deploy
+            ending = deploy(fetched, covered, requests, edits=edits, by_other=by_other)
             return self._after(ending, edits)
         unseen = Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}
         return self._nothing_to_deploy(fetched, unseen=unseen)

@@ -126,12 +126,12 @@ def heard(connection: Connection, what: str) -> tuple[Heard, ...]:
         )
         for row in connection.execute(came.outerjoin(announcements).where(named))
     ]
-    asked = and_(announcements.c.sha == what, announcements.c.delivery.is_(None))
-    wished = [
+    by_hand = and_(announcements.c.sha == what, announcements.c.delivery.is_(None))
+    asked = [
         Heard(row.received_at, row.sha, Trigger(row.trigger), deployment=row.deployment_id)
-        for row in connection.execute(select(announcements).where(asked))
+        for row in connection.execute(select(announcements).where(by_hand))
     ]
-    return tuple(sorted([*posted, *wished], key=lambda it: it.at))
+    return tuple(sorted([*posted, *asked], key=lambda it: it.at))
 
 
 def about(connection: Connection, sha: str) -> tuple[Deployment, ...]:
