@@ -64,8 +64,8 @@ class Push:
     origin: Origin
 
     @property
-    def amiss(self) -> bool:
-        """Whether the settings have to be mended."""
+    def settings_wrong(self) -> bool:
+        """Whether they name the repository as it was called before."""
         return self.origin.renamed
 
 
@@ -73,20 +73,20 @@ class Push:
 class Ignored:
     """Genuine, but nothing to do; `reason` is one sentence.
 
-    `amiss`: the settings may have to be mended.
+    `settings_wrong`: perhaps they are, and the push is ours.
     """
 
     reason: str
-    amiss: bool = False
+    settings_wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A push under another name than that of the class repository; `settle` decides.
+class OtherName:
+    """A push under another name than that of the class repository; `settle` decides whose it is.
 
     Attributes:
-        ours: what it says if the class repository was renamed to it.
-        foreign: what if it is another one.
+        ours: what it says if the class repository was renamed to that.
+        foreign: what it says if it is another repository's.
     """
 
     origin: Origin
@@ -94,7 +94,7 @@ class Elsewhere:
     foreign: Ignored
 
 
-Content: TypeAlias = Push | Ignored | Elsewhere
+Content: TypeAlias = Push | Ignored | OtherName
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def receive(
     return Delivery(guid, event, content)
 
 
-def settle(push: Elsewhere, last: Origin | None) -> Push | Ignored:
+def settle(push: OtherName, last: Origin | None) -> Push | Ignored:
     """Return what a push under another name says; `last`: where the newest accepted one came from.
 
     A repository made anew under the old name has a number of its own: once a push of it was
@@ -236,7 +236,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored | Elsewhere:
+def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored | OtherName:
     repository = _typed(payload.get("repository"), dict, "repository")
     full_name = _typed(repository.get("full_name"), str, "repository.full_name")
     origin = Origin(_repo_id(repository.get("id")), full_name, repo)
@@ -246,11 +246,11 @@ def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored 
     foreign = Ignored(
         f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
         " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
-        amiss=True,
+        settings_wrong=True,
     )
     if origin.repo_id is None or not _NAME.fullmatch(full_name):
         return foreign
-    return Elsewhere(origin, content, foreign)
+    return OtherName(origin, content, foreign)
 
 
 def _of_branch(payload: Mapping[str, Any], branch: str, origin: Origin) -> Push | Ignored:

@@ -14,8 +14,8 @@ from flask import Blueprint, Response, jsonify, request
 
 from deployer.core.webhook import (
     BODY_LIMIT,
-    Elsewhere,
     Ignored,
+    OtherName,
     Push,
     advice,
     receive,
@@ -66,7 +66,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
                 branch=receiving.branch,
             )
         content = delivery.content
-        if isinstance(content, Elsewhere):
+        if isinstance(content, OtherName):
             content = settle(content, journal.pulse().pushed)
         result, reason, payload = _entry(content)
         new = journal.record_delivery(
@@ -76,7 +76,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             result, reason = "duplicate", "it is known already"
         # If we die here, the delivery is on disk; the worker finds it at its next look.
         bell.ring()
-        say = log.warning if content.amiss else log.info
+        say = log.warning if content.settings_wrong else log.info
         say(
             "delivery",
             guid=delivery.guid,

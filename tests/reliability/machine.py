@@ -47,7 +47,7 @@ from deployer.core.model import (
     Vitals,
 )
 from deployer.core.settings import Secret
-from deployer.core.webhook import Elsewhere, Ignored, Push, settle
+from deployer.core.webhook import Ignored, OtherName, Push, settle
 from deployer.deployment.parts import Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.sql_journal import SqlJournal
@@ -841,7 +841,7 @@ class Machine:
         content: Push | Ignored = push
         if push.origin.renamed:
             self.met["a delivery under a new name"] += 1
-            elsewhere = Elsewhere(push.origin, push, Ignored("another repository"))
+            elsewhere = OtherName(push.origin, push, Ignored("another repository"))
             content = settle(elsewhere, self.journal.pulse().pushed)
         result, reason, payload = _entry(content)
         new = self.journal.record_delivery(

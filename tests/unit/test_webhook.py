@@ -18,8 +18,8 @@ from deployer.core.webhook import (
     FORM,
     JSON,
     Delivery,
-    Elsewhere,
     Ignored,
+    OtherName,
     Push,
     receive,
     settle,
@@ -393,9 +393,9 @@ def test_the_branch_may_have_slashes() -> None:
 NEW = "school/new-name"
 
 
-def elsewhere(**changed: object) -> Elsewhere:
+def elsewhere(**changed: object) -> OtherName:
     content = deliver(payload(repository={"id": 7, "full_name": NEW}, **changed)).content
-    assert isinstance(content, Elsewhere)
+    assert isinstance(content, OtherName)
     return content
 
 
@@ -416,7 +416,7 @@ def test_a_push_under_a_new_name_is_amiss_and_one_under_that_which_is_set_is_not
     known = deliver(payload(repository={"id": 7, "full_name": REPO.upper()})).content
     assert isinstance(renamed, Push)
     assert isinstance(known, Push)
-    assert (renamed.amiss, known.amiss) == (True, False)
+    assert (renamed.settings_wrong, known.settings_wrong) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_a_push_under_another_name_is_foreign_if_nothing_says_that_it_is_ours(
 ) -> None:
     content = settle(elsewhere(), last)
     assert isinstance(content, Ignored)
-    assert content.amiss
+    assert content.settings_wrong
     assert content.reason.startswith(f"repository {NEW!r} is not {REPO}: if that was renamed, set")
 
 
