@@ -141,25 +141,21 @@ class Reconciler:
         Requests wait too. Dying in here changes nothing: the freeze is in the journal.
         """
         self._tell_rolled_back(freeze)  # a worker before this one died in it
-        rows = self._intake.queued()
-        begun = [
-            row
-            for row in rows
-            if row.state is State.RUNNING and self._covered.is_on(fetched.tip, row.sha)
-        ]
+        rows, is_on = self._intake.queued(), self._covered.is_on
+        running = [row for row in rows if row.state is State.RUNNING]
+        begun = [row for row in running if is_on(fetched.tip, row.sha)]
         if begun and not freeze.sha:  # a worker before this one died in it
-            tip, is_on = begun[-1].sha, self._covered.is_on
+            tip = begun[-1].sha
             live = self._parts.journal.live() or self._parts.releases.live()
             if live and is_on(live.sha, tip) and is_on(fetched.tip, live.sha):
                 tip = live.sha  # what was begun was cut short, and carried
-            held = [row for row in rows if row.sha != tip and is_on(tip, row.sha)]
-            covered = self._covered.close_answered(held)
+            contained = [row for row in rows if row.sha != tip and is_on(tip, row.sha)]
+            covered = self._covered.close_answered(contained)
             return self._after(self._deploying.deploy(Fetched(tip, fetched.step), covered))
         with self._intake.lock:
-            if self._parts.journal.shown(fetched.tip, DEPLOY) is None and all(
-                row.sha != fetched.tip for row in self._intake.queued()
-            ):  # no delivery named it
-                self._intake.queue(fetched.tip, None, Trigger.POLL)
+            is_queued = fetched.tip in {row.sha for row in self._intake.queued()}
+            if not is_queued and self._parts.journal.shown(fetched.tip, DEPLOY) is None:
+                self._intake.queue(fetched.tip, None, Trigger.POLL)  # no delivery named it
             # What went live before the freeze, and is named in it, waits for nothing.
             live, rows = self._parts.journal.live(), self._intake.queued()
             self._covered.late([row for row in rows if live and row.sha == live.sha])
