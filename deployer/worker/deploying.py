@@ -213,6 +213,7 @@ class Deploying:
         )
 
     def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
+        """Tell whether the tip's delivery came while it was deployed, so that it has no end yet."""
         if tip in self.carrying.shas or any(commit.sha == tip for commit in commits):
             return False
         return self.parts.journal.shown(tip, DEPLOY) is StatusState.PENDING
@@ -226,6 +227,7 @@ class Deploying:
         supersedes: Sequence[int],
         live: Live | None = None,
     ) -> None:
+        """Write how a deployment ended, and owe it to its `commits`; else as `Journal.end`."""
         journal, now = self.parts.journal, self.parts.clock.now()
         record = journal.deployment(deployment)
         since = record.queued_at if record else now

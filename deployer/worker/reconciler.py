@@ -20,7 +20,7 @@ from deployer.worker.covered import TAKEN_BACK, CoveredCommits
 from deployer.worker.deploying import Deploying
 from deployer.worker.intake import Intake, of_freeze
 from deployer.worker.maintenance import Invariants, Maintenance
-from deployer.worker.tip import FETCH_AGAIN_S, Ancestry, Fetched, Tip
+from deployer.worker.tip import FETCH_AGAIN_S, Ancestry, Branch, Fetched
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Reconciler:
         self._parts = parts
         self._failures = 0
         self._given_up: str | None = None  # a tip that its author must mend
-        self._tip = Tip(parts)
+        self._branch = Branch(parts)
         self._carrying = Carrying(self._complete)
         self._intake = Intake(parts, self._carrying)
         self._covered = CoveredCommits(parts, self._intake, self._carrying)
@@ -75,7 +75,7 @@ class Reconciler:
         edits = self._look_for_edits()
         self._invariants.look()
         try:
-            fetched = self._tip.fetch(
+            fetched = self._branch.fetch(
                 patient=lambda: bool(self._intake.queued() or self._intake.requests())
             )
         except GitError as exc:
@@ -100,8 +100,8 @@ class Reconciler:
                 self._carrying.drop()
             self._drop_gone(fetched)
             rows = self._intake.queued()
-            ancestry = {row.id: self._tip.ancestry(row, fetched) for row in rows}
-            asked = {one: self._tip.ancestry(one, fetched) for one in self._intake.requests()}
+            ancestry = {row.id: self._branch.ancestry(row, fetched) for row in rows}
+            asked = {one: self._branch.ancestry(one, fetched) for one in self._intake.requests()}
         settled = not (edits or asked or self._is_behind(tip))
         of_tip = [row for row in rows if row.sha == tip and not settled]
         left = self._covered.close_answered([row for row in rows if row not in of_tip])
@@ -279,13 +279,13 @@ class Reconciler:
             return bool(freeze.sha and self._has_to_roll_back(freeze.sha))
         if self._intake.is_waited_for:
             return True
-        return self._parts.clock.monotonic() - self._tip.asked_at >= FETCH_EVERY_S
+        return self._parts.clock.monotonic() - self._branch.asked_at >= FETCH_EVERY_S
 
     def _drop_gone(self, fetched: Fetched) -> None:
         """Leave to themselves deployments whose commit a forced push has removed."""
         for row in self._parts.journal.unfinished():
             carried = row.id in self._carrying.ids
-            if carried and self._tip.ancestry(row, fetched) is Ancestry.GONE:
+            if carried and self._branch.ancestry(row, fetched) is Ancestry.GONE:
                 self._carrying.drop({row.id})
 
     def _after(self, ending: Ending, edits: Edits | None = None) -> float | None:

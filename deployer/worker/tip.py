@@ -36,8 +36,8 @@ class Ancestry(Enum):
 
 
 @dataclass(eq=False)
-class Tip:
-    """What git says; `asked_at`: when it was asked last, in monotonic seconds."""
+class Branch:
+    """What git says of it; `asked_at`: when it was asked last, in monotonic seconds."""
 
     parts: Parts
     asked_at: float = float("-inf")

@@ -46,11 +46,12 @@ class Commit:
         sha: full commit id.
         changed: paths that differ from the tip named before it; empty while not known.
         notes: what else is to be said of it, e.g. that it changes somebody else's folder.
-        reaches: paths that import or read any of `changed` or lead to it, themselves included;
+        reaches: `changed`, and paths that import, read or link to any of it, through others too;
             empty while it does not matter.
-        others: bad paths that were judged with it and not for its sake: it did neither change nor
-            reach them, nor let Airflow read them; empty while it does not matter.
-        open: contexts in which it was told no verdict yet, whatever was taken for `changed` then.
+        others: bad paths that were judged with it and are not its doing: it neither changed nor
+            reaches them, nor let Airflow read them; empty while it does not matter.
+        open: contexts that show no verdict yet; they may stem from another `changed`, taken before
+            a crash.
         since: the tip named before it, None: there is none, or it is not known.
         folders: those of `dags/` that hold any of `changed`, sorted.
     """
