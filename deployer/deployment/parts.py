@@ -64,7 +64,7 @@ class Pending:
         return self.unexamined | self.unjudged.keys()
 
     @property
-    def kept(self) -> frozenset[str]:
+    def held(self) -> frozenset[str]:
         """Paths whose live version stays."""
         return self.unexamined | self.modules
 

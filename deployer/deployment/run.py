@@ -152,7 +152,7 @@ class Run:
         tip = self._tree_of(live) or self.parts.repository.tree(live.sha)
         self._stays = live.stays
         paths = pending.files
-        self._holding.carried = frozenset(live.held) - pending.kept
+        self._holding.carried = frozenset(live.held) - pending.held
         if pending.examination:
             with self._step(StepName.PREFLIGHT) as note:
                 pending.examination.wait(0)  # raises what it failed with
@@ -194,7 +194,7 @@ class Run:
             ),
             live=Live(
                 tip.sha,
-                tuple(sorted(held | holding.carried | pending.kept)),
+                tuple(sorted(held | holding.carried | pending.held)),
                 tuple(sorted(pending.files | pending.modules)),
                 self._stays,
             ),

@@ -132,7 +132,7 @@ class Carrying:
         for pending in others:
             for path, names in pending.unjudged.items():
                 files[path] = files.get(path, frozenset()) | names
-        unexamined = frozenset(path for pending in others for path in pending.kept)
+        unexamined = frozenset(path for pending in others for path in pending.held)
         return Beside(files, unexamined, self.judged)
 
     def judged(self, verdict: Verdict) -> None:
