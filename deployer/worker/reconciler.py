@@ -102,17 +102,17 @@ class Reconciler:
             rows = self._intake.queued()
             ancestry = {row.id: self._branch.ancestry(row, fetched) for row in rows}
             asked = {one: self._branch.ancestry(one, fetched) for one in self._intake.requests()}
-        settled = not (edits or asked or self._is_behind(tip))
-        of_tip = [row for row in rows if row.sha == tip and not settled]
+        behind = edits or self._is_behind(tip)
+        of_tip = [row for row in rows if row.sha == tip and (behind or asked)]
         left = self._covered.close_answered([row for row in rows if row not in of_tip])
         covered = [row for row in left if ancestry[row.id] is Ancestry.ON_BRANCH]
         self._covered.dismiss([row for row in left if ancestry[row.id] is Ancestry.GONE])
         self._covered.refuse([one for one, found in asked.items() if found is Ancestry.GONE])
         requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
-        behind = (edits or self._is_behind(tip)) and tip != self._given_up
-        if not (of_tip or requests or behind):
+        is_due = of_tip or requests or (behind and tip != self._given_up)
+        if not is_due:
             covered = self._covered.late(covered)
-        if of_tip or requests or behind or covered:
+        if is_due or covered:
             covered = [row for row in covered if row.sha != tip]
             by_other = any(row.sha != tip for row in left)
             deploy = self._deploying.deploy
