@@ -151,8 +151,14 @@ class Classroom:
         wait_until(lambda: began in self.events()[seen:], f"{step} begins", look_every_s=0.05)
         self.stage.worker.kill()
         seen = len(self.events())
-        self.stage.worker.start()
+        self.start_worker()
         return seen
+
+    def start_worker(self) -> None:
+        """Start the worker; it listens to the dag-processor when this returns."""
+        seen = len(self.events())
+        self.stage.worker.start()
+        wait_until(lambda: ("worker starts", "") in self.events()[seen:], "the worker starts")
 
     @contextmanager
     def instead_of_the_worker(self) -> Iterator[ParseFeedListener]:
@@ -163,13 +169,13 @@ class Classroom:
             yield listener
         finally:
             listener.close()
-            self.stage.worker.start()
+            self.start_worker()
 
     def restart_worker(self, **settings: str) -> None:
         """Start the worker anew with other settings."""
         self.stage.worker.stop()
         self.stage.worker.environment = {**self.stage.worker.environment, **settings}
-        self.stage.worker.start()
+        self.start_worker()
 
     # -- Airflow, as its admin
 
