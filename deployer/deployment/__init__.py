@@ -1,6 +1,7 @@
 """One deployment, from its first step to its last verdict.
 
 run              gather, plan, apply, judge
+published        what there is before it
 holding          what is held of it, and why
 rollout          packages: prove, drain pools to 0 and back, swap, healthy or back
 publication      make a release live, have it judged; take back what the dag-processor dies of

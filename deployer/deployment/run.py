@@ -6,7 +6,7 @@ first step, and a comment at each effect says what is true if the process dies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -28,14 +28,14 @@ from deployer.core.planning import held as rules
 from deployer.core.planning import packages
 from deployer.core.planning.plan import in_words, plan
 from deployer.core.reporting.commit_status import Commit
-from deployer.core.tree.facts import facts
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Parts, Pending, Result
 from deployer.deployment.publication import GoLive
+from deployer.deployment.published import Published
 from deployer.deployment.rollout import Rollout
 from deployer.deployment.steps import Steps
 from deployer.deployment.watching import PATIENCE_S, Beside
-from deployer.errors import DeployerError, PusherError, ServicesError, UnknownCommit
+from deployer.errors import DeployerError, PusherError, ServicesError
 from deployer.ports import Edits, Examination
 
 log = structlog.get_logger()
@@ -96,10 +96,17 @@ class Run:
         return Result(Ending(tip, state, verdicts=self._verdicts(), reason=reason))
 
     def _deploy(self, sha: str) -> Result:
-        parts, journal, live = self.parts, self.parts.journal, self.parts.journal.live()
-        held = live.held if live else ()
+        parts, journal = self.parts, self.parts.journal
         with self._step(StepName.PLAN) as note:
-            old, tip = self._trees(live, sha)
+            published = Published(parts)
+            live = published.live
+            held = live.held if live else ()
+            old = self._without_edited(published.tree) if live else None
+            tip = parts.repository.tree(sha)
+            if tip.refused:
+                raise PusherError(tip.refused)
+            if tip.left_out and (stood := old or published.tree):
+                tip, self._stays = published.completed(tip, stood)
             installed, kept = parts.services.installed(), journal.packages()
             the_plan = plan(
                 old,
@@ -126,9 +133,8 @@ class Run:
         self._holding.hold_known(live, old, the_plan, tip)
         if the_plan.dag_files:
             self._preflight(the_plan.dag_files, tip)
-            now = self._published(tip)
-            was, was_held = (old, held) if old else self._before(now)
-            self._holding.hold_modules(was, now, tip, was_held)
+            was, was_held = (old, held) if old else published.deployed(tip)
+            self._holding.hold_modules(was, published.of(tip), tip, was_held)
         if the_plan.installs is not None:
             # Before publishing: the first parse of the new release must see the new packages,
             # or its verdict would be about neither state (docs/decisions/001).
@@ -146,10 +152,11 @@ class Run:
         return self._result(tip, rollout.refused, bad=bool(newly_refused))
 
     def _resume(self, pending: Pending) -> Result:
-        live = self.parts.journal.live()
+        published = Published(self.parts)
+        live = published.live
         if live is None:  # the caller has looked
             raise ValueError("nothing is known to be live")
-        tip = self._tree_of(live) or self.parts.repository.tree(live.sha)
+        tip = published.tree or self.parts.repository.tree(live.sha)
         self._stays = live.stays
         paths = pending.files
         self._holding.carried = frozenset(live.held) - pending.held
@@ -161,8 +168,8 @@ class Run:
                 note.text = self._holding.take(
                     [results[path] for path in sorted(results) if path in paths], tip
                 )
-            published = self._published(tip)
-            self._holding.hold_modules(published, published, tip, live.held, among=pending.modules)
+            there = published.of(tip)
+            self._holding.hold_modules(there, there, tip, live.held, among=pending.modules)
             self._publication.publish(tip, paths.intersection(results))
         else:
             self._publication.rejoin(tip)
@@ -225,30 +232,6 @@ class Run:
                 examination.end()
                 self._examination = None
 
-    def _note_stays(self, live: Live | None) -> None:
-        if live and not set(self._stays) <= set(live.stays):
-            # Dying after the tip is live leaves known of which commit that is, and no more.
-            stays = tuple(sorted({*live.stays, *self._stays}))
-            self.parts.journal.set_live(replace(live, stays=stays))
-
-    # -- small parts
-
-    def _trees(self, live: Live | None, sha: str) -> tuple[Tree | None, Tree]:
-        """Return the tree known to be live, and that of `sha` with what stays in it of that one.
-
-        Raises:
-            PusherError: nothing of the commit can be published.
-        """
-        last = live or self._published_last()
-        there = self._tree_of(last)  # whether it is known to be well or not
-        old = self._without_edited(there) if live else None
-        bare = self.parts.repository.tree(sha)
-        if bare.refused:
-            raise PusherError(bare.refused)
-        paths, before = self._blobs().keys() if bare.left_out else (), old or there
-        self._stays = rules.stays(last, there, bare, paths)
-        return old, rules.standing(before and self._as_published(before, bare), bare, paths)
-
     def _judged_unmoved(self, live: Live) -> frozenset[str]:
         """Return the paths that are judged though they may be live as they are.
 
@@ -258,47 +241,6 @@ class Run:
         changed = frozenset(path for commit in self.commits for path in commit.changed)
         return changed | (frozenset(live.pending) - self.beside.paths)
 
-    def _tree_of(self, live: Live | None) -> Tree | None:
-        """Return the tree that is live, with what stays in it of older commits."""
-        if live is None:
-            return None
-        try:
-            trees = {
-                sha: self.parts.repository.tree(sha)
-                for sha in {live.sha, *dict(live.stays).values()}
-            }
-        except UnknownCommit:  # the mirror was made anew after a forced push
-            return None
-        bare = trees[live.sha]
-        if not live.stays:
-            return bare
-        return self._as_published(rules.whole(live, trees, self._blobs().keys()), bare)
-
-    def _as_published(self, tree: Tree, bare: Tree) -> Tree:
-        """Return the tree with what only stays beside `bare` as it is published.
-
-        Its own text may be held, which nobody can mend where something else is in its place.
-        """
-        if not bare.left_out:
-            return tree
-        blobs = self._blobs()
-        staying = rules.staying(bare, tree.files.keys() & blobs.keys())
-        other = {path: blobs[path] for path in staying if tree.files[path].blob != blobs[path]}
-        try:
-            texts = dict(self.parts.repository.blobs(frozenset(other.values())))
-        except UnknownCommit:  # as above
-            return tree
-        files = {
-            path: replace(tree.files[path], blob=blob, facts=facts(path, texts[blob]))
-            for path, blob in other.items()
-        }
-        return replace(tree, files={**tree.files, **files})
-
-    def _published_last(self) -> Live | None:
-        """Return what is published, where nothing is known to be live and judged; None: nothing."""
-        release = self.parts.releases.live()
-        return Live(release.sha, stays=self.parts.journal.stays()) if release else None
-
     def _without_edited(self, live: Tree | None) -> Tree | None:
         """Return the live tree without what was changed by hand: that is published anew."""
         edited = self.edits.paths if self.edits else None
@@ -307,29 +249,11 @@ class Run:
         files = {path: file for path, file in live.files.items() if path not in edited}
         return replace(live, files=files)
 
-    def _published(self, tip: Tree) -> Tree | None:
-        """Return what is published of the files of a tip, judged or not; None: nothing is."""
-        blobs = self._blobs()
-        there = {path: file for path, file in tip.files.items() if path in blobs}
-        files = {path: replace(file, blob=blobs[path]) for path, file in there.items()}
-        return replace(tip, files=files) if files else None
-
-    def _blobs(self) -> Mapping[str, str]:
-        """Return what the live release holds: blob ids by path."""
-        release = self.parts.releases.live()
-        return self.parts.releases.blobs(release.name) if release else {}
-
-    def _before(self, published: Tree | None) -> tuple[Tree | None, Collection[str]]:
-        """Return the tree of what is `published`, though nobody judged it, and what it holds."""
-        release = self.parts.releases.live()
-        try:
-            tree = self.parts.repository.tree(release.sha) if release else None
-        except UnknownCommit:  # as for `_tree_of`
-            tree = None
-        if tree is None:
-            return published, ()
-        blobs = self._blobs()
-        return tree, [path for path, file in tree.files.items() if blobs.get(path) != file.blob]
+    def _note_stays(self, live: Live | None) -> None:
+        if live and not set(self._stays) <= set(live.stays):
+            # Dying after the tip is live leaves known of which commit that is, and no more.
+            stays = tuple(sorted({*live.stays, *self._stays}))
+            self.parts.journal.set_live(replace(live, stays=stays))
 
     def _drift(self, tip: Tree) -> str | None:
         """Return what is to be said of the compose file in the repository."""

@@ -109,11 +109,6 @@ def test_an_ignore_file_that_can_t_be_published_leaves_its_live_text_in_force() 
     assert holding.standing(old, left_out(FILES, ignore), old.files).ignores == {ignore: "taxi.py"}
 
 
-def test_nothing_stands_where_nothing_is_known_to_be_live() -> None:
-    tip = left_out(FILES, "dags/lasse/link.py")
-    assert holding.standing(None, tip, ()) is tip
-
-
 @pytest.mark.parametrize("path", ["requirements.txt", "requirements.txt/a.txt"])
 def test_requirements_that_can_t_be_read_keep_what_is_installed(path: str) -> None:
     tip = left_out(FILES, path)

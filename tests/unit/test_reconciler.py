@@ -522,6 +522,16 @@ def test_who_broke_nothing_is_green_in_the_first_deployment_too() -> None:
     assert world.said(innocent)["airflow/lasse"] == ("success", "1 DAG: other")
 
 
+def test_what_the_first_commit_can_t_publish_is_red_and_the_rest_is_live() -> None:
+    world = World()
+    link = "dags/lasse/link.py"
+    sha = world.announced(TAXI)
+    world.repository.left_out[sha] = (LeftOut(link, "the link leads to nothing"),)
+    world.reconciler.reconcile()
+    outcomes = {verdict.path: verdict.outcome for verdict in world.judging(sha).verdicts}
+    assert outcomes == {TAXI: Outcome.PARSED, link: Outcome.HELD}
+
+
 def test_what_another_commit_can_t_publish_colours_its_own_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

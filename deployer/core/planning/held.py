@@ -29,13 +29,11 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     )
 
 
-def standing(old: Tree | None, tip: Tree, published: Collection[str]) -> Tree:
+def standing(old: Tree, tip: Tree, published: Collection[str]) -> Tree:
     """Return the tip with what stays of `old` in it, where it can't be published.
 
     `published`: the paths of the release that is live; what `old` has was held, if not there.
     """
-    if old is None:
-        return tip
     stays = staying(tip, old.files.keys() & published)
     return replace(
         tip,
