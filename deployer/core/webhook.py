@@ -15,9 +15,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qs
 
 from deployer.core.model import Origin
@@ -81,23 +81,6 @@ class Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherName:
-    """A push under another name than that of the class repository; `settle` decides whose it is.
-
-    Attributes:
-        ours: what it says if the class repository was renamed to that.
-        foreign: what it says if it is another repository's.
-    """
-
-    origin: Origin
-    ours: Push | Ignored
-    foreign: Ignored
-
-
-Content: TypeAlias = Push | Ignored | OtherName
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """A genuine delivery.
 
@@ -108,7 +91,7 @@ class Delivery:
 
     guid: str
     event: str
-    content: Content
+    content: Push | Ignored
 
 
 def refuse_unsigned(headers: Mapping[str, str]) -> None:
@@ -132,7 +115,13 @@ def refuse_unsigned(headers: Mapping[str, str]) -> None:
 
 
 def receive(
-    headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], repo: str, branch: str
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secrets: Sequence[str],
+    repo: str,
+    branch: str,
+    newest: Callable[[], Origin | None],
 ) -> Delivery:
     """Return what a request says about `branch` of `repo` (`owner/name`).
 
@@ -142,10 +131,13 @@ def receive(
         secrets: any one of them may have signed; an empty one never has.
         repo: class repository; GitHub's names are case-insensitive.
         branch: branch that is live; git's names are case-sensitive.
+        newest: returns where the newest accepted push came from; asked about one that has another
+            name than `repo`.
 
     Raises:
         WebhookRejected: 415 the body's type or encoding; 401 the signature is missing or
-            wrong; 400 it is not a delivery of GitHub's shape. Nothing else is raised.
+            wrong; 400 it is not a delivery of GitHub's shape. Nothing else is raised, but by
+            `newest`.
     """
     refuse_unsigned(headers)
     given = _by_lower_name(headers)
@@ -153,10 +145,10 @@ def receive(
     guid = _header(given, "X-GitHub-Delivery", _GUID)
     event = _header(given, "X-GitHub-Event", _EVENT)
     payload = _parse(body, form=_content_type(given) == FORM)
-    content: Content
+    content: Push | Ignored
     match event:
         case "push":
-            content = _push(payload, repo, branch)
+            content = _push(payload, repo, branch, newest)
         case "ping":  # GitHub tries the address out when the hook is made
             content = Ignored("ping")
         case _:
@@ -164,18 +156,17 @@ def receive(
     return Delivery(guid, event, content)
 
 
-def settle(push: OtherName, last: Origin | None) -> Push | Ignored:
-    """Return what a push under another name says; `last`: where the newest accepted one came from.
+def was_renamed(origin: Origin, newest: Origin | None) -> bool:
+    """Tell whether a push under another name is the class repository's, by the newest accepted one.
 
     A repository made anew under the old name has a number of its own: once a push of it was
     accepted, the one that had this name before is foreign.
     """
-    origin = push.origin
-    if last is None or last.repo_id != origin.repo_id:
-        return push.foreign
+    if newest is None or newest.repo_id is None or newest.repo_id != origin.repo_id:
+        return False
     # Of another name, it was for another class, before the setting was changed.
-    names = {last.repo.casefold(), last.known_as.casefold()}
-    return push.ours if origin.known_as.casefold() in names else push.foreign
+    names = {newest.repo.casefold(), newest.known_as.casefold()}
+    return origin.known_as.casefold() in names
 
 
 def advice(origin: Origin) -> str:
@@ -236,21 +227,20 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _push(payload: Mapping[str, Any], repo: str, branch: str) -> Push | Ignored | OtherName:
+def _push(
+    payload: Mapping[str, Any], repo: str, branch: str, newest: Callable[[], Origin | None]
+) -> Push | Ignored:
     repository = _typed(payload.get("repository"), dict, "repository")
     full_name = _typed(repository.get("full_name"), str, "repository.full_name")
     origin = Origin(_repo_id(repository.get("id")), full_name, repo)
     content = _of_branch(payload, branch, origin)
-    if not origin.renamed:
+    if not origin.renamed or (_NAME.fullmatch(full_name) and was_renamed(origin, newest())):
         return content
-    foreign = Ignored(
+    return Ignored(
         f"repository {_shown(full_name)} is not {repo}: if that was renamed, set"
         " DEPLOYER_GITHUB_REPO, restart web and worker, and redeliver this",
         settings_wrong=True,
     )
-    if origin.repo_id is None or not _NAME.fullmatch(full_name):
-        return foreign
-    return OtherName(origin, content, foreign)
 
 
 def _of_branch(payload: Mapping[str, Any], branch: str, origin: Origin) -> Push | Ignored:

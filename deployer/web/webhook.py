@@ -15,12 +15,10 @@ from flask import Blueprint, Response, jsonify, request
 from deployer.core.webhook import (
     BODY_LIMIT,
     Ignored,
-    OtherName,
     Push,
     advice,
     receive,
     refuse_unsigned,
-    settle,
 )
 from deployer.errors import WebhookRejected
 from deployer.ports import Bell, Journal
@@ -64,11 +62,9 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
                 secrets=receiving.secrets,
                 repo=receiving.repo,
                 branch=receiving.branch,
+                newest=lambda: journal.pulse().pushed,
             )
-        content = delivery.content
-        if isinstance(content, OtherName):
-            content = settle(content, journal.pulse().pushed)
-        result, reason, payload = _entry(content)
+        result, reason, payload = _entry(delivery.content)
         new = journal.record_delivery(
             guid=delivery.guid, event=delivery.event, result=result, reason=reason, payload=payload
         )
@@ -76,7 +72,7 @@ def blueprint(journal: Journal, bell: Bell, receiving: Receiving) -> Blueprint:
             result, reason = "duplicate", "it is known already"
         # If we die here, the delivery is on disk; the worker finds it at its next look.
         bell.ring()
-        say = log.warning if content.settings_wrong else log.info
+        say = log.warning if delivery.content.settings_wrong else log.info
         say(
             "delivery",
             guid=delivery.guid,

@@ -47,7 +47,7 @@ from deployer.core.model import (
     Vitals,
 )
 from deployer.core.settings import Secret
-from deployer.core.webhook import Ignored, OtherName, Push, settle
+from deployer.core.webhook import Ignored, Push, was_renamed
 from deployer.deployment.parts import Parts
 from deployer.edges.github.statuses import GitHub
 from deployer.edges.journal.sql_journal import SqlJournal
@@ -841,8 +841,8 @@ class Machine:
         content: Push | Ignored = push
         if push.origin.renamed:
             self.met["a delivery under a new name"] += 1
-            elsewhere = OtherName(push.origin, push, Ignored("another repository"))
-            content = settle(elsewhere, self.journal.pulse().pushed)
+            if not was_renamed(push.origin, self.journal.pulse().pushed):
+                content = Ignored("another repository")
         result, reason, payload = _entry(content)
         new = self.journal.record_delivery(
             guid=guid, event="push", result=result, reason=reason, payload=payload

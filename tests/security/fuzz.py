@@ -145,7 +145,9 @@ def delivered(body: bytes, signature: str, content_type: str) -> object:
         "x-hub-signature-256": signature,
     }
     try:
-        return receive(headers, body, secrets=[SECRET], repo=REPO, branch="main").content
+        return receive(
+            headers, body, secrets=[SECRET], repo=REPO, branch="main", newest=lambda: None
+        ).content
     except WebhookRejected as refused:
         return refused.http_status
 

@@ -19,10 +19,8 @@ from deployer.core.webhook import (
     JSON,
     Delivery,
     Ignored,
-    OtherName,
     Push,
     receive,
-    settle,
 )
 from deployer.errors import WebhookRejected
 
@@ -69,6 +67,7 @@ def deliver(
     headers: Mapping[str, str | None] | None = None,
     secrets: tuple[str, ...] = (SECRET,),
     branch: str = "main",
+    newest: Origin | None = None,
 ) -> Delivery:
     """Receive a signed delivery; a header of None is not sent."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -80,7 +79,7 @@ def deliver(
         **(headers or {}),
     }
     present = {name: value for name, value in sent.items() if value is not None}
-    return receive(present, raw, secrets=secrets, repo=REPO, branch=branch)
+    return receive(present, raw, secrets=secrets, repo=REPO, branch=branch, newest=lambda: newest)
 
 
 def rejection(
@@ -95,8 +94,14 @@ def rejection(
     return caught.value.http_status, str(caught.value)
 
 
-def ignored(body: Mapping[str, object], *, event: str = "push", branch: str = "main") -> str:
-    content = deliver(body, event=event, branch=branch).content
+def ignored(
+    body: Mapping[str, object],
+    *,
+    event: str = "push",
+    branch: str = "main",
+    newest: Origin | None = None,
+) -> str:
+    content = deliver(body, event=event, branch=branch, newest=newest).content
     assert isinstance(content, Ignored)
     return content.reason
 
@@ -157,7 +162,9 @@ def test_header_names_have_no_case(style: Callable[[str], str]) -> None:
         style("X-GitHub-Delivery"): GUID,
         style("X-Hub-Signature-256"): sign(raw),
     }
-    delivery = receive(headers, raw, secrets=[SECRET], repo=REPO, branch="main")
+    delivery = receive(
+        headers, raw, secrets=[SECRET], repo=REPO, branch="main", newest=lambda: None
+    )
     assert isinstance(delivery.content, Push)
 
 
@@ -393,10 +400,9 @@ def test_the_branch_may_have_slashes() -> None:
 NEW = "school/new-name"
 
 
-def elsewhere(**changed: object) -> OtherName:
-    content = deliver(payload(repository={"id": 7, "full_name": NEW}, **changed)).content
-    assert isinstance(content, OtherName)
-    return content
+def under_new_name(newest: Origin | None, **changed: object) -> Push | Ignored:
+    pushed = payload(repository={"id": 7, "full_name": NEW}, **changed)
+    return deliver(pushed, newest=newest).content
 
 
 def test_a_push_under_a_new_name_is_ours_if_it_has_the_number_of_the_newest_accepted_one() -> None:
@@ -406,13 +412,13 @@ def test_a_push_under_a_new_name_is_ours_if_it_has_the_number_of_the_newest_acce
         Origin(7, NEW, REPO),
         Origin(7, REPO, "teacher/first-name"),
     ):
-        content = settle(elsewhere(), known)
+        content = under_new_name(known)
         assert isinstance(content, Push)
         assert (content.after, content.origin) == (AFTER, Origin(7, NEW, REPO))
 
 
 def test_a_push_under_a_new_name_is_amiss_and_one_under_that_which_is_set_is_not() -> None:
-    renamed = settle(elsewhere(), Origin(7, REPO, REPO))
+    renamed = under_new_name(Origin(7, REPO, REPO))
     known = deliver(payload(repository={"id": 7, "full_name": REPO.upper()})).content
     assert isinstance(renamed, Push)
     assert isinstance(known, Push)
@@ -431,28 +437,30 @@ def test_a_push_under_a_new_name_is_amiss_and_one_under_that_which_is_set_is_not
 def test_a_push_under_another_name_is_foreign_if_nothing_says_that_it_is_ours(
     last: Origin | None,
 ) -> None:
-    content = settle(elsewhere(), last)
+    content = under_new_name(last)
     assert isinstance(content, Ignored)
     assert content.settings_wrong
     assert content.reason.startswith(f"repository {NEW!r} is not {REPO}: if that was renamed, set")
 
 
 def test_what_is_ignored_under_the_old_name_is_under_the_new_one() -> None:
-    content = settle(elsewhere(ref="refs/heads/draft"), Origin(7, REPO, REPO))
+    content = under_new_name(Origin(7, REPO, REPO), ref="refs/heads/draft")
     assert content == Ignored("'refs/heads/draft' is not branch main")
 
 
 @pytest.mark.parametrize("number", [..., None, True, "7", 7.0, 0, -7, 2**63, [7], {}])
 def test_without_a_number_of_github_s_a_push_under_another_name_is_ignored(number: object) -> None:
     repository = {"id": number, "full_name": NEW}
-    assert ignored(payload(repository={k: v for k, v in repository.items() if v is not ...}))
+    pushed = payload(repository={k: v for k, v in repository.items() if v is not ...})
+    assert ignored(pushed, newest=Origin(None, REPO, REPO))
 
 
 @pytest.mark.parametrize(
     "name", ["", "school", "school/new name", "school/é", "a/b/c", "a/" + "b" * 101]
 )
 def test_a_name_that_no_setting_could_hold_is_no_new_name(name: str) -> None:
-    assert ignored(payload(repository={"id": 7, "full_name": name}))
+    pushed = payload(repository={"id": 7, "full_name": name})
+    assert ignored(pushed, newest=Origin(7, REPO, REPO))
 
 
 @pytest.mark.parametrize("number", [..., None, True, "7", 2**63])
@@ -611,7 +619,7 @@ def test_a_payload_of_any_types_gives_a_delivery_or_a_400(
 )
 def test_headers_of_any_text_are_rejected_and_nothing_worse(headers: dict[str, str]) -> None:
     with pytest.raises(WebhookRejected):
-        receive(headers, b"{}", secrets=[SECRET], repo=REPO, branch="main")
+        receive(headers, b"{}", secrets=[SECRET], repo=REPO, branch="main", newest=lambda: None)
 
 
 @examples
