@@ -54,10 +54,16 @@ class Published:
             return bare
         return self._as_it_stays(rules.whole(self.last, trees, self.blobs.keys()), bare)
 
-    def completed(self, bare: Tree, old: Tree) -> tuple[Tree, tuple[tuple[str, str], ...]]:
-        """Return a commit with what stays of `old` for want of better, and its `Live.stays`."""
-        there, paths = self._as_it_stays(old, bare), self.blobs.keys()
-        return rules.standing(there, bare, paths), rules.stays(self.last, self.tree, bare, paths)
+    def completed(self, bare: Tree, old: Tree | None) -> tuple[Tree, tuple[tuple[str, str], ...]]:
+        """Return a commit with what stays where it can't be published, and its `Live.stays`.
+
+        `old`: what is live, as far as it is as published; None: that is not known.
+        """
+        stood = old or self.tree
+        if self.last is None or stood is None:
+            return bare, ()
+        there, paths = self._as_it_stays(stood, bare), self.blobs.keys()
+        return rules.standing(there, bare, paths), rules.stays(self.last, stood, bare, paths)
 
     def _as_it_stays(self, tree: Tree, bare: Tree) -> Tree:
         """Return `tree` with what only stays beside the commit `bare` as it is published.

@@ -105,8 +105,8 @@ class Run:
             tip = parts.repository.tree(sha)
             if tip.refused:
                 raise PusherError(tip.refused)
-            if tip.left_out and (stood := old or published.tree):
-                tip, self._stays = published.completed(tip, stood)
+            if tip.left_out:
+                tip, self._stays = published.completed(tip, old)
             installed, kept = parts.services.installed(), journal.packages()
             the_plan = plan(
                 old,

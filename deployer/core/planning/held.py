@@ -43,11 +43,9 @@ def standing(old: Tree, tip: Tree, published: Collection[str]) -> Tree:
 
 
 def stays(
-    live: Live | None, old: Tree | None, tip: Tree, published: Collection[str]
+    live: Live, old: Tree, tip: Tree, published: Collection[str]
 ) -> tuple[tuple[str, str], ...]:
     """Return the `Live.stays` of a tip, once it is live in the place of `live`, which is `old`."""
-    if live is None or old is None:
-        return ()
     known = dict(live.stays)
     stays = staying(tip, old.files.keys() & published)
     places = stays | folders_above(stays)
