@@ -19,7 +19,7 @@ from deployer.core.model import (
     RequirementsDiff,
     Tree,
 )
-from deployer.core.planning.plan import ROUNDS, plan
+from deployer.core.planning.plan import ROUNDS, in_words, plan
 from deployer.core.requirements import meaning as requirements
 from deployer.core.tree.facts import facts
 from deployer.errors import OperatorError
@@ -435,3 +435,32 @@ def test_who_waits_for_an_id_is_judged_with_whoever_has_it_and_in_the_end_all_ar
         duplicates=(*claims, *rest),
     )
     assert len(result.dag_files) == judged
+
+
+def test_requirements_refused_for_a_file_that_is_gone_are_tried_again_whatever_is_live() -> None:
+    asked = "pandas==2.0"
+    key = requirements.parse(asked).fingerprint
+    refusals = {key: Refusal("with it a file no longer parses", TAXI)}
+    without = tree({BIKES: CLASS[BIKES]}, requirements=asked)
+    assert planned(None, without, refusals=refusals).lapsed == (key,)
+    assert planned(None, tree(CLASS, requirements=asked), refusals=refusals).lapsed == ()
+
+
+@pytest.mark.parametrize(
+    ("the_plan", "said"),
+    [
+        (Plan(), "0 to parse"),
+        (Plan(dag_files=(TAXI, BIKES), deleted=(HELPERS,)), "2 to parse, 1 gone"),
+        (Plan(recreate=SERVICES), "0 to parse, recreate airflow-scheduler, airflow-dag-processor"),
+        (Plan(refused="no such package"), "0 to parse, packages kept: no such package"),
+    ],
+)
+def test_what_a_plan_comes_to_is_said_in_a_few_words(the_plan: Plan, said: str) -> None:
+    assert in_words(the_plan, None, None) == said
+
+
+def test_what_else_is_to_be_said_stands_behind_what_a_plan_comes_to() -> None:
+    refused = Plan(refused="no such package")
+    assert in_words(refused, "they differ", "the copy differs", "a note", "another") == (
+        "0 to parse, they differ, packages kept: no such package, the copy differs, a note, another"
+    )
