@@ -100,7 +100,7 @@ def run_web(settings: Settings) -> None:
 
 
 def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT.
+    """Work until SIGTERM, SIGINT or, with the terminal that it runs in, SIGHUP.
 
     Raises:
         WorkerRunning: another worker holds this state, or this checkout.
@@ -118,8 +118,9 @@ def run_worker(settings: Settings) -> None:
             signals.stop.set()
             bell.ring()  # a signal alone ends no wait for it (PEP 475)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, stop)
         token = TokenNow(os.environ, settings.github_token, hide)
         with _worker(settings, signals, token) as worker:
             _log().info("worker starts", repo=settings.github_repo, branch=settings.branch)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import select
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -45,9 +45,15 @@ def logs(*, follow: bool, deployment: int | None) -> None:
                 f"the log in {folder} holds nothing of deployment {deployment};"
                 " `deployer status` lists the last ones"
             )
-        while follow:
-            time.sleep(LOOK_EVERY_S)
+        while follow and not _is_closed_within(LOOK_EVERY_S):
             _print(unread(folder, read), deployment, render)
+
+
+def _is_closed_within(seconds: float) -> bool:
+    """Wait; return True as soon as nobody reads standard output any more (`| head`)."""
+    closed = select.poll()
+    closed.register(sys.stdout, 0)  # POLLERR and POLLHUP are told unasked (man 2 poll)
+    return bool(closed.poll(seconds * 1000))
 
 
 def unread(folder: Path, read: dict[int, int]) -> Iterator[Event]:

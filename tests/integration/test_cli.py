@@ -419,8 +419,9 @@ def test_a_second_worker_refuses_to_start_and_names_the_first(state_dir: Path) -
     assert f"pid {os.getpid()} on " in line_with(second.stderr, "deployer: another worker holds")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_who_tells_the_worker_to_stop_wakes_it(
-    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     handlers: dict[int, Callable[..., object]] = {}
     woken: list[bool] = []
@@ -428,13 +429,14 @@ def test_who_tells_the_worker_to_stop_wakes_it(
     @contextmanager
     def worker(_: Settings, signals: Any, __: object) -> Iterator[Any]:  # noqa: ANN401 - its own
         def work() -> None:
-            handlers[signal.SIGTERM]()
+            handlers[number]()
             woken.extend([signals.stop.is_set(), bell.wait(0)])
 
         with closing(DoorbellListener(state_dir / DOORBELL)) as bell:
             yield SimpleNamespace(run=work)
 
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
     monkeypatch.setattr(logs, "set_up", lambda *_, **__: str)
     monkeypatch.setattr(app, "_worker", worker)
     assert run("worker").status == 0
@@ -1407,6 +1409,25 @@ def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
         (folder / "web.jsonl").write_text(event("new", 5))
         assert next_name() == "new"
         process.send_signal(signal.SIGINT)
+        assert process.wait(BOUND_S) == 0
+        assert process.stderr.read() == ""
+
+
+def test_logs_that_nobody_reads_any_more_end_though_no_line_comes(folder: Path) -> None:
+    (folder / "worker.jsonl").write_text(event("first", 1))
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "deployer", "logs", "-f"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        watched(process),
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert names(process.stdout.readline()) == ["first"]
+        process.stdout.close()
         assert process.wait(BOUND_S) == 0
         assert process.stderr.read() == ""
 

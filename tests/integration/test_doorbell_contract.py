@@ -96,6 +96,16 @@ def test_a_new_listener_takes_the_place_of_a_dead_one(button: Doorbell, tmp_path
         assert listener.wait(LONG_S)
 
 
+def test_a_listener_that_lives_keeps_its_place_whatever_lock_somebody_removed(
+    button: Doorbell, tmp_path: Path
+) -> None:
+    with closing(DoorbellListener(tmp_path / "doorbell.sock")) as first:
+        with pytest.raises(OperatorError, match="another worker listens there"):
+            DoorbellListener(tmp_path / "doorbell.sock")
+        button.ring()
+        assert first.wait(LONG_S)
+
+
 def test_a_leftover_of_a_listener_that_died_while_starting_is_no_hindrance(
     tmp_path: Path,
 ) -> None:

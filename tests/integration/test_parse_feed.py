@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -562,6 +562,14 @@ def test_a_group_that_can_t_be_given_is_said_with_how_to_mend_it(
     said = capsys.readouterr().out
     assert f"chgrp 12345 {path.parent} && chmod 2750 {path.parent}" in said
     assert path.parent.stat().st_mode & 0o007 == 0
+
+
+def test_a_worker_that_listens_keeps_its_place(path: Path) -> None:
+    with (
+        closing(ParseFeedListener(path)),
+        pytest.raises(AirflowError, match="another worker listens there"),
+    ):
+        ParseFeedListener(path)
 
 
 def test_a_place_where_it_can_t_listen_is_an_error_that_names_it(path: Path) -> None:

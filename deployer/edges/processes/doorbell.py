@@ -9,6 +9,7 @@ lies.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -89,12 +90,18 @@ def _datagram_socket() -> socket.socket:
 def bind(listener: socket.socket, path: Path) -> None:
     """Give `listener` the address `path`; a socket that a dead process left there is replaced.
 
+    One that lives is not: whoever removed the lock of a worker has not ended it.
+
     Bound beside its place, then renamed into it: at no moment is there no socket that the group
     may use. Dying between the two leaves what the next one removes.
 
     Raises:
-        OSError: no such folder, or no right to write there.
+        OSError: no such folder, no right to write there, or another process listens there.
     """
+    # Of a kind that no listener here is: it is told so (EPROTOTYPE) of one that lives, and no more.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other, address_of(path) as address:
+        if other.connect_ex(address) == errno.EPROTOTYPE:
+            raise OSError(errno.EADDRINUSE, "another worker listens there")
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     with address_of(fresh) as address:
