@@ -859,11 +859,13 @@ def test_what_a_killed_worker_left_beside_the_mirror_goes_when_nothing_comes(
     for directory in left:
         directory.mkdir()
     (mirrored / "objects/pack/tmp_pack_x").touch()
+    [*folders] = mirrored.glob("objects/??")
+    (folders[0] / "tmp_obj_x").touch()  # of a full disk
 
     repository.fetch()
 
     assert [path.name for path in mirrored.parent.iterdir()] == ["mirror.git"]
-    assert not list(mirrored.glob("objects/pack/tmp_*"))
+    assert not list(mirrored.glob("objects/*/tmp_*"))
 
 
 # --- bounds and secrets

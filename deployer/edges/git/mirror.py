@@ -161,7 +161,7 @@ class Mirror:
                 except GitUnread as exc:
                     ran = exc.ran
                     break
-            self._remove_torn_packs()
+            self._remove_torn_objects()
             self._ask_host(ran)
         found = self._looked_through(_LONG_S)
         if found.status == 0 or found.kept_from_working or ran.kept_from_working:
@@ -313,9 +313,9 @@ class Mirror:
             for lock in list(self.path.glob(f"{places}*.lock")):
                 lock.unlink(missing_ok=True)
 
-    def _remove_torn_packs(self) -> None:
+    def _remove_torn_objects(self) -> None:
         """Remove what a fetch that failed had got so far: it would fill the disk, try by try."""
-        for torn in list(self.path.glob("objects/pack/tmp_*")):
+        for torn in list(self.path.glob("objects/*/tmp_*")):
             torn.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
@@ -324,7 +324,7 @@ class Mirror:
         What a forced push removed stays for gc's grace of two weeks; what a worker left that was
         killed while it fetched goes.
         """
-        self._remove_torn_packs()
+        self._remove_torn_objects()
         for left in (self._new, self._old):
             _remove(left)
         ran = self._git.run(f"--git-dir={self.path}", "gc", "--auto", "--quiet", timeout_s=_LONG_S)
