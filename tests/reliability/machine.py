@@ -627,7 +627,6 @@ class Machine:
             "class/dags",
             lambda: Secret("a-token-of-a-test"),
             client=client,
-            now=lambda: self.clock.now().timestamp(),
         )
 
     # -- what the worker's calls go through

@@ -15,7 +15,8 @@ from deployer.edges.github.statuses import GitHub
 from deployer.errors import OperatorError
 from deployer.ports import Accepted, Posted, RefusedForGood, RetryLater
 
-NOW = 1_800_000_000.0
+DATE, NOW = "Fri, 15 Jan 2027 08:00:00 GMT", 1_800_000_000
+"""By GitHub's clock."""
 SHA = "0123456789" * 4
 STATUS = Status(SHA, "airflow/deploy", StatusState.SUCCESS, "live: 2 files parsed in 0.9 s")
 TOKEN = "gho_not-a-real-token-at-all"
@@ -26,7 +27,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 def board(handler: Handler) -> GitHub:
     client = httpx.Client(transport=httpx.MockTransport(handler))
-    return GitHub(API, "class/airflow-class", lambda: Secret(TOKEN), client=client, now=lambda: NOW)
+    return GitHub(API, "class/airflow-class", lambda: Secret(TOKEN), client=client)
 
 
 def answered(status: int, body: object = None, headers: dict[str, str] | None = None) -> Posted:
@@ -74,8 +75,8 @@ def test_retry_after_is_obeyed(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 429])
-def test_a_spent_limit_waits_for_its_reset(status: int) -> None:
-    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) + 240)}
+def test_a_spent_limit_waits_for_its_reset_by_githubs_clock(status: int) -> None:
+    headers = {"date": DATE, "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOW + 240)}
 
     assert retry(answered(status, headers=headers)).after_s == 240.0
 
@@ -84,14 +85,18 @@ def test_retry_after_comes_before_the_reset() -> None:
     headers = {
         "retry-after": "5",
         "x-ratelimit-remaining": "0",
-        "x-ratelimit-reset": str(int(NOW) + 240),
+        "x-ratelimit-reset": str(NOW + 240),
     }
 
     assert retry(answered(403, headers=headers)).after_s == 5.0
 
 
 def test_a_reset_in_the_past_still_waits_a_moment() -> None:
-    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW) - 1000)}
+    headers = {
+        "date": DATE,
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(NOW - 1000),
+    }
 
     assert retry(answered(429, headers=headers)).after_s == 1.0
 
@@ -100,7 +105,7 @@ def test_a_reset_in_the_past_still_waits_a_moment() -> None:
     "headers",
     [
         {"retry-after": "999999999"},
-        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"},
+        {"date": DATE, "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"},
     ],
 )
 def test_no_limit_costs_more_than_githubs_longest_window(headers: dict[str, str]) -> None:
@@ -117,8 +122,10 @@ def test_a_limit_in_digits_that_are_no_number_waits_a_minute() -> None:
     [
         {},
         {"retry-after": "Fri, 31 Dec 2027 23:59:59 GMT"},
-        {"x-ratelimit-remaining": "12", "x-ratelimit-reset": str(int(NOW) + 240)},
-        {"x-ratelimit-remaining": "0"},
+        {"date": DATE, "x-ratelimit-remaining": "12", "x-ratelimit-reset": str(NOW + 240)},
+        {"date": DATE, "x-ratelimit-remaining": "0"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOW + 240)},
+        {"date": "soon", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOW + 240)},
     ],
 )
 @pytest.mark.parametrize("status", [403, 429])

@@ -12,11 +12,13 @@ from deployer.core.model import Status, StatusRecord, StatusState, Trigger
 from deployer.core.reporting.pacing import (
     BURST,
     BURST_KEPT,
+    LAST_RETRY_S,
     SLOW_S,
     TRIES_IF_UNKNOWN,
     WINDOW,
     WINDOW_S,
 )
+from deployer.core.reporting.readiness import OWED
 from deployer.errors import JournalError
 from deployer.ports import Posted, RefusedForGood, RetryLater
 from deployer.worker.outbox import REST_S, Outbox
@@ -26,6 +28,8 @@ from tests.fakes.statusboard import FakeStatusBoard
 
 URL = "https://deploy.example.org"
 KEPT = BURST_KEPT
+NOTIFY_EVERY_S = 300
+"""Of `systemd/deployer-notify.timer`."""
 
 
 class Post:
@@ -344,6 +348,15 @@ def test_a_commit_that_github_does_not_know_yet_is_told_a_little_later(post: Pos
     post.owe(1)
     assert post.go_on(10) == [1]
     assert (post.board.tries, post.records()[0].error) == (3, None)
+
+
+def test_a_commit_that_github_does_not_know_is_owed_until_the_teacher_was_told(post: Post) -> None:
+    post.board.answers += [RefusedForGood("No commit found for SHA")] * 1000
+    post.owe(1)
+    post.go_on(OWED.total_seconds() + NOTIFY_EVERY_S)
+    assert post.owed() == 1
+    post.board.answers.clear()
+    assert post.go_on(LAST_RETRY_S) == [1]
 
 
 def test_a_commit_that_github_does_not_know_yet_is_told_though_the_clock_is_set_just_then(

@@ -15,6 +15,7 @@ from deployer.core.reporting.pacing import (
     BURST_KEPT,
     LAST_RETRY_S,
     SLOW_S,
+    TRIES_IF_UNKNOWN,
     WINDOW,
     WINDOW_KEPT,
     WINDOW_S,
@@ -96,9 +97,9 @@ def test_githubs_own_word_is_waited_for_and_grows_with_each_attempt() -> None:
     assert [retry_delay_s(attempts, 60.0) for attempts in (1, 2, 3)] == [61.0, 62.0, 64.0]
 
 
-def test_the_refusal_of_an_unknown_commit_stands_after_a_few_tries_and_any_other_at_once() -> None:
+def test_the_refusal_of_an_unknown_commit_stands_after_some_tries_and_any_other_at_once() -> None:
     unknown = "GitHub answered 422: No commit found for SHA: aaaa"
-    tries = (1, 4, 5, 6)
+    tries = (1, TRIES_IF_UNKNOWN - 1, TRIES_IF_UNKNOWN, TRIES_IF_UNKNOWN + 1)
     assert [refusal_stands(unknown, attempts) for attempts in tries] == [False, False, True, True]
     assert refusal_stands("GitHub answered 422: Target url must use http(s) scheme", 1)
 

@@ -40,7 +40,9 @@ SLOW_S = WINDOW_S / AT_ONCE
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
-TRIES_IF_UNKNOWN = 5
+TRIES_IF_UNKNOWN = 12
+"""In 19 minutes. The teacher is told of what is owed for ten, by `deployer notify`: all statuses
+are refused so where DEPLOYER_GITHUB_REPO names another repository by now."""
 UNKNOWN = "No commit found"
 """So begins what GitHub says with 422 of a commit that it does not know."""
 _DOUBLINGS = math.ceil(math.log2(LAST_RETRY_S / FIRST_RETRY_S))

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -50,7 +50,7 @@ MAX_MESSAGE = 300
 UNSAID_LIMIT_S = 60.0
 """GitHub: without a header that says when, wait at least a minute."""
 LONGEST_LIMIT_S = 3600.0
-"""GitHub's longest window; a wrong clock on either side shall not cost more."""
+"""GitHub's longest window: a word of more is none of its."""
 
 _MOVED = {
     HTTPStatus.MOVED_PERMANENTLY,
@@ -71,7 +71,6 @@ class GitHub:
             write*, is sent to `api_url`'s host alone and found in no message: it is redacted by
             value, since GitHub keeps no fixed form.
         client: one to use instead of an own; it must not follow redirects by itself.
-        now: epoch seconds; GitHub says `x-ratelimit-reset` in them.
         deadline_s: after so long a request is given up, whatever still arrives.
     """
 
@@ -82,7 +81,6 @@ class GitHub:
         token: Callable[[], Secret | None],
         *,
         client: httpx.Client | None = None,
-        now: Callable[[], float] = time.time,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._api_url = api_url
@@ -95,7 +93,6 @@ class GitHub:
             limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
             mounts=PAST_THE_PROXY,
         )
-        self._now = now
         self._deadline_s = deadline_s
         self._socket: socket.socket | None = None  # of the connection that is kept alive
         self._over = threading.Event()  # the deadline of the request under way has passed
@@ -247,7 +244,7 @@ class GitHub:
         if code == HTTPStatus.CREATED and ours:
             return Accepted()
         if code in _LIMITED:
-            return RetryLater(f"{said}{_rights_of(answer)}", self._limit_s(answer))
+            return RetryLater(f"{said}{_rights_of(answer)}", _limit_s(answer))
         if code == HTTPStatus.UNAUTHORIZED:
             return RetryLater(
                 f"{said}. The token has expired or is wrong: put a new one into"
@@ -264,21 +261,6 @@ class GitHub:
         if ours and code == HTTPStatus.UNPROCESSABLE_ENTITY:
             return RefusedForGood(said)
         return RetryLater(said)
-
-    def _limit_s(self, answer: httpx.Response) -> float:
-        """Return how long GitHub wants to be left alone, in seconds.
-
-        In the order of GitHub's best practices: `retry-after`, then `x-ratelimit-reset`
-        if nothing remains, then a minute. A token without rights answers 403 too and
-        can't be told from a secondary limit by its headers: it gets that minute.
-        """
-        retry_after = _number(answer.headers.get("retry-after"))
-        if retry_after is not None:
-            return min(retry_after, LONGEST_LIMIT_S)
-        reset = _number(answer.headers.get("x-ratelimit-reset"))
-        if reset is not None and _number(answer.headers.get("x-ratelimit-remaining")) == 0:
-            return min(max(reset - self._now(), 1.0), LONGEST_LIMIT_S)
-        return UNSAID_LIMIT_S
 
     def _clean(self, text: str) -> str:
         """Take out the token, line breaks and whatever is beyond a readable length."""
@@ -335,6 +317,25 @@ def _message_of(answer: httpx.Response) -> str:
         for error in (errors if isinstance(errors, list) else [])
     ]
     return "; ".join([str(said.get("message", "no message")), *details])
+
+
+def _limit_s(answer: httpx.Response) -> float:
+    """Return how long GitHub wants to be left alone, in seconds.
+
+    In the order of GitHub's best practices: `retry-after`, then `x-ratelimit-reset`
+    if nothing remains, then a minute. A token without rights answers 403 too and
+    can't be told from a secondary limit by its headers: it gets that minute.
+    """
+    retry_after = _number(answer.headers.get("retry-after"))
+    if retry_after is not None:
+        return min(retry_after, LONGEST_LIMIT_S)
+    reset = _number(answer.headers.get("x-ratelimit-reset"))
+    if reset is not None and _number(answer.headers.get("x-ratelimit-remaining")) == 0:
+        # By GitHub's clock, as the reset is: ours may be wrong.
+        with suppress(KeyError, ValueError):
+            sent = parsedate_to_datetime(answer.headers["date"]).timestamp()
+            return min(max(reset - sent, 1.0), LONGEST_LIMIT_S)
+    return UNSAID_LIMIT_S
 
 
 def _rights_of(answer: httpx.Response) -> str:
