@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -51,6 +52,7 @@ from deployer.core.model import (
 )
 from deployer.core.reporting.pacing import patience, urgency
 from deployer.edges.journal import SqlJournal
+from deployer.edges.journal.transactions import deliveries
 from deployer.errors import DeployerError, JournalError, NotNow
 from deployer.ports import Journal
 from tests.fakes.journal import FakeJournal
@@ -1562,6 +1564,24 @@ def test_more_is_asked_for_than_one_statement_can_name(journal: Journal) -> None
     journal.set_verdicts(judged, both)
     assert journal.were_good(names, before=judged + 1) == {first, last}
     assert journal.files_of(names) == {last: frozenset({last})}
+
+
+def test_a_delivery_is_told_that_it_failed_while_github_waits(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound_s = deliveries.WAIT_S
+    monkeypatch.setattr(deliveries, "WAIT_S", 0.2)
+    engine = create_engine(url)
+    lock = "LOCK TABLE deliveries" if url.startswith("postgresql") else "BEGIN IMMEDIATE"
+    with closing(SqlJournal.open(url, migrate=True, now=lambda: NOW)) as journal:
+        with engine.connect() as other:
+            other.exec_driver_sql(lock)
+            began = time.monotonic()
+            with pytest.raises(JournalError, match=r"has been writing|statement timeout"):
+                push(journal, "1")
+            assert time.monotonic() - began < bound_s
+        engine.dispose()
+        assert push(journal, "1")
 
 
 def test_the_oldest_push_without_an_end_waits(journal: Journal) -> None:

@@ -477,17 +477,6 @@ def test_a_full_disk_fails_deliveries_until_there_is_room(journal: SqlJournal) -
     assert push(journal, "last")
 
 
-def test_a_delivery_is_told_that_it_failed_while_github_waits(
-    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliveries, "WAIT_S", 0.2)
-    with closing(sqlite3.connect(str(journal._database.file), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="another process has been writing"):
-            push(journal, "1")
-    assert push(journal, "1")
-
-
 def test_a_failed_batch_leaves_no_row_of_it(journal: SqlJournal) -> None:
     told = {"event": "push", "result": "queued", "reason": "", "after": "a" * 40}
     rows = [

@@ -87,10 +87,13 @@ class Database:
     def writing(self, within_s: float = BUSY_TIMEOUT_S) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends, or left no trace.
 
-        `within_s`: how long it waits for other processes' in SQLite.
+        `within_s`: how long it waits for other processes'; in PostgreSQL, for each statement.
         """
         engine = self.engine.execution_options(writes=True, within_s=within_s)
         with self._transaction("written", engine) as connection:
+            if self.file is None and within_s < BUSY_TIMEOUT_S:  # which each connection has
+                milliseconds = max(round(within_s * 1000), 1)  # 0: for ever
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout TO {milliseconds}")
             yield connection
 
     @contextmanager
