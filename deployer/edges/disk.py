@@ -44,8 +44,12 @@ def point(link: Path, target: Path) -> None:
 
 @contextmanager
 def disk_errors(then: str) -> Iterator[None]:
-    """Raise a DiskError in the place of the system's errors; `then`: what follows, or may help."""
+    """Raise a DiskError in the place of the system's errors; `then`: what follows, or may help.
+
+    It begins with the reason, and names the one place that was to be written: it may be a status.
+    """
     try:
         yield
     except OSError as exc:
-        raise DiskError(f"{exc}; {then}") from exc
+        said = (exc.strerror or exc, exc.filename2 or exc.filename)
+        raise DiskError(f"{': '.join(str(part) for part in said if part)}; {then}") from exc

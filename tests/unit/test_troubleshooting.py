@@ -24,7 +24,8 @@ FROM_OTHERS = {
     "requirements.txt:3 … you require … are unsatisfiable",  # uv
     "requirements.txt:3 you require pydantic<2 and pydantic==2.14.3 (Airflow's own pin)",  # uv
     "requirements.txt:3 … to end in a supported file extension",  # uv
-    "… No space left on device …; what was live stays live",  # the kernel
+    "No space left on device: …; the release before stays live",  # the kernel
+    "Is a directory: …; the release before stays live",  # likewise
     "docker compose … failed: …",  # a command's name, and what it said
     "live; 1 file broken, in … s",
     "live: no DAG file to parse, in … s",

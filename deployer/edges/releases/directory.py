@@ -99,7 +99,7 @@ def contents(root: Path) -> Contents | None:
         manifest = json.loads((root / _MANIFEST).read_bytes())
         sha, files = str(manifest["sha"]), dict(manifest["files"])
         return Contents(root, sha, files, frozenset(manifest.get("executable", ())))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
