@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import socket
 import threading
 import time
@@ -570,6 +571,19 @@ def test_a_worker_that_listens_keeps_its_place(path: Path) -> None:
         pytest.raises(AirflowError, match="another worker listens there"),
     ):
         ParseFeedListener(path)
+
+
+def test_a_socket_that_somebody_removed_is_made_anew_and_who_is_connected_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse_feed, "LOOK_EVERY_S", 0.01)
+    with closing(ParseFeedListener(path)) as feed, Peer(path, "one") as one:
+        came(feed, "one")
+        shutil.rmtree(path.parent)
+        eventually(path.exists, BOUND_S)
+        with Peer(path, "two"):
+            came(feed, "one", "two")
+            assert one.hear() == {"feed": 1}
 
 
 def test_a_place_where_it_can_t_listen_is_an_error_that_names_it(path: Path) -> None:

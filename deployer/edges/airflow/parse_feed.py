@@ -47,6 +47,8 @@ MOST_TOLD = 100_000
 """Things told that nobody has taken yet; the oldest go, and would be told again if asked for."""
 MOST_LEFT = 64
 """Processes that closed their connection and have not ended, whose end would be told."""
+LOOK_EVERY_S = 5.0
+"""Between two looks whether the socket is still there: somebody may empty CHECKOUT_DIR."""
 _UCRED = "3i"
 """pid, uid and gid of who connected (man 7 unix, SO_PEERCRED)."""
 _ALONE, _WITH_GROUP = 0o2700, 0o2750
@@ -118,17 +120,8 @@ class ParseFeedListener:
     """
 
     def __init__(self, path: Path, *, group: int | None = None) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            _make_folder(path.parent, group)
-            bind(listener, path)
-        except OSError as exc:
-            listener.close()
-            raise AirflowError(
-                f"the parse feed can't listen at {path}: {exc.strerror}; see that the folder is"
-                " the deployer's"
-            ) from exc
-        listener.listen()  # it has its name: asyncio itself would a moment later
+        self._path, self._group = path, group
+        listener = _bound(path, group)
         self._news = Condition()
         self._told: deque[Told] = deque(maxlen=MOST_TOLD)
         self._nudged = False
@@ -138,9 +131,7 @@ class ParseFeedListener:
         """Lives of those that left, by the descriptors of their processes, which as a rule end a
         moment later."""
         self._loop = asyncio.new_event_loop()
-        self._server = self._loop.run_until_complete(
-            self._loop.create_unix_server(lambda: _Connection(self), sock=listener)
-        )
+        self._loop.run_until_complete(self._listen(listener))
         self._thread = Thread(target=self._loop.run_forever, name="parse-feed", daemon=True)
         self._thread.start()
 
@@ -190,6 +181,24 @@ class ParseFeedListener:
             self._news.notify_all()
 
     # -- in the thread
+
+    async def _listen(self, listener: socket.socket) -> None:
+        self._server = await self._loop.create_unix_server(lambda: _Connection(self), sock=listener)
+        self._loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        """Listen anew where somebody removed the socket: who starts then would find none."""
+        try:
+            listener = None if self._path.exists() else _bound(self._path, self._group)
+        except (AirflowError, OSError) as exc:
+            log.warning("parse feed removed", reason=str(exc))
+            listener = None
+        if listener is None:
+            self._loop.call_later(LOOK_EVERY_S, self._look)
+            return
+        log.warning("parse feed removed", reason="it listens again")
+        self._server.close()
+        self._listening = self._loop.create_task(self._listen(listener))
 
     def takes(self, connection: _Connection) -> bool:
         """Tell whether there is room for one more connection."""
@@ -255,6 +264,21 @@ class ParseFeedListener:
         with self._news:
             self._told.append(told)
             self._news.notify_all()
+
+
+def _bound(path: Path, group: int | None) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _make_folder(path.parent, group)
+        bind(listener, path)
+    except OSError as exc:
+        listener.close()
+        raise AirflowError(
+            f"the parse feed can't listen at {path}: {exc.strerror}; see that the folder is"
+            " the deployer's"
+        ) from exc
+    listener.listen()  # it has its name: asyncio itself would a moment later
+    return listener
 
 
 def _make_folder(folder: Path, group: int | None) -> None:
