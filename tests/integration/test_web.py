@@ -662,6 +662,19 @@ def test_the_front_page_tells_at_what_a_deployment_is_and_for_what_one_waits(
     assert "waits for aaaaaaa: packages change" in page
 
 
+def test_a_status_that_github_refused_for_good_is_not_told_as_still_to_come(
+    client: FlaskClient, journal: FakeJournal
+) -> None:
+    made = journal.queue(A, base_sha=None, ref="refs/heads/main", trigger=Trigger.WEBHOOK, at=NOW)
+    said = Status(A, "airflow/deploy", StatusState.SUCCESS, "live")
+    journal.owe([said], deployment=made, at=NOW)
+    journal.refused(journal.due(NOW)[0].id, error="GitHub answered 422: No commit found")
+    page = client.get(f"/deployments/{made}").text
+    assert "not posted" in page
+    assert "GitHub answered 422: No commit found (1×)" in page
+    assert "not yet" not in page
+
+
 def test_a_file_without_a_verdict_says_so_in_words(
     client: FlaskClient, journal: FakeJournal
 ) -> None:
