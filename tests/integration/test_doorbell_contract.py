@@ -106,6 +106,16 @@ def test_a_listener_that_lives_keeps_its_place_whatever_lock_somebody_removed(
         assert first.wait(LONG_S)
 
 
+def test_a_bell_that_somebody_removed_is_rung_again_after_the_next_wait(
+    button: Doorbell, tmp_path: Path
+) -> None:
+    with closing(DoorbellListener(tmp_path / "doorbell.sock")) as listener:
+        (tmp_path / "doorbell.sock").unlink()
+        listener.wait(0)
+        button.ring()
+        assert listener.wait(LONG_S)
+
+
 def test_a_leftover_of_a_listener_that_died_while_starting_is_no_hindrance(
     tmp_path: Path,
 ) -> None:

@@ -57,20 +57,31 @@ class DoorbellListener:
     """
 
     def __init__(self, path: Path) -> None:
-        self._socket = _datagram_socket()
+        self._path = path
+        self._socket = self._bound()
+
+    def _bound(self) -> socket.socket:
+        made = _datagram_socket()
         try:
-            bind(self._socket, path)
+            bind(made, self._path)
         except OSError as exc:
-            self._socket.close()
+            made.close()
             raise OperatorError(
-                f"the doorbell {path} can't be bound: {exc.strerror}; see DEPLOYER_STATE_DIR"
+                f"the doorbell {self._path} can't be bound: {exc.strerror}; see DEPLOYER_STATE_DIR"
             ) from exc
+        return made
 
     def wait(self, timeout_s: float) -> bool:
         """Return True as soon as it has rung since the last call, False after `timeout_s`.
 
-        However often it rang, that is one True.
+        However often it rang, that is one True. A socket that somebody removed is made anew.
+
+        Raises:
+            OperatorError: it can't be.
         """
+        if not self._path.exists():
+            removed, self._socket = self._socket, self._bound()
+            removed.close()
         if not select.select([self._socket], [], [], max(timeout_s, 0))[0]:
             return False
         with suppress(BlockingIOError):
