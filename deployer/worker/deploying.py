@@ -74,7 +74,7 @@ class Deploying:
         in_error = self.covered.forgotten(tip)
         asking = [*(one.trigger for one in requests), *(row.trigger for row in covered[-1:])]
         why = asking[0] if asking else otherwise
-        deployment, of_tip = self._row_of(tip, live.sha if live else None, why, requests)
+        deployment, of_tip = self._row_of(fetched, live.sha if live else None, why, requests)
         if by_hand:
             journal.pardon()
         if by_hand or redo:
@@ -83,9 +83,12 @@ class Deploying:
         # Where it is not known what is live, it may be what was when a deployment began that died.
         died = [row for row in (*covered, *of_tip[-1:]) if row.state is State.RUNNING]
         before = dict.fromkeys(shas, live.sha) if live else {row.sha: row.base_sha for row in died}
-        now = self.parts.clock.now()
-        journal.start(deployment, at=now, base_sha=before.get(tip), covers=shas)
-        journal.add_step(deployment, fetched.step)
+        # It may have come while git was asked: of that, what comes after belongs to it.
+        step = fetched.step
+        began_at = max([step.started_at, *(row.queued_at for row in of_tip[-1:])])
+        ended_at = max(step.finished_at, began_at)
+        journal.start(deployment, at=began_at, base_sha=before.get(tip), covers=shas)
+        journal.add_step(deployment, replace(step, started_at=began_at, finished_at=ended_at))
 
         # Who has a verdict, or gets it of a deployment at work, gets no other where nobody asked: a
         # file changed by hand is mended, or a worker died over that or a commit before.
@@ -127,13 +130,14 @@ class Deploying:
         return result.ending
 
     def _row_of(
-        self, tip: str, base_sha: str | None, why: Trigger, requests: Sequence[Announcement]
+        self, fetched: Fetched, base_sha: str | None, why: Trigger, requests: Sequence[Announcement]
     ) -> tuple[int, Sequence[Deployment]]:
         """Return the number under which a tip is deployed, and what waits of it, oldest first.
 
         It is larger than that of any that was begun before: by it everybody tells what is newer,
         and what waits in a freeze has its own from before a rollback. It answers `requests`.
         """
+        tip, at = fetched.tip, fetched.step.started_at
         if not self._begun:
             known = self.parts.journal.deployments(limit=LOOKED_BACK)
             self._begun = max((one.id for one in known if one.started_at), default=0)
@@ -141,7 +145,7 @@ class Deploying:
             of_tip = [row for row in self.intake.queued() if row.sha == tip]
             mine = of_tip[-1] if of_tip else None
             if mine is None or (why is Trigger.ROLLBACK and mine.trigger is not why):
-                number = self.intake.queue(tip, base_sha, why)  # what waits is for the unfreeze
+                number = self.intake.queue(tip, base_sha, why, at)  # what waits: for the unfreeze
             elif mine.id < self._begun:
                 number = self.intake.queue(tip, mine.base_sha, mine.trigger, mine.queued_at)
             else:

@@ -77,6 +77,33 @@ def test_a_changed_file_is_published_parsed_and_reported(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("announced", ["before git is asked", "while it answers", "never"])
+def test_a_deployment_begins_with_its_first_step(
+    world: World, monkeypatch: pytest.MonkeyPatch, announced: str
+) -> None:
+    before, fetch = world.repository.tip, world.repository.fetch
+    sha = world.push(TAXI)
+
+    def slow() -> str:
+        world.clock.sleep(1)
+        if announced == "while it answers":
+            world.deliver(sha, before)
+            world.reconciler.take_in()
+        world.clock.sleep(1)
+        return fetch()
+
+    monkeypatch.setattr(world.repository, "fetch", slow)
+    if announced == "before git is asked":
+        world.deliver(sha, before)
+    world.reconciler.reconcile()
+    judged = world.judging(sha)
+    steps = [at for step in judged.steps for at in (step.started_at, step.finished_at)]
+    assert judged.started_at == steps[0]
+    assert judged.queued_at <= steps[0]
+    assert steps == sorted(steps)
+    assert steps[1] == world.clock.now()
+
+
 def test_each_step_says_what_came_of_it(world: World) -> None:
     sha = world.announced(TAXI, HELLO)
     world.reconciler.reconcile()
