@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -46,7 +47,9 @@ def console() -> Console:
     What is printed is never markup: names and messages are students'.
     """
     terminal = sys.stdout.isatty()
+    # Bold is no colour to rich, but escape sequences are not wanted: https://no-color.org
     return Console(
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
         width=None if terminal else PIPE_WIDTH,
         force_terminal=terminal,
         highlight=False,

@@ -1147,12 +1147,13 @@ def test_what_students_write_is_shown_as_it_is_and_steers_nothing(
     assert line_with(run("status").out, "a1b2c3d", "[red]:smile:")
 
 
-def test_on_a_terminal_there_are_colours(
-    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("no_color", "before"), [("", "\x1b[32m"), ("1", "  ")])
+def test_on_a_terminal_there_are_colours_unless_nobody_wants_them(
+    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch, no_color: str, before: str
 ) -> None:
     deployed(journal, B, State.SUCCEEDED)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("NO_COLOR", no_color)
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
@@ -1160,7 +1161,8 @@ def test_on_a_terminal_there_are_colours(
             main(["show", "1"])
         shown = os.read(ours, 4096).decode()
     os.close(ours)
-    assert "\x1b[32msucceeded" in shown
+    assert f"{before}succeeded" in shown
+    assert ("\x1b" in shown) is (no_color == "")
 
 
 # --- deploy ----------------------------------------------------------------------
