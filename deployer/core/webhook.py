@@ -36,7 +36,7 @@ NO_COMMIT = "0" * 40
 _SHA = re.compile(r"[0-9a-f]{40}")
 _GUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
-_EVENT = re.compile(r"[a-z0-9_]{1,64}")
+_EVENT = re.compile(r"[a-z0-9_.-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _LARGEST_ID = 2**63 - 1  # what the journal can hold
 _LONGEST_SHOWN = 100  # characters of a foreign text in a reason
