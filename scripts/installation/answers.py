@@ -83,6 +83,9 @@ def _settle(given: argparse.Namespace) -> None:
 
 def _ask(given: argparse.Namespace) -> None:
     if not sys.stdin.isatty():
+        if given.dry_run:
+            given.repo, given.name = given.repo or "OWNER/NAME", given.name or "host.example.org"
+            return
         raise Failed("give --repo OWNER/NAME and --name HOST (--help says what else there is)")
     given.repo = given.repo or input("The class's repository on GitHub (owner/name): ").strip()
     given.branch = input(f"Branch that is live [{given.branch}]: ").strip() or given.branch

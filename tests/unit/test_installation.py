@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_what_airflows_settings_became_since_stays_unless_it_is_said_anew(tmp_pa
 def test_an_answer_that_can_not_be_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(Failed, match=wrong.partition("=")[0]):
         answers.read(["--repo=a/b", "--name=d.org", wrong], tmp_path / "none")
+
+
+def test_a_dry_run_that_nobody_can_be_asked_in_takes_names_that_stand_for_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    given = answers.read(["--dry-run", "--name=d.org"], tmp_path / "none")
+    assert (given.repo, given.name) == ("OWNER/NAME", "d.org")
+    with pytest.raises(Failed, match="--repo"):
+        answers.read(["--name=d.org"], tmp_path / "none")
 
 
 def test_a_name_that_would_be_two_accounts_is_refused(tmp_path: Path) -> None:
