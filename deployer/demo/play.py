@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +22,7 @@ from deployer.errors import DeployerError
 VERDICT_BOUND_S = 150.0
 ICONS = {"success": ("✓", "green"), "failure": ("✗", "red"), "error": ("!", "red")}
 ENDS = frozenset(ICONS)
+ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 EXIT_OUT_OF_REACH = 3
 
 
@@ -36,7 +38,7 @@ def run_demo(*, once: bool, as_json: bool) -> int:
     def say(text: str) -> None:
         out.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", markup=True)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    _end_by_signals()
     wrong = ["it was stopped before its end"]
     with TemporaryDirectory(prefix="deployer-demo-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
@@ -53,6 +55,20 @@ def run_demo(*, once: bool, as_json: bool) -> int:
             _show_logs(folder, out)
             return EXIT_OUT_OF_REACH
     return 1 if wrong else 0
+
+
+def _end_by_signals() -> None:
+    """Have what ends a program stop all that this one started, as Ctrl-C does."""
+
+    def end(*_: object) -> NoReturn:
+        for one in ENDINGS:  # else Airflow runs on where a second one comes while it is stopped
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in ENDINGS:
+        # SIGINT is ignored in what a script's shell starts with `&`, SIGHUP because of nohup.
+        if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, end)
 
 
 def _play(stage: Stage, out: Console) -> list[str]:
