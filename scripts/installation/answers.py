@@ -6,13 +6,22 @@ import argparse
 import getpass
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from scripts.installation.machine import Failed
 
+Read = TypeVar("Read")
+
 KEPT = ("repo", "branch", "name", "airflow_name", "tls")
 """Said once: the next run has them from the file `install.conf`."""
+SETTINGS_OF = {
+    "repo": ("DEPLOYER_GITHUB_REPO", "CLASS_REPO_URL"),
+    "branch": ("DEPLOYER_BRANCH",),
+    "name": ("DEPLOYER_PUBLIC_URL",),
+    "airflow_name": ("AIRFLOW_BASE_URL",),
+}
 OWNER_AND_NAME = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+")
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 STUDENT = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -23,15 +32,18 @@ def read(argv: Sequence[str], kept: Path) -> argparse.Namespace:
     """Return the answers, those of `argv` before those kept; asks for what is missing.
 
     What files hold is read too: a mistake in one is known before anything is changed.
+    `now` of the answers: the names of settings that `argv` gives a value.
 
     Raises:
         Failed: something is missing and nobody is there to ask, or can't be so.
     """
     before = [f"@{kept}"] if kept.exists() else []
-    given = _parser().parse_args([*before, *argv])
+    given = parser().parse_args([*before, *argv])
     given.setting = dict(one.split("=", 1) for one in given.setting)
-    given.now = {one.partition("=")[0] for one in _parser().parse_args([*argv]).setting}
-    if given.mode == "install":
+    said = parser().parse_args([*argv])
+    given.now = {one.partition("=")[0] for one in said.setting}
+    given.now.update(*(names for flag, names in SETTINGS_OF.items() if getattr(said, flag)))
+    if given.mode not in {"uninstall", "purge"}:
         _settle(given)
     given.names = students(given.students)
     given.token = _text(given.token_file) if given.token_file else given.token
@@ -71,30 +83,58 @@ def _settle(given: argparse.Namespace) -> None:
     """Ask for what an install must know, and look at the form of it."""
     if not given.repo or not given.name:
         _ask(given)
+    given.branch = given.branch or "main"
     given.airflow_name = given.airflow_name or f"airflow.{given.name}"
-    for flag, value, form in (
-        ("--repo", given.repo, OWNER_AND_NAME),
-        ("--name", given.name, HOST),
-        ("--airflow-name", given.airflow_name, HOST),
-    ):
-        if not form.fullmatch(value):
-            raise Failed(f"{flag} can't be {value!r}")
+    _repo(given.repo)
+    _host(given.name)
+    _host(given.airflow_name)
 
 
 def _ask(given: argparse.Namespace) -> None:
+    """Ask for what no flag said, each until it can be so."""
     if not sys.stdin.isatty():
         if given.dry_run:
             given.repo, given.name = given.repo or "OWNER/NAME", given.name or "host.example.org"
             return
         raise Failed("give --repo OWNER/NAME and --name HOST (--help says what else there is)")
-    given.repo = given.repo or input("The class's repository on GitHub (owner/name): ").strip()
-    given.branch = input(f"Branch that is live [{given.branch}]: ").strip() or given.branch
-    given.name = given.name or input("Public name of this machine (deployer.school.org): ").strip()
+    given.repo = given.repo or _asked("The class's repository on GitHub (owner/name)", _repo)
+    given.branch = given.branch or _asked("Branch that is live [main]", str)
+    given.name = given.name or _asked("Public name of this machine (deployer.school.org)", _host)
     theirs = f"airflow.{given.name}"
-    given.airflow_name = input(f"Airflow's public name [{theirs}]: ").strip() or theirs
-    listed = input("File with the students' names, one a line [none yet]: ").strip()
-    given.students = given.students or (Path(listed) if listed else None)
-    given.token = getpass.getpass("GitHub token, not shown [none yet]: ").strip()
+    given.airflow_name = given.airflow_name or _asked(
+        f"Airflow's public name [{theirs}]", lambda said: _host(said or theirs)
+    )
+    given.students = given.students or _asked(
+        "File with the students' names, one a line [none yet]", _list
+    )
+    if not given.token_file:
+        given.token = getpass.getpass("GitHub token, not shown [none yet]: ").strip()
+
+
+def _asked(question: str, read: Callable[[str], Read]) -> Read:
+    while True:
+        try:
+            return read(input(f"{question}: ").strip())
+        except Failed as exc:
+            print(exc)
+
+
+def _repo(said: str) -> str:
+    if not OWNER_AND_NAME.fullmatch(said):
+        raise Failed(f"{said!r} can't be --repo: as in https://github.com/OWNER/NAME")
+    return said
+
+
+def _host(said: str) -> str:
+    if not HOST.fullmatch(said):
+        raise Failed(f"{said!r} can't be --name or --airflow-name: as in deployer.school.org")
+    return said
+
+
+def _list(said: str) -> Path | None:
+    path = Path(said) if said else None
+    students(path)
+    return path
 
 
 def _setting(text: str) -> str:
@@ -103,7 +143,7 @@ def _setting(text: str) -> str:
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/install",
         description="Install the deployer on this machine; again: change what has to change.",
@@ -112,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     say = parser.add_argument
     say("--repo", metavar="OWNER/NAME", help="the class's repository on GitHub")
-    say("--branch", default="main", help="that is live (main)")
+    say("--branch", help="that is live (main)")
     say("--name", metavar="HOST", help="public name of this machine")
     say("--airflow-name", metavar="HOST", help="Airflow's (airflow.HOST)")
     say("--students", type=Path, metavar="FILE", help="names, one a line: accounts are added")

@@ -11,7 +11,6 @@ from pathlib import Path
 from scripts.installation import places
 from scripts.installation.machine import Machine, run
 from scripts.installation.places import BACKUPS, COMMAND, JOURNAL
-from scripts.installation.wanted import PROCESSES
 
 
 def back_up(machine: Machine, given: argparse.Namespace, name: str) -> None:
@@ -71,14 +70,10 @@ def schema(journal: Path) -> object:
 
 
 def put_journal_back(copy: Path) -> None:
-    """Put it in place by one rename, as docs/operations.md says of a backup."""
+    """Put it in place by one rename, as docs/operations.md says of a backup; nothing runs."""
     older = Path(f"{JOURNAL}.older")
     shutil.copy(copy, older)
     shutil.chown(older, "deployer", "deployer-state")
     older.chmod(0o660)
-    # Who connects meanwhile waits at the socket: it starts the older version, which the link
-    # names by now, and which takes this journal and no other.
-    run("systemctl", "stop", *PROCESSES)
     copy_journal(Path(f"{JOURNAL}.newer"))
     older.replace(JOURNAL)
-    run("systemctl", "start", *PROCESSES)

@@ -16,8 +16,13 @@ class Failed(Exception):
     """What could not be done, and what to do about it: the whole message."""
 
 
-def run(*argv: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command and return what it printed.
+def run(
+    *argv: str | Path,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    given: str = "",
+) -> str:
+    """Run a command, with `given` as its input, and return what it printed.
 
     Raises:
         Failed: it ended badly; with its last words.
@@ -29,7 +34,7 @@ def run(*argv: str | Path, cwd: Path | None = None, env: dict[str, str] | None =
             cwd=cwd,
             env={**os.environ, **(env or {})},
             check=True,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
         ).stdout
@@ -49,9 +54,46 @@ def works(*argv: str | Path, cwd: Path | None = None) -> bool:
     return True
 
 
+def systemctl(*verb: str, unit: str) -> None:
+    """Have systemd do something with a unit.
+
+    Raises:
+        Failed: it ended badly; with the last words of the unit.
+    """
+    try:
+        run("systemctl", *verb, unit)
+    except Failed as exc:
+        said = run("journalctl", "--unit", unit, "--lines", "8", "--output", "cat")
+        raise Failed(f"{exc}\n{said}".strip()) from exc
+
+
 def move(old: Path, new: Path) -> None:
+    """Move it; dying leaves it whole in one of both places, and no half in the other."""
     shutil.rmtree(new, ignore_errors=True)
-    shutil.move(old, new)
+    try:
+        old.rename(new)
+    except OSError:  # to another disk
+        half, done = new.with_name(f"{new.name}.half"), old.with_name(f"{old.name}.before_move")
+        shutil.copytree(old, half, symlinks=True, dirs_exist_ok=True)
+        half.rename(new)
+        old.rename(done)
+        shutil.rmtree(done)
+
+
+def nobody_elses(name: str, home: Path) -> bool:
+    """Tell whether there is such a user.
+
+    Raises:
+        Failed: it is somebody else's account, which would get Docker, and be removed in the end.
+    """
+    if not _known(pwd.getpwnam, name):
+        return False
+    if (found := pwd.getpwnam(name).pw_dir) != str(home):
+        raise Failed(
+            f"there is another user {name} here, at home in {found}: the deployer needs this name"
+            " for itself. Give that user another one (usermod --login), then again"
+        )
+    return True
 
 
 @dataclass
@@ -104,7 +146,7 @@ class Machine:
         """A system user without a password or a shell, in a group of its name and in `groups`."""
         self.ensure(
             f"user {name}",
-            lambda: _known(pwd.getpwnam, name),
+            lambda: nobody_elses(name, home),
             lambda: run(
                 *("useradd", "--system", "--user-group", "--no-create-home"),
                 *("--home-dir", home, "--shell", "/usr/sbin/nologin", name),
@@ -113,10 +155,11 @@ class Machine:
         for group in groups:
             self._member(name, group)
 
-    def no_user(self, name: str) -> None:
+    def no_user(self, name: str, home: Path) -> None:
+        """Remove a user; one whose home is another is somebody else's, and stays."""
         self.ensure(
             f"remove user {name}",
-            lambda: not _known(pwd.getpwnam, name),
+            lambda: not _known(pwd.getpwnam, name) or pwd.getpwnam(name).pw_dir != str(home),
             lambda: run("userdel", name),
         )
 

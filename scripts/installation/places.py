@@ -24,10 +24,14 @@ COMMAND = Path("/usr/local/bin/deployer")
 CADDYFILE = Path("/etc/caddy/Caddyfile")
 UV, UVS_LOCK = OPT / "uv", ROOT / "locks/uv.txt"
 ANSWERS = "install.conf"
+LOCK = Path("/run/deployer-install.lock")
+USERS = {"deployer": STATE, "deployer-web": Path("/nonexistent")}
+"""Those of worker and web, and their homes."""
 UNFINISHED = "unfinished"  # in OPT: `Machine.unfinished`
 CURRENT, PREVIOUS = OPT / "current", OPT / "previous"
 BEGUN = "begun"  # in OPT: names what is being put in or taken out, until all of that is done
 CADDYS_BEFORE = CADDYFILE.with_name("Caddyfile.before-deployer")
+CADDYS_REPLACED = CADDYFILE.with_name("Caddyfile.replaced")  # ours, with what was added to it
 
 SHARED = (
     "docker-compose.yaml",

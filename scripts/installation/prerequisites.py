@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shutil
 from pathlib import Path
+from typing import IO
 
-from scripts.installation.machine import Failed, Machine, move, run, works
-from scripts.installation.places import BACKUPS, CHECKOUT, ETC, KEPT, OPT, STATE
+from scripts.installation.machine import Failed, Machine, move, nobody_elses, run, works
+from scripts.installation.places import (
+    BACKUPS,
+    CHECKOUT,
+    ETC,
+    KEPT,
+    LOCK,
+    OPT,
+    ROOT,
+    STATE,
+    USERS,
+)
 
 COMPOSE = "docker-compose"
+SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def alone() -> IO[str]:
+    """Return what keeps any other run away until it is closed.
+
+    Raises:
+        Failed: there is one, or no run at all can be here.
+    """
+    for place in (ETC, OPT, STATE, CHECKOUT, BACKUPS):
+        if ROOT.is_relative_to(place):
+            raise Failed(
+                f"this checkout lies in {place}, which is the deployer's own and is removed with"
+                " it: move it, to /root/deployer say, then again"
+            )
+    if not SYSTEMD.is_dir():
+        raise Failed(
+            "systemd does not run here, and web and worker are its (scripts/demo needs none)"
+        )
+    lock = LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock.close()
+        raise Failed("another scripts/install is at work here: wait for its end") from exc
+    return lock
 
 
 def needed(machine: Machine, given: argparse.Namespace) -> None:
@@ -30,7 +68,8 @@ def get(names: list[str]) -> None:
     chosen = [compose_package() if name == COMPOSE else name for name in names]
     run(
         # With what they recommend: Debian 13's docker.io has no command `docker` without it.
-        *("apt-get", "-qq", "--yes", "install", *chosen),
+        # A new machine installs its own updates just then.
+        *("apt-get", "-qq", "--yes", "-o", "DPkg::Lock::Timeout=300", "install", *chosen),
         env={"DEBIAN_FRONTEND": "noninteractive"},
     )
 
@@ -53,10 +92,12 @@ def compose_package() -> str:
 
 def accounts_and_folders(machine: Machine) -> None:
     """Two users who share the state, and nothing else."""
+    for name, home in USERS.items():
+        nobody_elses(name, home)
     machine.group("docker")
     machine.group("deployer-state")
-    machine.user("deployer", STATE, "deployer-state", "docker")
-    machine.user("deployer-web", Path("/nonexistent"), "deployer-state")
+    for name, home in USERS.items():
+        machine.user(name, home, "deployer-state", *(["docker"] if name == "deployer" else []))
     settings_of_before(machine)
     belongs(machine, STATE, "deployer:deployer-state")
     belongs(machine, CHECKOUT, "deployer:deployer")

@@ -21,6 +21,7 @@ from scripts.installation.places import (
     OPT,
     STATE,
     UNITS,
+    USERS,
 )
 from scripts.installation.prerequisites import belongs, settings_of_before
 from scripts.installation.wanted import PROCESSES, TIMERS
@@ -35,7 +36,7 @@ def uninstall(machine: Machine, given: argparse.Namespace) -> None:
     for old in before_a_restore():
         machine.ensure(f"move {old}", lambda: False, partial(move, old, BACKUPS / old.name))
     # The users go, and whoever gets their numbers next must not get their files.
-    for folder in (STATE, CHECKOUT):
+    for folder in filter(Path.exists, (STATE, CHECKOUT)):
         belongs(machine, folder, "root:root")
         machine.folder(folder, mode=0o700)
     without_accounts(machine)
@@ -123,8 +124,8 @@ def prune_images(machine: Machine) -> None:
 
 
 def without_accounts(machine: Machine) -> None:
-    machine.no_user("deployer")
-    machine.no_user("deployer-web")
+    for name, home in USERS.items():
+        machine.no_user(name, home)
     machine.ensure(
         "remove group deployer-state",
         lambda: not works("getent", "group", "deployer-state"),

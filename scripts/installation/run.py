@@ -11,30 +11,34 @@ from collections.abc import Callable
 from scripts.installation import answers, places
 from scripts.installation.machine import Failed, Machine
 from scripts.installation.places import ANSWERS, COMMAND, CURRENT, ETC, KEPT, OPT, UNFINISHED
-from scripts.installation.prerequisites import accounts_and_folders, needed
+from scripts.installation.prerequisites import accounts_and_folders, alone, needed
 from scripts.installation.removal import purge, uninstall
 from scripts.installation.upgrading import FAULTS, no_other_is_begun, roll_back, upgrade
 from scripts.installation.wanted import apply, environment
 
 
 def main(argv: list[str]) -> int:
+    answers.parser().parse_args(argv)  # --help is for anybody
     if os.getuid() != 0:
         print("scripts/install: run it as root (sudo scripts/install …)", file=sys.stderr)
         return 2
     os.umask(0o022)
+    # By it we were found. The deployer that is on this machine has its own modules.
+    os.environ.pop("PYTHONPATH", None)
     try:
-        # After --uninstall they lie among the backups.
-        given = answers.read(argv, (ETC if ETC.exists() else KEPT) / ANSWERS)
-        machine = Machine(dry=given.dry_run, unfinished=OPT / UNFINISHED)
-        modes: dict[str, Callable[[Machine, argparse.Namespace], None]] = {
-            "install": install,
-            "upgrade": upgrade,
-            "rollback-upgrade": roll_back,
-            "uninstall": uninstall,
-            "purge": purge,
-        }
-        modes[given.mode](machine, given)
-        machine.finished()
+        with alone():
+            # After --uninstall they lie among the backups.
+            given = answers.read(argv, (ETC if ETC.exists() else KEPT) / ANSWERS)
+            machine = Machine(dry=given.dry_run, unfinished=OPT / UNFINISHED)
+            modes: dict[str, Callable[[Machine, argparse.Namespace], None]] = {
+                "install": install,
+                "upgrade": upgrade,
+                "rollback-upgrade": roll_back,
+                "uninstall": uninstall,
+                "purge": purge,
+            }
+            modes[given.mode](machine, given)
+            machine.finished()
     except FAULTS as exc:
         print(f"scripts/install: {exc}", file=sys.stderr)
         return 1
@@ -67,4 +71,8 @@ def install(machine: Machine, given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (KeyboardInterrupt, EOFError):
+        print("\nscripts/install: cut off; the same again goes on", file=sys.stderr)
+        sys.exit(130)

@@ -9,13 +9,15 @@ import urllib.error
 import urllib.request
 
 from scripts.installation import copies, places
-from scripts.installation.machine import Failed, Machine
+from scripts.installation.machine import Failed, Machine, run
 from scripts.installation.places import BEGUN, CURRENT, JOURNAL, OPT, PREVIOUS
 from scripts.installation.prerequisites import accounts_and_folders, needed
 from scripts.installation.removal import prune_images
-from scripts.installation.wanted import apply, environment
+from scripts.installation.wanted import PROCESSES, apply, environment
 
 HEALTHY_WITHIN_S = 60.0
+HEALTH = "http://127.0.0.1:9000/healthz"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 FAULTS = (Failed, OSError, sqlite3.Error)
 """What ends a run with a message: a full disk is told by any of them."""
 
@@ -99,6 +101,12 @@ def go_back(machine: Machine, given: argparse.Namespace, name: str, before: str)
     put_in = name != before and places.named_by(PREVIOUS) == name
     machine.link(OPT / BEGUN, before)
     machine.link(CURRENT, name)
+    # What `before` starts may not have migrated yet. Who connects meanwhile starts `name`.
+    machine.ensure(
+        "stop web and worker",
+        lambda: not put_in,
+        lambda: run("systemctl", "stop", *PROCESSES),
+    )
     machine.ensure(
         f"journal of before the upgrade; the newer one is kept as {JOURNAL}.newer",
         lambda: not put_in or not copies.migrated_by(before),
@@ -133,7 +141,7 @@ def wait_until_it_answers(machine: Machine) -> None:
     deadline = time.monotonic() + HEALTHY_WITHIN_S
     while not machine.dry:
         try:
-            with urllib.request.urlopen("http://127.0.0.1:9000/healthz", timeout=10):
+            with DIRECT.open(HEALTH, timeout=10):
                 return
         except (OSError, urllib.error.HTTPError) as exc:
             if time.monotonic() > deadline:

@@ -7,11 +7,12 @@ import string
 from pathlib import Path
 
 from scripts.installation import answers, places, texts
-from scripts.installation.machine import Machine, run, works
+from scripts.installation.machine import Failed, Machine, run, systemctl, works
 from scripts.installation.places import (
     ANSWERS,
     CADDYFILE,
     CADDYS_BEFORE,
+    CADDYS_REPLACED,
     COMMAND,
     CURRENT,
     ETC,
@@ -24,6 +25,16 @@ TIMERS = tuple(f"deployer-{name}.timer" for name in ("backup", "cleanup", "docto
 PROCESSES = ("deployer-web.service", "deployer-worker.service")
 WORKERS_ALONE = {"DEPLOYER_NOTIFY_URLS", "DEPLOYER_GITHUB_TOKEN", "DEPLOYER_AIRFLOW_PASSWORD"}
 STACK = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "postgres"}
+
+
+LOADS = """
+import sys
+from deployer import config, errors
+try:
+    config.load({"DEPLOYER_ENV_FILE": "/dev/stdin"})
+except errors.SettingsError as exc:
+    sys.exit(str(exc))
+"""
 
 
 def environment(machine: Machine, name: str) -> None:
@@ -51,7 +62,7 @@ def apply(
     share = places.share(name)
     # In a first dry run there is no environment yet, and nothing that a version shares.
     source = share if share.exists() else places.ROOT
-    settings(machine, given, source)
+    settings(machine, given, source, OPT / name / "bin/python")
     class_files(machine, source, places.share(before))
     units(machine, source)
     proxy(machine, given, source)
@@ -64,26 +75,32 @@ def apply(
         stack(machine)
 
 
-def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
-    """Each process's settings, readable to nobody else; secrets are made once."""
+def settings(machine: Machine, given: argparse.Namespace, source: Path, python: Path) -> None:
+    """Each process's settings, readable to nobody else; secrets are made once.
+
+    Raises:
+        Failed: with them a process would not start; those of before stay.
+    """
 
     def text(name: str) -> str:
         return path.read_text() if (path := ETC / name).exists() else ""
 
-    machine.file(ETC / ANSWERS, answers.keep(given), mode=0o600)
     ours = {k: v for k, v in given.setting.items() if k.startswith("DEPLOYER_")}
     workers = {k: v for k, v in ours.items() if k in WORKERS_ALONE}
     airflows = {k: v for k, v in given.setting.items() if k not in ours}
     example = (source / "airflow.env.example").read_text()
     airflow = texts.with_values(
         texts.with_secrets(text(".env") or example, example),
-        {
-            "AIRFLOW_BASE_URL": f"https://{given.airflow_name}",
-            "CLASS_REPO_URL": f"https://github.com/{given.repo}",
-            **texts.unchanged(text(".env"), airflows, given.now),
-        },
+        texts.unchanged(
+            text(".env"),
+            {
+                "AIRFLOW_BASE_URL": f"https://{given.airflow_name}",
+                "CLASS_REPO_URL": f"https://github.com/{given.repo}",
+                **airflows,
+            },
+            given.now,
+        ),
     )
-    machine.file(ETC / ".env", airflow, "root:deployer", 0o640)
     hook = text("webhook_secret") or f"{texts.secret()}\n"
     machine.file(ETC / "webhook_secret", hook, "root:deployer-web", 0o640)
     machine.file(ETC / "github_token", given.token or text("github_token"), "root:deployer", 0o640)
@@ -104,10 +121,18 @@ def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
             ETC / (texts.value(airflow, "COMPOSE_FILE") or "docker-compose.yaml")
         ),
     }
-    for process, values in (("web", of_web), ("worker", of_worker)):
-        file = f"deployer-{process}.env"
-        owner = "root:deployer-web" if process == "web" else "root:deployer"
-        machine.file(ETC / file, texts.with_values(text(file), values), owner, 0o640)
+    # These two are changed in Airflow's own settings.
+    now = {*given.now, "DEPLOYER_AIRFLOW_PASSWORD", "DEPLOYER_COMPOSE_FILE"}
+    processes = {}
+    for file, values in (("deployer-web.env", of_web), ("deployer-worker.env", of_worker)):
+        processes[file] = texts.with_values(text(file), texts.unchanged(text(file), values, now))
+        if python.exists():  # in a first dry run it is not
+            loads(python, processes[file])
+    machine.file(ETC / ANSWERS, answers.keep(given), mode=0o600)
+    machine.file(ETC / ".env", airflow, "root:deployer", 0o640)
+    for file, content in processes.items():
+        owner = "root:deployer-web" if "web" in file else "root:deployer"
+        machine.file(ETC / file, content, owner, 0o640)
     listed = texts.with_students(text("students"), given.names)
     # Airflow's user is of group 0, and on this machine nobody but root.
     machine.file(ETC / "students", listed, "root:root", 0o640)
@@ -115,17 +140,35 @@ def settings(machine: Machine, given: argparse.Namespace, source: Path) -> None:
     machine.file(ETC / "students-to-hand-out", sheet, mode=0o600)
 
 
+def loads(python: Path, process: str) -> None:
+    """See that a process starts on these settings.
+
+    Raises:
+        Failed: it does not; with all mistakes.
+    """
+    try:
+        run(python, "-c", LOADS, given=process)
+    except Failed as exc:
+        raise Failed(str(exc).partition(" ended with 1:\n")[2]) from exc
+
+
 def class_files(machine: Machine, source: Path, before: Path) -> None:
     """The teacher's own copies: what was changed in them stays, and is named."""
-    names = ["docker-compose.yaml", "docker-compose.plain.yaml", "Dockerfile", ".dockerignore"]
-    names += [f"include/airflow/{path.name}" for path in (source / "include/airflow").glob("*.*")]
+    names = {"docker-compose.yaml", "docker-compose.plain.yaml", "Dockerfile", ".dockerignore"}
+    for folder in (source, before):
+        names |= {f"include/airflow/{path.name}" for path in folder.glob("include/airflow/*.*")}
     for name in sorted(names):
-        here, was, new = ETC / name, before / name, (source / name).read_bytes()
-        own = here.exists() and was.exists() and here.read_bytes() not in {was.read_bytes(), new}
-        if own and was.read_bytes() != new:
-            print(f"{here} is changed by you and stays; the new one is {source / name}")
-        if not own:
-            machine.file(here, new)
+        here, was, new = (
+            path.read_bytes() if path.exists() else None
+            for path in (ETC / name, before / name, source / name)
+        )
+        if None not in {here, was} and here not in {was, new}:
+            if was != new:
+                print(f"{ETC / name} is changed by you and stays; the new one is {source / name}")
+        elif new is None:
+            machine.gone(ETC / name)
+        else:
+            machine.file(ETC / name, new)
     if not (ETC / "requirements.txt").exists():
         machine.file(ETC / "requirements.txt", (source / "requirements.txt").read_bytes())
 
@@ -150,14 +193,15 @@ def proxy(machine: Machine, given: argparse.Namespace, source: Path) -> None:
     text = string.Template((source / "Caddyfile").read_text()).substitute(
         name=given.name, airflow=given.airflow_name, tls=tls
     )
-    ours = text.partition("\n")[0]
-    if CADDYFILE.exists() and not CADDYFILE.read_text().startswith(ours):
-        machine.file(CADDYS_BEFORE, CADDYFILE.read_bytes())
+    there = CADDYFILE.read_text() if CADDYFILE.exists() else text
+    ours = there.startswith(text.partition("\n")[0])
+    if there != text:
+        machine.file(CADDYS_REPLACED if ours else CADDYS_BEFORE, there)
     machine.file(CADDYFILE, text)
     machine.ensure(
         "caddy takes its file",
         lambda: not machine.touched(f"file {CADDYFILE}"),
-        lambda: run("systemctl", "reload-or-restart", "caddy"),
+        lambda: systemctl("reload-or-restart", unit="caddy"),
     )
 
 
@@ -184,7 +228,7 @@ def restarted(machine: Machine, unit: str, *because: str) -> None:
     machine.ensure(
         f"restart {unit}",
         lambda: not machine.touched(*because) or not works("systemctl", "is-active", unit),
-        lambda: run("systemctl", "restart", unit),
+        lambda: systemctl("restart", unit=unit),
     )
 
 
@@ -192,7 +236,7 @@ def started(machine: Machine, unit: str) -> None:
     machine.ensure(
         f"start {unit}, also at boot",
         lambda: works("systemctl", "is-enabled", unit) and works("systemctl", "is-active", unit),
-        lambda: run("systemctl", "enable", "--now", unit),
+        lambda: systemctl("enable", "--now", unit=unit),
     )
 
 

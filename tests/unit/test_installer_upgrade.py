@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -35,6 +36,7 @@ class Host:
     Attributes:
         checkout: the version that the installer is called from.
         wrong: what a command with these words in it raises, one after the other.
+        late: what a version that is only just starting makes of the journal (`migrate`).
         silent: versions whose web does not answer.
         stack: the services of Compose that run.
         commands: what was run, in order.
@@ -44,6 +46,7 @@ class Host:
     def __init__(self, root: Path) -> None:
         self.root, self.checkout = root, "v1-1"
         self.wrong: dict[str, list[BaseException]] = {}
+        self.late: tuple[str, ...] = ()
         self.silent: set[str] = set()
         self.stack = set(wanted.STACK)
         self.commands: list[str] = []
@@ -58,6 +61,9 @@ class Host:
         match [str(word) for word in argv]:
             case ["systemctl", "restart" | "start", *units]:
                 self.units |= dict.fromkeys(units, self.version)
+            case ["systemctl", "stop", *_] if self.late:
+                self.migrate(*self.late)
+                self.late = ()
             case [_, "backup", place]:
                 assert not Path(place).exists()
                 Path(place).write_text(" ".join(self.pushed))
@@ -142,6 +148,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         places.BACKUPS,
         places.UNITS,
         places.CADDYFILE.parent,
+        places.LOCK.parent,
+        prerequisites.SYSTEMD,
     ):
         folder.mkdir(parents=True)
     assert host.install(*FLAGS) == 0
@@ -228,6 +236,106 @@ def test_a_way_back_that_fails_says_why_it_began_and_is_gone_on_with(
     assert host.pushed == [SPRING, SUMMER]
 
 
+# --- what can't be, and what is the teacher's ------------------------------------------
+
+
+def test_a_setting_with_which_nothing_would_start_is_refused_and_not_kept(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.OPT / "v2-2/bin").mkdir()
+    (places.OPT / "v2-2/bin/python").touch()
+    host.wrong["config.load"] = [Failed("python ended with 1:\nDEPLOYER_NO is unknown")]
+    assert host.install("--setting=DEPLOYER_NO=1") == 1
+    assert capsys.readouterr().err == "scripts/install: DEPLOYER_NO is unknown\n"
+    assert not any("systemctl" in command for command in host.commands)
+    assert host.install() == 0
+    assert "DEPLOYER_NO" not in host.etc("install.conf") + host.etc("deployer-web.env")
+
+
+def test_what_was_changed_by_hand_in_the_settings_stays_until_a_flag_says_it_anew(
+    host: Host,
+) -> None:
+    for name in ("deployer-web.env", "deployer-worker.env"):
+        (places.ETC / name).write_text(host.etc(name).replace("=a/b", "=a/renamed"))
+        host.install()
+        assert "DEPLOYER_GITHUB_REPO=a/renamed\n" in host.etc(name)
+    assert host.install("--repo=a/other") == 0
+    assert "DEPLOYER_GITHUB_REPO=a/other\n" in host.etc("deployer-web.env")
+
+
+def test_a_password_of_airflows_settings_reaches_the_worker(host: Host) -> None:
+    env = places.ETC / ".env"
+    env.write_text(re.sub("(?m)^(DEPLOYER_AIRFLOW_PASSWORD)=.*$", r"\1=mine", env.read_text()))
+    assert host.install() == 0
+    assert "DEPLOYER_AIRFLOW_PASSWORD=mine\n" in host.etc("deployer-worker.env")
+
+
+def test_what_was_added_to_caddys_file_is_kept_beside_the_new_one(host: Host) -> None:
+    with places.CADDYFILE.open("a") as file:
+        file.write("grafana.school.org {\n}\n")
+    assert host.upgrade("v3-3") == 0
+    assert "grafana" in places.CADDYS_REPLACED.read_text()
+    assert not places.CADDYS_BEFORE.exists()
+
+
+def test_a_file_of_airflows_that_a_version_no_longer_has_goes_unless_it_was_changed(
+    host: Host,
+) -> None:
+    for name in ("left.py", "mine.py"):
+        (places.share("v2-2") / "include/airflow" / name).touch()
+        (places.ETC / "include/airflow" / name).write_text("" if name == "left.py" else "mine")
+    assert host.upgrade("v3-3") == 0
+    assert not (places.ETC / "include/airflow/left.py").exists()
+    assert host.etc("include/airflow/mine.py") == "mine"
+
+
+def test_an_upgrade_without_the_answers_of_before_changes_nothing(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.ETC / "install.conf").unlink()
+    assert host.upgrade("v3-3") == 1
+    assert "give --repo OWNER/NAME" in capsys.readouterr().err
+    assert host.commands == []
+
+
+def test_what_is_on_the_machine_does_not_run_on_the_checkouts_modules(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(places.ROOT))
+    assert host.upgrade("v3-3") == 0
+    assert "PYTHONPATH" not in os.environ
+
+
+def test_a_checkout_where_the_deployer_is_installed_is_refused(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prerequisites, "ROOT", places.OPT)
+    for flags in ((), ("--upgrade",), ("--uninstall",)):
+        assert host.install(*flags) == 1
+        assert "move it" in capsys.readouterr().err
+    assert host.commands == []
+
+
+def test_without_systemd_nothing_is_begun(host: Host) -> None:
+    prerequisites.SYSTEMD.rmdir()
+    assert host.install() == 1
+    assert host.commands == []
+
+
+def test_two_at_a_time_are_one_too_many(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    with prerequisites.alone():
+        assert host.install() == 1
+    assert "another scripts/install is at work" in capsys.readouterr().err
+    assert host.install() == 0
+
+
+def test_an_uninstall_makes_no_folder_where_nothing_was(host: Host) -> None:
+    shutil.rmtree(places.STATE)
+    assert host.install("--uninstall") == 0
+    assert not places.STATE.exists()
+    assert not places.CHECKOUT.exists()
+
+
 # --- what is cut off --------------------------------------------------------------------
 
 
@@ -298,6 +406,14 @@ def test_another_version_does_not_begin_where_an_upgrade_was_cut_off(
         assert host.install(*flags) == 1
         assert "v3-3 is half put in" in capsys.readouterr().err
     assert host.commands == []
+
+
+def test_a_way_back_waits_for_a_newer_version_that_migrates_only_then(host: Host) -> None:
+    cut_off(host, f"restart {WEB}")
+    host.late = ("0003", "pushed to v3")
+    assert host.install("--rollback-upgrade") == 0
+    assert host.pushed == [SPRING, SUMMER]
+    assert host.version == "v2-2"
 
 
 # --- what was changed, and not brought to its consequence ---------------------------------

@@ -67,7 +67,7 @@ def test_each_command_of_a_page_is_known(page: str, command: str) -> None:
         assert name in COMMANDS
         imported(name).make_context(name, arguments)  # parses, and runs nothing
     elif program == "scripts/install":
-        answers._parser().parse_args(words)
+        answers.parser().parse_args(words)
     elif command not in run_on_the_vm():
         assert any(command.startswith(known) for known in NOT_HERE), f"no test has {command}"
 
@@ -105,7 +105,7 @@ def test_a_setting_that_a_page_names_is_one(page: str) -> None:
 
 def test_each_flag_of_the_installer_is_on_its_page() -> None:
     text = (ROOT / INSTALL).read_text(encoding="utf-8")
-    flags = {flag for one in answers._parser()._actions for flag in one.option_strings}
+    flags = {flag for one in answers.parser()._actions for flag in one.option_strings}
     assert {flag for flag in flags if flag not in text} <= {"-h", "--help"}
 
 
