@@ -16,13 +16,14 @@ from deployer.errors import ServicesError
 from deployer.ports.doctor import About, Seen
 
 OLDEST_ENGINE: Final = (20, 10)
-OLDEST_COMPOSE: Final = (2,)
+OLDEST_COMPOSE: Final = (2, 24)
 START: Final = (
     "start it (systemctl start docker); if it runs, let the worker's user reach its socket"
     " (group `docker`), or set DOCKER_HOST"
 )
 INSTALL: Final = (
-    "install Compose v2 (package docker-compose-plugin, docker-compose-v2 or docker-compose)"
+    "install Compose 2.24 or newer (package docker-compose-plugin, docker-compose-v2 or"
+    " docker-compose)"
 )
 
 
@@ -47,7 +48,7 @@ def plugin(world: World) -> str:
     """Say which Compose is there.
 
     Raises:
-        Ailment: Compose v1. ServicesError: none.
+        Ailment: it is too old. ServicesError: none.
     """
     version = world.compose.version()
     if numbers(version) < OLDEST_COMPOSE:

@@ -186,7 +186,7 @@ def test_a_compose_of_version_2_passes(engine: None) -> None:
 def test_no_docker_command_is_told(fake_docker: Path) -> None:
     with pytest.raises(ServicesError, match="docker can't be started"):
         docker.plugin(nothing_but(compose=compose()))
-    assert "install Compose v2" in docker.INSTALL
+    assert "install Compose 2.24" in docker.INSTALL
 
 
 def test_a_docker_without_compose_is_told(fake_docker: Path) -> None:
@@ -195,9 +195,10 @@ def test_a_docker_without_compose_is_told(fake_docker: Path) -> None:
         docker.plugin(nothing_but(compose=compose()))
 
 
-def test_an_old_compose_is_told(fake_docker: Path) -> None:
-    script(fake_docker, "echo 1.29.2")
-    with pytest.raises(Ailment, match=r"1\.29\.2 is too old") as told:
+@pytest.mark.parametrize("version", ["1.29.2", "2.23.3"])
+def test_an_old_compose_is_told(fake_docker: Path, version: str) -> None:
+    script(fake_docker, f"echo {version}")
+    with pytest.raises(Ailment, match=rf"{version} is too old") as told:
         docker.plugin(nothing_but(compose=compose()))
     assert "docker-compose-plugin" in told.value.remedy
 
@@ -214,9 +215,9 @@ def test_a_compose_that_hangs_is_ended_with_its_children(
 def test_compose_gets_no_setting_of_the_deployer(
     fake_docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEPLOYER_GITHUB_TOKEN", "2.99")
-    script(fake_docker, 'echo "${DEPLOYER_GITHUB_TOKEN:-2.0}"')
-    assert docker.plugin(nothing_but(compose=compose())) == "Compose 2.0"
+    monkeypatch.setenv("DEPLOYER_GITHUB_TOKEN", "3.0")
+    script(fake_docker, 'echo "${DEPLOYER_GITHUB_TOKEN:-2.24}"')
+    assert docker.plugin(nothing_but(compose=compose())) == "Compose 2.24"
 
 
 # --- the compose file ------------------------------------------------------------------
