@@ -68,6 +68,26 @@ def test_what_the_teacher_wrote_into_the_settings_stays(installed: Vm) -> None:
     assert installed.install() == "nothing to change"
 
 
+def test_a_setting_with_which_nothing_would_start_stops_nothing_and_is_not_kept(
+    installed: Vm,
+) -> None:
+    said = installed.install("--setting=DEPLOYER_PARSE_TIMEOUT=5", check=False)
+    assert "DEPLOYER_PARSE_TIMEOUT_S" in said  # what was meant
+    assert installed.install() == "nothing to change"
+
+
+def test_owners_rights_and_files_that_are_gone_are_put_back_by_another_run(installed: Vm) -> None:
+    listed = "cd /; stat -c '%n %U:%G %a' etc/deployer/* srv/class-airflow/feed var/lib/deployer"
+    before = installed.root(listed)
+    installed.root(
+        "chown -R root:root /srv/class-airflow /var/lib/deployer; chmod 700 /var/lib/deployer\n"
+        "chmod 600 /etc/deployer/*.env; rm /etc/deployer/docker-compose.yaml"
+    )
+    installed.install()
+    assert installed.root(listed) == before
+    assert installed.root("systemctl is-active deployer-web deployer-worker") == "active\nactive"
+
+
 def test_each_student_has_a_password_and_the_teacher_a_sheet(installed: Vm) -> None:
     listed = dict(
         line.split(":", 1) for line in installed.root("cat /etc/deployer/students").split("\n")
