@@ -138,6 +138,17 @@ class ClassDagProcessor(UnendingManager):
             ]
         return files
 
+    def _start_new_processes(self) -> None:
+        """Begin with what was asked for: at a refresh Airflow puts all callbacks before it."""
+        asked = [
+            file
+            for file in self._file_queue
+            if self._name(file) in self._ask.first and file not in self._callback_to_execute
+        ]
+        for file in reversed(asked):
+            self._file_queue.move_to_end(file, last=False)
+        super()._start_new_processes()
+
     def _most(self, usual: int) -> int:
         head = next(iter(self._file_queue))
         others = 0

@@ -63,6 +63,7 @@ _STATE = (
     "_parallelism",
     "_processors",
     "_file_queue",
+    "_callback_to_execute",
     "_file_stats",
 )
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from deployer.core.model import DAG_PROCESSOR
 from deployer.demo.stage import Stage
 from deployer.demo.student import Push, dag_file
+from tests.e2e.asking_airflow import AskingAirflow
 from tests.e2e.watching import (
     shown,
     stop_between_writes,
@@ -178,3 +180,40 @@ def test_files_that_parse_for_long_keep_no_neighbour_waiting_and_are_judged_in_t
     assert said["airflow/lasse"][0] == "success"
     assert said["airflow/lasse"][1].startswith("4 DAGs: ")
     assert said["airflow/deploy"][0] == "success"
+
+
+def callbacks_to_take(stage: Stage) -> int:
+    """Return how many the dag-processor has not in its queue yet."""
+    with closing(sqlite3.connect(stage.airflow.layout.database)) as database:
+        (count,) = database.execute("SELECT count(*) FROM callback").fetchone()
+    return int(count)
+
+
+def test_callbacks_that_hang_keep_no_push_waiting(stage: Stage, tmp_path: Path) -> None:
+    gate, lasse = Gate(tmp_path), stage.student("lasse")
+    verdicts(stage, push(stage, "anna", "was_there"), "anna")
+    hang = "".join(f"    {line}\n" for line in gate.lines("True").splitlines())
+    names = [f"hangs_{number}" for number in range(4)]  # two at a time, others wait
+    told = {
+        f"dags/lasse/{name}.py": dag_file(
+            "lasse", name, imports=f"def tell(_):\n{hang}", body="raise ValueError"
+        ).replace("catchup=False", "on_failure_callback=tell, is_paused_upon_creation=False")
+        for name in names
+    }
+    lasse.commit("Tell of each failure", told)
+    verdicts(stage, lasse.push(), "lasse")
+    airflow = AskingAirflow(stage.airflow)
+    gate.shut()
+    try:
+        for dag_id, run_id in [(f"lasse_{n}", airflow.trigger(f"lasse_{n}")) for n in names]:
+            airflow.wait_for_end(dag_id, run_id)
+        wait_until(lambda: gate.inside > 1 and not callbacks_to_take(stage))
+        anna = stage.student("anna")
+        anna.commit("Change", {"dags/anna/was_there.py": dag_file("anna", "was_there", body="1")})
+        said = verdicts(stage, anna.push(), "anna")
+        still_hang = gate.inside
+    finally:
+        gate.open()
+        airflow.close()
+    assert said["airflow/anna"] == ("success", "1 DAG: anna_was_there")
+    assert still_hang < len(names)
