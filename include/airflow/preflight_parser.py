@@ -52,6 +52,11 @@ REPORT = 3
 MAX_ERRORS = 1_000_000
 """Characters of all traces of a file: more would be a burden on all that read them."""
 
+MOST_SENT = 10_000_000
+"""Bytes of what a file's DAGs are to Airflow, whose services keep them in memory: scheduler and
+api-server many of them, the dag-processor while it stores them (eight of 50 MB each: 1.3 GB, in
+which nothing of others was stored for a minute). A DAG of 10,000 tasks has 3 MB."""
+
 encode = msgspec.json.Encoder().encode
 """Like what is imported by name above: a file may put something else in their modules' place."""
 
@@ -137,7 +142,9 @@ def _parse(root: str, path: str) -> dict[str, Any]:
     if harm:
         return {"ended": "harmful", "what": harm}
     # Airflow's parser sends its result so; a value that does not fit ends it without a word.
-    _RequestFrame(id=0, body=result.model_dump()).as_bytes()
+    sent = _RequestFrame(id=0, body=result.model_dump()).as_bytes()
+    if len(sent) > MOST_SENT:
+        return {"ended": "harmful", "what": _harm_to_memory()}
     filelocs = {str(dag.data["dag"]["fileloc"]) for dag in result.serialized_dags}
     errors = {**_unreadable(path, filelocs), **(result.import_errors or {})}
     warnings = {sentence(warning["message"]) for warning in result.warnings or ()}
@@ -201,6 +208,13 @@ def _harm_by_size(traces: Iterable[str]) -> str | None:
         return None
     allowed = f"{MAX_ERRORS} are allowed, shorten them"
     return f"has error messages of {length} characters in all: {allowed}"
+
+
+def _harm_to_memory() -> str:
+    return (
+        f"has DAGs of more than {MOST_SENT // 10**6} MB in all, which Airflow's services keep in "
+        "memory: put long texts and data into files of their own"
+    )
 
 
 def _unreadable(path: str, filelocs: set[str]) -> dict[str, str]:

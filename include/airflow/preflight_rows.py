@@ -64,6 +64,9 @@ MOST_LISTED = 100_000
 """Characters of a DAG in each list of DAGs, whose page, of 50, all people of the class load."""
 MOST_DEADLINES = 10
 """Of one DAG. The callbacks of those missed go before everybody's tasks: 300 took them 150 s."""
+MOST_ASSETS = 1_000
+"""Of one file, each time that a task or a schedule names one. Each is stored by itself with each
+parse, while all other files wait (20,000: 50 s), and once more as the task that updates it ends."""
 
 taskinstance.getuser = lambda: "airflow"
 """Who stores a row: in a container the user may have no name."""
@@ -329,6 +332,7 @@ def _of_deadlines(dag_id: str, dag: _Dag) -> Iterator[Row]:
 
 def _of_assets(dags: Mapping[str, _Dag]) -> Iterator[Row]:
     found = AssetModelOperation.collect(dags)
+    _bound_assets(found)
     session = NoDatabase()
     session.add_all(AssetModel.from_serialized(asset) for asset in found.assets.values())
     session.add_all(
@@ -343,6 +347,28 @@ def _of_assets(dags: Mapping[str, _Dag]) -> Iterator[Row]:
             value = (model.__table__.c[column], reference)
             yield Row((value,), f"in DAG {shown(dag_id)}")
     yield from _of_watchers(found.assets.values())
+
+
+def _bound_assets(found: AssetModelOperation) -> None:
+    named = (
+        found.schedule_asset_references,
+        found.schedule_asset_alias_references,
+        found.inlet_references,
+        found.outlet_references,
+    )
+    count = sum(len(assets) for of_dags in named for assets in of_dags.values())
+    count += len(found.asset_aliases)
+    if count > MOST_ASSETS:
+        raise CanNotBeStored(
+            f"names assets {count} times, which Airflow stores while all other files wait: "
+            f"{MOST_ASSETS} times are allowed"
+        )
+    length = sum(len(dumps(asset.extra)) for asset in found.assets.values())
+    if length > MOST_LISTED:
+        raise CanNotBeStored(
+            f"has extras of assets of {length} characters, which each list of assets shows to "
+            f"everybody: {MOST_LISTED} are allowed, shorten them"
+        )
 
 
 def _of_watchers(assets: Iterable[Any]) -> Iterator[Row]:

@@ -45,9 +45,17 @@ WORDED: Final[dict[str, frozenset[str]]] = {
         {"_sentence", "refusal", "_refusal_of_text", "_refusal_of_length", "_refusal_of_number"}
         | {"_refusal_of_json", "_index_refusal"}
     ),
-    "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size"}),
+    "preflight_parser.py": frozenset({"_harm_to_channel", "_harm_by_size", "_harm_to_memory"}),
     "preflight_rows.py": frozenset(
-        {"_of_dag", "_refusing", "_of_deadlines", "_bound_dags", "_bound_tasks", "_bound_listed"}
+        {
+            "_of_dag",
+            "_refusing",
+            "_of_deadlines",
+            "_bound_assets",
+            "_bound_dags",
+            "_bound_tasks",
+            "_bound_listed",
+        }
     ),
     "edges/packages/installer_output.py": frozenset(
         {"reason_of", "reason_of_pip", "said_by_build", "last_line"}

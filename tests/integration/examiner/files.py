@@ -66,6 +66,9 @@ GOOD = [
         ("listed",),
         id="a long description",
     ),
+    pytest.param(
+        f"{HEAD}with DAG('large', doc_md='d' * 9_990_000): ...\n", ("large",), id="a large DAG"
+    ),
     pytest.param(HEAD + late(None), ("late",), id="a deadline by a Variable, no schedule"),
     pytest.param("x = 'a dag of airflow'\n", (), id="no DAG"),
     pytest.param(f"# æøå ☃\n{holding('unié')}", ("unié",), id="not ASCII"),
@@ -279,6 +282,26 @@ HARMFUL = [
         "has 201 DAGs, which Airflow stores while all other files wait: 200 are allowed; "
         "expand tasks, or let one DAG do many",
         id="more DAGs than others can wait for",
+    ),
+    pytest.param(
+        "from airflow.sdk import Asset\n@task(outlets=[Asset(f'{n}') for n in range(1001)])\n"
+        "def f(): ...\nwith DAG('named'): f()\n",
+        "names assets 1001 times, which Airflow stores while all other files wait: "
+        "1000 times are allowed",
+        id="more assets than others can wait for",
+    ),
+    pytest.param(
+        "from airflow.sdk import Asset\n"
+        "with DAG('more', schedule=[Asset('a', extra={'x': 'y' * 99_992})]): ...\n",
+        "has extras of assets of 100001 characters, which each list of assets shows to "
+        "everybody: 100000 are allowed, shorten them",
+        id="a list of assets that nobody can load",
+    ),
+    pytest.param(
+        "with DAG('large', doc_md='d' * 10_000_000): ...\n",
+        "has DAGs of more than 10 MB in all, which Airflow's services keep in memory: "
+        "put long texts and data into files of their own",
+        id="a DAG that fills the memory of others",
     ),
     pytest.param(
         "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n",
