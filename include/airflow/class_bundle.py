@@ -26,6 +26,7 @@ import sys
 from pathlib import Path
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
+from class_guard import guard
 
 
 class ReleaseGone(RuntimeError):
@@ -131,6 +132,7 @@ def _import_from(root: Path | None, *, pinned: bool) -> None:
         return
     if _Importable.entry in sys.path:
         sys.path.remove(_Importable.entry)
-    if entry:
-        sys.path.append(entry)
+    if root:
+        sys.path.append(str(root))
+        guard(root)
     _Importable.entry, _Importable.pinned = entry, pinned

@@ -41,6 +41,7 @@ from airflow.sdk.execution_time.comms import (
 )
 from airflow.sdk.execution_time.supervisor import block_orm_access
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
+from class_guard import guard
 from class_traces import kept
 from class_warm_up import plain_dag
 from class_warnings import pools_to_see, sentence
@@ -245,6 +246,7 @@ def _be_a_parsing_child(root: str) -> None:
     atexit._clear()  # noqa: SLF001  # there too: nothing of the parent ends in the child
     # The class's bundle appends the release; BundleDagBag its `dags` after it.
     sys.path.append(root)
+    guard(Path(root))
 
 
 class _NothingStored:

@@ -303,3 +303,15 @@ def test_a_dag_that_nobody_touches_is_parsed_once_and_runs_after_many_deployment
     assert school.airflow.wait_for_end("maria_stays", run) == "success"
     release = school.stage.settings.checkout_dir / "releases" / stays.sha
     assert told.read_text() == f"7 {release / 'dags/maria/stays.py'}"
+
+
+def test_a_folder_that_is_called_as_what_packages_can_do_without_breaks_nobody(
+    school: Class,
+) -> None:
+    school.deploy("eve", {"dags/simplejson/helper.py": "ONE = 1\n"})  # requests looks for it
+    asks = dag_file(
+        "lasse", "asks", imports="import requests\nfrom simplejson.helper import ONE\n"
+    ).replace("schedule=None,", "schedule=None, is_paused_upon_creation=False,")
+    school.deploy("lasse", {"dags/lasse/asks.py": asks})
+    run = school.airflow.trigger("lasse_asks")
+    assert school.airflow.wait_for_end("lasse_asks", run) == "success"

@@ -240,6 +240,16 @@ def test_modules_of_dags_and_of_include_can_be_imported_as_in_airflow(local: Rea
 
 
 @pytest.mark.airflow
+def test_a_folder_that_is_called_as_what_a_package_can_do_without_is_not_taken_for_that(
+    local: Real,
+) -> None:
+    local.disk.write("dags/simplejson/helper.py", "ONE = 1\n")  # requests looks for it
+    text = f"import requests\nfrom simplejson.helper import ONE\n{holding('asks')}"
+    found = local.look_at(text)
+    assert (found.error, found.dag_ids) == (None, ("asks",))
+
+
+@pytest.mark.airflow
 def test_a_zip_holds_dags(local: Real) -> None:
     found = local.look_at(zipped("inner.py", holding("packed")), name="pack.zip")
 
