@@ -12,11 +12,16 @@ The scheduler's own word to end raises SystemExit in a signal's handler, which P
 within its calls at a fork. So a scheduler that was told as it forked a worker went on.
 
 Nor does the executor count what it hands out, until the scheduler's loop is held up by that.
+
+Where its container's memory runs out, the kernel ends the largest process of all: the scheduler,
+and with it everybody's tasks, where one task has started many programs that are smaller.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from multiprocessing.connection import wait
+from pathlib import Path
 from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGINT, SIGTERM, pthread_sigmask
 
 from airflow.executors import local_executor
@@ -45,6 +50,7 @@ def mend() -> None:
     LocalExecutor.end = end
     _hand_out_no_more_than_can_run()
     _hear_words_that_come_at_a_fork()
+    _let_tasks_go_first()
 
 
 def _hand_out_no_more_than_can_run() -> None:
@@ -78,3 +84,14 @@ def _hear_words_that_come_at_a_fork() -> None:
 
     LocalExecutor._spawn_worker = spawn_first  # noqa: SLF001  # likewise
     local_executor._run_worker = run_unmasked  # noqa: SLF001  # likewise
+
+
+def _let_tasks_go_first() -> None:
+    run = local_executor._run_worker  # noqa: SLF001  # likewise
+
+    def run_first_to_go(*args: object, **kwargs: object) -> None:
+        with suppress(OSError):  # lower than what the teacher chose, say
+            Path("/proc/self/oom_score_adj").write_text("500")
+        run(*args, **kwargs)
+
+    local_executor._run_worker = run_first_to_go  # noqa: SLF001  # likewise

@@ -146,3 +146,26 @@ print(executor.slots_available)
 
 def test_no_more_is_handed_out_than_workers_can_take(airflow_python: Path, tmp_path: Path) -> None:
     assert ran(airflow_python, WAITS, tmp_path) == 1
+
+
+# What a worker runs for its tasks, and what those start.
+WORKS = """
+import multiprocessing, pathlib
+import class_executor
+from airflow.executors import local_executor
+
+def tell():
+    print(pathlib.Path("/proc/self/oom_score_adj").read_text().strip())
+
+local_executor._run_worker = tell
+class_executor.mend()
+worker = multiprocessing.get_context("fork").Process(target=local_executor._run_worker)
+worker.start()
+worker.join()
+"""
+
+
+def test_where_memory_runs_out_tasks_go_before_their_scheduler(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    assert ran(airflow_python, WORKS, tmp_path) == 500
