@@ -25,6 +25,7 @@ from deployer.core.reporting import ownership
 from deployer.core.reporting.commit_status import Commit, final, gone
 from deployer.core.reporting.contexts import DEPLOY
 from deployer.deployment.parts import Parts
+from deployer.deployment.published import Published
 from deployer.errors import GitError, UnknownCommit
 from deployer.ports import Announcement
 from deployer.worker.carried import Carrying
@@ -134,7 +135,9 @@ class CoveredCommits:
         near = {None, *commit.folders}  # what it can be told of
         if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
             try:
-                tip = self.parts.repository.tree(ending.tip)
+                tip = Published(self.parts).tree  # with what only stays in it
+                if tip is None or tip.sha != ending.tip:
+                    tip = self.parts.repository.tree(ending.tip)
                 before = self.parts.repository.tree(commit.since) if commit.since else None
             except GitError:  # it has its verdict all the same
                 return final(commit, ending)
