@@ -74,6 +74,16 @@ def test_packages_that_a_rebuilt_image_lacks_are_put_back_once(world: World) -> 
     assert world.services.recreated == [SERVICES]
 
 
+def test_what_is_broken_once_packages_are_back_is_told_of_the_live_commit(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/lasse"][0] == "success"
+    rebuilt(world)
+    world.breaks(TAXI)
+    looks_later(world)
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
 def test_packages_that_nobody_asked_for_are_taken_out_again(world: World) -> None:
     rebuilt(world, "cowsay==6.1\nemoji\n")
     looks_later(world)

@@ -1928,6 +1928,24 @@ def test_a_worker_that_dies_anywhere_is_redone_by_the_next(
     assert world.journal.unfinished() == ()
 
 
+def test_who_is_judged_anew_by_hand_is_told_so_though_the_worker_dies_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    sha = world.announced(TAXI)
+    world.reconciler.reconcile()
+    world.breaks(TAXI)
+    world.request()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.journal, "end", die)
+        with pytest.raises(Killed):
+            world.reconciler.reconcile()
+    world.worker().reconcile()
+    assert world.said(sha)["airflow/lasse"][0] == "failure"
+
+
 def test_a_commit_that_was_told_how_it_ended_is_told_so_once_though_the_worker_died_after_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,17 @@ def test_what_is_older_than_the_commit_that_is_gone_back_to_keeps_its_verdict(
     assert world.said(newer)["airflow/deploy"] == ("error", f"rolled back to {older[:7]}: exam")
 
 
+def test_what_has_broken_meanwhile_is_told_of_the_commit_that_is_gone_back_to(
+    world: World,
+) -> None:
+    good, _ = two_more(world)
+    assert world.said(good)["airflow/deploy"][0] == "success"
+    world.breaks(TAXI)
+    world.roll_back(good)
+    rest(world)
+    assert world.said(good)["airflow/lasse"][0] == "failure"
+
+
 def test_a_rollback_that_fails_is_told_of_when_it_has_succeeded(world: World) -> None:
     good, shas = two_more(world)
     told = [world.said(sha) for sha in shas]
