@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import fcntl
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from scripts.installation.machine import Failed, Machine, move, nobody_elses, run, works
 from scripts.installation.places import (
@@ -26,12 +28,31 @@ SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def alone() -> IO[str]:
-    """Return what keeps any other run away until it is closed.
+@contextmanager
+def alone(*, dry: bool) -> Iterator[None]:
+    """Keep any other run away; `dry`: change nothing, and only say where no run could be.
 
     Raises:
-        Failed: there is one, or no run at all can be here.
+        Failed: there is another, or no run at all can be here.
     """
+    try:
+        _possible()
+    except Failed as exc:
+        if not dry:
+            raise
+        print(f"scripts/install: without --dry-run it ends here: {exc}", file=sys.stderr)
+    if dry:
+        yield
+        return
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise Failed("another scripts/install is at work here: wait for its end") from exc
+        yield
+
+
+def _possible() -> None:
     for place in (ETC, OPT, STATE, CHECKOUT, BACKUPS):
         if ROOT.is_relative_to(place):
             raise Failed(
@@ -42,13 +63,6 @@ def alone() -> IO[str]:
         raise Failed(
             "systemd does not run here, and web and worker are its (scripts/demo needs none)"
         )
-    lock = LOCK.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        lock.close()
-        raise Failed("another scripts/install is at work here: wait for its end") from exc
-    return lock
 
 
 def needed(machine: Machine, given: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from scripts.installation.wanted import apply, environment
 
 
 def main(argv: list[str]) -> int:
-    answers.parser().parse_args(argv)  # --help is for anybody
+    dry = answers.parser().parse_args(argv).dry_run  # and --help is for anybody
     if os.getuid() != 0:
         print("scripts/install: run it as root (sudo scripts/install …)", file=sys.stderr)
         return 2
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     # By it we were found. The deployer that is on this machine has its own modules.
     os.environ.pop("PYTHONPATH", None)
     try:
-        with alone():
+        with alone(dry=dry):
             # After --uninstall they lie among the backups.
             given = answers.read(argv, (ETC if ETC.exists() else KEPT) / ANSWERS)
             machine = Machine(dry=given.dry_run, unfinished=OPT / UNFINISHED)
