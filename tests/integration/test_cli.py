@@ -1378,9 +1378,9 @@ def test_a_log_folder_that_cannot_be_read_is_named(run: Run, state_dir: Path) ->
     )
 
 
-def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
-    log = folder / "worker.jsonl"
-    log.write_text(event("before", 1))
+@contextmanager
+def following() -> Iterator[subprocess.Popen[str]]:
+    """Run `deployer logs -f`."""
     with (
         subprocess.Popen(
             # A shell's background job, as these tests may be, passes on that Ctrl-C is ignored.
@@ -1391,6 +1391,13 @@ def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
         ) as process,
         watched(process),
     ):
+        yield process
+
+
+def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
+    log = folder / "worker.jsonl"
+    log.write_text(event("before", 1))
+    with following() as process:
         assert process.stdout is not None
         assert process.stderr is not None
 
@@ -1417,15 +1424,7 @@ def test_logs_follows_lines_rotation_and_new_processes(folder: Path) -> None:
 
 def test_logs_that_nobody_reads_any_more_end_though_no_line_comes(folder: Path) -> None:
     (folder / "worker.jsonl").write_text(event("first", 1))
-    with (
-        subprocess.Popen(
-            [sys.executable, "-m", "deployer", "logs", "-f"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-        watched(process),
-    ):
+    with following() as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert names(process.stdout.readline()) == ["first"]
