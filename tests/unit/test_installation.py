@@ -146,12 +146,16 @@ def test_settings_with_which_a_process_would_not_start_are_refused() -> None:
 def test_whether_web_answers_is_not_asked_through_the_schools_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked = []
+
     class Web(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, *_: object) -> None:
+            """Say nothing: it would stand in the tests' output."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -162,6 +166,7 @@ def test_whether_web_answers_is_not_asked_through_the_schools_proxy(
             upgrading.wait_until_it_answers(Machine(dry=False))
         finally:
             server.shutdown()
+    assert asked == ["/healthz"]
 
 
 @pytest.mark.parametrize("dies_at", ["copytree", "rename", "rmtree"])
