@@ -52,7 +52,7 @@ class Published:
         bare = trees[self.last.sha]
         if not self.last.stays:
             return bare
-        return self._as_it_stays(rules.whole(self.last, trees, self.blobs.keys()), bare)
+        return self._as_it_stays(rules.live_tree(self.last, trees, self.blobs.keys()), bare)
 
     def completed(self, bare: Tree, old: Tree | None) -> tuple[Tree, tuple[tuple[str, str], ...]]:
         """Return a commit with what stays where it can't be published, and its `Live.stays`.
@@ -63,14 +63,16 @@ class Published:
         if self.last is None or stood is None:
             return bare, ()
         there, paths = self._as_it_stays(stood, bare), self.blobs.keys()
-        return rules.standing(there, bare, paths), rules.stays(self.last, stood, bare, paths)
+        return rules.with_what_stays(there, bare, paths), rules.places_that_stay(
+            self.last, stood, bare, paths
+        )
 
     def _as_it_stays(self, tree: Tree, bare: Tree) -> Tree:
         """Return `tree` with what only stays beside the commit `bare` as it is published.
 
         Its own text may be held, which nobody can mend where something else is in its place.
         """
-        staying = rules.staying(bare, tree.files.keys() & self.blobs.keys())
+        staying = rules.stays_live(bare, tree.files.keys() & self.blobs.keys())
         other = {p: self.blobs[p] for p in staying if tree.files[p].blob != self.blobs[p]}
         try:
             texts = dict(self._parts.repository.blobs(frozenset(other.values())))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from deployer.core.model import REQUIREMENTS, Tree
-from deployer.core.planning.held import staying
+from deployer.core.planning.held import stays_live
 from deployer.errors import DiskError
 from deployer.ports import Edits, Release
 
@@ -113,7 +113,7 @@ def _wanted(tree: Tree, before: Mapping[str, Stamped], held: Collection[str]) ->
     for path in held:
         if wanted.pop(path, None) and path in before:
             wanted[path] = before[path].blob
-    wanted |= {path: before[path].blob for path in staying(tree, before)}
+    wanted |= {path: before[path].blob for path in stays_live(tree, before)}
     if tree.requirements is not None:
         wanted[REQUIREMENTS] = tree.requirements
     return wanted

@@ -83,30 +83,35 @@ def left_out(files: dict[str, str], *paths: str) -> Tree:
 
 def test_what_is_live_stays_where_the_tip_can_t_be_published() -> None:
     tip = left_out({FARES: DAG}, TAXI)
-    assert holding.staying(tip, {TAXI, FARES, HELP}) == {TAXI}
-    stands = holding.standing(tree(FILES), tip, FILES)
+    assert holding.stays_live(tip, {TAXI, FARES, HELP}) == {TAXI}
+    stands = holding.with_what_stays(tree(FILES), tip, FILES)
     assert stands.files == tree({TAXI: FILES[TAXI], FARES: DAG}).files
 
 
 def test_what_is_live_in_a_folder_stays_where_a_link_or_submodule_took_its_place() -> None:
-    assert holding.staying(left_out({FARES: DAG}, "dags/lasse/sql"), {"dags/lasse/sql/a.sql"}) == {
-        "dags/lasse/sql/a.sql"
-    }
+    assert holding.stays_live(
+        left_out({FARES: DAG}, "dags/lasse/sql"), {"dags/lasse/sql/a.sql"}
+    ) == {"dags/lasse/sql/a.sql"}
 
 
 def test_what_is_live_stays_where_the_whole_folder_is_left_out() -> None:
     live = {TAXI, "dags/lasse2/x.py", "include/a.sql"}
-    assert holding.staying(left_out({}, "dags/lasse/", "include/"), live) == {TAXI, "include/a.sql"}
+    assert holding.stays_live(left_out({}, "dags/lasse/", "include/"), live) == {
+        TAXI,
+        "include/a.sql",
+    }
 
 
 def test_a_live_file_makes_room_for_a_folder_of_its_name() -> None:
-    assert holding.staying(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
+    assert holding.stays_live(left_out({f"{TAXI}/main.py": DAG}, TAXI), {TAXI}) == set()
 
 
 def test_an_ignore_file_that_can_t_be_published_leaves_its_live_text_in_force() -> None:
     ignore = "dags/lasse/.airflowignore"
     old = replace(tree({**FILES, ignore: "taxi.py"}), ignores={ignore: "taxi.py"})
-    assert holding.standing(old, left_out(FILES, ignore), old.files).ignores == {ignore: "taxi.py"}
+    assert holding.with_what_stays(old, left_out(FILES, ignore), old.files).ignores == {
+        ignore: "taxi.py"
+    }
 
 
 @pytest.mark.parametrize("path", ["requirements.txt", "requirements.txt/a.txt"])

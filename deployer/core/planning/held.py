@@ -17,7 +17,7 @@ DIED = "DagProcessorDied"
 """Type of the error of a file that is held since the dag-processor died of it."""
 
 
-def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
+def stays_live(tip: Tree, live: Collection[str]) -> frozenset[str]:
     """Return those of the `live` paths whose place in the tip can't be published.
 
     In the place of a folder there may be a link or a submodule: what was below it stays, too.
@@ -25,16 +25,18 @@ def staying(tip: Tree, live: Collection[str]) -> frozenset[str]:
     taken = tip.files.keys() | folders_above(tip.files)
     refused = {item.path.rstrip("/") for item in tip.left_out}
     return frozenset(
-        path for path in live if path not in taken and not refused.isdisjoint((path, *_above(path)))
+        path
+        for path in live
+        if path not in taken and not refused.isdisjoint({path} | folders_above([path]))
     )
 
 
-def standing(old: Tree, tip: Tree, published: Collection[str]) -> Tree:
+def with_what_stays(old: Tree, tip: Tree, published: Collection[str]) -> Tree:
     """Return the tip with what stays of `old` in it, where it can't be published.
 
     `published`: the paths of the release that is live; what `old` has was held, if not there.
     """
-    stays = staying(tip, old.files.keys() & published)
+    stays = stays_live(tip, old.files.keys() & published)
     return replace(
         tip,
         files={**tip.files, **{path: old.files[path] for path in stays}},
@@ -42,35 +44,30 @@ def standing(old: Tree, tip: Tree, published: Collection[str]) -> Tree:
     )
 
 
-def stays(
+def places_that_stay(
     live: Live, old: Tree, tip: Tree, published: Collection[str]
 ) -> tuple[tuple[str, str], ...]:
     """Return the `Live.stays` of a tip, once it is live in the place of `live`, which is `old`."""
-    known = dict(live.stays)
-    stays = staying(tip, old.files.keys() & published)
-    places = stays | folders_above(stays)
+    since = dict(live.stays)
+    paths = stays_live(tip, old.files.keys() & published)
+    places = paths | folders_above(paths)
     return tuple(
         sorted(
-            (item.path, known.get(item.path, live.sha))
+            (item.path, since.get(item.path, live.sha))
             for item in tip.left_out
             if item.path.rstrip("/") in places
         )
     )
 
 
-def whole(live: Live, trees: Mapping[str, Tree], published: Collection[str]) -> Tree:
+def live_tree(live: Live, trees: Mapping[str, Tree], published: Collection[str]) -> Tree:
     """Return the tree that is live, with what stays in it of other `trees`, by commit."""
     bare = trees[live.sha]
     found = bare
     for place, sha in live.stays:
         here = tuple(item for item in bare.left_out if item.path == place)
-        found = standing(trees[sha], replace(found, left_out=here), published)
+        found = with_what_stays(trees[sha], replace(found, left_out=here), published)
     return replace(found, left_out=bare.left_out)
-
-
-def _above(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def unpublishable(old: Tree | None, plan: Plan) -> dict[str, str]:

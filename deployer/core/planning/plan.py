@@ -113,14 +113,13 @@ def _dag_files(
         stirred |= affected.on_packages(tip.files)
     # A module that is held is let go for all who need it, or for none; who claims an id, as soon
     # as whoever has it may have given it up. Which may stir others that are held, and so on.
-    claims = [one for one in duplicates if one.path in tip.files]
     waits = affected.Held(live.files, tip.files, held)
     for rounds in range(1, ROUNDS + 1):
         again = waits.woken(stirred) | {
-            one.path for one in claims if one.other in stirred or not now.finds(one.other)
+            one.path for one in duplicates if one.other in stirred or not now.finds(one.other)
         }
         if rounds == ROUNDS:
-            again = tip.files.keys() & {*held, *(one.path for one in claims)}
+            again = {*held, *(one.path for one in duplicates)}
         if again <= stirred:
             break
         stirred |= affected.stirred(tip.files, again)

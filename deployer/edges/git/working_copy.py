@@ -19,7 +19,7 @@ from typing import Final
 
 from deployer.core.dependencies.affected import parse_inputs
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
-from deployer.core.planning.held import staying
+from deployer.core.planning.held import stays_live
 from deployer.core.tree import contents
 from deployer.core.tree.publishable import EXECUTABLE, LINK, SUBMODULE, Entry, shown
 from deployer.edges.disk import disk_errors
@@ -116,7 +116,7 @@ class WorkingCopy:
         parted = self._git("merge-base", "HEAD", "origin/HEAD").stdout.decode().strip() or "HEAD"
         listed = self._git("ls-tree", "-r", "-z", "--name-only", parted, "--", *_PUBLISHED).stdout
         were = {shown(path) for path in listed.split(b"\0") if path}
-        return frozenset(were - tree.files.keys() - {REQUIREMENTS} - staying(tree, were))
+        return frozenset(were - tree.files.keys() - {REQUIREMENTS} - stays_live(tree, were))
 
     def mention(self, tree: Tree, paths: Collection[str], words: Collection[str]) -> list[str]:
         """Return those of `paths` in whose bytes one of `words` occurs.

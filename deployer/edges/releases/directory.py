@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from deployer.core.model import DAGS, INCLUDE, REQUIREMENTS, Tree
-from deployer.core.planning.held import staying
+from deployer.core.planning.held import stays_live
 from deployer.core.tree.limits import folders_above
 from deployer.edges.disk import flush
 
@@ -112,7 +112,7 @@ def wanted(
     files = {path: file.blob for path, file in tree.files.items() if path not in held}
     executable = {path for path in files if tree.files[path].executable}
     if live:
-        old = {*staying(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
+        old = {*stays_live(tree, live.files), *(set(held) & tree.files.keys() & live.files.keys())}
         files |= {path: live.files[path] for path in old}
         executable = (executable - old) | (live.executable & old)
     # The text as it was understood, which is what is installed, whatever the file's encoding.
