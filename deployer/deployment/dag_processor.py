@@ -30,7 +30,7 @@ unhealthy then (airflow 3.3.2, `[scheduler] scheduler_health_check_threshold`)."
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class DagProcessor:
     """The dag-processor of one Airflow; `HEALTH_TIMEOUT_S` bounds the wait for it to come back."""
 
     parts: Parts

@@ -17,7 +17,7 @@ from deployer.core.counts import counted
 from deployer.core.model import Proof, StepName, Tree, Verdict
 from deployer.core.planning.held import DIED
 from deployer.core.verdicts.watch import Watch
-from deployer.deployment.dag_processor import Guard
+from deployer.deployment.dag_processor import DagProcessor
 from deployer.deployment.holding import Holding
 from deployer.deployment.parts import Parts
 from deployer.deployment.steps import Steps
@@ -62,7 +62,7 @@ class GoLive:
     _taken_back: frozenset[str] = frozenset()  # paths held because the dag-processor died of them
 
     def __post_init__(self) -> None:
-        self._guard = Guard(self.parts)
+        self._dag_processor = DagProcessor(self.parts)
 
     def publish(self, tip: Tree, touch: Collection[str], runs_on: str | None = None) -> None:
         """Make `tip` the live release, but for what is held.
@@ -77,7 +77,7 @@ class GoLive:
         """
         live, judged = self.parts.releases.live(), self.parts.journal.live() is not None
         self._before = live.name if live and judged else self.parts.releases.proven()
-        if live and live.name != self._before and self._guard.is_ill():
+        if live and live.name != self._before and self._dag_processor.is_ill():
             # Of a deployment that ended, or whose worker died, before it was judged.
             self._take_back("it was not well, and nobody had judged what is live")
         self._take(tip)
@@ -89,7 +89,7 @@ class GoLive:
         live = self.parts.releases.live()
         self._take(tip)
         self._before = self.parts.releases.proven()
-        self._lives = self._guard.fit()
+        self._lives = self._dag_processor.fit()
         self._release = live.name if live else ""
         self._published_at = self.parts.clock.monotonic()
 
@@ -135,7 +135,7 @@ class GoLive:
             journal.set_live(None)
             # Dying here leaves those of before noted, and nobody knows what is live.
             self._note(self._runs_on, packages)
-            self._lives = self._guard.fit()
+            self._lives = self._dag_processor.fit()
             try:
                 release = self.parts.releases.publish(
                     self._tip,
@@ -193,7 +193,7 @@ class GoLive:
             log.warning("dag-processor died", release=self._release, of=died_of)
             back = self._before or "nothing"
             note.text = f"Airflow's dag-processor died: {died_of}; live again: {back}"
-            self._guard.recover(self._dead)
+            self._dag_processor.recover(self._dead)
 
     def _after_a_death(self) -> None:
         """Decide what is tried next: the same once more, or without what the push changed."""

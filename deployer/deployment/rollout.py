@@ -138,14 +138,14 @@ class Rollout:
     """The packages' part of one deployment.
 
     Attributes:
-        installed, kept: what runs, and what is to run, as `planning.plan` has them.
+        installed, expected: what runs, and what is to run, as `planning.plan` has them.
         refused: why the packages are not those of the tip.
     """
 
     parts: Parts
     step: Steps
     installed: str | None
-    kept: str | None
+    expected: str | None
     refused: str | None
 
     def __post_init__(self) -> None:
@@ -166,7 +166,7 @@ class Rollout:
             return
         # Others than those of before may run: somebody changed them, or a deployment died.
         refusals = self.parts.journal.refusals()
-        back = packages.decide(self.installed, tip, refusals, kept=self.kept).text
+        back = packages.decide(self.installed, tip, refusals, expected=self.expected).text
         if back is not None:
             self._install(back, tip, good)
 
@@ -191,10 +191,10 @@ class Rollout:
         """
         if self.refused is None:
             return asked
-        # Refused and `kept` all the same: they are the live commit's own, and are gone.
-        known = packages.parsed(self.kept)
+        # Refused and `expected` all the same: they are the live commit's own, and are gone.
+        known = packages.parsed(self.expected)
         if known is not None and known == packages.parsed(asked):
-            return self.kept
+            return self.expected
         return self.parts.services.installed()
 
     def _install(self, text: str, tip: Tree, good: Sequence[str]) -> None:

@@ -107,14 +107,14 @@ class Run:
                 raise PusherError(tip.refused)
             if tip.left_out:
                 tip, self._stays = published.completed(tip, old)
-            installed, kept = parts.services.installed(), journal.packages()
+            installed, expected = parts.services.installed(), journal.packages()
             the_plan = plan(
                 old,
                 tip,
                 installed=installed,
                 refusals=journal.refusals(),
                 services=parts.settings.recreate_services,
-                kept=kept,
+                expected=expected,
                 held=held,
                 duplicates=journal.duplicates(held),
                 pending=self._judged_unmoved(live) if live else (),
@@ -123,11 +123,11 @@ class Run:
             journal.set_plan(self.deployment, the_plan)
             for requirements in the_plan.lapsed:
                 journal.lift(requirements)
-            why = packages.why(kept, installed) if the_plan.recreate else None
+            why = packages.why(expected, installed) if the_plan.recreate else None
             edits = [self.edits.words] if self.edits else []
             notes = [f"{commit.sha[:7]} {note}" for commit in self.commits for note in commit.notes]
             note.text = in_words(the_plan, why, self._drift(tip), *edits, *notes)
-        rollout = Rollout(parts, self._step, installed, kept, the_plan.refused)
+        rollout = Rollout(parts, self._step, installed, expected, the_plan.refused)
         if the_plan.installs is None:
             rollout.stay()
         self._holding.hold_known(live, old, the_plan, tip)

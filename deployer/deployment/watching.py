@@ -13,7 +13,7 @@ import structlog
 
 from deployer.core.model import Listed, ParseResult, ProcessorCame, ProcessorLeft, Told, Verdict
 from deployer.core.verdicts.watch import Watch
-from deployer.deployment.dag_processor import Guard
+from deployer.deployment.dag_processor import DagProcessor
 from deployer.deployment.parts import Parts
 from deployer.errors import AirflowError, DagProcessorEnded
 
@@ -73,7 +73,10 @@ class Waiting:
     _news_s: float = 0.0  # when something of `watch` was told last
 
     def __post_init__(self) -> None:
-        self._guard, self._timeout_s = Guard(self.parts), self.parts.settings.parse_timeout_s
+        self._dag_processor, self._timeout_s = (
+            DagProcessor(self.parts),
+            self.parts.settings.parse_timeout_s,
+        )
         release, files = self.watch.release, self.beside.files
         self._others = Watch(release, {path: files[path] | {release} for path in files})
 
@@ -92,7 +95,9 @@ class Waiting:
             self.watch.release, first=self.watch.waiting, later=self._others.waiting
         )
         log.info("asked", files=len(self.watch.waiting), later=len(self._others.waiting))
-        self._away = {life: self._away.get(life, 0.0) for life in self.lives - self._guard.fit()}
+        self._away = {
+            life: self._away.get(life, 0.0) for life in self.lives - self._dag_processor.fit()
+        }
         while not self.watch.done:
             waited_s = self.parts.clock.monotonic() - self.since
             if self.watch.listed and waited_s >= PATIENCE_S and self.cut():
@@ -132,24 +137,24 @@ class Waiting:
         for life, left_s in self._away.items():
             if waited_s - left_s >= BACK_WITHIN_S:
                 log.warning("dag-processor ended", life=life)
-                raise DagProcessorEnded(self._guard.how_it_ended())
-        if self._guard.fit():
+                raise DagProcessorEnded(self._dag_processor.how_it_ended())
+        if self._dag_processor.fit():
             self._present_s = waited_s
         elif self.parts.feed.present() or waited_s - self._present_s >= ABSENT_S:
-            raise AirflowError(self._guard.absence())
+            raise AirflowError(self._dag_processor.absence())
 
     def _next_look_s(self, waited_s: float) -> float:
         """Return for how long nothing but news matters."""
         bounds = [self._news_s + self._timeout_s]
         bounds += [left_s + BACK_WITHIN_S for left_s in self._away.values()]
-        if not self._guard.fit():
+        if not self._dag_processor.fit():
             bounds.append(self._present_s + ABSENT_S)
         if waited_s < PATIENCE_S:
             bounds.append(PATIENCE_S)
         return max(min(bounds) - waited_s, 0.01)
 
     def _given_up(self, waited_s: float) -> Watch:
-        ailment = self._guard.ailment()
+        ailment = self._dag_processor.ailment()
         if ailment or not self.watch.listed:
             raise AirflowError(
                 ailment

@@ -53,7 +53,7 @@ class CoveredCommits:
         Git may show it before its delivery comes, which names that tip; of `others`, which answer
         for themselves, one may be that.
         """
-        named = self.parts.journal.before_of(sha) or self._came_of(sha, before, others)
+        named = self.parts.journal.before_of(sha) or self._pushed_upon(sha, before, others)
         base = named if named != sha else None
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = self.parts.journal.open_contexts(sha)
@@ -63,7 +63,7 @@ class CoveredCommits:
         except UnknownCommit:
             return Commit(sha, open=told)
 
-    def _came_of(self, sha: str, before: str | None, others: Sequence[str]) -> str | None:
+    def _pushed_upon(self, sha: str, before: str | None, others: Sequence[str]) -> str | None:
         """Return the newest that `sha` holds of `before` and of what was a tip after it.
 
         Else `before`, which a forced push replaced; None where that came after it.
@@ -189,7 +189,7 @@ class CoveredCommits:
             self._supersede(row.id, f"no longer on {self.parts.settings.branch}", said)
             log.info("gone", sha=row.sha, deployment=row.id)
 
-    def late(self, rows: Sequence[Deployment]) -> list[Deployment]:
+    def answer_late(self, rows: Sequence[Deployment]) -> list[Deployment]:
         """End commits that came to be known only after what holds them was live.
 
         Each ends as the first deployment that held it; one that was cut short takes it along.
@@ -242,7 +242,7 @@ class CoveredCommits:
         shas = dict.fromkeys(
             sha
             for _, sha in self.parts.journal.in_error()
-            if sha not in carried and not self.intake.named_in_s(sha)
+            if sha not in carried and not self.intake.delivery_due_in_s(sha)
         )
         # One with a verdict was covered by what mended something else.
         return [sha for sha in shas if not self.answered(sha) and self.is_on(tip, sha)]
@@ -263,7 +263,7 @@ class CoveredCommits:
             for sha in shas:
                 if self.answered(sha):
                     continue
-                if self.intake.named_in_s(sha):
+                if self.intake.delivery_due_in_s(sha):
                     break
                 commit = self.commit(sha, None)
                 judged = self._first_that_held(sha)

@@ -99,7 +99,9 @@ class Deploying:
             for sha in shas
             if asked_for or not (sha in self.carrying.shas or self.covered.answered(sha))
         ]
-        early = (by_other or journal.in_error()) and not requests and self.intake.named_in_s(tip)
+        early = (
+            (by_other or journal.in_error()) and not requests and self.intake.delivery_due_in_s(tip)
+        )
         told = [commit for commit in commits if commit.sha != tip or not early]
         # Who shows an error keeps that until the end.
         shown = [commit for commit in told if commit.sha not in in_error]
@@ -216,7 +218,7 @@ class Deploying:
             live=self._with_pending(self.parts.journal.live()),
         )
 
-    def _was_named_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
+    def _delivery_came_meanwhile(self, tip: str, commits: Sequence[Commit]) -> bool:
         """Tell whether the tip's delivery came while it was deployed, so that it has no end yet."""
         if tip in self.carrying.shas or any(commit.sha == tip for commit in commits):
             return False
@@ -246,7 +248,7 @@ class Deploying:
         final = partial(self.covered.final, ending=ending)
         said = [status for commit in commits for status in final(commit)]
         with self.intake.lock:  # else the tip may be named right after the look, and told nothing
-            if record and self._was_named_meanwhile(ending.tip, commits):
+            if record and self._delivery_came_meanwhile(ending.tip, commits):
                 named = self.covered.commit(ending.tip, base_sha, record.covers)
                 said += final(named)
             journal.end(deployment, ending, at=now, statuses=said, supersedes=supersedes, live=live)

@@ -109,13 +109,13 @@ class Intake:
             at=at or self._clock.now(),
         )
 
-    def saw(self, tip: str) -> None:
+    def saw_tip(self, tip: str) -> None:
         """Note when git showed a tip first; its delivery may be on its way."""
         now = self._clock.monotonic()
         recent = {sha: at for sha, at in self._seen.items() if now - at < NAMED_WITHIN_S}
         self._seen = {**recent, tip: self._seen.get(tip, now)}
 
-    def named_in_s(self, sha: str) -> float:
+    def delivery_due_in_s(self, sha: str) -> float:
         """Return for how long the delivery of a commit may be on its way; 0: it came, or is lost.
 
         What a commit is told hangs on the tip that its delivery names before it: it is told when

@@ -138,10 +138,10 @@ class Maintenance:
     def _drifted(self, tip: str) -> tuple[str, str]:
         """Return how the packages differ, and why `tip` would not mend it; both may be empty."""
         parts, live = self._parts, self._parts.journal.live()
-        kept, installed = parts.journal.packages(), parts.services.installed()
-        drift = packages.drift(kept, installed)
+        expected, installed = parts.journal.packages(), parts.services.installed()
+        drift = packages.drift(expected, installed)
         is_live = live is not None and live.sha == tip
-        if is_live and kept is not None and installed is None and self._all_run():
+        if is_live and expected is not None and installed is None and self._all_run():
             drift = packages.UNLIKE
         if not drift:
             return "", ""
@@ -149,14 +149,14 @@ class Maintenance:
             return drift, "the tip of the branch is not live"
         tree = parts.repository.tree(tip)
         refused = parts.journal.refusals()
-        decided = packages.decide(installed, tree, refused, kept=kept)
+        decided = packages.decide(installed, tree, refused, expected=expected)
         if decided.move:
             return drift, ""
         # Somebody installed by hand what had been refused.
         if installed is not None and decided.refused is None:
             parts.journal.set_packages(installed)
             return "", ""
-        before = packages.parsed(kept)
+        before = packages.parsed(expected)
         hindrance = before and refused.get(before.fingerprint)
         return drift, hindrance.reason if hindrance else decided.refused or ""
 

@@ -80,7 +80,7 @@ class Reconciler:
             )
         except GitError as exc:
             return self._git_failed(exc)
-        self._intake.saw(fetched.tip)
+        self._intake.saw_tip(fetched.tip)
         now = self._parts.clock.now()
         self._parts.journal.beat(at=now, tip=fetched.tip, tip_checked_at=now)
         rollbacks = self._intake.requests(Trigger.ROLLBACK)
@@ -111,7 +111,7 @@ class Reconciler:
         requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
         is_due = of_tip or requests or (behind and tip != self._given_up)
         if not is_due:
-            covered = self._covered.late(covered)
+            covered = self._covered.answer_late(covered)
         if is_due or covered:
             covered = [row for row in covered if row.sha != tip]
             by_other = any(row.sha != tip for row in left)
@@ -158,7 +158,7 @@ class Reconciler:
                 self._intake.queue(fetched.tip, None, Trigger.POLL)  # no delivery named it
             # What went live before the freeze, and is named in it, waits for nothing.
             live, rows = self._parts.journal.live(), self._intake.queued()
-            self._covered.late([row for row in rows if live and row.sha == live.sha])
+            self._covered.answer_late([row for row in rows if live and row.sha == live.sha])
             rows = self._intake.queued()
             untold = {row.id: row.sha for row in rows if row.waits_for != of_freeze(freeze)}
             if untold:
@@ -261,7 +261,7 @@ class Reconciler:
         judged = self._parts.journal.judging(live.sha)
         if judged is None or judged.finished_at is None:
             return None
-        if in_s := self._intake.named_in_s(live.sha):
+        if in_s := self._intake.delivery_due_in_s(live.sha):
             return in_s
         self._intake.queue(live.sha, None, Trigger.POLL)
         return 0.0

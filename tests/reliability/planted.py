@@ -142,12 +142,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @planted("a tip is told before its delivery says of what")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Intake, "named_in_s", lambda self, sha: 0.0)
+    patch.setattr(Intake, "delivery_due_in_s", lambda self, sha: 0.0)
 
 
 @planted("who is known by git alone answers for the pushes of others")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(CoveredCommits, "_came_of", lambda self, sha, before, others: before)
+    patch.setattr(CoveredCommits, "_pushed_upon", lambda self, sha, before, others: before)
 
 
 @planted("a final status is overwritten")
@@ -187,7 +187,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     def publish(self: GoLive) -> None:
         with self.step(StepName.PUBLISH):
             self.parts.journal.set_live(Live(self._tip.sha))
-            self._lives = self._guard.fit()
+            self._lives = self._dag_processor.fit()
             release = self.parts.releases.publish(
                 self._tip, touch=self._touch - self._held, held=self._held
             )

@@ -20,17 +20,17 @@ def refusals(*texts: str) -> dict[str, Refusal]:
 
 
 def test_packages_move_to_what_the_tip_asks_for() -> None:
-    found = decide("six", tip("cowsay"), {}, kept="six")
+    found = decide("six", tip("cowsay"), {}, expected="six")
     assert found == Packages("cowsay", RequirementsDiff(("cowsay",), ("six",)))
     assert found.move
 
 
 def test_packages_that_somebody_took_away_move_back_though_the_tip_is_the_live_commit() -> None:
-    assert decide("", tip("cowsay"), {}, kept="cowsay").text == "cowsay"
+    assert decide("", tip("cowsay"), {}, expected="cowsay").text == "cowsay"
 
 
 def test_what_is_refused_leaves_those_of_before() -> None:
-    found = decide("six", tip("cowsay"), refusals("cowsay"), kept="six")
+    found = decide("six", tip("cowsay"), refusals("cowsay"), expected="six")
     assert (found.move, found.refused) == (False, REFUSED)
     assert found.diff == RequirementsDiff(("cowsay",), ("six",))
 
@@ -43,28 +43,30 @@ def test_what_is_refused_leaves_those_of_before() -> None:
 def test_those_of_before_are_put_back_where_they_are_gone_and_the_tips_are_refused(
     asking: Tree,
 ) -> None:
-    found = decide("", asking, refusals("cowsay"), kept="six")
+    found = decide("", asking, refusals("cowsay"), expected="six")
     assert found.text == "six"
     assert found.refused
 
 
 @pytest.mark.parametrize(
-    ("installed", "kept"),
+    ("installed", "expected"),
     [(None, "six"), ("", None), ("six==1", "six == 1.0"), ("", "pandas=2.0"), ("", "broken")],
 )
 def test_nothing_is_put_back_that_is_not_known_to_be_gone_or_was_refused_itself(
-    installed: str | None, kept: str | None
+    installed: str | None, expected: str | None
 ) -> None:
-    found = decide(installed, tip("cowsay"), refusals("cowsay", "broken"), kept=kept)
+    found = decide(installed, tip("cowsay"), refusals("cowsay", "broken"), expected=expected)
     assert (found.text, found.refused) == (None, REFUSED)
 
 
 @pytest.mark.parametrize(
-    ("kept", "installed"),
+    ("expected", "installed"),
     [(None, "six"), ("six", None), ("pandas=2.0", ""), ("Six == 1.0 # two", "six==1")],
 )
-def test_packages_differ_in_meaning_or_not_at_all(kept: str | None, installed: str | None) -> None:
-    assert drift(kept, installed) is None
+def test_packages_differ_in_meaning_or_not_at_all(
+    expected: str | None, installed: str | None
+) -> None:
+    assert drift(expected, installed) is None
 
 
 def test_a_drift_names_what_differs() -> None:

@@ -12,7 +12,7 @@ from deployer.core.model import (
     State,
     StepName,
 )
-from deployer.deployment.dag_processor import Guard
+from deployer.deployment.dag_processor import DagProcessor
 from deployer.deployment.publication import GoLive
 from tests.fakes.world import World
 
@@ -379,12 +379,12 @@ def test_an_engine_that_goes_away_meanwhile_is_not_the_death_of_the_dag_processo
 
 
 def test_one_that_runs_again_by_now_was_killed(world: World) -> None:
-    assert Guard(world.parts).how_it_ended() == "it was killed"
+    assert DagProcessor(world.parts).how_it_ended() == "it was killed"
 
 
 def test_how_it_ended_is_not_told_where_nobody_can_see_it(world: World) -> None:
     world.services.untold = "Docker does not answer"
-    guard = Guard(world.parts)
+    guard = DagProcessor(world.parts)
     assert guard.how_it_ended() == "it ended, and how can't be seen"
 
 

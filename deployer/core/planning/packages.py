@@ -39,7 +39,7 @@ class Packages:
 
 
 def decide(
-    installed: str | None, tip: Tree, refusals: Mapping[str, Refusal], *, kept: str | None
+    installed: str | None, tip: Tree, refusals: Mapping[str, Refusal], *, expected: str | None
 ) -> Packages:
     """Return what happens to the packages when `tip` goes live; arguments as `plan.plan` has them.
 
@@ -49,22 +49,22 @@ def decide(
     for item in tip.left_out:
         if item.path.split("/")[0] == REQUIREMENTS:  # there, and not to be read: no deletion
             unread = f"{item.path} can't be read: {item.reason}"
-            return _staying(Packages(refused=unread), old, kept, refusals)
+            return _staying(Packages(refused=unread), old, expected, refusals)
     try:
         new = meaning.parse(tip.requirements or "")
     except RequirementsRefused as exc:
-        return _staying(Packages(refused=str(exc)), old, kept, refusals)
+        return _staying(Packages(refused=str(exc)), old, expected, refusals)
     if old == new:
         return Packages()
     diff = meaning.diff(old, new)
     if refused := refusals.get(new.fingerprint):
-        return _staying(Packages(diff=diff, refused=refused.reason), old, kept, refusals)
+        return _staying(Packages(diff=diff, refused=refused.reason), old, expected, refusals)
     return Packages(tip.requirements or "", diff)
 
 
-def drift(kept: str | None, installed: str | None) -> str | None:
-    """Return in words that other packages run than those `kept`; None: no, or it is not known."""
-    was, now = parsed(kept), parsed(installed)
+def drift(expected: str | None, installed: str | None) -> str | None:
+    """Return in words that other packages run than `expected`; None: no, or it is not known."""
+    was, now = parsed(expected), parsed(installed)
     if was is None or now is None or was == now:
         return None
     names = meaning.moved(was, now)
@@ -75,23 +75,23 @@ def drift(kept: str | None, installed: str | None) -> str | None:
     )
 
 
-def why(kept: str | None, installed: str | None) -> str | None:
+def why(expected: str | None, installed: str | None) -> str | None:
     """Return why packages move though perhaps no push asked for it, None: one did."""
     if installed is None:
         return (
             "which packages run is not known: a service is stopped, or runs on others than were"
             " found healthy last"
         )
-    return drift(kept, installed)
+    return drift(expected, installed)
 
 
 def _staying(
-    stay: Packages, old: Requirements | None, kept: str | None, refusals: Mapping[str, Refusal]
+    stay: Packages, old: Requirements | None, expected: str | None, refusals: Mapping[str, Refusal]
 ) -> Packages:
-    before = parsed(kept)
+    before = parsed(expected)
     if old is None or before in (None, old) or before.fingerprint in refusals:
         return stay
-    return replace(stay, text=kept)
+    return replace(stay, text=expected)
 
 
 @lru_cache(maxsize=8)  # each pass compares the same two texts

@@ -26,7 +26,7 @@ def plan(
     installed: str | None,
     refusals: Mapping[str, Refusal],
     services: tuple[str, ...],
-    kept: str | None = None,
+    expected: str | None = None,
     held: Collection[str] = (),
     duplicates: Collection[Duplicate] = (),
     pending: Collection[str] = (),
@@ -44,7 +44,7 @@ def plan(
             again, the packages stay as they are. One for a file's sake lapses when the file,
             or what it imports, moves, whatever the tip requires.
         services: what to recreate when packages move, in this order.
-        kept: text of what the class ran on when `live` went live. If the tip's is
+        expected: text of what the class ran on when `live` went live. If the tip's is
             refused, this is what has to run.
         held: what of `live` is not live as it is there.
         duplicates: by which claims some of that is held.
@@ -68,7 +68,7 @@ def plan(
         for key, why in refusals.items()
         if why.path is None or (why.path in tip.files and why.path not in moved)
     }
-    packages = decide(installed, tip, standing, kept=kept)
+    packages = decide(installed, tip, standing, expected=expected)
     if packages.move:
         dag_files, deleted = files_of(packages_move=True)
     if packages.move and not services:
