@@ -133,29 +133,37 @@ class CoveredCommits:
         """Return how a commit ended, and whose files it broke."""
         bad = {verdict.path for verdict in ending.verdicts if not verdict.good}
         near = {None, *commit.folders}  # what it can be told of
-        if ending.broke or ending.refused or any(folder_of(p) in near for p in bad):
+        if ending.broke or ending.refused or any(folder_of(path) in near for path in bad):
             try:
-                tip = Published(self.parts).tree  # with what only stays in it
-                if tip is None or tip.sha != ending.tip:
-                    tip = self.parts.repository.tree(ending.tip)
-                before = self.parts.repository.tree(commit.since) if commit.since else None
-            except GitError:  # it has its verdict all the same
-                return final(commit, ending)
-            leads = [*tip.links.items(), *(before.links.items() if before else ())]
-            linked = {path for path, target in leads if target in commit.changed}
-            alone = {
-                v.path
-                for v in ending.verdicts
-                if v.path in tip.files and stands_alone(v.path, tip.files[v.path], v.error)
-            }
-            reached = stirred(tip.files, {*commit.changed, *linked})
-            reached -= alone.difference(commit.changed, ending.broke)
-            others: set[str] = set()
-            if commit.changed:
-                own = {path for path in bad if commit.changes(path)}
-                others = bad - own - reached - governed(before, tip, commit.changed)
-            commit = replace(commit, reaches=reached, others=frozenset(others))
+                commit = self._with_reach(commit, ending, bad)
+            except GitError as exc:  # it has its verdict all the same
+                log.warning("what it reached is not known", sha=commit.sha, reason=str(exc))
         return final(commit, ending)
+
+    def _with_reach(self, commit: Commit, ending: Ending, bad: Collection[str]) -> Commit:
+        """Return a commit with what it reached, and which of the `bad` files are no fault of its.
+
+        Raises:
+            GitError
+        """
+        tip = Published(self.parts).tree  # with what only stays in it
+        if tip is None or tip.sha != ending.tip:
+            tip = self.parts.repository.tree(ending.tip)
+        before = self.parts.repository.tree(commit.since) if commit.since else None
+        leads = [*tip.links.items(), *(before.links.items() if before else ())]
+        linked = {path for path, target in leads if target in commit.changed}
+        alone = {
+            v.path
+            for v in ending.verdicts
+            if v.path in tip.files and stands_alone(v.path, tip.files[v.path], v.error)
+        }
+        reached = stirred(tip.files, {*commit.changed, *linked})
+        reached -= alone.difference(commit.changed, ending.broke)
+        others: frozenset[str] = frozenset()
+        if commit.changed:
+            own = {path for path in bad if commit.changes(path)}
+            others = frozenset(bad) - own - reached - governed(before, tip, commit.changed)
+        return replace(commit, reaches=reached, others=others)
 
     def answered(self, sha: str) -> bool:
         """Tell whether a commit has a verdict that only a deployment of itself may change."""
