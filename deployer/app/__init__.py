@@ -286,7 +286,7 @@ def check(here: Path, given: Sequence[str], tell: Callable[[str], None]) -> Chec
         OperatorError: there is no Airflow that parses, or the disk fails.
     """
     from deployer.check import check as check_copy
-    from deployer.edges.airflow.files import airflow_files
+    from deployer.edges.disk import airflow_files
     from deployer.edges.embedded import students_machine
     from deployer.edges.embedded.airflow_settings import parsing_environment
     from deployer.edges.git.working_copy import WorkingCopy

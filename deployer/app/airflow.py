@@ -66,11 +66,11 @@ def in_compose(settings: Settings, *, reading: bool = False) -> Host:
         ServicesError: the file can't be used; what to change in it.
         DiskError: the list of packages that containers start on can't be written.
     """
-    from deployer.edges.airflow.files import airflow_files
     from deployer.edges.compose.engine import LazyClient
     from deployer.edges.compose.plain_way import PlainWay
     from deployer.edges.compose.proving import Bounds, Prover
     from deployer.edges.compose.services import ComposeServices
+    from deployer.edges.disk import airflow_files
     from deployer.edges.embedded.airflow_settings import SETTINGS
     from deployer.edges.packages.slots import Slot
     from deployer.edges.parser.container import ContainerParser, ContainerPlace
@@ -137,8 +137,7 @@ def choose_way(
 
 def compose_runner(settings: Settings) -> ComposeRunner:
     """Return what runs Compose for the class's project."""
-    from deployer.edges.compose.commands import Project
-    from deployer.edges.compose.runner import ComposeRunner
+    from deployer.edges.compose.runner import ComposeRunner, Project
 
     project = Project(settings.compose_project, settings.compose_file)
     return ComposeRunner(project, settings.state_dir / "compose.log", environ=os.environ)

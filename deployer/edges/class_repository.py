@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from deployer.edges.airflow.files import airflow_files, carried
+from deployer.edges.disk import airflow_files, carried
 from deployer.errors import DiskError, GitError, OperatorError, WrongPlace
 
 _TEMPLATES: Final = Path(__file__).with_name("class_templates")

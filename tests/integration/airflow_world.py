@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deployer.core.model import DAGS, Listed, ParseResult, Told
-from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.rest import AirflowRest
+from deployer.edges.disk import airflow_files
 from deployer.edges.embedded.airflow import LocalAirflow
 from deployer.edges.embedded.airflow_settings import parsing_environment
 from deployer.ports import ParseFeed

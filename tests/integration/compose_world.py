@@ -23,9 +23,8 @@ import pytest
 from docker.client import DockerClient
 from docker.models.containers import Container
 
-from deployer.edges.compose.commands import Project
 from deployer.edges.compose.engine import LazyClient
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, Project
 from deployer.edges.compose.services import ComposeServices
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import RequirementsRefused

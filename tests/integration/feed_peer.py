@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
-from deployer.edges.airflow.files import airflow_files
+from deployer.edges.disk import airflow_files
 from deployer.edges.processes.doorbell import address_of
 
 BOUND_S = 60.0

@@ -12,7 +12,7 @@ import pytest
 
 from deployer.core.tree.facts import facts
 from deployer.core.tree.ignores import NAME, Ignores, unreadable
-from deployer.edges.airflow.files import airflow_files
+from deployer.edges.disk import airflow_files
 
 pytestmark = pytest.mark.airflow
 

@@ -33,8 +33,7 @@ from deployer.edges.backup.journal import put_back as put_journal_back
 from deployer.edges.backup.snapshot import Backup
 from deployer.edges.backup.snapshot import backup as back_up
 from deployer.edges.backup.snapshot import restore as put_back
-from deployer.edges.compose.commands import Project
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, Project
 from deployer.edges.journal import SqlJournal
 from deployer.edges.journal.database import Database
 from deployer.edges.journal.tables import announcements, deliveries

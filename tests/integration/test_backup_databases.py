@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.backup.databases import Databases
-from deployer.edges.compose.commands import Project
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, Project
 from tests.compose_stack import POSTGRES_IMAGE, needs_docker
 
 pytestmark = pytest.mark.docker

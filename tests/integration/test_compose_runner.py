@@ -16,9 +16,8 @@ from typing import IO
 
 import pytest
 
-from deployer.edges.compose.commands import CONFIG, Command, Project, up
 from deployer.edges.compose.engine import ENGINE
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import CONFIG, Command, ComposeRunner, Project, up
 from deployer.edges.parser import container
 from deployer.edges.parser.container import ContainerParser, ContainerPlace
 from deployer.errors import PreflightError, ServicesError
@@ -71,7 +70,7 @@ import sys
 import time
 from pathlib import Path
 from tests.integration.test_compose_runner import make_runner
-from deployer.edges.compose.commands import up
+from deployer.edges.compose.runner import up
 make_runner(Path(sys.argv[1]), Path(sys.argv[2])).run(up("x"), within_s=60)
 """
 

@@ -18,8 +18,8 @@ from threading import Thread
 
 import pytest
 
-from deployer.edges.compose.commands import Project
 from deployer.edges.compose.engine import LazyClient
+from deployer.edges.compose.runner import Project
 from deployer.errors import NotHealthy, ServicesError
 from tests.integration.compose_world import (
     SERVICES,
@@ -138,7 +138,7 @@ def test_an_image_that_is_not_here_is_an_error_and_is_asked_of_nobody(
 PARENT = """
 import os, sys
 from pathlib import Path
-from deployer.edges.compose.commands import Project, up
+from deployer.edges.compose.runner import Project, up
 from deployer.edges.compose.runner import ComposeRunner
 name, file, output, service = sys.argv[1:]
 runner = ComposeRunner(Project(name, Path(file)), Path(output), environ=os.environ)

@@ -13,8 +13,8 @@ import pytest
 
 from deployer.core.model import DAG_PROCESSOR
 from deployer.demo.stage import free_port
-from deployer.edges.airflow.files import airflow_files
 from deployer.edges.airflow.parse_feed import PLACE, ParseFeedListener
+from deployer.edges.disk import airflow_files
 from deployer.edges.embedded.airflow import LocalAirflow
 from tests.integration.airflow_world import (
     FIRST_DAG_ID,

@@ -21,9 +21,9 @@ from deployer.core.model import ContainerState
 from deployer.demo.stage import free_port
 from deployer.doctor import docker
 from deployer.edges.compose import runner
-from deployer.edges.compose.commands import Project as Named
 from deployer.edges.compose.engine import Containers, LazyClient
 from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import Project as Named
 from deployer.errors import ServicesError
 from deployer.ports.doctor import About, Seen
 from tests.doctor_world import nothing_but

@@ -18,8 +18,8 @@ import yaml
 
 from deployer.cli import main
 from deployer.core.reporting import roster
-from deployer.edges.airflow.files import dockerfile
 from deployer.edges.class_repository import write
+from deployer.edges.disk import dockerfile
 from deployer.errors import DiskError, GitError
 
 ROOT = Path(__file__).resolve().parents[2]

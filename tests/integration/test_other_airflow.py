@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from deployer.edges.backup.databases import Databases
-from deployer.edges.compose.commands import Project
 from deployer.edges.compose.other_airflow import FITS, ComposeOtherAirflow
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, Project
 from deployer.errors import AirflowKept
 
 SERVICES = ("airflow-scheduler", "airflow-apiserver")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.compose.commands import CONFIG, Project, argv, run, script, start, stop, up
+from deployer.edges.compose.runner import CONFIG, Project, argv, run, script, start, stop, up
 from deployer.errors import ServicesError
 
 PROJECT = Project("class-airflow", Path("/etc/deployer/docker-compose.yaml"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.edges.airflow.files import airflow_files
+from deployer.edges.disk import airflow_files
 from deployer.edges.embedded.airflow_settings import Layout, Secrets, environment
 
 

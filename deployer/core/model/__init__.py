@@ -3,11 +3,10 @@
 All frozen. Times are timezone-aware UTC; durations are seconds and end in `_s`;
 paths are relative to the repository's root with forward slashes.
 
-deployments  a deployment and its commit statuses as the journal holds them, what was heard of
-             commits, a freeze, how the worker stands
+deployments  what one deployment does, how the journal holds it and its commit statuses, what was
+             heard of commits, a freeze, how the worker stands
 endings      how one file ended, and what proves it; how a deployment ended: what all commits are
              told that it answers
-plans        what one deployment does, a value a step
 sights       what is seen of the running Airflow, and what its dag-processor tells
 trees        what a commit holds, what of it is live, how it came out of an older one
 """
@@ -19,7 +18,10 @@ from deployer.core.model.deployments import (
     Heard,
     Origin,
     Owed,
+    Plan,
     Pulse,
+    Refusal,
+    RequirementsDiff,
     Running,
     Status,
     StatusRecord,
@@ -39,7 +41,6 @@ from deployer.core.model.endings import (
     State,
     Verdict,
 )
-from deployer.core.model.plans import Plan, Refusal, RequirementsDiff
 from deployer.core.model.sights import (
     ContainerState,
     Health,

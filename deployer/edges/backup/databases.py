@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from deployer.edges.compose.commands import script, start, stop
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, script, start, stop
 
 DUMP_S: Final = 1800.0
 SWAP_S: Final = 60.0

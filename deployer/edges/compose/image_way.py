@@ -26,9 +26,9 @@ from urllib3.exceptions import ReadTimeoutError
 from deployer.core.airflow_version import SETTING
 from deployer.core.requirements.blame import CommandEnd, Ended, ended_in_time
 from deployer.core.requirements.meaning import safe_requirements
-from deployer.edges.airflow.files import airflow_files, dockerfile
 from deployer.edges.compose.engine import asking
 from deployer.edges.compose.proving import Bounds, Prover, archive, remove_container
+from deployer.edges.disk import airflow_files, dockerfile
 from deployer.edges.packages.installer_output import added, refusal
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import ServicesError

@@ -19,8 +19,7 @@ from deployer.core.airflow_version import SETTING, image_of, naming
 from deployer.core.stack import Stack
 from deployer.edges.airflow import health
 from deployer.edges.backup.databases import START_S, STOP_S, Databases
-from deployer.edges.compose.commands import run, stop
-from deployer.edges.compose.runner import ComposeRunner
+from deployer.edges.compose.runner import ComposeRunner, run, stop
 from deployer.errors import AirflowKept, DiskError
 
 INIT: Final = "airflow-init"

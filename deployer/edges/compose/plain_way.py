@@ -21,8 +21,8 @@ from docker.models.containers import Container
 
 from deployer.core.requirements.blame import CommandEnd
 from deployer.core.stack import FILES, PACKAGES, PIP_AT_START
-from deployer.edges.airflow.files import airflow_files
 from deployer.edges.compose.proving import CHECKS, Prover
+from deployer.edges.disk import airflow_files
 from deployer.edges.packages.installer_output import added, blaming, pins, reason_of_pip
 from deployer.edges.packages.slots import LinkSlots, Slot
 from deployer.errors import ServicesError

@@ -16,9 +16,8 @@ from docker.models.containers import Container
 from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
-from deployer.edges.compose.commands import up
 from deployer.edges.compose.engine import Containers, asking, last_lines, passes_its_check, state_of
-from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file
+from deployer.edges.compose.runner import ComposeRunner, read_text, shared_file, up
 from deployer.edges.packages.installer_output import listed
 from deployer.edges.packages.slots import Slot, Slots
 from deployer.errors import NotHealthy, ServicesError

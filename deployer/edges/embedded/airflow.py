@@ -20,7 +20,7 @@ from pathlib import Path
 from deployer.core.model import Vitals
 from deployer.core.verdicts import trace
 from deployer.edges.airflow import health
-from deployer.edges.airflow.files import airflow_files
+from deployer.edges.disk import airflow_files
 from deployer.edges.embedded.airflow_settings import USERNAME, Layout, Secrets, environment
 from deployer.edges.embedded.environment import BaseEnvironment, Environments, resolve
 from deployer.edges.embedded.processes import Processes, StartedProcess
