@@ -53,8 +53,7 @@ class CoveredCommits:
         Git may show it before its delivery comes, which names that tip; of `others`, which answer
         for themselves, one may be that.
         """
-        named = self.parts.journal.before_of(sha) or self._pushed_upon(sha, before, others)
-        base = named if named != sha else None
+        base = self.parts.journal.before_of(sha) or self._pushed_upon(sha, before, others)
         # `before` is another after a crash: who was told by the first gets an answer all the same.
         told = self.parts.journal.open_contexts(sha)
         try:

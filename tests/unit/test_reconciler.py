@@ -230,6 +230,20 @@ def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     assert [count - owed_before for count in told] == [1, 2, 2]
 
 
+def test_the_outbox_is_told_at_once_of_who_is_answered_without_a_deployment(world: World) -> None:
+    def due() -> list[str]:
+        return [one.status.description for one in world.journal.due(world.clock.now(), limit=99)]
+
+    seen: list[list[str]] = []
+    world.parts = replace(world.parts, owed=lambda: seen.append(due()))
+    reconciler = world.worker()
+    world.deliver("f" * 40, world.repository.tip)
+    reconciler.reconcile()
+    world.clock.sleep(61)
+    reconciler.reconcile()
+    assert "no longer on main" in seen[-1]
+
+
 # --- what others share -----------------------------------------------------
 
 HELP, USES_HELP = "include/help.py", "from airflow.sdk import dag\nfrom include.help import name\n"
@@ -252,6 +266,23 @@ def test_a_push_that_breaks_files_of_others_is_red(world: World, beside: tuple[s
             "breaks lasse/taxi.py:2 ModuleNotFoundError: No module named 'nothing_of_that_name'",
         )
     }
+
+
+def test_who_breaks_what_stays_in_the_place_of_something_else_is_told_so(world: World) -> None:
+    helper = "dags/lasse/names.py"
+    uses = "from airflow.sdk import dag\nfrom lasse.names import name\n"
+    world.repository.push({helper: "name = 1\n", TAXI: uses})
+    world.reconciler.reconcile()
+    for changes in ({TAXI: None}, {helper: "name = 2\n"}):
+        before, sha = world.repository.tip, world.repository.push(changes)
+        world.repository.left_out[sha] = (LeftOut(TAXI, "the link leads to nothing"),)
+        world.deliver(sha, before)
+        world.reconciler.reconcile()
+        world.breaks(TAXI)
+    assert world.said(sha)["airflow/lasse"] == (
+        "failure",
+        "taxi.py:2 ModuleNotFoundError: No module named 'nothing_of_that_name'",
+    )
 
 
 def test_a_file_that_is_no_python_reddens_no_other_commit_of_its_folder(world: World) -> None:
@@ -1154,6 +1185,42 @@ def test_a_removed_commit_that_git_never_showed_is_told_at_once(world: World) ->
     world.deliver(world.push(TAXI), removed, forced=True)
     world.reconciler.reconcile()
     assert world.said(removed) == {"airflow/deploy": ("error", "no longer on main")}
+
+
+def test_a_commit_that_was_taken_back_before_git_showed_it_is_judged_all_the_same(
+    world: World,
+) -> None:
+    before, text = world.repository.tip, "from airflow.sdk import dag  # as it was\n"
+    world.deliver(world.repository.push({TAXI: text}), before)
+    world.reconciler.reconcile()
+    before, late = world.repository.tip, world.push(TAXI)
+    world.repository.push({TAXI: text})
+    world.reconciler.reconcile()
+    world.deliver(late, before)
+    world.reconciler.reconcile()
+    assert world.said(late)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_the_first_commit_of_a_repository_is_told_of_its_folders() -> None:
+    world = World()
+    world.repository.tip = None
+    sha = world.announced(TAXI)
+    world.reconciler.reconcile()
+    assert world.said(sha)["airflow/lasse"] == ("success", "1 DAG: taxi")
+
+
+def test_a_commit_that_has_its_verdict_is_in_no_later_deployment(world: World) -> None:
+    world.breaks(WEATHER)
+    red = world.announced(WEATHER)
+    world.reconciler.reconcile()
+    told = world.said(red)
+    world.announced(HELLO)
+    world.reconciler.reconcile()
+    world.deliver(red)
+    tip = world.announced(HELLO)
+    world.reconciler.reconcile()
+    assert world.judging(tip).covers == (tip,)
+    assert world.said(red) == told
 
 
 def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
