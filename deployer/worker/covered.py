@@ -81,10 +81,19 @@ class CoveredCommits:
         return newest or before
 
     def _tips_before(self, sha: str) -> tuple[str, ...]:
-        """Return the tips of deployments begun before the first known of `sha`, newest first."""
-        known = self.parts.journal.deployments(limit=LOOKED_BACK)
-        first = min((d.id for d in known if sha in {d.sha, *d.covers}), default=0)
-        return tuple(dict.fromkeys(d.sha for d in known if d.id < first and d.started_at))
+        """Return the tips of before `sha` was known first, newest first.
+
+        What waits in a freeze was one if it was not known before: else it is named once more.
+        """
+        tips: list[str] = []
+        known: set[str] = set()
+        for one in reversed(self.parts.journal.deployments(limit=LOOKED_BACK)):
+            if sha in {one.sha, *one.covers}:
+                break
+            if one.started_at or one.sha not in known:
+                tips.append(one.sha)
+            known |= {one.sha, *one.covers}
+        return tuple(dict.fromkeys(reversed(tips)))
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

@@ -124,8 +124,7 @@ class Reconciler:
     def _nothing_to_deploy(self, fetched: Fetched, *, unseen: bool) -> float | None:
         """Do what is due while the tip is live; `unseen`: git is to show somebody's commit yet."""
         tip = fetched.tip
-        if tip != self._given_up:
-            self._covered.tell_forgotten(tip)
+        self._covered.tell_forgotten(tip)
         if unseen:
             in_s = self._announce_live()
             return FETCH_AGAIN_S if in_s is None else min(FETCH_AGAIN_S, in_s)

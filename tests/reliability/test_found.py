@@ -457,6 +457,12 @@ FOUND = {
         (5.24, FailOnce("examiner.examine")),
         (5.34, Push((("dags/ben/x.py", Kind.FINE, 0),), delays=(0.3, 900.0))),
     ),
+    "a push removed in a freeze, its delivery lost, was told what the push before changed": (
+        (1.0, Freeze(for_s=None)),
+        (71.0, Push((("dags/anna/y.py", Kind.FINE, 2),), delays=())),
+        (171.0, Push((("dags/ben/y.py", Kind.FINE, 3),), delays=())),
+        (471.0, Reset(1)),
+    ),
 }
 
 

@@ -181,6 +181,14 @@ def test_a_commit_that_only_waited_was_no_tip_to_which_the_branch_was_set_back(
     assert set_back.told("d", "r") == "cdr"
 
 
+def test_what_waited_in_a_freeze_was_a_tip_if_it_was_not_known_before() -> None:
+    branch = Branch("abc")
+    branch.begun("a")
+    branch.queued("b")
+    branch.queued("c")
+    assert branch.told("c", "a") == "c"
+
+
 def test_an_old_commit_named_late_does_not_come_before_a_tip_in_between() -> None:
     branch = Branch("abcd")
     branch.push("r", onto="a")

@@ -371,6 +371,16 @@ def test_a_rollout_that_can_not_be_ended_yet_is_tried_again(world: World) -> Non
     assert world.airflow.slots == POOLS
 
 
+def test_a_rollout_that_died_is_ended_in_a_freeze_too(world: World) -> None:
+    world.announced(TAXI)
+    world.reconciler.reconcile()
+    world.airflow.slots["default_pool"] = 0
+    world.journal.set_drained({"default_pool": 128})
+    world.freeze()
+    world.reconciler.reconcile()
+    assert world.airflow.slots == POOLS
+
+
 def test_pools_that_are_empty_while_another_airflow_is_put_in_are_let_be(world: World) -> None:
     world.announced(TAXI)
     world.reconciler.reconcile()
