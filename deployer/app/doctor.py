@@ -88,7 +88,9 @@ def all_that_may_be_broken(settings: Settings, until: ExitStack) -> Broken:
     now = datetime.now(UTC)
     github = GitHub(settings.github_api_url, settings.github_repo, lambda: token)
     board = until.enter_context(closing(github))
-    mirror = Mirror(settings.repo_url, settings.branch, checkout, token=lambda: token)
+    mirror = until.enter_context(
+        closing(Mirror(settings.repo_url, settings.branch, checkout, token=lambda: token))
+    )
     return Broken(
         ref=f"refs/heads/{settings.branch}",
         repository=mirror,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -51,6 +52,8 @@ def bytecodes(work: Callable[[], object]) -> int:
         return traced
 
     before = sys.gettrace()
+    if here := inspect.currentframe():  # else Python 3.12 tells of none the first time
+        here.f_trace_opcodes = True
     sys.settrace(traced)
     try:
         work()

@@ -82,6 +82,10 @@ class Mirror:
         self._tip = tip
         return tip
 
+    def close(self) -> None:
+        """End the process that reads it; the next question starts another."""
+        self._objects.close()
+
     def run(self, *args: str) -> Ran:
         """Run one git command that only reads the mirror."""
         return self._git.run(f"--git-dir={self.path}", *args, timeout_s=_LOCAL_S)
@@ -187,7 +191,7 @@ class Mirror:
                 self._ask_host(ran)
                 raise GitError(f"{self._cause(ran)}; the mirror {self.path} can't be made")
             tip = self._tip_of(GitObjects(self._git, new))
-            self._objects.close()
+            self.close()
             _remove(old)
             with suppress(FileNotFoundError):
                 self.path.rename(old)
