@@ -73,27 +73,23 @@ class CoveredCommits:
         if before == sha or (before and is_past and self.is_on(before, sha)):
             before = None
         newest = before if before and self.is_on(sha, before) else None
-        later = takewhile(lambda tip: tip != before, self._tips_before(sha))
-        fresh = (one for one in others if not (before and self.is_on(before, one)))
-        for one in (*later, *fresh):
+        begun, waited = self._known_before(sha)
+        later = takewhile(lambda tip: tip != before, begun)
+        fresh = (one for one in (*others, *waited) if not (before and self.is_on(before, one)))
+        for one in dict.fromkeys((*later, *fresh)):
             if one != sha and self.is_on(sha, one) and (not newest or self.is_on(one, newest)):
                 newest = one
         return newest or before
 
-    def _tips_before(self, sha: str) -> tuple[str, ...]:
-        """Return the tips of before `sha` was known first, newest first.
+    def _known_before(self, sha: str) -> tuple[list[str], list[str]]:
+        """Return what was known before `sha`, newest first: tips that were begun, and the rest.
 
-        What waits in a freeze was one if it was not known before: else it is named once more.
+        Those had to wait, in a freeze say.
         """
-        tips: list[str] = []
-        known: set[str] = set()
-        for one in reversed(self.parts.journal.deployments(limit=LOOKED_BACK)):
-            if sha in {one.sha, *one.covers}:
-                break
-            if one.started_at or one.sha not in known:
-                tips.append(one.sha)
-            known |= {one.sha, *one.covers}
-        return tuple(dict.fromkeys(reversed(tips)))
+        known = self.parts.journal.deployments(limit=LOOKED_BACK)
+        first = min((d.id for d in known if sha in {d.sha, *d.covers}), default=0)
+        before = [d for d in known if d.id < first]
+        return [d.sha for d in before if d.started_at], [d.sha for d in before if not d.started_at]
 
     def _notes(self, sha: str, past: History) -> tuple[str, ...]:
         before = self._roster(past.since) if past.since else None

@@ -106,7 +106,10 @@ class Reconciler:
         of_tip = [row for row in rows if row.sha == tip and (behind or asked)]
         left = self._covered.close_answered([row for row in rows if row not in of_tip])
         covered = [row for row in left if ancestry[row.id] is Ancestry.ON_BRANCH]
-        self._covered.dismiss([row for row in left if ancestry[row.id] is Ancestry.GONE])
+        gone = [row for row in left if ancestry[row.id] is Ancestry.GONE]
+        # Its delivery tells what its push changed: that may be on its way.
+        unnamed = [row for row in gone if self._intake.delivery_due_in_s(row.sha)]
+        self._covered.dismiss([row for row in gone if row not in unnamed])
         self._covered.refuse([one for one, found in asked.items() if found is Ancestry.GONE])
         requests = [one for one, found in asked.items() if found is Ancestry.ON_BRANCH]
         is_due = of_tip or requests or (behind and tip != self._given_up)
@@ -119,13 +122,13 @@ class Reconciler:
             ending = deploy(fetched, covered, requests, edits=edits, by_other=by_other)
             return self._after(ending, edits)
         unseen = Ancestry.UNSEEN in {*ancestry.values(), *asked.values()}
-        return self._nothing_to_deploy(fetched, unseen=unseen)
+        return self._nothing_to_deploy(fetched, awaited=unseen or bool(unnamed))
 
-    def _nothing_to_deploy(self, fetched: Fetched, *, unseen: bool) -> float | None:
-        """Do what is due while the tip is live; `unseen`: git is to show somebody's commit yet."""
+    def _nothing_to_deploy(self, fetched: Fetched, *, awaited: bool) -> float | None:
+        """Do what is due while the tip is live; `awaited`: a commit from git, or its delivery."""
         tip = fetched.tip
         self._covered.tell_forgotten(tip)
-        if unseen:
+        if awaited:
             in_s = self._announce_live()
             return FETCH_AGAIN_S if in_s is None else min(FETCH_AGAIN_S, in_s)
         if not self._carrying and self.maintenance.is_repair_due(tip):

@@ -463,6 +463,35 @@ FOUND = {
         (171.0, Push((("dags/ben/y.py", Kind.FINE, 3),), delays=())),
         (471.0, Reset(1)),
     ),
+    "a tip was removed before its delivery came, and told what a push before it changed": (
+        (
+            0.0,
+            Push(
+                (
+                    ("dags/anna/y.py", Kind.SLOW, 1),
+                    ("dags/anna/x.py", Kind.SLOW, 1),
+                    (HELPER, Kind.FINE, 1),
+                ),
+                onto=2,
+            ),
+        ),
+        (
+            0.0,
+            Push(
+                (
+                    ("dags/top.py", Kind.BROKEN, 1),
+                    ("dags/cleo/x.py", Kind.EMPTY, 2),
+                    ("dags/anna/x.py", Kind.FINE, 1),
+                ),
+                delays=(),
+            ),
+        ),
+        (0.0, Push((("dags/top.py", Kind.BROKEN, 2),), delays=(5.0,))),
+        (
+            2.0,
+            Push((("dags/top.py", Kind.EMPTY, 2), ("dags/cleo/x.py", Kind.BROKEN, 2)), onto=2),
+        ),
+    ),
 }
 
 
