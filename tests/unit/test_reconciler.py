@@ -230,18 +230,30 @@ def test_the_outbox_is_told_at_once_of_what_is_owed(world: World) -> None:
     assert [count - owed_before for count in told] == [1, 2, 2]
 
 
-def test_the_outbox_is_told_at_once_of_who_is_answered_without_a_deployment(world: World) -> None:
+@pytest.mark.parametrize("way", ["its commit never came", "it was rolled back"])
+def test_the_outbox_is_told_at_once_of_who_is_answered_without_a_deployment(
+    world: World, way: str
+) -> None:
     def due() -> list[str]:
         return [one.status.description for one in world.journal.due(world.clock.now(), limit=99)]
 
     seen: list[list[str]] = []
+    before = str(world.repository.tip)
+    world.announced(TAXI)
+    world.reconciler.reconcile()
     world.parts = replace(world.parts, owed=lambda: seen.append(due()))
     reconciler = world.worker()
-    world.deliver("f" * 40, world.repository.tip)
+    if way == "it was rolled back":
+        world.roll_back(before)
+    else:
+        world.deliver("f" * 40, before)
+        reconciler.reconcile()
+        world.clock.sleep(61)
     reconciler.reconcile()
-    world.clock.sleep(61)
-    reconciler.reconcile()
-    assert "no longer on main" in seen[-1]
+    words = (
+        "no longer on main" if way == "its commit never came" else f"rolled back to {before[:7]}"
+    )
+    assert any(one.startswith(words) for one in seen[-1])
 
 
 # --- what others share -----------------------------------------------------
@@ -1221,6 +1233,26 @@ def test_a_commit_that_has_its_verdict_is_in_no_later_deployment(world: World) -
     world.reconciler.reconcile()
     assert world.judging(tip).covers == (tip,)
     assert world.said(red) == told
+
+
+def test_a_fetch_that_failed_is_a_step_of_who_waits_for_it(world: World) -> None:
+    sha = world.announced(TAXI)
+    world.repository.down = "no route to host"
+    world.reconciler.reconcile()
+    (step,) = world.judging(sha).steps
+    assert (step.name, step.state, step.detail) == (StepName.FETCH, "failed", "no route to host")
+
+
+def test_it_is_tried_less_and_less_often_until_it_goes_well_once(world: World) -> None:
+    def fail() -> float | None:
+        world.repository.down = "no route to host"
+        world.announced(TAXI)
+        return world.reconciler.reconcile()
+
+    assert [fail(), fail(), fail()] == [5.0, 10.0, 20.0]
+    world.repository.down = None
+    world.reconciler.reconcile()
+    assert fail() == 5.0
 
 
 def test_a_commit_that_git_does_not_show_yet_is_waited_for(world: World) -> None:
