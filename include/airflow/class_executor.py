@@ -26,6 +26,7 @@ from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGINT, SIGTERM, pthread
 
 from airflow.executors import local_executor
 from airflow.executors.local_executor import LocalExecutor
+from parser_connections import leave_servers
 
 _LOOK_S = 0.1
 """How often results are read while a task goes on; who ends is seen at once."""
@@ -87,11 +88,13 @@ def _hear_words_that_come_at_a_fork() -> None:
 
 
 def _let_tasks_go_first() -> None:
+    """Have the kernel end a task before its scheduler, and no task hold its connections."""
     run = local_executor._run_worker  # noqa: SLF001  # likewise
 
     def run_first_to_go(*args: object, **kwargs: object) -> None:
         with suppress(OSError):  # lower than what the teacher chose, say
             Path("/proc/self/oom_score_adj").write_text("500")
+        leave_servers()
         run(*args, **kwargs)
 
     local_executor._run_worker = run_first_to_go  # noqa: SLF001  # likewise

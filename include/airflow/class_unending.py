@@ -19,6 +19,7 @@ import selectors
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from class_storing import NotStored, may_pass, retire, whole, words_of
 from class_traces import kept
 from class_waiting import WaitingManager
 from class_warnings import missing_pools
-from parser_connections import Guarded, bound, kill
+from parser_connections import Guarded, bound, kill, leave_servers
 from sqlalchemy import literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -62,19 +63,23 @@ class UnendingManager(WaitingManager):
         self.selector = Guarded()
         self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.selector.register(self._alarm, selectors.EVENT_READ, (self._woken, lambda _: None))
-        os.register_at_fork(after_in_child=self._let_go_of_others)
+        os.register_at_fork(after_in_child=partial(self._let_go_of_others, os.getpid()))
 
-    def _let_go_of_others(self) -> None:
-        """Have a parser hold none of this process's ends of others' connections: it could write.
+    def _let_go_of_others(self, parent: int) -> None:
+        """Have a parser hold none of this process's connections: it could write.
 
-        Four bytes of it would be a length to them, for which they make room.
+        Four bytes of it would be a length to other parsers, for which they make room, and the end
+        of the database's connection. What a file forks itself has its own, and keeps them.
 
         The numbers stay taken: else who had one would close what a file has opened under it.
         """
+        if os.getppid() != parent:
+            return
         nothing = os.open(os.devnull, os.O_RDWR)
         for key in list(self.selector.get_map().values()):
             os.dup2(nothing, key.fd, inheritable=False)
         os.close(nothing)
+        leave_servers()
 
     # -- the end
 

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,6 +32,26 @@ _LENGTH = 4
 _PIECE, _CHUNK = 1 << 10, 1 << 18
 _UNANSWERED = ErrorType.API_SERVER_ERROR.value.encode()
 """In place of an answer (airflow/sdk/execution_time/supervisor.py, handle_requests)."""
+
+
+def leave_servers() -> None:
+    """Have this process, a fork, hold no connection of its parent to a server: the database, say.
+
+    What a student's code writes to one ends it, for the parent in the middle of what it does.
+    Those have an address at their other end; the socket pairs of a parser have none. The numbers
+    stay taken: else who had one would close what a file has opened under it.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError):  # it is no socket, or leads nowhere
+            end = socket.socket(fileno=number)
+            try:
+                to_server = bool(end.getpeername())
+            finally:
+                end.detach()
+            if to_server:
+                os.dup2(nothing, number, inheritable=False)
+    os.close(nothing)
 
 
 class Guarded(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # an alias

@@ -169,3 +169,36 @@ def test_where_memory_runs_out_tasks_go_before_their_scheduler(
     airflow_python: Path, tmp_path: Path
 ) -> None:
     assert ran(airflow_python, WORKS, tmp_path) == 500
+
+
+# A connection to a server, as to the database; a pair of sockets, as a task has to its supervisor.
+CONNECTED = """
+import json, multiprocessing, os, socket
+import class_executor
+from airflow.executors import local_executor
+
+server = socket.create_server(("127.0.0.1", 0))
+ours = socket.create_connection(server.getsockname())
+theirs, _ = server.accept()
+one, other = socket.socketpair()
+held = [ours.fileno(), theirs.fileno()]
+
+def write():
+    for number in (*held, other.fileno()):
+        os.write(number, b"[]")
+
+local_executor._run_worker = write
+class_executor.mend()
+worker = multiprocessing.get_context("fork").Process(target=local_executor._run_worker)
+worker.start()
+worker.join()
+theirs.setblocking(False)
+ours.sendall(b"still here")
+print(json.dumps([one.recv(9).decode(), theirs.recv(99).decode()]))
+"""
+
+
+def test_a_task_holds_no_connection_of_its_scheduler_to_a_server(
+    airflow_python: Path, tmp_path: Path
+) -> None:
+    assert ran(airflow_python, CONNECTED, tmp_path) == ["[]", "still here"]

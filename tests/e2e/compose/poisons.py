@@ -67,6 +67,15 @@ class Life:
         return Life(life_of(room, DAG_PROCESSOR), tuple(dict.fromkeys(lives)))
 
 
+def log_of(room: Classroom, service: str) -> str:
+    """Return all that a service has written since its container was made."""
+    client = docker.from_env()
+    try:
+        return client.containers.get(room.stack.container_id(service)).logs().decode()
+    finally:
+        client.close()
+
+
 def pushed_in_the_middle(
     room: Classroom, files: Mapping[str, str], name: str
 ) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:

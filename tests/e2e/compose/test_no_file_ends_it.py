@@ -24,6 +24,7 @@ from tests.e2e.compose.poisons import (
     OVERLOOKED,
     Life,
     dag,
+    log_of,
     pushed_in_the_middle,
     removed,
 )
@@ -144,6 +145,7 @@ def test_whatever_a_parser_does_and_sends_is_one_files_and_keeps_nobody_waiting(
     assert wrong == {}
     assert is_green(beside), beside
     assert Life.of(room) == before
+    assert "invalid frontend message" not in log_of(room, "postgres")
     removed(room, files)
 
 
